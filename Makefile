@@ -1,0 +1,56 @@
+# make test is what CI runs. It installs what it needs when that is missing.
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+DEBS = gcc libc6-dev openssl chromium firefox-esr slapd ldap-utils
+export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
+
+.PHONY: help run fmt lint test go-test types e2e bench fuzz install
+
+help: ## Say what there is
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+run: ## Start the server with the embedded store and the demo directory
+	go run ./cmd/server
+
+fmt: ## Format the Go code
+	gofmt -w .
+
+install: node_modules/.installed
+	@missing=; for p in $(DEBS); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get update -qq && apt-get install -y -qq -o DPkg::Lock::Timeout=600 --no-install-recommends $$missing >/dev/null; \
+	fi
+
+node_modules/.installed: package-lock.json
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+lint: ## Check formatting, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run make fmt'; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+go-test: install ## Go tests, with the race detector
+	go test -race ./...
+
+types: install ## Type checks of the browser client and the browser tests
+	npx tsc -p static
+	npx tsc -p .
+
+bin/curfew: $(shell find . -name node_modules -prune -o -name '*.go' -print) $(wildcard static/* views/pages/*)
+	go build -o $@ ./cmd/server
+
+e2e: install bin/curfew ## Browser tests
+	npx playwright test
+
+test: install lint go-test types e2e ## All of it
+
+bench: ## Measure memory, speed and lateness against bare WebSocket servers; minutes
+	go run ./bench
+
+fuzz: ## Fuzz what reads bytes from outside, half a minute each
+	go test ./session -run '^$$' -fuzz FuzzParseToken -fuzztime 30s
+	go test ./session -run '^$$' -fuzz FuzzDecode -fuzztime 30s
+	go test ./hub -run '^$$' -fuzz FuzzDecode -fuzztime 30s
+	go test ./views -run '^$$' -fuzz FuzzNext -fuzztime 30s

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"curfew/directory"
+	"curfew/hub"
+	"curfew/session"
+	"curfew/session/bolt"
+	"curfew/session/gorilla"
+	"curfew/views"
+)
+
+const origin = "http://localhost"
+
+// serve is a server until its standard input ends. It prints its address, then a line for each command it is sent.
+func serve(name string, short bool) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	var handler http.Handler
+	command := func(string, int) string { return "" }
+	stop := func() {}
+	switch name {
+	case "plain":
+		handler = http.HandlerFunc(plain)
+	case "detached":
+		handler = http.HandlerFunc(detached)
+	case "raw":
+		handler = newRaw()
+	case "curfew":
+		handler, command, stop = curfew(short)
+	default:
+		check(fmt.Errorf("no server %q", name))
+	}
+	go http.Serve(listener, handler)
+	fmt.Println(listener.Addr())
+	commands := bufio.NewScanner(os.Stdin)
+	for commands.Scan() {
+		if name, n, ok := strings.Cut(commands.Text(), " "); ok {
+			count, err := strconv.Atoi(n)
+			check(err)
+			fmt.Println(command(name, count))
+			continue
+		}
+		debug.FreeOSMemory()
+		fmt.Println("done")
+	}
+	stop()
+}
+
+// plain reads in the handler, as the library's examples do.
+func plain(w http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{hub.Subprotocol}, InsecureSkipVerify: true})
+	if err == nil {
+		read(c)
+	}
+}
+
+// detached lets the handler return and reads in a goroutine of its own, through buffers of 256 B.
+func detached(w http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(&slim{ResponseWriter: w}, r, &websocket.AcceptOptions{Subprotocols: []string{hub.Subprotocol}, InsecureSkipVerify: true})
+	if err == nil {
+		go read(c)
+	}
+}
+
+func read(c *websocket.Conn) {
+	defer c.CloseNow()
+	for {
+		_, data, err := c.Read(context.Background())
+		if err != nil {
+			return
+		}
+		var m struct {
+			Type   string `json:"type"`
+			IdleMS int64  `json:"idle_ms"`
+		}
+		if json.Unmarshal(data, &m) != nil {
+			return
+		}
+	}
+}
+
+type slim struct {
+	http.ResponseWriter
+	conn net.Conn // set by Hijack
+}
+
+func (s *slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, _, err := http.NewResponseController(s.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	s.conn = c
+	return c, bufio.NewReadWriter(bufio.NewReaderSize(c, 256), bufio.NewWriterSize(c, 256)), nil
+}
+
+// nobody stands in for the directory, which sockets do not ask.
+type nobody struct{}
+
+func (nobody) Authenticate(context.Context, string, string) (directory.Entry, error) {
+	return directory.Entry{}, directory.ErrUnavailable
+}
+func (nobody) People(context.Context, int) ([]directory.Entry, error) {
+	return nil, directory.ErrUnavailable
+}
+
+var policy = session.Profiles()[0].Policy
+
+func record(t session.Token) session.Record {
+	now := session.Millis(time.Now())
+	return session.Record{
+		ID: t.ID(), User: "user" + t.ID().Ref(), Name: "A Person", Groups: []session.Group{{Name: "staff"}}, Login: "user" + t.ID().Ref(), Address: "192.0.2.1",
+		Agent: "Mozilla/5.0 (X11; Linux x86_64)", Policy: policy, CreatedAt: now, LastActiveAt: now,
+	}
+}
+
+// create makes n sessions and returns their cookies.
+func create(tabs *hub.Hub, n int, change func(*session.Record)) []string {
+	cookies := make([]string, n)
+	errs := make(chan error, n)
+	for i := range cookies {
+		go func() {
+			t := session.NewToken()
+			cookies[i] = gorilla.CookieName + "=" + t.Text()
+			r := record(t)
+			change(&r)
+			errs <- tabs.Create(context.Background(), r)
+		}()
+	}
+	for range n {
+		check(<-errs)
+	}
+	return cookies
+}
+
+// churn makes so many changes a second: sign-ins, and as many sign-outs.
+func churn(tabs *hub.Hub, perSecond int, stop <-chan struct{}) {
+	ticker := time.NewTicker(time.Second * 2 / time.Duration(perSecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+		}
+		t := session.NewToken()
+		check(tabs.Create(context.Background(), record(t)))
+		_, err := tabs.End(context.Background(), t.ID(), session.End{Reason: session.ReasonLogout, At: time.Now()})
+		check(err)
+	}
+}
+
+// token is the bearer token of the benchmark.
+const token = "curfew_bench"
+
+var tokenHash = sha256.Sum256([]byte(token))
+
+// raw is the bare library's best way to tell many: connections as in detached, and one frame, encoded once, written to the
+// bare connections by as many writers as there are cores.
+type raw struct {
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func newRaw() http.Handler {
+	r := &raw{}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /session/ws", r.accept)
+	mux.HandleFunc("POST /tell", r.tell)
+	return mux
+}
+
+func (r *raw) accept(w http.ResponseWriter, request *http.Request) {
+	keep := &slim{ResponseWriter: w}
+	c, err := websocket.Accept(keep, request, &websocket.AcceptOptions{Subprotocols: []string{hub.Subprotocol}, InsecureSkipVerify: true})
+	if err != nil {
+		return
+	}
+	r.mu.Lock()
+	r.conns = append(r.conns, keep.conn)
+	r.mu.Unlock()
+	go read(c)
+}
+
+func (r *raw) tell(w http.ResponseWriter, request *http.Request) {
+	body, err := io.ReadAll(request.Body)
+	check(err)
+	f := append([]byte{0x81, 126, byte(len(body) >> 8), byte(len(body))}, body...)
+	if len(body) < 126 {
+		f = append([]byte{0x81, byte(len(body))}, body...)
+	}
+	r.mu.Lock()
+	conns := slices.Clone(r.conns)
+	r.mu.Unlock()
+	cores := runtime.GOMAXPROCS(0)
+	for part := range slices.Chunk(conns, (len(conns)+cores-1)/cores) {
+		go func() {
+			for _, c := range part {
+				c.Write(f) // the browser may be gone
+			}
+		}()
+	}
+}
+
+// curfew is the real hub behind the real routes, with the embedded store.
+func curfew(short bool) (h http.Handler, command func(name string, n int) string, stop func()) {
+	if short {
+		policy.WarnAfter, policy.ExpireAfter = 10*time.Second, 15*time.Second
+	}
+	folder, err := os.MkdirTemp("", "curfew-bench-")
+	check(err)
+	store, err := bolt.Open(folder)
+	check(err)
+	tabs, err := hub.New(context.Background(), hub.Options{
+		Store: store, Alone: true, Clock: session.RealClock{}, Policies: session.Policies{Global: policy}, Origins: []string{origin}, SignIn: "/login",
+		Admins: []string{"admins"},
+	})
+	check(err)
+	public, err := url.Parse(origin)
+	check(err)
+	tokens, err := views.ParseAPITokens("bench:admin:" + hex.EncodeToString(tokenHash[:]))
+	check(err)
+	pages := views.New(views.Options{
+		Tokens: tokens,
+		Hub:    tabs, Sessions: gorilla.New(tabs, session.RealClock{}), Trail: store, Authenticator: nobody{}, People: nobody{},
+		Ready: func(context.Context) map[string]error { return nil }, Clock: session.RealClock{}, Secret: make([]byte, 32), PublicURL: public,
+		Proxies: views.NewProxies(nil), Log: slog.New(slog.DiscardHandler),
+	})
+	var churning sync.WaitGroup
+	stopChurn := make(chan struct{})
+	command = func(name string, n int) string {
+		change := func(*session.Record) {}
+		switch name {
+		case "sessions":
+		case "of-one-user":
+			change = func(r *session.Record) { r.User = "many" }
+		case "admins":
+			change = func(r *session.Record) { r.Groups = []session.Group{{Name: "admins"}} }
+		case "marker":
+			user := fmt.Sprint("marker-", n)
+			change = func(r *session.Record) { r.User = user }
+			n = 1
+		case "churn":
+			churning.Go(func() { churn(tabs, n, stopChurn) })
+			return "churning"
+		}
+		return strings.Join(create(tabs, n, change), " ")
+	}
+	return pages, command, func() {
+		close(stopChurn)
+		churning.Wait()
+		pages.Shutdown()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		check(errors.Join(tabs.Shutdown(ctx), store.Close(), os.RemoveAll(folder)))
+	}
+}

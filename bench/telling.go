@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"curfew/views"
+)
+
+// Telling many tabs at once: forced logouts and notices, against the bare library's best way in the same run, and how far
+// the console is behind.
+
+// rounds of each server, one after the other; the middle one counts.
+const rounds = 3
+
+// post sends a request and returns the time just before it.
+func (s *server) post(path, body string) time.Time {
+	request, err := http.NewRequest(http.MethodPost, "http://"+s.address+path, strings.NewReader(body))
+	check(err)
+	request.Host = "localhost"
+	request.Header.Set("Authorization", "Bearer "+token)
+	begin := time.Now()
+	response, err := http.DefaultClient.Do(request)
+	check(err)
+	answer, err := io.ReadAll(response.Body)
+	check(err)
+	check(response.Body.Close())
+	if response.StatusCode != http.StatusOK {
+		log.Fatalf("%s: %s %s", path, response.Status, answer)
+	}
+	return begin
+}
+
+// arrivals are the milliseconds from begin until each tab was told, sorted.
+func arrivals(list []*tab, begin time.Time) []float64 {
+	var ms []float64
+	limit := time.Now().Add(30 * time.Second)
+	for _, t := range list {
+		for t.told.Load() == 0 {
+			if time.Now().After(limit) {
+				log.Fatal("a tab was not told")
+			}
+			pause(time.Millisecond)
+		}
+		ms = append(ms, float64(t.told.Load()-begin.UnixNano())/1e6)
+	}
+	slices.Sort(ms)
+	return ms
+}
+
+// tell opens tabs, has them told by a request, and returns the sorted arrivals, and the time until all were closed if that
+// is waited for.
+func tell(name, command string, n int, path, body string, closes bool) (ms []float64, closed float64) {
+	s := startServer("-serve", name)
+	defer s.stop()
+	list := s.open(s.cookiesOf(command, n))
+	pause(time.Second)
+	begin := s.post(path, body)
+	ms = arrivals(list, begin)
+	if closes {
+		for _, t := range list {
+			select {
+			case <-t.closed:
+			case <-time.After(30 * time.Second):
+				log.Fatal("a tab was not closed")
+			}
+		}
+		closed = time.Since(begin).Seconds() * 1000
+	}
+	for _, t := range list {
+		t.conn.Close()
+	}
+	return ms, closed
+}
+
+const (
+	endedMessage  = "The server is going down for maintenance. Your work is saved."
+	expireMessage = `{"type":"expire","seq":20001,"reason":"admin","message":"` + endedMessage + `","location":"/login"}`
+	noticeMessage = `{"type":"notice","seq":20001,"id":"k3vq5ybz2mk3vq5ybz2m","message":"` + endedMessage + `"}`
+)
+
+func middle(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// compare prints the middle rounds of Curfew and of the bare library, and how they compare.
+func compare(what string, n int, command, path, body, bare string, closes bool) {
+	var own, raw, closings []float64
+	fmt.Printf("\n%s, %d tabs, from the call to the message on the socket\n", what, n)
+	for range rounds {
+		ms, _ := tell("raw", "sessions", n, "/tell", bare, false)
+		fmt.Printf("  bare library  %s\n", percentiles(ms))
+		raw = append(raw, percentile(ms, 0.99))
+		ms, closed := tell("curfew", command, n, path, body, closes)
+		fmt.Printf("  curfew        %s", percentiles(ms))
+		if closes {
+			fmt.Printf("; all acknowledged and closed after %.0f ms", closed)
+			closings = append(closings, closed)
+		}
+		fmt.Println()
+		own = append(own, percentile(ms, 0.99))
+	}
+	fmt.Printf("  middle of the p99: %.1f against %.1f ms, %.2f times", middle(own), middle(raw), middle(own)/middle(raw))
+	if closes {
+		fmt.Printf("; closed after %.0f ms", middle(closings))
+	}
+	fmt.Println()
+}
+
+func measureForcedLogout() {
+	compare("forced logout of one user", *tabs, "of-one-user", "/api/v1/logouts", `{"user":"many","message":"`+endedMessage+`"}`, expireMessage, true)
+}
+
+func measureBroadcast() {
+	compare("notice to everyone", *broadcast, "sessions", "/api/v1/notices", `{"everyone":true,"message":"`+endedMessage+`"}`, noticeMessage, false)
+}
+
+// Figures of the console's measurement.
+const (
+	changesPerSecond = 500
+	markers          = 20
+)
+
+// measureConsole has an administrator look at the newest sessions while others sign in and out, and times how soon a session
+// that was just made is in his view.
+func measureConsole() {
+	s := startServer("-serve", "curfew")
+	defer s.stop()
+	s.cookies(*tabs)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c, _, err := websocket.Dial(ctx, "ws://"+s.address+"/admin/ws", &websocket.DialOptions{
+		Subprotocols: []string{views.ConsoleSubprotocol}, Host: "localhost",
+		HTTPHeader: http.Header{"Origin": {origin}, "Cookie": {s.cookiesOf("admins", 1)[0]}},
+	})
+	check(err)
+	c.SetReadLimit(1 << 20)
+	defer c.CloseNow()
+	check(c.Write(ctx, websocket.MessageText, []byte(`{"sort":"signed_in","desc":true,"q":"marker-"}`)))
+	s.ask(fmt.Sprint("churn ", changesPerSecond))
+	seen := make(chan []byte, 1000)
+	go func() {
+		defer close(seen)
+		for {
+			_, data, err := c.Read(ctx)
+			if err != nil {
+				return // the measurement is over
+			}
+			seen <- data
+		}
+	}()
+	used, begin := s.cpu(), time.Now()
+	var lags []float64
+	for i := range markers {
+		made := time.Now()
+		s.ask(fmt.Sprint("marker ", i))
+		for wanted := fmt.Appendf(nil, `"user":"marker-%d"`, i); ; {
+			view, open := <-seen
+			if !open {
+				log.Fatal("the console was closed")
+			}
+			if bytes.Contains(view, wanted) {
+				break
+			}
+		}
+		lags = append(lags, time.Since(made).Seconds()*1000)
+		pause(300 * time.Millisecond)
+	}
+	fmt.Printf("\nconsole with %d sessions and %d changes a second: a new session is in view after %s; the server used %.0f %% of a core\n",
+		*tabs, changesPerSecond, percentiles(lags), (s.cpu()-used)/time.Since(begin).Seconds()*100)
+}

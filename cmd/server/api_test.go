@@ -1,0 +1,421 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"curfew/views"
+)
+
+// asking is a program or an administrator that uses the API.
+type asking struct {
+	*process
+	header http.Header
+	spec   map[string]any
+}
+
+// startAPI starts a server with a token of each scope.
+func startAPI(t *testing.T, args ...string) (p *process, reader, admin *asking) {
+	t.Helper()
+	folder := t.TempDir()
+	var file strings.Builder
+	fmt.Fprintln(&file, "# tokens of a test")
+	askers := map[views.TokenScope]*asking{}
+	for _, scope := range []views.TokenScope{views.ScopeRead, views.ScopeAdmin} {
+		secret, line, err := views.NewAPIToken("robot-"+string(scope), scope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(&file, line)
+		askers[scope] = &asking{header: http.Header{"Authorization": {"Bearer " + secret}}}
+	}
+	path := filepath.Join(folder, "tokens")
+	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = start(t, append([]string{"--testing", "--api-tokens-file", path}, args...)...)
+	_, text := p.do("/api/v1/openapi.json", nil)
+	var spec map[string]any
+	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range askers {
+		a.process, a.spec = p, spec
+	}
+	return p, askers[views.ScopeRead], askers[views.ScopeAdmin]
+}
+
+// by is an administrator's page: the cookie and its csrf token.
+func (p *process) by(cookie string, spec map[string]any) *asking {
+	p.t.Helper()
+	_, status := p.status(cookie)
+	return &asking{p, http.Header{"Cookie": {cookie}, "X-Csrf-Token": {status["csrf"].(string)}}, spec}
+}
+
+// call sends a request and checks the answer against the description that the server itself gives.
+func (a *asking) call(method, path, body string, status int) map[string]any {
+	a.t.Helper()
+	r, err := http.NewRequestWithContext(a.t.Context(), method, a.url+"/api/v1"+path, strings.NewReader(body))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	r.Header = a.header.Clone()
+	response, err := client.Do(r)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var answer map[string]any
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		a.t.Fatalf("%s %s: %s, %v", method, path, response.Status, err)
+	}
+	if response.StatusCode != status {
+		a.t.Fatalf("%s %s %s: %s %v, want %d", method, path, body, response.Status, answer, status)
+	}
+	route, _, _ := strings.Cut(path, "?")
+	if parts := strings.Split(route, "/"); len(parts) == 3 {
+		route = "/" + parts[1] + map[string]string{"sessions": "/{ref}", "logouts": "/{id}"}[parts[1]]
+	}
+	described := dig(a.spec, "paths", route, strings.ToLower(method), "responses", fmt.Sprint(status), "content", response.Header.Get("Content-Type"), "schema")
+	if described == nil {
+		a.t.Fatalf("%s %s: an answer %d of type %s is not described", method, path, status, response.Header.Get("Content-Type"))
+	}
+	for _, mistake := range a.mistakes("answer", answer, described) {
+		a.t.Errorf("%s %s: %s", method, path, mistake)
+	}
+	return answer
+}
+
+func dig(v any, keys ...string) map[string]any {
+	for _, k := range keys {
+		m, _ := v.(map[string]any)
+		v = m[k]
+	}
+	m, _ := v.(map[string]any)
+	return m
+}
+
+// mistakes checks a value against the part of JSON Schema that our description uses.
+func (a *asking) mistakes(at string, v any, schema map[string]any) (list []string) {
+	if ref, ok := schema["$ref"].(string); ok {
+		return a.mistakes(at, v, dig(a.spec, strings.Split(strings.TrimPrefix(ref, "#/"), "/")...))
+	}
+	if schema == nil {
+		return []string{at + ": is not described"}
+	}
+	if enum, ok := schema["enum"].([]any); ok {
+		if !slices.Contains(enum, v) {
+			return []string{fmt.Sprintf("%s: %v is none of %v", at, v, enum)}
+		}
+		return nil
+	}
+	wrong := func() []string { return []string{fmt.Sprintf("%s: %v is no %v", at, v, schema["type"])} }
+	switch schema["type"] {
+	case "object":
+		fields, ok := v.(map[string]any)
+		if !ok {
+			return wrong()
+		}
+		required, _ := schema["required"].([]any)
+		for _, name := range required {
+			if _, ok := fields[name.(string)]; !ok {
+				list = append(list, fmt.Sprintf("%s: has no %s", at, name))
+			}
+		}
+		properties := dig(schema, "properties")
+		for name, field := range fields {
+			described, known := properties[name].(map[string]any)
+			if !known {
+				if described, known = schema["additionalProperties"].(map[string]any); !known {
+					list = append(list, fmt.Sprintf("%s: %s is not described", at, name))
+					continue
+				}
+			}
+			list = append(list, a.mistakes(at+"."+name, field, described)...)
+		}
+	case "array":
+		items, ok := v.([]any)
+		if !ok {
+			return wrong()
+		}
+		for i, item := range items {
+			list = append(list, a.mistakes(fmt.Sprintf("%s[%d]", at, i), item, dig(schema, "items"))...)
+		}
+	case "string":
+		text, ok := v.(string)
+		if !ok {
+			return wrong()
+		}
+		if _, err := time.Parse(time.RFC3339, text); schema["format"] == "date-time" && (err != nil || !strings.HasSuffix(text, "Z")) {
+			return []string{at + ": " + text + " is no instant in UTC"}
+		}
+	case "integer":
+		if n, ok := v.(float64); !ok || n != float64(int64(n)) {
+			return wrong()
+		}
+	case "boolean":
+		if _, ok := v.(bool); !ok {
+			return wrong()
+		}
+	default:
+		return []string{fmt.Sprintf("%s: the test knows no type %v", at, schema["type"])}
+	}
+	return list
+}
+
+func items(answer map[string]any) []any { return answer["items"].([]any) }
+
+// session makes a session without the directory.
+func (p *process) session(user string, groups ...string) (cookie, ref string) {
+	p.t.Helper()
+	body, err := json.Marshal(map[string]any{"user": user, "groups": groups})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var answer struct{ Cookie, Ref string }
+	if err := json.Unmarshal([]byte(p.testing("session", string(body))), &answer); err != nil || answer.Ref == "" {
+		p.t.Fatalf("testing/session: %v, %v", answer, err)
+	}
+	return answer.Cookie, answer.Ref
+}
+
+// acking opens a tab that acknowledges whatever it is told.
+func (p *process) acking(cookie string) {
+	p.t.Helper()
+	ws := p.socket(cookie)
+	go func() {
+		for {
+			_, data, err := ws.Read(context.Background())
+			if err != nil {
+				return
+			}
+			var m struct{ Seq int64 }
+			if json.Unmarshal(data, &m) == nil {
+				ws.Write(context.Background(), websocket.MessageText, fmt.Appendf(nil, `{"type":"ack","seq":%d}`, m.Seq))
+			}
+		}
+	}()
+}
+
+func TestAPIPresenceAndSessions(t *testing.T) {
+	t.Parallel()
+	p, reader, _ := startAPI(t)
+	for i := range 5 {
+		p.session(fmt.Sprint("user", i), "staff")
+	}
+	cookie, ref := p.session("grace", "staff", "compilers")
+	p.acking(cookie)
+	p.eventually("the tab is open", func() bool { return reader.call("GET", "/sessions/"+ref, "", 200)["tabs"] == 1. })
+
+	all := reader.call("GET", "/presence", "", 200)
+	if len(items(all)) != 6 || dig(all, "totals")["sessions"] != 6. || dig(all, "totals", "states")["active"] != 1. || dig(all, "totals", "states")["away"] != 5. {
+		t.Errorf("presence = %v", all)
+	}
+	for query, want := range map[string]int{"?user=grace": 1, "?group=compilers": 1, "?group=staff": 6, "?state=away": 5, "?state=active": 1, "?q=USER": 5, "?q=nobody": 0} {
+		for _, list := range []string{"/presence", "/sessions"} {
+			if got := items(reader.call("GET", list+query, "", 200)); len(got) != want {
+				t.Errorf("%s%s: %d items, want %d", list, query, len(got), want)
+			}
+		}
+	}
+	for _, list := range []string{"/presence", "/sessions"} {
+		seen := map[string]bool{}
+		pages, cursor := 0, ""
+		for {
+			answer := reader.call("GET", list+"?limit=4"+cursor, "", 200)
+			pages++
+			for _, item := range items(answer) {
+				seen[item.(map[string]any)["user"].(string)] = true
+			}
+			next, more := answer["next_cursor"].(string)
+			if !more {
+				break
+			}
+			cursor = "&cursor=" + next
+		}
+		if pages != 2 || len(seen) != 6 {
+			t.Errorf("%s: %d users on %d pages, want 6 on 2", list, len(seen), pages)
+		}
+		for _, bad := range []string{"?limit=0", "?limit=x", "?cursor=%25", "?state=asleep", "?usr=ada"} {
+			reader.call("GET", list+bad, "", 422)
+		}
+	}
+	one := reader.call("GET", "/sessions/"+ref, "", 200)
+	if one["user"] != "grace" || one["state"] != "active" || len(one["open_tabs"].([]any)) != 1 {
+		t.Errorf("session = %v", one)
+	}
+	reader.call("GET", "/sessions/unknown", "", 404)
+}
+
+func TestAPILogoutsAndNotices(t *testing.T) {
+	t.Parallel()
+	p, reader, admin := startAPI(t)
+	cookie, ref := p.session("grace", "staff")
+	bystander, _ := p.session("linus")
+	p.acking(cookie)
+	p.eventually("the tab is open", func() bool { return reader.call("GET", "/sessions/"+ref, "", 200)["tabs"] == 1. })
+
+	if dry := admin.call("POST", "/logouts", `{"user":"grace","dry_run":true}`, 200); dry["sessions"] != 1. || dry["tabs"] != 1. || dry["id"] != nil {
+		t.Errorf("dry run = %v", dry)
+	}
+	if code, _ := p.status(cookie); code != 200 {
+		t.Errorf("after a dry run: %d", code)
+	}
+	for _, bad := range []string{
+		`{}`, `{"user":"grace","everyone":true}`, `{"everyone":false}`, `{"usr":"grace"}`, `{"user":"grace","grace_ms":-1}`, `{"user":"grace","block_ms":-1}`,
+		`{"user":"grace","message":"` + strings.Repeat("ä", 2001) + `"}`, `{"user":7}`, `{"everyone":true,"except_self":true}`, `{"session":"` + ref + `","block_ms":1}`,
+		`{"user":"grace","grace_ms":1e300}`,
+	} {
+		admin.call("POST", "/logouts", bad, 422)
+	}
+	admin.call("POST", "/logouts", `{"user":`, 400)
+	admin.call("POST", "/logouts", `{"user":"grace"} {}`, 400)
+	if n := admin.call("POST", "/notices", `{"user":"grace","message":"Hello\n<b>"}`, 200); n["tabs"] != 1. {
+		t.Errorf("notice = %v", n)
+	}
+	for _, bad := range []string{`{"user":"grace"}`, `{"message":"x"}`, `{"session":"` + ref + `","message":"x"}`} {
+		admin.call("POST", "/notices", bad, 422)
+	}
+	done := admin.call("POST", "/logouts", `{"user":"grace","message":"`+strings.Repeat("ä", 2000)+`"}`, 200)
+	if done["sessions"] != 1. || done["tabs"] != 1. {
+		t.Errorf("logout = %v", done)
+	}
+	code, status := p.status(cookie)
+	if code != 401 || status["reason"] != "admin" || !strings.HasPrefix(status["message"].(string), "ää") {
+		t.Errorf("status = %d %v", code, status)
+	}
+	id := done["id"].(string)
+	p.eventually("the tab has acknowledged", func() bool { return reader.call("GET", "/logouts/"+id, "", 200)["acked"] == 1. })
+	if code, _ := p.status(bystander); code != 200 {
+		t.Errorf("the bystander: %d", code)
+	}
+	pending := admin.call("POST", "/logouts", `{"everyone":true,"grace_ms":60000,"block_ms":1000}`, 200)
+	if code, status := p.status(bystander); code != 200 || status["state"] != "warned" || status["warn_in_ms"] != 0. {
+		t.Errorf("in the grace: %d %v", code, status)
+	}
+	if list := items(reader.call("GET", "/logouts", "", 200)); len(list) != 2 {
+		t.Errorf("%d logouts, want 2", len(list))
+	}
+	if off := admin.call("DELETE", "/logouts/"+pending["id"].(string), "", 200); off["state"] != "cancelled" {
+		t.Errorf("called off: %v", off)
+	}
+	if _, status := p.status(bystander); status["state"] == "warned" {
+		t.Errorf("after it was called off: %v", status)
+	}
+	admin.call("DELETE", "/logouts/unknown", "", 404)
+	admin.call("GET", "/logouts/unknown", "", 404)
+	for query, want := range map[string]int{"?event=logout": 3, "?event=notice": 1, "?actor=robot-admin": 5, "?user=grace&event=session-end": 1, "?since=2100-01-01T00:00:00Z": 0} {
+		if got := items(reader.call("GET", "/audit"+query, "", 200)); len(got) != want {
+			t.Errorf("audit%s: %d lines, want %d: %v", query, len(got), want, got)
+		}
+	}
+	first := reader.call("GET", "/audit?limit=2", "", 200)
+	second := reader.call("GET", "/audit?limit=2&cursor="+first["next_cursor"].(string), "", 200)
+	if items(first)[1].(map[string]any)["number"].(float64) != items(second)[0].(map[string]any)["number"].(float64)+1 {
+		t.Errorf("pages do not follow each other: %v, %v", first, second)
+	}
+	for _, bad := range []string{"?since=yesterday", "?event=fire", "?cursor=AA"} {
+		reader.call("GET", "/audit"+bad, "", 422)
+	}
+	for line := range strings.Lines(p.log.String()) {
+		if strings.Contains(line, "Hello") && !strings.Contains(line, `Hello\n`) {
+			t.Errorf("a message broke a log line: %q", line)
+		}
+	}
+}
+
+func TestAPIIsForAdministratorsOnly(t *testing.T) {
+	t.Parallel()
+	p, reader, admin := startAPI(t)
+	ada, _ := p.session("ada", "admins")
+	grace, ref := p.session("grace", "staff")
+	byAda, byGrace := p.by(ada, admin.spec), p.by(grace, admin.spec)
+	stranger := &asking{p, http.Header{}, admin.spec}
+	forged := &asking{p, http.Header{"Authorization": {"Bearer curfew_x"}, "Cookie": {ada}}, admin.spec}
+	noToken := &asking{p, http.Header{"Cookie": {ada}}, admin.spec}
+	crossSite := &asking{p, byAda.header.Clone(), admin.spec}
+	crossSite.header.Set("Sec-Fetch-Site", "cross-site")
+	logout := `{"session":"` + ref + `","grace_ms":60000}`
+	for _, path := range []string{"/presence", "/sessions", "/sessions/" + ref, "/logouts", "/audit"} {
+		stranger.call("GET", path, "", 401)
+		forged.call("GET", path, "", 401)
+		byGrace.call("GET", path, "", 403)
+		byAda.call("GET", path, "", 200)
+		reader.call("GET", path, "", 200)
+	}
+	for _, path := range []string{"/logouts", "/notices"} {
+		stranger.call("POST", path, logout, 401)
+		forged.call("POST", path, logout, 401)
+		byGrace.call("POST", path, logout, 403)
+		reader.call("POST", path, logout, 403)
+		noToken.call("POST", path, logout, 403)
+		crossSite.call("POST", path, logout, 403)
+	}
+	done := byAda.call("POST", "/logouts", logout, 200)
+	if done["actor"] != "ada" {
+		t.Errorf("logout = %v", done)
+	}
+	byGrace.call("DELETE", "/logouts/"+done["id"].(string), "", 403)
+	if response, _ := p.do("/metrics", nil, "Authorization", reader.header.Get("Authorization")); response.StatusCode != 200 {
+		t.Errorf("metrics by a token: %s", response.Status)
+	}
+	if response, _ := p.do("/metrics", nil, "Cookie", grace); response.StatusCode != 403 {
+		t.Errorf("metrics by a non-admin: %s", response.Status)
+	}
+	self := byAda.call("POST", "/logouts", `{"everyone":true,"except_self":true}`, 200)
+	if code, _ := p.status(grace); code != 401 || self["sessions"] != 1. {
+		t.Errorf("grace: %d, logout %v", code, self)
+	}
+	byAda.call("GET", "/presence", "", 200)
+}
+
+func TestForcedLogoutHoldsThoughTheProcessIsKilled(t *testing.T) {
+	t.Parallel()
+	p, _, admin := startAPI(t)
+	cookies := map[string]string{}
+	for i := range 20 {
+		user := fmt.Sprint("user", i)
+		cookies[user], _ = p.session(user)
+	}
+	spared, _ := p.session("spared")
+	for user := range cookies {
+		admin.call("POST", "/logouts", `{"user":"`+user+`"}`, 200)
+	}
+	p.kill() // right after the last answer
+	p.run()
+	for user, cookie := range cookies {
+		if code, status := p.status(cookie); code != 401 || status["reason"] != "admin" {
+			t.Errorf("%s after the restart: %d %v", user, code, status)
+		}
+	}
+	if code, _ := p.status(spared); code != 200 {
+		t.Errorf("the bystander: %d", code)
+	}
+	p.eventually("each end has its line", func() bool {
+		return len(items(admin.call("GET", "/audit?event=session-end&limit=1000", "", 200))) == len(cookies)
+	})
+}
+
+func TestBlockRefusesSignInsWithTheMessage(t *testing.T) {
+	t.Parallel()
+	p, _, admin := startAPI(t)
+	done := admin.call("POST", "/logouts", `{"everyone":true,"message":"Back at <noon>","block_ms":600000}`, 200)
+	for range 7 { // a block is no failure: it does not throttle
+		if response, body := p.login("grace", "grace-demo"); response.StatusCode != 403 || !strings.Contains(body, "Back at &lt;noon&gt;") {
+			t.Fatalf("grace: %s %s", response.Status, body)
+		}
+	}
+	p.signIn("ada") // an administrator is exempt
+	admin.call("DELETE", "/logouts/"+done["id"].(string), "", 200)
+	p.signIn("grace")
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"curfew/session"
+)
+
+// checkConfig prints the effective policy of every group, and what each standard profile would say of it.
+func checkConfig(w io.Writer, c *config) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "GROUP\tWARN\tEXPIRE\tLIFETIME\tCLOSE GRACE\tEXTEND ON\tMAX SESSIONS")
+	rows := []session.GroupPolicy{{Group: "(everybody)", Policy: c.policies.Global}}
+	seen := map[string]bool{}
+	for _, g := range c.policies.Groups {
+		if !seen[g.Group] {
+			seen[g.Group] = true
+			rows = append(rows, session.GroupPolicy{Group: g.Group, Policy: c.policies.For([]string{g.Group})})
+		}
+	}
+	for _, r := range rows {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Group, short(r.WarnAfter), short(r.ExpireAfter), limit(r.MaxLifetime, "none"),
+			limit(r.CloseGrace, "off"), r.ExtendOn, count(r.MaxSessions))
+	}
+	t.Flush()
+	for _, r := range rows {
+		fmt.Fprintf(w, "\n%s\n", r.Group)
+		for _, p := range session.Profiles() {
+			if p.Name == session.DefaultProfile {
+				continue
+			}
+			verdict := "meets it"
+			if laxer := laxer(r.Policy, p.Policy); len(laxer) > 0 {
+				verdict = "is laxer: " + strings.Join(laxer, ", ")
+			}
+			fmt.Fprintf(w, "  %-10s %s\n", p.Name, verdict)
+		}
+	}
+}
+
+// laxer lists in what p allows more than the profile q.
+func laxer(p, q session.Policy) (list []string) {
+	if p.ExpireAfter > q.ExpireAfter {
+		list = append(list, fmt.Sprintf("expire-after %s instead of %s", short(p.ExpireAfter), short(q.ExpireAfter)))
+	}
+	if q.MaxLifetime > 0 && (p.MaxLifetime == 0 || p.MaxLifetime > q.MaxLifetime) {
+		list = append(list, fmt.Sprintf("max-lifetime %s instead of %s", limit(p.MaxLifetime, "none"), short(q.MaxLifetime)))
+	}
+	if q.MaxSessions > 0 && (p.MaxSessions == 0 || p.MaxSessions > q.MaxSessions) {
+		list = append(list, fmt.Sprintf("max-sessions %s instead of %d", count(p.MaxSessions), q.MaxSessions))
+	}
+	if q.ExtendOn == session.ExtendOnConfirm && p.ExtendOn != q.ExtendOn {
+		list = append(list, "extend-on activity instead of confirm")
+	}
+	return list
+}
+
+// short is a duration without zero units: 9m, not 9m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func limit(d time.Duration, none string) string {
+	if d == 0 {
+		return none
+	}
+	return short(d)
+}
+
+func count(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return fmt.Sprint(n)
+}
+
+// policyChanges tells what a reload has changed, in one line; empty if nothing.
+func policyChanges(before, after session.Policies) string {
+	values := func(ps session.Policies) map[string]string {
+		all := make(map[string]string)
+		note := func(of string, p session.Policy) {
+			all[of+" warn-after"] = p.WarnAfter.String()
+			all[of+" expire-after"] = p.ExpireAfter.String()
+			all[of+" max-lifetime"] = p.MaxLifetime.String()
+			all[of+" close-grace"] = p.CloseGrace.String()
+			all[of+" extend-on"] = string(p.ExtendOn)
+			all[of+" max-sessions"] = strconv.Itoa(p.MaxSessions)
+		}
+		note("global", ps.Global)
+		for _, g := range ps.Groups {
+			note("group "+g.Group, g.Policy)
+		}
+		return all
+	}
+	old, now := values(before), values(after)
+	var changes []string
+	for name, v := range now {
+		if old[name] != v {
+			changes = append(changes, fmt.Sprintf("%s %s became %s", name, cmp.Or(old[name], "(none)"), v))
+		}
+	}
+	for name, v := range old {
+		if _, stays := now[name]; !stays {
+			changes = append(changes, fmt.Sprintf("%s %s was removed", name, v))
+		}
+	}
+	slices.Sort(changes)
+	return strings.Join(changes, ", ")
+}

@@ -1,0 +1,383 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"curfew/views"
+)
+
+// The sub-commands that talk to a running server through its API, and the one that makes a token for them.
+
+// remote is a running server.
+type remote struct {
+	url   string
+	token string
+}
+
+const cliUsage = `Usage: curfew who     [--user U] [--group G] [--state S] [--q TEXT] [--sessions]
+       curfew logout  (--user U | --group G | --session REF | --everyone) [--message M] [--grace D] [--block D] [--dry-run]
+       curfew logout  --status ID | --cancel ID
+       curfew notify  (--user U | --group G | --everyone) --message M
+       curfew audit   [--user U] [--actor A] [--event E] [--since INSTANT] [--limit N]
+       curfew token   NAME SCOPE      make a bearer token; SCOPE is read or admin
+
+All but token need --token-file FILE, or CURFEW_TOKEN_FILE, with a bearer token, and take
+  --server URL     the running server, with its base path (default http://localhost:8080, or CURFEW_SERVER)
+  --output FORMAT  table or json (default table)
+`
+
+// errUsage says that the command line cannot be understood.
+type errUsage struct{ error }
+
+// cli runs a sub-command that talks to a server.
+func cli(ctx context.Context, name string, args, environ []string, stdout, stderr io.Writer) int {
+	err := cliCommand(ctx, name, args, environ, stdout)
+	var wrong errUsage
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, cliUsage)
+		return 0
+	case errors.As(err, &wrong):
+		fmt.Fprintf(stderr, "curfew %s: %v; curfew %[1]s --help tells more\n", name, err)
+		return exitMistake
+	}
+	fmt.Fprintf(stderr, "curfew %s: %s\n", name, oneLine(err.Error()))
+	return exitFailed
+}
+
+// oneLine keeps what others have written from breaking out of its line, or from steering the terminal.
+func oneLine(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c >= 0x7f && c < 0xa0 {
+			return ' '
+		}
+		return c
+	}, s)
+}
+
+func cliCommand(ctx context.Context, name string, args, environ []string, stdout io.Writer) error {
+	if name == "token" {
+		return makeToken(args, stdout)
+	}
+	env := func(key, standard string) string {
+		for _, e := range environ {
+			if v, ok := strings.CutPrefix(e, key+"="); ok && v != "" {
+				return v
+			}
+		}
+		return standard
+	}
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	server := fs.String("server", env("CURFEW_SERVER", "http://localhost:8080"), "")
+	tokenFile := fs.String("token-file", env("CURFEW_TOKEN_FILE", ""), "")
+	output := fs.String("output", "table", "")
+	var run func(context.Context, remote, printer) error
+	switch name {
+	case "who":
+		run = who(fs)
+	case "logout":
+		run = logout(fs)
+	case "notify":
+		run = notify(fs)
+	case "audit":
+		run = audit(fs)
+	}
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return errUsage{err}
+	}
+	switch {
+	case fs.NArg() > 0:
+		return errUsage{fmt.Errorf("argument %q is not understood", fs.Arg(0))}
+	case *output != "table" && *output != "json":
+		return errUsage{fmt.Errorf("output %q must be table or json", *output)}
+	case *tokenFile == "":
+		return errUsage{errors.New("a token is needed: --token-file FILE, or CURFEW_TOKEN_FILE")}
+	}
+	token, err := os.ReadFile(*tokenFile)
+	if err != nil {
+		return fmt.Errorf("read token: %w", err)
+	}
+	u, err := url.Parse(*server)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return errUsage{fmt.Errorf("server %q must be a URL as https://app.example.org", *server)}
+	}
+	if u.Scheme == "http" && !views.Loopback(u.Hostname()) {
+		return errUsage{fmt.Errorf("server %q must be https: a token is not sent in plain text", *server)}
+	}
+	return run(ctx, remote{strings.TrimSuffix(*server, "/"), strings.TrimSpace(string(token))}, printer{stdout, *output == "json"})
+}
+
+func makeToken(args []string, stdout io.Writer) error {
+	if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
+		return flag.ErrHelp
+	}
+	if len(args) != 2 {
+		return errUsage{errors.New("needs a NAME and a SCOPE (read or admin)")}
+	}
+	secret, line, err := views.NewAPIToken(args[0], views.TokenScope(args[1]))
+	if err != nil {
+		return errUsage{err}
+	}
+	fmt.Fprintf(stdout, "The token, for --token-file of the one who uses it; it is shown this once:\n%s\n\nIts line for --api-tokens-file of the server:\n%s\n", secret, line)
+	return nil
+}
+
+// call sends a request of the API and decodes the answer. A refusal is an error of one line.
+func (r remote) call(ctx context.Context, method, path string, body, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var data bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&data).Encode(body); err != nil {
+			return err
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, r.url+"/api/v1"+path, &data)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+r.token)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }} // the token goes nowhere else
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		var problem struct{ Detail string }
+		if json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&problem) != nil || problem.Detail == "" {
+			return fmt.Errorf("%s answers %s: is that a Curfew server?", r.url, response.Status)
+		}
+		return fmt.Errorf("refused: %s", problem.Detail)
+	}
+	if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", r.url, err)
+	}
+	return nil
+}
+
+// list reads all pages of a list, or limit items of it.
+func (r remote) list(ctx context.Context, path string, query url.Values, limit int) (items []map[string]any, err error) {
+	for {
+		query.Set("limit", fmt.Sprint(min(1000, limit-len(items))))
+		var page struct {
+			Items      []map[string]any `json:"items"`
+			NextCursor string           `json:"next_cursor"`
+		}
+		if err := r.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		items = append(items, page.Items...)
+		if page.NextCursor == "" || len(items) >= limit {
+			return items, nil
+		}
+		query.Set("cursor", page.NextCursor)
+	}
+}
+
+// printer writes answers for people or for programs.
+type printer struct {
+	to   io.Writer
+	json bool
+}
+
+func (p printer) object(v map[string]any, columns ...string) error {
+	if p.json {
+		return p.encode(v)
+	}
+	t := tabwriter.NewWriter(p.to, 0, 0, 2, ' ', 0)
+	for _, c := range columns {
+		if value, ok := v[c]; ok {
+			fmt.Fprintf(t, "%s\t%s\n", strings.ReplaceAll(c, "_", " "), cell(value))
+		}
+	}
+	return t.Flush()
+}
+
+func (p printer) table(items []map[string]any, columns ...string) error {
+	if p.json {
+		if items == nil {
+			items = []map[string]any{}
+		}
+		return p.encode(map[string]any{"items": items})
+	}
+	t := tabwriter.NewWriter(p.to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, strings.ToUpper(strings.ReplaceAll(strings.Join(columns, "\t"), "_", " ")))
+	for _, item := range items {
+		cells := make([]string, len(columns))
+		for i, c := range columns {
+			cells[i] = cell(item[c])
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	return t.Flush()
+}
+
+func (p printer) encode(v any) error {
+	e := json.NewEncoder(p.to)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func cell(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "-"
+	case []any:
+		parts := make([]string, len(v))
+		for i, part := range v {
+			parts[i] = cell(part)
+		}
+		return strings.Join(parts, ",")
+	case map[string]any:
+		for k, value := range v {
+			return oneLine(strings.TrimSuffix(fmt.Sprint(k, " ", value), " true"))
+		}
+	case string:
+		if v == "" {
+			return "-"
+		}
+		return oneLine(v)
+	}
+	return oneLine(fmt.Sprint(v))
+}
+
+func who(fs *flag.FlagSet) func(context.Context, remote, printer) error {
+	query := filters(fs, "user", "group", "state", "q")
+	sessions := fs.Bool("sessions", false, "")
+	return func(ctx context.Context, r remote, p printer) error {
+		path, columns := "/presence", []string{"user", "state", "sessions", "tabs", "hidden", "unconfirmed"}
+		if *sessions {
+			path, columns = "/sessions", []string{"ref", "user", "state", "tabs", "address", "created_at", "last_active_at", "expires_at"}
+		}
+		items, err := r.list(ctx, path, query(), 1<<30)
+		if err != nil {
+			return err
+		}
+		return p.table(items, columns...)
+	}
+}
+
+// filters are flags that become parameters of a query.
+func filters(fs *flag.FlagSet, names ...string) func() url.Values {
+	given := make(map[string]*string)
+	for _, name := range names {
+		given[name] = fs.String(name, "", "")
+	}
+	return func() url.Values {
+		query := make(url.Values)
+		for name, v := range given {
+			if *v != "" {
+				query.Set(name, *v)
+			}
+		}
+		return query
+	}
+}
+
+// scope are the flags that say whose sessions are meant.
+func scope(fs *flag.FlagSet, names ...string) func() (map[string]any, error) {
+	given := make(map[string]*string)
+	for _, name := range names {
+		given[name] = fs.String(name, "", "")
+	}
+	everyone := fs.Bool("everyone", false, "")
+	return func() (map[string]any, error) {
+		body := make(map[string]any)
+		for name, v := range given {
+			if *v != "" {
+				body[name] = *v
+			}
+		}
+		if *everyone {
+			body["everyone"] = true
+		}
+		if len(body) != 1 {
+			return nil, errUsage{fmt.Errorf("needs exactly one of --%s and --everyone", strings.Join(names, ", --"))}
+		}
+		return body, nil
+	}
+}
+
+var logoutColumns = []string{"id", "scope", "state", "effective_at", "block_until", "cancelled_at", "sessions", "tabs", "open", "acked", "unconfirmed", "gone"}
+
+func logout(fs *flag.FlagSet) func(context.Context, remote, printer) error {
+	whose := scope(fs, "user", "group", "session")
+	message := fs.String("message", "", "")
+	grace, block := fs.Duration("grace", 0, ""), fs.Duration("block", 0, "")
+	dryRun := fs.Bool("dry-run", false, "")
+	status, cancel := fs.String("status", "", ""), fs.String("cancel", "", "")
+	return func(ctx context.Context, r remote, p printer) error {
+		var answer map[string]any
+		var err error
+		switch {
+		case *status != "":
+			err = r.call(ctx, http.MethodGet, "/logouts/"+url.PathEscape(*status), nil, &answer)
+		case *cancel != "":
+			err = r.call(ctx, http.MethodDelete, "/logouts/"+url.PathEscape(*cancel), nil, &answer)
+		default:
+			body, scopeErr := whose()
+			if scopeErr != nil {
+				return scopeErr
+			}
+			body["message"], body["dry_run"] = *message, *dryRun
+			body["grace_ms"], body["block_ms"] = grace.Milliseconds(), block.Milliseconds()
+			err = r.call(ctx, http.MethodPost, "/logouts", body, &answer)
+		}
+		if err != nil {
+			return err
+		}
+		return p.object(answer, logoutColumns...)
+	}
+}
+
+func notify(fs *flag.FlagSet) func(context.Context, remote, printer) error {
+	whose := scope(fs, "user", "group")
+	message := fs.String("message", "", "")
+	return func(ctx context.Context, r remote, p printer) error {
+		body, err := whose()
+		if err != nil {
+			return err
+		}
+		body["message"] = *message
+		var answer map[string]any
+		if err := r.call(ctx, http.MethodPost, "/notices", body, &answer); err != nil {
+			return err
+		}
+		return p.object(answer, "id", "sessions", "tabs")
+	}
+}
+
+func audit(fs *flag.FlagSet) func(context.Context, remote, printer) error {
+	query := filters(fs, "user", "actor", "event", "since")
+	limit := fs.Int("limit", 100, "")
+	return func(ctx context.Context, r remote, p printer) error {
+		if *limit < 1 {
+			return errUsage{fmt.Errorf("limit %d must be 1 or more", *limit)}
+		}
+		items, err := r.list(ctx, "/audit", query(), *limit)
+		if err != nil {
+			return err
+		}
+		return p.table(items, "at", "event", "user", "actor", "session", "address", "reason", "detail")
+	}
+}

@@ -1,0 +1,326 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"curfew/directory"
+	"curfew/directory/demo"
+	"curfew/hub"
+	"curfew/session"
+	"curfew/session/bolt"
+	"curfew/session/gorilla"
+	"curfew/views"
+)
+
+// stopLimit is how long a graceful stop waits for requests and pages.
+const stopLimit = 5 * time.Second
+
+// run wires the server together, serves until ctx ends, and stops gracefully.
+func run(ctx context.Context, cfg *config, args, environ []string, stdout, stderr io.Writer) (err error) {
+	log := newLogger(cfg, stderr)
+	node := nodeName(cfg)
+	listener, err := net.Listen("tcp", cfg.listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	defer listener.Close()
+	local, public := urls(cfg, listener)
+
+	store, err := bolt.Open(cfg.dataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	store.Follow(auditLog(stderr))
+	secret, err := store.Secret(ctx, "csrf")
+	if err != nil {
+		return err
+	}
+
+	if len(cfg.directory.URLs) == 0 {
+		server, err := demo.Start()
+		if err != nil {
+			return err
+		}
+		defer server.Stop()
+		required := cfg.directory.Required
+		cfg.directory = server.Config()
+		cfg.directory.Required = required
+	}
+	people, err := directory.New(cfg.directory)
+	if err != nil {
+		return err
+	}
+
+	var clock session.Clock = session.RealClock{}
+	var movable *session.MovableClock
+	var timeline *hub.Timeline
+	if cfg.testing {
+		movable = &session.MovableClock{}
+		clock, timeline = movable, hub.NewTimeline(movable)
+	}
+	tabs, err := hub.New(ctx, hub.Options{
+		Store: store, Alone: true, Clock: clock, Policies: cfg.policies, Origins: append([]string{views.Origin(public)}, cfg.allowedOrigins...),
+		SignIn: cfg.basePath + "/login", Log: log, Timeline: timeline, Admins: cfg.adminGroups, Presence: cfg.presence, Node: node,
+	})
+	if err != nil {
+		return err
+	}
+	sessions := gorilla.New(tabs, clock)
+	metrics := newMetrics(tabs)
+	watcher := directory.NewWatcher(people, cfg.ldapWatch, cfg.ldapPollEvery, signedIn{tabs, store, clock, log}, log)
+	options := views.Options{
+		Hub: tabs, Sessions: sessions, Trail: store, Authenticator: people, People: people, Tokens: cfg.tokens, Clock: clock,
+		Secret: secret, PublicURL: public, BasePath: cfg.basePath, Proxies: views.NewProxies(cfg.trustedProxies), Passive: cfg.passivePaths,
+		Testing: cfg.testing, Log: log, SignedIn: justSignedIn(watcher),
+		Ready: func(ctx context.Context) map[string]error {
+			return map[string]error{"store": store.Ping(ctx), "directory": people.Ping(ctx)}
+		},
+	}
+	if cfg.metricsListen == "" {
+		options.Metrics = metrics
+	}
+	pages := views.New(options)
+	if cfg.testing {
+		(&testingRoutes{tabs, sessions, store, movable, timeline, public}).routes(pages)
+	}
+
+	var running sync.WaitGroup
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	running.Go(func() { housekeep(work, tabs, cfg.auditKeep, log) })
+	running.Go(func() { watcher.Run(work) })
+	running.Go(func() {
+		reloadOnHangup(work, func() { reload(work, args, environ, tabs, pages, store, clock, log) })
+	})
+	failed := make(chan error, 2)
+	servers := []*http.Server{newHTTPServer(pages, log)}
+	if cfg.tlsCert != "" {
+		certificate := &certificate{cert: cfg.tlsCert, key: cfg.tlsKey}
+		if _, err := certificate.get(nil); err != nil {
+			stopWork()
+			running.Wait()
+			return errors.Join(err, tabs.Shutdown(ctx))
+		}
+		listener = tls.NewListener(listener, &tls.Config{GetCertificate: certificate.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	}
+	running.Go(func() { failed <- serve(servers[0], listener) })
+	if cfg.metricsListen != "" {
+		l, err := net.Listen("tcp", cfg.metricsListen)
+		if err != nil {
+			failed <- fmt.Errorf("listen for metrics: %w", err)
+		} else {
+			mux := http.NewServeMux()
+			mux.Handle("GET /metrics", metrics)
+			servers = append(servers, newHTTPServer(mux, log))
+			running.Go(func() { failed <- serve(servers[1], l) })
+		}
+	}
+	if err := announce(cfg, local, public, stdout); err != nil {
+		failed <- err
+	}
+	log.Info("serving", "node", node, "local", local, "public", public.String())
+
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	log.Info("stopping")
+	if cfg.readyFile != "" {
+		os.Remove(cfg.readyFile)
+	}
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+	defer cancel()
+	for _, s := range servers {
+		running.Go(func() {
+			if s.Shutdown(limit) != nil {
+				s.Close()
+			}
+		})
+	}
+	pages.Shutdown()
+	err = errors.Join(err, tabs.Shutdown(limit))
+	stopWork()
+	running.Wait()
+	return err
+}
+
+func newLogger(cfg *config, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.logLevel}
+	if cfg.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// auditLog writes every event of the audit trail to the log as JSON, whatever the log's own format: one line each.
+func auditLog(w io.Writer) func(session.Event) {
+	log := slog.New(slog.NewJSONHandler(w, nil))
+	return func(e session.Event) { log.Info("audit", "event", e) }
+}
+
+func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+func serve(s *http.Server, l net.Listener) error {
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// urls are where this process is reached on this machine, and what browsers see.
+func urls(cfg *config, l net.Listener) (local string, public *url.URL) {
+	scheme := "http"
+	if cfg.tlsCert != "" {
+		scheme = "https"
+	}
+	own := &url.URL{Scheme: scheme, Host: fmt.Sprintf("localhost:%d", l.Addr().(*net.TCPAddr).Port)}
+	if cfg.publicURL != nil {
+		return own.String(), cfg.publicURL
+	}
+	return own.String(), own
+}
+
+func nodeName(cfg *config) string {
+	if cfg.nodeName != "" {
+		return cfg.nodeName
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "node"
+	}
+	return host + "-" + strings.ToLower(rand.Text()[:6])
+}
+
+// announce tells people and programs that requests are accepted.
+func announce(cfg *config, local string, public *url.URL, stdout io.Writer) error {
+	fmt.Fprintf(stdout, "Curfew is ready: %s%s/\n", public, cfg.basePath)
+	if cfg.testing {
+		fmt.Fprintln(stdout, "Testing mode: anybody on this machine can move the clock and sign in.")
+	}
+	if cfg.directory.BindDN == demo.ServiceDN {
+		fmt.Fprintln(stdout, "\nNo ldap-url is set, so these demo users can sign in:")
+		for _, u := range demo.Users() {
+			fmt.Fprintf(stdout, "  %-6s password %-11s groups %s\n", u.Name, u.Password, strings.Join(u.Groups, ", "))
+		}
+	}
+	if cfg.readyFile == "" {
+		return nil
+	}
+	half := filepath.Join(filepath.Dir(cfg.readyFile), "."+filepath.Base(cfg.readyFile)+".half")
+	if err := os.WriteFile(half, []byte(local), 0o644); err != nil {
+		return fmt.Errorf("write ready-file: %w", err)
+	}
+	if err := os.Rename(half, cfg.readyFile); err != nil {
+		return fmt.Errorf("write ready-file: %w", err)
+	}
+	return nil
+}
+
+// pruneEvery is how often the store forgets what is too old.
+const pruneEvery = time.Hour
+
+func housekeep(ctx context.Context, tabs *hub.Hub, auditKeep time.Duration, log *slog.Logger) {
+	ticker := time.NewTicker(pruneEvery)
+	defer ticker.Stop()
+	for {
+		if err := tabs.Prune(ctx, auditKeep); err != nil && ctx.Err() == nil {
+			log.Error("store not pruned", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func reloadOnHangup(ctx context.Context, reload func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			reload()
+		}
+	}
+}
+
+// reload reads the settings again and applies policies and passive paths. A faulty file changes nothing.
+func reload(ctx context.Context, args, environ []string, tabs *hub.Hub, pages *views.Server, trail *bolt.Store, clock session.Clock, log *slog.Logger) {
+	cfg, err := load(args, environ)
+	if err != nil {
+		log.Error("settings not reloaded: they have mistakes", "error", err)
+		return
+	}
+	before := tabs.Policies()
+	changed, err := tabs.Reload(ctx, cfg.policies)
+	if err != nil {
+		log.Error("settings not reloaded", "error", err)
+		return
+	}
+	pages.SetPassive(cfg.passivePaths)
+	pages.SetTokens(cfg.tokens)
+	if what := policyChanges(before, cfg.policies); what != "" {
+		e := session.Event{At: session.Millis(clock.Now()), Kind: session.EventPolicy, Detail: fmt.Sprintf("%s; %d sessions changed", what, changed)}
+		if err := trail.Append(ctx, e); err != nil {
+			log.Error("audit line not stored", "error", err)
+		}
+	}
+	log.Info("settings reloaded: policies, passive paths and API tokens; all others need a restart", "sessions_changed", changed)
+}
+
+// certificate is a TLS certificate that is read again when its file has changed.
+type certificate struct {
+	cert, key string
+
+	mu       sync.Mutex
+	current  *tls.Certificate
+	modified time.Time
+	checked  time.Time
+}
+
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != nil && time.Since(c.checked) < time.Second {
+		return c.current, nil
+	}
+	c.checked = time.Now()
+	info, err := os.Stat(c.cert)
+	if err == nil && c.current != nil && info.ModTime().Equal(c.modified) {
+		return c.current, nil
+	}
+	loaded, loadErr := tls.LoadX509KeyPair(c.cert, c.key)
+	if err := errors.Join(err, loadErr); err != nil {
+		if c.current != nil {
+			return c.current, nil // half a change: the old one serves until the new one is whole
+		}
+		return nil, fmt.Errorf("read TLS certificate: %w", err)
+	}
+	c.current, c.modified = &loaded, info.ModTime()
+	return c.current, nil
+}

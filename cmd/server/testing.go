@@ -1,0 +1,146 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+
+	"curfew/hub"
+	"curfew/session"
+	"curfew/session/gorilla"
+	"curfew/views"
+)
+
+// testingRoutes serves /testing/, which the setting testing turns on. It needs no token and no Origin; requests from pages of other
+// origins are refused.
+type testingRoutes struct {
+	hub      *hub.Hub
+	sessions *gorilla.Store
+	trail    session.Store
+	clock    *session.MovableClock
+	timeline *hub.Timeline
+	public   *url.URL
+}
+
+func (t *testingRoutes) routes(pages *views.Server) {
+	handle := func(pattern string, f func(*http.Request) (any, error)) {
+		pages.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if t.foreign(r) {
+				answer(w, http.StatusForbidden, map[string]string{"error": "requests from other origins are refused"})
+				return
+			}
+			v, err := f(r)
+			var bad badRequest
+			switch {
+			case errors.As(err, &bad):
+				answer(w, http.StatusUnprocessableEntity, map[string]string{"error": err.Error()})
+			case err != nil:
+				answer(w, http.StatusInternalServerError, map[string]string{"error": err.Error()})
+			default:
+				answer(w, http.StatusOK, v)
+			}
+		}))
+	}
+	handle("POST /testing/clock", t.advance)
+	handle("POST /testing/session", t.session)
+	handle("POST /testing/fault", t.fault)
+	handle("GET /testing/timeline", func(*http.Request) (any, error) { return map[string]any{"items": t.timeline.Moments()}, nil })
+	handle("POST /testing/reset", func(r *http.Request) (any, error) { return struct{}{}, t.hub.Reset(r.Context(), t.clock.Reset) })
+}
+
+func (t *testingRoutes) foreign(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		return true
+	}
+	for _, origin := range r.Header.Values("Origin") {
+		if origin != views.Origin(t.public) {
+			return true
+		}
+	}
+	return false
+}
+
+// badRequest is an error in what was sent.
+type badRequest struct{ error }
+
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(v)
+}
+
+func read(r *http.Request, into any) error {
+	d := json.NewDecoder(io.LimitReader(r.Body, 64<<10))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return badRequest{fmt.Errorf("body: %w", err)}
+	}
+	return nil
+}
+
+// maxLeap is the longest leap in one call.
+const maxLeap = 10 * 365 * 24 * time.Hour
+
+func (t *testingRoutes) advance(r *http.Request) (any, error) {
+	var body struct {
+		AdvanceMS *int64 `json:"advance_ms"`
+	}
+	if err := read(r, &body); err != nil {
+		return nil, err
+	}
+	if body.AdvanceMS == nil || *body.AdvanceMS < 0 || *body.AdvanceMS > maxLeap.Milliseconds() {
+		return nil, badRequest{errors.New("advance_ms: must be from 0 to ten years")}
+	}
+	var now time.Time
+	err := t.hub.Leap(r.Context(), func() { now = t.clock.Advance(time.Duration(*body.AdvanceMS) * time.Millisecond) })
+	return map[string]any{"now": now.UTC().Format(time.RFC3339Nano)}, err
+}
+
+func (t *testingRoutes) session(r *http.Request) (any, error) {
+	var body struct {
+		User   string   `json:"user"`
+		Groups []string `json:"groups"`
+	}
+	if err := read(r, &body); err != nil {
+		return nil, err
+	}
+	if body.User == "" || strings.ContainsFunc(body.User, unicode.IsControl) {
+		return nil, badRequest{errors.New("user: must be a name")}
+	}
+	last, err := t.trail.LastFact(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	if fact, blocked := t.hub.Blocked(body.User, body.Groups); blocked {
+		return nil, badRequest{fmt.Errorf("sign-ins are refused by the forced logout of %s", fact.Scope)}
+	}
+	record := session.Record{SeenFact: last, User: body.User, Name: body.User, Login: body.User, Address: "127.0.0.1", Agent: r.UserAgent(), Policy: t.hub.Policies().For(body.Groups)}
+	for _, g := range body.Groups {
+		record.Groups = append(record.Groups, session.Group{Name: g, SeenFact: last})
+	}
+	token, err := t.sessions.Begin(r.Context(), record)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"cookie": gorilla.CookieName + "=" + token.Text(), "ref": token.ID().Ref()}, nil
+}
+
+func (t *testingRoutes) fault(r *http.Request) (any, error) {
+	var body struct {
+		Kind hub.Fault `json:"kind"`
+	}
+	if err := read(r, &body); err != nil {
+		return nil, err
+	}
+	if err := body.Kind.Validate(); err != nil {
+		return nil, badRequest{err}
+	}
+	t.hub.SetFault(body.Kind)
+	return struct{}{}, nil
+}

@@ -1,0 +1,389 @@
+// Package directory signs people in against an LDAP directory and reads who is in it.
+//
+// A sign-in searches for the name with the service account, demands exactly one match, and binds as the entry found, on
+// a connection of its own. The user's name, groups and stable identity come from the entry, never from what was typed.
+package directory
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+// Errors that callers branch on.
+var (
+	ErrBadCredentials = errors.New("unknown user or wrong password")
+	ErrLocked         = errors.New("account is locked, disabled or expired")
+	ErrNotAllowed     = errors.New("user is in none of the required groups")
+	ErrUnavailable    = errors.New("directory is out of reach")
+)
+
+// Placeholders of the filters. What replaces them is escaped (RFC 4515 §3).
+const (
+	UsernamePlaceholder = "{username}"
+	DNPlaceholder       = "{dn}"
+)
+
+// Time limits of a sign-in.
+const (
+	dialTimeout    = 3 * time.Second
+	requestTimeout = 5 * time.Second
+	totalTimeout   = 8 * time.Second
+)
+
+// Config says where the directory is and how users and groups are found in it. See [Config.Validate].
+type Config struct {
+	URLs          []string // ldap:// or ldaps://, tried in order from the last that worked
+	StartTLS      bool     // RFC 4513 §3; there is no fall-back to plain text
+	CA            *x509.CertPool
+	BindDN        string // service account; anonymous if empty
+	BindPassword  string
+	BaseDN        string
+	UserFilter    string // with {username}
+	GroupBaseDN   string // BaseDN if empty
+	GroupFilter   string // with {dn} or {username}; empty: only memberOf counts
+	UserAttribute string // holds the canonical user name
+	Required      []string
+}
+
+// Validate reports every mistake of c, joined; each names the flag of the server that sets it.
+func (c Config) Validate() error {
+	var errs []error
+	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(c.URLs) == 0 {
+		refuse("ldap-url: must name a directory")
+	}
+	for _, u := range c.URLs {
+		parsed, err := url.Parse(u)
+		switch {
+		case err != nil || parsed.Host == "" || parsed.Scheme != "ldap" && parsed.Scheme != "ldaps":
+			refuse("ldap-url %q: must be ldap://HOST[:PORT] or ldaps://HOST[:PORT]", u)
+		case parsed.Scheme == "ldaps" && c.StartTLS:
+			refuse("ldap-start-tls with %q: must be off where the URL is ldaps://", u)
+		case parsed.Scheme == "ldap" && !c.StartTLS && !loopback(parsed.Hostname()):
+			refuse("ldap-url %q: must be ldaps://, or ldap-start-tls be set: passwords go to other machines encrypted only", u)
+		}
+	}
+	if _, err := ldap.ParseDN(c.BaseDN); err != nil || c.BaseDN == "" {
+		refuse("ldap-base-dn %q: must be the DN below which users are found, as dc=example,dc=org", c.BaseDN)
+	}
+	if _, err := ldap.ParseDN(c.GroupBaseDN); err != nil {
+		refuse("ldap-group-base-dn %q: must be a DN", c.GroupBaseDN)
+	}
+	if c.BindPassword != "" && c.BindDN == "" {
+		refuse("ldap-bind-dn: must be set where a password is")
+	}
+	if c.BindDN != "" && c.BindPassword == "" {
+		refuse("ldap-bind-password-file: must be set where ldap-bind-dn is: a bind without a password is anonymous (RFC 4513 §5.1.2)")
+	}
+	if !strings.Contains(c.UserFilter, UsernamePlaceholder) || !compiles(c.UserFilter) {
+		refuse("ldap-user-filter %q: must be an LDAP filter with %s, as (uid=%[2]s)", c.UserFilter, UsernamePlaceholder)
+	}
+	if c.GroupFilter != "" && !compiles(c.GroupFilter) {
+		refuse("ldap-group-filter %q: must be an LDAP filter with %s, as (member=%[2]s), or empty", c.GroupFilter, DNPlaceholder)
+	}
+	if c.UserAttribute == "" {
+		refuse("ldap-user-attribute: must name the attribute with the user name, as uid")
+	}
+	return errors.Join(errs...)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func compiles(filter string) bool {
+	_, err := ldap.CompileFilter(fill(filter, "x", "cn=x"))
+	return err == nil
+}
+
+func fill(filter, username, dn string) string {
+	return strings.NewReplacer(UsernamePlaceholder, ldap.EscapeFilter(username), DNPlaceholder, ldap.EscapeFilter(dn)).Replace(filter)
+}
+
+// Entry is a person of the directory.
+type Entry struct {
+	User     string // canonical name
+	Name     string // for display
+	Email    string
+	Title    string
+	Phone    string
+	DN       string
+	Identity string   // entryUUID, objectGUID or nsUniqueId; outlives a rename
+	Groups   []string // names
+
+	PasswordChanged string // as the directory writes it; empty if it does not say
+}
+
+// Directory is an LDAP directory. Its methods may be called concurrently.
+type Directory struct {
+	config Config
+	good   atomic.Int32 // index of the URL that worked last
+}
+
+// New checks the configuration. It does not dial yet.
+func New(c Config) (*Directory, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if c.GroupBaseDN == "" {
+		c.GroupBaseDN = c.BaseDN
+	}
+	return &Directory{config: c}, nil
+}
+
+// Ping tells whether the directory answers its service account. ErrUnavailable.
+func (d *Directory) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
+	defer cancel()
+	conn, err := d.service(ctx)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// Authenticate signs a person in. ErrBadCredentials, ErrLocked, ErrNotAllowed, or ErrUnavailable, all wrapped with the cause.
+func (d *Directory) Authenticate(ctx context.Context, username, password string) (Entry, error) {
+	if username == "" || strings.Trim(password, "\x00") == "" {
+		// An empty password would succeed as an anonymous bind (RFC 4513 §5.1.2).
+		return Entry{}, fmt.Errorf("empty user name or password: %w", ErrBadCredentials)
+	}
+	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
+	defer cancel()
+	conn, err := d.service(ctx)
+	if err != nil {
+		return Entry{}, err
+	}
+	defer conn.Close()
+	found, err := d.find(conn, username)
+	if err != nil {
+		if errors.Is(err, ErrBadCredentials) {
+			// The bind takes as long as for a user who exists, so that names cannot be told by time.
+			d.bind(ctx, "cn=nobody,"+d.config.BaseDN, password)
+		}
+		return Entry{}, err
+	}
+	if err := d.bind(ctx, found.DN, password); err != nil {
+		return Entry{}, err
+	}
+	return d.judge(conn, found)
+}
+
+// judge says who the entry found is, and whether he may be signed in: ErrLocked, ErrNotAllowed.
+func (d *Directory) judge(conn *ldap.Conn, found *ldap.Entry) (Entry, error) {
+	if why := lockedBy(found); why != "" {
+		return Entry{}, fmt.Errorf("%s: %w", why, ErrLocked)
+	}
+	entry := d.entry(found)
+	if entry.User == "" || strings.ContainsFunc(entry.User, unicode.IsControl) {
+		return Entry{}, fmt.Errorf("entry %q has no usable %s: %w", found.DN, d.config.UserAttribute, ErrNotAllowed)
+	}
+	var err error
+	if entry.Groups, err = d.groups(conn, found, entry.User); err != nil {
+		return Entry{}, err
+	}
+	if len(d.config.Required) > 0 && !slices.ContainsFunc(entry.Groups, func(g string) bool { return slices.Contains(d.config.Required, g) }) {
+		return Entry{}, ErrNotAllowed
+	}
+	return entry, nil
+}
+
+// People lists who is in the directory, at most limit, by name. Groups are left out. ErrUnavailable.
+func (d *Directory) People(ctx context.Context, limit int) ([]Entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
+	defer cancel()
+	conn, err := d.service(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	filter := strings.ReplaceAll(d.config.UserFilter, UsernamePlaceholder, "*")
+	result, err := conn.Search(ldap.NewSearchRequest(d.config.BaseDN, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases,
+		limit, int(requestTimeout.Seconds()), false, filter, d.attributes(), nil))
+	if err != nil && !(ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) && result != nil) {
+		return nil, unavailable("list people", err)
+	}
+	var people []Entry
+	for _, e := range result.Entries {
+		if p := d.entry(e); p.User != "" {
+			people = append(people, p)
+		}
+	}
+	slices.SortFunc(people, func(a, b Entry) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
+	return people, nil
+}
+
+// service is a new connection, bound as the service account.
+func (d *Directory) service(ctx context.Context) (*ldap.Conn, error) {
+	conn, err := d.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if d.config.BindDN != "" {
+		if err := conn.Bind(d.config.BindDN, d.config.BindPassword); err != nil {
+			conn.Close()
+			return nil, unavailable("bind as service account", err)
+		}
+	}
+	return conn, nil
+}
+
+// dial connects to the first URL that answers, beginning with the one that worked last.
+func (d *Directory) dial(ctx context.Context) (*ldap.Conn, error) {
+	var errs []error
+	first := int(d.good.Load())
+	for i := range d.config.URLs {
+		i = (first + i) % len(d.config.URLs)
+		conn, err := d.dialURL(ctx, d.config.URLs[i])
+		if err == nil {
+			d.good.Store(int32(i))
+			return conn, nil
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(errs...))
+}
+
+func (d *Directory) dialURL(ctx context.Context, address string) (*ldap.Conn, error) {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	if deadline, ok := ctx.Deadline(); ok {
+		dialer.Deadline = deadline
+	}
+	config := &tls.Config{RootCAs: d.config.CA, ServerName: parsed.Hostname(), MinVersion: tls.VersionTLS12}
+	conn, err := ldap.DialURL(address, ldap.DialWithDialer(dialer), ldap.DialWithTLSConfig(config))
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", address, err)
+	}
+	conn.SetTimeout(requestTimeout)
+	if d.config.StartTLS {
+		if err := conn.StartTLS(config); err != nil {
+			conn.Close()
+			return nil, fmt.Errorf("start TLS with %s: %w", address, err)
+		}
+	}
+	context.AfterFunc(ctx, func() { conn.Close() }) // a request that waits for the answer ends with the context
+	return conn, nil
+}
+
+// find demands exactly one entry.
+func (d *Directory) find(conn *ldap.Conn, username string) (*ldap.Entry, error) {
+	result, err := conn.Search(ldap.NewSearchRequest(d.config.BaseDN, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases,
+		2, int(requestTimeout.Seconds()), false, fill(d.config.UserFilter, username, ""), d.attributes(), nil))
+	switch {
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
+		return nil, fmt.Errorf("no base %q: %w", d.config.BaseDN, ErrUnavailable)
+	case err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded):
+		return nil, unavailable("search user", err)
+	case err != nil || len(result.Entries) > 1:
+		return nil, fmt.Errorf("more than one entry matches: %w", ErrBadCredentials)
+	case len(result.Entries) == 0:
+		return nil, fmt.Errorf("no entry matches: %w", ErrBadCredentials)
+	}
+	return result.Entries[0], nil
+}
+
+// bind proves the password on a connection of its own, so that the service's search rights never mix with the user's.
+func (d *Directory) bind(ctx context.Context, dn, password string) error {
+	conn, err := d.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	request := ldap.NewSimpleBindRequest(dn, password, []ldap.Control{ldap.NewControlBeheraPasswordPolicy()})
+	result, err := conn.SimpleBind(request)
+	if err == nil {
+		if why := refusedByPolicy(result); why != "" {
+			return fmt.Errorf("%s: %w", why, ErrLocked)
+		}
+		return nil
+	}
+	switch {
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
+		if why := refusedByPolicy(result); why != "" {
+			return fmt.Errorf("%s: %w", why, ErrLocked)
+		}
+		if why := adState(err.Error()); why != "" {
+			return fmt.Errorf("%s: %w", why, ErrLocked)
+		}
+		return fmt.Errorf("bind: %w", ErrBadCredentials)
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultUnwillingToPerform),
+		ldap.IsErrorWithCode(err, ldap.LDAPResultInappropriateAuthentication),
+		ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject),
+		ldap.IsErrorWithCode(err, ldap.ErrorEmptyPassword):
+		return fmt.Errorf("bind: %s: %w", err, ErrBadCredentials)
+	}
+	return unavailable("bind as user", err)
+}
+
+func unavailable(what string, err error) error {
+	return fmt.Errorf("%s: %w: %w", what, ErrUnavailable, err)
+}
+
+// groups are the names of the user's groups, by memberOf and by search.
+func (d *Directory) groups(conn *ldap.Conn, found *ldap.Entry, user string) ([]string, error) {
+	var names []string
+	for _, dn := range found.GetEqualFoldAttributeValues("memberOf") {
+		if parsed, err := ldap.ParseDN(dn); err == nil && len(parsed.RDNs) > 0 {
+			names = append(names, parsed.RDNs[0].Attributes[0].Value)
+		}
+	}
+	if d.config.GroupFilter != "" {
+		result, err := conn.SearchWithPaging(ldap.NewSearchRequest(d.config.GroupBaseDN, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases,
+			0, int(requestTimeout.Seconds()), false, fill(d.config.GroupFilter, user, found.DN), []string{"cn"}, nil), 500)
+		if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) {
+			return nil, unavailable("search groups", err)
+		}
+		if result != nil {
+			for _, e := range result.Entries {
+				names = append(names, e.GetEqualFoldAttributeValue("cn"))
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == "" || strings.ContainsFunc(n, unicode.IsControl) }), nil
+}
+
+func (d *Directory) attributes() []string {
+	return append([]string{d.config.UserAttribute, "cn", "displayName", "mail", "title", "telephoneNumber", "memberOf",
+		"entryUUID", "objectGUID", "nsUniqueId"}, stateAttributes...)
+}
+
+func (d *Directory) entry(e *ldap.Entry) Entry {
+	name := e.GetEqualFoldAttributeValue("displayName")
+	if name == "" {
+		name = e.GetEqualFoldAttributeValue("cn")
+	}
+	identity := e.GetEqualFoldAttributeValue("entryUUID")
+	if guid := e.GetRawAttributeValue("objectGUID"); identity == "" && len(guid) > 0 {
+		identity = hex.EncodeToString(guid)
+	}
+	if identity == "" {
+		identity = e.GetEqualFoldAttributeValue("nsUniqueId")
+	}
+	return Entry{
+		User: e.GetEqualFoldAttributeValue(d.config.UserAttribute), Name: name, Email: e.GetEqualFoldAttributeValue("mail"),
+		Title: e.GetEqualFoldAttributeValue("title"), Phone: e.GetEqualFoldAttributeValue("telephoneNumber"), DN: e.DN, Identity: identity,
+		PasswordChanged: passwordChanged(e),
+	}
+}

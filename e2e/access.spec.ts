@@ -1,0 +1,42 @@
+import AxeBuilder from '@axe-core/playwright'
+import type {Page} from '@playwright/test'
+import {expect, MINUTE, test} from './curfew'
+
+async function accessible(page: Page) {
+  const {violations} = await new AxeBuilder({page: page as never}).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']).analyze()
+  expect(violations.map(v => `${v.id}: ${v.nodes.map(n => n.html).join(' ')}`)).toEqual([])
+}
+
+test.use({strictCSP: false}) // axe styles the page while it measures
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test.describe(colorScheme, () => {
+    test.use({colorScheme})
+
+    test('every page passes axe, wide and narrow @engines', async ({context, server, signIn, openTab, advance}) => {
+      const page = await context.newPage()
+      await page.goto(server.url + '/login')
+      await accessible(page)
+      await page.getByLabel('User name').fill('ada')
+      await page.getByLabel('Password').fill('wrong')
+      await page.keyboard.press('Enter')
+      await expect(page.getByRole('alert')).toBeVisible()
+      await accessible(page)
+      await page.goto(server.url + '/nowhere')
+      await accessible(page)
+      await page.close()
+      await signIn()
+      const tab = await openTab()
+      await accessible(tab.page)
+      await tab.page.setViewportSize({width: 320, height: 568})
+      await accessible(tab.page)
+      expect(await tab.page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(320)
+      await advance(9 * MINUTE)
+      await expect(tab.warning).toBeVisible()
+      await accessible(tab.page)
+      await advance(MINUTE)
+      await tab.signedOut(/no activity/)
+      await accessible(tab.page)
+    })
+  })
+}

@@ -1,0 +1,154 @@
+import {expect, MINUTE, type Tab, test as base} from './curfew'
+import {Site} from './site'
+
+/** A page of some other application on the guarded origin, with everything in it that people act on. */
+const workshop = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Workshop</title>
+<script type="module" src="/static/curfew.js" data-socket="/session/ws"></script></head><body>
+<h1>Workshop</h1><label>Text <input id="text"></label>
+<div id="inner" tabindex="0"><p>Long</p><p id="tall">text</p></div>
+<button id="deaf">Deaf</button><p id="drag" draggable="true">Drag me</p><p id="drop">Here</p>
+<iframe id="frame" title="Frame" src="/frame"></iframe>
+<script src="/workshop.js"></script></body></html>`
+
+const script = `
+  document.getElementById('inner').style.cssText = 'height: 80px; overflow: auto'
+  document.getElementById('tall').style.height = '2000px'
+  for (const type of ['pointerdown', 'mousedown', 'keydown', 'keyup', 'pointermove', 'mousemove', 'click'])
+    document.getElementById('deaf').addEventListener(type, event => { event.stopImmediatePropagation(); event.preventDefault() })
+  document.getElementById('drop').addEventListener('dragover', event => event.preventDefault())`
+
+const noise = `
+  for (const type of ['pointerdown', 'pointermove', 'mousemove', 'wheel', 'touchstart', 'keydown', 'keyup', 'input', 'scroll', 'paste'])
+    for (const target of [window, document, document.body, document.getElementById('text')]) target.dispatchEvent(new Event(type, {bubbles: true, composed: true}))
+  document.getElementById('text').value = 'set by script'
+  document.getElementById('deaf').click()
+  document.getElementById('inner').scrollTop = 500
+  scrollTo(0, 100)
+  document.title = 'noise made'`
+
+const test = base.extend<{workshop: Tab}>({
+  server: async ({}, use) => {
+    const site = await Site.start({
+      '/workshop': ['text/html', workshop], '/frame': ['text/html', '<!doctype html><title>Frame</title><label>Inside <input id="inside"></label>'],
+      '/workshop.js': ['text/javascript', script], '/noise.js': ['text/javascript', noise],
+    })
+    await use(site.server)
+    await site.stop()
+  },
+  workshop: async ({signIn, openTab}, use) => {
+    await signIn()
+    await use(await openTab('/workshop'))
+  },
+})
+
+const ways: Record<string, (tab: Tab) => Promise<void>> = {
+  'the pointer moves': tab => tab.page.mouse.move(200 + Math.random() * 50, 9),
+  'a button is pressed': async tab => { await tab.page.mouse.down(); await tab.page.mouse.up() },
+  'the wheel turns': tab => tab.page.mouse.wheel(0, 10),
+  'a key is pressed': tab => tab.page.keyboard.press('a'),
+  'a key is held': async tab => { for (let i = 0; i < 3; i++) await tab.page.keyboard.down('j') },
+  'a key is let go': tab => tab.page.keyboard.up('j'),
+}
+
+test('everything that a person does withdraws the warning', async ({workshop: tab, advance}) => {
+  await tab.page.locator('#text').focus()
+  for (const [way, act] of Object.entries(ways)) {
+    await test.step(way, async () => {
+      await advance(9 * MINUTE)
+      await expect(tab.warning).toBeVisible()
+      await act(tab)
+      await expect(tab.warning).toBeHidden()
+    })
+  }
+})
+
+/** Acts that cannot happen while a modal warning is open: they are heard as heartbeats before. */
+const quietWays: Record<string, (tab: Tab) => Promise<void>> = {
+  'scrolling inside': async tab => { await tab.page.locator('#inner').hover(); await tab.page.mouse.wheel(0, 50) },
+  'typing in a frame': tab => tab.page.frameLocator('#frame').locator('#inside').fill('x').then(() => tab.page.keyboard.press('y')),
+  'a widget that swallows events': tab => tab.page.locator('#deaf').click(),
+  'dragging': tab => tab.page.locator('#drag').dragTo(tab.page.locator('#drop')),
+  'dictating': async tab => { await tab.page.locator('#text').evaluate((field: HTMLElement) => field.focus()); await tab.page.keyboard.insertText('dictated') },
+  'pasting': async tab => { await tab.page.locator('#text').focus(); await tab.page.keyboard.press('Control+v') },
+}
+
+for (const [way, act] of Object.entries(quietWays)) {
+  test(`${way} is an act`, async ({workshop: tab, server}) => {
+    const before = (await server.story('input')).filter(what => what === 'activity').length
+    await act(tab)
+    await expect.poll(async () => (await server.story('input')).filter(what => what === 'activity').length).toBeGreaterThan(before)
+  })
+}
+
+test('a touch is an act', async ({browser, signIn, server}) => {
+  const context = await browser.newContext({hasTouch: true})
+  await signIn('ada', context)
+  const page = await context.newPage()
+  await page.goto(server.url)
+  await page.touchscreen.tap(30, 300)
+  await expect.poll(() => server.story('input')).toContain('activity')
+  await context.close()
+})
+
+test('what scripts do is no act, nor is polling or a reload by a timer', async ({workshop: tab, advance, server}) => {
+  const acts = async () => (await server.story('input')).filter(what => /activity/.test(what)).length
+  const before = await acts()
+  await tab.page.addScriptTag({url: '/noise.js'})
+  await expect(tab.page).toHaveTitle('noise made')
+  for (let i = 0; i < 5; i++) await tab.page.request.get(server.url + '/session/status')
+  await tab.page.request.get(server.url + '/') // no person started it
+  expect(await acts()).toBe(before)
+  await advance(9 * MINUTE)
+  await expect(tab.warning).toBeVisible()
+  await advance(MINUTE)
+  await tab.signedOut(/no activity/)
+})
+
+test('moving over the warning, Tab and arrows leave it open; its buttons work by keyboard alone', async ({signIn, openTab, advance}) => {
+  await signIn()
+  const tab = await openTab()
+  await tab.note.fill('typed')
+  await tab.note.evaluate((field: HTMLTextAreaElement) => field.setSelectionRange(1, 3))
+  await advance(9 * MINUTE)
+  await expect(tab.stay).toBeFocused()
+  const box = (await tab.warning.boundingBox())!
+  await tab.page.mouse.move(box.x + 20, box.y + 20)
+  await tab.page.mouse.move(box.x + 40, box.y + 30)
+  await tab.page.keyboard.press('Tab')
+  await expect(tab.signOut).toBeFocused()
+  await tab.page.keyboard.press('Shift+Tab')
+  await tab.page.keyboard.press('ArrowDown')
+  await expect(tab.stay).toBeFocused()
+  expect(await tab.server.story('decision')).not.toContain('withdraw warning')
+  await tab.page.keyboard.press('Enter')
+  await expect(tab.warning).toBeHidden()
+  await expect(tab.note).toBeFocused()
+  expect(await tab.note.evaluate((field: HTMLTextAreaElement) => [field.selectionStart, field.selectionEnd, field.value])).toEqual([1, 3, 'typed'])
+  await advance(9 * MINUTE)
+  await expect(tab.warning).toBeVisible()
+  await tab.page.keyboard.press('Escape')
+  await expect(tab.warning).toBeHidden()
+  await expect(tab.note).toBeFocused()
+})
+
+test('Space on Sign out now signs out', async ({signIn, openTab, advance}) => {
+  await signIn()
+  const tab = await openTab()
+  await advance(9 * MINUTE)
+  await expect(tab.stay).toBeFocused()
+  await tab.page.keyboard.press('Tab')
+  await tab.page.keyboard.press('Space')
+  await expect(tab.page.getByText('You have signed out.')).toBeVisible()
+})
+
+test('the countdown is told at minutes, then at 40 and 20 seconds', async ({signIn, openTab, advance, context}) => {
+  await signIn()
+  const tab = await openTab()
+  await advance(9 * MINUTE)
+  const spoken = tab.warning.locator('[aria-live=assertive]')
+  await expect(tab.warning).toContainText(/0:5\d|1:00/)
+  await advance(19_500)
+  await expect(spoken).toHaveText('40 seconds left')
+  await advance(19_500)
+  await expect(spoken).toHaveText('20 seconds left')
+})

@@ -1,0 +1,274 @@
+import {type ChildProcess, spawn} from 'node:child_process'
+import {createHash} from 'node:crypto'
+import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {type Browser, type BrowserContext, chromium, expect, type Page, test as base} from '@playwright/test'
+
+/** A Curfew server of our own: the real program, on a free port, with the demo directory. */
+export class Server {
+  url = ''
+  log = ''
+  #process: ChildProcess | undefined
+  #port = '0'
+
+  private constructor(readonly folder: string, readonly flags: string[]) {}
+
+  static async start(...flags: string[]): Promise<Server> {
+    const server = new Server(await mkdtemp(join(tmpdir(), 'curfew-e2e-')), flags)
+    await server.run()
+    return server
+  }
+
+  /** Starts the process, on the port that it had before. */
+  async run(): Promise<void> {
+    const ready = join(this.folder, 'ready')
+    await rm(ready, {force: true})
+    const tokens = join(this.folder, 'tokens')
+    await writeFile(tokens, `e2e:admin:${createHash('sha256').update(TOKEN).digest('hex')}\n`)
+    const args = ['--api-tokens-file', tokens, '--listen', `127.0.0.1:${this.#port}`, '--data-dir', join(this.folder, 'data'), '--ready-file', ready, '--testing', ...this.flags]
+    const child = spawn(process.env.CURFEW_BIN ?? 'bin/curfew', args, {stdio: ['ignore', 'ignore', 'pipe']})
+    this.#process = child
+    child.stderr.on('data', data => { this.log += data })
+    await expect(async () => {
+      expect(child.exitCode, this.log).toBeNull()
+      this.url = (await readFile(ready, 'utf8')).trim()
+    }).toPass({intervals: [20], timeout: 10_000})
+    this.#port = new URL(this.url).port
+  }
+
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const child = this.#process
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const gone = new Promise(resolve => child.once('exit', resolve))
+    child.kill(signal)
+    await gone
+  }
+
+  async stop(): Promise<void> {
+    await this.kill('SIGTERM')
+    await rm(this.folder, {recursive: true, force: true})
+  }
+
+  /** Calls one of the /testing/ routes. */
+  async call<T = unknown>(path: string, body?: object): Promise<T> {
+    const response = await fetch(`${this.url}/testing/${path}`, body ? {method: 'POST', body: JSON.stringify(body)} : {})
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
+    return await response.json() as T
+  }
+
+  /** Calls the API as a program does. */
+  async api<T = any>(method: string, path: string, body?: object): Promise<T> {
+    const response = await fetch(`${this.url}/api/v1${path}`, {method, headers: {Authorization: `Bearer ${TOKEN}`}, ...body && {body: JSON.stringify(body)}})
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`)
+    return await response.json() as T
+  }
+
+  /** Ends sessions as an administrator: {user: 'grace'}, {everyone: true, grace_ms: 30_000}, … */
+  forceLogout(order: object): Promise<{id: string, sessions: number, tabs: number}> { return this.api('POST', '/logouts', order) }
+
+  /** Moves the server's clock. */
+  advance(ms: number): Promise<unknown> { return this.call('clock', {advance_ms: ms}) }
+
+  async reset(): Promise<void> { await this.call('reset', {}) }
+
+  /** What the server heard from pages, decided and told them, in words. */
+  async story(kind?: 'input' | 'decision' | 'push'): Promise<string[]> {
+    const {items} = await this.call<{items: {kind: string, what: string}[]}>('timeline')
+    return items.filter(item => !kind || item.kind === kind).map(item => item.what)
+  }
+}
+
+export const MINUTE = 60_000
+
+/** The bearer token that every server of the tests knows. */
+const TOKEN = 'curfew_only-for-tests'
+
+/** One tab, by what a person sees in it. */
+export class Tab {
+  constructor(readonly page: Page, readonly server: Server) {}
+
+  get warning() { return this.page.getByRole('alertdialog', {name: 'Your session is about to end'}) }
+  get stay() { return this.warning.getByRole('button', {name: 'Stay signed in'}) }
+  get signOut() { return this.warning.getByRole('button', {name: 'Sign out now'}) }
+  get note() { return this.page.getByLabel('For this session only') }
+
+  async goto(path = '/') {
+    await this.page.goto(this.server.url + path)
+  }
+
+  /** Waits until the server has greeted the tab. */
+  async connected() {
+    await expect.poll(() => this.page.evaluate(() => (window as any).curfewSeen?.includes('active') ?? false)).toBe(true)
+  }
+
+  async signedOut(reason: string | RegExp) {
+    await expect(this.page).toHaveURL(/\/login\?next=/)
+    await expect(this.page.getByText(reason)).toBeVisible()
+  }
+
+  /** Nothing of the page is to be seen. */
+  async blank() {
+    await expect.poll(() => shows(this.page)).toEqual({text: '', title: '', fields: 0})
+  }
+}
+
+/** What a page shows: its rendered text, its title, and how many rendered fields have a value. */
+export function shows(page: Page) {
+  return page.evaluate(() => ({
+    text: document.body?.innerText.trim() ?? '',
+    title: document.title,
+    fields: [...document.querySelectorAll<HTMLInputElement>('input, textarea, select')].filter(f => f.value && f.getClientRects().length > 0).length,
+  }))
+}
+
+/** Notes every event of the client, so that tests can wait for what has happened already. */
+const seen = () => {
+  const names: string[] = []
+  ;(window as any).curfewSeen = names
+  for (const name of ['warn', 'active', 'notice', 'expire', 'connection']) document.addEventListener('curfew:' + name, () => names.push(name))
+  document.addEventListener('securitypolicyviolation', event => console.error('CSP violation: ' + event.violatedDirective + ' ' + event.blockedURI))
+}
+
+type Fixtures = {
+  /** Flags for a server of the test's own. */
+  flags: string[]
+  /** Whether a breach of the Content-Security-Policy fails the test. Not so where a tool writes styles into the page. */
+  strictCSP: boolean
+  server: Server
+  context: BrowserContext
+  /** Signs a user in, in the browser of the test or in another one. */
+  signIn: (user?: string, context?: BrowserContext) => Promise<void>
+  /** Opens a tab and waits until it is connected. */
+  openTab: (path?: string, context?: BrowserContext) => Promise<Tab>
+  /** Another browser: nothing is shared with the first. */
+  otherBrowser: () => Promise<BrowserContext>
+  advance: (ms: number) => Promise<unknown>
+  /** A Chromium as people have it: tabs are really hidden, and can be frozen. */
+  realBrowser: () => Promise<RealBrowser>
+}
+
+export interface RealBrowser {
+  browser: Browser
+  context: BrowserContext
+  /** Ends it as a power cut would. */
+  kill: () => Promise<void>
+}
+
+export const test = base.extend<Fixtures, {sharedServer: Server}>({
+  sharedServer: [async ({}, use) => {
+    const server = await Server.start()
+    await use(server)
+    await server.stop()
+  }, {scope: 'worker'}],
+
+  flags: [[], {option: true}],
+  strictCSP: [true, {option: true}],
+
+  server: async ({flags, sharedServer}, use, info) => {
+    const own = flags.length > 0 ? await Server.start(...flags) : sharedServer
+    if (own === sharedServer) await own.reset()
+    const before = own.log.length
+    await use(own)
+    if (info.status !== info.expectedStatus) {
+      await info.attach('server log', {body: own.log.slice(before)})
+      const timeline = await own.call('timeline').catch(() => null)
+      await info.attach('timeline', {body: JSON.stringify(timeline, null, 1)})
+    }
+    if (own !== sharedServer) await own.stop()
+  },
+
+  context: async ({context, strictCSP}, use, info) => {
+    await watch(context)
+    const violations: string[] = []
+    context.on('console', message => { if (/CSP|Content.Security.Policy/i.test(message.text())) violations.push(message.text()) })
+    context.on('weberror', error => {
+      const text = String(error.error())
+      if (!text.includes('establish a connection')) violations.push(text) // Firefox's way to say that a server is gone
+    })
+    await use(context)
+    if (strictCSP && info.status === info.expectedStatus) expect(violations).toEqual([]) // a failure's screenshot breaches it, too
+  },
+
+  signIn: async ({server, context}, use) => {
+    await use(async (user = 'ada', where = context) => {
+      const form = {username: user, password: `${user}-demo`}
+      const response = await where.request.post(server.url + '/login', {form, maxRedirects: 0})
+      expect(response.status()).toBe(303)
+    })
+  },
+
+  openTab: async ({server, context}, use) => {
+    await use(async (path = '/', where = context) => {
+      const tab = new Tab(await where.newPage(), server)
+      await tab.goto(path)
+      await tab.connected()
+      return tab
+    })
+  },
+
+  otherBrowser: async ({browser}, use) => {
+    const contexts: BrowserContext[] = []
+    await use(async () => {
+      const context = await browser.newContext()
+      contexts.push(context)
+      await watch(context)
+      return context
+    })
+    for (const context of contexts) await context.close()
+  },
+
+  advance: async ({server}, use) => { await use(ms => server.advance(ms)) },
+
+  realBrowser: async ({}, use) => {
+    const started: RealBrowser[] = []
+    await use(async () => {
+      const real = await startChromium()
+      started.push(real)
+      return real
+    })
+    for (const real of started) await real.kill()
+  },
+})
+
+async function watch(context: BrowserContext) { await context.addInitScript(seen) }
+
+async function startChromium(): Promise<RealBrowser> {
+  const profile = await mkdtemp(join(tmpdir(), 'curfew-chromium-'))
+  const child = spawn('/usr/bin/chromium', ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync', '--remote-debugging-port=0', `--user-data-dir=${profile}`,
+    '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1', 'about:blank'], {detached: true, stdio: ['ignore', 'ignore', 'pipe']})
+  const gone = new Promise(resolve => child.once('exit', resolve))
+  const endpoint = await new Promise<string>((resolve, reject) => {
+    let text = ''
+    child.stderr.on('data', data => {
+      text += data
+      const found = /DevTools listening on (ws:\S+)/.exec(text)
+      if (found) resolve(found[1]!)
+    })
+    void gone.then(() => reject(new Error('Chromium ended: ' + text)))
+  })
+  const browser = await chromium.connectOverCDP(endpoint, {noDefaults: true} as object)
+  const context = browser.contexts()[0]!
+  await watch(context)
+  return {
+    browser, context,
+    kill: async () => {
+      if (child.exitCode === null && child.signalCode === null) {
+        process.kill(-child.pid!, 'SIGKILL')
+        await gone
+      }
+      await browser.close().catch(() => {})
+      for (let tries = 0; tries < 20; tries++) { // its helpers may still write
+        try {
+          return await rm(profile, {recursive: true, force: true})
+        } catch {
+          await sleep(100)
+        }
+      }
+    },
+  }
+}
+
+export {type Browser, expect}

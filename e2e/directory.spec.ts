@@ -1,0 +1,44 @@
+import {expect, Server, Tab, test} from './curfew'
+import {Slapd} from './slapd'
+
+// Changes in a real OpenLDAP directory, as its people notice them.
+
+const person = (name: string) => `dn: uid=${name},ou=people,dc=example,dc=org\n`
+
+for (const {mode, flags, limit} of [
+  {mode: 'by syncrepl', flags: [], limit: 1_000},
+  {mode: 'by polling', flags: ['--ldap-watch', 'poll', '--ldap-poll-every', '1s'], limit: 2_000},
+]) test(`a lock closes tabs at once, a lost admin group the console; an outage nothing; ${mode}`, async ({context, otherBrowser}) => {
+  const slapd = await Slapd.start()
+  const server = await Server.start(...slapd.flags, ...flags)
+  try {
+    const open = async (user: string, path: string, where = context) => {
+      const response = await where.request.post(server.url + '/login', {form: {username: user, password: `${user}-demo`}, maxRedirects: 0})
+      expect(response.status()).toBe(303)
+      const tab = new Tab(await where.newPage(), server)
+      await tab.goto(path)
+      await tab.connected()
+      return tab
+    }
+    const linus = await open('linus', '/')
+    const grace = await open('grace', '/admin', await otherBrowser())
+    await expect(grace.page.getByText('Live', {exact: true})).toBeVisible()
+
+    await slapd.modify(person('linus') + 'changetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n')
+    const locked = Date.now()
+    await expect(linus.page).toHaveURL(/\/login/)
+    const took = Date.now() - locked
+    await linus.signedOut('You were signed out because your account has changed.')
+    expect(took, 'from the lock to the sign-in page').toBeLessThan(limit)
+
+    await slapd.modify('dn: cn=admins,dc=example,dc=org\nchangetype: modify\ndelete: member\nmember: uid=grace,ou=people,dc=example,dc=org\n')
+    await expect(grace.page.getByText('Only administrators may do this.')).toBeVisible()
+    await slapd.stop()
+    await expect.poll(async () => (await server.api('GET', '/audit?event=directory-lost')).items.length).toBe(1)
+    await grace.goto('/')
+    await expect(grace.page.getByRole('heading', {name: 'Hello, Grace Hopper'})).toBeVisible()
+  } finally {
+    await server.stop()
+    await slapd.stop()
+  }
+})

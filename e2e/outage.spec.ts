@@ -1,0 +1,116 @@
+import {expect, MINUTE, test} from './curfew'
+
+test.describe('a server of its own', () => {
+  test.use({flags: ['--warn-after', '3s', '--expire-after', '6s', '--close-grace', '0']})
+
+  test('a page is blank at its deadline though the server was killed @engines', async ({signIn, openTab, server}) => {
+    await signIn()
+    const tab = await openTab()
+    await tab.note.fill('a secret')
+    await server.kill()
+    await expect(tab.page.getByRole('status').filter({hasText: 'Reconnecting'})).toBeVisible()
+    await expect(tab.warning).toBeVisible({timeout: 10_000})
+    await tab.blank()
+    await server.run()
+    await tab.signedOut(/no activity/)
+  })
+
+  test('where no socket can be had the page polls, warns and is blank in time @engines', async ({signIn, context, server}) => {
+    await signIn()
+    const page = await context.newPage()
+    await page.addInitScript(() => {
+      (window as any).WebSocket = class extends EventTarget { // what a proxy makes of it that knows no upgrade
+        static OPEN = 1
+        readyState = 0
+        constructor() { super(); setTimeout(() => this.dispatchEvent(new CloseEvent('close', {code: 1006})), 20) }
+        close() {}
+        send() {}
+      }
+    })
+    await page.goto(server.url)
+    await expect(page.getByRole('status').filter({hasText: 'Live updates are not possible here'})).toBeVisible()
+    const warning = page.getByRole('alertdialog')
+    await expect(warning).toBeVisible()
+    await page.mouse.move(2, 2)
+    await expect(warning).toBeHidden()
+    await expect(warning).toBeVisible()
+    await warning.getByRole('button', {name: 'Stay signed in'}).click()
+    await expect(warning).toBeHidden()
+    await expect(page).toHaveURL(/\/login/, {timeout: 10_000})
+    await expect(page.getByText(/no activity/)).toBeVisible()
+  })
+})
+
+test.describe('a server that restarts', () => {
+  test.use({flags: ['--log-level', 'debug']})
+
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    test(`after ${signal} tabs reconnect and the session lives on`, async ({signIn, openTab, server}) => {
+      await signIn()
+      const tab = await openTab()
+      await tab.note.fill('half a sentence')
+      await server.kill(signal)
+      await expect(tab.page.getByRole('status').filter({hasText: 'Reconnecting'})).toBeVisible()
+      await server.run()
+      await expect(tab.page.getByRole('status').filter({hasText: 'Reconnecting'})).toBeHidden({timeout: 20_000})
+      await expect(tab.note).toHaveValue('half a sentence')
+      await server.advance(9 * MINUTE)
+      await expect(tab.warning).toBeVisible()
+    })
+  }
+
+  test('a sign-out holds though the server is killed right after it', async ({signIn, openTab, server, context}) => {
+    await signIn()
+    const [cookie] = (await context.cookies()).filter(c => c.name === '__Host-curfew')
+    const headers = {cookie: `${cookie!.name}=${cookie!.value}`, accept: 'application/json'}
+    const {csrf} = await (await fetch(server.url + '/session/status', {headers})).json() as {csrf: string}
+    const response = await fetch(server.url + '/logout', {method: 'POST', headers, body: new URLSearchParams({csrf}), redirect: 'manual'})
+    await server.kill()
+    expect(response.status).toBe(303)
+    await server.run()
+    const after = await fetch(server.url + '/session/status', {headers})
+    expect(after.status).toBe(401)
+    expect(await after.json()).toMatchObject({reason: 'logout', location: '/login'})
+  })
+})
+
+test('faults: dropped, refused and stalled sockets sign nobody out', async ({signIn, openTab, server}) => {
+  await signIn()
+  const tab = await openTab()
+  const line = tab.page.getByRole('status').filter({hasText: /connection is lost|Live updates/})
+  for (const kind of ['drop', 'refuse']) {
+    await server.call('fault', {kind: 'drop'})
+    await server.call('fault', {kind})
+    await expect(line).toBeVisible()
+    await server.call('fault', {kind: 'none'})
+    await expect(line).toBeHidden({timeout: 20_000})
+  }
+  await server.call('fault', {kind: 'stall'})
+  await server.advance(9 * MINUTE)
+  await expect(tab.warning).toBeHidden()
+  await server.call('fault', {kind: 'none'})
+  await expect(tab.warning).toBeVisible()
+  await tab.stay.click()
+  await expect(tab.warning).toBeHidden()
+})
+
+test('a lost message signs nobody out: the page asks', async ({signIn, context, server}) => {
+  await signIn()
+  const page = await context.newPage()
+  let lose = false
+  await page.routeWebSocket(/session\/ws/, socket => {
+    const upstream = socket.connectToServer()
+    upstream.onMessage(message => { if (!(lose && /"type":"(active|warn)"/.test(String(message)))) socket.send(message) })
+  })
+  await page.clock.install()
+  await page.goto(server.url)
+  await expect(page.getByRole('heading', {name: 'Hello'})).toBeVisible()
+  lose = true
+  const {csrf} = await (await page.request.get(server.url + '/session/status')).json()
+  await server.advance(5 * MINUTE)
+  await page.request.post(server.url + '/session/activity', {headers: {'X-CSRF-Token': csrf, 'Sec-Fetch-Site': 'same-origin'}})
+  lose = false
+  await page.clock.fastForward(10 * MINUTE) // the page believes its time is up; nobody told it otherwise
+  await expect(page.getByRole('heading', {name: 'Hello'})).toBeVisible()
+  await expect(page).toHaveURL(server.url + '/')
+})

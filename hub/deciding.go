@@ -1,0 +1,317 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"curfew/session"
+)
+
+// What the hub decides of a session: that it warns, that an act withdraws the warning, that it ends; and whom it tells.
+
+// schedule has s looked at when something may be due next.
+func (h *Hub) schedule(s *live) {
+	now := h.clock.Now()
+	s.mu.Lock()
+	p := s.policy.Load()
+	phase, next := p.At(s.recordLocked(), now)
+	if phase == session.Active && len(s.tabs) > 0 {
+		if tell := session.FromUnixMilli(s.told.Load()).Add(-p.Lead() - margin(p)); tell.After(now) && tell.Before(next) {
+			next = tell
+		}
+	}
+	over := s.end != nil
+	s.mu.Unlock()
+	if over {
+		return
+	}
+	if phase == session.Expired {
+		next = now
+	}
+	s.shard.wakeBy(s, next)
+}
+
+// wake looks at what has come of s. due: its time is up, and expire is to be called.
+func (h *Hub) wake(s *live) (due bool) {
+	if !h.tell(s, tellNews) {
+		return true
+	}
+	h.schedule(s)
+	return false
+}
+
+// tell tells every tab how s stands; false where its time is up.
+func (h *Hub) tell(s *live, what telling) bool {
+	s.mu.Lock()
+	now, p := h.clock.Now(), s.policy.Load()
+	phase, _ := p.At(s.recordLocked(), now)
+	var start []*tab
+	if phase != session.Expired {
+		start = h.tellLocked(s, p, now, what)
+	}
+	s.mu.Unlock()
+	h.start(start)
+	h.changed(s)
+	return phase != session.Expired
+}
+
+// telling says what tabs are told although they may know it.
+type telling int
+
+const (
+	tellNews   telling = iota // only what they do not know
+	tellAnyway                // how the session stands
+	tellRules                 // that, and the rules that a reload has changed
+)
+
+// tellLocked tells every tab how s stands.
+func (h *Hub) tellLocked(s *live, p *session.Policy, now time.Time, what telling) (start []*tab) {
+	s.warned.Store(true) // before active is read: see live
+	st := s.standingLocked(p, now)
+	if st.reason == "" {
+		s.warned.Store(false)
+	}
+	switch {
+	case s.ending || s.end != nil:
+		return nil
+	case what != tellNews:
+	case st.reason != "":
+		if s.warning == st.reason && s.warnEnd.Equal(st.end) {
+			return nil
+		}
+	case s.warning == "" && !s.mustTell(p, now, st.end):
+		return nil
+	}
+	if st.reason != s.warning {
+		h.note(s, "decision", cond(st.reason != "", "warn "+string(st.reason), "withdraw warning"))
+	}
+	s.warning, s.warnEnd = st.reason, st.end
+	s.told.Store(st.end.UnixMilli())
+	h.note(s, "push", cond(st.reason != "", string(KindWarn), string(KindActive)))
+	return s.broadcastLocked(h.faults.stalled(), st.onWire(p, what == tellRules))
+}
+
+func cond[T any](b bool, yes, no T) T {
+	if b {
+		return yes
+	}
+	return no
+}
+
+// act records that the person of s acted idle ago. It returns session.ErrEnded if that came too late.
+func (h *Hub) act(ctx context.Context, s *live, idle time.Duration, confirm bool) error {
+	now := h.clock.Now()
+	p := s.policy.Load()
+	if !s.warned.Load() && now.Before(s.deadline(p).Add(-p.Lead())) {
+		quiet := now.UnixMilli() - s.active.Load()
+		if !s.raise(now.Add(-idle)) {
+			return nil
+		}
+		s.shard.markDirty(s)
+		if quiet > activeFor.Milliseconds() {
+			h.changed(s)
+		}
+		if !s.warned.Load() && !s.mustTell(p, now, s.deadline(p)) {
+			return nil
+		}
+	}
+	return h.actInWarning(ctx, s, idle, confirm)
+}
+
+// actInWarning is act where something stands or must be told.
+func (h *Hub) actInWarning(ctx context.Context, s *live, idle time.Duration, confirm bool) error {
+	s.mu.Lock()
+	now := h.clock.Now()
+	p := s.policy.Load()
+	r := s.recordLocked()
+	if phase, _ := p.At(r, now); phase == session.Expired || s.ending || s.end != nil {
+		s.mu.Unlock()
+		return session.ErrEnded
+	}
+	warns := !now.Before(r.LastActiveAt.Add(p.WarnAfter))
+	if warns && p.ExtendOn == session.ExtendOnConfirm && !confirm {
+		s.mu.Unlock()
+		return nil
+	}
+	moved := s.raise(now.Add(-idle))
+	s.mu.Unlock()
+	if moved {
+		if warns { // a crash must not take back what the page is about to be told
+			at := session.FromUnixMilli(s.active.Load())
+			if err := h.store.Touch(ctx, []session.Activity{{ID: s.id, At: at}}); err != nil {
+				h.log.Error("activity not stored", "session", s.id, "error", err)
+				s.shard.markDirty(s)
+			}
+		} else {
+			s.shard.markDirty(s)
+		}
+	}
+	h.tell(s, tellNews)
+	h.schedule(s)
+	return nil
+}
+
+// answer tells one tab how its session stands.
+func (h *Hub) answer(t *tab) {
+	s := t.session
+	s.mu.Lock()
+	var start []*tab
+	if s.end == nil {
+		p := s.policy.Load()
+		st := s.standingLocked(p, h.clock.Now())
+		start = s.sendLocked(t, h.faults.stalled(), st.onWire(p, false))
+	}
+	s.mu.Unlock()
+	h.start(start)
+}
+
+// expire ends s if its time is up. Where no other process writes to the store, the tabs are told at once: the record itself
+// proves the end, since what the store knows of the session's activity is never later than what is known here. All
+// else is in the store first.
+func (h *Hub) expire(ctx context.Context, s *live) {
+	if s.shard.lookup(s.id) != s {
+		return // all is done
+	}
+	now := h.clock.Now()
+	s.mu.Lock()
+	end := s.dueLocked()
+	if now.Before(end.At) {
+		s.mu.Unlock()
+		h.schedule(s)
+		return
+	}
+	s.ending = true
+	s.mu.Unlock()
+	h.note(s, "decision", "end "+string(end.Reason))
+	ifDueBy := now
+	forced := end.Reason == session.ReasonAdmin                         // a fact says so, which is stored
+	if forced || h.alone && end.Reason != session.ReasonBrowserClosed { // the closing may not have been stored
+		h.tellEnd(s, end)
+		ifDueBy = time.Time{} // told is told, though a reload may be storing a laxer policy at this moment
+	}
+	first, err := h.store.End(ctx, s.id, end, ifDueBy)
+	switch {
+	case err == nil && first:
+		h.finish(s, end)
+	case err == nil, errors.Is(err, session.ErrNotFound):
+		h.finishAsStored(ctx, s, end)
+	case errors.Is(err, session.ErrNotDue):
+		h.refresh(ctx, s)
+	default:
+		// The session is over by its own record whatever the store says later; the pages blank themselves in time.
+		h.log.Error("end not stored", "session", s.id, "error", err)
+		s.shard.wakeBy(s, now.Add(time.Second))
+	}
+}
+
+// finishAsStored ends s for the reason that the store knows.
+func (h *Hub) finishAsStored(ctx context.Context, s *live, otherwise session.End) {
+	if r, err := h.store.Get(ctx, s.id); err == nil && r.End != nil {
+		otherwise = *r.End
+	}
+	h.finish(s, otherwise)
+}
+
+// refresh takes over activity that only the store knew of.
+func (h *Hub) refresh(ctx context.Context, s *live) {
+	r, err := h.store.Get(ctx, s.id)
+	s.mu.Lock()
+	s.ending = false
+	if err == nil {
+		s.raise(r.LastActiveAt)
+		s.leftAt = r.LeftAt
+	}
+	s.mu.Unlock()
+	if err != nil {
+		h.log.Error("session not read", "session", s.id, "error", err)
+		s.shard.wakeBy(s, h.clock.Now().Add(time.Second))
+		return
+	}
+	h.wake(s)
+}
+
+// ackWait is how long the close frame waits for the page's ack of the end. It is real time.
+const ackWait = time.Second
+
+// finish tells every tab that s is over, unless that was done, and forgets s. The end is durable by now.
+func (h *Hub) finish(s *live, end session.End) {
+	h.tellEnd(s, end)
+	h.forget(s)
+}
+
+func (h *Hub) forget(s *live) {
+	if s.shard.remove(s) {
+		h.leave(s)
+	}
+}
+
+// tellEnd tells every tab that s is over, once.
+func (h *Hub) tellEnd(s *live, end session.End) {
+	message := h.expireMessage(end)
+	start, tabs, first := h.tellEndShared(s, end, sharedFrame{}, message, nil)
+	if !first {
+		return
+	}
+	h.counts.ended(end.Reason, 1)
+	h.start(start)
+	h.changed(s)
+	h.closeLater(tabs, end)
+}
+
+// tellEndShared queues the end for every tab of s, once: first is true to the call that does. It returns the tabs that need a
+// writer, and all that were told. While hold is set they are not closed.
+func (h *Hub) tellEndShared(s *live, end session.End, shared sharedFrame, message func(seq int64) any, hold *atomic.Bool) (start, tabs []*tab, first bool) {
+	s.mu.Lock()
+	if s.end != nil {
+		s.mu.Unlock()
+		return nil, nil, false
+	}
+	s.end, s.ending = &end, true
+	s.warned.Store(true) // see act: it is too late
+	start = s.broadcastSharedLocked(h.faults.stalled(), shared, message)
+	tabs = slices.Clone(s.tabs)
+	for _, t := range tabs {
+		t.hold = hold
+		s.toldEndLocked(t)
+	}
+	s.mu.Unlock()
+	h.note(s, "push", string(KindExpire))
+	return start, tabs, true
+}
+
+// toldEndLocked notes that the newest message told t of the end.
+func (s *live) toldEndLocked(t *tab) {
+	t.expireSeq = s.seq
+	if s.end.Reason == session.ReasonAdmin && s.forced != nil {
+		s.forced.progress.told(t)
+	}
+}
+
+func (h *Hub) expireMessage(end session.End) func(seq int64) any {
+	return func(seq int64) any { return expire{KindExpire, seq, end.Reason, end.Text(), h.signIn} }
+}
+
+// closeLater closes the tabs that have not acknowledged the end by then.
+func (h *Hub) closeLater(tabs []*tab, end session.End) {
+	if len(tabs) == 0 {
+		return
+	}
+	h.running.Go(func() {
+		timer := time.NewTimer(ackWait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-h.ctx.Done():
+		}
+		var start []*tab
+		for _, t := range tabs {
+			if t.close(StatusExpired, string(end.Reason)) {
+				start = append(start, t)
+			}
+		}
+		h.start(start)
+	})
+}

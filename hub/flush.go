@@ -1,0 +1,55 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"curfew/session"
+)
+
+// Activity on its way to the store.
+
+// flushAtMost is how long activity may be in memory only. A crash may lose that much extension, never an end.
+const flushAtMost = 5 * time.Second
+
+// flushLoop writes activity to the store every so often.
+func (h *Hub) flushLoop() {
+	for {
+		h.mu.Lock()
+		every := h.flushEvery
+		h.mu.Unlock()
+		timer := time.NewTimer(every)
+		select {
+		case <-h.ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		if err := h.flush(h.ctx); err != nil && h.ctx.Err() == nil {
+			h.log.Error("activity not stored", "error", err)
+		}
+	}
+}
+
+// flush writes the activity that the store does not know.
+func (h *Hub) flush(ctx context.Context) error {
+	var acts []session.Activity
+	var dirty []*live
+	for _, sh := range h.shards {
+		for _, s := range sh.takeDirty() {
+			s.dirty.Store(false) // before active is read: later activity marks it again
+			acts = append(acts, session.Activity{ID: s.id, At: session.FromUnixMilli(s.active.Load())})
+			dirty = append(dirty, s)
+		}
+	}
+	if len(acts) == 0 {
+		return nil
+	}
+	if err := h.store.Touch(ctx, acts); err != nil {
+		for _, s := range dirty {
+			s.shard.markDirty(s)
+		}
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package hub
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"curfew/session"
+)
+
+// Sample is how many were here at an instant, and who went since the sample before.
+type Sample struct {
+	At       time.Time
+	Sessions int
+	Active   int // sessions whose person has just acted
+	Ends     map[session.Reason]int
+}
+
+// Samples are taken every sampleEvery, for the last hour.
+const (
+	sampleEvery = 30 * time.Second
+	samplesKept = int(time.Hour / sampleEvery)
+)
+
+// history is the last hour. It lives in memory.
+type history struct {
+	mu      sync.Mutex
+	samples []Sample
+}
+
+func (hs *history) loop(h *Hub) func() {
+	return func() {
+		ticker := time.NewTicker(sampleEvery)
+		defer ticker.Stop()
+		before := h.Stats().Ends
+		for {
+			now := h.Stats().Ends
+			hs.add(h.sample(before, now))
+			before = now
+			select {
+			case <-h.ctx.Done():
+				return
+			case <-ticker.C:
+			}
+		}
+	}
+}
+
+func (hs *history) add(s Sample) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	if len(hs.samples) >= samplesKept {
+		hs.samples = slices.Delete(hs.samples, 0, len(hs.samples)-samplesKept+1)
+	}
+	hs.samples = append(hs.samples, s)
+}
+
+func (h *Hub) sample(before, now map[session.Reason]int) Sample {
+	s := Sample{At: h.clock.Now(), Ends: maps.Clone(now)}
+	for reason, n := range before {
+		if s.Ends[reason] -= n; s.Ends[reason] == 0 {
+			delete(s.Ends, reason)
+		}
+	}
+	for _, l := range h.allLive() {
+		s.Sessions++
+		l.mu.Lock()
+		if state, _ := l.stateLocked(s.At); state == StateActive {
+			s.Active++
+		}
+		l.mu.Unlock()
+	}
+	return s
+}
+
+// History lists the samples of the last hour, oldest first, with one of this instant at its end.
+func (h *Hub) History() []Sample {
+	h.history.mu.Lock()
+	samples := slices.Clone(h.history.samples)
+	h.history.mu.Unlock()
+	return append(samples, h.sample(nil, nil))
+}

@@ -1,0 +1,289 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"curfew/session"
+)
+
+// Options of a hub. Store, Clock and Policies must be set.
+type Options struct {
+	Store    session.Store
+	Alone    bool // no other process writes to the store
+	Clock    session.Clock
+	Policies session.Policies
+	Admins   []string    // groups whose members may administer
+	Presence PresenceFor // whose pages may watch the presence of others; empty: nobody's
+	Node     string      // how this process is called
+	Origins  []string    // of pages that may open the socket: scheme://host[:port], compared exactly
+	SignIn   string      // path of the sign-in page, told with an end
+	Log      *slog.Logger
+	Timeline *Timeline // records what happens, for --testing; may be nil
+}
+
+// Hub holds the live sessions and their tabs. Its methods may be called concurrently.
+type Hub struct {
+	store    session.Store
+	alone    bool
+	clock    session.Clock
+	admins   []string
+	presence PresenceFor
+	node     string
+	origins  map[string]bool
+	signIn   string
+	log      *slog.Logger
+	timeline *Timeline
+	cores    int
+	shards   [shards]*shard
+	faults   *faults
+	counts   counts
+	people   *people
+	forced   forced
+	notices  notices
+	history  history
+	seq      atomic.Int64 // of the newest message to anybody
+	opened   atomic.Int64 // tabs, ever
+	loaded   atomic.Bool  // the sessions of the store are known
+
+	ctx     context.Context // ends with Shutdown
+	cancel  context.CancelFunc
+	running sync.WaitGroup // every goroutine of the hub
+	writers atomic.Int64   // tabs that are being written to
+	waking  atomic.Int64   // shards that are waking sessions
+
+	mu         sync.Mutex
+	policies   session.Policies
+	flushEvery time.Duration
+	closing    bool
+	slots      [tickSlots]map[*tab]struct{} // by the time of their tick
+	nextSlot   int
+	refusedAt  time.Time // when an origin was last refused into the audit trail
+}
+
+// New loads the live sessions of the store, ends what came due meanwhile, and starts. [Hub.Shutdown] stops it.
+func New(ctx context.Context, o Options) (*Hub, error) {
+	h := &Hub{
+		store: o.Store, alone: o.Alone, clock: o.Clock, origins: make(map[string]bool), signIn: o.SignIn, log: o.Log, timeline: o.Timeline,
+		admins: o.Admins, presence: o.Presence, node: o.Node, people: newPeople(), cores: runtime.GOMAXPROCS(0), faults: newFaults(),
+	}
+	h.ctx, h.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	for _, origin := range o.Origins {
+		h.origins[origin] = true
+	}
+	for i := range h.shards {
+		h.shards[i] = &shard{hub: h, sessions: make(map[session.ID]*live)}
+	}
+	for i := range h.slots {
+		h.slots[i] = make(map[*tab]struct{})
+	}
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	err := h.loadFacts(ctx)
+	if err == nil {
+		_, err = h.Reload(ctx, o.Policies)
+	}
+	if err != nil {
+		h.cancel()
+		return nil, err
+	}
+	h.loaded.Store(true)
+	h.running.Go(h.flushLoop)
+	h.running.Go(h.tickLoop)
+	h.running.Go(h.history.loop(h))
+	return h, nil
+}
+
+// Shutdown closes every tab with 1012, so that the pages reconnect, writes what the store does not know, and waits until
+// nothing of the hub runs any more. When ctx ends it stops waiting for the pages.
+func (h *Hub) Shutdown(ctx context.Context) error {
+	h.mu.Lock()
+	h.closing = true
+	h.mu.Unlock()
+	for _, sh := range h.shards {
+		sh.stop()
+	}
+	h.faults.set(FaultNone)
+	h.startAll(func(t *tab) bool { return t.close(StatusRestart, "server restarting") })
+	flushed := h.flush(ctx)
+	h.cancel()
+	done := make(chan struct{})
+	go func() { h.running.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		for _, t := range h.allTabs() {
+			t.conn.Close()
+		}
+		<-done
+	}
+	return errors.Join(flushed, h.flush(context.WithoutCancel(ctx)))
+}
+
+func (h *Hub) shardOf(id session.ID) *shard { return h.shards[id[0]%shards] }
+
+func (h *Hub) live(id session.ID) *live { return h.shardOf(id).lookup(id) }
+
+// adopt makes sure that r is watched over.
+func (h *Hub) adopt(ctx context.Context, r session.Record) *live {
+	if s := h.live(r.ID); s != nil {
+		return s
+	}
+	h.forced.mu.RLock()
+	s, isNew := h.shardOf(r.ID).adopt(r, h.forced.coveringLocked(&r))
+	h.forced.mu.RUnlock()
+	if !isNew {
+		return s
+	}
+	h.enter(s)
+	if h.loaded.Load() {
+		if again, err := h.store.Get(context.WithoutCancel(ctx), r.ID); err == nil && again.End != nil {
+			h.finish(s, *again.End) // it ended after it was read
+			return s
+		}
+	}
+	h.schedule(s)
+	return s
+}
+
+// Create stores a new session and watches over it. Those it displaces are told.
+func (h *Hub) Create(ctx context.Context, r session.Record) error {
+	displaced, err := h.store.Create(ctx, r, r.Policy.MaxSessions)
+	if err != nil {
+		return err
+	}
+	h.adopt(ctx, r)
+	for _, id := range displaced {
+		if s := h.live(id); s != nil {
+			h.finishAsStored(ctx, s, session.ReplacedBy(r))
+		}
+	}
+	return nil
+}
+
+// End ends a session, durably, and then tells its tabs. first is true to exactly one caller.
+func (h *Hub) End(ctx context.Context, id session.ID, end session.End) (first bool, err error) {
+	first, err = h.store.End(ctx, id, end, time.Time{})
+	if err != nil {
+		return false, err
+	}
+	if s := h.live(id); s != nil {
+		if first {
+			h.note(s, "decision", "end "+string(end.Reason))
+			h.finish(s, end)
+		} else {
+			h.finishAsStored(ctx, s, end)
+		}
+	}
+	return first, nil
+}
+
+// Status is how a session stands now.
+type Status struct {
+	Record   session.Record
+	State    State
+	WarnIn   time.Duration // 0 while a warning stands
+	ExpireIn time.Duration
+	Warning  session.Reason // the one that stands; empty: none
+	Message  string         // of the warning
+}
+
+// State is what the outside sees of a session.
+type State string
+
+// The states of a session.
+const (
+	StateActive State = "active" // acted within the last minute
+	StateIdle   State = "idle"
+	StateWarned State = "warned"
+	StateAway   State = "away" // signed in with no tab
+)
+
+// activeFor is how long after an act a session counts as active.
+const activeFor = time.Minute
+
+// Check judges a session now. session.ErrNotFound; session.ErrEnded, where Status.Record tells the end; any other error
+// means that the store is out of reach, and nothing may be concluded.
+func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
+	r, err := h.store.Get(ctx, id)
+	if err != nil {
+		return Status{}, err
+	}
+	if r.End != nil {
+		return Status{Record: r}, session.ErrEnded
+	}
+	s := h.adopt(ctx, r)
+	now := h.clock.Now()
+	s.mu.Lock()
+	known := s.recordLocked()
+	r.LastActiveAt, r.LeftAt, r.Forced, r.Policy, r.Groups = known.LastActiveAt, known.LeftAt, known.Forced, *s.policy.Load(), s.record.Load().Groups
+	phase, _ := r.Policy.At(r, now)
+	st := s.standingLocked(&r.Policy, now)
+	state, _ := s.stateLocked(now)
+	due, over := s.dueLocked(), s.end
+	s.mu.Unlock()
+	if over == nil && phase == session.Expired {
+		over = &due
+		h.expire(ctx, s)
+	}
+	if over != nil {
+		r.End = over
+		return Status{Record: r}, session.ErrEnded
+	}
+	return Status{Record: r, WarnIn: st.warn, ExpireIn: st.expire, State: state, Warning: st.reason, Message: st.text}, nil
+}
+
+// Lookup is [Hub.Check] for those who want the record only.
+func (h *Hub) Lookup(ctx context.Context, id session.ID) (session.Record, error) {
+	status, err := h.Check(ctx, id)
+	return status.Record, err
+}
+
+// Save replaces the application's values of a session; see [session.Store].
+func (h *Hub) Save(ctx context.Context, id session.ID, version int64, values []byte) error {
+	return h.store.Save(ctx, id, version, values)
+}
+
+// Act records that the person of a session acted idle ago, or pressed 'Stay signed in' (confirm). session.ErrEnded,
+// session.ErrNotFound.
+func (h *Hub) Act(ctx context.Context, id session.ID, idle time.Duration, confirm bool) error {
+	s := h.live(id)
+	if s == nil {
+		status, err := h.Check(ctx, id)
+		if err != nil {
+			return err
+		}
+		s = h.adopt(ctx, status.Record)
+	}
+	h.note(s, "input", cond(confirm, "extend by request", "activity by request"))
+	return h.act(ctx, s, idle, confirm)
+}
+
+func (h *Hub) allTabs() []*tab {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var tabs []*tab
+	for _, slot := range h.slots {
+		for t := range slot {
+			tabs = append(tabs, t)
+		}
+	}
+	return tabs
+}
+
+// startAll starts writers for the tabs for which queue reports that one is needed.
+func (h *Hub) startAll(queue func(*tab) bool) {
+	var start []*tab
+	for _, t := range h.allTabs() {
+		if queue(t) {
+			start = append(start, t)
+		}
+	}
+	h.start(start)
+}

@@ -1,0 +1,165 @@
+package hub
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"curfew/session"
+)
+
+// Presence as admins see it: sessions, tabs and users, as they are at this instant.
+
+// Filter picks sessions. Fields at their zero value pick all.
+type Filter struct {
+	User  string
+	Group string
+	State State
+	Query string // part of a user's name, of an address, a device or a ref; case does not matter
+	Ref   string // session.ID.Ref
+}
+
+func (f Filter) picks(r *session.Record) bool {
+	if f.User != "" && f.User != r.User || f.Ref != "" && f.Ref != r.ID.Ref() {
+		return false
+	}
+	if f.Group != "" && !(session.Scope{Group: f.Group}).Includes(r) {
+		return false
+	}
+	if f.Query == "" {
+		return true
+	}
+	q := strings.ToLower(f.Query)
+	for _, text := range []string{r.User, r.Name, r.Address, session.Device(r.Agent), r.ID.Ref()} {
+		if strings.Contains(strings.ToLower(text), q) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(r.Groups, func(g session.Group) bool { return strings.ToLower(g.Name) == q })
+}
+
+// Session is a live session as it is at an instant.
+type Session struct {
+	Record       *session.Record // what does not change; shared, not to be written to
+	State        State
+	Node         string // of its newest tab; empty without one
+	LastActiveAt time.Time
+	ExpiresAt    time.Time
+	Tabs         int
+	Hidden       int
+	Unconfirmed  int
+	OpenTabs     []Tab // where one session was asked for
+}
+
+// Tab is an open tab as it is at an instant.
+type Tab struct {
+	ID          string
+	Node        string
+	Hidden      bool
+	Unconfirmed bool // it has not answered its last tick
+	OpenedAt    time.Time
+}
+
+// answerWait is how long an answer to a tick may take before the tab counts as unconfirmed. It is real time.
+const answerWait = 5 * time.Second
+
+func (t *tab) unconfirmedLocked() bool {
+	return t.tickSeq > t.acked.Load() && time.Since(t.tickedAt) > answerWait
+}
+
+// Sessions lists the live sessions that f picks, in no order.
+func (h *Hub) Sessions(f Filter) []Session {
+	now := h.clock.Now()
+	var list []Session
+	candidates := h.allLive
+	if f.User != "" {
+		candidates = func() []*live { return h.sessionsOf(f.User) }
+	}
+	for _, s := range candidates() {
+		r := s.record.Load()
+		if !f.picks(r) {
+			continue
+		}
+		s.mu.Lock()
+		if s.end != nil {
+			s.mu.Unlock()
+			continue
+		}
+		state, _ := s.stateLocked(now)
+		if f.State != "" && f.State != state {
+			s.mu.Unlock()
+			continue
+		}
+		due, _ := s.policy.Load().Due(s.recordLocked())
+		one := Session{Record: r, State: state, LastActiveAt: session.FromUnixMilli(s.active.Load()), ExpiresAt: session.Millis(due), Tabs: len(s.tabs)}
+		if len(s.tabs) > 0 {
+			one.Node = h.node
+		}
+		for _, t := range s.tabs {
+			unconfirmed := t.unconfirmedLocked()
+			if !t.hiddenSince.IsZero() {
+				one.Hidden++
+			}
+			if unconfirmed {
+				one.Unconfirmed++
+			}
+			if f.Ref != "" {
+				one.OpenTabs = append(one.OpenTabs, Tab{t.id, h.node, !t.hiddenSince.IsZero(), unconfirmed, session.Millis(t.openedAt)})
+			}
+		}
+		s.mu.Unlock()
+		list = append(list, one)
+	}
+	return list
+}
+
+// User is the presence of one who is signed in.
+type User struct {
+	User        string
+	State       State // the liveliest of his sessions'
+	Sessions    int
+	Tabs        int
+	Hidden      int
+	Unconfirmed int
+}
+
+// Totals are sums over users.
+type Totals struct {
+	Users       int
+	Sessions    int
+	Tabs        int
+	Hidden      int
+	Unconfirmed int
+	States      map[State]int // users by state
+}
+
+// Users sums sessions up by user, in the order of the names.
+func Users(sessions []Session) ([]User, Totals) {
+	byName := make(map[string]*User)
+	totals := Totals{Sessions: len(sessions), States: make(map[State]int)}
+	for _, s := range sessions {
+		u := byName[s.Record.User]
+		if u == nil {
+			u = &User{User: s.Record.User, State: StateGone}
+			byName[u.User] = u
+		}
+		if slices.Index(liveliness, s.State) < slices.Index(liveliness, u.State) {
+			u.State = s.State
+		}
+		u.Sessions++
+		u.Tabs += s.Tabs
+		u.Hidden += s.Hidden
+		u.Unconfirmed += s.Unconfirmed
+		totals.Tabs += s.Tabs
+		totals.Hidden += s.Hidden
+		totals.Unconfirmed += s.Unconfirmed
+	}
+	list := make([]User, 0, len(byName))
+	for _, u := range byName {
+		list = append(list, *u)
+		totals.States[u.State]++
+	}
+	totals.Users = len(list)
+	slices.SortFunc(list, func(a, b User) int { return strings.Compare(a.User, b.User) })
+	return list, totals
+}

@@ -1,0 +1,215 @@
+package hub
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"curfew/session"
+)
+
+// live is a session that has not ended, with its tabs. What a heartbeat touches is atomic, so that it costs a store and
+// no lock; all that is rarer is under mu.
+//
+// A heartbeat writes active and then reads warned; a warning sets warned and then reads active. One of the two sees the
+// other, so no warning stands over an act that came before it.
+type live struct {
+	// set once
+	id        session.ID
+	user      string
+	createdAt time.Time
+	shard     *shard
+
+	person atomic.Pointer[person]         // whose session it is, once it is known; see people.go
+	record atomic.Pointer[session.Record] // as it was adopted, without its values; the directory may change the groups
+	policy atomic.Pointer[session.Policy]
+	opened atomic.Int64 // counts up over all sessions: when its newest tab opened
+	active atomic.Int64 // last activity, Unix ms
+	told   atomic.Int64 // the deadline that every tab has been told at least, Unix ms
+	warned atomic.Bool  // a warning stands
+	dirty  atomic.Bool  // active is ahead of the store
+
+	wakeAt time.Time // guarded by shard.mu: when the session is looked at next; zero if never
+
+	leaving sync.Mutex // orders the writes of leftAt to the store; held across them
+
+	mu      sync.Mutex
+	leftAt  time.Time // when the last tab was closed; zero while one may be open
+	goneTo  time.Time // when a page was last asked for, until a tab opens
+	tabs    []*tab
+	awayAt  time.Time      // without tabs: when it counts as away; see awayAfter
+	seq     int64          // of the newest message
+	warning session.Reason // the one that the tabs were told of; empty: none
+	warnEnd time.Time      // its end
+	ending  bool           // the decision has fallen: acts come too late
+	end     *session.End   // it is over, and the tabs are told
+	forced  *logout        // the forced logout that ends it first; nil if none covers it
+}
+
+func newLive(r session.Record, shard *shard) *live {
+	s := &live{id: r.ID, user: r.User, createdAt: r.CreatedAt, shard: shard, leftAt: r.LeftAt}
+	policy := r.Policy
+	s.policy.Store(&policy)
+	r.Values, r.Forced = nil, nil
+	s.record.Store(&r)
+	s.active.Store(r.LastActiveAt.UnixMilli())
+	end, _ := r.Policy.Deadline(r)
+	s.told.Store(end.UnixMilli())
+	return s
+}
+
+// recordLocked is what the rules judge.
+func (s *live) recordLocked() session.Record {
+	r := session.Record{CreatedAt: s.createdAt, LastActiveAt: session.FromUnixMilli(s.active.Load()), LeftAt: s.leftAt}
+	if s.forced != nil {
+		r.Forced = &s.forced.fact
+	}
+	return r
+}
+
+// dueLocked is how s ends if nothing more happens.
+func (s *live) dueLocked() session.End {
+	r := s.recordLocked()
+	at, why := s.policy.Load().Due(r)
+	if why == session.ReasonAdmin {
+		return r.Forced.End()
+	}
+	return session.End{Reason: why, At: session.Millis(at)}
+}
+
+// deadline is the end that acts move. Where more stands, warned is set.
+func (s *live) deadline(p *session.Policy) time.Time {
+	end, _ := p.Deadline(session.Record{CreatedAt: s.createdAt, LastActiveAt: session.FromUnixMilli(s.active.Load())})
+	return end
+}
+
+// raise moves the last activity forward to at, never back.
+func (s *live) raise(at time.Time) (moved bool) {
+	ms := at.UnixMilli()
+	for {
+		old := s.active.Load()
+		if ms <= old {
+			return false
+		}
+		if s.active.CompareAndSwap(old, ms) {
+			return true
+		}
+	}
+}
+
+// margin is how long before the warning that tabs were told they are told better.
+func margin(p *session.Policy) time.Duration { return min(time.Second, p.WarnAfter/10, p.Lead()/10) }
+
+// mustTell reports whether the tabs' idea of the deadlines is too far behind.
+func (s *live) mustTell(p *session.Policy, now, deadline time.Time) bool {
+	told := session.FromUnixMilli(s.told.Load())
+	behind := deadline.Sub(told)
+	return behind > p.Slack() || behind > 0 && !now.Before(told.Add(-p.Lead()-margin(p)))
+}
+
+// broadcastLocked queues a message for all tabs and returns those that need a writer.
+func (s *live) broadcastLocked(stalled bool, message func(seq int64) any) (start []*tab) {
+	if len(s.tabs) == 0 {
+		return nil
+	}
+	return s.queueLocked(stalled, frame(message(s.nextSeqLocked())))
+}
+
+// nextSeqLocked numbers a message. The numbers are the hub's, so that one that goes to many sessions is encoded once.
+func (s *live) nextSeqLocked() int64 {
+	s.seq = s.shard.hub.seq.Add(1)
+	return s.seq
+}
+
+// queueLocked queues a frame of number s.seq for all tabs.
+func (s *live) queueLocked(stalled bool, f []byte) (start []*tab) {
+	for _, t := range s.tabs {
+		t.lastSeq.Store(s.seq)
+		if t.queue(f, stalled) {
+			start = append(start, t)
+		}
+	}
+	return start
+}
+
+// sendLocked queues a message for one tab.
+func (s *live) sendLocked(t *tab, stalled bool, message func(seq int64) any) (start []*tab) {
+	t.lastSeq.Store(s.nextSeqLocked())
+	if t.queue(frame(message(s.seq)), stalled) {
+		start = append(start, t)
+	}
+	return start
+}
+
+// sharedFrame is a message that goes to tabs of many sessions, encoded once.
+type sharedFrame struct {
+	seq   int64
+	bytes []byte
+}
+
+func (h *Hub) share(message func(seq int64) any) sharedFrame {
+	seq := h.seq.Add(1)
+	return sharedFrame{seq, frame(message(seq))}
+}
+
+// sendSharedLocked queues f for one tab, or the message under a number of its own where the session has had a newer one.
+func (s *live) sendSharedLocked(t *tab, stalled bool, f sharedFrame, message func(seq int64) any) (start []*tab) {
+	if s.seq >= f.seq {
+		return s.sendLocked(t, stalled, message)
+	}
+	s.seq = f.seq
+	t.lastSeq.Store(s.seq)
+	if t.queue(f.bytes, stalled) {
+		start = append(start, t)
+	}
+	return start
+}
+
+// broadcastSharedLocked is sendSharedLocked for all tabs.
+func (s *live) broadcastSharedLocked(stalled bool, f sharedFrame, message func(seq int64) any) (start []*tab) {
+	if len(s.tabs) == 0 {
+		return nil
+	}
+	if s.seq >= f.seq {
+		return s.broadcastLocked(stalled, message)
+	}
+	s.seq = f.seq
+	return s.queueLocked(stalled, f.bytes)
+}
+
+// standing is what a tab has to know now: a warning, or the deadlines.
+type standing struct {
+	reason session.Reason // empty: no warning stands
+	text   string         // of the warning
+	warn   time.Duration
+	expire time.Duration
+	end    time.Time
+}
+
+func (s *live) standingLocked(p *session.Policy, now time.Time) standing {
+	r := s.recordLocked()
+	end, _ := p.Deadline(r)
+	st := standing{warn: max(0, end.Add(-p.Lead()).Sub(now)), expire: max(0, end.Sub(now)), end: end}
+	if why, until, ok := p.Standing(r, now); ok {
+		st.reason, st.text, st.warn, st.expire, st.end = why, why.Warning(), 0, until.Sub(now), until
+		if why == session.ReasonAdmin && r.Forced.Message != "" {
+			st.text = r.Forced.Message
+		}
+	}
+	return st
+}
+
+// onWire is what st is on the wire. withRules adds what a reload may have changed.
+func (st standing) onWire(p *session.Policy, withRules bool) func(seq int64) any {
+	var beat int64
+	var extendOn session.ExtendOn
+	if withRules {
+		beat, extendOn = p.HeartbeatEvery().Milliseconds(), p.ExtendOn
+	}
+	return func(seq int64) any {
+		if st.reason != "" {
+			return warn{KindWarn, seq, st.reason, millis(st.expire), st.text, beat, extendOn}
+		}
+		return active{KindActive, seq, millis(st.warn), millis(st.expire), beat, extendOn}
+	}
+}

@@ -1,0 +1,107 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"curfew/session"
+)
+
+// Notices: what an administrator has to say to people, and what they are told of their own account. Nobody is signed out.
+
+// noticeFor is how long after a notice tabs that open are told too.
+const noticeFor = time.Minute
+
+type sentNotice struct {
+	id, message string
+	scope       session.Scope
+	except      session.ID
+	at          time.Time
+}
+
+func (n sentNotice) onWire(seq int64) any { return notice{KindNotice, seq, n.id, n.message} }
+
+func (n sentNotice) isFor(s *live) bool {
+	return n.except != s.id && (n.scope.Everyone || n.scope.Includes(s.record.Load())) // everyone's records need not be read
+}
+
+// notices are those of the last minute.
+type notices struct {
+	mu   sync.Mutex
+	list []sentNotice
+}
+
+func (ns *notices) add(n sentNotice) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	ns.list = append(slices.DeleteFunc(ns.list, func(old sentNotice) bool { return n.at.Sub(old.at) > noticeFor }), n)
+}
+
+func (ns *notices) recent(now time.Time, s *live) (list []sentNotice) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	for _, n := range ns.list {
+		if now.Sub(n.at) <= noticeFor && n.isFor(s) {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+func (ns *notices) reset() {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	ns.list = nil
+}
+
+// Notify tells a message to all tabs in a scope, and to those that open within a minute. It returns how many were reached.
+func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message string) (id string, sessions, tabs int, err error) {
+	n := sentNotice{id: newPublicID(), message: message, scope: scope, at: h.clock.Now()}
+	sessions, tabs = h.Count(scope, "")
+	e := session.Event{At: session.Millis(n.at), Kind: session.EventNotice, User: scope.User, Actor: actor, Session: scope.Session,
+		Detail: fmt.Sprintf("%s (sessions: %d, tabs: %d): %s", scope, sessions, tabs, message)}
+	if err := h.store.Append(ctx, e); err != nil {
+		return "", 0, 0, err
+	}
+	h.send(n)
+	return n.id, sessions, tabs, nil
+}
+
+// send queues a notice for all tabs that it is for.
+func (h *Hub) send(n sentNotice) {
+	h.notices.add(n)
+	shared := h.share(n.onWire)
+	candidates := h.allLive
+	if n.scope.User != "" { // each sign-in elsewhere is told: that must not cost a look at everybody
+		candidates = func() []*live { return h.sessionsOf(n.scope.User) }
+	}
+	h.eachShare(inOrder(candidates()), func(share []*live) {
+		for _, s := range share {
+			if !n.isFor(s) {
+				continue
+			}
+			s.mu.Lock()
+			var start []*tab
+			if s.end == nil {
+				start = s.broadcastSharedLocked(h.faults.stalled(), shared, n.onWire)
+			}
+			s.mu.Unlock()
+			h.start(start)
+		}
+	})
+}
+
+// TellOfSignIn tells the other sessions of a user that one has begun elsewhere.
+func (h *Hub) TellOfSignIn(r session.Record) {
+	if len(h.sessionsOf(r.User)) < 2 {
+		return
+	}
+	h.send(sentNotice{
+		id: newPublicID(), scope: session.Scope{User: r.User}, except: r.ID, at: h.clock.Now(),
+		message: fmt.Sprintf("Your account has just signed in elsewhere: %s, %s. If that was not you, end that session on your account page and change your password.",
+			session.Device(r.Agent), r.Address),
+	})
+}

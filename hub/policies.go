@@ -1,0 +1,112 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"curfew/session"
+)
+
+// Policies, and their reload onto live sessions.
+
+// Reload applies policies to all live sessions and tells their tabs. A session that is over by its new policy ends with
+// the reason policy; one that had come due by its old one ends for that reason.
+func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed int, err error) {
+	if err := h.flush(ctx); err != nil {
+		return 0, err
+	}
+	h.mu.Lock()
+	h.policies = policies
+	h.flushEvery = min(flushAtMost, policies.MinLead()/10)
+	h.mu.Unlock()
+	for r, err := range h.store.Live(ctx) {
+		if err != nil {
+			return changed, fmt.Errorf("apply policies: %w", err)
+		}
+		s := h.adopt(ctx, r)
+		p := policies.For(r.GroupNames())
+		if p == r.Policy {
+			continue
+		}
+		if err := h.setPolicy(ctx, s, p); err != nil {
+			return changed, fmt.Errorf("apply policies: %w", err)
+		}
+		changed++
+	}
+	return changed, nil
+}
+
+func (h *Hub) setPolicy(ctx context.Context, s *live, p session.Policy) error {
+	return h.setRules(ctx, s, p, func() error { return h.store.SetPolicy(ctx, s.id, p) })
+}
+
+// SetGroups replaces the groups of a user's session, as the directory tells them: the policy follows, and so do the rights
+// of its tabs. Forced logouts of a group that the user joins now are none of his.
+func (h *Hub) SetGroups(ctx context.Context, id session.ID, names []string) error {
+	s := h.live(id)
+	if s == nil {
+		return session.ErrNotFound
+	}
+	last, err := h.store.LastFact(ctx)
+	if err != nil {
+		return err
+	}
+	r := *s.record.Load()
+	old := r.Groups
+	r.Groups = nil
+	for _, name := range names {
+		g := session.Group{Name: name, SeenFact: last}
+		if i := slices.IndexFunc(old, func(o session.Group) bool { return o.Name == name }); i >= 0 {
+			g = old[i]
+		}
+		r.Groups = append(r.Groups, g)
+	}
+	p := h.Policies().For(names)
+	return h.setRules(ctx, s, p, func() error {
+		if err := h.store.SetGroups(ctx, s.id, r.Groups, p); err != nil {
+			return err
+		}
+		s.record.Store(&r)
+		h.rightsChanged(s)
+		return nil
+	})
+}
+
+// setRules stores a policy and tells the tabs what they must know of it.
+func (h *Hub) setRules(ctx context.Context, s *live, p session.Policy, store func() error) error {
+	now := h.clock.Now()
+	s.mu.Lock()
+	before, _ := s.policy.Load().At(s.recordLocked(), now)
+	s.mu.Unlock()
+	if before == session.Expired {
+		h.expire(ctx, s)
+		return nil
+	}
+	if err := store(); err != nil {
+		if errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrNotFound) {
+			return nil
+		}
+		return err
+	}
+	if p == *s.policy.Load() {
+		return nil
+	}
+	s.mu.Lock()
+	s.policy.Store(&p)
+	s.mu.Unlock()
+	if !h.tell(s, tellRules) {
+		_, err := h.End(ctx, s.id, session.End{Reason: session.ReasonPolicy, At: session.Millis(h.clock.Now())})
+		return err
+	}
+	h.schedule(s)
+	return nil
+}
+
+// Policies are the ones in force.
+func (h *Hub) Policies() session.Policies {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.policies
+}

@@ -1,0 +1,247 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// tab is one open browser tab. The handler that accepted it has returned (a waiting handler costs 13 KB a tab); the hub
+// owns its one goroutine, which reads, and waits for it in Shutdown. A writer runs only while something is queued.
+type tab struct {
+	// set once
+	id      string
+	session *live
+	ws      *websocket.Conn // reads, and writes control frames
+	conn    *conn           // carries the data frames, encoded once for all tabs that get them
+
+	lastSeq atomic.Int64 // of the newest message queued
+	acked   atomic.Int64 // highest seq acknowledged
+
+	// guarded by session.mu
+	index       int          // in session.tabs
+	expireSeq   int64        // of the expire message; 0 before
+	fate        *FateOfTab   // where a forced logout has ended the session
+	hold        *atomic.Bool // while set, the close frame waits: others are still being told
+	watching    []string     // users whose presence it is told
+	openedAt    time.Time
+	hiddenSince time.Time // zero while shown; set by the reading goroutine alone
+	tickSeq     int64     // of the oldest tick that is not answered, or else the newest
+	tickedAt    time.Time
+
+	// used by the reading goroutine alone
+	frames  []time.Time // of the last second, see flood
+	leaving leaving     // how the page went
+
+	mu      sync.Mutex
+	outbox  [][]byte // bounded by maxOutbox
+	writing bool     // a writer is at work, or about to be
+	closing bool     // a close frame is queued: nothing follows it
+}
+
+// maxOutbox is how many messages may wait for a page that does not read. One more ends the tab as slow.
+const maxOutbox = 64
+
+// queue appends a frame and reports whether a writer must be started. It never waits.
+func (t *tab) queue(frame []byte, stalled bool) (start bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closing {
+		return false
+	}
+	if len(t.outbox) >= maxOutbox && !stalled {
+		return t.closeLocked(StatusSlow, "too slow", time.Second)
+	}
+	t.outbox = append(t.outbox, frame)
+	return t.startLocked()
+}
+
+func (t *tab) startLocked() bool {
+	if t.writing {
+		return false
+	}
+	t.writing = true
+	return true
+}
+
+// close queues a close frame as the last one and reports whether a writer must be started. The peer has a second to answer.
+func (t *tab) close(code int, reason string) (start bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closing {
+		return false
+	}
+	return t.closeLocked(code, reason, writeLimit)
+}
+
+func (t *tab) closeLocked(code int, reason string, patience time.Duration) (start bool) {
+	t.closing = true
+	if code == StatusSlow {
+		t.outbox = nil // the page asks anew when it reconnects
+		t.conn.SetWriteDeadline(time.Now().Add(patience))
+	}
+	t.outbox = append(t.outbox, closeFrame(code, reason))
+	return t.startLocked()
+}
+
+// next takes what is queued for the writer, joined into one write. done: nothing is left and the writer's work is over.
+func (t *tab) next() (frames []byte, last, done bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch len(t.outbox) {
+	case 0:
+		t.writing = false
+		return nil, false, true
+	case 1:
+		frames = t.outbox[0]
+	default:
+		for _, f := range t.outbox {
+			frames = append(frames, f...)
+		}
+	}
+	t.outbox = nil
+	return frames, t.closing, false
+}
+
+// write writes what is queued. It does not wait for the peer: where the socket is full, a goroutine does.
+func (h *Hub) write(t *tab) {
+	for {
+		if h.faults.stalled() {
+			t.mu.Lock()
+			t.writing = false
+			t.mu.Unlock()
+			h.countWriters(-1)
+			return
+		}
+		frames, last, done := t.next()
+		if done {
+			h.countWriters(-1)
+			return
+		}
+		rest, done, err := t.conn.writeNow(frames)
+		if !done {
+			locked := err == nil
+			h.running.Go(func() {
+				err := t.conn.writeWaiting(rest, locked)
+				t.wrote(last, err)
+				h.write(t)
+			})
+			return
+		}
+		t.wrote(last, err)
+	}
+}
+
+// wrote ends the connection after an error, and gives the peer a second to answer a close frame.
+func (t *tab) wrote(last bool, err error) {
+	switch {
+	case err != nil:
+		t.conn.Close()
+	case last:
+		t.conn.seal()
+		t.conn.SetReadDeadline(time.Now().Add(time.Second))
+	}
+}
+
+// countWriters counts the tabs that are being written to, for settle. Only tests wait for that, and all cores write: the
+// counter would cost more than what else is done for a tab.
+func (h *Hub) countWriters(n int) {
+	if h.timeline != nil {
+		h.writers.Add(int64(n))
+	}
+}
+
+// start starts a writer for each tab: here, or for many tabs by as many goroutines as there are cores.
+func (h *Hub) start(tabs []*tab) {
+	h.countWriters(len(tabs))
+	const few = 32
+	if len(tabs) <= few {
+		for _, t := range tabs {
+			h.write(t)
+		}
+		return
+	}
+	var wg sync.WaitGroup
+	share := (len(tabs) + h.cores - 1) / h.cores
+	for len(tabs) > 0 {
+		n := min(share, len(tabs))
+		part := tabs[:n]
+		tabs = tabs[n:]
+		wg.Go(func() {
+			for _, t := range part {
+				h.write(t)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+var messageBuffers = sync.Pool{New: func() any { return new([maxMessage]byte) }}
+
+var (
+	errBreach = errors.New("protocol breach")
+	errTooBig = errors.New("message too big")
+)
+
+// read returns the next message. The error is errBreach or errTooBig where the page broke the protocol, else the socket is
+// done.
+func (t *tab) read() (incoming, error) {
+	kind, r, err := t.ws.Reader(context.Background()) // closing the connection ends it
+	if err != nil {
+		return incoming{}, err
+	}
+	buffer := messageBuffers.Get().(*[maxMessage]byte)
+	defer messageBuffers.Put(buffer)
+	n := 0
+	for {
+		m, err := r.Read(buffer[n:])
+		n += m
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return incoming{}, err
+		}
+		if n == len(buffer) {
+			break
+		}
+	}
+	if n == len(buffer) {
+		if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+			return incoming{}, errTooBig
+		}
+	}
+	if kind != websocket.MessageText {
+		return incoming{}, errBreach
+	}
+	in, err := decode(buffer[:n])
+	if err != nil {
+		return incoming{}, errors.Join(errBreach, err)
+	}
+	return in, nil
+}
+
+// drain reads past what cannot be understood any more, so that the peer can take in the close frame, for a second at most.
+func (t *tab) drain() {
+	io.Copy(io.Discard, t.conn.Conn)
+}
+
+// flood counts a frame and reports whether there were more than maxFrames within a second. It is exact: the times of that
+// second's frames are kept, which for a page that behaves is one or two.
+func (t *tab) flood(now time.Time) bool {
+	old := 0
+	for old < len(t.frames) && now.Sub(t.frames[old]) >= time.Second {
+		old++
+	}
+	t.frames = append(t.frames[:0], t.frames[old:]...)
+	if len(t.frames) == 0 && cap(t.frames) > 4 {
+		t.frames = nil
+	}
+	t.frames = append(t.frames, now)
+	return len(t.frames) > maxFrames
+}

@@ -1,0 +1,115 @@
+package hub
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"curfew/session"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// told are the messages of the server.
+var told = map[Kind]any{
+	KindHello:    hello{KindHello, 1, "Zm9vYmFyYmF6", "ada", 540_000, 600_000, 15_000, session.ExtendOnActivity},
+	KindActive:   active{KindActive, 2, 540_000, 600_000, 7_500, session.ExtendOnConfirm},
+	KindWarn:     warn{Type: KindWarn, Seq: 3, Reason: session.ReasonIdle, ExpireInMS: 60_000, Message: session.ReasonIdle.Warning()},
+	KindNotice:   notice{KindNotice, 6, "k3vq5ybz2m", "The printer is back."},
+	KindPresence: presence{KindPresence, 7, map[string]State{"grace": StateActive}},
+	KindTick:     tick{KindTick, 4},
+	KindExpire:   expire{KindExpire, 5, session.ReasonLogout, session.ReasonLogout.Message(), "/login"},
+}
+
+func TestMessagesAreTheGoldenOnes(t *testing.T) {
+	for kind, message := range told {
+		file := filepath.Join("testdata", "wire", string(kind)+".json")
+		got := append(frame(message)[2:], '\n')
+		if got[0] != '{' {
+			got = got[2:] // a longer frame has a longer header
+		}
+		if *update {
+			if err := os.WriteFile(file, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: got %s, want %s (%v)", kind, got, want, err)
+		}
+	}
+	for _, kind := range []Kind{KindActivity, KindConfirm, KindVisibility, KindSync, KindWatch, KindAck} {
+		data, err := os.ReadFile(filepath.Join("testdata", "wire", string(kind)+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in, err := decode(bytes.TrimSpace(data)); err != nil || in.kind != kind {
+			t.Errorf("%s: %+v, %v", kind, in, err)
+		}
+	}
+}
+
+// TestAsyncAPIMatchesTheCode compares the fields of every message with the reference.
+func TestAsyncAPIMatchesTheCode(t *testing.T) {
+	data, err := os.ReadFile("../docs/asyncapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Components struct {
+			Messages map[Kind]struct {
+				Payload struct {
+					Required   []string
+					Properties map[string]any
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	sorted := func(list []string) []string { slices.Sort(list); return list }
+	for kind, described := range doc.Components.Messages {
+		var fields, required []string
+		if message, ok := told[kind]; ok {
+			for i := range reflect.TypeOf(message).NumField() {
+				name, optional, _ := strings.Cut(reflect.TypeOf(message).Field(i).Tag.Get("json"), ",")
+				fields = append(fields, name)
+				if optional == "" {
+					required = append(required, name)
+				}
+			}
+		} else {
+			sample, err := os.ReadFile(filepath.Join("testdata", "wire", string(kind)+".json"))
+			if err != nil {
+				t.Errorf("%s: described, and without a sample", kind)
+				continue
+			}
+			var m map[string]any
+			if err := json.Unmarshal(sample, &m); err != nil {
+				t.Fatal(err)
+			}
+			for name := range m {
+				fields, required = append(fields, name), append(required, name)
+			}
+		}
+		var properties []string
+		for name := range described.Payload.Properties {
+			properties = append(properties, name)
+		}
+		if !slices.Equal(sorted(fields), sorted(properties)) || !slices.Equal(sorted(required), sorted(described.Payload.Required)) {
+			t.Errorf("%s: the code has %v, of which %v always; the reference %v, of which %v", kind, fields, required, properties, described.Payload.Required)
+		}
+	}
+	if len(doc.Components.Messages) != len(told)+6 {
+		t.Errorf("%d messages are described, want %d", len(doc.Components.Messages), len(told)+6)
+	}
+}

@@ -1,0 +1,40 @@
+import {defineConfig} from '@playwright/test'
+
+// Debian's browsers; nothing is downloaded. The host rules keep Chromium from looking for anything outside this machine.
+const hostRules = '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1'
+const chromium = {
+  browserName: 'chromium' as const,
+  launchOptions: {
+    executablePath: '/usr/bin/chromium',
+    args: [hostRules],
+    ignoreDefaultArgs: ['--disable-back-forward-cache'], // as people have it
+  },
+}
+
+export default defineConfig({
+  testDir: './e2e',
+  fullyParallel: true,
+  workers: 2,
+  timeout: 30_000,
+  forbidOnly: !!process.env.CI,
+  reporter: process.env.CI ? [['list'], ['html', {open: 'never'}]] : [['list']],
+  use: {trace: {mode: 'retain-on-failure', screenshots: false}, screenshot: 'only-on-failure'},
+  projects: [
+    {name: 'chromium', testIgnore: /timing/, use: chromium},
+    {
+      name: 'firefox',
+      testIgnore: /timing/,
+      grep: /@engines/,
+      use: {
+        browserName: 'firefox',
+        channel: 'moz-firefox', // with executablePath this drives the installed Firefox over WebDriver BiDi
+        launchOptions: {
+          executablePath: '/usr/bin/firefox-esr',
+          firefoxUserPrefs: {'browser.sessionhistory.max_total_viewers': 0, 'network.dns.disabled': true},
+        },
+      },
+    },
+    // What judges time runs alone, after all others.
+    {name: 'timing', testMatch: /timing/, workers: 1, dependencies: ['chromium', 'firefox'], use: chromium},
+  ],
+})

@@ -1,0 +1,537 @@
+// Package bolt is the embedded session store: one file, durable, for one process.
+//
+// A sign-in and an end are on disk, with their audit line in the same transaction, before they are acknowledged.
+// Changes that wait at the same time share one transaction (see commit.go), so that many sign-ins at once cost few
+// disk flushes.
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"curfew/session"
+)
+
+// fileFormat is the version of the layout below.
+const fileFormat = 1
+
+// The layout of the file. Numbers are big-endian, times Unix milliseconds.
+var (
+	bucketMeta     = []byte("meta")     // format, secret/NAME
+	bucketSessions = []byte("sessions") // ID: timing, session.Record
+	bucketActivity = []byte("activity") // ID: time of the last activity, where newer than the record's
+	bucketUsers    = []byte("users")    // user, NUL, ID: live sessions
+	bucketEnded    = []byte("ended")    // time, ID: tombstones by age
+	bucketAudit    = []byte("audit")    // number: session.Event
+	bucketKnown    = []byte("known")    // login, NUL, network: last sign-in
+	bucketFacts    = []byte("facts")    // number: revocation facts
+
+	buckets = [][]byte{bucketMeta, bucketSessions, bucketActivity, bucketUsers, bucketEnded, bucketAudit, bucketKnown, bucketFacts}
+)
+
+// Store implements [session.Store].
+type Store struct {
+	db     *bbolt.DB
+	folder string
+
+	events    []session.Event     // of the transaction under way; used by commitLoop alone
+	follow    func(session.Event) // see Follow
+	commits   chan *commit
+	closing   chan struct{}
+	closeOnce sync.Once
+	writer    sync.WaitGroup
+
+	// Failed sign-ins of the last minutes. They live in memory: a restart forgets a minute of them at most.
+	failures failures
+}
+
+var _ session.Store = (*Store)(nil)
+
+// Open opens the store in a folder, which it makes if need be, and locks it. If another process holds it, the error names
+// the folder and that process.
+func Open(folder string) (*Store, error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	db, err := bbolt.Open(filepath.Join(folder, "curfew.db"), 0o600, &bbolt.Options{
+		Timeout: 200 * time.Millisecond, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true,
+	})
+	if err != nil {
+		if errors.Is(err, bbolterrors.ErrTimeout) {
+			return nil, fmt.Errorf("data folder %s is in use by another process%s", folder, holder(folder))
+		}
+		return nil, fmt.Errorf("open store in %s: %w", folder, err)
+	}
+	s := &Store{db: db, folder: folder, commits: make(chan *commit), closing: make(chan struct{})}
+	if err := s.prepare(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store in %s: %w", folder, err), db.Close())
+	}
+	s.writer.Add(1)
+	go s.commitLoop()
+	return s, nil
+}
+
+const pidFile = "curfew.pid"
+
+func holder(folder string) string {
+	pid, err := os.ReadFile(filepath.Join(folder, pidFile))
+	if err != nil {
+		return ""
+	}
+	return " (process " + strings.TrimSpace(string(pid)) + ")"
+}
+
+func (s *Store) prepare() error {
+	if err := os.WriteFile(filepath.Join(s.folder, pidFile), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600); err != nil {
+		return err
+	}
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range buckets {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		meta := tx.Bucket(bucketMeta)
+		switch format := meta.Get([]byte("format")); {
+		case format == nil:
+			return meta.Put([]byte("format"), number(fileFormat))
+		case binary.BigEndian.Uint64(format) > fileFormat:
+			return fmt.Errorf("file format %d: %w", binary.BigEndian.Uint64(format), session.ErrNewerFormat)
+		}
+		return nil
+	})
+}
+
+// Close waits for what is being written and gives the folder free.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() { close(s.closing) })
+	s.writer.Wait()
+	return s.db.Close()
+}
+
+// Create implements [session.Store].
+func (s *Store) Create(ctx context.Context, r session.Record, limit int) (displaced []session.ID, err error) {
+	err = s.update(ctx, func(tx *bbolt.Tx) error {
+		displaced = nil
+		if tx.Bucket(bucketSessions).Get(r.ID[:]) != nil {
+			return session.ErrExists
+		}
+		if limit > 0 {
+			others, err := ofUser(tx, r.User)
+			if err != nil {
+				return err
+			}
+			for len(others) >= limit {
+				if err := s.endRecord(tx, others[0], session.ReplacedBy(r)); err != nil {
+					return err
+				}
+				displaced = append(displaced, others[0].ID)
+				others = others[1:]
+			}
+		}
+		if err := putRecord(tx, r); err != nil {
+			return err
+		}
+		if err := tx.Bucket(bucketUsers).Put(userKey(r.User, r.ID), nil); err != nil {
+			return err
+		}
+		if err := tx.Bucket(bucketKnown).Put(knownKey(r.Login, r.Address), number(uint64(r.CreatedAt.UnixMilli()))); err != nil {
+			return err
+		}
+		return s.appendEvent(tx, session.SignInEvent(r))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create session: %w", err)
+	}
+	return displaced, nil
+}
+
+// Get implements [session.Store].
+func (s *Store) Get(ctx context.Context, id session.ID) (r session.Record, err error) {
+	err = s.view(ctx, func(tx *bbolt.Tx) error {
+		r, err = getRecord(tx, id)
+		return err
+	})
+	if err != nil {
+		return session.Record{}, fmt.Errorf("get session: %w", err)
+	}
+	return r, nil
+}
+
+// change runs f on a live session and stores what it made of it.
+func (s *Store) change(ctx context.Context, id session.ID, f func(*session.Record) error) error {
+	return s.update(ctx, func(tx *bbolt.Tx) error {
+		r, err := getRecord(tx, id)
+		if err != nil {
+			return err
+		}
+		if r.End != nil {
+			return session.ErrEnded
+		}
+		if err := f(&r); err != nil {
+			return err
+		}
+		return putRecord(tx, r)
+	})
+}
+
+// Save implements [session.Store].
+func (s *Store) Save(ctx context.Context, id session.ID, version int64, values []byte) error {
+	err := s.change(ctx, id, func(r *session.Record) error {
+		if r.Version != version {
+			return session.ErrConflict
+		}
+		r.Version, r.Values = version+1, values
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("save session: %w", err)
+	}
+	return nil
+}
+
+// Leave implements [session.Store].
+func (s *Store) Leave(ctx context.Context, id session.ID, at time.Time) error {
+	err := s.change(ctx, id, func(r *session.Record) error {
+		r.LeftAt = at
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("note left session: %w", err)
+	}
+	return nil
+}
+
+// SetPolicy implements [session.Store].
+func (s *Store) SetPolicy(ctx context.Context, id session.ID, p session.Policy) error {
+	err := s.change(ctx, id, func(r *session.Record) error {
+		r.Policy = p
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("set session's policy: %w", err)
+	}
+	return nil
+}
+
+// SetGroups implements [session.Store].
+func (s *Store) SetGroups(ctx context.Context, id session.ID, groups []session.Group, p session.Policy) error {
+	err := s.change(ctx, id, func(r *session.Record) error {
+		r.Groups, r.Policy = groups, p
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("set session's groups: %w", err)
+	}
+	return nil
+}
+
+// touchesPerTransaction bounds how long a sign-in waits behind a batch of activities.
+const touchesPerTransaction = 1000
+
+// Touch implements [session.Store].
+func (s *Store) Touch(ctx context.Context, acts []session.Activity) error {
+	acts = slices.Clone(acts)
+	slices.SortFunc(acts, func(a, b session.Activity) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	for batch := range slices.Chunk(acts, touchesPerTransaction) {
+		err := s.update(ctx, func(tx *bbolt.Tx) error {
+			for _, a := range batch {
+				if err := touch(tx, a); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("touch sessions: %w", err)
+		}
+	}
+	return nil
+}
+
+// touch reads and writes eight bytes each where it can: it is what heartbeats come to.
+func touch(tx *bbolt.Tx, a session.Activity) error {
+	data := tx.Bucket(bucketSessions).Get(a.ID[:])
+	if data == nil {
+		return nil
+	}
+	r, ended, err := decodeTiming(data)
+	if err != nil || ended {
+		return err
+	}
+	activity := tx.Bucket(bucketActivity)
+	takeActivity(&r, activity.Get(a.ID[:]))
+	if end, _ := r.Policy.Due(r); !a.At.After(r.LastActiveAt) || !a.At.Before(end) {
+		return nil
+	}
+	return activity.Put(a.ID[:], number(uint64(a.At.UnixMilli())))
+}
+
+// End implements [session.Store].
+func (s *Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (first bool, err error) {
+	err = s.update(ctx, func(tx *bbolt.Tx) error {
+		first = false
+		r, err := getRecord(tx, id)
+		if err != nil || r.End != nil {
+			return err
+		}
+		if !ifDueBy.IsZero() {
+			if due, _ := r.Policy.Due(r); due.After(ifDueBy) {
+				return session.ErrNotDue
+			}
+		}
+		first = true
+		return s.endRecord(tx, r, why)
+	})
+	if err != nil {
+		return false, fmt.Errorf("end session: %w", err)
+	}
+	return first, nil
+}
+
+// Live implements [session.Store]. It reads in steps, so that no long transaction holds back the file's free pages.
+func (s *Store) Live(ctx context.Context) iter.Seq2[session.Record, error] {
+	const step = 1000
+	return func(yield func(session.Record, error) bool) {
+		var last []byte
+		for {
+			var page []session.Record
+			err := s.view(ctx, func(tx *bbolt.Tx) error {
+				c := tx.Bucket(bucketSessions).Cursor()
+				k, v := c.Seek(last)
+				if last != nil && bytes.Equal(k, last) {
+					k, v = c.Next()
+				}
+				for seen := 0; k != nil && seen < step; seen++ {
+					r, err := decodeRecord(tx, session.ID(k), v)
+					if err != nil {
+						return err
+					}
+					if r.End == nil {
+						page = append(page, r)
+					}
+					last = bytes.Clone(k)
+					k, v = c.Next()
+				}
+				if k == nil {
+					last = nil
+				}
+				return nil
+			})
+			if err != nil {
+				yield(session.Record{}, fmt.Errorf("list sessions: %w", err))
+				return
+			}
+			for _, r := range page {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if last == nil {
+				return
+			}
+		}
+	}
+}
+
+// OfUser implements [session.Store].
+func (s *Store) OfUser(ctx context.Context, user string) (rs []session.Record, err error) {
+	err = s.view(ctx, func(tx *bbolt.Tx) error {
+		rs, err = ofUser(tx, user)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list sessions of user: %w", err)
+	}
+	return rs, nil
+}
+
+// Secret implements [session.Store].
+func (s *Store) Secret(ctx context.Context, name string) (secret []byte, err error) {
+	key := []byte("secret/" + name)
+	err = s.update(ctx, func(tx *bbolt.Tx) error {
+		meta := tx.Bucket(bucketMeta)
+		if secret = bytes.Clone(meta.Get(key)); secret != nil {
+			return nil
+		}
+		secret = make([]byte, 32)
+		rand.Read(secret)
+		return meta.Put(key, secret)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read server secret: %w", err)
+	}
+	return secret, nil
+}
+
+// Ping implements [session.Store].
+func (s *Store) Ping(ctx context.Context) error {
+	return s.view(ctx, func(*bbolt.Tx) error { return nil })
+}
+
+// Reset implements [session.Store].
+func (s *Store) Reset(ctx context.Context) error {
+	s.failures.reset()
+	err := s.update(ctx, func(tx *bbolt.Tx) error {
+		for _, name := range buckets {
+			if bytes.Equal(name, bucketMeta) {
+				continue
+			}
+			if err := tx.DeleteBucket(name); err != nil {
+				return err
+			}
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reset store: %w", err)
+	}
+	return nil
+}
+
+func getRecord(tx *bbolt.Tx, id session.ID) (session.Record, error) {
+	data := tx.Bucket(bucketSessions).Get(id[:])
+	if data == nil {
+		return session.Record{}, session.ErrNotFound
+	}
+	return decodeRecord(tx, id, data)
+}
+
+func decodeRecord(tx *bbolt.Tx, id session.ID, data []byte) (session.Record, error) {
+	if len(data) < timingSize {
+		return session.Record{}, errShort
+	}
+	r, err := session.Decode(id, data[timingSize:])
+	if err != nil {
+		return session.Record{}, err
+	}
+	takeActivity(&r, tx.Bucket(bucketActivity).Get(id[:]))
+	return r, nil
+}
+
+// takeActivity takes over a newer activity than the record's.
+func takeActivity(r *session.Record, at []byte) {
+	if at == nil {
+		return
+	}
+	if t := session.FromUnixMilli(int64(binary.BigEndian.Uint64(at))); t.After(r.LastActiveAt) {
+		r.LastActiveAt = t
+	}
+}
+
+func putRecord(tx *bbolt.Tx, r session.Record) error {
+	data, err := r.Encode()
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(bucketSessions).Put(r.ID[:], append(timing(r), data...))
+}
+
+// timingSize is the size of what stands before a record: all that judges an activity, so that the record need not be decoded.
+const timingSize = 7 * 8
+
+var errShort = errors.New("stored session is cut short")
+
+func timing(r session.Record) []byte {
+	ended := uint64(0)
+	if r.End != nil {
+		ended = 1
+	}
+	b := make([]byte, 0, timingSize)
+	for _, n := range []uint64{
+		ended, uint64(session.UnixMilli(r.CreatedAt)), uint64(session.UnixMilli(r.LastActiveAt)), uint64(session.UnixMilli(r.LeftAt)),
+		uint64(r.Policy.ExpireAfter), uint64(r.Policy.MaxLifetime), uint64(r.Policy.CloseGrace),
+	} {
+		b = binary.BigEndian.AppendUint64(b, n)
+	}
+	return b
+}
+
+func decodeTiming(data []byte) (r session.Record, ended bool, err error) {
+	if len(data) < timingSize {
+		return r, false, errShort
+	}
+	at := func(i int) int64 { return int64(binary.BigEndian.Uint64(data[8*i:])) }
+	r.CreatedAt, r.LastActiveAt, r.LeftAt = session.FromUnixMilli(at(1)), session.FromUnixMilli(at(2)), session.FromUnixMilli(at(3))
+	r.Policy = session.Policy{ExpireAfter: time.Duration(at(4)), MaxLifetime: time.Duration(at(5)), CloseGrace: time.Duration(at(6))}
+	return r, at(0) != 0, nil
+}
+
+// endRecord makes a tombstone of a live session.
+func (s *Store) endRecord(tx *bbolt.Tx, r session.Record, why session.End) error {
+	r.End, r.Values = &why, nil
+	if err := putRecord(tx, r); err != nil {
+		return err
+	}
+	if err := tx.Bucket(bucketUsers).Delete(userKey(r.User, r.ID)); err != nil {
+		return err
+	}
+	if err := tx.Bucket(bucketActivity).Delete(r.ID[:]); err != nil {
+		return err
+	}
+	if err := tx.Bucket(bucketEnded).Put(append(number(uint64(why.At.UnixMilli())), r.ID[:]...), nil); err != nil {
+		return err
+	}
+	return s.appendEvent(tx, session.EndEvent(r, why))
+}
+
+func ofUser(tx *bbolt.Tx, user string) ([]session.Record, error) {
+	var rs []session.Record
+	prefix := userKey(user, session.ID{})[:len(user)+1]
+	c := tx.Bucket(bucketUsers).Cursor()
+	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+		r, err := getRecord(tx, session.ID(k[len(prefix):]))
+		if err != nil {
+			return nil, err
+		}
+		rs = append(rs, r)
+	}
+	slices.SortFunc(rs, func(a, b session.Record) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return rs, nil
+}
+
+func (s *Store) appendEvent(tx *bbolt.Tx, e session.Event) error {
+	audit := tx.Bucket(bucketAudit)
+	n, err := audit.NextSequence()
+	if err != nil {
+		return err
+	}
+	e.Number = n
+	data, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	if s.follow != nil {
+		s.events = append(s.events, e)
+	}
+	return audit.Put(number(n), data)
+}
+
+func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// userKey is unambiguous because no user name holds a NUL: the directory's names are checked at sign-in.
+func userKey(user string, id session.ID) []byte {
+	return append(append([]byte(user), 0), id[:]...)
+}
+
+func knownKey(login, address string) []byte {
+	return append(append([]byte(login), 0), session.Network(address)...)
+}

@@ -1,0 +1,151 @@
+package session
+
+import (
+	"sync"
+	"time"
+)
+
+// Clock is where everything that runs by itself gets its time from.
+type Clock interface {
+	Now() time.Time
+	// AfterFunc calls f in a goroutine of its own once d has passed, unless the timer is stopped before.
+	AfterFunc(d time.Duration, f func()) Timer
+}
+
+// Timer is a pending call of a [Clock].
+type Timer interface {
+	// Stop keeps the call from happening; false if it has happened or was stopped before.
+	Stop() bool
+}
+
+// RealClock is the time of the computer.
+type RealClock struct{}
+
+// Now is the wall clock's time.
+func (RealClock) Now() time.Time { return time.Now() }
+
+// AfterFunc is [time.AfterFunc].
+func (RealClock) AfterFunc(d time.Duration, f func()) Timer { return time.AfterFunc(d, f) }
+
+// MovableClock runs in real time and can be moved forward by [MovableClock.Advance]. Its zero value is the real time.
+type MovableClock struct {
+	leap sync.Mutex // held by Advance
+
+	mu       sync.Mutex
+	offset   time.Duration
+	standing time.Time // where the clock stands during a leap, else zero
+	pending  map[*movableTimer]struct{}
+}
+
+type movableTimer struct {
+	clock *MovableClock
+	due   time.Time
+	real  *time.Timer
+	f     func()
+}
+
+// Now is the moved time; during a leap it stands at the due time of the call that is being made.
+func (c *MovableClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nowLocked()
+}
+
+func (c *MovableClock) nowLocked() time.Time {
+	if !c.standing.IsZero() {
+		return c.standing
+	}
+	return time.Now().Add(c.offset).Round(0)
+}
+
+// AfterFunc implements [Clock].
+func (c *MovableClock) AfterFunc(d time.Duration, f func()) Timer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &movableTimer{clock: c, due: c.nowLocked().Add(d), f: f}
+	if c.pending == nil {
+		c.pending = make(map[*movableTimer]struct{})
+	}
+	c.pending[t] = struct{}{}
+	t.real = time.AfterFunc(d, t.fire)
+	return t
+}
+
+// fire makes the call in real time. During a leap it leaves that to Advance, which keeps the order.
+func (t *movableTimer) fire() {
+	t.clock.mu.Lock()
+	_, due := t.clock.pending[t]
+	due = due && t.clock.standing.IsZero()
+	if due {
+		delete(t.clock.pending, t)
+	}
+	t.clock.mu.Unlock()
+	if due {
+		t.f()
+	}
+}
+
+// Stop implements [Timer].
+func (t *movableTimer) Stop() bool {
+	t.clock.mu.Lock()
+	defer t.clock.mu.Unlock()
+	_, pending := t.clock.pending[t]
+	delete(t.clock.pending, t)
+	t.real.Stop()
+	return pending
+}
+
+// Advance moves the clock forward by d. Calls that fall due on the way are made one after the other in the order of
+// their due times, the clock standing at each; Advance waits for them. It returns the new time.
+func (c *MovableClock) Advance(d time.Duration) time.Time {
+	c.leap.Lock()
+	defer c.leap.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.standing = c.nowLocked()
+	target := c.standing.Add(d)
+	for {
+		next := c.earliestLocked()
+		if next == nil || next.due.After(target) {
+			break
+		}
+		delete(c.pending, next)
+		next.real.Stop()
+		if next.due.After(c.standing) {
+			c.standing = next.due
+		}
+		c.mu.Unlock()
+		next.f()
+		c.mu.Lock()
+	}
+	c.offset += d
+	c.standing = time.Time{}
+	now := c.nowLocked()
+	for t := range c.pending {
+		t.real.Reset(t.due.Sub(now))
+	}
+	return now
+}
+
+func (c *MovableClock) earliestLocked() *movableTimer {
+	var first *movableTimer
+	for t := range c.pending {
+		if first == nil || t.due.Before(first.due) {
+			first = t
+		}
+	}
+	return first
+}
+
+// Reset takes back what Advance has moved.
+func (c *MovableClock) Reset() {
+	c.leap.Lock()
+	defer c.leap.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset = 0
+	now := c.nowLocked()
+	for t := range c.pending {
+		t.real.Reset(t.due.Sub(now))
+	}
+}

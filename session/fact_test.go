@@ -1,0 +1,114 @@
+package session
+
+import (
+	"testing"
+	"time"
+)
+
+func TestFactCovers(t *testing.T) {
+	id := NewToken().ID()
+	r := Record{ID: id, User: "ada", SeenFact: 5, Groups: []Group{{Name: "staff", SeenFact: 5}, {Name: "admins", SeenFact: 9}}}
+	tests := []struct {
+		name string
+		fact Fact
+		want bool
+	}{
+		{"a later fact about the user", Fact{Number: 6, Scope: Scope{User: "ada"}}, true},
+		{"a fact that the sign-in knew of", Fact{Number: 5, Scope: Scope{User: "ada"}}, false},
+		{"another user", Fact{Number: 6, Scope: Scope{User: "grace"}}, false},
+		{"everyone", Fact{Number: 6, Scope: Scope{Everyone: true}}, true},
+		{"everyone except this one", Fact{Number: 6, Scope: Scope{Everyone: true}, Except: id.Ref()}, false},
+		{"the session itself", Fact{Number: 6, Scope: Scope{Session: id.Ref()}}, true},
+		{"another session", Fact{Number: 6, Scope: Scope{Session: NewToken().ID().Ref()}}, false},
+		{"a group", Fact{Number: 6, Scope: Scope{Group: "staff"}}, true},
+		{"a group that was joined after the fact", Fact{Number: 9, Scope: Scope{Group: "admins"}}, false},
+		{"a group that was joined before the fact", Fact{Number: 10, Scope: Scope{Group: "admins"}}, true},
+		{"a group of others", Fact{Number: 6, Scope: Scope{Group: "kiosk"}}, false},
+		{"called off in time", Fact{Number: 6, Scope: Scope{User: "ada"}, EffectiveAt: t0, Cancelled: t0.Add(-time.Millisecond)}, false},
+		{"called off at its effect: too late", Fact{Number: 6, Scope: Scope{User: "ada"}, EffectiveAt: t0, Cancelled: t0}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.fact.Covers(&r); got != tt.want {
+				t.Errorf("Covers = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestFactBlocks(t *testing.T) {
+	until := t0.Add(time.Minute)
+	tests := []struct {
+		name   string
+		fact   Fact
+		user   string
+		groups []string
+		now    time.Time
+		want   bool
+	}{
+		{"the user", Fact{Scope: Scope{User: "ada"}, BlockUntil: until}, "ada", nil, t0, true},
+		{"at its end", Fact{Scope: Scope{User: "ada"}, BlockUntil: until}, "ada", nil, until, false},
+		{"without a block", Fact{Scope: Scope{User: "ada"}}, "ada", nil, t0, false},
+		{"called off", Fact{Scope: Scope{User: "ada"}, BlockUntil: until, Cancelled: t0}, "ada", nil, t0, false},
+		{"a member of the group", Fact{Scope: Scope{Group: "staff"}, BlockUntil: until}, "ada", []string{"staff"}, t0, true},
+		{"an admin, by the group", Fact{Scope: Scope{Group: "staff"}, BlockUntil: until}, "ada", []string{"staff", "admins"}, t0, true},
+		{"everyone", Fact{Scope: Scope{Everyone: true}, BlockUntil: until}, "ada", nil, t0, true},
+		{"an admin, by everyone", Fact{Scope: Scope{Everyone: true}, BlockUntil: until}, "ada", []string{"admins"}, t0, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.fact.Blocks(tt.user, tt.groups, []string{"admins"}, tt.now); got != tt.want {
+				t.Errorf("Blocks = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestForcedLogoutAmongTheWarnings(t *testing.T) {
+	forced := func(r Record, at time.Duration) Record {
+		r.Forced = &Fact{EffectiveAt: t0.Add(at)}
+		return r
+	}
+	tests := []struct {
+		name   string
+		record Record
+		now    time.Duration
+		phase  Phase
+		next   time.Duration
+		why    Reason // of the warning that stands
+	}{
+		{"it stands from its beginning", forced(at(0, 0), 5*time.Minute), 0, Warning, 5 * time.Minute, ReasonAdmin},
+		{"it ends the session", forced(at(0, 0), 5*time.Minute), 5 * time.Minute, Expired, 0, ""},
+		{"the idle warning is yet to come", forced(at(0, 0), 30*time.Minute), time.Minute, Warning, 9 * time.Minute, ReasonAdmin},
+		{"of two that stand the one of the earlier end is told", forced(at(0, 0), 30*time.Minute), 9 * time.Minute, Warning, 10 * time.Minute, ReasonIdle},
+		{"the idle timeout ends it before", forced(at(0, 0), 30*time.Minute), 10 * time.Minute, Expired, 0, ""},
+		{"within the idle warning", forced(at(0, 0), 9*time.Minute+30*time.Second), 9 * time.Minute, Warning, 9*time.Minute + 30*time.Second, ReasonAdmin},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			now := t0.Add(tt.now)
+			phase, next := standard.At(tt.record, now)
+			why, _, ok := standard.Standing(tt.record, now)
+			if tt.phase != phase || tt.next != 0 && !next.Equal(t0.Add(tt.next)) {
+				t.Errorf("At = %v, %v, want %v, %v", phase, next.Sub(t0), tt.phase, tt.next)
+			}
+			if ok != (tt.why != "") || ok && why != tt.why {
+				t.Errorf("Standing = %q, %v, want %q", why, ok, tt.why)
+			}
+		})
+	}
+}
+
+func TestDeviceNamesBrowserAndSystem(t *testing.T) {
+	for agent, want := range map[string]string{
+		"Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0":                                                           "Firefox on Linux",
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36 Edg/156.0":        "Edge on Windows",
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.0 Mobile Safari/604.1": "Safari on iPhone",
+		"curl/8.1": "curl",
+		"":         "an unknown browser",
+	} {
+		if got := Device(agent); got != want {
+			t.Errorf("Device(%q) = %q, want %q", agent, got, want)
+		}
+	}
+}

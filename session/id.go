@@ -1,0 +1,65 @@
+package session
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"strings"
+)
+
+// Token is the secret that a browser's cookie carries: 256 random bits. Whoever has it is the session, so it is
+// never stored, logged or sent anywhere but in the cookie; everything else works with its hash, the [ID].
+type Token [32]byte
+
+// ErrBadToken is returned for text that no [Token] has written.
+var ErrBadToken = errors.New("malformed session token")
+
+// NewToken draws a token from the operating system's generator (NIST SP 800-63B §5.1).
+func NewToken() Token {
+	var t Token
+	rand.Read(t[:]) // crypto/rand.Read never fails since Go 1.24
+	return t
+}
+
+// ParseToken reads what [Token.Text] wrote. Only that one spelling is accepted, so that no two cookies mean one session.
+func ParseToken(s string) (Token, error) {
+	var t Token
+	if len(s) != base64.RawURLEncoding.EncodedLen(len(t)) {
+		return t, ErrBadToken
+	}
+	if _, err := base64.RawURLEncoding.Strict().Decode(t[:], []byte(s)); err != nil {
+		return t, ErrBadToken
+	}
+	return t, nil
+}
+
+// Text is the token as the cookie carries it.
+func (t Token) Text() string { return base64.RawURLEncoding.EncodeToString(t[:]) }
+
+// ID is the hash by which the session of t is stored.
+func (t Token) ID() ID { return sha256.Sum256(t[:]) }
+
+// String hides the token, so that no careless %v prints a credential.
+func (t Token) String() string { return "[token]" }
+
+// LogValue hides the token from structured logs.
+func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
+
+// ID names a session at rest: the SHA-256 of its [Token]. Reading a store therefore lets nobody in.
+type ID [sha256.Size]byte
+
+// String is the ID in hexadecimal.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// LogValue shortens the ID to what tells sessions apart in a log.
+func (id ID) LogValue() slog.Value { return slog.StringValue(id.Ref()) }
+
+// Ref is the session's public name, for pages, logs and the API. It follows from the ID but does not lead back to it.
+func (id ID) Ref() string {
+	sum := sha256.Sum256(append([]byte("curfew ref\x00"), id[:]...))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10]))
+}

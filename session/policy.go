@@ -1,0 +1,240 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ExtendOn says what withdraws an idle warning.
+type ExtendOn string
+
+// The values of ExtendOn. Before the warning, acts extend the session in both.
+const (
+	ExtendOnActivity ExtendOn = "activity" // any act of the person
+	ExtendOnConfirm  ExtendOn = "confirm"  // only the button, or Escape
+)
+
+// Policy says when a session warns and when it ends. See [Policy.Validate].
+type Policy struct {
+	WarnAfter   time.Duration `json:"warn_after"`             // idle time until the warning; at least 20s before the end for real users (WCAG 2.2, SC 2.2.1)
+	ExpireAfter time.Duration `json:"expire_after"`           // idle time until the end
+	MaxLifetime time.Duration `json:"max_lifetime,omitempty"` // since sign-in; activity does not move it; 0 for none
+	CloseGrace  time.Duration `json:"close_grace,omitempty"`  // how long the session outlives the closing of its last tab; 0 turns this off
+	ExtendOn    ExtendOn      `json:"extend_on"`
+	MaxSessions int           `json:"max_sessions,omitempty"` // of one user; the oldest ends when one too many signs in; 0 for no limit
+}
+
+// MinLead is the least time that a person must have between a warning and the end (WCAG 2.2, SC 2.2.1).
+const MinLead = 20 * time.Second
+
+// Validate reports every mistake of p, joined. With testing, warnings may be shorter than [MinLead].
+func (p Policy) Validate(testing bool) error {
+	var errs []error
+	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if p.WarnAfter <= 0 {
+		refuse("warn-after %s: must be more than 0", p.WarnAfter)
+	}
+	switch lead := p.Lead(); {
+	case lead <= 0:
+		refuse("expire-after %s: must be more than warn-after (%s)", p.ExpireAfter, p.WarnAfter)
+	case lead < MinLead && !testing:
+		refuse("warn-after %s: must be at least %s before expire-after (%s), so that people can react (WCAG 2.2.1)", p.WarnAfter, MinLead, p.ExpireAfter)
+	case p.MaxLifetime != 0 && p.MaxLifetime <= lead && !testing:
+		refuse("max-lifetime %s: must be 0 or more than the time from warning to end (%s)", p.MaxLifetime, lead)
+	}
+	if p.MaxLifetime < 0 {
+		refuse("max-lifetime %s: must be 0 (no limit) or more", p.MaxLifetime)
+	}
+	if p.CloseGrace < 0 {
+		refuse("close-grace %s: must be 0 (off) or more", p.CloseGrace)
+	}
+	if p.MaxSessions < 0 {
+		refuse("max-sessions %d: must be 0 (no limit) or more", p.MaxSessions)
+	}
+	if p.ExtendOn != ExtendOnActivity && p.ExtendOn != ExtendOnConfirm {
+		refuse("extend-on %q: must be activity or confirm", p.ExtendOn)
+	}
+	return errors.Join(errs...)
+}
+
+// Lead is the time from a warning to the end it warns of. It is the same for the idle timeout and the lifetime.
+func (p Policy) Lead() time.Duration { return p.ExpireAfter - p.WarnAfter }
+
+// HeartbeatEvery is how often at most a page reports activity: a quarter of the time to the warning and of the lead, 15 s at most.
+func (p Policy) HeartbeatEvery() time.Duration {
+	return max(time.Millisecond, min(15*time.Second, p.WarnAfter/4, p.Lead()/4))
+}
+
+// Slack is how far a tab's idea of the deadlines may lie behind the truth before it is told.
+func (p Policy) Slack() time.Duration { return min(time.Minute, p.ExpireAfter/10) }
+
+// Phase is where a session stands.
+type Phase int
+
+// The phases, in the order in which a quiet session passes them.
+const (
+	Active Phase = iota
+	Warning
+	Expired
+)
+
+// At reports the phase of r at now and the instant at which to look again: the end, or where a warning begins before it.
+// Deadlines are inclusive: at the deadline itself r is Expired, and next is zero because nothing can happen to it any more.
+func (p Policy) At(r Record, now time.Time) (phase Phase, next time.Time) {
+	end, _ := p.Due(r)
+	if !now.Before(end) {
+		return Expired, time.Time{}
+	}
+	if _, _, ok := p.Standing(r, now); ok {
+		phase = Warning
+	}
+	own, _ := p.own(r)
+	if warn := own.Add(-p.Lead()); now.Before(warn) && warn.Before(end) {
+		return phase, warn
+	}
+	return phase, end // nobody is warned of the end of a closed browser
+}
+
+// Due is the instant at which r ends if nothing more happens, and the reason it ends for.
+func (p Policy) Due(r Record) (end time.Time, why Reason) {
+	end, why = p.Deadline(r)
+	if p.CloseGrace > 0 && !r.LeftAt.IsZero() {
+		if at := r.LeftAt.Add(p.CloseGrace); at.Before(end) {
+			return at, ReasonBrowserClosed
+		}
+	}
+	return end, why
+}
+
+// Deadline is the end that people are warned of: the earliest of the idle timeout, the absolute lifetime and a forced logout.
+func (p Policy) Deadline(r Record) (end time.Time, why Reason) {
+	end, why = p.own(r)
+	if r.Forced != nil && !r.Forced.EffectiveAt.After(end) {
+		return r.Forced.EffectiveAt, ReasonAdmin
+	}
+	return end, why
+}
+
+// own is the earlier of the idle timeout and the absolute lifetime.
+func (p Policy) own(r Record) (end time.Time, why Reason) {
+	end, why = r.LastActiveAt.Add(p.ExpireAfter), ReasonIdle
+	if p.MaxLifetime > 0 {
+		if at := r.CreatedAt.Add(p.MaxLifetime); at.Before(end) {
+			return at, ReasonLifetime
+		}
+	}
+	return end, why
+}
+
+// Standing is the warning that stands at now: of several, the one of the earliest end. That of a forced logout stands from
+// its beginning. ok is false where none does.
+func (p Policy) Standing(r Record, now time.Time) (why Reason, end time.Time, ok bool) {
+	end, why = p.own(r)
+	ok = !now.Before(end.Add(-p.Lead())) && now.Before(end)
+	if f := r.Forced; f != nil && now.Before(end) && now.Before(f.EffectiveAt) && (!ok || !f.EffectiveAt.After(end)) {
+		return ReasonAdmin, f.EffectiveAt, true
+	}
+	return why, end, ok
+}
+
+// Stricter takes of each value of p and q the strictest: the least, where 0 means unlimited, and confirm before activity.
+func (p Policy) Stricter(q Policy) Policy {
+	return Policy{
+		WarnAfter:   min(p.WarnAfter, q.WarnAfter),
+		ExpireAfter: min(p.ExpireAfter, q.ExpireAfter),
+		MaxLifetime: leastLimit(p.MaxLifetime, q.MaxLifetime),
+		CloseGrace:  leastLimit(p.CloseGrace, q.CloseGrace),
+		ExtendOn:    strictest(p.ExtendOn, q.ExtendOn),
+		MaxSessions: leastLimit(p.MaxSessions, q.MaxSessions),
+	}
+}
+
+func leastLimit[T time.Duration | int](a, b T) T {
+	switch {
+	case a == 0:
+		return b
+	case b == 0:
+		return a
+	}
+	return min(a, b)
+}
+
+func strictest(a, b ExtendOn) ExtendOn {
+	if a == ExtendOnConfirm || b == ExtendOnConfirm {
+		return ExtendOnConfirm
+	}
+	return ExtendOnActivity
+}
+
+// Policies are the policy of everybody and those of groups.
+type Policies struct {
+	Global Policy
+	Groups []GroupPolicy
+}
+
+// GroupPolicy is the policy of a group, already completed from the global one.
+type GroupPolicy struct {
+	Group string
+	Policy
+}
+
+// For is the policy of a user with these groups: value by value the strictest among the entries of the groups, even
+// where that is laxer than the global one; the global policy for a user of no listed group.
+func (ps Policies) For(groups []string) Policy {
+	var p Policy
+	found := false
+	for _, entry := range ps.Groups {
+		for _, g := range groups {
+			if g != entry.Group {
+				continue
+			}
+			if !found {
+				p, found = entry.Policy, true
+			} else {
+				p = p.Stricter(entry.Policy)
+			}
+			break
+		}
+	}
+	if !found {
+		return ps.Global
+	}
+	return p
+}
+
+// MinLead is the shortest time from warning to end that any of the policies gives.
+func (ps Policies) MinLead() time.Duration {
+	lead := ps.Global.Lead()
+	for _, g := range ps.Groups {
+		lead = min(lead, g.Lead())
+	}
+	return lead
+}
+
+// A Profile is a named preset of the six values of a policy.
+type Profile struct {
+	Name string
+	Policy
+}
+
+// DefaultProfile is the profile of a server that names none.
+const DefaultProfile = "default"
+
+// Profiles are the presets, in the order in which they are documented. Sources: NIST SP 800-63B-4 §2.2.3 and §2.3.3,
+// PCI DSS 4.0.1 8.2.8, HIPAA 45 CFR 164.312(a)(2)(iii).
+func Profiles() []Profile {
+	preset := func(name string, warn, expire, lifetime time.Duration) Profile {
+		return Profile{name, Policy{WarnAfter: warn, ExpireAfter: expire, MaxLifetime: lifetime, CloseGrace: 20 * time.Second, ExtendOn: ExtendOnActivity}}
+	}
+	kiosk := preset("kiosk", 90*time.Second, 2*time.Minute, 8*time.Hour)
+	kiosk.ExtendOn, kiosk.MaxSessions = ExtendOnConfirm, 1
+	return []Profile{
+		preset(DefaultProfile, 9*time.Minute, 10*time.Minute, 22*time.Hour),
+		preset("nist-aal2", 55*time.Minute, 60*time.Minute, 22*time.Hour),
+		preset("nist-aal3", 13*time.Minute, 15*time.Minute, 12*time.Hour),
+		preset("pci", 13*time.Minute, 15*time.Minute, 12*time.Hour),
+		preset("hipaa", 13*time.Minute, 15*time.Minute, 12*time.Hour),
+		kiosk,
+	}
+}

@@ -1,0 +1,547 @@
+// Package storetest checks that a session.Store keeps its promises. A new store is proved by one call of [Run].
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"curfew/session"
+)
+
+// start is a time in whole milliseconds, as stores keep it.
+var start = time.Date(2026, 3, 29, 1, 59, 59, 987e6, time.UTC)
+
+var policy = session.Policy{
+	WarnAfter: 9 * time.Minute, ExpireAfter: 10 * time.Minute, MaxLifetime: 22 * time.Hour,
+	CloseGrace: 20 * time.Second, ExtendOn: session.ExtendOnActivity,
+}
+
+// Record is a live session of a user, signed in at a fixed time.
+func Record(user string) session.Record {
+	return session.Record{
+		ID: session.NewToken().ID(), User: user, Name: "Name of " + user, Email: user + "@example.org", DN: "uid=" + user + ",dc=example",
+		Identity: "11111111-2222-3333-4444-555555555555", Password: "20260101000000Z", Groups: []session.Group{{Name: "staff", SeenFact: 7}, {Name: "Ünïcode, with comma"}},
+		Login: user, Address: "192.0.2.1", Agent: "Browser/1.0", Policy: policy, SeenFact: 42, CreatedAt: start, LastActiveAt: start,
+	}
+}
+
+// Run proves a store. open is called once for each case and must return an empty store; it may use t.Cleanup to close it.
+func Run(t *testing.T, open func(t *testing.T) session.Store) {
+	cases := []struct {
+		name string
+		run  func(*testing.T, session.Store)
+	}{
+		{"a session comes back as it was created", roundTrip},
+		{"an ID is used once, even after the end", createTwice},
+		{"an unknown session is not found by any method", unknown},
+		{"two ends: one is the first, and the first reason stays", endTwice},
+		{"many ends at once: exactly one is the first, with one audit line", endRace},
+		{"an end that waits for its deadline leaves a session that is not due", endIfDue},
+		{"nothing changes an ended session", endedIsFinal},
+		{"a slow save cannot revive a session", saveRacesEnd},
+		{"save needs the version that was read", saveConflict},
+		{"touches arrive in any order, the later time wins", touchOrder},
+		{"a touch after the deadline does not reach past the end", touchTooLate},
+		{"touches racing an end", touchRacesEnd},
+		{"one more sign-in than the limit ends the oldest", limit},
+		{"sign-ins at once never exceed the limit", limitRace},
+		{"leaving and coming back", leave},
+		{"a policy can be replaced", setPolicy},
+		{"groups can be replaced, with the policy that follows", setGroups},
+		{"forced logouts are numbered and kept, with one audit line each", facts},
+		{"forced logouts at once get different numbers", factRace},
+		{"a forced logout is called off once", cancelFact},
+		{"a forced logout is forgotten when no session is older", pruneFacts},
+		{"the audit trail can be filtered", filteredAudit},
+		{"live sessions are listed, ended ones not", live},
+		{"the audit trail is numbered and pages backwards", audit},
+		{"failed sign-ins count by name, by address and by both", failures},
+		{"an IPv6 network counts as one address", failuresIPv6},
+		{"secrets are drawn once", secrets},
+		{"housekeeping forgets tombstones and audit lines when their time has come, not before", prune},
+		{"a reset forgets all but the secrets", reset},
+		{"a cancelled context is an error, not an answer", cancelled},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+	}
+}
+
+func create(t *testing.T, s session.Store, r session.Record) session.Record {
+	t.Helper()
+	if displaced, err := s.Create(t.Context(), r, 0); err != nil || len(displaced) > 0 {
+		t.Fatalf("Create = %v, %v, want none displaced and no error", displaced, err)
+	}
+	return r
+}
+
+func get(t *testing.T, s session.Store, id session.ID) session.Record {
+	t.Helper()
+	r, err := s.Get(t.Context(), id)
+	if err != nil {
+		t.Fatalf("Get: %v", err)
+	}
+	return r
+}
+
+func end(reason session.Reason, after time.Duration) session.End {
+	return session.End{Reason: reason, At: start.Add(after)}
+}
+
+func mustEnd(t *testing.T, s session.Store, id session.ID, e session.End) {
+	t.Helper()
+	if first, err := s.End(t.Context(), id, e, time.Time{}); err != nil || !first {
+		t.Fatalf("End = %v, %v, want the first end", first, err)
+	}
+}
+
+func wantError(t *testing.T, what string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s: got error %v, want %v", what, got, want)
+	}
+}
+
+func roundTrip(t *testing.T, s session.Store) {
+	want := create(t, s, Record("ada"))
+	if got := get(t, s, want.ID); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func createTwice(t *testing.T, s session.Store) {
+	r := create(t, s, Record("ada"))
+	_, err := s.Create(t.Context(), r, 0)
+	wantError(t, "Create while it lives", err, session.ErrExists)
+	mustEnd(t, s, r.ID, end(session.ReasonLogout, 0))
+	_, err = s.Create(t.Context(), r, 0)
+	wantError(t, "Create after the end", err, session.ErrExists)
+}
+
+func unknown(t *testing.T, s session.Store) {
+	id, ctx := session.NewToken().ID(), t.Context()
+	_, err := s.Get(ctx, id)
+	wantError(t, "Get", err, session.ErrNotFound)
+	wantError(t, "Save", s.Save(ctx, id, 0, nil), session.ErrNotFound)
+	wantError(t, "Leave", s.Leave(ctx, id, start), session.ErrNotFound)
+	wantError(t, "SetPolicy", s.SetPolicy(ctx, id, policy), session.ErrNotFound)
+	wantError(t, "SetGroups", s.SetGroups(ctx, id, nil, policy), session.ErrNotFound)
+	_, err = s.CancelFact(ctx, "unknown", start, "ada")
+	wantError(t, "CancelFact", err, session.ErrNotFound)
+	_, err = s.End(ctx, id, end(session.ReasonLogout, 0), time.Time{})
+	wantError(t, "End", err, session.ErrNotFound)
+	if err := s.Touch(ctx, []session.Activity{{ID: id, At: start}}); err != nil {
+		t.Errorf("Touch: got %v, want it passed over", err)
+	}
+}
+
+func endTwice(t *testing.T, s session.Store) {
+	r := create(t, s, Record("ada"))
+	first := session.End{Reason: session.ReasonAdmin, At: start.Add(time.Second), Actor: "grace", Message: "Maintenance <b>now</b>"}
+	mustEnd(t, s, r.ID, first)
+	if again, err := s.End(t.Context(), r.ID, end(session.ReasonIdle, time.Minute), time.Time{}); again || err != nil {
+		t.Errorf("second End = %v, %v, want false and no error", again, err)
+	}
+	if got := get(t, s, r.ID); got.End == nil || *got.End != first {
+		t.Errorf("End = %+v, want %+v", got.End, first)
+	}
+}
+
+func endRace(t *testing.T, s session.Store) {
+	r := create(t, s, Record("ada"))
+	reasons := []session.Reason{session.ReasonIdle, session.ReasonLogout, session.ReasonAdmin, session.ReasonReplaced}
+	firsts := make([]bool, 32)
+	var wg sync.WaitGroup
+	for i := range firsts {
+		wg.Go(func() {
+			var err error
+			firsts[i], err = s.End(t.Context(), r.ID, end(reasons[i%len(reasons)], 0), time.Time{})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	winner := slices.Index(firsts, true)
+	if winner < 0 || slices.Index(firsts[winner+1:], true) >= 0 {
+		t.Fatalf("first = %v, want exactly one true", firsts)
+	}
+	if got, want := get(t, s, r.ID).End.Reason, reasons[winner%len(reasons)]; got != want {
+		t.Errorf("reason = %s, want that of the first caller, %s", got, want)
+	}
+	if n := len(eventsOf(t, s, session.EventSessionEnd)); n != 1 {
+		t.Errorf("%d session-end lines, want 1", n)
+	}
+}
+
+func endIfDue(t *testing.T, s session.Store) {
+	r := create(t, s, Record("ada"))
+	deadline := start.Add(policy.ExpireAfter)
+	_, err := s.End(t.Context(), r.ID, end(session.ReasonIdle, 0), deadline.Add(-time.Millisecond))
+	wantError(t, "a millisecond before the deadline", err, session.ErrNotDue)
+	touch(t, s, r.ID, time.Minute)
+	_, err = s.End(t.Context(), r.ID, end(session.ReasonIdle, 0), deadline)
+	wantError(t, "at a deadline that activity has moved", err, session.ErrNotDue)
+	first, err := s.End(t.Context(), r.ID, end(session.ReasonIdle, 0), deadline.Add(time.Minute))
+	if !first || err != nil {
+		t.Errorf("at the moved deadline: %v, %v, want the first end", first, err)
+	}
+}
+
+func touch(t *testing.T, s session.Store, id session.ID, after time.Duration) {
+	t.Helper()
+	if err := s.Touch(t.Context(), []session.Activity{{ID: id, At: start.Add(after)}}); err != nil {
+		t.Fatalf("Touch: %v", err)
+	}
+}
+
+func endedIsFinal(t *testing.T, s session.Store) {
+	r, ctx := create(t, s, Record("ada")), t.Context()
+	mustEnd(t, s, r.ID, end(session.ReasonLogout, time.Second))
+	before := get(t, s, r.ID)
+	wantError(t, "Save", s.Save(ctx, r.ID, r.Version, []byte("late")), session.ErrEnded)
+	wantError(t, "Leave", s.Leave(ctx, r.ID, start), session.ErrEnded)
+	wantError(t, "SetPolicy", s.SetPolicy(ctx, r.ID, session.Policy{}), session.ErrEnded)
+	wantError(t, "SetGroups", s.SetGroups(ctx, r.ID, nil, session.Policy{}), session.ErrEnded)
+	touch(t, s, r.ID, 2*time.Second)
+	if after := get(t, s, r.ID); !reflect.DeepEqual(after, before) {
+		t.Errorf("got  %+v\nwant %+v", after, before)
+	}
+}
+
+func saveRacesEnd(t *testing.T, s session.Store) {
+	for range 20 {
+		r := create(t, s, Record("ada"))
+		var saved error
+		var wg sync.WaitGroup
+		wg.Go(func() { saved = s.Save(t.Context(), r.ID, 0, []byte("values")) })
+		wg.Go(func() { mustEnd(t, s, r.ID, end(session.ReasonLogout, 0)) })
+		wg.Wait()
+		if saved != nil && !errors.Is(saved, session.ErrEnded) {
+			t.Fatalf("Save: %v, want nil or ErrEnded", saved)
+		}
+		if get(t, s, r.ID).End == nil {
+			t.Fatal("the save has revived the session")
+		}
+	}
+}
+
+func saveConflict(t *testing.T, s session.Store) {
+	r, ctx := create(t, s, Record("ada")), t.Context()
+	if err := s.Save(ctx, r.ID, 0, []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, "Save with the old version", s.Save(ctx, r.ID, 0, []byte("lost update")), session.ErrConflict)
+	if got := get(t, s, r.ID); got.Version != 1 || string(got.Values) != "one" {
+		t.Errorf("got version %d, values %q, want 1, \"one\"", got.Version, got.Values)
+	}
+}
+
+func touchOrder(t *testing.T, s session.Store) {
+	r := create(t, s, Record("ada"))
+	touch(t, s, r.ID, 3*time.Minute)
+	touch(t, s, r.ID, 2*time.Minute)
+	if got, want := get(t, s, r.ID).LastActiveAt, start.Add(3*time.Minute); !got.Equal(want) {
+		t.Errorf("last active %s, want %s", got, want)
+	}
+	var acts []session.Activity
+	var ids []session.ID
+	for i := range 2500 {
+		r := Record(fmt.Sprintf("user%d", i%10))
+		ids = append(ids, r.ID)
+		acts = append(acts, session.Activity{ID: r.ID, At: start.Add(time.Duration(i+1) * time.Millisecond)})
+	}
+	var wg sync.WaitGroup
+	for _, id := range ids {
+		wg.Go(func() {
+			r := Record("many")
+			r.ID = id
+			if _, err := s.Create(t.Context(), r, 0); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := s.Touch(t.Context(), acts); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range acts {
+		if got := get(t, s, a.ID).LastActiveAt; !got.Equal(a.At) {
+			t.Fatalf("last active %s, want %s", got, a.At)
+		}
+	}
+}
+
+func touchTooLate(t *testing.T, s session.Store) {
+	r := create(t, s, Record("ada"))
+	touch(t, s, r.ID, policy.ExpireAfter)
+	if got := get(t, s, r.ID).LastActiveAt; !got.Equal(start) {
+		t.Errorf("last active %s, want %s: at its deadline the session is over", got, start)
+	}
+}
+
+func touchRacesEnd(t *testing.T, s session.Store) {
+	r := create(t, s, Record("ada"))
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() { touch(t, s, r.ID, time.Duration(i)*time.Second) })
+	}
+	wg.Go(func() { mustEnd(t, s, r.ID, end(session.ReasonAdmin, 0)) })
+	wg.Wait()
+	if get(t, s, r.ID).End == nil {
+		t.Error("a touch has revived the session")
+	}
+}
+
+func limit(t *testing.T, s session.Store) {
+	var ids []session.ID
+	for i := range 3 {
+		r := Record("ada")
+		r.CreatedAt = start.Add(time.Duration(i) * time.Second)
+		ids = append(ids, r.ID)
+		displaced, err := s.Create(t.Context(), r, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i < 2 && len(displaced) > 0 || i == 2 && !slices.Equal(displaced, ids[:1]) {
+			t.Fatalf("sign-in %d displaced %v", i+1, displaced)
+		}
+	}
+	create(t, s, Record("grace"))
+	if e := get(t, s, ids[0]).End; e == nil || e.Reason != session.ReasonReplaced {
+		t.Errorf("end of the oldest = %+v, want replaced", e)
+	}
+	rs, err := s.OfUser(t.Context(), "ada")
+	if err != nil || len(rs) != 2 || rs[0].ID != ids[1] || rs[1].ID != ids[2] {
+		t.Errorf("OfUser = %v, %v, want the two newer ones, oldest first", rs, err)
+	}
+}
+
+func limitRace(t *testing.T, s session.Store) {
+	var wg sync.WaitGroup
+	for range 12 {
+		wg.Go(func() {
+			if _, err := s.Create(t.Context(), Record("ada"), 3); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if rs, err := s.OfUser(t.Context(), "ada"); len(rs) != 3 || err != nil {
+		t.Errorf("%d live sessions, %v, want 3", len(rs), err)
+	}
+	if n := len(eventsOf(t, s, session.EventSessionEnd)); n != 9 {
+		t.Errorf("%d session-end lines, want 9", n)
+	}
+}
+
+func leave(t *testing.T, s session.Store) {
+	r, ctx := create(t, s, Record("ada")), t.Context()
+	left := start.Add(time.Minute)
+	if err := s.Leave(ctx, r.ID, left); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, s, r.ID).LeftAt; !got.Equal(left) {
+		t.Errorf("left at %s, want %s", got, left)
+	}
+	_, err := s.End(ctx, r.ID, end(session.ReasonBrowserClosed, 0), left.Add(policy.CloseGrace-time.Millisecond))
+	wantError(t, "End within the grace", err, session.ErrNotDue)
+	if err := s.Leave(ctx, r.ID, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.End(ctx, r.ID, end(session.ReasonBrowserClosed, 0), left.Add(policy.CloseGrace))
+	wantError(t, "End after a return", err, session.ErrNotDue)
+}
+
+func setPolicy(t *testing.T, s session.Store) {
+	r := create(t, s, Record("ada"))
+	stricter := policy
+	stricter.WarnAfter, stricter.ExpireAfter, stricter.ExtendOn = time.Minute, 2*time.Minute, session.ExtendOnConfirm
+	if err := s.SetPolicy(t.Context(), r.ID, stricter); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, s, r.ID).Policy; got != stricter {
+		t.Errorf("policy = %+v, want %+v", got, stricter)
+	}
+}
+
+func live(t *testing.T, s session.Store) {
+	want := map[session.ID]bool{}
+	for i := range 2100 { // more than any page of a scan
+		r := Record(fmt.Sprintf("user%d", i))
+		create(t, s, r)
+		if i%7 == 0 {
+			mustEnd(t, s, r.ID, end(session.ReasonLogout, 0))
+		} else {
+			want[r.ID] = true
+		}
+		if i > 300 && testing.Short() {
+			break
+		}
+	}
+	n := 0
+	for r, err := range s.Live(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !want[r.ID] {
+			t.Fatalf("listed twice or ended: %v", r.ID)
+		}
+		delete(want, r.ID)
+		n++
+	}
+	if len(want) > 0 {
+		t.Errorf("%d live sessions listed, %d missing", n, len(want))
+	}
+}
+
+func eventsOf(t *testing.T, s session.Store, kind session.EventKind) []session.Event {
+	t.Helper()
+	events, err := s.Events(t.Context(), session.EventQuery{Limit: 10000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(events, func(e session.Event) bool { return e.Kind != kind })
+}
+
+func audit(t *testing.T, s session.Store) {
+	r := create(t, s, Record("ada"))
+	mustEnd(t, s, r.ID, session.End{Reason: session.ReasonAdmin, At: start.Add(time.Hour), Actor: "grace"})
+	if err := s.Append(t.Context(), session.Event{At: start.Add(2 * time.Hour), Kind: session.EventOriginRefused, Detail: "http://evil.example\n"}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.Events(t.Context(), session.EventQuery{Limit: 10})
+	if err != nil || len(all) != 3 {
+		t.Fatalf("Events = %v, %v, want 3", all, err)
+	}
+	want := session.Event{
+		Number: all[1].Number, At: start.Add(time.Hour), Kind: session.EventSessionEnd, User: "ada", Actor: "grace",
+		Session: r.ID.Ref(), Address: "192.0.2.1", Reason: session.ReasonAdmin,
+	}
+	if all[1] != want {
+		t.Errorf("got %+v, want %+v", all[1], want)
+	}
+	if !(all[0].Number > all[1].Number && all[1].Number > all[2].Number) || all[2].Kind != session.EventSignIn {
+		t.Errorf("not newest first: %+v", all)
+	}
+	page, err := s.Events(t.Context(), session.EventQuery{Before: all[0].Number, Limit: 1})
+	if err != nil || len(page) != 1 || page[0] != want {
+		t.Errorf("second page = %+v, %v, want the end", page, err)
+	}
+	if page, err := s.Events(t.Context(), session.EventQuery{Before: all[2].Number, Limit: 1}); err != nil || len(page) != 0 {
+		t.Errorf("page before the oldest = %+v, %v, want none", page, err)
+	}
+}
+
+func fail(t *testing.T, s session.Store, login, address string, after time.Duration) {
+	t.Helper()
+	e := session.Event{At: start.Add(after), Kind: session.EventSignInFailed, User: login, Address: address}
+	if err := s.Append(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantFailures(t *testing.T, s session.Store, login, address string, pair, byAddress, byName int, known bool) {
+	t.Helper()
+	f, err := s.Failures(t.Context(), login, address, start.Add(-time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Pair) != pair || len(f.Address) != byAddress || len(f.Name) != byName || f.Known != known {
+		t.Errorf("%s from %s: %d, %d, %d, known %v, want %d, %d, %d, known %v",
+			login, address, len(f.Pair), len(f.Address), len(f.Name), f.Known, pair, byAddress, byName, known)
+	}
+}
+
+func failures(t *testing.T, s session.Store) {
+	create(t, s, Record("ada")) // known from 192.0.2.1
+	fail(t, s, "ada", "192.0.2.1", 0)
+	fail(t, s, "ada", "192.0.2.9", time.Second)
+	fail(t, s, "grace", "192.0.2.9", 2*time.Second)
+	fail(t, s, "grace", "192.0.2.9", -time.Minute)
+	wantFailures(t, s, "ada", "192.0.2.1", 1, 0, 1, true)
+	wantFailures(t, s, "ada", "192.0.2.9", 1, 2, 1, false)
+	wantFailures(t, s, "grace", "192.0.2.9", 1, 2, 1, false)
+	wantFailures(t, s, "linus", "192.0.2.8", 0, 0, 0, false)
+	if n := len(eventsOf(t, s, session.EventSignInFailed)); n != 4 {
+		t.Errorf("%d audit lines, want 4", n)
+	}
+}
+
+func failuresIPv6(t *testing.T, s session.Store) {
+	fail(t, s, "ada", "2001:db8:1:2::1", 0)
+	wantFailures(t, s, "ada", "2001:db8:1:2:ffff::2", 1, 1, 1, false)
+	wantFailures(t, s, "ada", "2001:db8:1:3::1", 0, 0, 1, false)
+}
+
+func secrets(t *testing.T, s session.Store) {
+	one, err1 := s.Secret(t.Context(), "csrf")
+	again, err2 := s.Secret(t.Context(), "csrf")
+	other, err3 := s.Secret(t.Context(), "other")
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	if len(one) != 32 || !slices.Equal(one, again) || slices.Equal(one, other) {
+		t.Errorf("secrets %x, %x, %x: want 32 bytes, the same for one name, another for another", one, again, other)
+	}
+}
+
+func prune(t *testing.T, s session.Store) {
+	r, keep, ctx := create(t, s, Record("ada")), create(t, s, Record("grace")), t.Context()
+	mustEnd(t, s, r.ID, end(session.ReasonLogout, 0))
+	if err := s.Prune(ctx, start.Add(session.TombstoneFor-time.Millisecond), 90*24*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	get(t, s, r.ID)
+	if err := s.Prune(ctx, start.Add(session.TombstoneFor), 90*24*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Get(ctx, r.ID)
+	wantError(t, "Get after the tombstone's time", err, session.ErrNotFound)
+	get(t, s, keep.ID)
+	if n := len(eventsOf(t, s, session.EventSignIn)); n != 2 {
+		t.Errorf("%d sign-in lines, want 2", n)
+	}
+	if err := s.Prune(ctx, start.Add(91*24*time.Hour), 90*24*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if events, _ := s.Events(ctx, session.EventQuery{Limit: 10}); len(events) != 0 {
+		t.Errorf("audit trail still holds %v", events)
+	}
+	if f, _ := s.Failures(ctx, "grace", "192.0.2.1", start.Add(91*24*time.Hour)); f.Known {
+		t.Error("an address is known for longer than 30 days")
+	}
+}
+
+func reset(t *testing.T, s session.Store) {
+	r, ctx := create(t, s, Record("ada")), t.Context()
+	secret, err := s.Secret(ctx, "csrf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fail(t, s, "ada", "192.0.2.1", 0)
+	if err := s.Reset(ctx); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Get(ctx, r.ID)
+	wantError(t, "Get", err, session.ErrNotFound)
+	wantFailures(t, s, "ada", "192.0.2.1", 0, 0, 0, false)
+	if again, _ := s.Secret(ctx, "csrf"); !slices.Equal(secret, again) {
+		t.Error("the reset has changed a secret")
+	}
+}
+
+func cancelled(t *testing.T, s session.Store) {
+	r := create(t, s, Record("ada"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Get(ctx, r.ID); err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
+		t.Errorf("Get = %v, want the context's error", err)
+	}
+}

@@ -1,0 +1,237 @@
+// @ts-check
+/**
+ * The live part of the console and of a forced logout's progress. The pages work without it; it asks the server over a
+ * socket of its own for the view that the page shows, and takes over what has changed.
+ */
+
+/**
+ * @typedef {{ref: string, user: string, name: string, groups: string, state: string, tabs: number, hidden: number, unconfirmed: number,
+ *   device: string, address: string, signed_in: string, active: string}} Row
+ * @typedef {{id: string, scope: Record<string, any>, state: string, actor: string, open: number, acked: number, unconfirmed: number, gone: number,
+ *   cancelled_at?: string, block_until?: string, each_tab?: {tab: string, user: string, session: string, fate: string}[]}} Logout
+ * @typedef {{type: string, totals: Record<string, any>, rows: Row[], found: number, page: number, pages: number, logouts: Logout[],
+ *   plot: {sessions: string, active: string, most: number, ends: {reason: string, count: number}[] | null, bars: {x: number, height: number}[] | null}}} View
+ */
+
+const script = /** @type {HTMLScriptElement} */ (document.querySelector('script[data-console]'))
+const url = new URL(script.dataset.console ?? '', document.baseURI)
+const base = url.pathname.replace(/\/admin\/ws$/, '')
+url.protocol = url.protocol.replace('http', 'ws')
+
+/** @param {string} id */
+const byId = id => /** @type {HTMLElement} */ (document.getElementById(id))
+
+/** Sets a text only where it differs: nothing moves under the reader. @param {Element | null} element @param {unknown} text */
+const setText = (element, text) => { if (element && element.textContent !== String(text)) element.textContent = String(text) }
+
+/** @param {string} name @param {Record<string, string>} [attributes] @param {string} [text] */
+function make(name, attributes = {}, text = '') {
+  const element = document.createElement(name)
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value)
+  element.textContent = text
+  return element
+}
+
+// ---- what is asked
+
+const asked = script.dataset.logout ? {logout: script.dataset.logout} : readAddress()
+
+function readAddress() {
+  const params = new URLSearchParams(location.search)
+  return {
+    q: params.get('q') ?? '', state: params.get('state') ?? '', group: params.get('group') ?? '', sort: params.get('sort') ?? '',
+    desc: params.get('desc') === 'true', page: Number(params.get('page') ?? 1) || 1, logout: '',
+  }
+}
+
+/** @type {WebSocket | null} */
+let socket = null
+let wait = 500
+
+function ask() {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(asked))
+}
+
+function connect() {
+  socket = new WebSocket(url, 'curfew.console.v1')
+  socket.addEventListener('open', () => {
+    wait = 500
+    ask()
+  })
+  socket.addEventListener('message', event => {
+    const message = JSON.parse(event.data)
+    setText(byId('live'), 'Live')
+    if (message.type === 'view') show(message)
+    if (message.type === 'progress') follow(message)
+  })
+  socket.addEventListener('close', event => {
+    if (event.code === 1008) return location.reload() // the right is gone: the server says so
+    setText(byId('live'), 'Not live: the connection is lost. Reconnecting…')
+    setTimeout(connect, wait * (0.5 + Math.random() / 2))
+    wait = Math.min(15_000, wait * 2)
+  })
+}
+
+/** Shows another part, and keeps it in the address for a reload. */
+function change() {
+  const view = /** @type {ReturnType<typeof readAddress>} */ (asked)
+  const params = new URLSearchParams()
+  for (const [name, value] of Object.entries(view)) if (value && name !== 'logout') params.set(name, String(value))
+  history.replaceState(null, '', '?' + params)
+  for (const name of ['sort', 'desc']) {
+    const field = document.querySelector(`#filters input[type=hidden][name=${name}]`)
+    if (field instanceof HTMLInputElement) field.value = params.get(name) ?? ''
+  }
+  ask()
+}
+
+/** @param {Partial<ReturnType<typeof readAddress>>} what */
+function set(what) {
+  Object.assign(asked, {page: 1}, what)
+  change()
+}
+
+function listen() {
+  const filters = /** @type {HTMLFormElement | null} */ (document.getElementById('filters'))
+  if (!filters) return
+  const read = () => {
+    const data = new FormData(filters)
+    set({q: String(data.get('q') ?? ''), state: String(data.get('state') ?? ''), group: String(data.get('group') ?? '')})
+  }
+  filters.addEventListener('input', read)
+  filters.addEventListener('submit', event => {
+    event.preventDefault()
+    read()
+  })
+  for (const column of document.querySelectorAll('th[data-sort]')) {
+    column.querySelector('a')?.addEventListener('click', event => {
+      event.preventDefault()
+      const sort = column.getAttribute('data-sort') ?? ''
+      const view = /** @type {ReturnType<typeof readAddress>} */ (asked)
+      set({sort, desc: column.getAttribute('aria-sort') === 'ascending'})
+      for (const other of document.querySelectorAll('th[data-sort]')) other.removeAttribute('aria-sort')
+      column.setAttribute('aria-sort', view.desc ? 'descending' : 'ascending')
+    })
+  }
+  for (const [id, step] of /** @type {[string, number][]} */ ([['prev', -1], ['next', 1]])) {
+    byId(id).addEventListener('click', event => {
+      event.preventDefault()
+      set({page: shown + step})
+    })
+  }
+  // Whoever names a user or a group, or selects a session, means that.
+  byId('order').addEventListener('input', event => {
+    const field = /** @type {HTMLInputElement} */ (event.target)
+    const radio = field.name === 'ref' ? document.querySelector('input[name=scope][value=selection]') : field.closest('label')?.querySelector('input[type=radio]')
+    if (radio instanceof HTMLInputElement) radio.checked = true
+  })
+}
+
+// ---- the view
+
+let shown = 1
+
+/** @param {View} view */
+function show(view) {
+  shown = view.page
+  const {states, ...totals} = view.totals
+  for (const [name, n] of Object.entries({...totals, ...states})) setText(document.querySelector(`[data-total="${name}"]`), n)
+  byId('plot-sessions').setAttribute('points', view.plot.sessions)
+  byId('plot-active').setAttribute('points', view.plot.active)
+  setText(byId('plot-most'), view.plot.most)
+  setText(byId('plot-reasons'), (view.plot.ends ?? []).map(end => `${end.count} ${end.reason}`).join(', ') || 'none')
+  byId('plot-ends').replaceChildren(...(view.plot.bars ?? []).map(bar => {
+    const rect = document.createElementNS('http://www.w3.org/2000/svg', 'rect')
+    for (const [name, value] of Object.entries({x: bar.x, y: 0, width: 4, height: bar.height})) rect.setAttribute(name, String(value))
+    return rect
+  }))
+  showRows(view.rows)
+  setText(byId('found'), `${view.found} sessions, page ${view.page} of ${view.pages}`)
+  for (const [id, there] of /** @type {[string, boolean][]} */ ([['prev', view.page > 1], ['next', view.page < view.pages]])) {
+    if (there) byId(id).setAttribute('href', '#')
+    else byId(id).removeAttribute('href')
+  }
+  byId('logouts').hidden = view.logouts.length === 0
+  showLogouts(view.logouts)
+}
+
+/** Rows stay the same elements, so that a selection and the focus survive. @param {Row[]} rows */
+function showRows(rows) {
+  const body = /** @type {HTMLTableSectionElement} */ (document.querySelector('#sessions tbody'))
+  const old = new Map(Array.from(body.rows, row => [row.dataset.ref ?? '', row]))
+  rows.forEach((row, i) => {
+    const element = old.get(row.ref) ?? makeRow(row)
+    old.delete(row.ref)
+    const cells = element.cells
+    const state = /** @type {HTMLElement} */ (cells[2])
+    setText(state, row.state)
+    if (state.dataset.state !== row.state) state.dataset.state = row.state
+    setText(/** @type {Element} */ (cells[3]), row.tabs + (row.hidden ? `, ${row.hidden} hidden` : '') + (row.unconfirmed ? `, ${row.unconfirmed} unconfirmed` : ''))
+    setText(/** @type {Element} */ (cells[5]), row.signed_in)
+    setText(/** @type {Element} */ (cells[6]), row.active)
+    setText(/** @type {Element} */ (cells[7]), row.groups)
+    if (body.rows[i] !== element) body.insertBefore(element, body.rows[i] ?? null)
+  })
+  for (const row of old.values()) row.remove()
+}
+
+/** @param {Row} row */
+function makeRow(row) {
+  const element = /** @type {HTMLTableRowElement} */ (make('tr', {'data-ref': row.ref}))
+  const pick = make('td', {class: 'pick'})
+  pick.append(make('input', {type: 'checkbox', name: 'ref', value: row.ref, 'aria-label': `Select the session of ${row.user} from ${row.address}`}))
+  const who = make('th', {scope: 'row'})
+  who.append(make('a', {href: `${base}/admin/sessions/${encodeURIComponent(row.ref)}`}, row.user), ' ', make('span', {class: 'quiet'}, row.name))
+  const from = make('td')
+  from.append(row.address + ' ', make('span', {class: 'quiet'}, row.device))
+  element.append(pick, who, make('td'), make('td'), from, make('td'), make('td'), make('td'))
+  return element
+}
+
+/** @param {Logout[]} logouts */
+function showLogouts(logouts) {
+  const list = byId('logout-list')
+  while (list.children.length > logouts.length) list.lastElementChild?.remove()
+  logouts.forEach((logout, i) => {
+    const item = list.children[i] ?? list.appendChild(make('li'))
+    const href = `${base}/admin/logouts/${encodeURIComponent(logout.id)}`
+    let link = item.querySelector('a')
+    if (!link) {
+      link = /** @type {HTMLAnchorElement} */ (make('a'))
+      item.replaceChildren(link, '')
+    }
+    if (link.getAttribute('href') !== href) link.setAttribute('href', href)
+    const [kind, name] = Object.entries(logout.scope)[0] ?? ['everyone', true]
+    setText(link, name === true ? kind : `${kind} ${name}`)
+    const rest = /** @type {Text} */ (item.lastChild)
+    const text = ` by ${logout.actor}: ${logout.state}, ${logout.acked} acked, ${logout.unconfirmed} unconfirmed, ${logout.gone} gone, ${logout.open} open`
+    if (rest.data !== text) rest.data = text
+  })
+}
+
+// ---- progress of one forced logout
+
+/** @param {Logout} logout */
+function follow(logout) {
+  const state = byId('logout-state')
+  setText(state, logout.state)
+  state.dataset.state = logout.state
+  if (logout.state !== 'pending') document.getElementById('when')?.remove()
+  if (logout.cancelled_at || logout.state !== 'pending' && !logout.block_until) document.getElementById('cancel')?.remove()
+  for (const name of /** @type {const} */ (['open', 'acked', 'unconfirmed', 'gone'])) setText(document.querySelector(`[data-count="${name}"]`), logout[name])
+  const body = byId('each-tab')
+  const old = new Map(Array.from(body.children, row => [row.getAttribute('data-tab') ?? '', row]))
+  for (const tab of logout.each_tab ?? []) {
+    let row = old.get(tab.tab)
+    if (!row) {
+      row = make('tr', {'data-tab': tab.tab})
+      row.append(make('th', {scope: 'row'}, tab.user), make('td', {}, tab.session), make('td', {}, tab.tab), make('td'))
+      body.append(row)
+    }
+    setText(row.lastElementChild, tab.fate)
+    row.lastElementChild?.setAttribute('data-state', tab.fate)
+  }
+}
+
+listen()
+connect()

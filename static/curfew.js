@@ -1,0 +1,1045 @@
+// @ts-check
+/**
+ * Curfew's browser client. One script tag is all it needs:
+ *
+ *   <script type="module" src="/static/curfew.js" data-socket="/session/ws"></script>
+ *
+ * It holds a socket to the server, reports that a person acts, shows the warning, and blanks the page at the end. The
+ * server decides and this page shows: a deadline known here only blanks the page until the server has said more. It
+ * dispatches curfew:warn, curfew:active, curfew:notice, curfew:expire and curfew:connection on document, and keeps
+ * data-state and a text on every element marked data-curfew-presence="USER".
+ *
+ * In this file: time, the curtain, the warning, presence, what counts as an act, the connection, and how the page comes and goes.
+ */
+
+/**
+ * @typedef {{type: string, seq: number, user?: string, reason?: string, message?: string, location?: string,
+ *   warn_in_ms?: number, expire_in_ms?: number, heartbeat_ms?: number, extend_on?: string, id?: string,
+ *   users?: Record<string, string>}} Message
+ * @typedef {{user: string, warn_in_ms: number, expire_in_ms: number, csrf: string, heartbeat_ms: number,
+ *   extend_on: string, reason?: string, message?: string}} Status
+ * @typedef {{mono: number, wall: number}} Mark
+ */
+
+// ---- time
+
+/** An instant of this page. @returns {Mark} */
+const mark = () => ({mono: performance.now(), wall: Date.now()})
+
+/** Milliseconds since m: of two clocks, one stands still in sleep and one may be set; the one that says more is believed. @param {Mark} m */
+const since = m => Math.max(performance.now() - m.mono, Date.now() - m.wall)
+
+/** A random share of ms, so that pages do not all come back at once. @param {number} ms */
+const jitter = ms => ms * (0.5 + Math.random() / 2)
+
+/** setTimeout cannot wait longer. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1
+
+// ---- the curtain
+
+/** Hides the page: no text, no title, no field is rendered, and all of it can come back. */
+class Curtain {
+  #sheet = new CSSStyleSheet()
+  #down = false
+  #title = ''
+  /** @type {{icon: Element, parent: ParentNode, next: Node | null}[]} */
+  #icons = []
+  /** @type {() => void} */
+  #refocus = () => {}
+  #scroll = {x: 0, y: 0}
+  #titles = new MutationObserver(() => this.#hideTitle())
+
+  constructor() {
+    this.#sheet.replaceSync(`
+      :root:root:root, :root:root:root > body { visibility: hidden !important; background: none !important }
+      :root:root:root > body > *, :root:root:root > :not(head, body) { display: none !important }`)
+  }
+
+  get isDown() { return this.#down }
+
+  down() {
+    if (this.#down) return
+    this.#down = true
+    this.#refocus = rememberFocus()
+    this.#scroll = {x: scrollX, y: scrollY}
+    document.adoptedStyleSheets = [...document.adoptedStyleSheets, this.#sheet]
+    this.#title = document.title
+    this.#hideTitle()
+    this.#titles.observe(document.documentElement, {subtree: true, childList: true, characterData: true})
+    for (const icon of document.querySelectorAll('link[rel~="icon"]')) {
+      if (icon.parentNode) this.#icons.push({icon, parent: icon.parentNode, next: icon.nextSibling})
+      icon.remove()
+    }
+  }
+
+  up() {
+    if (!this.#down) return
+    this.#down = false
+    this.#titles.disconnect()
+    document.adoptedStyleSheets = document.adoptedStyleSheets.filter(sheet => sheet !== this.#sheet)
+    document.title = this.#title
+    for (const {icon, parent, next} of this.#icons.splice(0).reverse()) parent.insertBefore(icon, next)
+    scrollTo(this.#scroll.x, this.#scroll.y)
+    this.#refocus()
+  }
+
+  /** The page may go on working behind the curtain: what it makes of its title is kept for later. */
+  #hideTitle() {
+    if (document.title === '') return
+    this.#title = document.title
+    document.title = ''
+  }
+
+  /** Takes all of the page away, for good. */
+  forget() {
+    this.down()
+    this.#titles.disconnect()
+    for (const field of document.querySelectorAll('input, textarea')) /** @type {HTMLInputElement} */ (field).value = ''
+    document.documentElement.replaceChildren(document.createElement('head'), document.createElement('body'))
+  }
+}
+
+/** Remembers where the focus and the selection are. @returns {() => void} puts them back */
+function rememberFocus() {
+  const element = /** @type {HTMLInputElement | null} */ (document.activeElement)
+  const selection = getSelection()
+  const ranges = selection ? Array.from({length: selection.rangeCount}, (_, i) => selection.getRangeAt(i)) : []
+  let start = /** @type {number | null} */ (null), end = start
+  try {
+    start = element?.selectionStart ?? null
+    end = element?.selectionEnd ?? null
+  } catch {} // fields without a selection
+  return () => {
+    if (!element?.isConnected || element === document.body) return
+    element.focus({preventScroll: true})
+    if (start !== null && element.setSelectionRange) element.setSelectionRange(start, end)
+    else if (selection && ranges.length > 0 && ranges.every(range => range.startContainer.isConnected)) {
+      selection.removeAllRanges()
+      for (const range of ranges) selection.addRange(range)
+    }
+  }
+}
+
+// ---- the warning
+
+const TITLE = 'Your session is about to end'
+const STAY = 'Stay signed in'
+const SIGN_OUT = 'Sign out now'
+
+/** Keys that work the buttons of the warning, and so do not withdraw it by themselves. */
+const BUTTON_KEYS = new Set(['Tab', 'Shift', 'Enter', ' ', 'ArrowUp', 'ArrowDown', 'ArrowLeft', 'ArrowRight'])
+
+/** @param {number} seconds */
+const inWords = seconds => {
+  const [n, unit] = seconds >= 60 && seconds % 60 === 0 ? [seconds / 60, 'minute'] : [seconds, 'second']
+  return `${n} ${unit}${n === 1 ? '' : 's'}`
+}
+
+/** When the time left is spoken: at every minute, then at 60, 40 and 20 seconds. @param {number} seconds */
+const isSpoken = seconds => seconds > 0 && (seconds % 60 === 0 || seconds === 40 || seconds === 20)
+
+/** Where the notices are kept that were dismissed in this tab: the next page is told of the last minute's again. */
+const DISMISSED_KEY = 'curfew.dismissed'
+
+/** The warning, notices, and the line that tells of a lost connection, out of reach of the page's own style. */
+class CurfewWarning extends HTMLElement {
+  #dialog = document.createElement('dialog')
+  #text = document.createElement('p')
+  #count = document.createElement('p')
+  #spoken = document.createElement('p')
+  #outcome = document.createElement('p')
+  #stay = document.createElement('button')
+  #leave = document.createElement('button')
+  #line = document.createElement('p')
+  #notices = document.createElement('div')
+  /** @type {Set<string>} ids of the notices that were shown */
+  #shown = new Set()
+  #life = new AbortController()
+  #open = false
+  #timer = 0
+  /** @type {() => number} */
+  #left = () => 0
+  /** @type {() => void} */
+  #refocus = () => {}
+  /** What the buttons do; set by the guard. */
+  onstay = () => {}
+  onleave = () => {}
+
+  constructor() {
+    super()
+    const style = document.createElement('link')
+    style.rel = 'stylesheet'
+    style.href = new URL('curfew.css', import.meta.url).href
+    const title = document.createElement('h2')
+    title.id = 'curfew-title'
+    title.textContent = TITLE
+    this.#text.id = 'curfew-text'
+    this.#dialog.setAttribute('role', 'alertdialog')
+    this.#dialog.setAttribute('aria-modal', 'true')
+    this.#dialog.setAttribute('aria-labelledby', title.id)
+    this.#dialog.setAttribute('aria-describedby', this.#text.id)
+    this.#dialog.setAttribute('closedby', 'none')
+    this.#dialog.lang = 'en'
+    this.#dialog.dir = 'ltr'
+    this.#count.className = 'count'
+    this.#count.setAttribute('aria-hidden', 'true')
+    this.#spoken.className = 'spoken'
+    this.#spoken.setAttribute('aria-live', 'assertive')
+    this.#outcome.className = 'outcome'
+    this.#outcome.setAttribute('role', 'status')
+    this.#stay.className = 'stay'
+    this.#stay.textContent = STAY
+    this.#leave.textContent = SIGN_OUT
+    for (const button of [this.#stay, this.#leave]) button.type = 'button'
+    const buttons = document.createElement('div')
+    buttons.className = 'buttons'
+    buttons.append(this.#stay, this.#leave)
+    this.#dialog.append(title, this.#text, this.#count, this.#spoken, buttons, this.#outcome)
+    this.#line.className = 'line'
+    this.#line.setAttribute('role', 'status')
+    this.#notices.className = 'notices'
+    this.#notices.setAttribute('role', 'log')
+    this.#notices.setAttribute('aria-label', 'Notices')
+    this.#notices.lang = 'en'
+    this.#notices.dir = 'ltr'
+    this.attachShadow({mode: 'open'}).append(style, this.#dialog, this.#notices, this.#line)
+  }
+
+  connectedCallback() {
+    this.#life = new AbortController() // aborting it removes every listener below
+    const {signal} = this.#life
+    this.#stay.addEventListener('click', () => this.onstay(), {signal})
+    this.#leave.addEventListener('click', () => this.onleave(), {signal})
+    this.#dialog.addEventListener('cancel', event => event.preventDefault(), {signal})
+    this.#dialog.addEventListener('close', () => { if (this.#open) this.#dialog.showModal() }, {signal})
+    if (this.#open && !this.#dialog.open) this.#dialog.showModal()
+  }
+
+  disconnectedCallback() {
+    this.#life.abort()
+  }
+
+  get isOpen() { return this.#open }
+
+  /**
+   * @param {string} message plain text
+   * @param {boolean} canStay
+   * @param {() => number} left milliseconds to the end
+   */
+  show(message, canStay, left) {
+    const seconds = Math.ceil(left() / 1000)
+    this.#left = left
+    this.#text.textContent = `${message} You will be signed out in ${inWords(seconds)}${canStay ? ' unless you stay.' : '.'}`.trim()
+    this.#stay.hidden = !canStay
+    this.#outcome.textContent = ''
+    if (!this.isConnected) document.documentElement.append(this)
+    if (!this.#open) {
+      this.#open = true
+      this.#refocus = rememberFocus()
+      this.#dialog.showModal()
+      this.#stay.focus()
+    }
+    if (!canStay) this.#leave.focus()
+    this.#countDown()
+  }
+
+  hide() {
+    if (!this.#open) return
+    this.#open = false
+    clearTimeout(this.#timer)
+    this.#spoken.textContent = ''
+    this.#dialog.close()
+    this.#refocus()
+  }
+
+  /** Tells what has come of a button. @param {string} text */
+  tell(text) { this.#outcome.textContent = text }
+
+  /** Tells of the connection; empty when all is well. @param {string} text */
+  line(text) {
+    if (!this.isConnected) document.documentElement.append(this)
+    this.#line.textContent = text
+  }
+
+  /**
+   * Shows what an administrator has to say, until the person dismisses it.
+   * @param {string} id @param {string} message plain text
+   * @returns {boolean} whether it is new to this tab
+   */
+  notice(id, message) {
+    /** @type {string[]} */
+    let dismissed = []
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(DISMISSED_KEY) ?? '[]')
+      if (Array.isArray(kept)) dismissed = kept
+    } catch {} // storage is turned off
+    if (this.#shown.has(id) || dismissed.includes(id)) return false
+    this.#shown.add(id)
+    if (!this.isConnected) document.documentElement.append(this)
+    const box = document.createElement('div')
+    box.className = 'notice'
+    const text = document.createElement('p')
+    text.textContent = message
+    const dismiss = document.createElement('button')
+    dismiss.type = 'button'
+    dismiss.textContent = 'Dismiss'
+    dismiss.addEventListener('click', () => {
+      box.remove()
+      try {
+        sessionStorage.setItem(DISMISSED_KEY, JSON.stringify([...dismissed, id].slice(-20)))
+      } catch {}
+    })
+    box.append(text, dismiss)
+    this.#notices.append(box)
+    return true
+  }
+
+  #countDown() {
+    clearTimeout(this.#timer)
+    const left = Math.max(0, this.#left())
+    const seconds = Math.ceil(left / 1000)
+    this.#count.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
+    if (isSpoken(seconds)) this.#spoken.textContent = `${inWords(seconds)} left`
+    if (seconds > 0) this.#timer = setTimeout(() => this.#countDown(), left - (seconds - 1) * 1000 + 5)
+  }
+
+  /** Says that an event only works the warning itself. @param {Event} event */
+  covers(event) {
+    if (!this.#open) return false
+    if (event instanceof KeyboardEvent) return BUTTON_KEYS.has(event.key)
+    if (event.composedPath().some(target => target === this.#stay || target === this.#leave)) return true
+    const point = event instanceof MouseEvent ? event : /** @type {TouchEvent} */ (event).touches?.[0]
+    if (!point || !/move$/.test(event.type)) return false
+    const box = this.#dialog.getBoundingClientRect()
+    return point.clientX >= box.left && point.clientX <= box.right && point.clientY >= box.top && point.clientY <= box.bottom
+  }
+}
+
+// ---- presence
+
+const PRESENCE = '[data-curfew-presence]'
+
+/** What each state is called. @type {Record<string, string>} */
+const STATES = {active: 'Active', idle: 'Idle', warned: 'About to be signed out', away: 'Away', gone: 'Not signed in'}
+
+/** So many users may one page watch. */
+const MAX_WATCHED = 100
+
+/** Keeps the elements that show the presence of others. */
+class Presence {
+  #watch
+  /** @type {Record<string, string>} */
+  #states = {}
+  #asked = ''
+  /** @type {WeakSet<Element>} those whose whole text is ours */
+  #ours = new WeakSet()
+  #pending = false
+
+  /** @param {(users: string[]) => boolean} watch asks for the presence of users; false where nobody can be asked now */
+  constructor(watch) {
+    this.#watch = watch
+    new MutationObserver(() => this.#look()).observe(document.documentElement, {
+      subtree: true, childList: true, attributes: true, attributeFilter: ['data-curfew-presence'],
+    })
+  }
+
+  /** Asks anew, on a new connection. */
+  begin() {
+    this.#asked = ''
+    this.#states = {}
+    this.#ask()
+  }
+
+  /** Without a connection nobody knows who is here. */
+  end() {
+    this.#states = {}
+    this.#show()
+  }
+
+  /** @param {Record<string, string>} users */
+  learn(users) {
+    if (Object.keys(users).length === 0) this.#states = {}
+    Object.assign(this.#states, users)
+    this.#show()
+  }
+
+  #look() {
+    if (this.#pending) return
+    this.#pending = true
+    setTimeout(() => {
+      this.#pending = false
+      this.#ask()
+      this.#show()
+    }, 100) // a page may change a lot at once
+  }
+
+  #ask() {
+    const names = new Set(Array.from(document.querySelectorAll(PRESENCE), element => element.getAttribute('data-curfew-presence') ?? ''))
+    names.delete('')
+    const users = [...names].slice(0, MAX_WATCHED)
+    const asked = users.length > 0 ? JSON.stringify(users) : ''
+    if (asked !== this.#asked && this.#watch(users)) this.#asked = asked
+  }
+
+  #show() {
+    for (const element of document.querySelectorAll(PRESENCE)) {
+      const state = this.#states[element.getAttribute('data-curfew-presence') ?? '']
+      const text = state ? STATES[state] ?? state : ''
+      if (!element.hasChildNodes()) this.#ours.add(element)
+      if (this.#ours.has(element)) {
+        if (element.textContent !== text) element.textContent = text
+      } else if (element.getAttribute('aria-description') !== text) {
+        element.setAttribute('aria-description', text)
+        element.setAttribute('title', text)
+      }
+      if (state && element.getAttribute('data-state') !== state) element.setAttribute('data-state', state)
+      else if (!state) element.removeAttribute('data-state')
+    }
+  }
+}
+
+// ---- what counts as an act
+
+/** Everything by which a person can be noticed. Scrolling counts while a button is held: scripts scroll as well. */
+const ACTS = ['pointerdown', 'pointerup', 'pointermove', 'mousedown', 'mousemove', 'wheel', 'touchstart', 'touchmove', 'keydown', 'keyup',
+  'input', 'paste', 'cut', 'drop', 'drag', 'dragover', 'scroll']
+
+/** How long after a tab is shown a first movement may be the browser's own: it tells a page where the mouse rests. */
+const SETTLING_MS = 500
+
+/** Where the pointer rests, kept for the next page of the tab: a reload under a resting mouse is no act. */
+const POINTER_KEY = 'curfew.pointer'
+
+/**
+ * Calls act for whatever a person does in the page, its same-origin frames included. Listeners sit at the very top and
+ * capture, so that nothing in the page can hide an event from them.
+ */
+class Acts {
+  #act
+  #position = ''
+  #held = false
+  /** @type {Mark | null} when the tab was last shown */
+  #shown = null
+  /** @type {WeakSet<Window>} */
+  #watched = new WeakSet()
+
+  /** @param {(event: Event) => void} act */
+  constructor(act) {
+    this.#act = act
+    this.watch(window)
+    document.addEventListener('visibilitychange', () => { this.#shown = document.hidden ? null : mark() })
+    try {
+      this.#position = sessionStorage.getItem(POINTER_KEY) ?? ''
+      window.addEventListener('pagehide', () => sessionStorage.setItem(POINTER_KEY, this.#position))
+    } catch {} // storage is turned off: the first movement counts then
+  }
+
+  /** @param {Window} view */
+  watch(view) {
+    if (this.#watched.has(view)) return
+    this.#watched.add(view)
+    for (const type of ACTS) view.addEventListener(type, event => this.#heard(event), {capture: true, passive: true})
+    view.document.addEventListener('load', event => this.#frame(event.target), {capture: true})
+    for (const frame of view.document.querySelectorAll('iframe, frame')) this.#frame(frame)
+    new MutationObserver(changes => {
+      for (const change of changes) {
+        for (const node of change.addedNodes) {
+          this.#frame(node)
+          if (node instanceof Element) for (const frame of node.querySelectorAll('iframe, frame')) this.#frame(frame)
+        }
+      }
+    }).observe(view.document, {subtree: true, childList: true})
+  }
+
+  /** @param {unknown} element */
+  #frame(element) {
+    const view = /** @type {HTMLIFrameElement} */ (element)?.contentWindow
+    if (!view) return
+    try {
+      void view.document // throws where the frame is of another origin
+    } catch {
+      return
+    }
+    this.watch(view)
+  }
+
+  /** @param {Event} event */
+  #heard(event) {
+    if (!event.isTrusted) return
+    const mouse = /** @type {MouseEvent} */ (event)
+    switch (event.type) {
+      case 'pointerdown':
+        this.#held = true
+        break
+      case 'pointerup':
+        this.#held = false
+        break
+      case 'pointermove':
+      case 'mousemove': { // browsers repeat the last position when the page moves under a resting mouse
+        const position = `${mouse.screenX},${mouse.screenY}`
+        if (position === this.#position) return
+        this.#position = position
+        this.#held = mouse.buttons > 0
+        const settling = this.#shown !== null && since(this.#shown) < SETTLING_MS
+        this.#shown = null
+        if (settling) return
+        break
+      }
+      case 'scroll':
+        if (!this.#held) return
+    }
+    this.#act(event)
+  }
+}
+
+// ---- the connection
+
+/** Close codes after which the page comes back soon: too slow, server restarting, overloaded. */
+const COME_BACK = new Set([4101, 1012, 1013])
+const ENDED = 4001
+const LEFT = 4000
+
+/** The server ticks every 25 s; after two missed ones the socket is doubted. */
+const SILENCE_MS = 55_000
+/** How long an answer may take before the socket counts as dead. */
+const ANSWER_MS = 5_000
+/** How often the server is asked where no socket can be had: the page must be blank within a second of the end. */
+const POLL_MS = 800
+/** How long after its own time the page waits for the server's word before it asks. */
+const WORD_MS = 150
+/** How long a navigation may take from its start until it takes the page away. */
+const NAVIGATION_MS = 30_000
+/** Firefox closes the sockets of a page that a link leaves before pagehide comes, so that 4000 would be too late there. */
+const CLOSES_BY_ITSELF = /Gecko\/\d/.test(navigator.userAgent)
+/** How long after such a goodbye a page that is still there has stayed. */
+const STAYED_MS = 5_000
+/** How long a navigation that is under way at the end may take before the sign-in page is opened instead. */
+const UNDER_WAY_MS = 1_000
+
+class Guard {
+  #socketURL
+  #base
+  #curtain = new Curtain()
+  /** @type {CurfewWarning} */
+  #warning
+  #presence = new Presence(users => this.#connected && this.#send({type: 'watch', users}))
+  /** @type {WebSocket | null} */
+  #socket = null
+  #connected = false
+  #over = false
+  #user = ''
+  #seq = 0
+  #failures = 0
+
+  // what the server said last, and when
+  #told = mark()
+  #warnIn = Infinity
+  #expireIn = Infinity
+  #heartbeat = 15_000
+  #extendOn = 'activity'
+  /** @type {string} the reason of the warning that shows */
+  #warned = ''
+
+  // acts
+  /** @type {Mark | null} the last one that the server was not told */
+  #acted = null
+  /** @type {Mark | null} when the server was told last */
+  #reported = null
+  /** @type {Mark | null} the last one that the server was told, until it has spoken since: it may have been lost */
+  #unsure = null
+  #toldInWarning = false
+  /** The csrf token, where the page polls. */
+  #csrf = ''
+
+  #clockTimer = 0
+  #reportTimer = 0
+  #retryTimer = 0
+  #pollTimer = 0
+  #silenceTimer = 0
+  #answerTimer = 0
+  #asking = false
+  /** @type {Mark | null} when a navigation elsewhere began */
+  #leaving = null
+
+  /** @param {URL} socketURL */
+  constructor(socketURL) {
+    this.#socketURL = new URL(socketURL)
+    this.#socketURL.protocol = socketURL.protocol.replace('http', 'ws')
+    this.#base = socketURL.pathname.replace(/\/session\/ws$/, '')
+    if (!customElements.get('curfew-warning')) customElements.define('curfew-warning', CurfewWarning)
+    this.#warning = /** @type {CurfewWarning} */ (document.createElement('curfew-warning'))
+    this.#warning.onstay = () => this.#stay()
+    this.#warning.onleave = () => this.#signOut()
+    document.documentElement.append(this.#warning) // its style sheet loads now, not when the server is gone
+    new Acts(event => this.#heard(event))
+    window.addEventListener('keydown', event => this.#escape(event), {capture: true})
+    this.#comeAndGo()
+    this.#connect()
+  }
+
+  #connect() {
+    clearTimeout(this.#retryTimer)
+    if (this.#over || this.#socket) return
+    const socket = new WebSocket(this.#socketURL, 'curfew.v1')
+    this.#socket = socket
+    this.#expectAnswer()
+    socket.addEventListener('message', event => { if (socket === this.#socket) this.#received(JSON.parse(event.data)) })
+    socket.addEventListener('close', event => { if (socket === this.#socket) this.#lost(event.code, event.reason) })
+  }
+
+  /** @param {number} code @param {string} reason */
+  #lost(code, reason) {
+    this.#socket = null
+    clearTimeout(this.#silenceTimer)
+    clearTimeout(this.#answerTimer)
+    if (this.#over) return
+    if (code === ENDED) return this.#end(reason, '', '')
+    const soon = COME_BACK.has(code)
+    this.#failures++
+    this.#setConnected(false)
+    const wait = soon ? 2_000 : Math.min(15_000, 500 * 2 ** (this.#failures - 1))
+    this.#retryTimer = setTimeout(() => this.#connect(), jitter(wait))
+    if (!soon) this.#poll()
+  }
+
+  /** Gives up a socket that does not answer. */
+  #drop() {
+    const socket = this.#socket
+    if (!socket) return
+    this.#lost(1006, '')
+    socket.close()
+  }
+
+  /** @param {boolean} connected */
+  #setConnected(connected) {
+    if (connected) {
+      this.#failures = 0
+      clearTimeout(this.#pollTimer)
+      this.#warning.line('')
+    } else if (this.#user) {
+      this.#warning.line('The connection is lost. Reconnecting…')
+    }
+    if (this.#connected === connected) return
+    this.#connected = connected
+    if (!connected) this.#presence.end()
+    dispatch('connection', {connected})
+  }
+
+  /** @param {object} message @returns {boolean} whether it is on its way */
+  #send(message) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false
+    this.#socket.send(JSON.stringify(message))
+    return true
+  }
+
+  #expectAnswer() {
+    clearTimeout(this.#answerTimer)
+    this.#answerTimer = setTimeout(() => this.#drop(), ANSWER_MS)
+  }
+
+  /** Asks the server for the truth, by whatever way there is. */
+  #sync() {
+    if (this.#send({type: 'sync'})) this.#expectAnswer()
+    else if (this.#socket === null) {
+      this.#connect()
+      this.#poll()
+    }
+  }
+
+  /** @param {Message} message */
+  #received(message) {
+    if (message.type === 'hello') this.#acted ??= this.#unsure
+    this.#unsure = null
+    clearTimeout(this.#answerTimer)
+    clearTimeout(this.#silenceTimer)
+    this.#silenceTimer = setTimeout(() => this.#silent(), SILENCE_MS)
+    if (message.type === 'hello') this.#seq = 0
+    if (message.seq > this.#seq) {
+      this.#seq = message.seq
+      this.#obey(message)
+    }
+    if (message.type !== 'hello') this.#send({type: 'ack', seq: message.seq})
+    if (message.type === 'expire') this.#leave(message.location ?? '')
+  }
+
+  #silent() {
+    if (document.hidden) this.#silenceTimer = setTimeout(() => this.#silent(), SILENCE_MS)
+    else this.#sync() // the timer may have slept as long as the socket: ask before giving up
+  }
+
+  /** @param {Message} message */
+  #obey(message) {
+    switch (message.type) {
+      case 'hello':
+        if (this.#user && this.#user !== message.user) return this.#end('replaced', '', '')
+        this.#user = message.user ?? ''
+        this.#setConnected(true)
+        this.#presence.begin()
+        this.#learn(message)
+        if ((message.warn_in_ms ?? 0) > 0) this.#relax(message) // else the warning itself follows
+        if (document.hidden) this.#send({type: 'visibility', hidden: true})
+        this.#report()
+        break
+      case 'active':
+        this.#learn(message)
+        this.#relax(message)
+        break
+      case 'warn':
+        this.#learn({...message, warn_in_ms: 0})
+        this.#warn(message.reason ?? 'idle', message.message ?? '')
+        break
+      case 'notice':
+        if (this.#warning.notice(message.id ?? '', message.message ?? '')) dispatch('notice', {id: message.id, message: message.message})
+        break
+      case 'presence':
+        this.#presence.learn(message.users ?? {})
+        break
+      case 'expire':
+        this.#blank()
+        dispatch('expire', {reason: message.reason, message: message.message})
+        break
+    }
+  }
+
+  /** Takes over deadlines and rules. The session lives, so the page may show itself. @param {Partial<Message>} message */
+  #learn(message) {
+    this.#told = mark()
+    this.#warnIn = message.warn_in_ms ?? 0
+    this.#expireIn = message.expire_in_ms ?? 0
+    if (message.heartbeat_ms) this.#heartbeat = message.heartbeat_ms
+    if (message.extend_on) this.#extendOn = message.extend_on
+    this.#curtain.up()
+    this.#watchClock()
+  }
+
+  /** @param {Partial<Message>} message */
+  #relax(message) {
+    this.#warned = ''
+    this.#toldInWarning = false
+    this.#warning.hide()
+    dispatch('active', {warnInMs: message.warn_in_ms, expireInMs: message.expire_in_ms})
+  }
+
+  /** @param {string} reason @param {string} message */
+  #warn(reason, message) {
+    if (this.#warned !== reason) this.#toldInWarning = false
+    this.#warned = reason
+    this.#warning.show(message, reason === 'idle', () => this.#left())
+    dispatch('warn', {reason, message, expireInMs: this.#left()})
+  }
+
+  /** Milliseconds to the end that the page knows of. */
+  #left() { return this.#expireIn - since(this.#told) }
+
+  /** Acts when the page's own deadlines come: asks, and is blank until the server has answered. */
+  #watchClock() {
+    clearTimeout(this.#clockTimer)
+    if (this.#over || this.#expireIn === Infinity) return
+    const left = this.#left()
+    const toWarning = this.#warnIn - since(this.#told) + WORD_MS
+    if (left <= 0) {
+      this.#curtain.down()
+      this.#warning.hide()
+      this.#warned = '' // should the server still warn, it is shown anew
+      this.#sync()
+      return
+    }
+    if (this.#warned === '' && toWarning <= 0) {
+      if (!this.#connected) this.#warn('idle', '')
+      else this.#sync()
+    }
+    const next = this.#warned === '' && toWarning > 0 ? Math.min(left, toWarning) : left
+    this.#clockTimer = setTimeout(() => this.#watchClock(), Math.min(LONGEST_TIMEOUT, Math.max(1, next)))
+  }
+
+  // ---- without a socket
+
+  /** Asks the server over HTTP until there is a socket again. */
+  async #poll() {
+    clearTimeout(this.#pollTimer)
+    if (this.#over || this.#connected || this.#asking) return
+    this.#asking = true
+    const answer = await this.#ask()
+    this.#asking = false
+    if (this.#over || this.#connected) return
+    if (answer === 'stranger') {
+      this.#stop()
+      this.#warning.remove()
+      return
+    }
+    if (answer === 'away') {
+      this.#acted ??= this.#unsure
+      this.#pollTimer = setTimeout(() => this.#poll(), jitter(Math.min(5_000, 1_000 * this.#failures)))
+      return
+    }
+    this.#heed(answer)
+    if (this.#failures > 1) this.#warning.line('Live updates are not possible here. Checking every second…')
+    this.#report()
+    this.#pollTimer = setTimeout(() => this.#poll(), POLL_MS)
+  }
+
+  /** Takes over what the server answered over HTTP. @param {Status} status */
+  #heed(status) {
+    this.#unsure = null
+    this.#user = status.user
+    this.#csrf = status.csrf
+    this.#learn(status)
+    if (status.warn_in_ms > 0) {
+      if (this.#warned) this.#relax(status)
+    } else if (this.#warned !== (status.reason ?? 'idle')) {
+      this.#warn(status.reason ?? 'idle', status.message ?? '')
+    }
+  }
+
+  /**
+   * Asks how the session stands. Its end is acted upon here.
+   * @param {string} [path] @param {RequestInit} [init]
+   * @returns {Promise<Status | 'away' | 'stranger'>}
+   */
+  async #ask(path = '/session/status', init = {}) {
+    /** @type {Response} */
+    let response
+    /** @type {any} */
+    let body
+    try {
+      response = await fetch(this.#base + path, {
+        ...init, cache: 'no-store', credentials: 'same-origin', signal: AbortSignal.timeout(ANSWER_MS),
+        headers: {Accept: 'application/json', ...init.headers},
+      })
+      body = await response.json()
+    } catch {
+      return 'away'
+    }
+    if (response.ok) {
+      if (this.#user && body.user !== this.#user) {
+        this.#end('replaced', '', '')
+        return 'away'
+      }
+      return body
+    }
+    if (response.status !== 401) return 'away'
+    if (!body.reason && !this.#user) return 'stranger'
+    this.#end(body.reason ?? '', body.message ?? '', body.location ?? '')
+    return 'away'
+  }
+
+  /** @param {string} path @param {Record<string, string>} fields */
+  #post(path, fields) {
+    return this.#ask(path, {method: 'POST', body: new URLSearchParams(fields), headers: {'X-CSRF-Token': this.#csrf}})
+  }
+
+  // ---- acts
+
+  /** @param {Event} event */
+  #heard(event) {
+    if (this.#warning.covers(event)) return
+    if (event instanceof KeyboardEvent && event.key === 'Escape' && this.#warning.isOpen) return // means: stay
+    this.act()
+  }
+
+  /** Notes that the person acted now, and reports it as often as the server wants to know. */
+  act() {
+    if (this.#over || this.#curtain.isDown) return
+    this.#acted = mark()
+    if (this.#warned === 'idle' && this.#extendOn === 'activity' && !this.#toldInWarning) {
+      this.#toldInWarning = this.#report(true)
+    } else {
+      this.#report()
+    }
+  }
+
+  /** @param {boolean} [atOnce] @returns {boolean} whether it was reported now */
+  #report(atOnce = false) {
+    if (!this.#acted || this.#over) return false
+    const wait = this.#reported && !atOnce ? this.#heartbeat - since(this.#reported) : 0
+    clearTimeout(this.#reportTimer)
+    if (wait > 0) {
+      this.#reportTimer = setTimeout(() => this.#report(), wait)
+      return false
+    }
+    const idle = Math.max(0, Math.round(since(this.#acted)))
+    if (!this.#send({type: 'activity', idle_ms: idle})) {
+      if (!this.#csrf || this.#connected) return false // it goes out with the next connection
+      this.#post('/session/activity', {idle_ms: String(idle)}).then(answer => { if (typeof answer === 'object') this.#heed(answer) })
+    }
+    this.#reported = mark()
+    this.#unsure = this.#acted
+    this.#acted = null
+    return true
+  }
+
+  /** @param {KeyboardEvent} event */
+  #escape(event) {
+    if (event.key !== 'Escape' || !this.#warning.isOpen || !event.isTrusted) return
+    event.preventDefault()
+    event.stopImmediatePropagation()
+    if (this.#warned === 'idle') this.#stay()
+  }
+
+  async #stay() {
+    this.#warning.tell('One moment…')
+    if (this.#send({type: 'confirm'})) {
+      this.#expectAnswer()
+      return
+    }
+    const before = await this.#ask()
+    if (typeof before === 'object') {
+      this.#csrf = before.csrf
+      const after = await this.#post('/session/extend', {})
+      if (typeof after === 'object') return this.#heed(after)
+    }
+    this.#warning.tell('The server cannot be reached. Still trying…')
+    this.#sync()
+  }
+
+  async #signOut() {
+    this.#warning.tell('One moment…')
+    const answer = await this.#ask()
+    if (typeof answer !== 'object') {
+      if (!this.#over) this.#warning.tell('The server cannot be reached, so you are still signed in. Please try again.')
+      return
+    }
+    this.#curtain.down()
+    const form = document.createElement('form')
+    form.method = 'post'
+    form.action = this.#base + '/logout'
+    const csrf = document.createElement('input')
+    csrf.type = 'hidden'
+    csrf.name = 'csrf'
+    csrf.value = answer.csrf
+    form.append(csrf)
+    document.body.append(form)
+    form.submit()
+  }
+
+  // ---- the end
+
+  /** @param {string} reason @param {string} message @param {string} where */
+  #end(reason, message, where) {
+    if (this.#over) return
+    this.#blank()
+    dispatch('expire', {reason, message})
+    this.#leave(where)
+  }
+
+  /** Takes the page away before anything else happens. */
+  #blank() {
+    this.#curtain.forget()
+    this.#stop()
+  }
+
+  /** Opens the sign-in page, to which this page will return. @param {string} where */
+  #leave(where) {
+    if (this.#leaving !== null && since(this.#leaving) < NAVIGATION_MS) { // the person is on the way elsewhere already
+      this.#leaving = null
+      setTimeout(() => this.#leave(where), UNDER_WAY_MS)
+      return
+    }
+    const signIn = new URL(where || this.#base + '/login', location.href)
+    if (signIn.origin !== location.origin) signIn.href = new URL(this.#base + '/login', location.href).href
+    signIn.searchParams.set('next', location.pathname + location.search + location.hash)
+    location.replace(signIn)
+  }
+
+  #stop() {
+    this.#over = true
+    for (const timer of [this.#clockTimer, this.#reportTimer, this.#retryTimer, this.#pollTimer, this.#silenceTimer, this.#answerTimer]) {
+      clearTimeout(timer)
+    }
+  }
+
+  // ---- how the page comes and goes
+
+  #comeAndGo() {
+    document.addEventListener('visibilitychange', () => {
+      this.#send({type: 'visibility', hidden: document.hidden})
+      if (!document.hidden) this.#wake()
+    })
+    document.addEventListener('freeze', () => this.#curtain.down())
+    document.addEventListener('resume', () => this.#wake())
+    for (const type of ['focus', 'online']) window.addEventListener(type, () => this.#wake())
+    window.addEventListener('pagehide', () => {
+      this.#curtain.down() // should the page be kept and shown again, it is blank until the server has spoken
+      const elsewhere = this.#leaving !== null && since(this.#leaving) < NAVIGATION_MS
+      const socket = this.#socket
+      this.#socket = null // a page in the back/forward cache would look alive to the server
+      this.#connected = false
+      clearTimeout(this.#retryTimer)
+      socket?.close(LEFT, elsewhere ? 'navigate' : 'close')
+    })
+    window.addEventListener('pageshow', event => {
+      this.#leaving = null
+      if (event.persisted) this.#wake()
+    })
+    this.#noticeLeaving()
+  }
+
+  /** A closed tab and a followed link look alike in pagehide: what came before tells them apart. */
+  #noticeLeaving() {
+    const navigation = /** @type {any} */ (window).navigation
+    const begin = () => { this.#leaving = mark() }
+    if (navigation) {
+      navigation.addEventListener('navigate', (/** @type {any} */ event) => {
+        if (event.destination.sameDocument || event.hashChange || (event.downloadRequest ?? null) !== null) return
+        if (!/^(https?|about|blob|data):/.test(event.destination.url)) return // a mail program opens, this page stays
+        begin()
+        if (CLOSES_BY_ITSELF) this.#sayNavigate()
+      })
+      const stayed = () => { this.#leaving = null }
+      for (const type of ['navigatesuccess', 'navigateerror']) navigation.addEventListener(type, stayed)
+      return
+    }
+    window.addEventListener('submit', begin)
+    window.addEventListener('click', event => {
+      const link = event.composedPath().find(target => target instanceof HTMLAnchorElement && target.href)
+      if (link instanceof HTMLAnchorElement && /^https?:$/.test(link.protocol) && !link.hasAttribute('download') &&
+        !/^_blank$/i.test(link.target) && link.href.split('#')[0] !== location.href.split('#')[0]) begin()
+    })
+  }
+
+  /** Says at once that the page goes elsewhere. Should it stay after all, it connects again. */
+  #sayNavigate() {
+    const socket = this.#socket
+    if (this.#over || !socket) return
+    this.#report(true)
+    this.#socket = null
+    this.#connected = false
+    clearTimeout(this.#silenceTimer)
+    clearTimeout(this.#answerTimer)
+    socket.close(LEFT, 'navigate')
+    clearTimeout(this.#retryTimer)
+    this.#retryTimer = setTimeout(() => this.#connect(), STAYED_MS)
+  }
+
+  /** After sleep, a freeze or the back/forward cache: time may have passed unseen. */
+  #wake() {
+    if (this.#over) return
+    if (this.#left() <= 0) this.#curtain.down()
+    if (this.#curtain.isDown || this.#socket === null) this.#sync()
+    else if (since(this.#told) > this.#heartbeat) this.#sync()
+    this.#watchClock()
+  }
+}
+
+/** @param {string} name @param {object} detail */
+function dispatch(name, detail) {
+  document.dispatchEvent(new CustomEvent('curfew:' + name, {detail}))
+}
+
+// ---- start
+
+/** @type {Guard | undefined} */
+let guard
+
+function start() {
+  const script = /** @type {HTMLScriptElement | null} */ (document.querySelector('script[type="module"][data-socket]'))
+  if (script?.dataset.socket) guard = new Guard(new URL(script.dataset.socket, document.baseURI))
+}
+
+/** Tells Curfew of work that is neither mouse nor keyboard: a gamepad, a voice. */
+export function activity() {
+  guard?.act()
+}
+
+if (/** @type {any} */ (document).prerendering) document.addEventListener('prerenderingchange', start, {once: true})
+else start()

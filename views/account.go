@@ -1,0 +1,94 @@
+package views
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"curfew/hub"
+	"curfew/session"
+)
+
+// The account page: a person's own sessions.
+
+type accountPage struct {
+	chrome
+	Sessions []ownSession
+	Others   int
+	Done     string
+}
+
+type ownSession struct {
+	Ref        string
+	This       bool
+	Device     string
+	Address    string
+	SignedIn   string
+	LastActive string
+	State      hub.State
+	Tabs       int
+}
+
+func (s *Server) account(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	p := accountPage{chrome: s.signedInChrome(r, "Your account")}
+	now := s.clock.Now()
+	list := s.hub.Sessions(hub.Filter{User: v.status.Record.User})
+	slices.SortFunc(list, func(a, b hub.Session) int { return b.Record.CreatedAt.Compare(a.Record.CreatedAt) })
+	for _, one := range list {
+		own := ownSession{
+			Ref: one.Record.ID.Ref(), This: one.Record.ID == v.token.ID(), Device: session.Device(one.Record.Agent), Address: one.Record.Address,
+			SignedIn: ago(now.Sub(one.Record.CreatedAt)), LastActive: ago(now.Sub(one.LastActiveAt)), State: one.State, Tabs: one.Tabs,
+		}
+		if !own.This {
+			p.Others++
+		}
+		p.Sessions = append(p.Sessions, own)
+	}
+	return s.render(w, http.StatusOK, p)
+}
+
+// endOwn ends one of the person's own sessions, by its ref, or all others.
+func (s *Server) endOwn(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(w, r); err != nil {
+		return err
+	}
+	v := visitOf(r)
+	user, ref, others := v.status.Record.User, r.PostForm.Get("ref"), r.PostForm.Get("others") != ""
+	if (ref == "") != others {
+		return errBadForm
+	}
+	for _, one := range s.hub.Sessions(hub.Filter{User: user}) {
+		id := one.Record.ID
+		if others && id == v.token.ID() || !others && id.Ref() != ref {
+			continue
+		}
+		end := session.End{Reason: session.ReasonLogout, At: session.Millis(s.clock.Now()), Actor: user, Detail: "from the account page"}
+		if id != v.token.ID() {
+			end.Message = "This session was ended from your account page, on another device or in another browser."
+		}
+		if _, err := s.hub.End(r.Context(), id, end); err != nil && !isSessionError(err) {
+			return storeError{err}
+		}
+		s.log.Info("ended from the account page", "user", user, "session", id)
+		if id == v.token.ID() {
+			redirect(w, s.base+"/login", http.StatusSeeOther)
+			return nil
+		}
+	}
+	redirect(w, s.base+"/account", http.StatusSeeOther)
+	return nil
+}
+
+// ago is how long ago something was, as people say it.
+func ago(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return "just now"
+	case d < time.Hour:
+		return inWords(d.Truncate(time.Minute)) + " ago"
+	case d < 48*time.Hour:
+		return inWords(d.Truncate(time.Hour)) + " ago"
+	}
+	return plural(int(d/(24*time.Hour)), "day") + " ago"
+}

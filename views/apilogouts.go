@@ -1,0 +1,275 @@
+package views
+
+import (
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"curfew/hub"
+	"curfew/session"
+)
+
+// What administrators do, for the API.
+
+// scopeJSON says whose sessions are meant.
+type scopeJSON struct {
+	User     string `json:"user"`
+	Group    string `json:"group"`
+	Session  string `json:"session"`
+	Everyone bool   `json:"everyone"`
+}
+
+func (s scopeJSON) scope() (session.Scope, error) {
+	scope := session.Scope(s)
+	if err := scope.Validate(); err != nil {
+		return scope, unprocessable("%s", err)
+	}
+	return scope, nil
+}
+
+type logoutRequest struct {
+	scopeJSON
+	Message    string `json:"message"`
+	GraceMS    int64  `json:"grace_ms"`
+	BlockMS    int64  `json:"block_ms"`
+	ExceptSelf bool   `json:"except_self"`
+	DryRun     bool   `json:"dry_run"`
+}
+
+// maxGrace bounds a grace and a block.
+const maxGrace = 365 * 24 * time.Hour
+
+func (q logoutRequest) check(who caller) (hub.LogoutRequest, error) {
+	scope, err := q.scope()
+	if err != nil {
+		return hub.LogoutRequest{}, err
+	}
+	if err := checkMessage(q.Message); err != nil {
+		return hub.LogoutRequest{}, err
+	}
+	for _, d := range []struct {
+		name string
+		ms   int64
+	}{{"grace_ms", q.GraceMS}, {"block_ms", q.BlockMS}} {
+		if d.ms < 0 || d.ms > maxGrace.Milliseconds() {
+			return hub.LogoutRequest{}, unprocessable("%s %d: must be from 0 to %d", d.name, d.ms, maxGrace.Milliseconds())
+		}
+	}
+	if q.BlockMS > 0 && q.Session != "" {
+		return hub.LogoutRequest{}, unprocessable("block_ms: goes with user, group or everyone, since nobody signs in to a session")
+	}
+	out := hub.LogoutRequest{
+		Scope: scope, Actor: who.name, Message: q.Message,
+		Grace: time.Duration(q.GraceMS) * time.Millisecond, Block: time.Duration(q.BlockMS) * time.Millisecond,
+	}
+	if q.ExceptSelf {
+		if who.ref == "" {
+			return hub.LogoutRequest{}, unprocessable("except_self: a token has no session")
+		}
+		out.Except = who.ref
+	}
+	return out, nil
+}
+
+type logoutJSON struct {
+	ID          string          `json:"id,omitempty"`
+	Scope       session.Scope   `json:"scope"`
+	State       hub.LogoutState `json:"state,omitempty"`
+	Actor       string          `json:"actor"`
+	Message     string          `json:"message,omitempty"`
+	At          instant         `json:"at"`
+	EffectiveAt instant         `json:"effective_at"`
+	BlockUntil  *instant        `json:"block_until,omitempty"`
+	CancelledAt *instant        `json:"cancelled_at,omitempty"`
+	Sessions    int             `json:"sessions"`
+	Tabs        int             `json:"tabs"`
+}
+
+func logoutOf(l hub.Logout) logoutJSON {
+	return logoutJSON{
+		ID: l.ID, Scope: l.Scope, State: l.State, Actor: l.Actor, Message: l.Message, At: instant(l.At), EffectiveAt: instant(l.EffectiveAt),
+		BlockUntil: optional(l.BlockUntil), CancelledAt: optional(l.Cancelled), Sessions: l.Sessions, Tabs: l.Fact.Tabs,
+	}
+}
+
+func (s *Server) apiLogout(r *http.Request, who caller) (any, error) {
+	var body logoutRequest
+	if err := readBody(r, &body); err != nil {
+		return nil, err
+	}
+	q, err := body.check(who)
+	if err != nil {
+		return nil, err
+	}
+	if body.DryRun {
+		now := s.clock.Now()
+		dry := logoutJSON{Scope: q.Scope, Actor: q.Actor, Message: q.Message, At: instant(now), EffectiveAt: instant(now.Add(q.Grace))}
+		dry.Sessions, dry.Tabs = s.hub.Count(q.Scope, q.Except)
+		return dry, nil
+	}
+	l, err := s.hub.Logout(r.Context(), q)
+	if err != nil {
+		return nil, storeError{err}
+	}
+	return logoutOf(l), nil
+}
+
+// progressJSON is a logout with what has come of it.
+type progressJSON struct {
+	logoutJSON
+	Open        int        `json:"open"` // tabs in scope that are yet to be told
+	Acked       int        `json:"acked"`
+	Unconfirmed int        `json:"unconfirmed"`
+	Gone        int        `json:"gone"`
+	EachTab     []fateJSON `json:"each_tab,omitzero"`
+}
+
+type fateJSON struct {
+	Tab     string      `json:"tab"`
+	User    string      `json:"user"`
+	Session string      `json:"session"`
+	Fate    hub.TabFate `json:"fate"`
+}
+
+func progressOf(l hub.Logout) progressJSON {
+	return progressJSON{logoutJSON: logoutOf(l), Open: l.Open, Acked: l.Acked, Unconfirmed: l.Unconfirmed, Gone: l.Gone}
+}
+
+func (s *Server) apiLogoutProgress(r *http.Request, _ caller) (any, error) {
+	l, err := s.hub.LogoutOf(r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	return wholeProgress(l), nil
+}
+
+// wholeProgress lists the tabs one by one.
+func wholeProgress(l hub.Logout) progressJSON {
+	p := progressOf(l)
+	p.EachTab = []fateJSON{}
+	for _, f := range l.Tabs {
+		p.EachTab = append(p.EachTab, fateJSON{f.Tab, f.User, f.Session.Ref(), f.Fate})
+	}
+	return p
+}
+
+func (s *Server) apiLogouts(r *http.Request, _ caller) (any, error) {
+	q := ask(r)
+	var items []progressJSON
+	for _, l := range s.hub.Logouts() {
+		items = append(items, progressOf(l))
+	}
+	key := func(p progressJSON) string { return p.ID }
+	cursor := q.cursor()
+	if at := slices.IndexFunc(items, func(p progressJSON) bool { return p.ID == cursor }); at >= 0 {
+		items = items[at+1:]
+	}
+	return paged(items, q, key, func(progressJSON, string) bool { return true }), q.err
+}
+
+func (s *Server) apiCancelLogout(r *http.Request, who caller) (any, error) {
+	l, err := s.hub.CancelLogout(r.Context(), r.PathValue("id"), who.name)
+	if err != nil {
+		if isSessionError(err) {
+			return nil, err
+		}
+		return nil, storeError{err}
+	}
+	return progressOf(l), nil
+}
+
+type noticeJSON struct {
+	ID       string `json:"id"`
+	Sessions int    `json:"sessions"`
+	Tabs     int    `json:"tabs"`
+}
+
+func (s *Server) apiNotice(r *http.Request, who caller) (any, error) {
+	var body struct {
+		User     string `json:"user"`
+		Group    string `json:"group"`
+		Everyone bool   `json:"everyone"`
+		Message  string `json:"message"`
+	}
+	if err := readBody(r, &body); err != nil {
+		return nil, err
+	}
+	scope, err := scopeJSON{User: body.User, Group: body.Group, Everyone: body.Everyone}.scope()
+	if err != nil {
+		return nil, unprocessable("exactly one of user, group and everyone must be given")
+	}
+	if body.Message == "" {
+		return nil, unprocessable("message: must be given")
+	}
+	if err := checkMessage(body.Message); err != nil {
+		return nil, err
+	}
+	id, sessions, tabs, err := s.hub.Notify(r.Context(), scope, who.name, body.Message)
+	if err != nil {
+		return nil, storeError{err}
+	}
+	return noticeJSON{id, sessions, tabs}, nil
+}
+
+type eventJSON struct {
+	Number  uint64            `json:"number"`
+	At      instant           `json:"at"`
+	Event   session.EventKind `json:"event"`
+	User    string            `json:"user,omitempty"`
+	Actor   string            `json:"actor,omitempty"`
+	Session string            `json:"session,omitempty"`
+	Address string            `json:"address,omitempty"`
+	Reason  session.Reason    `json:"reason,omitempty"`
+	Detail  string            `json:"detail,omitempty"`
+}
+
+func eventOf(e session.Event) eventJSON {
+	return eventJSON{e.Number, instant(e.At), e.Kind, e.User, e.Actor, e.Session, e.Address, e.Reason, e.Detail}
+}
+
+// eventQuery reads what is asked of the audit trail.
+func (q *question) eventQuery() session.EventQuery {
+	kind := session.EventKind(q.text("event"))
+	if kind != "" && !slices.Contains(session.EventKinds(), kind) {
+		q.refuse("event %q: must be one of %v", kind, session.EventKinds())
+	}
+	e := session.EventQuery{Limit: q.limit(), User: q.text("user"), Actor: q.text("actor"), Kind: kind, Since: q.instant("since")}
+	if cursor := q.cursor(); cursor != "" {
+		n, err := strconv.ParseUint(cursor, 10, 64)
+		if err != nil || n == 0 {
+			q.refuse("cursor: must be the next_cursor of the page before")
+		}
+		e.Before = n
+	}
+	return e
+}
+
+// cursorOf is where the page that ends with e goes on.
+func cursorOf(e session.Event) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatUint(e.Number, 10)))
+}
+
+func (s *Server) apiAudit(r *http.Request, _ caller) (any, error) {
+	q := ask(r, "user", "actor", "event", "since")
+	query := q.eventQuery()
+	if q.err != nil {
+		return nil, q.err
+	}
+	limit := query.Limit
+	query.Limit++ // is there a next page
+	events, err := s.trail.Events(r.Context(), query)
+	if err != nil {
+		return nil, storeError{err}
+	}
+	p := page[eventJSON]{Items: []eventJSON{}}
+	if len(events) > limit {
+		events = events[:limit]
+		p.NextCursor = cursorOf(events[limit-1])
+	}
+	for _, e := range events {
+		p.Items = append(p.Items, eventOf(e))
+	}
+	return p, nil
+}

@@ -1,0 +1,136 @@
+package views
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"curfew/session"
+)
+
+// The audit trail: a page, and its export.
+
+type auditPage struct {
+	chrome
+	Events []auditRow
+	Kinds  []session.EventKind
+	Asked  map[string]string
+	Older  string // link; empty on the last page
+	CSV    string
+	JSON   string
+}
+
+type auditRow struct {
+	At    string
+	Event session.Event
+}
+
+func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
+	values := r.URL.Query()
+	for name, v := range values { // an empty field of the form asks for nothing
+		if len(v) == 1 && v[0] == "" {
+			delete(values, name)
+		}
+	}
+	format := values.Get("format")
+	values.Del("format")
+	if since := values.Get("since"); since != "" {
+		if at, err := time.Parse("2006-01-02T15:04", since); err == nil { // as browsers send it
+			values.Set("since", at.Format(time.RFC3339))
+		}
+	}
+	q := &question{values: values}
+	query := q.eventQuery()
+	if q.err != nil {
+		return q.err
+	}
+	switch format {
+	case "csv", "json":
+		return s.exportAudit(w, r, query, format)
+	case "":
+	default:
+		return unprocessable("format %q: must be csv or json", format)
+	}
+	limit := query.Limit
+	query.Limit++
+	events, err := s.trail.Events(r.Context(), query)
+	if err != nil {
+		return storeError{err}
+	}
+	p := auditPage{chrome: s.signedInChrome(r, "Audit trail"), Kinds: session.EventKinds(), Asked: make(map[string]string)}
+	for name := range values {
+		p.Asked[name] = values.Get(name)
+	}
+	link := func(name, v string) string {
+		other := make(url.Values)
+		for name, v := range values {
+			other[name] = v
+		}
+		other.Set(name, v)
+		return s.base + "/admin/audit?" + other.Encode()
+	}
+	if len(events) > limit {
+		events = events[:limit]
+		p.Older = link("cursor", cursorOf(events[limit-1]))
+	}
+	for _, e := range events {
+		p.Events = append(p.Events, auditRow{e.At.UTC().Format("2006-01-02 15:04:05"), e})
+	}
+	p.Asked["since"] = strings.TrimSuffix(p.Asked["since"], ":00Z")
+	p.CSV, p.JSON = link("format", "csv"), link("format", "json")
+	return s.render(w, http.StatusOK, p)
+}
+
+// exportAudit writes all that is asked for, page by page. An error in the middle ends the connection, so that nobody takes a
+// part for the whole.
+func (s *Server) exportAudit(w http.ResponseWriter, r *http.Request, query session.EventQuery, format string) error {
+	query.Limit = maxLimit
+	events, err := s.trail.Events(r.Context(), query)
+	if err != nil {
+		return storeError{err}
+	}
+	h := w.Header()
+	h.Set("Content-Disposition", `attachment; filename="curfew-audit.`+format+`"`)
+	var line func(session.Event) error
+	flush := func() {}
+	if format == "csv" {
+		h.Set("Content-Type", "text/csv; charset=utf-8")
+		c := csv.NewWriter(w)
+		c.Write([]string{"at", "event", "user", "actor", "session", "address", "reason", "detail"})
+		line = func(e session.Event) error {
+			return c.Write([]string{e.At.UTC().Format(time.RFC3339Nano), string(e.Kind), plain(e.User), plain(e.Actor), e.Session, e.Address, string(e.Reason), plain(e.Detail)})
+		}
+		flush = c.Flush
+	} else {
+		h.Set("Content-Type", "application/x-ndjson")
+		encoder := json.NewEncoder(w)
+		line = func(e session.Event) error { return encoder.Encode(eventOf(e)) }
+	}
+	for {
+		for _, e := range events {
+			if err := line(e); err != nil {
+				return nil // the browser has gone
+			}
+		}
+		if len(events) < maxLimit {
+			flush()
+			return nil
+		}
+		query.Before = events[len(events)-1].Number
+		if events, err = s.trail.Events(r.Context(), query); err != nil {
+			s.log.Error("audit export broken off", "error", err)
+			panic(http.ErrAbortHandler)
+		}
+	}
+}
+
+// plain keeps a spreadsheet from taking what somebody typed for a formula.
+func plain(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}

@@ -1,0 +1,131 @@
+package views
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"curfew/hub"
+	"curfew/session"
+)
+
+// problem is an error that has an answer of its own.
+type problem struct {
+	status  int
+	code    string // for programs
+	message string // for people
+	retry   time.Duration
+}
+
+func (p *problem) Error() string { return p.message }
+
+var (
+	errNoPage    = &problem{status: http.StatusNotFound, code: "not-found", message: "There is no such page."}
+	errCrossSite = &problem{status: http.StatusForbidden, code: "cross-site", message: "This request came from another site and was refused."}
+	errNoToken   = &problem{status: http.StatusForbidden, code: "csrf", message: "This form is out of date. Go back, reload the page and try again."}
+	errBadForm   = &problem{status: http.StatusBadRequest, code: "bad-form", message: "The form could not be read."}
+	errInternal  = &problem{status: http.StatusInternalServerError, code: "internal", message: "Something went wrong on our side. Please try again."}
+	errStoreAway = &problem{status: http.StatusServiceUnavailable, code: "unavailable", retry: 5 * time.Second,
+		message: "We cannot check your session just now. Nothing is lost: please try again in a moment."}
+)
+
+// outcome is the answer to an error.
+func outcome(err error) *problem {
+	var p *problem
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.Is(err, hub.ErrOrigin):
+		return errCrossSite
+	case errors.Is(err, hub.ErrSubprotocol):
+		return &problem{status: http.StatusBadRequest, code: "subprotocol", message: err.Error()}
+	case errors.Is(err, hub.ErrClosing), errors.Is(err, hub.ErrRefused):
+		return &problem{status: http.StatusServiceUnavailable, code: "restarting", message: err.Error(), retry: time.Second}
+	case errors.As(err, new(storeError)):
+		return errStoreAway
+	}
+	return errInternal
+}
+
+// storeError marks that the store is out of reach: nothing may be concluded about a session then.
+type storeError struct{ error }
+
+func (e storeError) Unwrap() error { return e.error }
+
+// fail answers an error: with the sign-in page where the session is over, else with an error page or JSON.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
+		s.unauthorized(w, r)
+		return
+	}
+	p := outcome(err)
+	if p.status >= 500 {
+		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	if p.retry > 0 {
+		w.Header().Set("Retry-After", retryAfter(p.retry))
+	}
+	if isNavigation(r) {
+		s.render(w, p.status, errorPage{s.chrome("Sorry"), p.status, p.message})
+		return
+	}
+	writeJSON(w, p.status, failure{Error: p.code, Message: p.message})
+}
+
+func retryAfter(d time.Duration) string {
+	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
+}
+
+// failure is an error in JSON. Reason is there after the end of a session.
+type failure struct {
+	Error    string         `json:"error"`
+	Reason   session.Reason `json:"reason,omitempty"`
+	Message  string         `json:"message"`
+	Location string         `json:"location,omitempty"`
+}
+
+// unauthorized leads a navigation to the sign-in page and tells all others why.
+func (s *Server) unauthorized(w http.ResponseWriter, r *http.Request) {
+	location := s.base + "/login"
+	if isNavigation(r) {
+		if r.Method == http.MethodGet {
+			location += "?next=" + url.QueryEscape(s.base+r.URL.RequestURI())
+		}
+		redirect(w, location, http.StatusSeeOther)
+		return
+	}
+	f := failure{Error: "no-session", Message: "You are not signed in.", Location: location}
+	if end := s.lastEnd(r); end != nil {
+		f = failure{Error: "session-ended", Reason: end.Reason, Message: end.Text(), Location: location}
+	}
+	writeJSON(w, http.StatusUnauthorized, f)
+}
+
+// lastEnd is how the session of the browser's cookie ended, if it did within session.TombstoneFor.
+func (s *Server) lastEnd(r *http.Request) *session.End {
+	v, err := s.check(r)
+	if !errors.Is(err, session.ErrEnded) || v.status.Record.End == nil {
+		return nil
+	}
+	end := v.status.Record.End
+	if s.clock.Now().Sub(end.At) >= session.TombstoneFor {
+		return nil
+	}
+	return end
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) { writeBody(w, "application/json", status, v) }
+
+func writeBody(w http.ResponseWriter, kind string, status int, v any) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("encode %T: %v", v, err)) // our own types always encode
+	}
+	w.Header().Set("Content-Type", kind)
+	w.WriteHeader(status)
+	w.Write(append(data, '\n'))
+}

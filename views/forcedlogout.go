@@ -1,0 +1,234 @@
+package views
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"curfew/hub"
+	"curfew/session"
+)
+
+// Forced logouts from the console: what is asked for is counted and shown first, then confirmed, then followed.
+
+// typedAbove is above how many users a forced logout must be confirmed by typing their number.
+const typedAbove = 50
+
+// order is what the console's form asks for.
+type order struct {
+	scopes     []session.Scope // several for a selection of sessions
+	Refs       []string
+	User       string
+	Group      string
+	Everyone   bool
+	Message    string
+	GraceS     string // seconds, as typed
+	BlockS     string
+	ExceptSelf bool
+	requests   []hub.LogoutRequest
+}
+
+// maxSelection is how many sessions may be selected at once.
+const maxSelection = 200
+
+func (s *Server) readOrder(w http.ResponseWriter, r *http.Request) (order, error) {
+	if err := parseForm(w, r); err != nil {
+		return order{}, err
+	}
+	f := r.PostForm
+	o := order{
+		User: f.Get("user"), Group: f.Get("group"), Message: strings.ReplaceAll(f.Get("message"), "\r\n", "\n"),
+		GraceS: f.Get("grace_s"), BlockS: f.Get("block_s"), ExceptSelf: f.Get("except_self") != "",
+	}
+	switch f.Get("scope") {
+	case "selection":
+		o.Refs, o.User, o.Group = f["ref"], "", ""
+		if len(o.Refs) > maxSelection {
+			return o, unprocessable("Select %d sessions at most, or a group or everyone.", maxSelection)
+		}
+		for _, ref := range o.Refs {
+			o.scopes = append(o.scopes, session.Scope{Session: ref})
+		}
+	case "user":
+		o.scopes, o.Group = []session.Scope{{User: o.User}}, ""
+	case "group":
+		o.scopes, o.User = []session.Scope{{Group: o.Group}}, ""
+	case "everyone":
+		o.scopes, o.User, o.Group, o.Everyone = []session.Scope{{Everyone: true}}, "", "", true
+	}
+	if len(o.scopes) == 0 || o.scopes[0].Validate() != nil {
+		return o, unprocessable("Choose whom to sign out: select sessions, or name a user or a group, or choose everyone.")
+	}
+	seconds := func(name, text string) (int64, error) {
+		if text == "" {
+			return 0, nil
+		}
+		n, err := strconv.ParseInt(text, 10, 32)
+		if err != nil || n < 0 {
+			return 0, unprocessable("The %s must be a number of seconds, 0 or more.", name)
+		}
+		return n * 1000, nil
+	}
+	grace, err := seconds("grace", o.GraceS)
+	if err != nil {
+		return o, err
+	}
+	block, err := seconds("block", o.BlockS)
+	if err != nil {
+		return o, err
+	}
+	who := caller{visitOf(r).status.Record.User, visitOf(r).token.ID().Ref()}
+	for _, scope := range o.scopes {
+		q, err := logoutRequest{
+			scopeJSON: scopeJSON(scope), Message: o.Message, GraceMS: grace, BlockMS: block, ExceptSelf: o.ExceptSelf,
+		}.check(who)
+		if err != nil {
+			return o, err
+		}
+		o.requests = append(o.requests, q)
+	}
+	return o, nil
+}
+
+// reach is how much an order would end.
+type reach struct{ Users, Sessions, Tabs int }
+
+// InUsers, InSessions and InTabs are for people to read.
+func (n reach) InUsers() string    { return plural(n.Users, "user") }
+func (n reach) InSessions() string { return plural(n.Sessions, "session") }
+func (n reach) InTabs() string     { return plural(n.Tabs, "open tab") }
+
+func (s *Server) reach(o order) (n reach) {
+	users := make(map[string]bool)
+	for _, one := range s.hub.Sessions(hub.Filter{}) {
+		for _, q := range o.requests {
+			if q.Scope.Includes(one.Record) && (q.Except == "" || q.Except != one.Record.ID.Ref()) {
+				users[one.Record.User] = true
+				n.Sessions++
+				n.Tabs += one.Tabs
+				break
+			}
+		}
+	}
+	n.Users = len(users)
+	return n
+}
+
+type confirmPage struct {
+	chrome
+	Order   order
+	Reach   reach
+	Whom    string
+	Scope   string // as the form names it
+	Grace   string
+	Block   string
+	Typed   bool // the number of users must be typed
+	Problem string
+}
+
+func (s *Server) confirmLogout(w http.ResponseWriter, r *http.Request) error {
+	o, err := s.readOrder(w, r)
+	if err != nil {
+		return err
+	}
+	return s.render(w, http.StatusOK, s.confirmPage(r, o, s.reach(o), ""))
+}
+
+func (s *Server) confirmPage(r *http.Request, o order, n reach, trouble string) confirmPage {
+	p := confirmPage{chrome: s.signedInChrome(r, "Confirm"), Order: o, Reach: n, Typed: n.Users > typedAbove, Problem: trouble, Scope: r.PostForm.Get("scope")}
+	p.Whom = o.scopes[0].String()
+	if len(o.scopes) > 1 {
+		p.Whom = fmt.Sprintf("%d selected sessions", len(o.scopes))
+	}
+	if d := o.requests[0].Grace; d > 0 {
+		p.Grace = inWords(d)
+	}
+	if d := o.requests[0].Block; d > 0 {
+		p.Block = inWords(d)
+	}
+	return p
+}
+
+func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
+	o, err := s.readOrder(w, r)
+	if err != nil {
+		return err
+	}
+	n := s.reach(o)
+	if typed := strings.TrimSpace(r.PostForm.Get("typed")); n.Users > typedAbove && typed != strconv.Itoa(n.Users) {
+		trouble := ""
+		if typed != "" {
+			trouble = fmt.Sprintf("You typed %q, and it is %d users now. Nobody was signed out.", cut(typed, 20), n.Users)
+		}
+		return s.render(w, http.StatusUnprocessableEntity, s.confirmPage(r, o, n, trouble))
+	}
+	last := ""
+	for _, q := range o.requests {
+		l, err := s.hub.Logout(r.Context(), q)
+		if err != nil {
+			return storeError{err}
+		}
+		last = l.ID
+	}
+	if len(o.requests) > 1 {
+		redirect(w, s.base+"/admin", http.StatusSeeOther)
+		return nil
+	}
+	redirect(w, s.base+"/admin/logouts/"+last, http.StatusSeeOther)
+	return nil
+}
+
+type progressPage struct {
+	chrome
+	Logout    progressJSON
+	Whom      string
+	CanCancel bool
+	When      string
+}
+
+func (s *Server) followLogout(w http.ResponseWriter, r *http.Request) error {
+	l, err := s.hub.LogoutOf(r.PathValue("id"))
+	if err != nil {
+		return errNoPage
+	}
+	p := progressPage{chrome: s.signedInChrome(r, "Forced logout"), Logout: wholeProgress(l), Whom: l.Scope.String()}
+	now := s.clock.Now()
+	p.CanCancel = l.Cancelled.IsZero() && (now.Before(l.EffectiveAt) || now.Before(l.BlockUntil))
+	if left := l.EffectiveAt.Sub(now); left > 0 {
+		p.When = "in " + inWords(left.Round(time.Second))
+	}
+	return s.render(w, http.StatusOK, p)
+}
+
+func (s *Server) cancelLogout(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	_, err := s.hub.CancelLogout(r.Context(), id, visitOf(r).status.Record.User)
+	switch {
+	case isSessionError(err):
+		return errNoPage
+	case err != nil:
+		return storeError{err}
+	}
+	redirect(w, s.base+"/admin/logouts/"+id, http.StatusSeeOther)
+	return nil
+}
+
+// sendNotice tells people something, from the console's form.
+func (s *Server) sendNotice(w http.ResponseWriter, r *http.Request) error {
+	o, err := s.readOrder(w, r)
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(o.Message) == "" {
+		return unprocessable("A notice needs a message.")
+	}
+	for _, scope := range o.scopes {
+		if _, _, _, err := s.hub.Notify(r.Context(), scope, visitOf(r).status.Record.User, o.Message); err != nil {
+			return storeError{err}
+		}
+	}
+	redirect(w, s.base+"/admin", http.StatusSeeOther)
+	return nil
+}

@@ -1,0 +1,64 @@
+package views
+
+import (
+	"errors"
+	"net/http"
+
+	"curfew/session"
+)
+
+// The sample application: a staff directory, and a note that its user keeps in the session.
+
+// maxPeople is how many people the staff directory shows.
+const maxPeople = 200
+
+const noteValue = "note"
+
+func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	p := homePage{chrome: s.signedInChrome(r, "Staff directory")}
+	p.MayWatch = s.hub.MayWatch(v.status.Record.GroupNames())
+	values, err := s.values(r)
+	if err != nil {
+		return s.sessionError(err)
+	}
+	p.Note, _ = values.Values[noteValue].(string)
+	people, err := s.people.People(r.Context(), maxPeople)
+	if err != nil {
+		s.log.Warn("staff directory not read", "error", err)
+		p.PeopleAway = true
+	}
+	for _, e := range people {
+		p.People = append(p.People, person{e.User, e.Name, e.Title, e.Email, e.Phone})
+	}
+	return s.render(w, http.StatusOK, p)
+}
+
+// maxNote is the longest note in bytes.
+const maxNote = 4000
+
+func (s *Server) saveNote(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(w, r); err != nil {
+		return err
+	}
+	values, err := s.values(r)
+	if err != nil {
+		return s.sessionError(err)
+	}
+	values.Values[noteValue] = cut(r.PostForm.Get("note"), maxNote)
+	switch err := values.Save(r, w); {
+	case errors.Is(err, session.ErrConflict):
+		return &problem{status: http.StatusConflict, code: "conflict", message: "Another tab saved the note at the same moment. Go back and save again."}
+	case err != nil:
+		return s.sessionError(err)
+	}
+	redirect(w, s.base+"/", http.StatusSeeOther)
+	return nil
+}
+
+func (s *Server) sessionError(err error) error {
+	if isSessionError(err) {
+		return err
+	}
+	return storeError{err}
+}

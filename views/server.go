@@ -1,0 +1,386 @@
+// Package views is what browsers see: the sign-in page, the pages of the sample application, and the requests of the
+// browser client. Handlers return errors and one function turns them into a page or into JSON; users get a plain
+// sentence, logs get the cause.
+package views
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/sessions"
+
+	"curfew/directory"
+	"curfew/hub"
+	"curfew/session"
+	"curfew/session/gorilla"
+)
+
+// Authenticator proves who somebody is. Its errors are those of the package directory.
+type Authenticator interface {
+	Authenticate(ctx context.Context, username, password string) (directory.Entry, error)
+}
+
+// People lists the staff directory of the sample application.
+type People interface {
+	People(ctx context.Context, limit int) ([]directory.Entry, error)
+}
+
+// Trail is the part of the store that the pages write and read themselves.
+type Trail interface {
+	LastFact(ctx context.Context) (int64, error)
+	Append(ctx context.Context, e session.Event) error
+	Events(ctx context.Context, q session.EventQuery) ([]session.Event, error)
+	Failures(ctx context.Context, login, address string, since time.Time) (session.Failures, error)
+}
+
+// Readiness tells what the server cannot do without, by name; nil errors mean ready.
+type Readiness func(ctx context.Context) map[string]error
+
+// Options of a server. All but Metrics, Tokens and SignedIn must be set.
+type Options struct {
+	Hub           *hub.Hub
+	Sessions      *gorilla.Store
+	Trail         Trail
+	Authenticator Authenticator
+	People        People
+	Ready         Readiness
+	Metrics       http.Handler // for administrators and tokens; nil: not served here
+	Tokens        []APIToken
+	SignedIn      func(r session.Record, began time.Time) // told of each sign-in, with the time at which the directory was asked; may be nil
+	Clock         session.Clock
+	Secret        []byte // of the tokens against cross-site requests
+	PublicURL     *url.URL
+	BasePath      string // without a slash at its end; empty for the root
+	Proxies       Proxies
+	Passive       []string
+	Testing       bool
+	Log           *slog.Logger
+}
+
+// Server answers requests.
+type Server struct {
+	hub           *hub.Hub
+	sessions      *gorilla.Store
+	trail         Trail
+	authenticator Authenticator
+	people        People
+	ready         Readiness
+	metrics       http.Handler
+	tokens        atomic.Pointer[[]APIToken]
+	signedInNow   func(session.Record, time.Time)
+	clock         session.Clock
+	secret        []byte
+	public        *url.URL
+	base          string
+	proxies       Proxies
+	passive       atomic.Pointer[[]string]
+	testing       bool
+	log           *slog.Logger
+	throttle      throttle
+	consoles      consoles
+	mux           *http.ServeMux
+}
+
+// New builds the routes.
+func New(o Options) *Server {
+	s := &Server{
+		hub: o.Hub, sessions: o.Sessions, trail: o.Trail, authenticator: o.Authenticator, people: o.People, ready: o.Ready,
+		metrics: o.Metrics, clock: o.Clock, secret: o.Secret, public: o.PublicURL, base: o.BasePath,
+		proxies: o.Proxies, testing: o.Testing, log: o.Log, throttle: throttle{failures: o.Trail, clock: o.Clock},
+	}
+	if s.signedInNow = o.SignedIn; s.signedInNow == nil {
+		s.signedInNow = func(session.Record, time.Time) {}
+	}
+	s.SetPassive(o.Passive)
+	s.SetTokens(o.Tokens)
+	s.consoles.closing = make(chan struct{})
+	s.mux = http.NewServeMux()
+	s.mux.Handle("GET /{$}", s.page(s.signedIn(s.home)))
+	s.mux.Handle("POST /{$}", s.page(s.signedIn(s.protected(s.saveNote))))
+	s.mux.Handle("GET /login", s.page(s.loginPage))
+	s.mux.Handle("POST /login", s.page(s.login))
+	s.mux.Handle("POST /logout", s.page(s.logout))
+	s.mux.Handle("GET /session/ws", s.page(s.socket))
+	s.mux.Handle("GET /session/status", s.page(s.signedIn(s.status)))
+	s.mux.Handle("POST /session/extend", s.page(s.signedIn(s.protected(s.extend))))
+	s.mux.Handle("POST /session/activity", s.page(s.signedIn(s.protected(s.activity))))
+	s.mux.Handle("GET /static/", staticFiles())
+	s.mux.Handle("GET /healthz", http.HandlerFunc(healthz))
+	s.mux.Handle("GET /readyz", http.HandlerFunc(s.readyz))
+	if o.Metrics != nil {
+		s.mux.Handle("GET /metrics", s.page(s.serveMetrics))
+	}
+	s.mux.Handle("GET /account", s.page(s.signedIn(s.account)))
+	s.mux.Handle("POST /account", s.page(s.signedIn(s.protected(s.endOwn))))
+	s.mux.Handle("GET /admin", s.page(s.admin(s.console)))
+	s.mux.Handle("GET /admin/ws", s.page(s.consoleSocket))
+	s.mux.Handle("GET /admin/audit", s.page(s.admin(s.audit)))
+	s.mux.Handle("GET /admin/sessions/{ref}", s.page(s.admin(s.consoleSession)))
+	s.mux.Handle("POST /admin/confirm", s.page(s.admin(s.protected(s.confirmLogout))))
+	s.mux.Handle("POST /admin/logouts", s.page(s.admin(s.protected(s.forceLogout))))
+	s.mux.Handle("GET /admin/logouts/{id}", s.page(s.admin(s.followLogout)))
+	s.mux.Handle("POST /admin/logouts/{id}/cancel", s.page(s.admin(s.protected(s.cancelLogout))))
+	s.mux.Handle("POST /admin/notices", s.page(s.admin(s.protected(s.sendNotice))))
+	s.apiRoutes()
+	s.mux.Handle("/", s.page(func(http.ResponseWriter, *http.Request) error { return errNoPage }))
+	return s
+}
+
+// Handle adds a route below the base path.
+func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+
+// SetPassive replaces the paths whose navigations are no activity: exact, or a prefix that ends in *.
+func (s *Server) SetPassive(paths []string) { s.passive.Store(&paths) }
+
+// SetTokens replaces the bearer tokens of the API.
+func (s *Server) SetTokens(tokens []APIToken) { s.tokens.Store(&tokens) }
+
+// ServeHTTP sets what every answer carries and leads below the base path.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	s.proxies.notice(r, s.log)
+	if location, ok := s.otherLoopbackName(r); ok {
+		redirect(w, location, http.StatusTemporaryRedirect)
+		return
+	}
+	if s.base != "" {
+		path, below := strings.CutPrefix(r.URL.Path, s.base)
+		if path == "" && below {
+			redirect(w, s.base+"/", http.StatusTemporaryRedirect)
+			return
+		}
+		if !below || path[0] != '/' {
+			s.fail(w, r, errNoPage)
+			return
+		}
+		http.StripPrefix(s.base, s.mux).ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), askedKey{}, r.URL.Path)))
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// askedKey leads to the path as the browser asked for it, base path included.
+type askedKey struct{}
+
+func askedPath(r *http.Request) string {
+	if p, ok := r.Context().Value(askedKey{}).(string); ok {
+		return p
+	}
+	return r.URL.Path
+}
+
+// otherLoopbackName says where a page that was asked for under another name of this machine is: cookie and Origin go by name.
+func (s *Server) otherLoopbackName(r *http.Request) (string, bool) {
+	host := (&url.URL{Host: r.Host}).Hostname()
+	if r.Host == s.public.Host || r.Method != http.MethodGet || !isNavigation(r) || !Loopback(host) || !Loopback(s.public.Hostname()) {
+		return "", false
+	}
+	return s.public.Scheme + "://" + s.public.Host + r.URL.RequestURI(), true
+}
+
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+func (s *Server) page(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// visit is a request of a live session.
+type visit struct {
+	token  session.Token
+	status hub.Status
+}
+
+type visitKey struct{}
+
+func visitOf(r *http.Request) visit {
+	v, _ := r.Context().Value(visitKey{}).(visit)
+	return v
+}
+
+// check judges the session of a request: session.ErrNotFound, also without a cookie, session.ErrEnded, or a storeError.
+func (s *Server) check(r *http.Request) (visit, error) {
+	token, ok := gorilla.Token(r)
+	if !ok {
+		return visit{}, session.ErrNotFound
+	}
+	status, err := s.hub.Check(r.Context(), token.ID())
+	if err != nil && !isSessionError(err) {
+		err = storeError{err}
+	}
+	return visit{token, status}, err
+}
+
+// signedIn lets only requests of live sessions pass, and counts what a person does.
+func (s *Server) signedIn(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		v, err := s.visit(r)
+		if err != nil {
+			return err
+		}
+		return h(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+	}
+}
+
+// admin lets only administrators pass.
+func (s *Server) admin(h handler) handler {
+	return s.signedIn(func(w http.ResponseWriter, r *http.Request) error {
+		if !s.hub.IsAdmin(visitOf(r).status.Record.GroupNames()) {
+			return errNotAdmin
+		}
+		return h(w, r)
+	})
+}
+
+// visit judges the session of a request and notes the activity that it is.
+func (s *Server) visit(r *http.Request) (visit, error) {
+	v, err := s.check(r)
+	if err != nil {
+		return v, err
+	}
+	if isTopLevel(r) {
+		s.hub.Navigated(r.Context(), v.token.ID())
+	}
+	if byPerson(r) && !s.isPassive(askedPath(r)) {
+		if err := s.hub.Act(r.Context(), v.token.ID(), 0, false); err != nil {
+			return v, err
+		}
+	}
+	return v, nil
+}
+
+// protected refuses unsafe requests without the session's token.
+func (s *Server) protected(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := s.checkCrossSite(w, r, visitOf(r).token.ID()); err != nil {
+			return err
+		}
+		return h(w, r)
+	}
+}
+
+func (s *Server) checkCrossSite(w http.ResponseWriter, r *http.Request, id session.ID) error {
+	if !s.sameOrigin(r) {
+		return errCrossSite
+	}
+	token := r.Header.Get("X-CSRF-Token")
+	if token == "" {
+		if err := parseForm(w, r); err != nil {
+			return err
+		}
+		token = r.PostForm.Get("csrf")
+	}
+	if !hmac.Equal([]byte(token), []byte(s.csrf(id))) {
+		return errNoToken
+	}
+	return nil
+}
+
+// csrf is the token of a session against cross-site requests (NIST SP 800-63B §5.1).
+func (s *Server) csrf(id session.ID) string {
+	mac := hmac.New(sha256.New, s.secret)
+	mac.Write(id[:])
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// sameOrigin says that a page of ours, or no page, sent an unsafe request.
+func (s *Server) sameOrigin(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
+		return site == "same-origin"
+	}
+	origin := r.Header.Values("Origin")
+	return len(origin) == 0 || len(origin) == 1 && origin[0] == Origin(s.public)
+}
+
+// Origin is the origin of a URL as browsers write it.
+func Origin(u *url.URL) string {
+	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	if scheme == "https" {
+		host = strings.TrimSuffix(host, ":443")
+	}
+	if scheme == "http" {
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return scheme + "://" + host
+}
+
+func (s *Server) isPassive(path string) bool {
+	for _, p := range *s.passive.Load() {
+		prefix, open := strings.CutSuffix(p, "*")
+		if path == p || open && strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// isNavigation says that the answer will be shown as a page.
+func isNavigation(r *http.Request) bool {
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// isTopLevel says that a tab goes to a page of the session now.
+func isTopLevel(r *http.Request) bool {
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	return isNavigation(r) && (dest == "" || dest == "document") && !isPrefetch(r)
+}
+
+func isPrefetch(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Sec-Purpose")+r.Header.Get("Purpose"), "prefetch")
+}
+
+// byPerson says that a person started the navigation (Fetch Metadata §2.4). WebKit sends no such header.
+func byPerson(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-User") == "?1" && !isPrefetch(r)
+}
+
+// maxForm is the largest form in bytes that is read.
+const maxForm = 64 << 10
+
+func parseForm(w http.ResponseWriter, r *http.Request) error {
+	if r.PostForm != nil {
+		return nil
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	var err error
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+		err = r.ParseMultipartForm(maxForm)
+	} else {
+		err = r.ParseForm()
+	}
+	if err != nil {
+		return errBadForm
+	}
+	return nil
+}
+
+func redirect(w http.ResponseWriter, location string, code int) {
+	w.Header().Set("Location", location)
+	w.WriteHeader(code)
+}
+
+// values are the session's values of the application.
+func (s *Server) values(r *http.Request) (*sessions.Session, error) { return s.sessions.Get(r, "home") }

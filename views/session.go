@@ -1,0 +1,147 @@
+package views
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"curfew/hub"
+	"curfew/session"
+	"curfew/session/gorilla"
+)
+
+// What the browser client asks for, and pages without it.
+
+func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
+	token, _ := gorilla.Token(r) // without one the hub finds no session, after it has judged the origin
+	err := s.hub.Accept(w, r, token.ID(), s.proxies.Address(r))
+	if err == nil || isSessionError(err) || outcome(err) != errInternal {
+		return err
+	}
+	return storeError{err}
+}
+
+func isSessionError(err error) bool {
+	return errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded)
+}
+
+// statusAnswer tells a page how its session stands.
+type statusAnswer struct {
+	User       string    `json:"user"`
+	Name       string    `json:"name"`
+	State      hub.State `json:"state"`
+	WarnInMS   int64     `json:"warn_in_ms"`
+	ExpireInMS int64     `json:"expire_in_ms"`
+	CSRF       string    `json:"csrf"`
+	// What the socket's hello tells, for pages that can have none.
+	HeartbeatMS int64            `json:"heartbeat_ms"`
+	ExtendOn    session.ExtendOn `json:"extend_on"`
+	Reason      session.Reason   `json:"reason,omitempty"`  // of the warning that stands
+	Message     string           `json:"message,omitempty"` // of the warning that stands
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	writeJSON(w, http.StatusOK, s.answer(v.token.ID(), v.status))
+	return nil
+}
+
+func (s *Server) answer(id session.ID, st hub.Status) statusAnswer {
+	a := statusAnswer{
+		User: st.Record.User, Name: st.Record.Name, State: st.State, WarnInMS: st.WarnIn.Milliseconds(), ExpireInMS: st.ExpireIn.Milliseconds(),
+		CSRF: s.csrf(id), HeartbeatMS: st.Record.Policy.HeartbeatEvery().Milliseconds(), ExtendOn: st.Record.Policy.ExtendOn,
+	}
+	a.Reason, a.Message = st.Warning, st.Message
+	return a
+}
+
+func (s *Server) extend(w http.ResponseWriter, r *http.Request) error { return s.act(w, r, 0, true) }
+
+func (s *Server) activity(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(w, r); err != nil {
+		return err
+	}
+	idle := int64(0)
+	if text := r.PostForm.Get("idle_ms"); text != "" {
+		ms, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || ms < 0 || ms > (100*365*24*time.Hour).Milliseconds() {
+			return errBadForm
+		}
+		idle = ms
+	}
+	return s.act(w, r, time.Duration(idle)*time.Millisecond, false)
+}
+
+func (s *Server) act(w http.ResponseWriter, r *http.Request, idle time.Duration, confirm bool) error {
+	id := visitOf(r).token.ID()
+	if err := s.hub.Act(r.Context(), id, idle, confirm); err != nil {
+		return err
+	}
+	if isNavigation(r) {
+		redirect(w, s.cameFrom(r), http.StatusSeeOther)
+		return nil
+	}
+	status, err := s.hub.Check(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, s.answer(id, status))
+	return nil
+}
+
+// cameFrom is the page that a form was on, if it is one of this site.
+func (s *Server) cameFrom(r *http.Request) string {
+	u, err := url.Parse(r.Referer())
+	if err != nil || Origin(u) != Origin(s.public) {
+		return s.base + "/"
+	}
+	return s.safeNext(u.RequestURI())
+}
+
+func healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Write([]byte("ok\n"))
+}
+
+// readyAnswer tells whether the server can do its work.
+type readyAnswer struct {
+	Ready            bool              `json:"ready"`
+	Checks           map[string]string `json:"checks"`
+	IgnoredForwarded int64             `json:"ignored_forwarded_headers"`
+	Hint             string            `json:"hint,omitempty"`
+}
+
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	a := readyAnswer{Ready: true, Checks: make(map[string]string), IgnoredForwarded: s.proxies.Ignored()}
+	for name, err := range s.ready(r.Context()) {
+		a.Checks[name] = "ok"
+		if err != nil {
+			a.Ready, a.Checks[name] = false, "out of reach"
+			s.log.Warn("not ready", "part", name, "error", err)
+		}
+	}
+	if a.IgnoredForwarded > 0 {
+		a.Hint = "X-Forwarded-* headers of peers outside trusted-proxies are ignored"
+	}
+	status := http.StatusOK
+	if !a.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	writeJSON(w, status, a)
+}
+
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
+	serve := func(w http.ResponseWriter, r *http.Request) error {
+		s.metrics.ServeHTTP(w, r)
+		return nil
+	}
+	if _, given, _ := s.bearer(r); !given {
+		return s.admin(serve)(w, r)
+	}
+	if _, err := s.caller(w, r); err != nil {
+		return err
+	}
+	return serve(w, r)
+}

@@ -1,0 +1,202 @@
+package views
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+
+	"curfew/directory"
+	"curfew/session"
+	"curfew/session/gorilla"
+)
+
+// signedInMark tells the sign-in page that it has just let somebody in. A browser that comes back with it but without the
+// session's cookie has dropped that one: WebKit does on plain http, where it refuses Secure cookies.
+const signedInMark = "curfew-signed-in"
+
+func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
+	next := s.safeNext(r.URL.Query().Get("next"))
+	_, err := s.visit(r)
+	switch {
+	case err == nil:
+		redirect(w, next, http.StatusSeeOther)
+		return nil
+	case !isSessionError(err):
+		return err
+	}
+	p := s.newLoginPage(next)
+	if end := s.lastEnd(r); end != nil {
+		p.Ended = end.Text()
+	}
+	if _, err := r.Cookie(signedInMark); err == nil {
+		http.SetCookie(w, s.mark(-1))
+		if _, err := r.Cookie(gorilla.CookieName); err != nil {
+			p.CookieDropped = true
+		}
+	}
+	return s.render(w, http.StatusOK, p)
+}
+
+func (s *Server) newLoginPage(next string) loginPage {
+	p := s.hub.Policies().Global
+	page := loginPage{chrome: s.chrome("Sign in"), Next: next}
+	page.IdleTime = inWords(p.ExpireAfter)
+	return page
+}
+
+func (s *Server) mark(maxAge int) *http.Cookie {
+	return &http.Cookie{Name: signedInMark, Value: "1", Path: s.base + "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+}
+
+// Limits of what is typed into the sign-in form, in bytes.
+const (
+	maxUsername = 256
+	maxPassword = 1024
+)
+
+func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
+	if !s.sameOrigin(r) {
+		return errCrossSite
+	}
+	if err := parseForm(w, r); err != nil {
+		return err
+	}
+	username, password := strings.TrimSpace(r.PostForm.Get("username")), r.PostForm.Get("password")
+	next := s.safeNext(r.PostForm.Get("next"))
+	again := func(status int, message string) error {
+		p := s.newLoginPage(next)
+		p.Username, p.Problem = username, message
+		return s.render(w, status, p)
+	}
+	if len(username) > maxUsername || len(password) > maxPassword || strings.ContainsFunc(username, unicode.IsControl) {
+		username = ""
+		return again(http.StatusUnauthorized, wrongPassword)
+	}
+	login, address := normalLogin(username), s.proxies.Address(r)
+	leave, wait, err := s.throttle.enter(r.Context(), login, address)
+	if err != nil {
+		return storeError{err}
+	}
+	if wait > 0 {
+		w.Header().Set("Retry-After", retryAfter(wait))
+		return again(http.StatusTooManyRequests, "Too many failed attempts. Please wait a minute, then try again.")
+	}
+	defer leave()
+	began := time.Now()
+	fact, err := s.trail.LastFact(r.Context()) // read before the directory is asked: see session.Record.SeenFact
+	if err != nil {
+		return storeError{err}
+	}
+	entry, err := s.authenticator.Authenticate(r.Context(), username, password)
+	if err != nil {
+		if errors.Is(err, directory.ErrUnavailable) || !isRefusal(err) {
+			s.log.Error("directory is out of reach", "error", err)
+			w.Header().Set("Retry-After", retryAfter(5*time.Second))
+			return again(http.StatusServiceUnavailable, "We cannot reach the user directory just now. Please try again in a moment.")
+		}
+		s.log.Info("sign-in failed", "user", login, "address", address, "cause", err)
+		if err := s.countFailure(r, login, address, err); err != nil {
+			return storeError{err}
+		}
+		return again(http.StatusUnauthorized, refusal(err))
+	}
+	if fact, blocked := s.hub.Blocked(entry.User, entry.Groups); blocked {
+		e := session.Event{At: session.Millis(s.clock.Now()), Kind: session.EventSignInFailed, User: login, Address: address,
+			Reason: session.ReasonAdmin, Detail: "sign-ins are refused by the forced logout of " + fact.Scope.String()}
+		if err := s.trail.Append(r.Context(), e); err != nil {
+			return storeError{err}
+		}
+		s.log.Info("sign-in refused by a forced logout", "user", entry.User, "address", address)
+		message := fact.Message
+		if message == "" {
+			message = "Signing in is switched off just now. Please try again later."
+		}
+		return again(http.StatusForbidden, message)
+	}
+	record := session.Record{
+		User: entry.User, Name: entry.Name, Email: entry.Email, DN: entry.DN, Identity: entry.Identity, Password: entry.PasswordChanged,
+		Login: login, Address: address,
+		Agent: cut(r.UserAgent(), 300), Policy: s.hub.Policies().For(entry.Groups), SeenFact: fact,
+	}
+	for _, g := range entry.Groups {
+		record.Groups = append(record.Groups, session.Group{Name: g, SeenFact: fact})
+	}
+	token, err := s.sessions.SignIn(w, r, record)
+	if err != nil {
+		return storeError{err}
+	}
+	record.ID = token.ID()
+	s.hub.TellOfSignIn(record)
+	s.signedInNow(record, began)
+	s.log.Info("signed in", "user", entry.User, "address", address, "session", token.ID())
+	if s.public.Scheme == "http" {
+		http.SetCookie(w, s.mark(60))
+	}
+	redirect(w, next, http.StatusSeeOther)
+	return nil
+}
+
+func (s *Server) countFailure(r *http.Request, login, address string, cause error) error {
+	e := session.Event{At: session.Millis(s.clock.Now()), Kind: session.EventSignInFailed, User: login, Address: address, Detail: cut(cause.Error(), 300)}
+	return s.trail.Append(r.Context(), e)
+}
+
+func cut(s string, n int) string {
+	return strings.ToValidUTF8(s[:min(len(s), n)], "")
+}
+
+func isRefusal(err error) bool {
+	return errors.Is(err, directory.ErrBadCredentials) || errors.Is(err, directory.ErrLocked) || errors.Is(err, directory.ErrNotAllowed)
+}
+
+const wrongPassword = "The user name or the password is wrong."
+
+// refusal is what a person is told. Whether the name exists is not part of it.
+func refusal(err error) string {
+	switch {
+	case errors.Is(err, directory.ErrLocked):
+		return "This account is locked, disabled or expired. Please ask your administrator."
+	case errors.Is(err, directory.ErrNotAllowed):
+		return "This account may not sign in here. Please ask your administrator."
+	}
+	return wrongPassword
+}
+
+func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
+	v, err := s.check(r)
+	switch {
+	case err == nil:
+		if err := s.checkCrossSite(w, r, v.token.ID()); err != nil {
+			return err
+		}
+		if err := s.sessions.SignOut(r); err != nil {
+			return storeError{err}
+		}
+		s.log.Info("signed out", "user", v.status.Record.User, "session", v.token.ID())
+	case !isSessionError(err):
+		return err
+	} // else nothing is left to do, and nothing to protect
+	redirect(w, s.base+"/login", http.StatusSeeOther)
+	return nil
+}
+
+func plural(n int, unit string) string {
+	if n == 1 {
+		return fmt.Sprintf("1 %s", unit)
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
+
+// inWords is a duration as people say it.
+func inWords(d time.Duration) string {
+	switch {
+	case d >= time.Hour && d%time.Hour == 0:
+		return plural(int(d/time.Hour), "hour")
+	case d >= time.Minute && d%time.Minute == 0:
+		return plural(int(d/time.Minute), "minute")
+	}
+	return plural(int(d/time.Second), "second")
+}
