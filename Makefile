@@ -1,7 +1,7 @@
 # make test is what CI runs. It installs what it needs when that is missing.
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
-DEBS = gcc libc6-dev openssl chromium firefox-esr slapd ldap-utils
+DEBS = gcc libc6-dev openssl chromium firefox-esr slapd ldap-utils redis-server redis-sentinel redis-tools nginx-light iproute2 iptables
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
 
 .PHONY: help run fmt lint test go-test types e2e bench fuzz install
