@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"reflect"
 	"sync"
 	"testing"
@@ -70,9 +71,9 @@ func factRace(t *testing.T, s session.Store) {
 	var mu sync.Mutex
 	seen := make(map[int64]bool)
 	var wg sync.WaitGroup
-	for range n {
+	for i := range n {
 		wg.Go(func() {
-			f, err := s.AddFact(t.Context(), fact("x", session.Scope{Everyone: true}))
+			f, err := s.AddFact(t.Context(), fact(fmt.Sprint(i), session.Scope{Everyone: true}))
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil || seen[f.Number] {

@@ -1,0 +1,351 @@
+// Package redis keeps sessions in Redis (7 and its compatible kin: a single server, Sentinel or Cluster), so that several
+// nodes share them.
+//
+// Each session's keys lie in one of 256 hash slots, chosen by its ID, together with the list of the live sessions and the
+// outbox of audit lines of that slot. Whatever changes a session is one script on that slot. Expiry is judged against
+// Redis's clock; the expiry of keys is housekeeping only.
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"curfew/session"
+)
+
+// ErrNotReplicated is returned where a change is made, but not every replica that the master has acknowledged it in time: it
+// may be lost if the master is.
+var ErrNotReplicated = errors.New("not every replica has acknowledged the change")
+
+// Store is a [session.Store] in Redis. See [Open].
+type Store struct {
+	client rueidis.Client
+	prefix string
+	log    *slog.Logger
+	follow func(session.Event) // see Follow
+	offset atomic.Int64        // ms that a test clock is ahead of Redis's
+
+	work    context.Context // ends with Close
+	stop    context.CancelFunc
+	running sync.WaitGroup
+
+	carrying sync.Mutex // held while lines are carried to the trail, so that those of a node keep their order
+
+	mu      sync.Mutex
+	pending map[string]struct{} // outboxes with lines to carry
+	wake    chan struct{}
+}
+
+var _ session.Store = (*Store)(nil)
+
+// Limits of one call. A Redis that does not answer within callLimit is out of reach; replicas have waitLimit to acknowledge.
+const (
+	callLimit = 2 * time.Second
+	waitLimit = time.Second
+	dialLimit = time.Second
+)
+
+// ParseURL checks a URL: redis:// or rediss://, with ?addr=HOST:PORT for further nodes of a cluster or further Sentinels, and
+// ?master_set=NAME for Sentinel.
+func ParseURL(url string) error {
+	_, err := options(url)
+	return err
+}
+
+func options(url string) (rueidis.ClientOption, error) {
+	o, err := rueidis.ParseURL(url)
+	if err != nil {
+		return o, errors.New("must be redis://[USER:PASSWORD@]HOST:PORT, rediss://…, with ?master_set=NAME for Sentinel and &addr=HOST:PORT for more nodes")
+	}
+	if o.Sentinel.MasterSet != "" { // the same account at the Sentinels
+		o.Sentinel.Username, o.Sentinel.Password, o.Sentinel.TLSConfig = o.Username, o.Password, o.TLSConfig
+		o.Sentinel.TopologyRefreshInterval = 5 * time.Second
+	}
+	o.Dialer.Timeout = dialLimit
+	o.ConnWriteTimeout = callLimit
+	o.DisableRetry = true // a call has an outcome or an error, within its limit
+	o.DisableCache = true
+	o.ReadBufferEachConn, o.WriteBufferEachConn = 64<<10, 64<<10
+	o.PipelineMultiplex = 1
+	o.ClientName = "curfew"
+	return o, nil
+}
+
+// Open connects. Keys begin with prefix. [Store.Close] ends what it starts.
+func Open(ctx context.Context, url, prefix string, log *slog.Logger) (*Store, error) {
+	o, err := options(url)
+	if err != nil {
+		return nil, fmt.Errorf("open redis: %w", err)
+	}
+	client, err := rueidis.NewClient(o)
+	if err != nil {
+		return nil, fmt.Errorf("open redis: %w", err)
+	}
+	s := &Store{client: client, prefix: prefix, log: log, pending: make(map[string]struct{}), wake: make(chan struct{}, 1)}
+	s.work, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := s.checkFormat(ctx); err != nil {
+		client.Close()
+		return nil, fmt.Errorf("open redis: %w", err)
+	}
+	for _, w := range s.Weaknesses(ctx) {
+		log.Warn("redis is not set up for what must not be lost", "problem", w)
+	}
+	s.running.Go(s.carryLoop)
+	return s, nil
+}
+
+// Close carries what lies in the outboxes and disconnects.
+func (s *Store) Close() error {
+	s.stop()
+	s.running.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
+	defer cancel()
+	s.carryPending(ctx) // what is left, another node carries
+	s.client.Close()
+	return nil
+}
+
+// keyFormat is the version of what lies under the keys. A reader refuses higher ones.
+const keyFormat = 1
+
+func (s *Store) checkFormat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	key := s.prefix + "format"
+	err := s.client.Do(ctx, s.client.B().Set().Key(key).Value(strconv.Itoa(keyFormat)).Nx().Build()).Error()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return err
+	}
+	format, err := s.client.Do(ctx, s.client.B().Get().Key(key).Build()).AsInt64()
+	if err == nil && format > keyFormat {
+		return fmt.Errorf("keys of format %d: %w", format, session.ErrNewerFormat)
+	}
+	return err
+}
+
+// Weaknesses says, in words for operators, how the masters are set up so that they may lose what they have acknowledged.
+func (s *Store) Weaknesses(ctx context.Context) (list []string) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	for address, node := range s.client.Nodes() {
+		info, err := node.Do(ctx, node.B().Info().Build()).ToString()
+		if err != nil || field(info, "role") != "master" {
+			continue
+		}
+		if field(info, "aof_enabled") == "0" {
+			list = append(list, address+" keeps no append-only file: set appendonly yes")
+		}
+		if p := field(info, "maxmemory_policy"); p != "noeviction" && p != "" {
+			list = append(list, address+" forgets keys when its memory is full: set maxmemory-policy noeviction")
+		}
+	}
+	return list
+}
+
+// field reads a field of the answer to INFO.
+func field(info, name string) string {
+	for line := range strings.Lines(info) {
+		if v, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+// SetOffset says how far a test clock is ahead of Redis's.
+func (s *Store) SetOffset(d time.Duration) { s.offset.Store(d.Milliseconds()) }
+
+// Keys. All that one script touches is in one slot, named in braces.
+
+func partition(id session.ID) string { return "{" + hex.EncodeToString(id[:1]) + "}" }
+
+// partitions are all of them.
+func partitions() []string {
+	list := make([]string, 256)
+	for i := range list {
+		list[i] = partition(session.ID{byte(i)})
+	}
+	return list
+}
+
+func (s *Store) recordKey(id session.ID) string { return s.prefix + partition(id) + ":r:" + name(id) }
+func (s *Store) timingKey(id session.ID) string { return s.prefix + partition(id) + ":t:" + name(id) }
+func (s *Store) valuesKey(id session.ID) string { return s.prefix + partition(id) + ":v:" + name(id) }
+
+// liveKey lists the live sessions of a partition, by the number of the last fact that each has seen.
+func (s *Store) liveKey(partition string) string { return s.prefix + partition + ":live" }
+
+// endedKey lists the ended sessions of a partition, by the time of their end.
+func (s *Store) endedKey(partition string) string { return s.prefix + partition + ":ended" }
+
+// outboxKey lists the audit lines that were written along with a change and are not in the trail yet.
+func (s *Store) outboxKey(slot string) string { return s.prefix + slot + ":outbox" }
+
+func (s *Store) userKey(user string) string { return s.prefix + "{u:" + encode(user) + "}" }
+
+// call runs one command within the limit.
+func (s *Store) call(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	return s.client.Do(ctx, cmd)
+}
+
+// script is a Lua script. It is sent once to each server, and then named.
+type script struct{ text, sha string }
+
+func newScript(text string) *script {
+	sum := sha1.Sum([]byte(text))
+	return &script{text, hex.EncodeToString(sum[:])}
+}
+
+// invocation is a script with its keys and arguments. All keys are in one slot.
+type invocation struct {
+	keys, args []string
+}
+
+func (s *Store) evalsha(sc *script, in invocation) rueidis.Completed {
+	return s.client.B().Evalsha().Sha1(sc.sha).Numkeys(int64(len(in.keys))).Key(in.keys...).Arg(in.args...).Build()
+}
+
+func (s *Store) eval(sc *script, in invocation) rueidis.Completed {
+	return s.client.B().Eval().Script(sc.text).Numkeys(int64(len(in.keys))).Key(in.keys...).Arg(in.args...).Build()
+}
+
+// run runs a script.
+func (s *Store) run(ctx context.Context, sc *script, keys, args []string) ([]rueidis.RedisMessage, error) {
+	return s.runMany(ctx, sc, []invocation{{keys, args}})[0].ToArray()
+}
+
+// runMany runs a script several times, in one round trip to each server.
+func (s *Store) runMany(ctx context.Context, sc *script, list []invocation) []rueidis.RedisResult {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	commands := make([]rueidis.Completed, len(list))
+	for i, in := range list {
+		commands[i] = s.evalsha(sc, in)
+	}
+	results := s.client.DoMulti(ctx, commands...)
+	for i, r := range results {
+		if e, ok := rueidis.IsRedisErr(r.Error()); ok && e.IsNoScript() {
+			results[i] = s.client.Do(ctx, s.eval(sc, list[i]))
+		}
+	}
+	return results
+}
+
+// online is the part of a script that counts the replicas that are in step with the master.
+const online = `
+local function online()
+  local n = 0
+  for _ in string.gmatch(redis.call('INFO', 'replication'), 'state=online') do n = n + 1 end
+  return n
+end
+`
+
+// clock is the part of a script that knows what time it is, in ms, and when a session is due. ahead: of a test clock.
+const clock = `
+local function now(ahead)
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000) + ahead
+end
+local function due(created, active, left, expire, life, grace)
+  local at = active + expire
+  if life > 0 and created + life < at then at = created + life end
+  if grace > 0 and left > 0 and left + grace < at then at = left + grace end
+  return at
+end
+`
+
+// replicated returns once all replicas have what was written to a slot. It writes there once more on a connection of its own,
+// and waits for that: replicas take all writes in their order.
+func (s *Store) replicated(ctx context.Context, slot string, replicas int64) error {
+	if replicas == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	b := s.client.B()
+	results := s.client.DoMulti(ctx,
+		b.Set().Key(s.prefix+slot+":wait").Value("1").PxMilliseconds(waitLimit.Milliseconds()).Build(),
+		b.Wait().Numreplicas(replicas).Timeout(waitLimit.Milliseconds()).Build())
+	if err := results[0].Error(); err != nil {
+		return err
+	}
+	n, err := results[1].AsInt64()
+	if err != nil {
+		return err
+	}
+	if n < replicas {
+		return fmt.Errorf("%w: %d of %d", ErrNotReplicated, n, replicas)
+	}
+	return nil
+}
+
+// Secret implements [session.Store].
+func (s *Store) Secret(ctx context.Context, name string) ([]byte, error) {
+	key := s.prefix + "secret:" + name
+	fresh := make([]byte, 32)
+	rand.Read(fresh)
+	err := s.call(ctx, s.client.B().Set().Key(key).Value(string(fresh)).Nx().Build()).Error()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return nil, fmt.Errorf("read server secret: %w", err)
+	}
+	secret, err := s.call(ctx, s.client.B().Get().Key(key).Build()).ToString()
+	if err != nil {
+		return nil, fmt.Errorf("read server secret: %w", err)
+	}
+	return []byte(secret), nil
+}
+
+// Ping writes, because a server that answers but takes no writes is of no use.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.call(ctx, s.client.B().Set().Key(s.prefix+"ping").Value("1").PxMilliseconds(10_000).Build()).Error()
+}
+
+// Reset implements [session.Store]. What nodes know of each other stays.
+func (s *Store) Reset(ctx context.Context) error {
+	for _, node := range s.client.Nodes() {
+		info, err := node.Do(ctx, node.B().Info().Section("replication").Build()).ToString()
+		if err != nil {
+			return fmt.Errorf("reset store: %w", err)
+		}
+		if field(info, "role") != "master" {
+			continue
+		}
+		cursor := uint64(0)
+		for {
+			entry, err := node.Do(ctx, node.B().Scan().Cursor(cursor).Match(globEscape(s.prefix)+"*").Count(1000).Build()).AsScanEntry()
+			if err != nil {
+				return fmt.Errorf("reset store: %w", err)
+			}
+			for _, key := range entry.Elements {
+				if rest := key[len(s.prefix):]; strings.HasPrefix(rest, "secret:") || strings.HasPrefix(rest, "format") || strings.HasPrefix(rest, slotNodes) {
+					continue
+				}
+				if err := node.Do(ctx, node.B().Unlink().Key(key).Build()).Error(); err != nil {
+					return fmt.Errorf("reset store: %w", err)
+				}
+			}
+			if cursor = entry.Cursor; cursor == 0 {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func globEscape(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
+}

@@ -1,0 +1,210 @@
+package redis_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"curfew/session"
+	"curfew/session/redis"
+	"curfew/session/redis/redistest"
+	"curfew/session/storetest"
+)
+
+var prefixes atomic.Int64
+
+// open opens a store of its own on a server.
+func open(t *testing.T, server *redistest.Server) *redis.Store {
+	t.Helper()
+	return openWith(t, server.URL(), fmt.Sprintf("test%d:", prefixes.Add(1)))
+}
+
+func openWith(t *testing.T, url, prefix string) *redis.Store {
+	t.Helper()
+	s, err := redis.Open(t.Context(), url, prefix, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	storetest.Run(t, func(t *testing.T) session.Store { return open(t, server) })
+}
+
+// signIn creates a session that is alive now.
+func signIn(t *testing.T, s session.Store, user string) session.Record {
+	t.Helper()
+	r := storetest.Record(user)
+	r.CreatedAt = session.Millis(time.Now())
+	r.LastActiveAt = r.CreatedAt
+	if _, err := s.Create(t.Context(), r, 0); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+var logout = session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}
+
+func TestWhatIsAcknowledgedIsOnEveryReplica(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	replica := redistest.Start(t, "--replicaof", strings.Replace(master.Address, ":", " ", 1))
+	inStep := func() bool {
+		answer, err := master.Command("WAIT 1 100")
+		return err == nil && strings.HasPrefix(answer, ":1")
+	}
+	for limit := time.Now().Add(10 * time.Second); !inStep(); {
+		if time.Now().After(limit) {
+			t.Fatal("the replica did not come")
+		}
+	}
+	const prefix = "replicated:"
+	s := openWith(t, master.URL(), prefix)
+	r := signIn(t, s, "ada")
+	if ended, err := s.End(t.Context(), r.ID, logout, time.Time{}); !ended || err != nil {
+		t.Fatal(ended, err)
+	}
+	other := signIn(t, s, "ada")
+	replica.Signal(syscall.SIGSTOP)
+	if _, err := s.End(t.Context(), other.ID, logout, time.Time{}); !errors.Is(err, redis.ErrNotReplicated) {
+		t.Errorf("End while a replica stands still = %v, want ErrNotReplicated", err)
+	}
+	if _, err := s.AddFact(t.Context(), session.Fact{ID: "x", Scope: session.Scope{Everyone: true}, At: time.Now(), EffectiveAt: time.Now()}); !errors.Is(err, redis.ErrNotReplicated) {
+		t.Errorf("AddFact while a replica stands still = %v, want ErrNotReplicated", err)
+	}
+	replica.Signal(syscall.SIGCONT)
+	for limit := time.Now().Add(10 * time.Second); !inStep(); {
+		if time.Now().After(limit) {
+			t.Fatal("the replica did not come back")
+		}
+	}
+	if ended, err := s.End(t.Context(), other.ID, logout, time.Time{}); ended || err != nil {
+		t.Errorf("End once more = %v, %v, want that it had ended, acknowledged now", ended, err)
+	}
+	master.Kill()
+	if answer, err := replica.Command("REPLICAOF NO ONE"); err != nil {
+		t.Fatal(answer, err)
+	}
+	after := openWith(t, replica.URL(), prefix)
+	for _, id := range []session.ID{r.ID, other.ID} {
+		if got, err := after.Get(t.Context(), id); err != nil || got.End == nil {
+			t.Errorf("after the master's death: %+v, %v, want the acknowledged end", got.End, err)
+		}
+	}
+}
+
+func TestRedisAway(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := open(t, server)
+	r := signIn(t, s, "ada")
+	away := func(what string) {
+		t.Helper()
+		began := time.Now()
+		_, err := s.Get(t.Context(), r.ID)
+		if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
+			t.Errorf("%s: Get = %v, want that the store is out of reach", what, err)
+		}
+		if took := time.Since(began); took > 4*time.Second {
+			t.Errorf("%s: Get took %s", what, took)
+		}
+		if s.Ping(t.Context()) == nil {
+			t.Errorf("%s: Ping = nil", what)
+		}
+	}
+	back := func(what string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		for s.Ping(ctx) != nil {
+			if ctx.Err() != nil {
+				t.Fatalf("%s: not back within 5 s", what)
+			}
+		}
+		if got, err := s.Get(t.Context(), r.ID); err != nil || got.End != nil {
+			t.Errorf("%s: Get = %+v, %v, want the session alive", what, got.End, err)
+		}
+	}
+	server.Signal(syscall.SIGSTOP)
+	away("stopped")
+	server.Signal(syscall.SIGCONT)
+	back("continued")
+	server.Kill()
+	away("killed")
+	server.Run()
+	back("restarted")
+}
+
+func TestExpiryIsJudgedByTheClockOfRedis(t *testing.T) {
+	t.Parallel()
+	s := open(t, redistest.Start(t))
+	r := signIn(t, s, "ada")
+	ahead := r.CreatedAt.Add(r.Policy.ExpireAfter) // the caller's clock is ten minutes ahead
+	if _, err := s.End(t.Context(), r.ID, session.End{Reason: session.ReasonIdle, At: ahead}, ahead); !errors.Is(err, session.ErrNotDue) {
+		t.Errorf("End by a clock that is ahead = %v, want ErrNotDue", err)
+	}
+	if err := s.Touch(t.Context(), []session.Activity{{ID: r.ID, At: time.Now().Add(5 * time.Minute)}}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Get(t.Context(), r.ID)
+	if err != nil || got.LastActiveAt.After(time.Now().Add(time.Second)) {
+		t.Errorf("an act of the future counts from %s, %v, want from now at most", got.LastActiveAt, err)
+	}
+	s.SetOffset(r.Policy.ExpireAfter + time.Minute)
+	if ended, err := s.End(t.Context(), r.ID, session.End{Reason: session.ReasonIdle, At: ahead}, ahead.Add(time.Minute)); !ended || err != nil {
+		t.Errorf("End with the test clock moved = %v, %v, want the first end", ended, err)
+	}
+}
+
+func TestAReservationWithoutASessionIsVoid(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := openWith(t, server.URL(), "void:")
+	// A node that died between reserving and creating, eleven seconds ago, and one that did so just now.
+	now := time.Now().UnixMilli()
+	for id, at := range map[string]int64{"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA": now - 11_000, "BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA": now} {
+		if answer, err := server.Command(fmt.Sprintf("HSET void:{u:YWRh} %s r|%d|%d", id, at, at)); err != nil || answer != ":1\r\n" {
+			t.Fatal(answer, err)
+		}
+	}
+	one, two := signIn(t, s, "ada"), storetest.Record("ada")
+	two.CreatedAt = one.CreatedAt.Add(time.Second)
+	displaced, err := s.Create(t.Context(), two, 3) // the void one, the young reservation, one, two
+	if err != nil || len(displaced) != 0 {
+		t.Errorf("displaced %v, %v, want nobody: a void reservation counts for nothing", displaced, err)
+	}
+}
+
+func TestALineThatANodeLeftBehindIsCarriedOnce(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	one, two := openWith(t, server.URL(), "left:"), openWith(t, server.URL(), "left:")
+	r := signIn(t, one, "ada")
+	if _, err := one.Events(t.Context(), session.EventQuery{Limit: 10}); err != nil {
+		t.Fatal(err)
+	}
+	// As if a node had died between writing the line to the trail and removing it from the outbox.
+	key := fmt.Sprintf("left:{%x}:outbox", r.ID[:1])
+	answer, err := server.Command(fmt.Sprintf(`RPUSH %s "{\"k\":\"s%s\",\"e\":{\"event\":\"sign-in\",\"at\":\"2026-01-01T00:00:00Z\"}}"`, key, base64.RawURLEncoding.EncodeToString(r.ID[:])))
+	if err != nil || !strings.HasPrefix(answer, ":") {
+		t.Fatal(answer, err)
+	}
+	events, err := two.Events(t.Context(), session.EventQuery{Limit: 10})
+	if err != nil || len(events) != 1 {
+		t.Errorf("events %+v, %v, want one sign-in", events, err)
+	}
+	if answer, err := server.Command("LLEN " + key); err != nil || answer != ":0\r\n" {
+		t.Errorf("the outbox holds %q, %v, want nothing", answer, err)
+	}
+}

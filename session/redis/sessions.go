@@ -1,0 +1,543 @@
+package redis
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"curfew/session"
+)
+
+// A session is two or three keys: its record, which rarely changes; its timing, a small hash by which scripts judge it; and
+// the application's values. The fields of the timing are
+//
+//	c created   a last activity   l last tab left   e, m, g  idle timeout, lifetime and close grace of its policy   (ms)
+//	v version of the values       n how often the record has changed               x the end, once it is over
+
+func name(id session.ID) string { return encode(string(id[:])) }
+
+func encode(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+
+func parseName(s string) (id session.ID, err error) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) != len(id) {
+		return id, fmt.Errorf("malformed ID %q in redis", s)
+	}
+	return session.ID(b), nil
+}
+
+func ms(t time.Time) string           { return strconv.FormatInt(session.UnixMilli(t), 10) }
+func inMillis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+func (s *Store) ahead() string        { return strconv.FormatInt(s.offset.Load(), 10) }
+func first(list []rueidis.RedisMessage) string {
+	if len(list) == 0 {
+		return ""
+	}
+	text, _ := list[0].ToString()
+	return text
+}
+
+// line is an audit line in an outbox. Its key lets the trail take it once.
+type line struct {
+	Key     string        `json:"k"`
+	Session string        `json:"id,omitempty"` // name of the session
+	Event   session.Event `json:"e"`
+}
+
+func (l line) encode() (string, error) {
+	data, err := json.Marshal(l)
+	return string(data), err
+}
+
+var createScript = newScript(online + `
+local record, timing, values, live, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+if redis.call('EXISTS', timing) == 1 then return {'exists'} end
+redis.call('SET', record, ARGV[2])
+redis.call('HSET', timing, 'c', ARGV[3], 'a', ARGV[4], 'l', ARGV[5], 'e', ARGV[6], 'm', ARGV[7], 'g', ARGV[8], 'v', ARGV[9])
+if ARGV[10] ~= '' then redis.call('SET', values, ARGV[10]) end
+redis.call('ZADD', live, ARGV[11], ARGV[1])
+redis.call('RPUSH', outbox, ARGV[12])
+return {'ok', online()}
+`)
+
+// errUnexpected is an answer that no script of ours gives.
+var errUnexpected = errors.New("unexpected answer of redis")
+
+// Create implements [session.Store]. The user's index, in a slot of its own, counts first; see reserve.
+func (s *Store) Create(ctx context.Context, r session.Record, limit int) (displaced []session.ID, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("create session: %w", err)
+		}
+	}()
+	others, err := s.reserve(ctx, r, limit)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.know(ctx, r); err != nil {
+		return nil, err
+	}
+	bare := r
+	bare.Values = nil
+	data, err := bare.Encode()
+	if err != nil {
+		return nil, err
+	}
+	event, err := line{Key: "s" + name(r.ID), Session: name(r.ID), Event: session.SignInEvent(r)}.encode()
+	if err != nil {
+		return nil, err
+	}
+	p := partition(r.ID)
+	answer, err := s.run(ctx, createScript,
+		[]string{s.recordKey(r.ID), s.timingKey(r.ID), s.valuesKey(r.ID), s.liveKey(p), s.outboxKey(p)},
+		[]string{name(r.ID), string(data), ms(r.CreatedAt), ms(r.LastActiveAt), ms(r.LeftAt), inMillis(r.Policy.ExpireAfter), inMillis(r.Policy.MaxLifetime),
+			inMillis(r.Policy.CloseGrace), strconv.FormatInt(r.Version, 10), string(r.Values), strconv.FormatInt(r.SeenFact, 10), event})
+	if err != nil {
+		return nil, err
+	}
+	s.carry(p)
+	if first(answer) == "exists" {
+		return nil, session.ErrExists
+	}
+	if err := s.replicatedAnswer(ctx, p, answer, 1); err != nil {
+		return nil, err
+	}
+	for _, o := range others {
+		ended, err := s.End(ctx, o.id, o.end, time.Time{})
+		if err != nil && !errors.Is(err, session.ErrNotFound) { // it is still being signed in, and will see that it was displaced
+			return displaced, err
+		}
+		if ended {
+			displaced = append(displaced, o.id)
+		}
+	}
+	by, err := s.confirm(ctx, r)
+	if err != nil {
+		return displaced, err
+	}
+	if by != nil { // newer sign-ins have come meanwhile
+		if _, err := s.End(ctx, r.ID, *by, time.Time{}); err != nil {
+			return displaced, err
+		}
+	}
+	return displaced, nil
+}
+
+// replicatedAnswer is replicated for a script that has counted the replicas at index i of its answer.
+func (s *Store) replicatedAnswer(ctx context.Context, slot string, answer []rueidis.RedisMessage, i int) error {
+	if len(answer) <= i {
+		return errUnexpected
+	}
+	replicas, err := answer[i].AsInt64()
+	if err != nil {
+		return err
+	}
+	return s.replicated(ctx, slot, replicas)
+}
+
+// getScript reads several sessions of a partition, each whole.
+var getScript = newScript(`
+local out = {}
+for i = 1, #KEYS, 3 do
+  local record = redis.call('GET', KEYS[i])
+  if record then
+    out[#out + 1] = {record, redis.call('HGETALL', KEYS[i + 1]), redis.call('GET', KEYS[i + 2]) or ''}
+  else
+    out[#out + 1] = {}
+  end
+end
+return out
+`)
+
+// Get implements [session.Store].
+func (s *Store) Get(ctx context.Context, id session.ID) (session.Record, error) {
+	r, err := s.get(ctx, id)
+	if err != nil {
+		return session.Record{}, fmt.Errorf("get session: %w", err)
+	}
+	return r.Record, nil
+}
+
+// stored is a session as it was read.
+type stored struct {
+	session.Record
+	changes int64 // of the record, so far
+	found   bool
+}
+
+func (s *Store) get(ctx context.Context, id session.ID) (stored, error) {
+	list, err := s.getMany(ctx, []session.ID{id})
+	if err == nil && !list[0].found {
+		err = session.ErrNotFound
+	}
+	if err != nil {
+		return stored{}, err
+	}
+	return list[0], nil
+}
+
+// readTogether is how many sessions one script reads.
+const readTogether = 100
+
+// GetMany reads several sessions at once. Those that are unknown are missing.
+func (s *Store) GetMany(ctx context.Context, ids []session.ID) ([]session.Record, error) {
+	var records []session.Record
+	for chunk := range slices.Chunk(ids, 5000) {
+		list, err := s.getMany(ctx, chunk)
+		if err != nil {
+			return nil, fmt.Errorf("get sessions: %w", err)
+		}
+		for _, r := range list {
+			if r.found {
+				records = append(records, r.Record)
+			}
+		}
+	}
+	return records, nil
+}
+
+// getMany reads sessions, one for each ID.
+func (s *Store) getMany(ctx context.Context, ids []session.ID) ([]stored, error) {
+	byPartition := make(map[byte][]int)
+	for i, id := range ids {
+		byPartition[id[0]] = append(byPartition[id[0]], i)
+	}
+	var calls []invocation
+	var indexes [][]int
+	for _, list := range byPartition {
+		for chunk := range slices.Chunk(list, readTogether) {
+			var in invocation
+			for _, i := range chunk {
+				in.keys = append(in.keys, s.recordKey(ids[i]), s.timingKey(ids[i]), s.valuesKey(ids[i]))
+			}
+			calls, indexes = append(calls, in), append(indexes, chunk)
+		}
+	}
+	out := make([]stored, len(ids))
+	for c, result := range s.runMany(ctx, getScript, calls) {
+		answers, err := result.ToArray()
+		if err != nil {
+			return nil, err
+		}
+		if len(answers) != len(indexes[c]) {
+			return nil, errUnexpected
+		}
+		for k, i := range indexes[c] {
+			if out[i], err = decode(ids[i], answers[k]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+func decode(id session.ID, answer rueidis.RedisMessage) (out stored, err error) {
+	parts, err := answer.ToArray()
+	if err != nil || len(parts) == 0 {
+		return out, err
+	}
+	if len(parts) != 3 {
+		return out, errUnexpected
+	}
+	record, err := parts[0].ToString()
+	if err != nil {
+		return out, err
+	}
+	timing, err := parts[1].AsStrMap()
+	if err != nil {
+		return out, err
+	}
+	values, err := parts[2].ToString()
+	if err != nil {
+		return out, err
+	}
+	r, err := session.Decode(id, []byte(record))
+	if err != nil {
+		return out, err
+	}
+	number := func(field string) int64 {
+		n, _ := strconv.ParseInt(timing[field], 10, 64)
+		return n
+	}
+	r.LastActiveAt, r.LeftAt, r.Version = session.FromUnixMilli(number("a")), session.FromUnixMilli(number("l")), number("v")
+	if values != "" {
+		r.Values = []byte(values)
+	}
+	if x := timing["x"]; x != "" {
+		r.End = new(session.End)
+		if err := json.Unmarshal([]byte(x), r.End); err != nil {
+			return out, err
+		}
+	}
+	return stored{r, number("n"), true}, nil
+}
+
+// outcome turns the first word of a script's answer into an error.
+func outcome(answer []rueidis.RedisMessage, err error) error {
+	if err != nil {
+		return err
+	}
+	switch first(answer) {
+	case "ok":
+		return nil
+	case "unknown":
+		return session.ErrNotFound
+	case "ended":
+		return session.ErrEnded
+	case "conflict":
+		return session.ErrConflict
+	}
+	return errUnexpected
+}
+
+var saveScript = newScript(`
+local timing, values = KEYS[1], KEYS[2]
+local known = redis.call('HMGET', timing, 'v', 'x')
+if not known[1] then return {'unknown'} end
+if known[2] then return {'ended'} end
+if known[1] ~= ARGV[1] then return {'conflict'} end
+redis.call('HINCRBY', timing, 'v', 1)
+redis.call('SET', values, ARGV[2])
+return {'ok'}
+`)
+
+// Save implements [session.Store].
+func (s *Store) Save(ctx context.Context, id session.ID, version int64, values []byte) error {
+	err := outcome(s.run(ctx, saveScript, []string{s.timingKey(id), s.valuesKey(id)}, []string{strconv.FormatInt(version, 10), string(values)}))
+	if err != nil {
+		return fmt.Errorf("save session: %w", err)
+	}
+	return nil
+}
+
+// touchScript takes the later time, but none that Redis's clock has not reached.
+var touchScript = newScript(clock + `
+local present = now(tonumber(ARGV[1]))
+for i, timing in ipairs(KEYS) do
+  local t = redis.call('HMGET', timing, 'c', 'a', 'l', 'e', 'm', 'g', 'x')
+  if t[1] and not t[7] then
+    local at = math.min(tonumber(ARGV[i + 1]), present)
+    local active = tonumber(t[2])
+    if at > active and at < due(tonumber(t[1]), active, tonumber(t[3]), tonumber(t[4]), tonumber(t[5]), tonumber(t[6])) then
+      redis.call('HSET', timing, 'a', string.format('%d', at))
+    end
+  end
+end
+return {'ok'}
+`)
+
+// Touch implements [session.Store].
+func (s *Store) Touch(ctx context.Context, acts []session.Activity) error {
+	byPartition := make(map[byte][]session.Activity)
+	for _, a := range acts {
+		byPartition[a.ID[0]] = append(byPartition[a.ID[0]], a)
+	}
+	var calls []invocation
+	for _, list := range byPartition {
+		for chunk := range slices.Chunk(list, readTogether) {
+			in := invocation{args: []string{s.ahead()}}
+			for _, a := range chunk {
+				in.keys, in.args = append(in.keys, s.timingKey(a.ID)), append(in.args, ms(a.At))
+			}
+			calls = append(calls, in)
+		}
+	}
+	for _, result := range s.runMany(ctx, touchScript, calls) {
+		if err := result.Error(); err != nil {
+			return fmt.Errorf("touch sessions: %w", err)
+		}
+	}
+	return nil
+}
+
+var leaveScript = newScript(`
+local known = redis.call('HMGET', KEYS[1], 'c', 'x')
+if not known[1] then return {'unknown'} end
+if known[2] then return {'ended'} end
+redis.call('HSET', KEYS[1], 'l', ARGV[1])
+return {'ok'}
+`)
+
+// Leave implements [session.Store].
+func (s *Store) Leave(ctx context.Context, id session.ID, at time.Time) error {
+	if err := outcome(s.run(ctx, leaveScript, []string{s.timingKey(id)}, []string{ms(at)})); err != nil {
+		return fmt.Errorf("note left session: %w", err)
+	}
+	return nil
+}
+
+var changeScript = newScript(`
+local record, timing = KEYS[1], KEYS[2]
+local known = redis.call('HMGET', timing, 'c', 'x', 'n')
+if not known[1] then return {'unknown'} end
+if known[2] then return {'ended'} end
+if (known[3] or '0') ~= ARGV[1] then return {'conflict'} end
+redis.call('SET', record, ARGV[2])
+redis.call('HSET', timing, 'e', ARGV[3], 'm', ARGV[4], 'g', ARGV[5], 'n', string.format('%d', ARGV[1] + 1))
+return {'ok'}
+`)
+
+// change replaces what f changes of the record. It starts again where another change came first.
+func (s *Store) change(ctx context.Context, id session.ID, f func(*session.Record)) error {
+	for {
+		r, err := s.get(ctx, id)
+		if err != nil {
+			return err
+		}
+		if r.End != nil {
+			return session.ErrEnded
+		}
+		f(&r.Record)
+		p := r.Policy
+		r.Values = nil
+		data, err := r.Encode()
+		if err != nil {
+			return err
+		}
+		err = outcome(s.run(ctx, changeScript, []string{s.recordKey(id), s.timingKey(id)},
+			[]string{strconv.FormatInt(r.changes, 10), string(data), inMillis(p.ExpireAfter), inMillis(p.MaxLifetime), inMillis(p.CloseGrace)}))
+		if !errors.Is(err, session.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// SetPolicy implements [session.Store].
+func (s *Store) SetPolicy(ctx context.Context, id session.ID, p session.Policy) error {
+	if err := s.change(ctx, id, func(r *session.Record) { r.Policy = p }); err != nil {
+		return fmt.Errorf("set session's policy: %w", err)
+	}
+	return nil
+}
+
+// SetGroups implements [session.Store].
+func (s *Store) SetGroups(ctx context.Context, id session.ID, groups []session.Group, p session.Policy) error {
+	if err := s.change(ctx, id, func(r *session.Record) { r.Groups, r.Policy = groups, p }); err != nil {
+		return fmt.Errorf("set session's groups: %w", err)
+	}
+	return nil
+}
+
+// endScript ends a session, unless it has a time by which it must be due and is not: no node's clock counts there beyond
+// Redis's own.
+var endScript = newScript(online + clock + `
+local record, timing, values, live, ended, outbox = unpack(KEYS)
+local id, why, by, ahead, line, at, keep = unpack(ARGV)
+local t = redis.call('HMGET', timing, 'c', 'a', 'l', 'e', 'm', 'g', 'x')
+if not t[1] then return {'unknown'} end
+if t[7] then return {'again', online()} end
+if by ~= '0' then
+  local when = math.min(tonumber(by), now(tonumber(ahead)))
+  if due(tonumber(t[1]), tonumber(t[2]), tonumber(t[3]), tonumber(t[4]), tonumber(t[5]), tonumber(t[6])) > when then return {'not due'} end
+end
+redis.call('HSET', timing, 'x', why)
+redis.call('DEL', values)
+redis.call('ZREM', live, id)
+redis.call('ZADD', ended, at, id)
+redis.call('PEXPIRE', record, keep)
+redis.call('PEXPIRE', timing, keep)
+local whose = cjson.decode(redis.call('GET', record))
+line = cjson.decode(line)
+line.e.user = whose.user
+line.e.address = whose.address
+redis.call('RPUSH', outbox, cjson.encode(line))
+return {'first', online()}
+`)
+
+// End implements [session.Store].
+func (s *Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (ended bool, err error) {
+	ended, err = s.end(ctx, id, why, ifDueBy)
+	if err != nil {
+		return ended, fmt.Errorf("end session: %w", err)
+	}
+	return ended, nil
+}
+
+func (s *Store) end(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (ended bool, err error) {
+	reason, err := json.Marshal(why)
+	if err != nil {
+		return false, err
+	}
+	event, err := line{Key: "x" + name(id), Session: name(id), Event: session.EndEvent(session.Record{ID: id}, why)}.encode()
+	if err != nil {
+		return false, err
+	}
+	p := partition(id)
+	answer, err := s.run(ctx, endScript,
+		[]string{s.recordKey(id), s.timingKey(id), s.valuesKey(id), s.liveKey(p), s.endedKey(p), s.outboxKey(p)},
+		[]string{name(id), string(reason), ms(ifDueBy), s.ahead(), event, ms(why.At), inMillis(session.TombstoneFor + time.Hour)})
+	if err != nil {
+		return false, err
+	}
+	switch first(answer) {
+	case "unknown":
+		return false, session.ErrNotFound
+	case "not due":
+		return false, session.ErrNotDue
+	case "first":
+		ended = true
+		s.carry(p)
+	case "again": // the first may not have waited for the replicas
+	default:
+		return false, errUnexpected
+	}
+	return ended, s.replicatedAnswer(ctx, p, answer, 1)
+}
+
+// Live implements [session.Store].
+func (s *Store) Live(ctx context.Context) iter.Seq2[session.Record, error] {
+	return func(yield func(session.Record, error) bool) {
+		for chunk := range slices.Chunk(partitions(), 16) {
+			ids, err := s.liveIn(ctx, chunk)
+			if err != nil {
+				yield(session.Record{}, fmt.Errorf("list sessions: %w", err))
+				return
+			}
+			for part := range slices.Chunk(ids, 2000) {
+				list, err := s.getMany(ctx, part)
+				if err != nil {
+					yield(session.Record{}, fmt.Errorf("list sessions: %w", err))
+					return
+				}
+				for _, r := range list {
+					if r.found && r.End == nil && !yield(r.Record, nil) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// liveIn lists the live sessions of some partitions.
+func (s *Store) liveIn(ctx context.Context, parts []string) ([]session.ID, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	var commands []rueidis.Completed
+	for _, p := range parts {
+		commands = append(commands, s.client.B().Zrange().Key(s.liveKey(p)).Min("0").Max("-1").Build())
+	}
+	var ids []session.ID
+	for _, result := range s.client.DoMulti(ctx, commands...) {
+		names, err := result.AsStrSlice()
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range names {
+			id, err := parseName(n)
+			if err != nil {
+				return nil, err
+			}
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
