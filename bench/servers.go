@@ -234,7 +234,7 @@ func curfew(short bool) (h http.Handler, command func(name string, n int) string
 	store, err := bolt.Open(folder)
 	check(err)
 	tabs, err := hub.New(context.Background(), hub.Options{
-		Store: store, Alone: true, Clock: session.RealClock{}, Policies: session.Policies{Global: policy}, Origins: []string{origin}, SignIn: "/login",
+		Store: store, Clock: session.RealClock{}, Policies: session.Policies{Global: policy}, Origins: []string{origin}, SignIn: "/login",
 		Admins: []string{"admins"},
 	})
 	check(err)

@@ -30,11 +30,18 @@ type Stats struct {
 	Sessions int
 	Tabs     int
 	Ends     map[session.Reason]int // since the hub was made
+	Nodes    int                    // that share the store, this one included
+	Away     bool                   // the store did not answer the last pulse of this node
 }
 
 // Stats counts.
 func (h *Hub) Stats() Stats {
-	st := Stats{Tabs: len(h.allTabs())}
+	st := Stats{Tabs: len(h.allTabs()), Nodes: 1}
+	if n := h.nodes; n != nil {
+		n.mu.Lock()
+		st.Nodes, st.Away = len(n.others)+1, n.away
+		n.mu.Unlock()
+	}
 	for _, sh := range h.shards {
 		sh.mu.Lock()
 		st.Sessions += len(sh.sessions)

@@ -23,13 +23,16 @@ func (h *Hub) schedule(s *live) {
 			next = tell
 		}
 	}
-	over := s.end != nil
+	over, here := s.end != nil, len(s.tabs) > 0
 	s.mu.Unlock()
 	if over {
 		return
 	}
 	if phase == session.Expired {
 		next = now
+	}
+	if h.nodes != nil && !here && h.timeline == nil {
+		next = next.Add(h.nodes.turn(s.id))
 	}
 	s.shard.wakeBy(s, next)
 }
@@ -144,6 +147,8 @@ func (h *Hub) actInWarning(ctx context.Context, s *live, idle time.Duration, con
 			if err := h.store.Touch(ctx, []session.Activity{{ID: s.id, At: at}}); err != nil {
 				h.log.Error("activity not stored", "session", s.id, "error", err)
 				s.shard.markDirty(s)
+			} else {
+				h.tellActed([]session.Activity{{ID: s.id, At: at}})
 			}
 		} else {
 			s.shard.markDirty(s)
@@ -175,6 +180,9 @@ func (h *Hub) expire(ctx context.Context, s *live) {
 	if s.shard.lookup(s.id) != s {
 		return // all is done
 	}
+	if h.nodes != nil && h.nodes.postponed(ctx, s) {
+		return
+	}
 	now := h.clock.Now()
 	s.mu.Lock()
 	end := s.dueLocked()
@@ -187,14 +195,15 @@ func (h *Hub) expire(ctx context.Context, s *live) {
 	s.mu.Unlock()
 	h.note(s, "decision", "end "+string(end.Reason))
 	ifDueBy := now
-	forced := end.Reason == session.ReasonAdmin                         // a fact says so, which is stored
-	if forced || h.alone && end.Reason != session.ReasonBrowserClosed { // the closing may not have been stored
+	forced := end.Reason == session.ReasonAdmin                                // a fact says so, which is stored
+	if forced || h.nodes == nil && end.Reason != session.ReasonBrowserClosed { // the closing may not have been stored
 		h.tellEnd(s, end)
 		ifDueBy = time.Time{} // told is told, though a reload may be storing a laxer policy at this moment
 	}
 	first, err := h.store.End(ctx, s.id, end, ifDueBy)
 	switch {
 	case err == nil && first:
+		h.tellEnded(s.id, end)
 		h.finish(s, end)
 	case err == nil, errors.Is(err, session.ErrNotFound):
 		h.finishAsStored(ctx, s, end)
@@ -223,6 +232,9 @@ func (h *Hub) refresh(ctx context.Context, s *live) {
 	if err == nil {
 		s.raise(r.LastActiveAt)
 		s.leftAt = r.LeftAt
+		if p := r.Policy; p != *s.policy.Load() {
+			s.policy.Store(&p)
+		}
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -254,6 +266,9 @@ func (h *Hub) tellEnd(s *live, end session.End) {
 	start, tabs, first := h.tellEndShared(s, end, sharedFrame{}, message, nil)
 	if !first {
 		return
+	}
+	if h.nodes != nil {
+		h.nodes.ended(s.id, end)
 	}
 	h.counts.ended(end.Reason, 1)
 	h.start(start)

@@ -9,8 +9,12 @@ import (
 
 // Activity on its way to the store.
 
-// flushAtMost is how long activity may be in memory only. A crash may lose that much extension, never an end.
-const flushAtMost = 5 * time.Second
+// Activity may be in memory only for so long: a crash may lose that much extension, never an end. Where nodes share a store,
+// each session costs it one write in that time at most.
+const (
+	flushAtMost       = 5 * time.Second
+	flushAtMostShared = 15 * time.Second
+)
 
 // flushLoop writes activity to the store every so often.
 func (h *Hub) flushLoop() {
@@ -51,5 +55,6 @@ func (h *Hub) flush(ctx context.Context) error {
 		}
 		return err
 	}
+	h.tellActed(acts)
 	return nil
 }

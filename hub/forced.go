@@ -32,6 +32,7 @@ type LogoutRequest struct {
 type forced struct {
 	mu      sync.RWMutex // held while a session is adopted, so that no fact misses it
 	logouts []*logout    // by number
+	last    atomic.Int64 // number of the store's last fact when they were read
 }
 
 // addLocked keeps the order of the numbers.
@@ -84,6 +85,10 @@ type progress struct {
 	tabs []*FateOfTab // in the order in which they were told; dropped after fatesFor
 
 	all, acked, gone int // the others are unconfirmed
+
+	elsewhere map[string]fates // how far the logout has come on other nodes
+	shared    fates            // what the other nodes were told, when it last changed
+	changed   time.Time
 }
 
 // fatesFor is how long after a forced logout its tabs are listed one by one.
@@ -154,14 +159,25 @@ func (h *Hub) Logout(ctx context.Context, q LogoutRequest) (Logout, error) {
 	if err != nil {
 		return Logout{}, err
 	}
+	h.emit(event{Kind: eventFact, Fact: &f})
+	sessions, tabs := h.enforce(f)
+	f.Sessions, f.Tabs = sessions, tabs
+	h.log.Info("forced logout", "scope", f.Scope.String(), "actor", f.Actor, "sessions", f.Sessions, "tabs", f.Tabs, "grace", q.Grace)
+	return Logout{Fact: f, State: stateOfLogout(f, now)}, nil
+}
+
+// enforce does what follows from a new fact, and counts the sessions that it covers, and their tabs. Tabs are told meanwhile.
+func (h *Hub) enforce(f session.Fact) (sessions, tabs int) {
 	l := &logout{fact: f, progress: &progress{}}
 	h.forced.mu.Lock()
+	if slices.ContainsFunc(h.forced.logouts, func(l *logout) bool { return l.fact.ID == f.ID }) {
+		h.forced.mu.Unlock()
+		return f.Sessions, f.Tabs // a message came first
+	}
 	h.forced.addLocked(l)
 	h.forced.mu.Unlock()
 	covered, tabs := h.cover(l)
-	f.Sessions, f.Tabs = len(covered), tabs
-	h.log.Info("forced logout", "scope", f.Scope.String(), "actor", f.Actor, "sessions", f.Sessions, "tabs", f.Tabs, "grace", q.Grace)
-	if q.Grace == 0 {
+	if !f.EffectiveAt.After(h.clock.Now()) {
 		h.spawn(func() { h.endAll(inOrder(covered), f.End()) })
 	} else {
 		h.eachShare(covered, func(share []*live) {
@@ -171,7 +187,7 @@ func (h *Hub) Logout(ctx context.Context, q LogoutRequest) (Logout, error) {
 			}
 		})
 	}
-	return Logout{Fact: f, State: stateOfLogout(f, now)}, nil
+	return len(covered), tabs
 }
 
 // spawn runs f in a goroutine that Shutdown waits for; during Shutdown it runs f itself.
@@ -196,7 +212,7 @@ func (h *Hub) cover(l *logout) (covered []*live, tabs int) {
 		s.mu.Lock()
 		if s.end == nil {
 			covered = append(covered, s)
-			tabs += len(s.tabs)
+			tabs += s.tabsLocked()
 			if s.forced == nil || l.fact.EffectiveAt.Before(s.forced.fact.EffectiveAt) {
 				s.forced = l
 				s.warned.Store(true) // see act
@@ -311,7 +327,7 @@ func (h *Hub) count(picks func(*session.Record) bool) (sessions, tabs int) {
 			s.mu.Lock()
 			if s.end == nil {
 				n++
-				open += len(s.tabs)
+				open += s.tabsLocked()
 			}
 			s.mu.Unlock()
 		}
@@ -362,12 +378,17 @@ func (h *Hub) logoutOf(l *logout, list int) Logout {
 	p := l.progress
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out.Acked, out.Gone, out.Unconfirmed = p.acked, p.gone, p.all-p.acked-p.gone
+	all := p.all
+	out.Acked, out.Gone = p.acked, p.gone
+	for _, f := range p.elsewhere {
+		all, out.Acked, out.Gone = all+f.All, out.Acked+f.Acked, out.Gone+f.Gone
+	}
+	out.Unconfirmed = all - out.Acked - out.Gone
 	for _, f := range p.tabs[:min(len(p.tabs), list)] {
 		out.Tabs = append(out.Tabs, *f)
 	}
-	if p.all > 0 {
-		out.Fact.Tabs = p.all + out.Open
+	if all > 0 {
+		out.Fact.Tabs = all + out.Open
 	}
 	return out
 }
@@ -394,19 +415,61 @@ func (h *Hub) CancelLogout(ctx context.Context, id, actor string) (Logout, error
 	if err != nil {
 		return Logout{}, err
 	}
-	var after *logout
+	h.emit(event{Kind: eventFact, Fact: &f})
+	h.callOff(f)
+	return h.LogoutOf(id)
+}
+
+// callOff does what follows from a fact that was called off.
+func (h *Hub) callOff(f session.Fact) {
 	h.forced.mu.Lock()
 	for i, l := range h.forced.logouts {
-		if l.fact.ID == id {
-			after = &logout{fact: f, progress: l.progress}
-			h.forced.logouts[i] = after
+		if l.fact.ID == f.ID {
+			h.forced.logouts[i] = &logout{fact: f, progress: l.progress}
 		}
 	}
 	h.forced.mu.Unlock()
 	if f.Void() {
-		h.uncover(id)
+		h.uncover(f.ID)
 	}
-	return h.logoutOf(after, 0), nil
+}
+
+// takeFact does what follows from a fact that another node has stored.
+func (h *Hub) takeFact(f session.Fact) {
+	switch known := h.findLogout(f.ID); {
+	case known == nil:
+		h.enforce(f)
+	case known != nil && known.fact.Cancelled.IsZero() && !f.Cancelled.IsZero():
+		h.callOff(f)
+	}
+}
+
+// syncFacts takes over what other nodes have stored, if the number of the last fact is another than it was.
+func (h *Hub) syncFacts(ctx context.Context, last int64) error {
+	if h.forced.last.Load() == last {
+		return nil
+	}
+	return h.loadFacts(ctx)
+}
+
+// LastFact is the number of the last fact that the store or this node knows: after a fail-over the store may have to be told
+// again. A sign-in reads it before it asks the directory; see session.Record.SeenFact.
+func (h *Hub) LastFact(ctx context.Context) (int64, error) {
+	last, err := h.store.LastFact(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if h.nodes != nil {
+		if err := h.syncFacts(ctx, last); err != nil {
+			return 0, err
+		}
+		h.forced.mu.RLock()
+		defer h.forced.mu.RUnlock()
+		if n := len(h.forced.logouts); n > 0 {
+			last = max(last, h.forced.logouts[n-1].fact.Number)
+		}
+	}
+	return last, nil
 }
 
 // uncover withdraws the warnings of a forced logout that was called off.
@@ -450,16 +513,16 @@ func (h *Hub) loadFacts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	now := h.clock.Now()
 	h.forced.mu.Lock()
-	defer h.forced.mu.Unlock()
 	h.forced.logouts = slices.DeleteFunc(h.forced.logouts, func(l *logout) bool {
-		return l.fact.Number <= last && !slices.ContainsFunc(facts, func(f session.Fact) bool { return f.ID == l.fact.ID })
+		return l.fact.Number <= last && now.Sub(l.fact.At) > session.FactKeptFor && !slices.ContainsFunc(facts, func(f session.Fact) bool { return f.ID == l.fact.ID })
 	})
+	h.forced.mu.Unlock()
 	for _, f := range facts {
-		if !slices.ContainsFunc(h.forced.logouts, func(l *logout) bool { return l.fact.ID == f.ID }) {
-			h.forced.addLocked(&logout{fact: f, progress: &progress{}})
-		}
+		h.takeFact(f)
 	}
+	h.forced.last.Store(last)
 	return nil
 }
 

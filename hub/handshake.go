@@ -169,6 +169,7 @@ func (h *Hub) handle(t *tab, in incoming) {
 			t.hiddenSince = now
 		}
 		t.session.mu.Unlock()
+		h.tabsChanged(t.session)
 	case KindAck:
 		if fresh {
 			t.acked.Store(in.seq)
@@ -219,7 +220,7 @@ func (h *Hub) add(t *tab) (remove func()) {
 	t.index, t.openedAt = len(s.tabs), now
 	s.opened.Store(h.opened.Add(1))
 	s.tabs = append(s.tabs, t)
-	s.goneTo = time.Time{}
+	s.goneTo, s.closed = time.Time{}, false
 	st := s.standingLocked(p, now)
 	stalled := h.faults.stalled()
 	start := s.sendLocked(t, stalled, func(seq int64) any {
@@ -251,6 +252,7 @@ func (h *Hub) add(t *tab) (remove func()) {
 	h.setLeft(h.ctx, s, time.Time{})
 	h.schedule(s)
 	h.changed(s)
+	h.tabsChanged(s)
 	if r, err := h.store.Get(h.ctx, s.id); err == nil && r.End != nil {
 		h.finish(s, *r.End)
 	}

@@ -15,8 +15,10 @@ import (
 // Options of a hub. Store, Clock and Policies must be set.
 type Options struct {
 	Store    session.Store
-	Alone    bool // no other process writes to the store
+	Peers    Peers // what the store offers to nodes that share it; nil: no other process writes to the store
 	Clock    session.Clock
+	Movable  *session.MovableClock // the test clock behind Clock; nil: there is none
+	Steered  *session.SteeredClock // set right by the store's; nil: none
 	Policies session.Policies
 	Admins   []string    // groups whose members may administer
 	Presence PresenceFor // whose pages may watch the presence of others; empty: nobody's
@@ -30,8 +32,9 @@ type Options struct {
 // Hub holds the live sessions and their tabs. Its methods may be called concurrently.
 type Hub struct {
 	store    session.Store
-	alone    bool
+	nodes    *nodes // nil: this one is alone
 	clock    session.Clock
+	movable  *session.MovableClock
 	admins   []string
 	presence PresenceFor
 	node     string
@@ -69,7 +72,7 @@ type Hub struct {
 // New loads the live sessions of the store, ends what came due meanwhile, and starts. [Hub.Shutdown] stops it.
 func New(ctx context.Context, o Options) (*Hub, error) {
 	h := &Hub{
-		store: o.Store, alone: o.Alone, clock: o.Clock, origins: make(map[string]bool), signIn: o.SignIn, log: o.Log, timeline: o.Timeline,
+		store: o.Store, clock: o.Clock, movable: o.Movable, origins: make(map[string]bool), signIn: o.SignIn, log: o.Log, timeline: o.Timeline,
 		admins: o.Admins, presence: o.Presence, node: o.Node, people: newPeople(), cores: runtime.GOMAXPROCS(0), faults: newFaults(),
 	}
 	h.ctx, h.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -85,19 +88,39 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
-	err := h.loadFacts(ctx)
-	if err == nil {
-		_, err = h.Reload(ctx, o.Policies)
+	if o.Peers != nil {
+		h.nodes = newNodes(h, o.Peers, o.Steered)
 	}
+	err := h.load(ctx, o.Policies)
 	if err != nil {
 		h.cancel()
 		return nil, err
 	}
 	h.loaded.Store(true)
+	if n := h.nodes; n != nil {
+		h.running.Go(n.sendLoop)
+		h.running.Go(n.hearLoop)
+		h.running.Go(n.pulseLoop)
+		h.running.Go(n.wordLoop)
+	}
 	h.running.Go(h.flushLoop)
 	h.running.Go(h.tickLoop)
 	h.running.Go(h.history.loop(h))
 	return h, nil
+}
+
+// load learns what the store knows.
+func (h *Hub) load(ctx context.Context, policies session.Policies) error {
+	if h.nodes != nil { // before the sessions are read: what comes after that line is found by the pulse
+		if err := h.nodes.join(ctx); err != nil {
+			return err
+		}
+	}
+	if err := h.loadFacts(ctx); err != nil {
+		return err
+	}
+	_, err := h.Reload(ctx, policies)
+	return err
 }
 
 // Shutdown closes every tab with 1012, so that the pages reconnect, writes what the store does not know, and waits until
@@ -106,12 +129,20 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	h.closing = true
 	h.mu.Unlock()
+	if h.nodes != nil { // what leaves now comes back elsewhere: no word of it
+		h.nodes.mu.Lock()
+		h.nodes.leaves = true
+		h.nodes.mu.Unlock()
+	}
 	for _, sh := range h.shards {
 		sh.stop()
 	}
 	h.faults.set(FaultNone)
 	h.startAll(func(t *tab) bool { return t.close(StatusRestart, "server restarting") })
 	flushed := h.flush(ctx)
+	if h.nodes != nil {
+		flushed = errors.Join(flushed, h.nodes.depart(ctx))
+	}
 	h.cancel()
 	done := make(chan struct{})
 	go func() { h.running.Wait(); close(done) }()
@@ -135,13 +166,10 @@ func (h *Hub) adopt(ctx context.Context, r session.Record) *live {
 	if s := h.live(r.ID); s != nil {
 		return s
 	}
-	h.forced.mu.RLock()
-	s, isNew := h.shardOf(r.ID).adopt(r, h.forced.coveringLocked(&r))
-	h.forced.mu.RUnlock()
+	s, isNew := h.admit(r)
 	if !isNew {
 		return s
 	}
-	h.enter(s)
 	if h.loaded.Load() {
 		if again, err := h.store.Get(context.WithoutCancel(ctx), r.ID); err == nil && again.End != nil {
 			h.finish(s, *again.End) // it ended after it was read
@@ -152,6 +180,17 @@ func (h *Hub) adopt(ctx context.Context, r session.Record) *live {
 	return s
 }
 
+// admit makes r one of the live sessions.
+func (h *Hub) admit(r session.Record) (s *live, isNew bool) {
+	h.forced.mu.RLock()
+	s, isNew = h.shardOf(r.ID).adopt(r, h.forced.coveringLocked(&r))
+	h.forced.mu.RUnlock()
+	if isNew {
+		h.enter(s)
+	}
+	return s, isNew
+}
+
 // Create stores a new session and watches over it. Those it displaces are told.
 func (h *Hub) Create(ctx context.Context, r session.Record) error {
 	displaced, err := h.store.Create(ctx, r, r.Policy.MaxSessions)
@@ -159,9 +198,12 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 		return err
 	}
 	h.adopt(ctx, r)
+	h.tellBegun(r)
 	for _, id := range displaced {
+		end := session.ReplacedBy(r)
+		h.tellEnded(id, end)
 		if s := h.live(id); s != nil {
-			h.finishAsStored(ctx, s, session.ReplacedBy(r))
+			h.finishAsStored(ctx, s, end)
 		}
 	}
 	return nil
@@ -172,6 +214,9 @@ func (h *Hub) End(ctx context.Context, id session.ID, end session.End) (first bo
 	first, err = h.store.End(ctx, id, end, time.Time{})
 	if err != nil {
 		return false, err
+	}
+	if first {
+		h.tellEnded(id, end)
 	}
 	if s := h.live(id); s != nil {
 		if first {
@@ -218,7 +263,20 @@ func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 	if r.End != nil {
 		return Status{Record: r}, session.ErrEnded
 	}
+	if h.nodes != nil { // a forced logout on another node holds from its answer on
+		last, err := h.store.LastFact(ctx)
+		if err == nil {
+			err = h.syncFacts(ctx, last)
+		}
+		if err != nil {
+			return Status{}, err
+		}
+	}
 	s := h.adopt(ctx, r)
+	if h.nodes != nil {
+		h.actedElsewhere(s, r.LastActiveAt)
+		h.takeRules(s, r)
+	}
 	now := h.clock.Now()
 	s.mu.Lock()
 	known := s.recordLocked()

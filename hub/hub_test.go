@@ -54,32 +54,26 @@ func (s awayStore) End(ctx context.Context, id session.ID, why session.End, ifDu
 }
 
 func TestEndByTimeIsToldOnTimeThoughTheStoreIsAway(t *testing.T) {
-	for _, alone := range []bool{true, false} {
-		bubble(t, func(t *testing.T) {
-			back := time.Now().Add(10*time.Minute + 4500*time.Millisecond)
-			hub := startHubOver(t, t.TempDir(), standard, alone, func(s *bolt.Store) session.Store { return awayStore{s, back} })
-			ada := hub.signIn("ada")
-			tab := ada.openTab()
-			tab.wants(KindWarn, 9*time.Minute)
-			told := 10 * time.Minute
-			if !alone { // another process might know better: nothing is told before the store has agreed
-				told = 10*time.Minute + 5*time.Second
-			}
-			pass(time.Minute)
-			if _, err := hub.Check(t.Context(), ada.token.ID()); !errors.Is(err, session.ErrEnded) {
-				t.Errorf("Check at the deadline = %v, want ErrEnded", err)
-			}
-			tab.wantsEnd(session.ReasonIdle, told)
-			pass(10 * time.Second)
-			synctest.Wait()
-			if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil || r.End.Reason != session.ReasonIdle {
-				t.Errorf("the end was never stored: %+v, %v", r.End, err)
-			}
-			if st := hub.Stats(); st.Sessions != 0 || st.Ends[session.ReasonIdle] != 1 {
-				t.Errorf("stats = %+v, want one end", st)
-			}
-		})
-	}
+	bubble(t, func(t *testing.T) {
+		back := time.Now().Add(10*time.Minute + 4500*time.Millisecond)
+		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return awayStore{s, back} })
+		ada := hub.signIn("ada")
+		tab := ada.openTab()
+		tab.wants(KindWarn, 9*time.Minute)
+		pass(time.Minute)
+		if _, err := hub.Check(t.Context(), ada.token.ID()); !errors.Is(err, session.ErrEnded) {
+			t.Errorf("Check at the deadline = %v, want ErrEnded", err)
+		}
+		tab.wantsEnd(session.ReasonIdle, 10*time.Minute)
+		pass(10 * time.Second)
+		synctest.Wait()
+		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil || r.End.Reason != session.ReasonIdle {
+			t.Errorf("the end was never stored: %+v, %v", r.End, err)
+		}
+		if st := hub.Stats(); st.Sessions != 0 || st.Ends[session.ReasonIdle] != 1 {
+			t.Errorf("stats = %+v, want one end", st)
+		}
+	})
 }
 
 // laxStore holds a laxer policy than the hub knows yet, as in the middle of a reload.
@@ -94,7 +88,7 @@ func (s laxStore) End(ctx context.Context, id session.ID, why session.End, ifDue
 
 func TestEndThatWasToldIsStoredThoughAReloadComesBetween(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		hub := startHubOver(t, t.TempDir(), standard, true, func(s *bolt.Store) session.Store { return laxStore{s} })
+		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return laxStore{s} })
 		ada := hub.signIn("ada")
 		tab := ada.openTab()
 		tab.wants(KindWarn, 9*time.Minute)

@@ -28,7 +28,7 @@ func (h *Hub) Navigated(ctx context.Context, id session.ID) {
 // setLeft notes when the last tab was closed, or with the zero time that one is open.
 func (h *Hub) setLeft(ctx context.Context, s *live, at time.Time) {
 	s.mu.Lock()
-	if s.leftAt.Equal(at) || s.ending || s.end != nil || !at.IsZero() && len(s.tabs) > 0 {
+	if s.leftAt.Equal(at) || s.ending || s.end != nil || !at.IsZero() && s.tabsLocked() > 0 {
 		s.mu.Unlock()
 		return
 	}
@@ -54,9 +54,11 @@ func (h *Hub) saveLeft(ctx context.Context, s *live) {
 	s.mu.Lock()
 	at := s.leftAt
 	s.mu.Unlock()
-	if err := h.store.Leave(ctx, s.id, at); err != nil && !errors.Is(err, session.ErrEnded) && !errors.Is(err, session.ErrNotFound) {
+	err := h.store.Leave(ctx, s.id, at)
+	if err != nil && !errors.Is(err, session.ErrEnded) && !errors.Is(err, session.ErrNotFound) {
 		h.log.Error("closed browser not stored", "session", s.id, "error", err)
 	}
+	h.emit(event{Kind: eventLeft, ID: &s.id, At: session.UnixMilli(at)})
 }
 
 // remove takes the tab away. If its session has no other and the page was closed, the close grace begins.
@@ -81,6 +83,7 @@ func (h *Hub) remove(t *tab, slot int) {
 		if t.leaving != leavingClosed {
 			s.awayAt = s.awayAt.Add(awayAfter)
 		}
+		s.closed, s.closedAt = t.leaving == leavingClosed, h.clock.Now()
 	}
 	fate := t.fate
 	s.mu.Unlock()
@@ -89,6 +92,7 @@ func (h *Hub) remove(t *tab, slot int) {
 		fate.came(FateGone)
 	}
 	h.changed(s)
+	h.tabsChanged(s)
 	if last == 0 && t.leaving == leavingClosed {
 		h.setLeft(h.ctx, s, session.Millis(h.clock.Now()))
 	}

@@ -53,11 +53,15 @@ type Session struct {
 
 // Tab is an open tab as it is at an instant.
 type Tab struct {
-	ID          string
-	Node        string
-	Hidden      bool
-	Unconfirmed bool // it has not answered its last tick
-	OpenedAt    time.Time
+	ID          string    `json:"tab"`
+	Node        string    `json:"node"`
+	Hidden      bool      `json:"hidden,omitempty"`
+	Unconfirmed bool      `json:"unconfirmed,omitempty"` // it has not answered its last tick
+	OpenedAt    time.Time `json:"opened_at"`
+}
+
+func (h *Hub) tabLocked(t *tab) Tab {
+	return Tab{t.id, h.node, !t.hiddenSince.IsZero(), t.unconfirmedLocked(), session.Millis(t.openedAt)}
 }
 
 // answerWait is how long an answer to a tick may take before the tab counts as unconfirmed. It is real time.
@@ -91,20 +95,31 @@ func (h *Hub) Sessions(f Filter) []Session {
 			continue
 		}
 		due, _ := s.policy.Load().Due(s.recordLocked())
-		one := Session{Record: r, State: state, LastActiveAt: session.FromUnixMilli(s.active.Load()), ExpiresAt: session.Millis(due), Tabs: len(s.tabs)}
-		if len(s.tabs) > 0 {
-			one.Node = h.node
-		}
+		one := Session{Record: r, State: state, LastActiveAt: session.FromUnixMilli(s.active.Load()), ExpiresAt: session.Millis(due), Tabs: s.tabsLocked()}
+		var newest int64
 		for _, t := range s.tabs {
-			unconfirmed := t.unconfirmedLocked()
-			if !t.hiddenSince.IsZero() {
+			tab := h.tabLocked(t)
+			if tab.Hidden {
 				one.Hidden++
 			}
-			if unconfirmed {
+			if tab.Unconfirmed {
 				one.Unconfirmed++
 			}
+			if opened := tab.OpenedAt.UnixMilli(); opened >= newest {
+				one.Node, newest = h.node, opened
+			}
 			if f.Ref != "" {
-				one.OpenTabs = append(one.OpenTabs, Tab{t.id, h.node, !t.hiddenSince.IsZero(), unconfirmed, session.Millis(t.openedAt)})
+				one.OpenTabs = append(one.OpenTabs, tab)
+			}
+		}
+		for _, on := range s.elsewhere {
+			one.Hidden += on.Hidden
+			one.Unconfirmed += on.Unconfirmed
+			if on.Opened > newest {
+				one.Node, newest = on.Node, on.Opened
+			}
+			if f.Ref != "" {
+				one.OpenTabs = append(one.OpenTabs, on.List...)
 			}
 		}
 		s.mu.Unlock()

@@ -33,17 +33,20 @@ type live struct {
 
 	leaving sync.Mutex // orders the writes of leftAt to the store; held across them
 
-	mu      sync.Mutex
-	leftAt  time.Time // when the last tab was closed; zero while one may be open
-	goneTo  time.Time // when a page was last asked for, until a tab opens
-	tabs    []*tab
-	awayAt  time.Time      // without tabs: when it counts as away; see awayAfter
-	seq     int64          // of the newest message
-	warning session.Reason // the one that the tabs were told of; empty: none
-	warnEnd time.Time      // its end
-	ending  bool           // the decision has fallen: acts come too late
-	end     *session.End   // it is over, and the tabs are told
-	forced  *logout        // the forced logout that ends it first; nil if none covers it
+	mu        sync.Mutex
+	leftAt    time.Time // when the last tab was closed; zero while one may be open
+	goneTo    time.Time // when a page was last asked for, until a tab opens
+	tabs      []*tab
+	elsewhere []tabsOn       // what other nodes have
+	closed    bool           // the last tab here was closed, and not lost
+	closedAt  time.Time      // when
+	awayAt    time.Time      // without tabs: when it counts as away; see awayAfter
+	seq       int64          // of the newest message
+	warning   session.Reason // the one that the tabs were told of; empty: none
+	warnEnd   time.Time      // its end
+	ending    bool           // the decision has fallen: acts come too late
+	end       *session.End   // it is over, and the tabs are told
+	forced    *logout        // the forced logout that ends it first; nil if none covers it
 }
 
 func newLive(r session.Record, shard *shard) *live {

@@ -51,6 +51,13 @@ func (ns *notices) recent(now time.Time, s *live) (list []sentNotice) {
 	return list
 }
 
+// knows reports whether a notice was sent here.
+func (ns *notices) knows(id string) bool {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	return slices.ContainsFunc(ns.list, func(n sentNotice) bool { return n.id == id })
+}
+
 func (ns *notices) reset() {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
@@ -64,6 +71,9 @@ func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message st
 	e := session.Event{At: session.Millis(n.at), Kind: session.EventNotice, User: scope.User, Actor: actor, Session: scope.Session,
 		Detail: fmt.Sprintf("%s (sessions: %d, tabs: %d): %s", scope, sessions, tabs, message)}
 	if err := h.store.Append(ctx, e); err != nil {
+		return "", 0, 0, err
+	}
+	if err := h.shareNotice(ctx, n); err != nil {
 		return "", 0, 0, err
 	}
 	h.send(n)
@@ -95,13 +105,17 @@ func (h *Hub) send(n sentNotice) {
 }
 
 // TellOfSignIn tells the other sessions of a user that one has begun elsewhere.
-func (h *Hub) TellOfSignIn(r session.Record) {
+func (h *Hub) TellOfSignIn(ctx context.Context, r session.Record) {
 	if len(h.sessionsOf(r.User)) < 2 {
 		return
 	}
-	h.send(sentNotice{
+	n := sentNotice{
 		id: newPublicID(), scope: session.Scope{User: r.User}, except: r.ID, at: h.clock.Now(),
 		message: fmt.Sprintf("Your account has just signed in elsewhere: %s, %s. If that was not you, end that session on your account page and change your password.",
 			session.Device(r.Agent), r.Address),
-	})
+	}
+	if err := h.shareNotice(context.WithoutCancel(ctx), n); err != nil {
+		h.log.Warn("other nodes may not have told of a sign-in", "error", err)
+	}
+	h.send(n)
 }

@@ -166,14 +166,15 @@ func (s *live) stateLocked(now time.Time) (state State, again time.Duration) {
 	if _, _, ok := s.policy.Load().Standing(s.recordLocked(), now); ok {
 		return StateWarned, 0
 	}
-	if len(s.tabs) == 0 && !now.Before(s.awayAt) {
+	tabs := s.tabsLocked()
+	if tabs == 0 && !now.Before(s.awayAt) {
 		return StateAway, 0
 	}
 	state = StateIdle
 	if quiet := now.Sub(session.FromUnixMilli(s.active.Load())); quiet <= activeFor {
 		state, again = StateActive, activeFor-quiet+time.Millisecond
 	}
-	if len(s.tabs) == 0 {
+	if tabs == 0 {
 		if until := s.awayAt.Sub(now); again == 0 || until < again {
 			again = until
 		}

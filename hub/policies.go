@@ -19,13 +19,16 @@ func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed in
 	}
 	h.mu.Lock()
 	h.policies = policies
-	h.flushEvery = min(flushAtMost, policies.MinLead()/10)
+	h.flushEvery = min(cond(h.nodes == nil, flushAtMost, flushAtMostShared), policies.MinLead()/10)
 	h.mu.Unlock()
 	for r, err := range h.store.Live(ctx) {
 		if err != nil {
 			return changed, fmt.Errorf("apply policies: %w", err)
 		}
 		s := h.adopt(ctx, r)
+		if h.nodes != nil {
+			h.takeRules(s, r)
+		}
 		p := policies.For(r.GroupNames())
 		if p == r.Policy {
 			continue
@@ -49,7 +52,7 @@ func (h *Hub) SetGroups(ctx context.Context, id session.ID, names []string) erro
 	if s == nil {
 		return session.ErrNotFound
 	}
-	last, err := h.store.LastFact(ctx)
+	last, err := h.LastFact(ctx)
 	if err != nil {
 		return err
 	}
@@ -90,6 +93,7 @@ func (h *Hub) setRules(ctx context.Context, s *live, p session.Policy, store fun
 		}
 		return err
 	}
+	h.emit(event{Kind: eventRules, ID: &s.id})
 	if p == *s.policy.Load() {
 		return nil
 	}

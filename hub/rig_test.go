@@ -68,11 +68,11 @@ func startHub(t *testing.T, p session.Policy) *rig {
 
 func startHubIn(t *testing.T, folder string, p session.Policy) *rig {
 	t.Helper()
-	return startHubOver(t, folder, p, true, func(s *bolt.Store) session.Store { return s })
+	return startHubOver(t, folder, p, func(s *bolt.Store) session.Store { return s })
 }
 
 // startHubOver starts a hub over what wrap makes of the store.
-func startHubOver(t *testing.T, folder string, p session.Policy, alone bool, wrap func(*bolt.Store) session.Store) *rig {
+func startHubOver(t *testing.T, folder string, p session.Policy, wrap func(*bolt.Store) session.Store) *rig {
 	t.Helper()
 	store, err := bolt.Open(folder)
 	if err != nil {
@@ -80,7 +80,7 @@ func startHubOver(t *testing.T, folder string, p session.Policy, alone bool, wra
 	}
 	over := wrap(store)
 	h, err := New(t.Context(), Options{
-		Store: over, Alone: alone, Clock: session.RealClock{}, Policies: session.Policies{Global: p}, Origins: []string{origin}, SignIn: "/login",
+		Store: over, Clock: session.RealClock{}, Policies: session.Policies{Global: p}, Origins: []string{origin}, SignIn: "/login",
 		Admins: []string{"admins"}, Presence: PresenceAdmins, Node: "node-1",
 	})
 	if err != nil {

@@ -2,7 +2,9 @@ package hub
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,20 +94,27 @@ func (h *Hub) SetFault(f Fault) {
 	}
 }
 
-// Leap prepares for the clock to be moved by advance, and afterwards tells every tab its new durations. It returns when
-// they are on their sockets.
-func (h *Hub) Leap(ctx context.Context, advance func()) error {
+// Leap moves the test clocks of all nodes, and tells every tab its new durations. It returns when they are on their sockets.
+func (h *Hub) Leap(ctx context.Context, d time.Duration) (now time.Time, err error) {
 	if err := h.flush(ctx); err != nil {
-		return err
+		return now, err
 	}
-	advance()
+	if n := h.nodes; n == nil {
+		h.leapHere(ctx, d)
+	} else if err := n.leap(ctx, d); err != nil {
+		return now, err
+	}
+	return h.clock.Now(), nil
+}
+
+func (h *Hub) leapHere(ctx context.Context, d time.Duration) {
+	h.movable.Advance(d)
 	h.settle(ctx) // deadlines that fell due in real time may still be at work
 	for _, s := range h.allLive() {
 		h.tell(s, tellAnyway)
 		h.schedule(s)
 	}
 	h.settle(ctx)
-	return nil
 }
 
 // settle waits until no deadline is being worked on and no tab is being written to, a second at most.
@@ -123,25 +132,151 @@ func (h *Hub) settle(ctx context.Context) {
 	}
 }
 
-// Reset ends all sessions and forgets everything, the store's content included. The clock is moved back by back.
-func (h *Hub) Reset(ctx context.Context, back func()) error {
-	h.SetFault(FaultNone)
+// Reset ends all sessions and forgets everything, the store's content included, on all nodes.
+func (h *Hub) Reset(ctx context.Context) error {
 	for _, s := range h.allLive() {
 		end := session.End{Reason: session.ReasonAdmin, At: session.Millis(h.clock.Now()), Message: "The server was reset for testing."}
-		if _, err := h.End(ctx, s.id, end); err != nil && !errors.Is(err, session.ErrNotFound) {
+		if _, err := h.End(ctx, s.id, end); err != nil && !isUnknown(err) {
 			return err
 		}
 	}
 	if err := h.store.Reset(ctx); err != nil {
 		return err
 	}
+	if n := h.nodes; n != nil {
+		ahead, err := n.peers.MoveClock(ctx, 0)
+		if err == nil {
+			_, err = n.peers.MoveClock(ctx, -ahead)
+		}
+		if err == nil {
+			err = n.ask(ctx, event{Kind: eventReset})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	h.resetHere()
+	return nil
+}
+
+func (h *Hub) resetHere() {
+	h.SetFault(FaultNone)
 	h.forced.mu.Lock()
 	h.forced.logouts = nil
+	h.forced.last.Store(0)
 	h.forced.mu.Unlock()
 	h.notices.reset()
 	h.timeline.reset()
-	back()
-	return nil
+	h.movable.Reset()
+	if n := h.nodes; n != nil {
+		n.peers.SetOffset(0)
+		n.mu.Lock()
+		clear(n.ends)
+		n.forget = true
+		n.mu.Unlock()
+	}
+}
+
+// leap moves the clocks of all nodes: first all write what they know, so that none ends a session that another knows to be
+// active.
+func (n *nodes) leap(ctx context.Context, d time.Duration) error {
+	if err := n.ask(ctx, event{Kind: eventFlush}); err != nil {
+		return err
+	}
+	ahead, err := n.peers.MoveClock(ctx, d)
+	if err != nil {
+		return err
+	}
+	asked := make(chan error, 1)
+	go func() { asked <- n.ask(ctx, event{Kind: eventLeap, Ahead: ahead.Milliseconds()}) }()
+	n.moveTo(ctx, ahead)
+	return <-asked
+}
+
+// followClock moves this node's test clock where the others' are, if it has missed that.
+func (n *nodes) followClock(ctx context.Context, ahead time.Duration) {
+	if n.hub.movable != nil && ahead > n.hub.movable.Offset() {
+		n.moveTo(ctx, ahead)
+	}
+}
+
+func (n *nodes) moveTo(ctx context.Context, ahead time.Duration) {
+	n.leaping.Lock()
+	defer n.leaping.Unlock()
+	if d := ahead - n.hub.movable.Offset(); d > 0 {
+		n.peers.SetOffset(ahead)
+		n.hub.leapHere(ctx, d)
+	}
+}
+
+// ask has all other nodes do something, and waits until they have.
+func (n *nodes) ask(ctx context.Context, e event) error {
+	ctx, cancel := context.WithTimeout(ctx, callPatience)
+	defer cancel()
+	e.Call = rand.Text()
+	waiting := make(map[string]bool)
+	n.mu.Lock()
+	for instance := range n.others {
+		waiting[instance] = true
+	}
+	n.pending[e.Call] = waiting
+	n.mu.Unlock()
+	n.hub.emit(e)
+	for {
+		n.mu.Lock()
+		left := len(waiting)
+		if left == 0 {
+			delete(n.pending, e.Call)
+		}
+		if n.answered == nil {
+			n.answered = make(chan struct{})
+		}
+		answered := n.answered
+		n.mu.Unlock()
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-answered:
+		case <-ctx.Done():
+			n.mu.Lock()
+			delete(n.pending, e.Call)
+			n.mu.Unlock()
+			return fmt.Errorf("%d nodes have not answered: %w", left, ctx.Err())
+		}
+	}
+}
+
+// answer does what another node asks for.
+func (n *nodes) answer(e event) {
+	h := n.hub
+	switch {
+	case e.Kind == eventFlush:
+		if err := h.flush(h.ctx); err != nil {
+			h.log.Error("activity not stored", "error", err)
+		}
+	case h.movable == nil: // not for testing
+	case e.Kind == eventLeap:
+		n.moveTo(h.ctx, time.Duration(e.Ahead)*time.Millisecond)
+	case e.Kind == eventReset:
+		h.resetHere()
+	}
+	h.emit(event{Kind: eventDone, Call: e.Call})
+}
+
+// done notes that a node has answered.
+func (n *nodes) done(instance, call string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.pending[call], instance)
+	n.answeredLocked()
+}
+
+func (n *nodes) answeredLocked() {
+	if n.answered != nil {
+		close(n.answered)
+		n.answered = nil
+	}
 }
 
 // Timeline is the ordered story of what a hub heard, decided and said. A nil Timeline records nothing.

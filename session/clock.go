@@ -2,6 +2,7 @@ package session
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -137,6 +138,13 @@ func (c *MovableClock) earliestLocked() *movableTimer {
 	return first
 }
 
+// Offset is how far the clock was moved.
+func (c *MovableClock) Offset() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.offset
+}
+
 // Reset takes back what Advance has moved.
 func (c *MovableClock) Reset() {
 	c.leap.Lock()
@@ -148,4 +156,25 @@ func (c *MovableClock) Reset() {
 	for t := range c.pending {
 		t.real.Reset(t.due.Sub(now))
 	}
+}
+
+// SteeredClock is a clock that is set right by another one, as that of a store which several computers share.
+type SteeredClock struct {
+	Clock
+	ahead atomic.Int64 // of Clock, in ns
+}
+
+// steeredBy is the least that a clock is set right by. What is less may be the network's doing.
+const steeredBy = 20 * time.Millisecond
+
+// Now is the time of the clock that it is set right by.
+func (c *SteeredClock) Now() time.Time { return c.Clock.Now().Add(time.Duration(c.ahead.Load())) }
+
+// Steer says that the other clock is so far ahead of [SteeredClock.Clock]. It reports whether that was news.
+func (c *SteeredClock) Steer(ahead time.Duration) (moved bool) {
+	if (ahead - time.Duration(c.ahead.Load())).Abs() < steeredBy {
+		return false
+	}
+	c.ahead.Store(int64(ahead))
+	return true
 }

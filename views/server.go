@@ -35,7 +35,6 @@ type People interface {
 
 // Trail is the part of the store that the pages write and read themselves.
 type Trail interface {
-	LastFact(ctx context.Context) (int64, error)
 	Append(ctx context.Context, e session.Event) error
 	Events(ctx context.Context, q session.EventQuery) ([]session.Event, error)
 	Failures(ctx context.Context, login, address string, since time.Time) (session.Failures, error)

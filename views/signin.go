@@ -86,7 +86,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer leave()
 	began := time.Now()
-	fact, err := s.trail.LastFact(r.Context()) // read before the directory is asked: see session.Record.SeenFact
+	fact, err := s.hub.LastFact(r.Context()) // read before the directory is asked: see session.Record.SeenFact
 	if err != nil {
 		return storeError{err}
 	}
@@ -129,7 +129,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 		return storeError{err}
 	}
 	record.ID = token.ID()
-	s.hub.TellOfSignIn(record)
+	s.hub.TellOfSignIn(r.Context(), record)
 	s.signedInNow(record, began)
 	s.log.Info("signed in", "user", entry.User, "address", address, "session", token.ID())
 	if s.public.Scheme == "http" {

@@ -22,6 +22,7 @@ import (
 	"curfew/directory"
 	"curfew/hub"
 	"curfew/session"
+	"curfew/session/redis"
 	"curfew/views"
 )
 
@@ -36,6 +37,8 @@ type config struct {
 	policies          session.Policies
 	passivePaths      []string
 	dataDir           string
+	redisURL          string
+	redisPrefix       string
 	nodeName          string
 	directory         directory.Config // without URLs: the demo directory
 	ldapWatch         directory.WatchMode
@@ -166,6 +169,20 @@ func settings(c *config) []setting {
 	return append(all,
 		setting{"passive-paths", "", "paths whose navigations are no activity: exact, or a prefix ending in *", false, list(&c.passivePaths)},
 		setting{"data-dir", "", "where the embedded store lives; a folder of the user's state if not set", false, text(&c.dataDir)},
+		setting{"redis-url", "", "Redis that several nodes share instead of the embedded store: redis://, rediss://, with ?master_set=NAME for Sentinel", false, func(v value) error {
+			c.redisURL = v.text
+			if v.text == "" {
+				return nil
+			}
+			return redis.ParseURL(v.text)
+		}},
+		setting{"redis-prefix", "curfew:", "what its keys begin with", false, func(v value) error {
+			if v.text == "" || strings.ContainsAny(v.text, "{} \t\r\n") {
+				return errors.New("must be a text without spaces and braces, as curfew:")
+			}
+			c.redisPrefix = v.text
+			return nil
+		}},
 		setting{"node-name", "", "how this process is called in logs; the host name and a random end if not set", false, text(&c.nodeName)},
 		setting{"ldap-url", "", "ldap:// or ldaps://, several for fail-over; the demo directory if not set", false, list(&c.directory.URLs)},
 		setting{"ldap-start-tls", "false", "encrypt ldap:// connections", true, boolean(&c.directory.StartTLS)},

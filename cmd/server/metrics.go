@@ -12,8 +12,8 @@ import (
 
 // hubCollector shows the hub's figures to Prometheus.
 type hubCollector struct {
-	hub                  *hub.Hub
-	sessions, tabs, ends *prometheus.Desc
+	hub                               *hub.Hub
+	sessions, tabs, ends, nodes, away *prometheus.Desc
 }
 
 func newMetrics(h *hub.Hub) http.Handler {
@@ -22,6 +22,8 @@ func newMetrics(h *hub.Hub) http.Handler {
 		hub:      h,
 		sessions: prometheus.NewDesc("curfew_sessions", "Live sessions.", nil, nil),
 		tabs:     prometheus.NewDesc("curfew_tabs", "Open tabs.", nil, nil),
+		nodes:    prometheus.NewDesc("curfew_nodes", "Nodes that share the store, this one included.", nil, nil),
+		away:     prometheus.NewDesc("curfew_store_away", "1 while the store that nodes share does not answer.", nil, nil),
 		ends:     prometheus.NewDesc("curfew_session_ends_total", "Sessions that have ended since the start.", []string{"reason"}, nil),
 	})
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
@@ -33,6 +35,12 @@ func (c hubCollector) Collect(ch chan<- prometheus.Metric) {
 	st := c.hub.Stats()
 	ch <- prometheus.MustNewConstMetric(c.sessions, prometheus.GaugeValue, float64(st.Sessions))
 	ch <- prometheus.MustNewConstMetric(c.tabs, prometheus.GaugeValue, float64(st.Tabs))
+	ch <- prometheus.MustNewConstMetric(c.nodes, prometheus.GaugeValue, float64(st.Nodes))
+	away := 0.0
+	if st.Away {
+		away = 1
+	}
+	ch <- prometheus.MustNewConstMetric(c.away, prometheus.GaugeValue, away)
 	for reason, n := range st.Ends {
 		ch <- prometheus.MustNewConstMetric(c.ends, prometheus.CounterValue, float64(n), string(reason))
 	}

@@ -23,7 +23,6 @@ import (
 	"curfew/directory/demo"
 	"curfew/hub"
 	"curfew/session"
-	"curfew/session/bolt"
 	"curfew/session/gorilla"
 	"curfew/views"
 )
@@ -42,12 +41,11 @@ func run(ctx context.Context, cfg *config, args, environ []string, stdout, stder
 	defer listener.Close()
 	local, public := urls(cfg, listener)
 
-	store, err := bolt.Open(cfg.dataDir)
+	store, peers, err := openStore(ctx, cfg, auditLog(stderr), log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	store.Follow(auditLog(stderr))
 	secret, err := store.Secret(ctx, "csrf")
 	if err != nil {
 		return err
@@ -68,15 +66,13 @@ func run(ctx context.Context, cfg *config, args, environ []string, stdout, stder
 		return err
 	}
 
-	var clock session.Clock = session.RealClock{}
-	var movable *session.MovableClock
+	clock := newClocks(cfg.testing, peers != nil)
 	var timeline *hub.Timeline
 	if cfg.testing {
-		movable = &session.MovableClock{}
-		clock, timeline = movable, hub.NewTimeline(movable)
+		timeline = hub.NewTimeline(clock)
 	}
 	tabs, err := hub.New(ctx, hub.Options{
-		Store: store, Alone: true, Clock: clock, Policies: cfg.policies, Origins: append([]string{views.Origin(public)}, cfg.allowedOrigins...),
+		Store: store, Peers: peers, Clock: clock, Movable: clock.movable, Steered: clock.steered, Policies: cfg.policies, Origins: append([]string{views.Origin(public)}, cfg.allowedOrigins...),
 		SignIn: cfg.basePath + "/login", Log: log, Timeline: timeline, Admins: cfg.adminGroups, Presence: cfg.presence, Node: node,
 	})
 	if err != nil {
@@ -98,7 +94,7 @@ func run(ctx context.Context, cfg *config, args, environ []string, stdout, stder
 	}
 	pages := views.New(options)
 	if cfg.testing {
-		(&testingRoutes{tabs, sessions, store, movable, timeline, public}).routes(pages)
+		(&testingRoutes{tabs, sessions, timeline, public}).routes(pages)
 	}
 
 	var running sync.WaitGroup
@@ -270,7 +266,7 @@ func reloadOnHangup(ctx context.Context, reload func()) {
 }
 
 // reload reads the settings again and applies policies and passive paths. A faulty file changes nothing.
-func reload(ctx context.Context, args, environ []string, tabs *hub.Hub, pages *views.Server, trail *bolt.Store, clock session.Clock, log *slog.Logger) {
+func reload(ctx context.Context, args, environ []string, tabs *hub.Hub, pages *views.Server, trail session.Store, clock session.Clock, log *slog.Logger) {
 	cfg, err := load(args, environ)
 	if err != nil {
 		log.Error("settings not reloaded: they have mistakes", "error", err)

@@ -22,8 +22,6 @@ import (
 type testingRoutes struct {
 	hub      *hub.Hub
 	sessions *gorilla.Store
-	trail    session.Store
-	clock    *session.MovableClock
 	timeline *hub.Timeline
 	public   *url.URL
 }
@@ -51,7 +49,7 @@ func (t *testingRoutes) routes(pages *views.Server) {
 	handle("POST /testing/session", t.session)
 	handle("POST /testing/fault", t.fault)
 	handle("GET /testing/timeline", func(*http.Request) (any, error) { return map[string]any{"items": t.timeline.Moments()}, nil })
-	handle("POST /testing/reset", func(r *http.Request) (any, error) { return struct{}{}, t.hub.Reset(r.Context(), t.clock.Reset) })
+	handle("POST /testing/reset", func(r *http.Request) (any, error) { return struct{}{}, t.hub.Reset(r.Context()) })
 }
 
 func (t *testingRoutes) foreign(r *http.Request) bool {
@@ -97,8 +95,7 @@ func (t *testingRoutes) advance(r *http.Request) (any, error) {
 	if body.AdvanceMS == nil || *body.AdvanceMS < 0 || *body.AdvanceMS > maxLeap.Milliseconds() {
 		return nil, badRequest{errors.New("advance_ms: must be from 0 to ten years")}
 	}
-	var now time.Time
-	err := t.hub.Leap(r.Context(), func() { now = t.clock.Advance(time.Duration(*body.AdvanceMS) * time.Millisecond) })
+	now, err := t.hub.Leap(r.Context(), time.Duration(*body.AdvanceMS)*time.Millisecond)
 	return map[string]any{"now": now.UTC().Format(time.RFC3339Nano)}, err
 }
 
@@ -113,7 +110,7 @@ func (t *testingRoutes) session(r *http.Request) (any, error) {
 	if body.User == "" || strings.ContainsFunc(body.User, unicode.IsControl) {
 		return nil, badRequest{errors.New("user: must be a name")}
 	}
-	last, err := t.trail.LastFact(r.Context())
+	last, err := t.hub.LastFact(r.Context())
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,228 @@
 package redis
 
-// slotNodes is where nodes leave what they tell each other.
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"curfew/session"
+)
+
+// What the nodes leave for each other. A node is named by its instance: two runs of one process are two nodes.
+
+// slotNodes is where the leases lie.
 const slotNodes = "{nodes}"
+
+// LeaseFor is how long a node counts as alive after its last pulse.
+const LeaseFor = 8 * time.Second
+
+// nodeKeptFor is how long what a node has left is kept. It is housekeeping.
+const nodeKeptFor = time.Minute
+
+func (s *Store) leasesKey() string { return s.prefix + slotNodes + ":leases" }
+func (s *Store) offsetKey() string { return s.prefix + slotNodes + ":offset" }
+func (s *Store) channel() string   { return s.prefix + slotNodes + ":events" }
+func (s *Store) tabsKey(node string) string {
+	return s.prefix + "{n:" + encode(node) + "}:tabs"
+}
+
+// Publish sends a message to all nodes, this one included. It may be lost.
+func (s *Store) Publish(ctx context.Context, message []byte) error {
+	return s.call(ctx, s.client.B().Publish().Channel(s.channel()).Message(string(message)).Build()).Error()
+}
+
+// Subscribe calls heard with every message, and began each time when the subscription has begun, anew too after the
+// connection was lost: what was sent in between is lost. It returns when ctx ends, or with an error.
+func (s *Store) Subscribe(ctx context.Context, began func(), heard func(message []byte)) error {
+	ctx = rueidis.WithOnSubscriptionHook(ctx, func(e rueidis.PubSubSubscription) {
+		if e.Kind == "subscribe" {
+			began()
+		}
+	})
+	return s.client.Receive(ctx, s.client.B().Subscribe().Channel(s.channel()).Build(), func(m rueidis.PubSubMessage) { heard([]byte(m.Message)) })
+}
+
+// pulseScript renews a lease by Redis's own clock.
+var pulseScript = newScript(clock + `
+local leases, offset = KEYS[1], KEYS[2]
+local present = now(0)
+local fresh = redis.call('ZADD', leases, string.format('%d', present + ARGV[2]), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', leases, '-inf', '(' .. string.format('%d', present))
+return {string.format('%d', present), redis.call('GET', offset) or '0', fresh, redis.call('ZRANGE', leases, 0, -1)}
+`)
+
+// Pulse renews the lease of a node and tells what it may have missed: the sign-ins and ends whose audit lines come after a
+// number.
+func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session.Pulse, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("renew lease: %w", err)
+		}
+	}()
+	limited, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	b := s.client.B()
+	results := s.client.DoMulti(limited,
+		b.Pexpire().Key(s.tabsKey(node)).Milliseconds(nodeKeptFor.Milliseconds()).Build(),
+		b.Get().Key(s.lastFactKey()).Build(),
+		b.Xrange().Key(s.trailKey()).Start(fmt.Sprintf("(%d-0", after)).End("+").Count(1000).Build(),
+	)
+	if _, err := results[0].AsInt64(); err != nil {
+		return p, err
+	}
+	if p.LastFact, err = results[1].AsInt64(); err != nil && !rueidis.IsRedisNil(err) {
+		return p, err
+	}
+	entries, err := results[2].AsXRange()
+	if err != nil {
+		return p, err
+	}
+	p.Last = after
+	for _, entry := range entries {
+		e, err := eventOf(entry)
+		if err != nil {
+			return p, err
+		}
+		p.Last = e.Number
+		text := entry.FieldValues["id"]
+		if text == "" {
+			continue
+		}
+		id, err := parseName(text)
+		if err != nil {
+			return p, err
+		}
+		switch e.Kind {
+		case session.EventSignIn:
+			p.Begun = append(p.Begun, id)
+		case session.EventSessionEnd:
+			p.Ended = append(p.Ended, id)
+		}
+	}
+	answer, err := s.run(ctx, pulseScript, []string{s.leasesKey(), s.offsetKey()}, []string{node, inMillis(LeaseFor)})
+	if err != nil {
+		return p, err
+	}
+	if len(answer) != 4 {
+		return p, errUnexpected
+	}
+	present, err1 := answer[0].AsInt64()
+	offset, err2 := answer[1].AsInt64()
+	fresh, err3 := answer[2].AsInt64()
+	nodes, err4 := answer[3].AsStrSlice()
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return p, err
+	}
+	p.Masters = s.masters(limited)
+	p.Now, p.Offset, p.Fresh, p.Nodes = session.FromUnixMilli(present), time.Duration(offset)*time.Millisecond, fresh == 1, nodes
+	return p, nil
+}
+
+// masters names the runs of the servers that are masters now. After a fail-over or a restart it is another text.
+func (s *Store) masters(ctx context.Context) string {
+	var runs []string
+	for _, node := range s.client.Nodes() {
+		info, err := node.Do(ctx, node.B().Info().Section("server", "replication").Build()).ToString()
+		if err != nil {
+			continue // a server that is down is no master, or the scripts above have failed
+		}
+		if field(info, "role") == "master" {
+			runs = append(runs, field(info, "run_id"))
+		}
+	}
+	slices.Sort(runs)
+	return strings.Join(runs, " ")
+}
+
+// LastLine is the number of the newest audit line.
+func (s *Store) LastLine(ctx context.Context) (uint64, error) {
+	n, err := s.call(ctx, s.client.B().Get().Key(s.counterKey()).Build()).AsUint64()
+	if rueidis.IsRedisNil(err) {
+		return 0, nil
+	}
+	return n, err
+}
+
+// Depart gives up the lease of a node and what it has left.
+func (s *Store) Depart(ctx context.Context, node string) error {
+	limited, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	results := s.client.DoMulti(limited,
+		s.client.B().Zrem().Key(s.leasesKey()).Member(node).Build(),
+		s.client.B().Unlink().Key(s.tabsKey(node)).Build())
+	return errors.Join(results[0].Error(), results[1].Error())
+}
+
+// SetTabs leaves word of the tabs that a node has of sessions, in the hub's own notation; an empty one means none. whole: all
+// that was left before is replaced.
+func (s *Store) SetTabs(ctx context.Context, node string, tabs map[session.ID]string, whole bool) error {
+	key, b := s.tabsKey(node), s.client.B()
+	var commands []rueidis.Completed
+	if whole {
+		commands = append(commands, b.Unlink().Key(key).Build())
+	}
+	commands = append(commands, b.Hset().Key(key).FieldValue().FieldValue("", "").Build()) // so that the key exists
+	for id, text := range tabs {
+		if text == "" {
+			commands = append(commands, b.Hdel().Key(key).Field(name(id)).Build())
+		} else {
+			commands = append(commands, b.Hset().Key(key).FieldValue().FieldValue(name(id), text).Build())
+		}
+	}
+	commands = append(commands, b.Pexpire().Key(key).Milliseconds(nodeKeptFor.Milliseconds()).Build())
+	limited, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	for _, result := range s.client.DoMulti(limited, commands...) {
+		if err := result.Error(); err != nil {
+			return fmt.Errorf("leave word of tabs: %w", err)
+		}
+	}
+	return nil
+}
+
+// Tabs reads what a node has left by SetTabs.
+func (s *Store) Tabs(ctx context.Context, node string) (map[session.ID]string, error) {
+	all, err := s.call(ctx, s.client.B().Hgetall().Key(s.tabsKey(node)).Build()).AsStrMap()
+	if err != nil {
+		return nil, fmt.Errorf("read tabs of node: %w", err)
+	}
+	tabs := make(map[session.ID]string, len(all))
+	for field, text := range all {
+		if field == "" {
+			continue
+		}
+		id, err := parseName(field)
+		if err != nil {
+			return nil, err
+		}
+		tabs[id] = text
+	}
+	return tabs, nil
+}
+
+// MoveClock moves the test clocks of all nodes and returns how far they are ahead of Redis's own.
+func (s *Store) MoveClock(ctx context.Context, by time.Duration) (time.Duration, error) {
+	n, err := s.call(ctx, s.client.B().Incrby().Key(s.offsetKey()).Increment(by.Milliseconds()).Build()).AsInt64()
+	return time.Duration(n) * time.Millisecond, err
+}
+
+// Keep leaves a text under a name for other nodes, for a while.
+func (s *Store) Keep(ctx context.Context, kind, node, text string, forHowLong time.Duration) error {
+	key := s.prefix + slotFacts + ":" + kind
+	limited, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	results := s.client.DoMulti(limited,
+		s.client.B().Hset().Key(key).FieldValue().FieldValue(node, text).Build(),
+		s.client.B().Pexpire().Key(key).Milliseconds(forHowLong.Milliseconds()).Build())
+	return errors.Join(results[0].Error(), results[1].Error())
+}
+
+// Kept reads what nodes have left by Keep.
+func (s *Store) Kept(ctx context.Context, kind string) (map[string]string, error) {
+	return s.call(ctx, s.client.B().Hgetall().Key(s.prefix+slotFacts+":"+kind).Build()).AsStrMap()
+}

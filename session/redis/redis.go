@@ -34,8 +34,8 @@ type Store struct {
 	client rueidis.Client
 	prefix string
 	log    *slog.Logger
-	follow func(session.Event) // see Follow
-	offset atomic.Int64        // ms that a test clock is ahead of Redis's
+	follow func(session.Event)
+	offset atomic.Int64 // ms that a test clock is ahead of Redis's
 
 	work    context.Context // ends with Close
 	stop    context.CancelFunc
@@ -83,8 +83,9 @@ func options(url string) (rueidis.ClientOption, error) {
 	return o, nil
 }
 
-// Open connects. Keys begin with prefix. [Store.Close] ends what it starts.
-func Open(ctx context.Context, url, prefix string, log *slog.Logger) (*Store, error) {
+// Open connects. Keys begin with prefix. follow, which may be nil, is called with every line that this node brings into the
+// audit trail, from one goroutine or another. [Store.Close] ends what Open starts.
+func Open(ctx context.Context, url, prefix string, follow func(session.Event), log *slog.Logger) (*Store, error) {
 	o, err := options(url)
 	if err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
@@ -93,7 +94,7 @@ func Open(ctx context.Context, url, prefix string, log *slog.Logger) (*Store, er
 	if err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
 	}
-	s := &Store{client: client, prefix: prefix, log: log, pending: make(map[string]struct{}), wake: make(chan struct{}, 1)}
+	s := &Store{client: client, prefix: prefix, follow: follow, log: log, pending: make(map[string]struct{}), wake: make(chan struct{}, 1)}
 	s.work, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.checkFormat(ctx); err != nil {
 		client.Close()

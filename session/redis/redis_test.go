@@ -28,7 +28,7 @@ func open(t *testing.T, server *redistest.Server) *redis.Store {
 
 func openWith(t *testing.T, url, prefix string) *redis.Store {
 	t.Helper()
-	s, err := redis.Open(t.Context(), url, prefix, slog.New(slog.DiscardHandler))
+	s, err := redis.Open(t.Context(), url, prefix, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

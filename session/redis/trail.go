@@ -78,10 +78,6 @@ func (s *Store) appendLines(ctx context.Context, lines []line) error {
 	return nil
 }
 
-// Follow has f called with every line that this node brings into the trail, from one goroutine or another. It must be set
-// before the store is used.
-func (s *Store) Follow(f func(session.Event)) { s.follow = f }
-
 // carry has what lies in a slot's outbox brought to the trail soon.
 func (s *Store) carry(slot string) {
 	s.mu.Lock()

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"curfew/hub"
+	"curfew/session"
+	"curfew/session/bolt"
+	"curfew/session/redis"
+)
+
+// openStore opens the store that is set, and tells what it offers to several nodes: nothing if it is the embedded one.
+func openStore(ctx context.Context, cfg *config, follow func(session.Event), log *slog.Logger) (session.Store, hub.Peers, error) {
+	if cfg.redisURL == "" {
+		store, err := bolt.Open(cfg.dataDir)
+		if err != nil {
+			return nil, nil, err
+		}
+		store.Follow(follow)
+		return store, nil, nil
+	}
+	store, err := redis.Open(ctx, cfg.redisURL, cfg.redisPrefix, follow, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	return store, store, nil
+}
+
+// clocks are the time of a server.
+type clocks struct {
+	session.Clock
+	movable *session.MovableClock // of a server for testing, else nil
+	steered *session.SteeredClock // set right by the store's, where several nodes share it; else nil
+}
+
+func newClocks(testing, shared bool) (c clocks) {
+	c.Clock = session.RealClock{}
+	if testing {
+		c.movable = &session.MovableClock{}
+		c.Clock = c.movable
+	}
+	if shared {
+		c.steered = &session.SteeredClock{Clock: c.Clock}
+		c.Clock = c.steered
+	}
+	return c
+}

@@ -1,0 +1,493 @@
+package hub
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"curfew/session"
+)
+
+// Several nodes over one store. The store is the truth, and every node knows every live session from it; what the nodes tell
+// each other only hurries, and may be lost, late or repeated. A node's pulse, once a second, finds what was lost: the
+// store numbers sign-ins, ends and forced logouts.
+//
+// A node that has tabs of a session leaves word of them for the others, and so the tabs of all nodes are counted
+// everywhere: for presence, and before a closed browser ends a session. When a node's lease has run out, its tabs are gone.
+
+// Peers is what a store offers to nodes that share it. session/redis has it.
+type Peers interface {
+	// Publish sends a message to all nodes, this one included. It may be lost.
+	Publish(ctx context.Context, message []byte) error
+	// Subscribe calls heard with every message and began whenever the subscription has begun anew, until ctx ends or it fails.
+	Subscribe(ctx context.Context, began func(), heard func(message []byte)) error
+	// Pulse renews the node's lease and tells what comes after an audit line.
+	Pulse(ctx context.Context, node string, after uint64) (session.Pulse, error)
+	// LastLine is the number of the newest audit line.
+	LastLine(ctx context.Context) (uint64, error)
+	// Depart gives up the lease.
+	Depart(ctx context.Context, node string) error
+	// SetTabs leaves word of a node's tabs, by session; an empty text means none.
+	SetTabs(ctx context.Context, node string, tabs map[session.ID]string, whole bool) error
+	// Tabs reads what a node has left by SetTabs.
+	Tabs(ctx context.Context, node string) (map[session.ID]string, error)
+	// GetMany reads the sessions that are known among these.
+	GetMany(ctx context.Context, ids []session.ID) ([]session.Record, error)
+	// RestoreFact stores a fact under its own number, if it is not known.
+	RestoreFact(ctx context.Context, f session.Fact) error
+	// Keep leaves a text under a name for other nodes, for a while; Kept reads them.
+	Keep(ctx context.Context, kind, name, text string, forHowLong time.Duration) error
+	Kept(ctx context.Context, kind string) (map[string]string, error)
+	// MoveClock moves the test clocks of all nodes and returns how far they are ahead of the store's.
+	MoveClock(ctx context.Context, by time.Duration) (ahead time.Duration, err error)
+	// SetOffset says how far this node's test clock is ahead.
+	SetOffset(ahead time.Duration)
+}
+
+// Times between nodes. They are real time.
+const (
+	pulseEvery    = time.Second
+	pulseLimit    = 3 * time.Second        // how long one pulse may take
+	wordEvery     = 200 * time.Millisecond // how often word of changed tabs is left
+	censusEvery   = 5 * time.Second        // how often what no event tells is looked at: tabs that do not answer
+	deafAfter     = 3 * time.Second        // a node that does not hear itself subscribes anew
+	settleFor     = 2 * time.Second        // after the store was away: nodes write what they know before any ends a session
+	restoredFor   = 10 * time.Minute       // ends and facts of that age are written again after a fail-over
+	departedGrace = 10 * time.Second       // for the tabs of a node that has gone to come back elsewhere
+	callPatience  = 5 * time.Second        // for other nodes to do what a test asks
+)
+
+// nodes is what a hub knows of the others.
+type nodes struct {
+	hub     *Hub
+	peers   Peers
+	self    string                // this run of this process
+	steered *session.SteeredClock // nil: the store's time is not taken
+
+	wording sync.Mutex // held while word of tabs is left
+	leaping sync.Mutex // held while the test clock is moved
+	after   uint64     // the audit line up to which all is known; used by the pulse alone
+	masters string     // likewise
+
+	mu       sync.Mutex
+	queue    []event
+	wake     chan struct{}
+	sent     int64
+	others   map[string]*node
+	deaf     time.Time // since when nothing was heard of oneself
+	cutOff   context.CancelFunc
+	began    bool // the subscription has begun anew
+	away     bool // the last pulse has failed
+	settled  time.Time
+	changed  map[*live]struct{}         // whose tabs have changed since word was left
+	words    map[session.ID]string      // the word that was left
+	unsure   map[session.ID]bool        // to be read from the store; true: its rules may have changed
+	ends     map[session.ID]recentEnd   // of the last restoredFor
+	pending  map[string]map[string]bool // calls: nodes that have not answered
+	answered chan struct{}              // closed when a node answers
+	leaves   bool                       // the hub is shutting down
+	forget   bool                       // all was reset: audit lines are numbered from the beginning
+	rank     int                        // place among the nodes
+	size     int                        // how many nodes there are
+}
+
+type recentEnd struct {
+	end session.End
+	at  time.Time
+}
+
+// node is another node.
+type node struct {
+	name  string
+	heard int64                   // number of its last message
+	tabs  map[session.ID]struct{} // sessions with tabs there
+	stale bool                    // word of its tabs was missed
+}
+
+func newNodes(h *Hub, peers Peers, steered *session.SteeredClock) *nodes {
+	return &nodes{
+		hub: h, peers: peers, self: h.node + "/" + rand.Text()[:10], steered: steered, wake: make(chan struct{}, 1),
+		others: make(map[string]*node), deaf: time.Now(), changed: make(map[*live]struct{}), words: make(map[session.ID]string),
+		unsure: make(map[session.ID]bool), ends: make(map[session.ID]recentEnd), pending: make(map[string]map[string]bool), size: 1,
+	}
+}
+
+// join makes this a node among the others, before the hub reads the store.
+func (n *nodes) join(ctx context.Context) (err error) {
+	if n.after, err = n.peers.LastLine(ctx); err != nil {
+		return err
+	}
+	p, err := n.peers.Pulse(ctx, n.self, n.after)
+	if err != nil {
+		return err
+	}
+	n.takePulse(p, time.Now())
+	n.masters, n.began = p.Masters, true
+	n.lookForDead(p.Nodes)
+	n.followClock(ctx, p.Offset)
+	n.hub.emit(event{Kind: eventHere})
+	return nil
+}
+
+// depart gives up the lease. The tabs that have left come back on other nodes.
+func (n *nodes) depart(ctx context.Context) error {
+	n.hub.emit(event{Kind: eventDeparts})
+	return n.peers.Depart(ctx, n.self)
+}
+
+func (n *nodes) departing() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.leaves
+}
+
+// tellBegun tells the other nodes of a sign-in.
+func (h *Hub) tellBegun(r session.Record) {
+	if h.nodes == nil {
+		return
+	}
+	r.Values = nil
+	data, err := r.Encode()
+	if err != nil {
+		h.log.Error("other nodes not told of a sign-in", "error", err)
+		return
+	}
+	h.emit(event{Kind: eventBegun, ID: &r.ID, Record: data})
+}
+
+// tellEnded tells the other nodes of an end that is stored.
+func (h *Hub) tellEnded(id session.ID, end session.End) {
+	if h.nodes != nil {
+		h.nodes.ended(id, end)
+		h.emit(event{Kind: eventEnded, ID: &id, End: &end})
+	}
+}
+
+// tellActed tells the other nodes of activities that are stored.
+func (h *Hub) tellActed(list []session.Activity) {
+	if h.nodes == nil {
+		return
+	}
+	for chunk := range slices.Chunk(list, 1000) {
+		acts := make(map[session.ID]int64, len(chunk))
+		for _, a := range chunk {
+			acts[a.ID] = a.At.UnixMilli()
+		}
+		h.emit(event{Kind: eventActed, Acts: acts})
+	}
+}
+
+// Messages between nodes.
+
+// messageVersion is the oldest version that understands what this one sends. A node passes over newer messages, and finds
+// by its pulse what they told.
+const messageVersion = 1
+
+// message is several events of one node.
+type message struct {
+	Version int     `json:"v"`
+	Node    string  `json:"node"`
+	Name    string  `json:"name"`
+	Number  int64   `json:"n"` // one more each time
+	Events  []event `json:"events"`
+}
+
+// eventKind says what an event tells. Unknown ones are passed over.
+type eventKind string
+
+const (
+	eventHere    eventKind = "here"  // nothing else: that messages arrive
+	eventBegun   eventKind = "begun" // a session
+	eventEnded   eventKind = "ended" // a session
+	eventActed   eventKind = "acted" // activities, which are stored
+	eventLeft    eventKind = "left"  // the last tab was closed, or a tab is open again
+	eventRules   eventKind = "rules" // groups or policy of a session have changed
+	eventFact    eventKind = "fact"  // a forced logout was made or called off
+	eventFates   eventKind = "fates" // how far a forced logout has come on a node
+	eventNotice  eventKind = "notice"
+	eventTabs    eventKind = "tabs"    // word of tabs
+	eventDeparts eventKind = "departs" // a node stops
+	eventFlush   eventKind = "flush"   // write what is not stored: the clock will be moved
+	eventLeap    eventKind = "leap"    // the clock was moved
+	eventReset   eventKind = "reset"
+	eventDone    eventKind = "done" // a call was answered
+)
+
+type event struct {
+	Kind   eventKind             `json:"kind"`
+	ID     *session.ID           `json:"id,omitempty"`
+	Record json.RawMessage       `json:"record,omitempty"`
+	End    *session.End          `json:"end,omitempty"`
+	At     int64                 `json:"at,omitempty"` // Unix ms
+	Acts   map[session.ID]int64  `json:"acts,omitempty"`
+	Fact   *session.Fact         `json:"fact,omitempty"`
+	Fates  *fates                `json:"fates,omitempty"`
+	Notice *noticeEvent          `json:"notice,omitempty"`
+	Tabs   map[session.ID]string `json:"tabs,omitempty"`
+	Call   string                `json:"call,omitempty"`
+	Ahead  int64                 `json:"ahead,omitempty"` // ms
+}
+
+// emit tells the other nodes. It never waits.
+func (h *Hub) emit(e event) {
+	n := h.nodes
+	if n == nil {
+		return
+	}
+	n.mu.Lock()
+	n.queue = append(n.queue, e)
+	n.mu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sendLoop publishes what was emitted, in its order.
+func (n *nodes) sendLoop() {
+	for {
+		select {
+		case <-n.hub.ctx.Done():
+			n.send(context.WithoutCancel(n.hub.ctx))
+			return
+		case <-n.wake:
+		}
+		n.send(n.hub.ctx)
+	}
+}
+
+// eventsTogether bounds a message.
+const eventsTogether = 200
+
+func (n *nodes) send(ctx context.Context) {
+	n.mu.Lock()
+	queue := n.queue
+	n.queue = nil
+	n.mu.Unlock()
+	for events := range slices.Chunk(queue, eventsTogether) {
+		n.sent++
+		data, err := json.Marshal(message{messageVersion, n.self, n.hub.node, n.sent, events})
+		if err != nil {
+			n.hub.log.Error("message to other nodes not written", "error", err)
+			continue
+		}
+		if err := n.peers.Publish(ctx, data); err != nil { // the number has risen: the others will notice
+			n.hub.log.Debug("other nodes not told", "error", err)
+		}
+	}
+}
+
+// hearLoop listens to the other nodes.
+func (n *nodes) hearLoop() {
+	for n.hub.ctx.Err() == nil {
+		ctx, cancel := context.WithCancel(n.hub.ctx)
+		n.mu.Lock()
+		n.cutOff, n.deaf = cancel, time.Now()
+		n.mu.Unlock()
+		err := n.peers.Subscribe(ctx, func() {
+			n.mu.Lock()
+			n.began = true
+			n.mu.Unlock()
+		}, n.heard)
+		cancel()
+		if n.hub.ctx.Err() == nil {
+			n.hub.log.Debug("other nodes not heard", "error", err)
+			n.hub.rest(pulseEvery / 4)
+		}
+	}
+}
+
+// heard takes in a message.
+func (n *nodes) heard(data []byte) {
+	var m message
+	if err := json.Unmarshal(data, &m); err != nil {
+		n.hub.log.Warn("message of another node not understood", "error", err)
+		return
+	}
+	n.mu.Lock()
+	if m.Node == n.self {
+		n.deaf = time.Now()
+		n.mu.Unlock()
+		return
+	}
+	other := n.otherLocked(m.Node)
+	other.name = m.Name
+	if m.Number != other.heard+1 {
+		other.stale = true
+	}
+	other.heard = m.Number
+	if m.Version > messageVersion {
+		other.stale = true
+		n.began = true // what it told is to be found in the store
+		n.mu.Unlock()
+		return
+	}
+	n.mu.Unlock()
+	for i := range m.Events {
+		n.take(m.Node, &m.Events[i])
+	}
+}
+
+func (n *nodes) otherLocked(instance string) *node {
+	other := n.others[instance]
+	if other == nil {
+		name := instance
+		if i := slices.Index([]byte(instance), '/'); i >= 0 {
+			name = instance[:i]
+		}
+		other = &node{name: name, tabs: make(map[session.ID]struct{}), stale: true}
+		n.others[instance] = other
+	}
+	return other
+}
+
+// take does what follows from an event of another node.
+func (n *nodes) take(from string, e *event) {
+	h := n.hub
+	var s *live
+	if e.ID != nil {
+		s = h.live(*e.ID)
+	}
+	switch e.Kind {
+	case eventBegun:
+		if e.ID == nil {
+			return
+		}
+		if r, err := session.Decode(*e.ID, e.Record); err == nil && s == nil {
+			n.begun(r)
+		}
+	case eventEnded:
+		if s != nil && e.End != nil {
+			h.note(s, "decision", "ended elsewhere: "+string(e.End.Reason))
+			h.finish(s, *e.End)
+		}
+	case eventActed:
+		for id, at := range e.Acts {
+			if s := h.live(id); s != nil {
+				h.actedElsewhere(s, session.FromUnixMilli(at))
+			}
+		}
+	case eventLeft:
+		if s != nil {
+			h.leftElsewhere(s, session.FromUnixMilli(e.At))
+		}
+	case eventRules:
+		if s != nil {
+			n.lookAt(s.id, true)
+		}
+	case eventFact:
+		if e.Fact != nil {
+			h.takeFact(*e.Fact)
+		}
+	case eventFates:
+		if e.Fates != nil {
+			h.fatesElsewhere(from, *e.Fates)
+		}
+	case eventNotice:
+		if e.Notice != nil {
+			h.noticeElsewhere(*e.Notice)
+		}
+	case eventTabs:
+		for id, word := range e.Tabs {
+			n.tabsElsewhere(from, id, word)
+		}
+	case eventDeparts:
+		n.gone(from)
+	case eventFlush, eventLeap, eventReset:
+		call := *e
+		h.spawn(func() { n.answer(call) })
+	case eventDone:
+		n.done(from, e.Call)
+	}
+}
+
+// begun takes in a session that was signed in on another node.
+func (n *nodes) begun(r session.Record) {
+	h := n.hub
+	if n.wasEnded(r.ID) {
+		return // word of its end came first
+	}
+	s, isNew := h.admit(r)
+	if isNew {
+		h.schedule(s)
+	}
+}
+
+func (n *nodes) wasEnded(id session.ID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, ended := n.ends[id]
+	return ended
+}
+
+// ended notes an end, to be written again should it be lost.
+func (n *nodes) ended(id session.ID, end session.End) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ends[id] = recentEnd{end, time.Now()}
+}
+
+// lookAt has a session read from the store at the next pulse, or at once.
+func (n *nodes) lookAt(id session.ID, rules bool) {
+	n.mu.Lock()
+	n.unsure[id] = n.unsure[id] || rules
+	n.mu.Unlock()
+	n.hub.spawn(func() { n.readUnsure(n.hub.ctx) })
+}
+
+// readUnsure reads the sessions that are to be looked at.
+func (n *nodes) readUnsure(ctx context.Context) {
+	n.mu.Lock()
+	unsure := n.unsure
+	n.unsure = make(map[session.ID]bool)
+	n.mu.Unlock()
+	ids := make([]session.ID, 0, len(unsure))
+	for id := range unsure {
+		ids = append(ids, id)
+	}
+	if err := n.read(ctx, ids); err != nil {
+		n.hub.log.Debug("sessions not read", "error", err)
+		n.mu.Lock()
+		for id, rules := range unsure {
+			n.unsure[id] = n.unsure[id] || rules
+		}
+		n.mu.Unlock()
+	}
+}
+
+// read takes over what the store knows of sessions.
+func (n *nodes) read(ctx context.Context, ids []session.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	records, err := n.peers.GetMany(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		n.compare(ctx, r)
+	}
+	return nil
+}
+
+// compare takes over what the store knows of a session.
+func (n *nodes) compare(ctx context.Context, r session.Record) {
+	h := n.hub
+	s := h.live(r.ID)
+	switch {
+	case r.End != nil:
+		if s != nil {
+			h.note(s, "decision", "found ended: "+string(r.End.Reason))
+			h.finish(s, *r.End)
+		}
+	case s == nil:
+		n.begun(r)
+	default:
+		h.takeRules(s, r)
+		h.actedElsewhere(s, r.LastActiveAt)
+		h.leftElsewhere(s, r.LeftAt)
+	}
+}

@@ -1,0 +1,371 @@
+package hub
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"curfew/session"
+)
+
+// pulseLoop keeps the node's lease and finds what its messages have not told it.
+func (n *nodes) pulseLoop() {
+	h := n.hub
+	ticker := time.NewTicker(pulseEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-h.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if n.departing() {
+			return
+		}
+		h.emit(event{Kind: eventHere})
+		n.mu.Lock()
+		if time.Since(n.deaf) > deafAfter && n.cutOff != nil {
+			n.cutOff() // hearLoop subscribes anew
+			n.deaf = time.Now()
+		}
+		n.mu.Unlock()
+		ctx, cancel := context.WithTimeout(h.ctx, pulseLimit)
+		err := n.pulse(ctx)
+		cancel()
+		n.mu.Lock()
+		was := n.away
+		n.away = err != nil
+		n.mu.Unlock()
+		switch {
+		case err != nil && !was && h.ctx.Err() == nil:
+			h.log.Error("the store is out of reach: open tabs stay until their deadlines", "error", err)
+		case err == nil && was:
+			h.log.Info("the store is back")
+		}
+	}
+}
+
+// pulse is one look at all that may have been missed.
+func (n *nodes) pulse(ctx context.Context) error {
+	h := n.hub
+	began := time.Now()
+	n.mu.Lock()
+	if n.forget {
+		n.forget, n.after = false, 0
+	}
+	n.mu.Unlock()
+	p, err := n.peers.Pulse(ctx, n.self, n.after)
+	if err != nil {
+		return err
+	}
+	n.takePulse(p, began)
+	n.mu.Lock()
+	resync := n.began || n.away || n.masters != p.Masters
+	anew := n.masters != "" && n.masters != p.Masters
+	if n.away || anew {
+		n.settled = time.Now().Add(settleFor)
+	}
+	n.began = false
+	n.mu.Unlock()
+	n.masters = p.Masters
+	if anew {
+		h.log.Warn("the store has failed over or was started anew: what it may have lost is written again")
+		if err := n.restore(ctx); err != nil {
+			n.again()
+			return err
+		}
+	}
+	if resync {
+		if err := n.resync(ctx); err != nil {
+			n.again()
+			return err
+		}
+	}
+	if err := h.syncFacts(ctx, p.LastFact); err != nil {
+		return err
+	}
+	if err := n.missed(ctx, p); err != nil {
+		return err
+	}
+	n.after = p.Last
+	n.lookForDead(p.Nodes)
+	if err := n.readWords(ctx); err != nil {
+		return err
+	}
+	if p.Fresh || resync {
+		if err := n.leaveWord(ctx, true); err != nil {
+			return err
+		}
+	}
+	n.followClock(ctx, p.Offset)
+	n.readUnsure(ctx)
+	n.watchWarned(ctx)
+	n.forgetOldEnds()
+	return nil
+}
+
+// takePulse sets the clock right by the store's.
+func (n *nodes) takePulse(p session.Pulse, began time.Time) {
+	n.peers.SetOffset(p.Offset)
+	if n.steered == nil {
+		return
+	}
+	here := began.Add(time.Since(began) / 2)
+	if n.steered.Steer(p.Now.Sub(here)) {
+		for _, sh := range n.hub.shards {
+			sh.rearm()
+		}
+	}
+}
+
+// again has the next pulse do all over.
+func (n *nodes) again() {
+	n.mu.Lock()
+	n.began = true
+	n.mu.Unlock()
+}
+
+// missed takes in sign-ins and ends that no message has told of.
+func (n *nodes) missed(ctx context.Context, p session.Pulse) error {
+	var ids []session.ID
+	for _, id := range p.Begun {
+		if n.hub.live(id) == nil && !n.wasEnded(id) && !slices.Contains(p.Ended, id) {
+			ids = append(ids, id)
+		}
+	}
+	for _, id := range p.Ended {
+		if n.hub.live(id) != nil {
+			ids = append(ids, id)
+		}
+	}
+	return n.read(ctx, ids)
+}
+
+// resync writes what only this node knows, and proves the sessions of its own tabs alive. What else changed meanwhile, the
+// pulse finds by the numbers.
+func (n *nodes) resync(ctx context.Context) error {
+	h := n.hub
+	if err := h.flush(ctx); err != nil {
+		return err
+	}
+	var ids []session.ID
+	for _, s := range h.allLive() {
+		s.mu.Lock()
+		if len(s.tabs) > 0 {
+			ids = append(ids, s.id)
+		}
+		s.mu.Unlock()
+	}
+	if err := n.read(ctx, ids); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	for _, other := range n.others {
+		other.stale = true
+	}
+	n.mu.Unlock()
+	return n.readNotices(ctx)
+}
+
+// restore writes again what a fail-over may have lost: the facts, and the ends of the last minutes.
+func (n *nodes) restore(ctx context.Context) error {
+	h := n.hub
+	h.forced.mu.RLock()
+	var facts []session.Fact
+	for _, l := range h.forced.logouts {
+		if h.clock.Now().Sub(l.fact.At) < restoredFor || h.clock.Now().Before(l.fact.BlockUntil) {
+			facts = append(facts, l.fact)
+		}
+	}
+	h.forced.mu.RUnlock()
+	for _, f := range facts {
+		if err := n.peers.RestoreFact(ctx, f); err != nil {
+			return err
+		}
+	}
+	n.mu.Lock()
+	ends := make(map[session.ID]session.End, len(n.ends))
+	for id, e := range n.ends {
+		ends[id] = e.end
+	}
+	n.mu.Unlock()
+	var mu sync.Mutex
+	var failed error
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 64)
+	for id, end := range ends {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if _, err := h.store.End(ctx, id, end, time.Time{}); err != nil && !isUnknown(err) {
+				mu.Lock()
+				failed = err
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if failed != nil {
+		return failed
+	}
+	last, err := n.peers.LastLine(ctx)
+	if err != nil {
+		return err
+	}
+	if last < n.after { // lines were lost: the numbers begin again lower
+		n.after = last
+		for r, err := range h.store.Live(ctx) {
+			if err != nil {
+				return err
+			}
+			n.compare(ctx, r)
+		}
+	}
+	return nil
+}
+
+// lookForDead drops the tabs of nodes whose lease has run out.
+func (n *nodes) lookForDead(alive []string) {
+	n.mu.Lock()
+	var dead []string
+	for instance := range n.others {
+		if !slices.Contains(alive, instance) {
+			dead = append(dead, instance)
+		}
+	}
+	for _, instance := range alive {
+		if instance != n.self {
+			n.otherLocked(instance)
+		}
+	}
+	slices.Sort(alive)
+	n.rank, n.size = max(0, slices.Index(alive, n.self)), max(1, len(alive))
+	n.mu.Unlock()
+	for _, instance := range dead {
+		n.gone(instance)
+	}
+}
+
+// gone drops the tabs of a node. Nobody has closed them: they come back elsewhere, or the session goes on to its idle timeout.
+func (n *nodes) gone(instance string) {
+	n.mu.Lock()
+	other := n.others[instance]
+	delete(n.others, instance)
+	for _, waiting := range n.pending {
+		delete(waiting, instance)
+	}
+	n.answeredLocked()
+	n.mu.Unlock()
+	if other == nil {
+		return
+	}
+	for id := range other.tabs {
+		if s := n.hub.live(id); s != nil {
+			n.hub.setElsewhere(s, instance, tabsOn{}, departedGrace)
+		}
+	}
+}
+
+// readWords reads the word of the tabs of nodes that this one is not sure of.
+func (n *nodes) readWords(ctx context.Context) error {
+	n.mu.Lock()
+	var stale []string
+	for instance, other := range n.others {
+		if other.stale {
+			other.stale = false // what is heard from now on counts
+			stale = append(stale, instance)
+		}
+	}
+	n.mu.Unlock()
+	for _, instance := range stale {
+		words, err := n.peers.Tabs(ctx, instance)
+		if err != nil {
+			n.mu.Lock()
+			if other := n.others[instance]; other != nil {
+				other.stale = true
+			}
+			n.mu.Unlock()
+			return err
+		}
+		n.mu.Lock()
+		var over []session.ID
+		if other := n.others[instance]; other != nil {
+			for id := range other.tabs {
+				if _, ok := words[id]; !ok {
+					over = append(over, id)
+				}
+			}
+		}
+		n.mu.Unlock()
+		for _, id := range over {
+			n.tabsElsewhere(instance, id, "")
+		}
+		for id, word := range words {
+			n.tabsElsewhere(instance, id, word)
+		}
+	}
+	return nil
+}
+
+// watchWarned reads sessions that are warned here and have tabs elsewhere: an act there withdraws the warning, and the
+// message that says so may be lost.
+func (n *nodes) watchWarned(ctx context.Context) {
+	var ids []session.ID
+	for _, s := range n.hub.allLive() {
+		if !s.warned.Load() {
+			continue
+		}
+		s.mu.Lock()
+		if s.warning == session.ReasonIdle && len(s.tabs) > 0 && s.tabsLocked() > len(s.tabs) {
+			ids = append(ids, s.id)
+		}
+		s.mu.Unlock()
+	}
+	if err := n.read(ctx, ids); err != nil {
+		n.hub.log.Debug("sessions not read", "error", err)
+	}
+}
+
+func (n *nodes) forgetOldEnds() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for id, e := range n.ends {
+		if time.Since(e.at) > restoredFor {
+			delete(n.ends, id)
+		}
+	}
+}
+
+// postponed reports whether s, whose time seems to be up, is not to be ended now: nodes may be writing what they know after
+// the store was away, or a forced logout may have been called off.
+func (n *nodes) postponed(ctx context.Context, s *live) bool {
+	h := n.hub
+	s.mu.Lock()
+	forced := s.dueLocked().Reason == session.ReasonAdmin
+	s.mu.Unlock()
+	if forced {
+		if last, err := h.store.LastFact(ctx); err == nil { // else what is known holds
+			if err := h.syncFacts(ctx, last); err != nil {
+				h.log.Debug("forced logouts not read", "error", err)
+			}
+		}
+		return false
+	}
+	n.mu.Lock()
+	wait := time.Until(n.settled)
+	n.mu.Unlock()
+	if wait <= 0 {
+		return false
+	}
+	s.shard.wakeBy(s, h.clock.Now().Add(wait))
+	return true
+}
+
+// turn is how long this node leaves the end of a session to others: those that have tabs of it first, then one after the other.
+func (n *nodes) turn(id session.ID) time.Duration {
+	const each = 100 * time.Millisecond
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return each * time.Duration(1+(n.rank+int(id[1]))%n.size)
+}
