@@ -104,7 +104,7 @@ test('what scripts do is no act, nor is polling or a reload by a timer', async (
   await tab.signedOut(/no activity/)
 })
 
-test('moving over the warning, Tab and arrows leave it open; its buttons work by keyboard alone', async ({signIn, openTab, advance}) => {
+test('moving over the warning, Tab and arrows leave it open; its buttons work by keyboard alone', async ({signIn, openTab, advance, server}) => {
   await signIn()
   const tab = await openTab()
   await tab.note.fill('typed')
@@ -119,7 +119,7 @@ test('moving over the warning, Tab and arrows leave it open; its buttons work by
   await tab.page.keyboard.press('Shift+Tab')
   await tab.page.keyboard.press('ArrowDown')
   await expect(tab.stay).toBeFocused()
-  expect(await tab.server.story('decision')).not.toContain('withdraw warning')
+  expect(await server.story('decision')).not.toContain('withdraw warning')
   await tab.page.keyboard.press('Enter')
   await expect(tab.warning).toBeHidden()
   await expect(tab.note).toBeFocused()

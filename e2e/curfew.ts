@@ -38,9 +38,14 @@ export class Server {
     this.#port = new URL(this.url).port
   }
 
+  get running(): boolean {
+    const child = this.#process
+    return !!child && child.exitCode === null && child.signalCode === null
+  }
+
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const child = this.#process
-    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    if (!child || !this.running) return
     const gone = new Promise(resolve => child.once('exit', resolve))
     child.kill(signal)
     await gone
@@ -87,7 +92,7 @@ const TOKEN = 'curfew_only-for-tests'
 
 /** One tab, by what a person sees in it. */
 export class Tab {
-  constructor(readonly page: Page, readonly server: Server) {}
+  constructor(readonly page: Page, readonly server: {url: string}) {}
 
   get warning() { return this.page.getByRole('alertdialog', {name: 'Your session is about to end'}) }
   get stay() { return this.warning.getByRole('button', {name: 'Stay signed in'}) }

@@ -59,7 +59,7 @@ function run(command: string, args: string[], input: string): Promise<void> {
   })
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise(resolve => {
     const server = createServer().listen(0, '127.0.0.1', () => {
       const {port} = server.address() as {port: number}

@@ -96,14 +96,14 @@ test.describe('a lifetime', () => {
 
 test.describe('a kiosk', () => {
   test.use({flags: ['--profile', 'kiosk']})
-  test('is kept by the button only', async ({signIn, openTab, advance}) => {
+  test('is kept by the button only', async ({signIn, openTab, advance, server}) => {
     await signIn('linus')
     const [one, two] = [await openTab(), await openTab()]
     await advance(90_000)
     await expect(one.warning).toBeVisible()
     await one.page.mouse.move(5, 5)
     await one.page.keyboard.press('x')
-    await expect.poll(() => one.server.story('input')).toContain('activity')
+    await expect.poll(() => server.story('input')).toContain('activity')
     await expect(one.warning).toBeVisible()
     await one.page.keyboard.press('Escape')
     await expect(one.warning).toBeHidden()

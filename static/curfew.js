@@ -32,6 +32,9 @@ const since = m => Math.max(performance.now() - m.mono, Date.now() - m.wall)
 /** A random share of ms, so that pages do not all come back at once. @param {number} ms */
 const jitter = ms => ms * (0.5 + Math.random() / 2)
 
+/** Ten thousand tabs of a server that stops come back over so long a time. @param {number} from @param {number} to in ms */
+const spread = (from, to) => from + Math.random() * (to - from)
+
 /** setTimeout cannot wait longer. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1
 
@@ -597,8 +600,8 @@ class Guard {
     const soon = COME_BACK.has(code)
     this.#failures++
     this.#setConnected(false)
-    const wait = soon ? 2_000 : Math.min(15_000, 500 * 2 ** (this.#failures - 1))
-    this.#retryTimer = setTimeout(() => this.#connect(), jitter(wait))
+    const wait = soon ? spread(500, 4_500) : jitter(Math.min(15_000, 500 * 2 ** (this.#failures - 1)))
+    this.#retryTimer = setTimeout(() => this.#connect(), wait)
     if (!soon) this.#poll()
   }
 

@@ -1,0 +1,52 @@
+import {type BrowserContext} from '@playwright/test'
+import {expect, MINUTE, Tab, test as base} from './curfew'
+import {Nodes} from './nodes'
+
+const test = base.extend<{nodes: Nodes}>({
+  nodes: async ({}, use) => {
+    const nodes = await Nodes.start(['a', 'b'])
+    await use(nodes)
+    await nodes.stop()
+  },
+})
+
+test.describe.configure({mode: 'default', timeout: 60_000})
+
+async function openTabs(nodes: Nodes, context: BrowserContext, n: number): Promise<Tab[]> {
+  const form = {username: 'ada', password: 'ada-demo'}
+  expect((await context.request.post(nodes.url + '/login', {form, maxRedirects: 0})).status()).toBe(303)
+  const tabs: Tab[] = []
+  for (let i = 0; i < n; i++) {
+    const tab = new Tab(await context.newPage(), nodes)
+    await tab.goto()
+    await tab.connected()
+    tabs.push(tab)
+  }
+  return tabs
+}
+
+test('tabs on two nodes warn, stay and end together', async ({nodes, context}) => {
+  const tabs = await openTabs(nodes, context, 4)
+  await expect.poll(() => nodes.tabs()).toEqual({a: 2, b: 2})
+  await nodes.nodes[1]!.advance(9 * MINUTE)
+  for (const tab of tabs) await expect(tab.warning).toBeVisible()
+  await tabs[0]!.stay.click()
+  for (const tab of tabs) await expect(tab.warning).toBeHidden()
+  await nodes.nodes[0]!.forceLogout({user: 'ada', message: 'Please sign in again.'})
+  for (const tab of tabs) await tab.signedOut('Please sign in again.')
+})
+
+test('tabs survive a rolling restart and a node that is killed', async ({nodes, context}) => {
+  const tabs = await openTabs(nodes, context, 4)
+  await expect.poll(() => nodes.tabs()).toEqual({a: 2, b: 2})
+  for (const tab of tabs) await tab.note.fill('half a sentence')
+  const [a, b] = nodes.nodes
+  await a!.kill('SIGTERM')
+  await expect.poll(() => nodes.tabs(), {timeout: 15_000}).toEqual({b: 4})
+  await a!.run()
+  await b!.kill('SIGKILL')
+  await expect.poll(async () => (await nodes.tabs()).a, {timeout: 25_000}).toBe(4)
+  for (const tab of tabs) await expect(tab.note).toHaveValue('half a sentence')
+  await tabs[0]!.page.getByRole('button', {name: 'Sign out'}).click()
+  for (const tab of tabs.slice(1)) await tab.signedOut('You have signed out.')
+})
