@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,12 +28,7 @@ type Server struct {
 // Start starts a server with further arguments, as "--replicaof", "127.0.0.1 6379". It is stopped when the test ends.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := freeAddress(t)
 	folder, err := os.MkdirTemp("", "curfew-redis-")
 	if err != nil {
 		t.Fatal(err)
@@ -51,11 +45,18 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
 // URL is where clients find the server.
 func (s *Server) URL() string { return "redis://" + s.Address }
-
-// Folder is where the server keeps its files.
-func (s *Server) Folder() string { return s.folder }
 
 // Run starts the server again, on the same port and with what it has kept.
 func (s *Server) Run() {
@@ -96,8 +97,10 @@ func (s *Server) Kill() {
 func (s *Server) Signal(signal syscall.Signal) { s.cmd.Process.Signal(signal) }
 
 // Command sends one inline command and returns the first line of the answer, in Redis's own notation.
-func (s *Server) Command(line string) (string, error) {
-	c, err := net.DialTimeout("tcp", s.Address, time.Second)
+func (s *Server) Command(line string) (string, error) { return command(s.Address, line) }
+
+func command(address, line string) (string, error) {
+	c, err := net.DialTimeout("tcp", address, time.Second)
 	if err != nil {
 		return "", err
 	}
@@ -106,10 +109,7 @@ func (s *Server) Command(line string) (string, error) {
 	if _, err := fmt.Fprintf(c, "%s\r\n", line); err != nil {
 		return "", err
 	}
-	buffer := make([]byte, 4096)
+	buffer := make([]byte, 16<<10)
 	n, err := c.Read(buffer)
 	return string(buffer[:n]), err
 }
-
-// File is the path of a file in the server's folder.
-func (s *Server) File(name string) string { return filepath.Join(s.folder, name) }

@@ -1,0 +1,232 @@
+//go:build chaos
+
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+const token = "curfew_only-for-tests"
+
+var binary string // of the server
+
+func TestMain(m *testing.M) {
+	folder, err := os.MkdirTemp("", "curfew-chaos-")
+	if err == nil {
+		binary = filepath.Join(folder, "curfew")
+		var out []byte
+		if out, err = exec.Command("go", "build", "-o", binary, "curfew/cmd/server").CombinedOutput(); err != nil {
+			err = errors.New(string(out))
+		}
+	}
+	status := 1
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	} else {
+		status = m.Run()
+	}
+	os.RemoveAll(folder)
+	os.Exit(status)
+}
+
+// node is a process of Curfew, on an address that it keeps.
+type node struct {
+	t       testing.TB
+	name    string
+	address string
+	folder  string
+	command []string // that runs the server, as in another network namespace
+	args    []string
+
+	mu  sync.Mutex
+	cmd *exec.Cmd
+	log bytes.Buffer
+}
+
+// policyFlags are of a policy that a test can wait for.
+var policyFlags = []string{"--warn-after", "6s", "--expire-after", expireAfter.String(), "--close-grace", "3s", "--max-lifetime", "0"}
+
+const expireAfter = 9 * time.Second
+
+func startNode(t testing.TB, name, address, redisURL string, command ...string) *node {
+	t.Helper()
+	n := &node{t: t, name: name, address: address, folder: t.TempDir(), command: command}
+	tokens := filepath.Join(n.folder, "tokens")
+	hash := sha256.Sum256([]byte(token))
+	if err := os.WriteFile(tokens, fmt.Appendf(nil, "chaos:admin:%s\n", hex.EncodeToString(hash[:])), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.args = append([]string{"--listen", address, "--node-name", name, "--redis-url", redisURL, "--api-tokens-file", tokens, "--testing",
+		"--public-url", "http://localhost:1", "--log-level", "warn"}, policyFlags...)
+	t.Cleanup(n.kill)
+	if err := n.run(); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// run starts the process and waits until it answers. A node cannot start while Redis is away.
+func (n *node) run() error {
+	args := append(append([]string{}, n.command...), append([]string{binary}, n.args...)...)
+	cmd := exec.Command(args[0], args[1:]...)
+	n.mu.Lock()
+	cmd.Stderr = &n.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	err := cmd.Start()
+	n.cmd = cmd
+	n.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	for limit := time.Now().Add(10 * time.Second); time.Now().Before(limit); time.Sleep(20 * time.Millisecond) {
+		if status, _, err := n.ask("GET", "/healthz", "", ""); err == nil && status == 200 {
+			return nil
+		}
+	}
+	n.kill()
+	return fmt.Errorf("node %s does not answer", n.name)
+}
+
+func (n *node) kill() { n.stop(syscall.SIGKILL) }
+
+func (n *node) stop(signal syscall.Signal) {
+	n.mu.Lock()
+	cmd := n.cmd
+	n.cmd = nil
+	n.mu.Unlock()
+	if cmd != nil {
+		cmd.Process.Signal(signal)
+		cmd.Wait()
+	}
+}
+
+var client = &http.Client{
+	Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// ask sends a request, as the browser of a cookie or with the token of an administrator.
+func (n *node) ask(method, path, cookie, body string) (status int, answer map[string]any, err error) {
+	r, err := http.NewRequest(method, "http://"+n.address+path, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	r.Host = "localhost:1"
+	if cookie != "" {
+		r.Header.Set("Cookie", cookie)
+	} else {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	if strings.Contains(body, "csrf=") {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, nil, err
+	}
+	json.Unmarshal(data, &answer)
+	return response.StatusCode, answer, nil
+}
+
+// signIn begins a session; ok is false where that cannot be had now.
+func (n *node) signIn(user string) (cookie string, ok bool) {
+	status, answer, err := n.ask("POST", "/testing/session", "", fmt.Sprintf(`{"user":%q,"groups":["crowd"]}`, user))
+	if err != nil || status != 200 {
+		return "", false
+	}
+	return answer["cookie"].(string), true
+}
+
+// tab is a page's socket. It acknowledges what it is told.
+type tab struct {
+	ws *websocket.Conn
+
+	mu     sync.Mutex
+	told   string    // the reason of the end; empty: none
+	gone   bool      // the socket is closed
+	goneAt time.Time // when
+}
+
+func (n *node) open(cookie string) (*tab, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, "ws://"+n.address+"/session/ws", &websocket.DialOptions{
+		Subprotocols: []string{"curfew.v1"}, HTTPHeader: http.Header{"Origin": {"http://localhost:1"}, "Cookie": {cookie}}, Host: "localhost:1",
+	})
+	if err != nil {
+		return nil, err
+	}
+	t := &tab{ws: ws}
+	go t.read()
+	return t, nil
+}
+
+func (t *tab) read() {
+	for {
+		_, data, err := t.ws.Read(context.Background())
+		t.mu.Lock()
+		if err != nil {
+			t.gone, t.goneAt = true, time.Now()
+			t.mu.Unlock()
+			t.ws.CloseNow()
+			return
+		}
+		var m struct {
+			Type, Reason string
+			Seq          int64
+		}
+		json.Unmarshal(data, &m)
+		if m.Type == "expire" {
+			t.told = m.Reason
+		}
+		t.mu.Unlock()
+		t.say(fmt.Sprintf(`{"type":"ack","seq":%d}`, m.Seq))
+	}
+}
+
+func (t *tab) say(message string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	t.ws.Write(ctx, websocket.MessageText, []byte(message))
+}
+
+func (t *tab) state() (told string, gone bool, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.told, t.gone, t.goneAt
+}

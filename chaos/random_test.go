@@ -1,0 +1,512 @@
+//go:build chaos
+
+package chaos
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"curfew/session/redis/redistest"
+)
+
+var (
+	seed = flag.Uint64("seed", 0, "repeats the choices of a run; 0: a new one")
+	long = flag.Duration("for", 90*time.Second, "how long a random test goes on")
+)
+
+// Bounds of the model. Where a fault was under way they count from its end.
+const (
+	closeBound = 2 * time.Second  // from an acknowledged end to the last closed tab
+	calmBound  = 5 * time.Second  // from the end of a fault until all is in order again
+	lateBound  = 3 * time.Second  // from a deadline until the end is seen
+	writeBound = 2 * time.Second  // from an act until it is stored, at the latest
+)
+
+// visitor is a session of the model.
+type visitor struct {
+	user   string
+	cookie string
+
+	mu      sync.Mutex
+	tabs    map[*tab]*node
+	acted   time.Time // the last act that was answered
+	began   time.Time // the last act that was sent, answered or not
+	left    time.Time // when its tabs were closed; zero while one is open
+	ended   time.Time // when its end was answered or seen; zero before
+	closing time.Time // when a command that ends it was sent, whatever came of it
+}
+
+// world is the crowd, the nodes and what is broken just now.
+type world struct {
+	t     *testing.T
+	nodes []*node
+
+	mu       sync.Mutex
+	visitors []*visitor
+	faults   []fault // all of them, in order
+	injected map[string]int
+
+	steps      atomic.Int64
+	violations atomic.Int64
+}
+
+type fault struct{ from, to time.Time } // to is zero while it lasts
+
+func (w *world) violate(format string, args ...any) {
+	w.violations.Add(1)
+	w.t.Errorf("%s: "+format, append([]any{time.Now().Format("15:04:05.000")}, args...)...)
+}
+
+// calm reports whether no fault touched the time from one instant to another.
+func (w *world) calm(from, to time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range w.faults {
+		if f.from.Before(to) && (f.to.IsZero() || f.to.Add(calmBound).After(from)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) inject(name string, begin, heal func(), hold time.Duration) {
+	w.mu.Lock()
+	i := len(w.faults)
+	w.faults = append(w.faults, fault{from: time.Now()})
+	w.injected[name]++
+	w.mu.Unlock()
+	w.t.Logf("%s: fault: %s for %s", time.Now().Format("15:04:05.000"), name, hold)
+	begin()
+	time.Sleep(hold)
+	heal()
+	w.mu.Lock()
+	w.faults[i].to = time.Now()
+	w.mu.Unlock()
+}
+
+func (w *world) pick(r *rand.Rand) *node { return w.nodes[r.IntN(len(w.nodes))] }
+
+func (w *world) someone(r *rand.Rand) *visitor {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.visitors) == 0 {
+		return nil
+	}
+	return w.visitors[max(0, len(w.visitors)-1-r.IntN(min(60, len(w.visitors))))]
+}
+
+// step does one thing that people, pages or administrators do.
+func (w *world) step(r *rand.Rand) {
+	w.steps.Add(1)
+	n := w.pick(r)
+	v := w.someone(r)
+	switch what := r.IntN(100); {
+	case what < 12 || v == nil:
+		user := fmt.Sprint("user", r.IntN(20))
+		sent := time.Now()
+		if cookie, ok := n.signIn(user); ok {
+			w.mu.Lock()
+			w.visitors = append(w.visitors, &visitor{user: user, cookie: cookie, tabs: make(map[*tab]*node), began: sent, acted: sent})
+			w.mu.Unlock()
+		}
+	case what < 35:
+		w.open(v, n)
+	case what < 60:
+		w.look(v, n)
+	case what < 85:
+		w.act(v, n)
+	case what < 90:
+		w.leave(v)
+	case what < 95:
+		w.signOut(v, n)
+	default:
+		w.forceLogout(v, n)
+	}
+}
+
+func (w *world) open(v *visitor, n *node) {
+	sent := time.Now()
+	t, err := n.open(v.cookie)
+	if err != nil {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.ended.IsZero() && v.ended.Before(sent) {
+		w.violate("%s: a socket was opened %s after the end", v.user, sent.Sub(v.ended))
+	}
+	v.tabs[t], v.left = n, time.Time{}
+}
+
+// look asks how the session stands, and judges the answer.
+func (w *world) look(v *visitor, n *node) (csrf string) {
+	sent := time.Now()
+	status, answer, err := n.ask("GET", "/session/status", v.cookie, "")
+	if err != nil {
+		return ""
+	}
+	switch status {
+	case 200:
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if !v.ended.IsZero() && v.ended.Before(sent) {
+			w.violate("%s on node %s: an ended session answers again, %s after its end", v.user, n.name, sent.Sub(v.ended))
+		}
+		if until := v.began.Add(expireAfter + lateBound); sent.After(until) && w.calm(v.began, sent) {
+			w.violate("%s on node %s: alive %s after its last act", v.user, n.name, sent.Sub(v.began))
+		}
+		return answer["csrf"].(string)
+	case 401:
+		w.sawEnd(v, fmt.Sprint(answer["reason"]))
+	case 503: // nobody can say
+		if w.calm(sent.Add(-time.Second), time.Now()) {
+			w.violate("node %s: 503 though nothing is broken", n.name)
+		}
+	default:
+		w.violate("node %s: status %d", n.name, status)
+	}
+	return ""
+}
+
+// sawEnd judges an end that was seen.
+func (w *world) sawEnd(v *visitor, reason string) {
+	now := time.Now()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.ended.IsZero() {
+		return
+	}
+	v.ended = now
+	early := func(due time.Time) {
+		if now.Before(due) && w.calm(v.acted, v.acted.Add(writeBound)) {
+			w.violate("%s: ended (%s) %s early", v.user, reason, due.Sub(now))
+		}
+	}
+	switch reason {
+	case "idle":
+		early(v.acted.Add(expireAfter))
+	case "browser-closed":
+		if v.left.IsZero() && len(v.tabs) > 0 && w.calm(now.Add(-expireAfter), now) {
+			w.violate("%s: ended (%s) though a tab is open", v.user, reason)
+		}
+	case "logout", "admin":
+		if v.closing.IsZero() {
+			w.violate("%s: ended (%s) though nobody asked for it", v.user, reason)
+		}
+	default:
+		w.violate("%s: ended for the reason %q", v.user, reason)
+	}
+}
+
+func (w *world) act(v *visitor, n *node) {
+	csrf := w.look(v, n)
+	if csrf == "" {
+		return
+	}
+	sent := time.Now()
+	v.mu.Lock()
+	v.began = sent
+	v.mu.Unlock()
+	status, _, err := n.ask("POST", "/session/extend", v.cookie, "csrf="+csrf)
+	if err == nil && status/100 == 2 {
+		v.mu.Lock()
+		v.acted = sent
+		v.began = time.Now() // the act counts from its arrival
+		v.mu.Unlock()
+	}
+}
+
+// leave closes all tabs of a session, as a browser that is closed.
+func (w *world) leave(v *visitor) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for t := range v.tabs {
+		go t.ws.Close(4000, "close")
+	}
+	clear(v.tabs)
+	v.left = time.Now()
+}
+
+func (w *world) signOut(v *visitor, n *node) {
+	csrf := w.look(v, n)
+	if csrf == "" {
+		return
+	}
+	v.mu.Lock()
+	v.closing = time.Now()
+	v.mu.Unlock()
+	if status, _, err := n.ask("POST", "/logout", v.cookie, "csrf="+csrf); err == nil && status == 303 {
+		w.endAnswered(v)
+	}
+}
+
+// endAnswered notes an end that was acknowledged, and watches its tabs close.
+func (w *world) endAnswered(v *visitor) {
+	now := time.Now()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.ended.IsZero() {
+		v.ended = now
+	}
+}
+
+// forceLogout ends all sessions of the visitor's user.
+func (w *world) forceLogout(v *visitor, n *node) {
+	sent := time.Now()
+	w.mu.Lock()
+	var his []*visitor
+	for _, other := range w.visitors {
+		if other.user == v.user {
+			his = append(his, other)
+		}
+	}
+	w.mu.Unlock()
+	w.eachVisitor(func(other *visitor) { // those that are signed in meanwhile are meant, too
+		if other.user == v.user {
+			other.closing = sent
+		}
+	})
+	status, _, err := n.ask("POST", "/api/v1/logouts", "", fmt.Sprintf(`{"user":%q}`, v.user))
+	w.eachVisitor(func(other *visitor) {
+		if other.user == v.user && other.closing.IsZero() {
+			other.closing = sent
+		}
+	})
+	if err == nil && status == 200 {
+		for _, other := range his {
+			w.endAnswered(other)
+		}
+	}
+}
+
+func (w *world) eachVisitor(f func(*visitor)) {
+	w.mu.Lock()
+	list := slices.Clone(w.visitors)
+	w.mu.Unlock()
+	for _, v := range list {
+		v.mu.Lock()
+		f(v)
+		v.mu.Unlock()
+	}
+}
+
+// watch looks for tabs of ended sessions that stay open, and for tabs that were told of an end.
+func (w *world) watch() {
+	now := time.Now()
+	var told []func()
+	w.eachVisitor(func(v *visitor) {
+		for t := range v.tabs {
+			reason, gone, _ := t.state()
+			if reason != "" {
+				told = append(told, func() { w.sawEnd(v, reason) })
+			}
+			if gone {
+				delete(v.tabs, t)
+				continue
+			}
+			if !v.ended.IsZero() && now.Sub(v.ended) > closeBound && w.calm(v.ended, now) {
+				w.violate("%s: a tab on node %s is open %s after the end", v.user, v.tabs[t].name, now.Sub(v.ended))
+				delete(v.tabs, t)
+			}
+		}
+	})
+	for _, f := range told {
+		f()
+	}
+}
+
+// randomly runs a crowd over three nodes while faults come and go, and checks all at the end.
+func randomly(t *testing.T, url string, faults func(*world, *rand.Rand)) {
+	chosen := *seed
+	if chosen == 0 {
+		chosen = rand.Uint64N(1 << 32)
+	}
+	t.Logf("repeat it with: make chaos CHAOS='-run %s -seed %d'", t.Name(), chosen)
+	w := &world{t: t, injected: make(map[string]int)}
+	for _, name := range []string{"a", "b", "c"} {
+		w.nodes = append(w.nodes, startNode(t, name, "127.0.0.1:"+freePort(t), url))
+	}
+	time.Sleep(2 * time.Second) // the nodes know each other
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	for i := range 6 {
+		running.Go(func() {
+			r := rand.New(rand.NewPCG(chosen, uint64(i)))
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					w.step(r)
+					time.Sleep(time.Duration(r.IntN(40)) * time.Millisecond)
+				}
+			}
+		})
+	}
+	running.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(100 * time.Millisecond):
+				w.watch()
+			}
+		}
+	})
+	r := rand.New(rand.NewPCG(chosen, 99))
+	for end := time.Now().Add(*long); time.Now().Before(end); {
+		time.Sleep(time.Duration(1000+r.IntN(9000)) * time.Millisecond)
+		faults(w, r)
+	}
+	time.Sleep(calmBound)
+	close(done)
+	running.Wait()
+	time.Sleep(expireAfter + lateBound)
+	w.settle()
+	t.Logf("%d steps, %d sessions, faults injected: %s, violations %d", w.steps.Load(), len(w.visitors), summary(w.injected), w.violations.Load())
+	if t.Failed() {
+		for _, n := range w.nodes {
+			t.Logf("log of node %s:\n%s", n.name, last(n.log.String(), 4000))
+		}
+	}
+}
+
+func summary(counts map[string]int) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%s %d", name, counts[name]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func last(s string, n int) string { return s[max(0, len(s)-n):] }
+
+// settle checks what must be true when all is quiet: every session has ended by now, with exactly one audit line, and no tab is open.
+func (w *world) settle() {
+	w.watch()
+	for _, v := range w.visitors {
+		for _, n := range w.nodes {
+			if status, _, err := n.ask("GET", "/session/status", v.cookie, ""); err != nil || status != 401 {
+				w.violate("%s on node %s when all is quiet: %d, %v, want 401", v.user, n.name, status, err)
+			}
+		}
+		v.mu.Lock()
+		for t, n := range v.tabs {
+			if _, gone, _ := t.state(); !gone {
+				w.violate("%s: a tab on node %s is open when all is quiet", v.user, n.name)
+			}
+		}
+		v.mu.Unlock()
+	}
+	lines := make(map[string]int)
+	path := "/api/v1/audit?event=session-end&limit=1000"
+	for cursor := ""; ; {
+		status, answer, err := w.nodes[0].ask("GET", path+cursor, "", "")
+		if err != nil || status != 200 {
+			w.violate("audit: %d, %v", status, err)
+			return
+		}
+		for _, item := range answer["items"].([]any) {
+			lines[item.(map[string]any)["session"].(string)]++
+		}
+		next, ok := answer["next_cursor"].(string)
+		if !ok {
+			break
+		}
+		cursor = "&cursor=" + next
+	}
+	for ref, n := range lines {
+		if n != 1 {
+			w.violate("session %s has %d lines of its end", ref, n)
+		}
+	}
+	if len(lines) < len(w.visitors) {
+		w.violate("%d sessions have a line of their end, want %d", len(lines), len(w.visitors))
+	}
+}
+
+// breakNode kills or restarts a node.
+func (w *world) breakNode(r *rand.Rand) {
+	n := w.pick(r)
+	signal, name := syscall.SIGKILL, "kill -9 of a node"
+	if r.IntN(2) == 0 {
+		signal, name = syscall.SIGTERM, "restart of a node"
+	}
+	w.inject(name, func() { n.stop(signal) }, func() {
+		if err := n.run(); err != nil {
+			w.violate("%v", err)
+		}
+	}, time.Duration(r.IntN(2000))*time.Millisecond)
+}
+
+// breakServer stops or kills a server of Redis, or cuts subscriptions.
+func (w *world) breakServer(r *rand.Rand, s *redistest.Server) {
+	hold := time.Duration(500+r.IntN(3000)) * time.Millisecond
+	switch r.IntN(4) {
+	case 0:
+		w.inject("SIGSTOP of redis", func() { s.Signal(syscall.SIGSTOP) }, func() { s.Signal(syscall.SIGCONT) }, hold)
+	case 1:
+		w.inject("kill -9 of redis", s.Kill, s.Run, hold)
+	case 2:
+		w.inject("killed subscriptions", func() { s.Command("CLIENT KILL TYPE pubsub") }, func() {}, 0)
+	case 3:
+		w.inject("refused channels", func() { s.Command("ACL SETUSER default resetchannels") }, func() { s.Command("ACL SETUSER default allchannels") }, hold)
+	}
+}
+
+func TestRandomOverOneServer(t *testing.T) {
+	server := redistest.Start(t)
+	randomly(t, server.URL(), func(w *world, r *rand.Rand) {
+		if r.IntN(2) == 0 {
+			w.breakNode(r)
+		} else {
+			w.breakServer(r, server)
+		}
+	})
+}
+
+func TestRandomOverACluster(t *testing.T) {
+	servers := redistest.Cluster(t, 3)
+	randomly(t, servers[0].URL(), func(w *world, r *rand.Rand) {
+		if r.IntN(3) == 0 {
+			w.breakNode(r)
+		} else {
+			w.breakServer(r, servers[r.IntN(len(servers))])
+		}
+	})
+}
+
+func TestRandomUnderSentinel(t *testing.T) {
+	watched := redistest.Sentinel(t)
+	randomly(t, watched.URL(), func(w *world, r *rand.Rand) {
+		switch r.IntN(3) {
+		case 0:
+			w.breakNode(r)
+		default:
+			master := watched.Master()
+			if master == nil || !watched.InStep() {
+				return // one server must live
+			}
+			began := time.Now()
+			w.inject("fail-over", master.Kill, func() {
+				for watched.Master() == nil && time.Since(began) < 20*time.Second {
+					time.Sleep(20 * time.Millisecond)
+				}
+				w.t.Logf("a new master after %s", time.Since(began).Round(time.Millisecond))
+				master.Run() // Sentinel makes it a replica
+				for !watched.InStep() && time.Since(began) < 40*time.Second {
+					time.Sleep(50 * time.Millisecond)
+				}
+			}, 0)
+		}
+	})
+}

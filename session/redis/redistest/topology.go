@@ -1,0 +1,122 @@
+package redistest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Cluster starts n masters that share the slots.
+func Cluster(t testing.TB, n int) []*Server {
+	t.Helper()
+	var servers []*Server
+	args := []string{"--cluster", "create"}
+	for range n {
+		s := Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+		servers, args = append(servers, s), append(args, s.Address)
+	}
+	out, err := exec.Command("redis-cli", append(args, "--cluster-replicas", "0", "--cluster-yes")...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("redis-cli: %v\n%s", err, out)
+	}
+	for _, s := range servers {
+		eventually(t, "the cluster works", func() bool {
+			answer, err := s.Command("CLUSTER INFO")
+			return err == nil && strings.Contains(answer, "cluster_state:ok")
+		})
+	}
+	return servers
+}
+
+// Watched is a master with a replica, watched by three Sentinels.
+type Watched struct {
+	Servers   []*Server
+	Sentinels []string // addresses
+}
+
+// URL is where clients ask for the master.
+func (w *Watched) URL() string {
+	url := "redis://" + w.Sentinels[0] + "?master_set=curfew"
+	for _, s := range w.Sentinels[1:] {
+		url += "&addr=" + s
+	}
+	return url
+}
+
+// Master is the server that is the master now; nil while none is.
+func (w *Watched) Master() *Server {
+	for _, s := range w.Servers {
+		if answer, err := s.Command("ROLE"); err == nil && strings.Contains(answer, "master") {
+			return s
+		}
+	}
+	return nil
+}
+
+// InStep reports whether there is a master whose replica has all that it has.
+func (w *Watched) InStep() bool {
+	m := w.Master()
+	if m == nil {
+		return false
+	}
+	answer, err := m.Command("INFO replication")
+	return err == nil && strings.Contains(answer, "state=online")
+}
+
+// Sentinel starts a master, a replica and three Sentinels.
+func Sentinel(t testing.TB) *Watched {
+	t.Helper()
+	master := Start(t)
+	host, port, _ := net.SplitHostPort(master.Address)
+	replica := Start(t, "--replicaof", host+" "+port)
+	w := &Watched{Servers: []*Server{master, replica}}
+	eventually(t, "the replica is in step", w.InStep)
+	for range 3 {
+		folder, err := os.MkdirTemp("", "curfew-sentinel-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := freeAddress(t)
+		_, own, _ := net.SplitHostPort(address)
+		file := filepath.Join(folder, "sentinel.conf")
+		conf := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor curfew %s %s 2\nsentinel down-after-milliseconds curfew 1000\nsentinel failover-timeout curfew 5000\nsentinel parallel-syncs curfew 1\n", own, folder, host, port)
+		if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("redis-server", file, "--sentinel")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			cmd.Process.Kill()
+			cmd.Wait()
+			os.RemoveAll(folder)
+		})
+		w.Sentinels = append(w.Sentinels, address)
+	}
+	for _, address := range w.Sentinels {
+		eventually(t, "the Sentinels know each other and the replica", func() bool {
+			answer, err := command(address, "SENTINEL master curfew")
+			return err == nil && strings.Contains(answer, "num-other-sentinels\r\n$1\r\n2") && strings.Contains(answer, "num-slaves\r\n$1\r\n1")
+		})
+	}
+	return w
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	limit := time.Now().Add(20 * time.Second)
+	for !ok() {
+		if time.Now().After(limit) {
+			t.Fatalf("waited in vain until %s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
