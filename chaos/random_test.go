@@ -25,16 +25,17 @@ var (
 
 // Bounds of the model. Where a fault was under way they count from its end.
 const (
-	closeBound = 2 * time.Second  // from an acknowledged end to the last closed tab
-	calmBound  = 5 * time.Second  // from the end of a fault until all is in order again
-	lateBound  = 3 * time.Second  // from a deadline until the end is seen
-	writeBound = 2 * time.Second  // from an act until it is stored, at the latest
+	closeBound = 2 * time.Second // from an acknowledged end to the last closed tab
+	calmBound  = 5 * time.Second // from the end of a fault until all is in order again
+	lateBound  = 3 * time.Second // from a deadline until the end is seen
+	writeBound = 2 * time.Second // from an act until it is stored, at the latest
 )
 
 // visitor is a session of the model.
 type visitor struct {
 	user   string
 	cookie string
+	since  time.Time // when the sign-in was sent: a forced logout that is answered after that covers it
 
 	mu      sync.Mutex
 	tabs    map[*tab]*node
@@ -42,6 +43,7 @@ type visitor struct {
 	began   time.Time // the last act that was sent, answered or not
 	left    time.Time // when its tabs were closed; zero while one is open
 	ended   time.Time // when its end was answered or seen; zero before
+	how     string    // its end came to be known
 	closing time.Time // when a command that ends it was sent, whatever came of it
 }
 
@@ -54,6 +56,7 @@ type world struct {
 	visitors []*visitor
 	faults   []fault // all of them, in order
 	injected map[string]int
+	forced   map[string]time.Time // user to the time at which the last forced logout of his was answered
 
 	steps      atomic.Int64
 	violations atomic.Int64
@@ -115,7 +118,7 @@ func (w *world) step(r *rand.Rand) {
 		sent := time.Now()
 		if cookie, ok := n.signIn(user); ok {
 			w.mu.Lock()
-			w.visitors = append(w.visitors, &visitor{user: user, cookie: cookie, tabs: make(map[*tab]*node), began: sent, acted: sent})
+			w.visitors = append(w.visitors, &visitor{user: user, cookie: cookie, since: sent, tabs: make(map[*tab]*node), began: sent, acted: sent})
 			w.mu.Unlock()
 		}
 	case what < 35:
@@ -142,7 +145,7 @@ func (w *world) open(v *visitor, n *node) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.ended.IsZero() && v.ended.Before(sent) {
-		w.violate("%s: a socket was opened %s after the end", v.user, sent.Sub(v.ended))
+		w.violate("%s on node %s: a socket was opened %s after the end (%s)", v.user, n.name, sent.Sub(v.ended), v.how)
 	}
 	v.tabs[t], v.left = n, time.Time{}
 }
@@ -159,14 +162,14 @@ func (w *world) look(v *visitor, n *node) (csrf string) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		if !v.ended.IsZero() && v.ended.Before(sent) {
-			w.violate("%s on node %s: an ended session answers again, %s after its end", v.user, n.name, sent.Sub(v.ended))
+			w.violate("%s on node %s: an ended session answers again, %s after its end (%s)", v.user, n.name, sent.Sub(v.ended), v.how)
 		}
 		if until := v.began.Add(expireAfter + lateBound); sent.After(until) && w.calm(v.began, sent) {
 			w.violate("%s on node %s: alive %s after its last act", v.user, n.name, sent.Sub(v.began))
 		}
 		return answer["csrf"].(string)
 	case 401:
-		w.sawEnd(v, fmt.Sprint(answer["reason"]))
+		w.sawEnd(v, fmt.Sprint(answer["reason"]), "answered by node "+n.name)
 	case 503: // nobody can say
 		if w.calm(sent.Add(-time.Second), time.Now()) {
 			w.violate("node %s: 503 though nothing is broken", n.name)
@@ -178,14 +181,14 @@ func (w *world) look(v *visitor, n *node) (csrf string) {
 }
 
 // sawEnd judges an end that was seen.
-func (w *world) sawEnd(v *visitor, reason string) {
+func (w *world) sawEnd(v *visitor, reason, where string) {
 	now := time.Now()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.ended.IsZero() {
 		return
 	}
-	v.ended = now
+	v.ended, v.how = now, reason+", "+where
 	early := func(due time.Time) {
 		if now.Before(due) && w.calm(v.acted, v.acted.Add(writeBound)) {
 			w.violate("%s: ended (%s) %s early", v.user, reason, due.Sub(now))
@@ -198,8 +201,15 @@ func (w *world) sawEnd(v *visitor, reason string) {
 		if v.left.IsZero() && len(v.tabs) > 0 && w.calm(now.Add(-expireAfter), now) {
 			w.violate("%s: ended (%s) though a tab is open", v.user, reason)
 		}
-	case "logout", "admin":
+	case "logout":
 		if v.closing.IsZero() {
+			w.violate("%s: ended (%s) though nobody asked for it", v.user, reason)
+		}
+	case "admin":
+		w.mu.Lock()
+		answered := w.forced[v.user]
+		w.mu.Unlock()
+		if v.since.After(answered) && v.closing.IsZero() {
 			w.violate("%s: ended (%s) though nobody asked for it", v.user, reason)
 		}
 	default:
@@ -245,17 +255,17 @@ func (w *world) signOut(v *visitor, n *node) {
 	v.closing = time.Now()
 	v.mu.Unlock()
 	if status, _, err := n.ask("POST", "/logout", v.cookie, "csrf="+csrf); err == nil && status == 303 {
-		w.endAnswered(v)
+		w.endAnswered(v, "sign-out on node "+n.name)
 	}
 }
 
 // endAnswered notes an end that was acknowledged, and watches its tabs close.
-func (w *world) endAnswered(v *visitor) {
+func (w *world) endAnswered(v *visitor, how string) {
 	now := time.Now()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.ended.IsZero() {
-		v.ended = now
+		v.ended, v.how = now, how
 	}
 }
 
@@ -270,20 +280,18 @@ func (w *world) forceLogout(v *visitor, n *node) {
 		}
 	}
 	w.mu.Unlock()
-	w.eachVisitor(func(other *visitor) { // those that are signed in meanwhile are meant, too
+	w.eachVisitor(func(other *visitor) {
 		if other.user == v.user {
 			other.closing = sent
 		}
 	})
 	status, _, err := n.ask("POST", "/api/v1/logouts", "", fmt.Sprintf(`{"user":%q}`, v.user))
-	w.eachVisitor(func(other *visitor) {
-		if other.user == v.user && other.closing.IsZero() {
-			other.closing = sent
-		}
-	})
+	w.mu.Lock()
+	w.forced[v.user] = time.Now()
+	w.mu.Unlock()
 	if err == nil && status == 200 {
 		for _, other := range his {
-			w.endAnswered(other)
+			w.endAnswered(other, "forced logout on node "+n.name)
 		}
 	}
 }
@@ -306,8 +314,9 @@ func (w *world) watch() {
 	w.eachVisitor(func(v *visitor) {
 		for t := range v.tabs {
 			reason, gone, _ := t.state()
+			on := v.tabs[t].name
 			if reason != "" {
-				told = append(told, func() { w.sawEnd(v, reason) })
+				told = append(told, func() { w.sawEnd(v, reason, "told to a tab on node "+on) })
 			}
 			if gone {
 				delete(v.tabs, t)
@@ -331,7 +340,7 @@ func randomly(t *testing.T, url string, faults func(*world, *rand.Rand)) {
 		chosen = rand.Uint64N(1 << 32)
 	}
 	t.Logf("repeat it with: make chaos CHAOS='-run %s -seed %d'", t.Name(), chosen)
-	w := &world{t: t, injected: make(map[string]int)}
+	w := &world{t: t, injected: make(map[string]int), forced: make(map[string]time.Time)}
 	for _, name := range []string{"a", "b", "c"} {
 		w.nodes = append(w.nodes, startNode(t, name, "127.0.0.1:"+freePort(t), url))
 	}
@@ -375,7 +384,7 @@ func randomly(t *testing.T, url string, faults func(*world, *rand.Rand)) {
 	t.Logf("%d steps, %d sessions, faults injected: %s, violations %d", w.steps.Load(), len(w.visitors), summary(w.injected), w.violations.Load())
 	if t.Failed() {
 		for _, n := range w.nodes {
-			t.Logf("log of node %s:\n%s", n.name, last(n.log.String(), 4000))
+			t.Logf("log of node %s:\n%s", n.name, last(withoutAudit(n.log.String()), 3000))
 		}
 	}
 }
@@ -386,6 +395,16 @@ func summary(counts map[string]int) string {
 		parts = append(parts, fmt.Sprintf("%s %d", name, counts[name]))
 	}
 	return strings.Join(parts, ", ")
+}
+
+func withoutAudit(log string) string {
+	var b strings.Builder
+	for line := range strings.Lines(log) {
+		if !strings.Contains(line, `"msg":"audit"`) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 func last(s string, n int) string { return s[max(0, len(s)-n):] }
@@ -498,11 +517,11 @@ func TestRandomUnderSentinel(t *testing.T) {
 			}
 			began := time.Now()
 			w.inject("fail-over", master.Kill, func() {
-				for watched.Master() == nil && time.Since(began) < 20*time.Second {
+				for !watched.Agreed(master) && time.Since(began) < 20*time.Second {
 					time.Sleep(20 * time.Millisecond)
 				}
-				w.t.Logf("a new master after %s", time.Since(began).Round(time.Millisecond))
-				master.Run() // Sentinel makes it a replica
+				w.t.Logf("all Sentinels name a new master after %s", time.Since(began).Round(time.Millisecond))
+				master.Run() // as a master without replicas, until Sentinel makes it one
 				for !watched.InStep() && time.Since(began) < 40*time.Second {
 					time.Sleep(50 * time.Millisecond)
 				}

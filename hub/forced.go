@@ -463,6 +463,9 @@ func (h *Hub) LastFact(ctx context.Context) (int64, error) {
 		if err := h.syncFacts(ctx, last); err != nil {
 			return 0, err
 		}
+		if !h.nodes.restored(ctx) {
+			return 0, errUnsettled
+		}
 		h.forced.mu.RLock()
 		defer h.forced.mu.RUnlock()
 		if n := len(h.forced.logouts); n > 0 {

@@ -260,6 +260,9 @@ func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	if h.nodes != nil && r.End == nil { // a fail-over may have lost what this node knows
+		r.End = h.nodes.endOf(id)
+	}
 	if r.End != nil {
 		return Status{Record: r}, session.ErrEnded
 	}
@@ -286,6 +289,9 @@ func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 	state, _ := s.stateLocked(now)
 	due, over := s.dueLocked(), s.end
 	s.mu.Unlock()
+	if over == nil && phase == session.Expired && h.nodes != nil && due.Reason != session.ReasonAdmin && !h.nodes.isSettled() {
+		return Status{}, errUnsettled
+	}
 	if over == nil && phase == session.Expired {
 		over = &due
 		h.expire(ctx, s)

@@ -26,6 +26,8 @@ type Peers interface {
 	Subscribe(ctx context.Context, began func(), heard func(message []byte)) error
 	// Pulse renews the node's lease and tells what comes after an audit line.
 	Pulse(ctx context.Context, node string, after uint64) (session.Pulse, error)
+	// Masters names the servers that decide now: another text after a restart or a fail-over.
+	Masters(ctx context.Context) string
 	// LastLine is the number of the newest audit line.
 	LastLine(ctx context.Context) (uint64, error)
 	// Depart gives up the lease.
@@ -70,7 +72,7 @@ type nodes struct {
 	wording sync.Mutex // held while word of tabs is left
 	leaping sync.Mutex // held while the test clock is moved
 	after   uint64     // the audit line up to which all is known; used by the pulse alone
-	masters string     // likewise
+	masters string     // as the last pulse found them
 
 	mu       sync.Mutex
 	queue    []event
@@ -125,7 +127,9 @@ func (n *nodes) join(ctx context.Context) (err error) {
 		return err
 	}
 	n.takePulse(p, time.Now())
+	n.mu.Lock()
 	n.masters, n.began = p.Masters, true
+	n.mu.Unlock()
 	n.lookForDead(p.Nodes)
 	n.followClock(ctx, p.Offset)
 	n.hub.emit(event{Kind: eventHere})
@@ -416,12 +420,17 @@ func (n *nodes) begun(r session.Record) {
 	}
 }
 
-func (n *nodes) wasEnded(id session.ID) bool {
+// endOf is the end of a session, if this node has seen it in the last minutes; else nil.
+func (n *nodes) endOf(id session.ID) *session.End {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	_, ended := n.ends[id]
-	return ended
+	if e, ok := n.ends[id]; ok {
+		return &e.end
+	}
+	return nil
 }
+
+func (n *nodes) wasEnded(id session.ID) bool { return n.endOf(id) != nil }
 
 // ended notes an end, to be written again should it be lost.
 func (n *nodes) ended(id session.ID, end session.End) {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -66,9 +67,8 @@ func (n *nodes) pulse(ctx context.Context) error {
 	if n.away || anew {
 		n.settled = time.Now().Add(settleFor)
 	}
-	n.began = false
+	n.began, n.masters = false, p.Masters
 	n.mu.Unlock()
-	n.masters = p.Masters
 	if anew {
 		h.log.Warn("the store has failed over or was started anew: what it may have lost is written again")
 		if err := n.restore(ctx); err != nil {
@@ -103,6 +103,28 @@ func (n *nodes) pulse(ctx context.Context) error {
 	n.watchWarned(ctx)
 	n.forgetOldEnds()
 	return nil
+}
+
+// errUnsettled refuses sign-ins for a moment.
+var errUnsettled = errors.New("the store has failed over, and nodes are writing again what it may have lost")
+
+// restored reports whether all nodes have had the time to write again what a fail-over may have lost. A sign-in that came
+// before would be older than a forced logout that was.
+func (n *nodes) restored(ctx context.Context) bool {
+	masters := n.peers.Masters(ctx)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return masters == n.masters && !time.Now().Before(n.settled)
+}
+
+// settledLocked reports whether deadlines may be judged. While the store is away, and for a moment after it, another node may know
+// of acts that nobody else does.
+func (n *nodes) settledLocked() bool { return !n.away && !time.Now().Before(n.settled) }
+
+func (n *nodes) isSettled() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.settledLocked()
 }
 
 // takePulse sets the clock right by the store's.
@@ -352,13 +374,10 @@ func (n *nodes) postponed(ctx context.Context, s *live) bool {
 		}
 		return false
 	}
-	n.mu.Lock()
-	wait := time.Until(n.settled)
-	n.mu.Unlock()
-	if wait <= 0 {
+	if n.isSettled() {
 		return false
 	}
-	s.shard.wakeBy(s, h.clock.Now().Add(wait))
+	s.shard.wakeBy(s, h.clock.Now().Add(settleFor/4))
 	return true
 }
 

@@ -200,7 +200,7 @@ func (s *Store) pruneFacts(ctx context.Context, now time.Time) error {
 		reads = append(reads, s.client.B().Zrange().Key(s.liveKey(p)).Min("0").Max("0").Withscores().Build())
 	}
 	oldest := facts[len(facts)-1].Number
-	for _, result := range s.client.DoMulti(limited, reads...) {
+	for _, result := range s.callMany(limited, reads...) {
 		scores, err := result.AsZScores()
 		if err != nil {
 			return err

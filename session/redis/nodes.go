@@ -67,7 +67,7 @@ func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session
 	limited, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	b := s.client.B()
-	results := s.client.DoMulti(limited,
+	results := s.callMany(limited,
 		b.Pexpire().Key(s.tabsKey(node)).Milliseconds(nodeKeptFor.Milliseconds()).Build(),
 		b.Get().Key(s.lastFactKey()).Build(),
 		b.Xrange().Key(s.trailKey()).Start(fmt.Sprintf("(%d-0", after)).End("+").Count(1000).Build(),
@@ -118,13 +118,13 @@ func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return p, err
 	}
-	p.Masters = s.masters(limited)
+	p.Masters = s.Masters(limited)
 	p.Now, p.Offset, p.Fresh, p.Nodes = session.FromUnixMilli(present), time.Duration(offset)*time.Millisecond, fresh == 1, nodes
 	return p, nil
 }
 
-// masters names the runs of the servers that are masters now. After a fail-over or a restart it is another text.
-func (s *Store) masters(ctx context.Context) string {
+// Masters names the runs of the servers that are masters now. After a fail-over or a restart it is another text.
+func (s *Store) Masters(ctx context.Context) string {
 	var runs []string
 	for _, node := range s.client.Nodes() {
 		info, err := node.Do(ctx, node.B().Info().Section("server", "replication").Build()).ToString()
@@ -152,7 +152,7 @@ func (s *Store) LastLine(ctx context.Context) (uint64, error) {
 func (s *Store) Depart(ctx context.Context, node string) error {
 	limited, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	results := s.client.DoMulti(limited,
+	results := s.callMany(limited,
 		s.client.B().Zrem().Key(s.leasesKey()).Member(node).Build(),
 		s.client.B().Unlink().Key(s.tabsKey(node)).Build())
 	return errors.Join(results[0].Error(), results[1].Error())
@@ -177,7 +177,7 @@ func (s *Store) SetTabs(ctx context.Context, node string, tabs map[session.ID]st
 	commands = append(commands, b.Pexpire().Key(key).Milliseconds(nodeKeptFor.Milliseconds()).Build())
 	limited, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	for _, result := range s.client.DoMulti(limited, commands...) {
+	for _, result := range s.callMany(limited, commands...) {
 		if err := result.Error(); err != nil {
 			return fmt.Errorf("leave word of tabs: %w", err)
 		}
@@ -216,7 +216,7 @@ func (s *Store) Keep(ctx context.Context, kind, node, text string, forHowLong ti
 	key := s.prefix + slotFacts + ":" + kind
 	limited, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	results := s.client.DoMulti(limited,
+	results := s.callMany(limited,
 		s.client.B().Hset().Key(key).FieldValue().FieldValue(node, text).Build(),
 		s.client.B().Pexpire().Key(key).Milliseconds(forHowLong.Milliseconds()).Build())
 	return errors.Join(results[0].Error(), results[1].Error())

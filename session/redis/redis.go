@@ -31,11 +31,13 @@ var ErrNotReplicated = errors.New("not every replica has acknowledged the change
 
 // Store is a [session.Store] in Redis. See [Open].
 type Store struct {
-	client rueidis.Client
-	prefix string
-	log    *slog.Logger
-	follow func(session.Event)
-	offset atomic.Int64 // ms that a test clock is ahead of Redis's
+	client    rueidis.Client
+	prefix    string
+	masterSet string // of Sentinel
+	master    confirmation
+	log       *slog.Logger
+	follow    func(session.Event)
+	offset    atomic.Int64 // ms that a test clock is ahead of Redis's
 
 	work    context.Context // ends with Close
 	stop    context.CancelFunc
@@ -90,14 +92,14 @@ func Open(ctx context.Context, url, prefix string, follow func(session.Event), l
 	if err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
 	}
-	client, err := rueidis.NewClient(o)
-	if err != nil {
+	s := &Store{masterSet: o.Sentinel.MasterSet, prefix: prefix, follow: follow, log: log, pending: make(map[string]struct{}), wake: make(chan struct{}, 1)}
+	s.master.watch(&o)
+	if s.client, err = rueidis.NewClient(o); err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
 	}
-	s := &Store{client: client, prefix: prefix, follow: follow, log: log, pending: make(map[string]struct{}), wake: make(chan struct{}, 1)}
 	s.work, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.checkFormat(ctx); err != nil {
-		client.Close()
+		s.client.Close()
 		return nil, fmt.Errorf("open redis: %w", err)
 	}
 	for _, w := range s.Weaknesses(ctx) {
@@ -198,9 +200,25 @@ func (s *Store) userKey(user string) string { return s.prefix + "{u:" + encode(u
 
 // call runs one command within the limit.
 func (s *Store) call(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {
+	return s.callMany(ctx, cmd)[0]
+}
+
+// callMany runs several commands, in one round trip to each server.
+func (s *Store) callMany(ctx context.Context, commands ...rueidis.Completed) (results []rueidis.RedisResult) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	return s.client.Do(ctx, cmd)
+	err := s.trusted(ctx, func() { results = s.client.DoMulti(ctx, commands...) })
+	if err != nil {
+		s.log.Warn("redis is not believed", "error", err)
+		over, cancel := context.WithCancel(ctx)
+		cancel()
+		pings := make([]rueidis.Completed, len(commands))
+		for i := range pings {
+			pings[i] = s.client.B().Ping().Build()
+		}
+		return s.client.DoMulti(over, pings...) // an error for each
+	}
+	return results
 }
 
 // script is a Lua script. It is sent once to each server, and then named.
@@ -237,10 +255,10 @@ func (s *Store) runMany(ctx context.Context, sc *script, list []invocation) []ru
 	for i, in := range list {
 		commands[i] = s.evalsha(sc, in)
 	}
-	results := s.client.DoMulti(ctx, commands...)
+	results := s.callMany(ctx, commands...)
 	for i, r := range results {
 		if e, ok := rueidis.IsRedisErr(r.Error()); ok && e.IsNoScript() {
-			results[i] = s.client.Do(ctx, s.eval(sc, list[i]))
+			results[i] = s.call(ctx, s.eval(sc, list[i]))
 		}
 	}
 	return results
@@ -278,7 +296,7 @@ func (s *Store) replicated(ctx context.Context, slot string, replicas int64) err
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	b := s.client.B()
-	results := s.client.DoMulti(ctx,
+	results := s.callMany(ctx,
 		b.Set().Key(s.prefix+slot+":wait").Value("1").PxMilliseconds(waitLimit.Milliseconds()).Build(),
 		b.Wait().Numreplicas(replicas).Timeout(waitLimit.Milliseconds()).Build())
 	if err := results[0].Error(); err != nil {

@@ -526,7 +526,7 @@ func (s *Store) liveIn(ctx context.Context, parts []string) ([]session.ID, error
 		commands = append(commands, s.client.B().Zrange().Key(s.liveKey(p)).Min("0").Max("-1").Build())
 	}
 	var ids []session.ID
-	for _, result := range s.client.DoMulti(ctx, commands...) {
+	for _, result := range s.callMany(ctx, commands...) {
 		names, err := result.AsStrSlice()
 		if err != nil {
 			return nil, err

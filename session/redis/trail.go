@@ -139,7 +139,7 @@ func (s *Store) carryFrom(ctx context.Context, slots []string) error {
 		for _, slot := range slots {
 			reads = append(reads, s.client.B().Lrange().Key(s.outboxKey(slot)).Start(0).Stop(carriedTogether-1).Build())
 		}
-		results := s.client.DoMulti(limited, reads...)
+		results := s.callMany(limited, reads...)
 		cancel()
 		var lines []line
 		var removals []rueidis.Completed
@@ -171,7 +171,7 @@ func (s *Store) carryFrom(ctx context.Context, slots []string) error {
 		}
 		if len(removals) > 0 {
 			limited, cancel := context.WithTimeout(ctx, callLimit)
-			results := s.client.DoMulti(limited, removals...)
+			results := s.callMany(limited, removals...)
 			cancel()
 			for _, result := range results {
 				if err := result.Error(); err != nil {
@@ -310,7 +310,7 @@ func (s *Store) know(ctx context.Context, r session.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	key := s.knownKey(r.Login)
-	results := s.client.DoMulti(ctx,
+	results := s.callMany(ctx,
 		s.client.B().Hset().Key(key).FieldValue().FieldValue(session.Network(r.Address), ms(r.CreatedAt)).Build(),
 		s.client.B().Pexpire().Key(key).Milliseconds(session.KnownFor.Milliseconds()).Build())
 	return results[0].Error()
@@ -370,7 +370,7 @@ func (s *Store) Failures(ctx context.Context, login, address string, since time.
 		reads = append(reads, s.client.B().Zrangebyscore().Key(key).Min("("+ms(since)).Max("+inf").Withscores().Build())
 	}
 	lists := []*[]time.Time{&f.Pair, &f.Address, &f.Name}
-	for i, result := range s.client.DoMulti(limited, reads...) {
+	for i, result := range s.callMany(limited, reads...) {
 		scores, err := result.AsZScores()
 		if err != nil {
 			return session.Failures{}, err

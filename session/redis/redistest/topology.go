@@ -34,7 +34,7 @@ func Cluster(t testing.TB, n int) []*Server {
 	return servers
 }
 
-// Watched is a master with a replica, watched by three Sentinels.
+// Watched is a master with two replicas, watched by three Sentinels. A master without a replica takes no writes.
 type Watched struct {
 	Servers   []*Server
 	Sentinels []string // addresses
@@ -59,24 +59,41 @@ func (w *Watched) Master() *Server {
 	return nil
 }
 
-// InStep reports whether there is a master whose replica has all that it has.
+// InStep reports whether there is one master, with both replicas.
 func (w *Watched) InStep() bool {
 	m := w.Master()
 	if m == nil {
 		return false
 	}
 	answer, err := m.Command("INFO replication")
-	return err == nil && strings.Contains(answer, "state=online")
+	return err == nil && strings.Count(answer, "state=online") == len(w.Servers)-1
 }
 
-// Sentinel starts a master, a replica and three Sentinels.
+// Agreed reports whether all Sentinels name the same master, another than the one before.
+func (w *Watched) Agreed(before *Server) bool {
+	_, port, _ := net.SplitHostPort(before.Address)
+	first := ""
+	for _, address := range w.Sentinels {
+		answer, err := command(address, "SENTINEL get-master-addr-by-name curfew")
+		if err != nil || strings.Contains(answer, "\r\n"+port+"\r\n") || first != "" && answer != first {
+			return false
+		}
+		first = answer
+	}
+	return true
+}
+
+// Sentinel starts a master, two replicas and three Sentinels.
 func Sentinel(t testing.TB) *Watched {
 	t.Helper()
-	master := Start(t)
+	careful := []string{"--min-replicas-to-write", "1", "--min-replicas-max-lag", "10"}
+	master := Start(t, careful...)
 	host, port, _ := net.SplitHostPort(master.Address)
-	replica := Start(t, "--replicaof", host+" "+port)
-	w := &Watched{Servers: []*Server{master, replica}}
-	eventually(t, "the replica is in step", w.InStep)
+	w := &Watched{Servers: []*Server{master}}
+	for range 2 {
+		w.Servers = append(w.Servers, Start(t, append([]string{"--replicaof", host + " " + port}, careful...)...))
+	}
+	eventually(t, "the replicas are in step", w.InStep)
 	for range 3 {
 		folder, err := os.MkdirTemp("", "curfew-sentinel-")
 		if err != nil {
@@ -102,9 +119,9 @@ func Sentinel(t testing.TB) *Watched {
 		w.Sentinels = append(w.Sentinels, address)
 	}
 	for _, address := range w.Sentinels {
-		eventually(t, "the Sentinels know each other and the replica", func() bool {
+		eventually(t, "the Sentinels know each other and the replicas", func() bool {
 			answer, err := command(address, "SENTINEL master curfew")
-			return err == nil && strings.Contains(answer, "num-other-sentinels\r\n$1\r\n2") && strings.Contains(answer, "num-slaves\r\n$1\r\n1")
+			return err == nil && strings.Contains(answer, "num-other-sentinels\r\n$1\r\n2") && strings.Contains(answer, "num-slaves\r\n$1\r\n2")
 		})
 	}
 	return w
