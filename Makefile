@@ -4,7 +4,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 DEBS = gcc libc6-dev openssl chromium firefox-esr slapd ldap-utils redis-server redis-sentinel redis-tools nginx-light iproute2 iptables
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
 
-.PHONY: help run fmt lint test go-test types e2e bench fuzz install
+.PHONY: help run fmt lint test go-test types e2e bench chaos fuzz install
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -28,8 +28,8 @@ node_modules/.installed: package-lock.json
 
 lint: ## Check formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run make fmt'; exit 1; }
-	go vet ./...
-	go run $(STATICCHECK) ./...
+	go vet -tags chaos ./...
+	go run $(STATICCHECK) -tags chaos ./...
 
 go-test: install ## Go tests, with the race detector
 	go test -race ./...
@@ -48,6 +48,9 @@ test: install lint go-test types e2e ## All of it
 
 bench: ## Measure memory, speed and lateness against bare WebSocket servers; minutes
 	go run ./bench
+
+chaos: install ## Break nodes, Redis, Sentinel, a cluster and the network under a random crowd, against a model; a quarter of an hour at most
+	go test -tags chaos ./chaos -v -count 1 -timeout 15m $(CHAOS)
 
 fuzz: ## Fuzz what reads bytes from outside, half a minute each
 	go test ./session -run '^$$' -fuzz FuzzParseToken -fuzztime 30s

@@ -137,6 +137,17 @@ var client = &http.Client{
 
 // ask sends a request, as the browser of a cookie or with the token of an administrator.
 func (n *node) ask(method, path, cookie, body string) (status int, answer map[string]any, err error) {
+	status, text, err := n.request(method, path, cookie, body)
+	json.Unmarshal(text, &answer)
+	return status, answer, err
+}
+
+func (n *node) text(path string) (string, error) {
+	_, text, err := n.request("GET", path, "", "")
+	return string(text), err
+}
+
+func (n *node) request(method, path, cookie, body string) (status int, text []byte, err error) {
 	r, err := http.NewRequest(method, "http://"+n.address+path, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
@@ -155,12 +166,8 @@ func (n *node) ask(method, path, cookie, body string) (status int, answer map[st
 		return 0, nil, err
 	}
 	defer response.Body.Close()
-	data, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, nil, err
-	}
-	json.Unmarshal(data, &answer)
-	return response.StatusCode, answer, nil
+	text, err = io.ReadAll(response.Body)
+	return response.StatusCode, text, err
 }
 
 // signIn begins a session; ok is false where that cannot be had now.

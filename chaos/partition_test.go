@@ -1,0 +1,119 @@
+//go:build chaos
+
+package chaos
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"curfew/session/redis/redistest"
+)
+
+// TestPartition cuts one node off from Redis, by iptables in a network namespace of its own, in three ways.
+func TestPartition(t *testing.T) {
+	if os.Getenv("CURFEW_IN_NAMESPACE") == "" {
+		cmd := exec.Command("unshare", "-n", "sh", "-c", `ip link set lo up && exec "$@"`, "sh", os.Args[0], "-test.run=^TestPartition$", "-test.v")
+		cmd.Env = append(os.Environ(), "CURFEW_IN_NAMESPACE=1")
+		out, err := cmd.CombinedOutput()
+		t.Logf("%s", withoutAudit(string(out)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	server := redistest.Start(t, "--bind", "127.0.0.1", "127.0.0.2")
+	other := strings.Replace(server.URL(), "127.0.0.1", "127.0.0.2", 1)
+	a := startNode(t, "a", "127.0.0.1:"+freePort(t), other)
+	b := startNode(t, "b", "127.0.0.1:"+freePort(t), server.URL())
+	rule := func(do string, target ...string) {
+		t.Helper()
+		for _, side := range []string{"-d", "-s"} {
+			args := append([]string{do, "INPUT", "-i", "lo", "-p", "tcp", side, "127.0.0.2"}, target...)
+			if out, err := exec.Command("iptables", args...).CombinedOutput(); err != nil {
+				t.Fatalf("iptables: %v %s", err, out)
+			}
+		}
+	}
+	for _, way := range []struct {
+		name   string
+		target []string
+		whole  bool // nothing passes
+	}{
+		{"packets vanish", []string{"-j", "DROP"}, true},
+		{"connections are reset", []string{"-j", "REJECT", "--reject-with", "tcp-reset"}, true},
+		{"three packets of ten vanish", []string{"-m", "statistic", "--mode", "random", "--probability", "0.3", "-j", "DROP"}, false},
+	} {
+		var goes, stays string
+		within(t, "sign-ins are let in", calmBound, func() (ok bool) {
+			if goes, ok = a.signIn("goes"); ok {
+				stays, ok = b.signIn("stays")
+			}
+			return ok
+		})
+		here, err1 := a.open(goes)
+		there, err2 := b.open(goes)
+		kept, err3 := b.open(stays)
+		if err1 != nil || err2 != nil || err3 != nil {
+			t.Fatal(err1, err2, err3)
+		}
+		rule("-A", way.target...)
+		began := time.Now()
+		if status, _, err := b.ask("POST", "/api/v1/logouts", "", `{"user":"goes"}`); err != nil || status != 200 {
+			t.Errorf("%s: forced logout on the other node: %d, %v", way.name, status, err)
+		}
+		within(t, way.name+": the tab on the other node is closed", closeBound, func() bool { _, gone, _ := there.state(); return gone })
+		status, _, err := a.ask("GET", "/session/status", goes, "")
+		switch {
+		case err != nil, status == 200, way.whole && status != 503:
+			t.Errorf("%s: status on the node that is cut off: %d, %v, want 503", way.name, status, err)
+		}
+		if _, gone, _ := here.state(); way.whole && gone {
+			t.Errorf("%s: the tab on the node that is cut off was closed: nobody there can know", way.name)
+		}
+		if way.whole {
+			within(t, way.name+": the tabs of the node that is cut off are not counted any more", 15*time.Second-time.Since(began), func() bool {
+				return nodesSeenBy(b) == 1
+			})
+		} else {
+			time.Sleep(3 * time.Second)
+		}
+		rule("-D", way.target...)
+		healed := time.Now()
+		within(t, way.name+": the tab of the ended session is closed after the partition", calmBound, func() bool {
+			reason, gone, _ := here.state()
+			return gone || reason == "admin"
+		})
+		within(t, way.name+": the node answers again", calmBound, func() bool {
+			status, _, err := a.ask("GET", "/session/status", goes, "")
+			return err == nil && status == 401
+		})
+		t.Logf("%s: converged %s after its end", way.name, time.Since(healed).Round(time.Millisecond))
+		kept.ws.CloseNow()
+		within(t, "the nodes know each other", 10*time.Second, func() bool { return nodesSeenBy(a) == 2 && nodesSeenBy(b) == 2 })
+	}
+}
+
+func within(t *testing.T, what string, limit time.Duration, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !ok(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within %s: %s", limit, what)
+		}
+	}
+}
+
+// nodesSeenBy is how many nodes n counts.
+func nodesSeenBy(n *node) (count int) {
+	text, err := n.text("/metrics")
+	if err != nil {
+		return -1
+	}
+	for line := range strings.Lines(text) {
+		fmt.Sscanf(line, "curfew_nodes %d", &count)
+	}
+	return count
+}
