@@ -35,8 +35,9 @@ var (
 	beats      = flag.Int("beats", 20_000, "heartbeats a second")
 	beatFor    = flag.Duration("beat-for", 10*time.Second, "how long heartbeats are sent")
 	restFor    = flag.Duration("rest-for", 25*time.Second, "how long CPU at rest is measured: each tab is ticked once in 25 s")
-	only       = flag.String("only", "", "some of tabs, lateness, logout, notice, console, sign-ins; empty: all")
+	only       = flag.String("only", "", "some of tabs, lateness, logout, notice, console, sign-ins, nodes; empty: all")
 	serveAs    = flag.String("serve", "", "be a server: curfew, plain, detached or raw (used by the benchmark itself)")
+	serveRedis = flag.String("redis", "", "with -serve curfew: the Redis that nodes share")
 	serveShort = flag.Bool("short", false, "with -serve curfew: sessions that end after 15 s")
 )
 
@@ -44,7 +45,7 @@ func main() {
 	log.SetFlags(0)
 	flag.Parse()
 	if *serveAs != "" {
-		serve(*serveAs, *serveShort)
+		serve(*serveAs, *serveShort, *serveRedis)
 		return
 	}
 	go writeAcks()
@@ -54,7 +55,7 @@ func main() {
 		measure func()
 	}{
 		{"tabs", measureAllTabs}, {"lateness", measureLateness}, {"logout", measureForcedLogout}, {"notice", measureBroadcast},
-		{"console", measureConsole}, {"sign-ins", func() { measureSignIns(1); measureSignIns(64) }},
+		{"console", measureConsole}, {"sign-ins", func() { measureSignIns(1); measureSignIns(64) }}, {"nodes", measureNodes},
 	}
 	for _, p := range parts {
 		if *only == "" || slices.Contains(strings.Split(*only, ","), p.name) {

@@ -29,13 +29,14 @@ import (
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/gorilla"
+	sharedstore "curfew/session/redis"
 	"curfew/views"
 )
 
 const origin = "http://localhost"
 
 // serve is a server until its standard input ends. It prints its address, then a line for each command it is sent.
-func serve(name string, short bool) {
+func serve(name string, short bool, redisURL string) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(err)
 	var handler http.Handler
@@ -49,7 +50,7 @@ func serve(name string, short bool) {
 	case "raw":
 		handler = newRaw()
 	case "curfew":
-		handler, command, stop = curfew(short)
+		handler, command, stop = curfew(short, redisURL)
 	default:
 		check(fmt.Errorf("no server %q", name))
 	}
@@ -224,17 +225,27 @@ func (r *raw) tell(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
-// curfew is the real hub behind the real routes, with the embedded store.
-func curfew(short bool) (h http.Handler, command func(name string, n int) string, stop func()) {
+func openStore(folder, redisURL string) (session.Store, hub.Peers) {
+	if redisURL == "" {
+		store, err := bolt.Open(folder)
+		check(err)
+		return store, nil
+	}
+	store, err := sharedstore.Open(context.Background(), redisURL, "curfew:", nil, slog.New(slog.DiscardHandler))
+	check(err)
+	return store, store
+}
+
+// curfew is the real hub behind the real routes, with the embedded store or as a node over a Redis.
+func curfew(short bool, redisURL string) (h http.Handler, command func(name string, n int) string, stop func()) {
 	if short {
 		policy.WarnAfter, policy.ExpireAfter = 10*time.Second, 15*time.Second
 	}
 	folder, err := os.MkdirTemp("", "curfew-bench-")
 	check(err)
-	store, err := bolt.Open(folder)
-	check(err)
+	store, peers := openStore(folder, redisURL)
 	tabs, err := hub.New(context.Background(), hub.Options{
-		Store: store, Clock: session.RealClock{}, Policies: session.Policies{Global: policy}, Origins: []string{origin}, SignIn: "/login",
+		Store: store, Peers: peers, Node: strconv.Itoa(os.Getpid()), Clock: session.RealClock{}, Policies: session.Policies{Global: policy}, Origins: []string{origin}, SignIn: "/login",
 		Admins: []string{"admins"},
 	})
 	check(err)

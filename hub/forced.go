@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -280,6 +279,9 @@ func (h *Hub) endAll(list []*live, end session.End) {
 	if len(list) > manyEnds && !h.rest(ackWait) {
 		return // the fact stands: the next start writes them
 	}
+	if h.nodes != nil {
+		list = h.nodes.share(list)
+	}
 	for chunk := range slices.Chunk(list, manyEnds) {
 		var wg sync.WaitGroup
 		for _, s := range chunk {
@@ -303,11 +305,12 @@ func (h *Hub) rest(d time.Duration) bool {
 
 // writeEnd stores an end that follows from a fact, which needs no hurry and no condition.
 func (h *Hub) writeEnd(ctx context.Context, s *live, end session.End) {
-	if _, err := h.store.End(ctx, s.id, end, time.Time{}); err != nil && !errors.Is(err, session.ErrNotFound) {
+	if _, err := h.store.End(ctx, s.id, end, time.Time{}); err != nil && !isUnknown(err) {
 		h.log.Error("end not stored", "session", s.id, "error", err)
 		s.shard.wakeBy(s, h.clock.Now().Add(time.Second))
 		return
 	}
+	h.tellEnded(s.id, end)
 	h.forget(s)
 }
 

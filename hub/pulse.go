@@ -381,6 +381,24 @@ func (n *nodes) postponed(ctx context.Context, s *live) bool {
 	return true
 }
 
+// othersWrite is how long this node waits for others to write the ends that follow from a forced logout.
+const othersWrite = 10 * time.Second
+
+// share is the part of sessions whose ends this node writes; the others' are looked at later, should they not have.
+func (n *nodes) share(list []*live) (mine []*live) {
+	n.mu.Lock()
+	rank, size := n.rank, n.size
+	n.mu.Unlock()
+	for _, s := range list {
+		if int(s.id[1])%size == rank {
+			mine = append(mine, s)
+		} else {
+			s.shard.wakeBy(s, n.hub.clock.Now().Add(othersWrite))
+		}
+	}
+	return mine
+}
+
 // turn is how long this node leaves the end of a session to others: those that have tabs of it first, then one after the other.
 func (n *nodes) turn(id session.ID) time.Duration {
 	const each = 100 * time.Millisecond
