@@ -126,30 +126,34 @@ func measureNodes() {
 
 	r := startRedis()
 	defer r.stop()
-	s := r.node()
+	s, other := r.node(), r.node()
 	defer s.stop()
 	n := *tabs
 	pause(2 * time.Second)
 	before := r.cost()
 	pause(10 * time.Second)
 	idle := r.cost().since(before)
-	fmt.Printf("\nwhat Redis does for one node, two cores shared by all\n")
-	fmt.Printf("  at rest: %.1f commands a second, %.2f %% of a core\n", idle.commands/10, idle.cpu*10)
+	fmt.Printf("\nwhat sessions cost\n")
+	fmt.Printf("  a node at rest: %.1f commands a second, %.2f %% of a core of Redis\n", idle.commands/20, idle.cpu*5)
 	before = r.cost()
+	small := other.rss()
 	begin := time.Now()
 	cookies := s.cookies(n)
 	took := time.Since(begin)
 	made := r.cost().since(before)
 	fmt.Printf("  a sign-in: %.1f scripts, %.1f commands, %.0f us of CPU, %.0f bytes with its audit line; %.0f a second\n",
 		made.scripts/float64(n), made.commands/float64(n), made.cpu/float64(n)*1e6, made.memory/float64(n), float64(n)/took.Seconds())
-	list := s.open(cookies)
 	pause(2 * time.Second)
+	fmt.Printf("  every other node knows it, too: %.0f bytes of memory\n", (other.rss()-small)/float64(n))
+	other.stop()
+	list := s.open(cookies)
+	pause(10 * time.Second) // until the lease of the other node has run out
 	const seconds = 30
 	perSecond := n / 15 // everybody types: a heartbeat each 15 s
 	before = r.cost()
 	sent := heartbeats(list, perSecond, seconds*time.Second)
 	beat := r.cost().since(before)
-	rest := idle.commands / 10 * seconds
+	rest := idle.commands / 20 * seconds
 	perBeat := (beat.commands - rest) / float64(sent)
 	fmt.Printf("  %d heartbeats, %d a second: %.2f commands and %.3f scripts each, %.1f us of CPU each\n", sent, perSecond, perBeat, beat.scripts/float64(sent), beat.cpu/float64(sent)*1e6)
 	fmt.Printf("  an hour of a session whose person acts all the time: %.0f commands\n", perBeat*3600/15)
