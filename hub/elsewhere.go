@@ -176,7 +176,7 @@ func (n *nodes) tabsElsewhere(instance string, id session.ID, word string) {
 		if on.Tabs > 0 && !n.wasEnded(id) {
 			n.mu.Lock()
 			other.stale = true // its word is read again once the session is known
-			n.unsure[id] = n.unsure[id]
+			n.unsure[id] = struct{}{}
 			n.mu.Unlock()
 		}
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -86,7 +87,7 @@ type nodes struct {
 	settled  time.Time
 	changed  map[*live]struct{}         // whose tabs have changed since word was left
 	words    map[session.ID]string      // the word that was left
-	unsure   map[session.ID]bool        // to be read from the store; true: its rules may have changed
+	unsure   map[session.ID]struct{}    // to be read from the store
 	ends     map[session.ID]recentEnd   // of the last restoredFor
 	pending  map[string]map[string]bool // calls: nodes that have not answered
 	answered chan struct{}              // closed when a node answers
@@ -113,7 +114,7 @@ func newNodes(h *Hub, peers Peers, steered *session.SteeredClock) *nodes {
 	return &nodes{
 		hub: h, peers: peers, self: h.node + "/" + rand.Text()[:10], steered: steered, wake: make(chan struct{}, 1),
 		others: make(map[string]*node), deaf: time.Now(), changed: make(map[*live]struct{}), words: make(map[session.ID]string),
-		unsure: make(map[session.ID]bool), ends: make(map[session.ID]recentEnd), pending: make(map[string]map[string]bool), size: 1,
+		unsure: make(map[session.ID]struct{}), ends: make(map[session.ID]recentEnd), pending: make(map[string]map[string]bool), size: 1,
 	}
 }
 
@@ -380,7 +381,7 @@ func (n *nodes) take(from string, e *event) {
 		}
 	case eventRules:
 		if s != nil {
-			n.lookAt(s.id, true)
+			n.lookAt(s.id)
 		}
 	case eventFact:
 		if e.Fact != nil {
@@ -439,10 +440,10 @@ func (n *nodes) ended(id session.ID, end session.End) {
 	n.ends[id] = recentEnd{end, time.Now()}
 }
 
-// lookAt has a session read from the store at the next pulse, or at once.
-func (n *nodes) lookAt(id session.ID, rules bool) {
+// lookAt has a session read from the store.
+func (n *nodes) lookAt(id session.ID) {
 	n.mu.Lock()
-	n.unsure[id] = n.unsure[id] || rules
+	n.unsure[id] = struct{}{}
 	n.mu.Unlock()
 	n.hub.spawn(func() { n.readUnsure(n.hub.ctx) })
 }
@@ -451,18 +452,12 @@ func (n *nodes) lookAt(id session.ID, rules bool) {
 func (n *nodes) readUnsure(ctx context.Context) {
 	n.mu.Lock()
 	unsure := n.unsure
-	n.unsure = make(map[session.ID]bool)
+	n.unsure = make(map[session.ID]struct{})
 	n.mu.Unlock()
-	ids := make([]session.ID, 0, len(unsure))
-	for id := range unsure {
-		ids = append(ids, id)
-	}
-	if err := n.read(ctx, ids); err != nil {
+	if err := n.read(ctx, slices.Collect(maps.Keys(unsure))); err != nil {
 		n.hub.log.Debug("sessions not read", "error", err)
 		n.mu.Lock()
-		for id, rules := range unsure {
-			n.unsure[id] = n.unsure[id] || rules
-		}
+		maps.Copy(n.unsure, unsure)
 		n.mu.Unlock()
 	}
 }

@@ -178,7 +178,7 @@ func settings(c *config) []setting {
 		}},
 		setting{"redis-prefix", "curfew:", "what its keys begin with", false, func(v value) error {
 			if v.text == "" || strings.ContainsAny(v.text, "{} \t\r\n") {
-				return errors.New("must be a text without spaces and braces, as curfew:")
+				return errors.New("must be a text such as curfew: without spaces and braces")
 			}
 			c.redisPrefix = v.text
 			return nil
