@@ -108,8 +108,9 @@ export class Tab {
     await expect.poll(() => this.page.evaluate(() => (window as any).curfewSeen?.includes('active') ?? false)).toBe(true)
   }
 
-  async signedOut(reason: string | RegExp) {
-    await expect(this.page).toHaveURL(/\/login\?next=/)
+  /** The page has gone to the sign-in page. One that had lost the server asks each 4 s at most whether it is back. */
+  async signedOut(reason: string | RegExp, timeout?: number) {
+    await expect(this.page).toHaveURL(/\/login\?next=/, {timeout})
     await expect(this.page.getByText(reason)).toBeVisible()
   }
 

@@ -15,7 +15,7 @@ test.describe('a server of its own', () => {
     await expect(tab.warning).toBeHidden({timeout: 10_000})
     await tab.blank()
     await server.run()
-    await tab.signedOut(/no activity/)
+    await tab.signedOut(/no activity/, 15_000)
   })
 })
 

@@ -772,7 +772,7 @@ class Guard {
     }
     if (answer === 'away') {
       this.#acted ??= this.#unsure
-      this.#pollTimer = setTimeout(() => this.#poll(), jitter(Math.min(5_000, 1_000 * this.#failures)))
+      this.#pollTimer = setTimeout(() => this.#poll(), jitter(Math.min(4_000, 1_000 * this.#failures)))
       return
     }
     this.#heed(answer)
