@@ -100,6 +100,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	if n := h.nodes; n != nil {
 		h.running.Go(n.sendLoop)
 		h.running.Go(n.hearLoop)
+		h.running.Go(n.takeLoop)
 		h.running.Go(n.pulseLoop)
 		h.running.Go(n.wordLoop)
 	}

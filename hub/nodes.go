@@ -70,6 +70,7 @@ type nodes struct {
 	self    string                // this run of this process
 	steered *session.SteeredClock // nil: the store's time is not taken
 
+	inbox   chan []byte
 	wording sync.Mutex // held while word of tabs is left
 	leaping sync.Mutex // held while the test clock is moved
 	after   uint64     // the audit line up to which all is known; used by the pulse alone
@@ -112,7 +113,7 @@ type node struct {
 
 func newNodes(h *Hub, peers Peers, steered *session.SteeredClock) *nodes {
 	return &nodes{
-		hub: h, peers: peers, self: h.node + "/" + rand.Text()[:10], steered: steered, wake: make(chan struct{}, 1),
+		hub: h, peers: peers, self: h.node + "/" + rand.Text()[:10], steered: steered, wake: make(chan struct{}, 1), inbox: make(chan []byte, 4096),
 		others: make(map[string]*node), deaf: time.Now(), changed: make(map[*live]struct{}), words: make(map[session.ID]string),
 		unsure: make(map[session.ID]struct{}), ends: make(map[session.ID]recentEnd), pending: make(map[string]map[string]bool), size: 1,
 	}
@@ -273,14 +274,15 @@ func (n *nodes) send(ctx context.Context) {
 	n.queue = nil
 	n.mu.Unlock()
 	for events := range slices.Chunk(queue, eventsTogether) {
-		n.sent++
+		n.sent++ // the others notice a number that is missing
 		data, err := json.Marshal(message{messageVersion, n.self, n.hub.node, n.sent, events})
 		if err != nil {
 			n.hub.log.Error("message to other nodes not written", "error", err)
 			continue
 		}
-		if err := n.peers.Publish(ctx, data); err != nil { // the number has risen: the others will notice
+		if err := n.peers.Publish(ctx, data); err != nil {
 			n.hub.log.Debug("other nodes not told", "error", err)
+			return // nor of the rest: that would come late, when the store is back
 		}
 	}
 }
@@ -296,11 +298,32 @@ func (n *nodes) hearLoop() {
 			n.mu.Lock()
 			n.began = true
 			n.mu.Unlock()
-		}, n.heard)
+		}, n.receive)
 		cancel()
 		if n.hub.ctx.Err() == nil {
 			n.hub.log.Debug("other nodes not heard", "error", err)
 			n.hub.rest(pulseEvery / 4)
+		}
+	}
+}
+
+// receive keeps a message for takeLoop: whoever brings it also brings the answers of the store, and must not wait.
+func (n *nodes) receive(data []byte) {
+	select {
+	case n.inbox <- data:
+	default:
+		n.again() // what it tells is to be found in the store
+	}
+}
+
+// takeLoop takes in messages in their order.
+func (n *nodes) takeLoop() {
+	for {
+		select {
+		case <-n.hub.ctx.Done():
+			return
+		case data := <-n.inbox:
+			n.heard(data)
 		}
 	}
 }

@@ -355,7 +355,7 @@ func load(args, environ []string) (*config, error) {
 			v = value{text: s.standard}
 		}
 		if err := s.set(v); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("%s %q: %w", s.name, v, err))
+			mistakes = append(mistakes, fmt.Errorf("%s %q: %w", s.name, withoutPassword(v.String()), err))
 		}
 	}
 	for i, g := range groups {
@@ -370,6 +370,16 @@ func load(args, environ []string) (*config, error) {
 		return nil, errors.Join(mistakes...)
 	}
 	return c, nil
+}
+
+// withoutPassword is a value as it may be shown: of a URL with an account, what follows that.
+func withoutPassword(text string) string {
+	if scheme, rest, ok := strings.Cut(text, "://"); ok {
+		if at := strings.LastIndex(rest, "@"); at >= 0 {
+			return scheme + "://…" + rest[at:]
+		}
+	}
+	return text
 }
 
 // readFlags collects the flags and goes on after a mistake.

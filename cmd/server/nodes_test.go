@@ -293,8 +293,12 @@ func TestRedisAwaySignsNobodyOut(t *testing.T) {
 	}
 	server.Run()
 	began = time.Now()
-	b.eventually("redis is back", func() bool { code, _ := b.status(cookie); return code == 200 })
-	_, answer := b.status(cookie)
+	var answer map[string]any
+	b.eventually("redis is back", func() bool {
+		var code int
+		code, answer = b.status(cookie)
+		return code == 200
+	})
 	response, _ = b.do("/logout", url.Values{"csrf": {answer["csrf"].(string)}}, "Cookie", cookie)
 	if response.StatusCode != 303 {
 		t.Fatalf("sign-out: %s", response.Status)

@@ -558,16 +558,19 @@ func TestMistakesOfAllSourcesAreToldTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	code := command(t.Context(), []string{"--config", file, "--public-url", "http://app.example", "--no-such-flag", "--trusted-proxies", "10.0.0.0"},
+	code := command(t.Context(), []string{"--config", file, "--public-url", "http://app.example", "--no-such-flag", "--trusted-proxies", "10.0.0.0", "--redis-url", "http://me:hunter2@db"},
 		[]string{"CURFEW_AUDIT_KEEP=forever", "CURFEW_LISTEN=0.0.0.0:80", "CURFEW_TESTING=true"}, &stdout, &stderr)
 	if code != 2 || stdout.Len() > 0 {
 		t.Errorf("status %d, stdout %q, want 2 and nothing", code, stdout.String())
 	}
 	for _, want := range []string{`"lisen"`, `max-sessions "many"`, "warn-after (1h0m0s)", `"colour"`, "must name its group", `public-url "http://app.example"`, "-no-such-flag",
-		`trusted-proxies "10.0.0.0"`, `audit-keep "forever"`, `"0.0.0.0:80"`} {
+		`trusted-proxies "10.0.0.0"`, `redis-url "http://…@db"`, `audit-keep "forever"`, `"0.0.0.0:80"`} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("not told: %s\n%s", want, stderr.String())
 		}
+	}
+	if strings.Contains(stderr.String(), "hunter2") {
+		t.Errorf("a password is shown: %s", stderr.String())
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -207,7 +208,17 @@ func (s *Store) call(ctx context.Context, cmd rueidis.Completed) rueidis.RedisRe
 func (s *Store) callMany(ctx context.Context, commands ...rueidis.Completed) (results []rueidis.RedisResult) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	err := s.trusted(ctx, func() { results = s.client.DoMulti(ctx, commands...) })
+	again := true // a read may be repeated: each connection that Redis has cut is noticed by an error
+	for i, c := range commands {
+		commands[i] = c.Pin()
+		again = again && c.IsReadOnly()
+	}
+	err := s.trusted(ctx, func() {
+		results = s.client.DoMulti(ctx, commands...)
+		if again && slices.ContainsFunc(results, func(r rueidis.RedisResult) bool { return r.NonRedisError() != nil }) {
+			results = s.client.DoMulti(ctx, commands...)
+		}
+	})
 	if err != nil {
 		s.log.Warn("redis is not believed", "error", err)
 		over, cancel := context.WithCancel(ctx)
@@ -222,11 +233,20 @@ func (s *Store) callMany(ctx context.Context, commands ...rueidis.Completed) (re
 }
 
 // script is a Lua script. It is sent once to each server, and then named.
-type script struct{ text, sha string }
+type script struct {
+	text, sha string
+	reads     bool // it changes nothing
+}
 
 func newScript(text string) *script {
 	sum := sha1.Sum([]byte(text))
-	return &script{text, hex.EncodeToString(sum[:])}
+	return &script{text: text, sha: hex.EncodeToString(sum[:])}
+}
+
+func newReadingScript(text string) *script {
+	sc := newScript(text)
+	sc.reads = true
+	return sc
 }
 
 // invocation is a script with its keys and arguments. All keys are in one slot.
@@ -235,6 +255,9 @@ type invocation struct {
 }
 
 func (s *Store) evalsha(sc *script, in invocation) rueidis.Completed {
+	if sc.reads {
+		return s.client.B().EvalshaRo().Sha1(sc.sha).Numkeys(int64(len(in.keys))).Key(in.keys...).Arg(in.args...).Build()
+	}
 	return s.client.B().Evalsha().Sha1(sc.sha).Numkeys(int64(len(in.keys))).Key(in.keys...).Arg(in.args...).Build()
 }
 

@@ -144,7 +144,7 @@ func (s *Store) replicatedAnswer(ctx context.Context, slot string, answer []ruei
 }
 
 // getScript reads several sessions of a partition, each whole.
-var getScript = newScript(`
+var getScript = newReadingScript(`
 local out = {}
 for i = 1, #KEYS, 3 do
   local record = redis.call('GET', KEYS[i])
