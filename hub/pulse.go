@@ -67,15 +67,18 @@ func (n *nodes) pulse(ctx context.Context) error {
 	if n.away || anew {
 		n.settled = time.Now().Add(settleFor)
 	}
-	n.began, n.masters = false, p.Masters
+	n.began = false
 	n.mu.Unlock()
 	if anew {
 		h.log.Warn("the store has failed over or was started anew: what it may have lost is written again")
 		if err := n.restore(ctx); err != nil {
-			n.again()
-			return err
+			return err // the next pulse begins again
 		}
+		p.Last = min(p.Last, n.after)
 	}
+	n.mu.Lock()
+	n.masters = p.Masters
+	n.mu.Unlock()
 	if resync {
 		if err := n.resync(ctx); err != nil {
 			n.again()
@@ -129,7 +132,6 @@ func (n *nodes) isSettled() bool {
 
 // takePulse sets the clock right by the store's.
 func (n *nodes) takePulse(p session.Pulse, began time.Time) {
-	n.peers.SetOffset(p.Offset)
 	if n.steered == nil {
 		return
 	}
