@@ -1,5 +1,6 @@
 import {type ChildProcess, spawn} from 'node:child_process'
 import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises'
+import {connect} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect, Server} from './curfew'
@@ -15,15 +16,26 @@ export class Nodes {
   static async start(names: string[], ...flags: string[]): Promise<Nodes> {
     const port = await freePort()
     const all = new Nodes(await mkdtemp(join(tmpdir(), 'curfew-nodes-')), `http://localhost:${port}`)
+    try {
+      await all.#start(port, names, flags)
+    } catch (error) {
+      await all.stop()
+      throw error
+    }
+    return all
+  }
+
+  async #start(port: number, names: string[], flags: string[]) {
     const redis = await freePort()
-    all.#spawn('redis-server', '--port', `${redis}`, '--bind', '127.0.0.1', '--dir', all.folder, '--appendonly', 'yes', '--save', '')
+    this.#spawn('redis-server', '--port', `${redis}`, '--bind', '127.0.0.1', '--dir', this.folder, '--appendonly', 'yes', '--save', '')
+    await expect(() => accepts(redis)).toPass({intervals: [20], timeout: 10_000})
     const ports: number[] = []
     for (const name of names) {
       const node = await freePort()
       ports.push(node)
       const own = ['--listen', `127.0.0.1:${node}`, '--node-name', name, '--redis-url', `redis://127.0.0.1:${redis}`,
-        '--public-url', all.url, '--trusted-proxies', '127.0.0.1/32', ...flags]
-      await expect(async () => { all.nodes.push(await Server.start(...own)) }).toPass({timeout: 10_000})
+        '--public-url', this.url, '--trusted-proxies', '127.0.0.1/32', ...flags]
+      this.nodes.push(await Server.start(...own))
     }
     let servers = ports
     const config = (await readFile('docs/nodes/nginx.conf', 'utf8'))
@@ -33,10 +45,9 @@ export class Nodes {
         servers = others
         return first ? `server 127.0.0.1:${first} ${rest}\n` : ''
       })
-    await writeFile(join(all.folder, 'nginx.conf'), config)
-    all.#spawn('/usr/sbin/nginx', '-p', all.folder, '-c', join(all.folder, 'nginx.conf'), '-e', 'stderr')
-    await expect(async () => { expect((await fetch(all.url + '/healthz')).status).toBe(200) }).toPass({timeout: 10_000})
-    return all
+    await writeFile(join(this.folder, 'nginx.conf'), config)
+    this.#spawn('/usr/sbin/nginx', '-p', this.folder, '-c', join(this.folder, 'nginx.conf'), '-e', 'stderr')
+    await expect(async () => { expect((await fetch(this.url + '/healthz')).status).toBe(200) }).toPass({timeout: 10_000})
   }
 
   #spawn(command: string, ...args: string[]) {
@@ -64,4 +75,13 @@ export class Nodes {
     }
     await rm(this.folder, {recursive: true, force: true})
   }
+}
+
+/** Fails unless a server of this machine accepts connections. */
+function accepts(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => { socket.destroy(); resolve() })
+    socket.once('error', reject)
+  })
 }
