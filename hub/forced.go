@@ -158,9 +158,9 @@ func (h *Hub) Logout(ctx context.Context, q LogoutRequest) (Logout, error) {
 	if err != nil {
 		return Logout{}, err
 	}
-	h.emit(event{Kind: eventFact, Fact: &f})
-	sessions, tabs := h.enforce(f)
-	f.Sessions, f.Tabs = sessions, tabs
+	told := f
+	h.emit(event{Kind: eventFact, Fact: &told})
+	f.Sessions, f.Tabs = h.enforce(f)
 	h.log.Info("forced logout", "scope", f.Scope.String(), "actor", f.Actor, "sessions", f.Sessions, "tabs", f.Tabs, "grace", q.Grace)
 	return Logout{Fact: f, State: stateOfLogout(f, now)}, nil
 }

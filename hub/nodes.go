@@ -61,6 +61,7 @@ const (
 	restoredFor   = 10 * time.Minute       // ends and facts of that age are written again after a fail-over
 	departedGrace = 10 * time.Second       // for the tabs of a node that has gone to come back elsewhere
 	callPatience  = 5 * time.Second        // for other nodes to do what a test asks
+	newerEvery    = 5 * time.Second        // how often what a node of a later version has told is looked for in the store
 )
 
 // nodes is what a hub knows of the others.
@@ -75,6 +76,7 @@ type nodes struct {
 	leaping sync.Mutex // held while the test clock is moved
 	after   uint64     // the audit line up to which all is known; used by the pulse alone
 	masters string     // as the last pulse found them
+	synced  time.Time  // when the last resync began; used by the pulse alone
 
 	mu       sync.Mutex
 	queue    []event
@@ -109,6 +111,7 @@ type node struct {
 	heard int64                   // number of its last message
 	tabs  map[session.ID]struct{} // sessions with tabs there
 	stale bool                    // word of its tabs was missed
+	newer bool                    // it speaks a later version
 }
 
 func newNodes(h *Hub, peers Peers, steered *session.SteeredClock) *nodes {
@@ -194,7 +197,7 @@ const messageVersion = 1
 
 // message is several events of one node.
 type message struct {
-	Version int     `json:"v"`
+	Version int     `json:"v"` // this and the next three are of every version, and come first
 	Node    string  `json:"node"`
 	Name    string  `json:"name"`
 	Number  int64   `json:"n"` // one more each time
@@ -331,7 +334,7 @@ func (n *nodes) takeLoop() {
 // heard takes in a message.
 func (n *nodes) heard(data []byte) {
 	var m message
-	if err := json.Unmarshal(data, &m); err != nil {
+	if err := json.Unmarshal(data, &m); err != nil && m.Version <= messageVersion {
 		n.hub.log.Warn("message of another node not understood", "error", err)
 		return
 	}
@@ -348,8 +351,7 @@ func (n *nodes) heard(data []byte) {
 	}
 	other.heard = m.Number
 	if m.Version > messageVersion {
-		other.stale = true
-		n.began = true // what it told is to be found in the store
+		other.newer = true // what it told is to be found in the store
 		n.mu.Unlock()
 		return
 	}

@@ -62,7 +62,7 @@ func (n *nodes) pulse(ctx context.Context) error {
 	}
 	n.takePulse(p, began)
 	n.mu.Lock()
-	resync := n.began || n.away || n.masters != p.Masters
+	resync := n.began || n.away || n.masters != p.Masters || n.hearsNewerLocked() && time.Since(n.synced) > newerEvery
 	anew := n.masters != "" && n.masters != p.Masters
 	if n.away || anew {
 		n.settled = time.Now().Add(settleFor)
@@ -80,6 +80,7 @@ func (n *nodes) pulse(ctx context.Context) error {
 	n.masters = p.Masters
 	n.mu.Unlock()
 	if resync {
+		n.synced = time.Now()
 		if err := n.resync(ctx); err != nil {
 			n.again()
 			return err
@@ -148,6 +149,16 @@ func (n *nodes) again() {
 	n.mu.Lock()
 	n.began = true
 	n.mu.Unlock()
+}
+
+// hearsNewerLocked reports whether there is a node whose messages this one cannot read.
+func (n *nodes) hearsNewerLocked() bool {
+	for _, other := range n.others {
+		if other.newer {
+			return true
+		}
+	}
+	return false
 }
 
 // missed takes in sign-ins and ends that no message has told of.

@@ -56,7 +56,7 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 type rig struct {
 	*Hub
 	t      *testing.T
-	store  *bolt.Store
+	store  session.Store
 	client *http.Client
 	stop   func()
 }
@@ -78,11 +78,14 @@ func startHubOver(t *testing.T, folder string, p session.Policy, wrap func(*bolt
 	if err != nil {
 		t.Fatal(err)
 	}
-	over := wrap(store)
-	h, err := New(t.Context(), Options{
-		Store: over, Clock: session.RealClock{}, Policies: session.Policies{Global: p}, Origins: []string{origin}, SignIn: "/login",
-		Admins: []string{"admins"}, Presence: PresenceAdmins, Node: "node-1",
-	})
+	return startHubWith(t, store, Options{Store: wrap(store), Policies: session.Policies{Global: p}, Node: "node-1"})
+}
+
+// startHubWith starts a hub with what is usual, and a server for its tabs. It closes the store in the end.
+func startHubWith(t *testing.T, store session.Store, o Options) *rig {
+	t.Helper()
+	o.Clock, o.Origins, o.SignIn, o.Admins, o.Presence = session.RealClock{}, []string{origin}, "/login", []string{"admins"}, PresenceAdmins
+	h, err := New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,176 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"testing"
+	"time"
+
+	"curfew/session"
+	"curfew/session/redis"
+	"curfew/session/redis/redistest"
+)
+
+// Several hubs over a real Redis, in real time.
+
+// laterVersion says what a hub says in a way that this version cannot read, as a node that was upgraded first may.
+type laterVersion struct{ Peers }
+
+func (l laterVersion) Publish(ctx context.Context, data []byte) error {
+	return l.Peers.Publish(ctx, rewrite(data, func(m map[string]any) {
+		m["v"] = messageVersion + 1
+		m["events"] = map[string]any{"packed": m["events"]}
+	}))
+}
+
+// laterRelease says it in this version, with more than this release knows.
+type laterRelease struct{ Peers }
+
+func (l laterRelease) Publish(ctx context.Context, data []byte) error {
+	return l.Peers.Publish(ctx, rewrite(data, func(m map[string]any) {
+		m["colour"] = "green"
+		events := []any{map[string]any{"kind": "of-tomorrow", "id": session.NewToken().ID()}}
+		for _, e := range m["events"].([]any) {
+			e.(map[string]any)["colour"] = "green"
+			events = append(events, e)
+		}
+		m["events"] = events
+	}))
+}
+
+func rewrite(data []byte, change func(m map[string]any)) []byte {
+	var m map[string]any
+	if err := json.Unmarshal(data, &m); err != nil {
+		panic(err)
+	}
+	change(m)
+	data, err := json.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+func startNode(t *testing.T, server *redistest.Server, name string, p session.Policy, says func(Peers) Peers) *rig {
+	t.Helper()
+	store, err := redis.Open(t.Context(), server.URL(), "curfew:", nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startHubWith(t, store, Options{Store: store, Peers: says(store), Policies: session.Policies{Global: p}, Node: name})
+}
+
+// on is the same browser at another node.
+func (u *user) on(node *rig) *user { return &user{node, u.token} }
+
+// within waits for what must come true.
+func within(t *testing.T, d time.Duration, what string, ok func() bool) {
+	t.Helper()
+	limit := time.After(d)
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for !ok() {
+		select {
+		case <-limit:
+			t.Fatalf("not within %s: %s", d, what)
+		case <-ticker.C:
+		}
+	}
+}
+
+func (p *page) nextWithin(d time.Duration, kind Kind) map[string]any {
+	p.t.Helper()
+	select {
+	case m, ok := <-p.messages:
+		if !ok || m["type"] != string(kind) {
+			p.t.Fatalf("got %v, want %s", m, kind)
+		}
+		return m
+	case <-time.After(d):
+		p.t.Fatalf("no %s within %s", kind, d)
+		return nil
+	}
+}
+
+// endsWithin wants the tab told and closed.
+func (p *page) endsWithin(d time.Duration, reason session.Reason) {
+	p.t.Helper()
+	m := p.nextWithin(d, KindExpire)
+	if m["reason"] != string(reason) {
+		p.t.Errorf("ended with the reason %v, want %s", m["reason"], reason)
+	}
+	p.ack(m)
+	p.wantsClose(StatusExpired, string(reason))
+}
+
+// tabsOf is how many open tabs a node knows of a user, on all nodes.
+func (r *rig) tabsOf(name string) (tabs int) {
+	for _, s := range r.sessionsOf(name) {
+		s.mu.Lock()
+		tabs += s.tabsLocked()
+		s.mu.Unlock()
+	}
+	return tabs
+}
+
+// A rolling upgrade runs two versions side by side: what a newer node says and an older one cannot read is found in the store.
+func TestNodesOfTwoVersions(t *testing.T) {
+	const soon = 2 * time.Second // the bound without any messages
+	tests := []struct {
+		name   string
+		newer  func(Peers) Peers
+		closes time.Duration // within which an end on the newer node closes the tabs of the older one
+		counts time.Duration // within which the older one sees the newer one's tabs
+	}{
+		{"of the same message version", func(p Peers) Peers { return laterRelease{p} }, soon / 2, soon},
+		{"of a later message version", func(p Peers) Peers { return laterVersion{p} }, soon, newerEvery + soon},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			p := standard
+			p.WarnAfter, p.ExpireAfter = 9*time.Second, 40*time.Second
+			older := startNode(t, server, "older", p, func(p Peers) Peers { return p })
+			newer := startNode(t, server, "newer", p, test.newer)
+
+			ada := newer.signIn("ada")
+			there, here := ada.openTab(), ada.on(older).openTab()
+			within(t, test.counts, "the older node counts both tabs", func() bool { return older.tabsOf("ada") == 2 })
+			within(t, test.counts, "the newer node counts both tabs", func() bool { return newer.tabsOf("ada") == 2 })
+
+			there.nextWithin(p.WarnAfter+soon, KindWarn)
+			here.nextWithin(soon, KindWarn)
+			there.send(`{"type":"confirm"}`)
+			there.nextWithin(soon, KindActive)
+			here.nextWithin(newerEvery, KindActive)
+
+			late := ada.openTab()
+			within(t, test.counts, "the older node counts a tab that was opened later", func() bool { return older.tabsOf("ada") == 3 })
+
+			if _, err := ada.End(t.Context(), ada.token.ID(), session.End{Reason: session.ReasonLogout, At: time.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			here.endsWithin(test.closes, session.ReasonLogout)
+			there.endsWithin(soon, session.ReasonLogout)
+			late.endsWithin(soon, session.ReasonLogout)
+
+			bob := older.signIn("bob")
+			there, here = bob.on(newer).openTab(), bob.openTab()
+			if _, err := newer.Logout(t.Context(), LogoutRequest{Scope: session.Scope{User: "bob"}, Actor: "root"}); err != nil {
+				t.Fatal(err)
+			}
+			there.endsWithin(soon, session.ReasonAdmin)
+			here.endsWithin(test.closes, session.ReasonAdmin)
+
+			cid := older.signIn("cid")
+			there, here = cid.on(newer).openTab(), cid.openTab()
+			if _, err := older.Logout(t.Context(), LogoutRequest{Scope: session.Scope{Everyone: true}, Actor: "root"}); err != nil {
+				t.Fatal(err)
+			}
+			here.endsWithin(soon, session.ReasonAdmin)
+			there.endsWithin(soon/2, session.ReasonAdmin)
+		})
+	}
+}
