@@ -30,22 +30,24 @@ import (
 )
 
 var (
-	tabs       = flag.Int("tabs", 10_000, "open tabs")
-	broadcast  = flag.Int("broadcast", 19_500, "open tabs that a notice goes to")
-	beats      = flag.Int("beats", 20_000, "heartbeats a second")
-	beatFor    = flag.Duration("beat-for", 10*time.Second, "how long heartbeats are sent")
-	restFor    = flag.Duration("rest-for", 25*time.Second, "how long CPU at rest is measured: each tab is ticked once in 25 s")
-	only       = flag.String("only", "", "some of tabs, lateness, logout, notice, console, sign-ins, nodes; empty: all")
-	serveAs    = flag.String("serve", "", "be a server: curfew, plain, detached or raw (used by the benchmark itself)")
-	serveRedis = flag.String("redis", "", "with -serve curfew: the Redis that nodes share")
-	serveShort = flag.Bool("short", false, "with -serve curfew: sessions that end after 15 s")
+	tabs           = flag.Int("tabs", 10_000, "open tabs")
+	broadcast      = flag.Int("broadcast", 19_500, "open tabs that a notice goes to")
+	beats          = flag.Int("beats", 20_000, "heartbeats a second")
+	beatFor        = flag.Duration("beat-for", 10*time.Second, "how long heartbeats are sent")
+	restFor        = flag.Duration("rest-for", 25*time.Second, "how long CPU at rest is measured: each tab is ticked once in 25 s")
+	only           = flag.String("only", "", "some of tabs, lateness, logout, notice, console, sign-ins, nodes, simulation; empty: all")
+	serveAs        = flag.String("serve", "", "be a server: curfew, simulated, plain, detached or raw (used by the benchmark itself)")
+	serveRedis     = flag.String("redis", "", "with -serve curfew: the Redis that nodes share")
+	serveSessions  = flag.Int("sessions", 0, "with -serve simulated: sessions in all")
+	simulatedSizes = flag.String("simulated", "400000,4000000", "sessions of the simulated installations: a tab and a half to each more")
+	serveShort     = flag.Bool("short", false, "with -serve curfew: sessions that end after 15 s")
 )
 
 func main() {
 	log.SetFlags(0)
 	flag.Parse()
 	if *serveAs != "" {
-		serve(*serveAs, *serveShort, *serveRedis)
+		serve(*serveAs)
 		return
 	}
 	go writeAcks()
@@ -56,6 +58,7 @@ func main() {
 	}{
 		{"tabs", measureAllTabs}, {"lateness", measureLateness}, {"logout", measureForcedLogout}, {"notice", measureBroadcast},
 		{"console", measureConsole}, {"sign-ins", func() { measureSignIns(1); measureSignIns(64) }}, {"nodes", measureNodes},
+		{"simulation", measureSimulation},
 	}
 	for _, p := range parts {
 		if *only == "" || slices.Contains(strings.Split(*only, ","), p.name) {
@@ -117,7 +120,12 @@ func (s *server) stop() {
 // rss is the resident memory in bytes, after a garbage collection.
 func (s *server) rss() float64 {
 	s.ask("collect")
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	return residentOf(s.cmd.Process.Pid)
+}
+
+// residentOf is the resident memory of a process in bytes.
+func residentOf(pid int) float64 {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	check(err)
 	for line := range strings.Lines(string(data)) {
 		if kb, ok := strings.CutPrefix(line, "VmRSS:"); ok {

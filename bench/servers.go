@@ -36,7 +36,7 @@ import (
 const origin = "http://localhost"
 
 // serve is a server until its standard input ends. It prints its address, then a line for each command it is sent.
-func serve(name string, short bool, redisURL string) {
+func serve(name string) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(err)
 	var handler http.Handler
@@ -50,7 +50,9 @@ func serve(name string, short bool, redisURL string) {
 	case "raw":
 		handler = newRaw()
 	case "curfew":
-		handler, command, stop = curfew(short, redisURL)
+		handler, command, stop = curfew(*serveShort, *serveRedis)
+	case "simulated":
+		handler, command, stop = simulated(*serveSessions)
 	default:
 		check(fmt.Errorf("no server %q", name))
 	}
@@ -244,21 +246,7 @@ func curfew(short bool, redisURL string) (h http.Handler, command func(name stri
 	folder, err := os.MkdirTemp("", "curfew-bench-")
 	check(err)
 	store, peers := openStore(folder, redisURL)
-	tabs, err := hub.New(context.Background(), hub.Options{
-		Store: store, Peers: peers, Node: strconv.Itoa(os.Getpid()), Clock: session.RealClock{}, Policies: session.Policies{Global: policy}, Origins: []string{origin}, SignIn: "/login",
-		Admins: []string{"admins"},
-	})
-	check(err)
-	public, err := url.Parse(origin)
-	check(err)
-	tokens, err := views.ParseAPITokens("bench:admin:" + hex.EncodeToString(tokenHash[:]))
-	check(err)
-	pages := views.New(views.Options{
-		Tokens: tokens,
-		Hub:    tabs, Sessions: gorilla.New(tabs, session.RealClock{}), Trail: store, Authenticator: nobody{}, People: nobody{},
-		Ready: func(context.Context) map[string]error { return nil }, Clock: session.RealClock{}, Secret: make([]byte, 32), PublicURL: public,
-		Proxies: views.NewProxies(nil), Log: slog.New(slog.DiscardHandler),
-	})
+	tabs, pages, shut := node(store, peers)
 	var churning sync.WaitGroup
 	stopChurn := make(chan struct{})
 	command = func(name string, n int) string {
@@ -282,9 +270,32 @@ func curfew(short bool, redisURL string) (h http.Handler, command func(name stri
 	return pages, command, func() {
 		close(stopChurn)
 		churning.Wait()
-		pages.Shutdown()
+		shut()
+		check(os.RemoveAll(folder))
+	}
+}
+
+// node is the real hub behind the real routes.
+func node(store session.Store, peers hub.Peers) (tabs *hub.Hub, pages http.Handler, stop func()) {
+	tabs, err := hub.New(context.Background(), hub.Options{
+		Store: store, Peers: peers, Node: strconv.Itoa(os.Getpid()), Clock: session.RealClock{}, Policies: session.Policies{Global: policy}, Origins: []string{origin}, SignIn: "/login",
+		Admins: []string{"admins"},
+	})
+	check(err)
+	public, err := url.Parse(origin)
+	check(err)
+	tokens, err := views.ParseAPITokens("bench:admin:" + hex.EncodeToString(tokenHash[:]))
+	check(err)
+	routes := views.New(views.Options{
+		Tokens: tokens,
+		Hub:    tabs, Sessions: gorilla.New(tabs, session.RealClock{}), Trail: store, Authenticator: nobody{}, People: nobody{},
+		Ready: func(context.Context) map[string]error { return nil }, Clock: session.RealClock{}, Secret: make([]byte, 32), PublicURL: public,
+		Proxies: views.NewProxies(nil), Log: slog.New(slog.DiscardHandler),
+	})
+	return tabs, routes, func() {
+		routes.Shutdown()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		check(errors.Join(tabs.Shutdown(ctx), store.Close(), os.RemoveAll(folder)))
+		check(errors.Join(tabs.Shutdown(ctx), store.Close()))
 	}
 }

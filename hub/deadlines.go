@@ -2,6 +2,8 @@ package hub
 
 import (
 	"container/heap"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,6 +75,9 @@ func (sh *shard) armLocked() {
 	sh.timer = sh.hub.clock.AfterFunc(at.Sub(sh.hub.clock.Now()), sh.fire)
 }
 
+// endsAtOnce is how many sessions of a shard are ended together. After a long standstill all may be due.
+const endsAtOnce = 200
+
 // fire wakes what is due and returns when all that follows from it is done.
 func (sh *shard) fire() {
 	sh.hub.waking.Add(1)
@@ -91,9 +96,14 @@ func (sh *shard) fire() {
 	sh.armLocked()
 	sh.mu.Unlock()
 	var ends sync.WaitGroup
+	slots := make(chan struct{}, endsAtOnce)
 	for _, s := range due {
 		if sh.hub.wake(s) {
-			ends.Go(func() { sh.hub.expire(sh.hub.ctx, s) }) // they share the store's transactions
+			slots <- struct{}{}
+			ends.Go(func() {
+				sh.hub.expire(sh.hub.ctx, s) // they share the store's transactions
+				<-slots
+			})
 		}
 	}
 	ends.Wait()
@@ -178,6 +188,30 @@ func (sh *shard) takeDirty() []*live {
 	sh.dirty = nil
 	return list
 }
+
+// liveIn lists the live sessions that may be in a scope.
+func (h *Hub) liveIn(scope session.Scope) []*live {
+	if scope.User != "" { // each sign-in elsewhere is told: that must not cost a look at everybody
+		return h.sessionsOf(scope.User)
+	}
+	return h.allLive()
+}
+
+// withTabs lists those of liveIn that have a tab here, and may list others.
+func (h *Hub) withTabs(scope session.Scope) []*live {
+	if scope.User != "" {
+		return h.sessionsOf(scope.User)
+	}
+	tabs := h.allTabs()
+	seen := make(map[*live]struct{}, len(tabs))
+	for _, t := range tabs {
+		seen[t.session] = struct{}{}
+	}
+	return slices.Collect(maps.Keys(seen))
+}
+
+// everyone is the scope of all sessions.
+var everyone = session.Scope{Everyone: true}
 
 // allLive lists the live sessions of all shards.
 func (h *Hub) allLive() (list []*live) {

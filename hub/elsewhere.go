@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -80,12 +81,8 @@ func (n *nodes) wordLoop() {
 		}
 		if time.Since(census) > censusEvery {
 			census = time.Now()
-			for _, s := range n.hub.allLive() {
-				s.mu.Lock()
-				if len(s.tabs) > 0 {
-					n.hub.tabsChanged(s)
-				}
-				s.mu.Unlock()
+			for _, s := range n.hub.withTabs(everyone) {
+				n.hub.tabsChanged(s)
 			}
 		}
 		if err := n.leaveWord(n.hub.ctx, false); err != nil {
@@ -135,15 +132,21 @@ func (n *nodes) leaveWord(ctx context.Context, whole bool) error {
 	if len(news) == 0 && !whole {
 		return nil
 	}
-	if len(news) > 0 {
-		n.hub.emit(event{Kind: eventTabs, Tabs: news})
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(news)), messageWeight) {
+		part := make(map[session.ID]string, len(ids))
+		for _, id := range ids {
+			part[id] = news[id]
+		}
+		n.hub.emit(event{Kind: eventTabs, Tabs: part})
 	}
 	left := make(map[session.ID]string, len(news))
 	for id := range news {
 		left[id] = n.words[id]
 	}
 	if err := n.peers.SetTabs(ctx, n.self, left, whole); err != nil {
-		n.again() // which leaves all words again
+		n.mu.Lock()
+		n.unworded = true
+		n.mu.Unlock()
 		return err
 	}
 	return nil

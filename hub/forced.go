@@ -165,7 +165,8 @@ func (h *Hub) Logout(ctx context.Context, q LogoutRequest) (Logout, error) {
 	return Logout{Fact: f, State: stateOfLogout(f, now)}, nil
 }
 
-// enforce does what follows from a new fact, and counts the sessions that it covers, and their tabs. Tabs are told meanwhile.
+// enforce does what follows from a new fact, and counts the sessions that it covers, and their tabs. Tabs are told meanwhile:
+// those of this node before the other sessions are looked at, which may be many times as many.
 func (h *Hub) enforce(f session.Fact) (sessions, tabs int) {
 	l := &logout{fact: f, progress: &progress{}}
 	h.forced.mu.Lock()
@@ -175,18 +176,36 @@ func (h *Hub) enforce(f session.Fact) (sessions, tabs int) {
 	}
 	h.forced.addLocked(l)
 	h.forced.mu.Unlock()
-	covered, tabs := h.cover(l)
-	if !f.EffectiveAt.After(h.clock.Now()) {
-		h.spawn(func() { h.endAll(inOrder(covered), f.End()) })
-	} else {
-		h.eachShare(covered, func(share []*live) {
+	atOnce := !f.EffectiveAt.After(h.clock.Now())
+
+	here, tabs := h.cover(l, h.withTabs(f.Scope), nil)
+	here = inOrder(here)
+	told := make(chan struct{})
+	tell := func(list []*live) {
+		if atOnce {
+			h.tellEndOfAll(list, f.End())
+			return
+		}
+		h.eachShare(list, func(share []*live) {
 			for _, s := range share {
 				h.tell(s, tellNews)
 				h.schedule(s)
 			}
 		})
 	}
-	return len(covered), tabs
+	h.spawn(func() {
+		defer close(told)
+		tell(here)
+	})
+	rest, more := h.cover(l, h.liveIn(f.Scope), here)
+	h.spawn(func() {
+		<-told
+		tell(rest)
+		if atOnce {
+			h.writeEnds(slices.Concat(here, rest), f.End())
+		}
+	})
+	return len(here) + len(rest), tabs + more
 }
 
 // spawn runs f in a goroutine that Shutdown waits for; during Shutdown it runs f itself.
@@ -202,23 +221,37 @@ func (h *Hub) spawn(f func()) {
 	}
 }
 
-// cover notes l in the sessions that it ends first, and returns all that it covers, and how many tabs they have.
-func (h *Hub) cover(l *logout) (covered []*live, tabs int) {
-	for _, s := range h.allLive() {
-		if !l.fact.Covers(s.record.Load()) {
-			continue
-		}
-		s.mu.Lock()
-		if s.end == nil {
-			covered = append(covered, s)
-			tabs += s.tabsLocked()
-			if s.forced == nil || l.fact.EffectiveAt.Before(s.forced.fact.EffectiveAt) {
-				s.forced = l
-				s.warned.Store(true) // see act
-			}
-		}
-		s.mu.Unlock()
+// cover notes l in the sessions of a list that it ends first, and returns all of them that it covers and that are not known, and
+// how many tabs they have.
+func (h *Hub) cover(l *logout, list, known []*live) (covered []*live, tabs int) {
+	isKnown := make(map[*live]bool, len(known))
+	for _, s := range known {
+		isKnown[s] = true
 	}
+	var mu sync.Mutex
+	h.eachShare(list, func(share []*live) {
+		var mine []*live
+		open := 0
+		for _, s := range share {
+			if isKnown[s] || !l.fact.Covers(s.record.Load()) {
+				continue
+			}
+			s.mu.Lock()
+			if s.end == nil {
+				mine = append(mine, s)
+				open += s.tabsLocked()
+				if s.forced == nil || l.fact.EffectiveAt.Before(s.forced.fact.EffectiveAt) {
+					s.forced = l
+					s.warned.Store(true) // see act
+				}
+			}
+			s.mu.Unlock()
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		covered = append(covered, mine...)
+		tabs += open
+	})
 	return covered, tabs
 }
 
@@ -246,8 +279,8 @@ func (h *Hub) eachShare(list []*live, f func(share []*live)) {
 // manyEnds is how many ends may be written while tabs are still being told.
 const manyEnds = 200
 
-// endAll tells all tabs of sessions that a fact has ended, and writes the single ends.
-func (h *Hub) endAll(list []*live, end session.End) {
+// tellEndOfAll tells all tabs of sessions that a fact has ended.
+func (h *Hub) tellEndOfAll(list []*live, end session.End) {
 	message := h.expireMessage(end)
 	shared := h.share(message)
 	var hold atomic.Bool // reading acks and closing would slow down telling the others
@@ -276,6 +309,10 @@ func (h *Hub) endAll(list []*live, end session.End) {
 		h.acknowledged(t)
 	}
 	h.closeLater(tabs, end)
+}
+
+// writeEnds writes the single ends of sessions that a fact has ended: all, or where several nodes share the store, this one's part.
+func (h *Hub) writeEnds(list []*live, end session.End) {
 	if len(list) > manyEnds && !h.rest(ackWait) {
 		return // the fact stands: the next start writes them
 	}

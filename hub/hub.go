@@ -101,7 +101,9 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 		h.running.Go(n.sendLoop)
 		h.running.Go(n.hearLoop)
 		h.running.Go(n.takeLoop)
+		h.running.Go(n.hereLoop)
 		h.running.Go(n.pulseLoop)
+		h.running.Go(n.catchUpLoop)
 		h.running.Go(n.wordLoop)
 	}
 	h.running.Go(h.flushLoop)

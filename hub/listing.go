@@ -75,11 +75,7 @@ func (t *tab) unconfirmedLocked() bool {
 func (h *Hub) Sessions(f Filter) []Session {
 	now := h.clock.Now()
 	var list []Session
-	candidates := h.allLive
-	if f.User != "" {
-		candidates = func() []*live { return h.sessionsOf(f.User) }
-	}
-	for _, s := range candidates() {
+	for _, s := range h.liveIn(session.Scope{User: f.User}) {
 		r := s.record.Load()
 		if !f.picks(r) {
 			continue

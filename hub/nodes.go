@@ -52,16 +52,19 @@ type Peers interface {
 
 // Times between nodes. They are real time.
 const (
-	pulseEvery    = time.Second
-	pulseLimit    = 3 * time.Second        // how long one pulse may take
-	wordEvery     = 200 * time.Millisecond // how often word of changed tabs is left
-	censusEvery   = 5 * time.Second        // how often what no event tells is looked at: tabs that do not answer
-	deafAfter     = 3 * time.Second        // a node that does not hear itself subscribes anew
-	settleFor     = 2 * time.Second        // after the store was away: nodes write what they know before any ends a session
-	restoredFor   = 10 * time.Minute       // ends and facts of that age are written again after a fail-over
-	departedGrace = 10 * time.Second       // for the tabs of a node that has gone to come back elsewhere
-	callPatience  = 5 * time.Second        // for other nodes to do what a test asks
-	newerEvery    = 5 * time.Second        // how often what a node of a later version has told is looked for in the store
+	pulseEvery     = time.Second
+	pulseLimit     = 3 * time.Second        // how long one pulse may take
+	catchUpLimit   = time.Minute            // how long it may take to read or write all that a node has missed
+	wordEvery      = 200 * time.Millisecond // how often word of changed tabs is left
+	censusEvery    = 5 * time.Second        // how often what no event tells is looked at: tabs that do not answer
+	deafAfter      = 3 * time.Second        // a node that does not hear itself subscribes anew
+	settleFor      = 2 * time.Second        // after the store was away: nodes write what they know before any ends a session
+	restoredFor    = 10 * time.Minute       // ends and facts of that age are written again after a fail-over
+	departedGrace  = 10 * time.Second       // for the tabs of a node that has gone to come back elsewhere
+	pulsesTogether = 50                     // how often a pulse is repeated at once when there is more to read
+	linesBack      = 10_000                 // audit lines that are read again after a fail-over: lost ones leave their numbers to others
+	callPatience   = 5 * time.Second        // for other nodes to do what a test asks
+	newerEvery     = 5 * time.Second        // how often what a node of a later version has told is looked for in the store
 )
 
 // nodes is what a hub knows of the others.
@@ -72,11 +75,10 @@ type nodes struct {
 	steered *session.SteeredClock // nil: the store's time is not taken
 
 	inbox   chan []byte
-	wording sync.Mutex // held while word of tabs is left
-	leaping sync.Mutex // held while the test clock is moved
-	after   uint64     // the audit line up to which all is known; used by the pulse alone
-	masters string     // as the last pulse found them
-	synced  time.Time  // when the last resync began; used by the pulse alone
+	behind  chan struct{} // a pulse wants catchUp
+	wording sync.Mutex    // held while word of tabs is left
+	leaping sync.Mutex    // held while the test clock is moved
+	synced  time.Time     // when the last resync began; used by catchUp alone
 
 	mu       sync.Mutex
 	queue    []event
@@ -85,8 +87,13 @@ type nodes struct {
 	others   map[string]*node
 	deaf     time.Time // since when nothing was heard of oneself
 	cutOff   context.CancelFunc
-	began    bool // the subscription has begun anew
-	away     bool // the last pulse has failed
+	after    uint64 // the audit line up to which all is known
+	highest  uint64 // what after was when the masters changed
+	masters  string // to which this node has written again what they may have lost
+	found    string // the masters, as the last pulse found them
+	began    bool   // the subscription has begun anew, or something else was missed
+	unworded bool   // word of all tabs is to be left
+	away     bool   // the last pulse has failed
 	settled  time.Time
 	changed  map[*live]struct{}         // whose tabs have changed since word was left
 	words    map[session.ID]string      // the word that was left
@@ -116,7 +123,7 @@ type node struct {
 
 func newNodes(h *Hub, peers Peers, steered *session.SteeredClock) *nodes {
 	return &nodes{
-		hub: h, peers: peers, self: h.node + "/" + rand.Text()[:10], steered: steered, wake: make(chan struct{}, 1), inbox: make(chan []byte, 4096),
+		hub: h, peers: peers, self: h.node + "/" + rand.Text()[:10], steered: steered, wake: make(chan struct{}, 1), inbox: make(chan []byte, 4096), behind: make(chan struct{}, 1),
 		others: make(map[string]*node), deaf: time.Now(), changed: make(map[*live]struct{}), words: make(map[session.ID]string),
 		unsure: make(map[session.ID]struct{}), ends: make(map[session.ID]recentEnd), pending: make(map[string]map[string]bool), size: 1,
 	}
@@ -133,7 +140,7 @@ func (n *nodes) join(ctx context.Context) (err error) {
 	}
 	n.takePulse(p, time.Now())
 	n.mu.Lock()
-	n.masters, n.began = p.Masters, true
+	n.masters, n.found, n.began, n.unworded = p.Masters, p.Masters, true, true
 	n.mu.Unlock()
 	n.lookForDead(p.Nodes)
 	n.followClock(ctx, p.Offset)
@@ -268,15 +275,25 @@ func (n *nodes) sendLoop() {
 	}
 }
 
-// eventsTogether bounds a message.
-const eventsTogether = 200
+// messageWeight bounds a message.
+const messageWeight = 200
+
+// weight says how long an event is.
+func (e *event) weight() int { return 1 + len(e.Tabs) + len(e.Acts)/5 }
 
 func (n *nodes) send(ctx context.Context) {
 	n.mu.Lock()
 	queue := n.queue
 	n.queue = nil
 	n.mu.Unlock()
-	for events := range slices.Chunk(queue, eventsTogether) {
+	for len(queue) > 0 {
+		together, weight := 0, 0
+		for together < len(queue) && (together == 0 || weight+queue[together].weight() <= messageWeight) {
+			weight += queue[together].weight()
+			together++
+		}
+		events := queue[:together]
+		queue = queue[together:]
 		n.sent++ // the others notice a number that is missing
 		data, err := json.Marshal(message{messageVersion, n.self, n.hub.node, n.sent, events})
 		if err != nil {

@@ -84,11 +84,7 @@ func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message st
 func (h *Hub) send(n sentNotice) {
 	h.notices.add(n)
 	shared := h.share(n.onWire)
-	candidates := h.allLive
-	if n.scope.User != "" { // each sign-in elsewhere is told: that must not cost a look at everybody
-		candidates = func() []*live { return h.sessionsOf(n.scope.User) }
-	}
-	h.eachShare(inOrder(candidates()), func(share []*live) {
+	h.eachShare(inOrder(h.withTabs(n.scope)), func(share []*live) {
 		for _, s := range share {
 			if !n.isFor(s) {
 				continue

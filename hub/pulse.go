@@ -10,7 +10,31 @@ import (
 	"curfew/session"
 )
 
-// pulseLoop keeps the node's lease and finds what its messages have not told it.
+// hereLoop has this node hear itself once a second, and subscribes anew where it does not.
+func (n *nodes) hereLoop() {
+	ticker := time.NewTicker(pulseEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-n.hub.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if n.departing() {
+			return
+		}
+		n.hub.emit(event{Kind: eventHere})
+		n.mu.Lock()
+		if time.Since(n.deaf) > deafAfter && n.cutOff != nil {
+			n.cutOff() // hearLoop subscribes anew
+			n.deaf = time.Now()
+		}
+		n.mu.Unlock()
+	}
+}
+
+// pulseLoop keeps the node's lease and finds what its messages have not told it. It does nothing that takes long: a node whose
+// lease runs out counts as dead.
 func (n *nodes) pulseLoop() {
 	h := n.hub
 	ticker := time.NewTicker(pulseEvery)
@@ -24,16 +48,12 @@ func (n *nodes) pulseLoop() {
 		if n.departing() {
 			return
 		}
-		h.emit(event{Kind: eventHere})
-		n.mu.Lock()
-		if time.Since(n.deaf) > deafAfter && n.cutOff != nil {
-			n.cutOff() // hearLoop subscribes anew
-			n.deaf = time.Now()
+		more, err := true, error(nil)
+		for i := 0; more && err == nil && i < pulsesTogether; i++ {
+			ctx, cancel := context.WithTimeout(h.ctx, pulseLimit)
+			more, err = n.pulse(ctx)
+			cancel()
 		}
-		n.mu.Unlock()
-		ctx, cancel := context.WithTimeout(h.ctx, pulseLimit)
-		err := n.pulse(ctx)
-		cancel()
 		n.mu.Lock()
 		was := n.away
 		n.away = err != nil
@@ -44,68 +64,123 @@ func (n *nodes) pulseLoop() {
 		case err == nil && was:
 			h.log.Info("the store is back")
 		}
+		if err == nil {
+			select {
+			case n.behind <- struct{}{}:
+			default: // catchUpLoop is at work
+			}
+		}
 	}
 }
 
-// pulse is one look at all that may have been missed.
-func (n *nodes) pulse(ctx context.Context) error {
+// pulse is one look at all that may have been missed. more: there is so much that another is needed at once.
+func (n *nodes) pulse(ctx context.Context) (more bool, err error) {
 	h := n.hub
 	began := time.Now()
 	n.mu.Lock()
 	if n.forget {
 		n.forget, n.after = false, 0
 	}
+	after := n.after
 	n.mu.Unlock()
-	p, err := n.peers.Pulse(ctx, n.self, n.after)
+	p, err := n.peers.Pulse(ctx, n.self, after)
 	if err != nil {
-		return err
+		return false, err
 	}
 	n.takePulse(p, began)
 	n.mu.Lock()
-	resync := n.began || n.away || n.masters != p.Masters || n.hearsNewerLocked() && time.Since(n.synced) > newerEvery
-	anew := n.masters != "" && n.masters != p.Masters
-	if n.away || anew {
+	back := n.away
+	if back || p.Masters != n.masters {
 		n.settled = time.Now().Add(settleFor)
+		n.began = true
 	}
-	n.began = false
-	n.mu.Unlock()
-	if anew {
-		h.log.Warn("the store has failed over or was started anew: what it may have lost is written again")
-		if err := n.restore(ctx); err != nil {
-			return err // the next pulse begins again
-		}
-		p.Last = min(p.Last, n.after)
+	if p.Masters != n.found {
+		n.found, n.highest, n.after = p.Masters, after, after-min(after, linesBack)
 	}
-	n.mu.Lock()
-	n.masters = p.Masters
+	if p.Fresh || p.Masters != n.masters {
+		n.unworded = true
+	}
 	n.mu.Unlock()
-	if resync {
-		n.synced = time.Now()
-		if err := n.resync(ctx); err != nil {
-			n.again()
-			return err
+	if back { // by the time that deadlines are judged again, all must be stored that nodes know
+		if err := h.flush(ctx); err != nil {
+			return false, err
 		}
 	}
 	if err := h.syncFacts(ctx, p.LastFact); err != nil {
-		return err
+		return false, err
 	}
 	if err := n.missed(ctx, p); err != nil {
-		return err
+		return false, err
 	}
-	n.after = p.Last
+	n.mu.Lock()
+	if n.after == after {
+		n.after = p.Last
+	}
+	n.mu.Unlock()
 	n.lookForDead(p.Nodes)
+	n.followClock(ctx, p.Offset)
+	n.forgetOldEnds()
+	return p.More, nil
+}
+
+// catchUpLoop does after a pulse what may take longer than one.
+func (n *nodes) catchUpLoop() {
+	for {
+		select {
+		case <-n.hub.ctx.Done():
+			return
+		case <-n.behind:
+		}
+		if n.departing() {
+			return
+		}
+		ctx, cancel := context.WithTimeout(n.hub.ctx, catchUpLimit)
+		if err := n.catchUp(ctx); err != nil {
+			n.hub.log.Debug("not caught up with the store", "error", err) // the next pulse begins again
+		}
+		cancel()
+	}
+}
+
+func (n *nodes) catchUp(ctx context.Context) (err error) {
+	n.mu.Lock()
+	found, anew := n.found, n.found != n.masters
+	resync := n.began || n.hearsNewerLocked() && time.Since(n.synced) > newerEvery
+	unworded := n.unworded
+	n.began, n.unworded = false, false
+	n.mu.Unlock()
+	defer func() {
+		if err != nil {
+			n.mu.Lock()
+			n.began, n.unworded = n.began || resync, n.unworded || unworded
+			n.mu.Unlock()
+		}
+	}()
+	if anew {
+		n.hub.log.Warn("the store has failed over or was started anew: what it may have lost is written again")
+		if err := n.restore(ctx); err != nil {
+			return err
+		}
+		n.mu.Lock()
+		n.masters = found
+		n.mu.Unlock()
+	}
+	if resync {
+		n.synced = time.Now()
+		if err := n.resync(ctx); err != nil {
+			return err
+		}
+	}
 	if err := n.readWords(ctx); err != nil {
 		return err
 	}
-	if p.Fresh || resync {
+	if unworded {
 		if err := n.leaveWord(ctx, true); err != nil {
 			return err
 		}
 	}
-	n.followClock(ctx, p.Offset)
 	n.readUnsure(ctx)
 	n.watchWarned(ctx)
-	n.forgetOldEnds()
 	return nil
 }
 
@@ -185,12 +260,8 @@ func (n *nodes) resync(ctx context.Context) error {
 		return err
 	}
 	var ids []session.ID
-	for _, s := range h.allLive() {
-		s.mu.Lock()
-		if len(s.tabs) > 0 {
-			ids = append(ids, s.id)
-		}
-		s.mu.Unlock()
+	for _, s := range h.withTabs(everyone) {
+		ids = append(ids, s.id)
 	}
 	if err := n.read(ctx, ids); err != nil {
 		return err
@@ -248,8 +319,11 @@ func (n *nodes) restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if last < n.after { // lines were lost: the numbers begin again lower
-		n.after = last
+	n.mu.Lock()
+	lower := last < n.highest // lines were lost: the numbers begin again lower
+	n.after = min(n.after, last)
+	n.mu.Unlock()
+	if lower {
 		for r, err := range h.store.Live(ctx) {
 			if err != nil {
 				return err
@@ -347,7 +421,7 @@ func (n *nodes) readWords(ctx context.Context) error {
 // message that says so may be lost.
 func (n *nodes) watchWarned(ctx context.Context) {
 	var ids []session.ID
-	for _, s := range n.hub.allLive() {
+	for _, s := range n.hub.withTabs(everyone) {
 		if !s.warned.Load() {
 			continue
 		}
@@ -394,19 +468,24 @@ func (n *nodes) postponed(ctx context.Context, s *live) bool {
 	return true
 }
 
-// othersWrite is how long this node waits for others to write the ends that follow from a forced logout.
-const othersWrite = 10 * time.Second
+// How long this node waits for others to write the ends that follow from a forced logout: some seconds, and longer for each of
+// many. Nothing depends on it but the audit line of a node that died over it.
+const (
+	othersWrite     = 10 * time.Second
+	othersWriteEach = 300 * time.Microsecond // three times what it takes Redis; see docs/nodes.md
+)
 
 // share is the part of sessions whose ends this node writes; the others' are looked at later, should they not have.
 func (n *nodes) share(list []*live) (mine []*live) {
 	n.mu.Lock()
 	rank, size := n.rank, n.size
 	n.mu.Unlock()
-	for _, s := range list {
+	written := n.hub.clock.Now().Add(othersWrite + time.Duration(len(list))*othersWriteEach)
+	for i, s := range list {
 		if int(s.id[1])%size == rank {
 			mine = append(mine, s)
 		} else {
-			s.shard.wakeBy(s, n.hub.clock.Now().Add(othersWrite))
+			s.shard.wakeBy(s, written.Add(time.Duration(i)*othersWriteEach)) // one after the other
 		}
 	}
 	return mine

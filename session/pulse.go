@@ -9,6 +9,7 @@ type Pulse struct {
 	Offset   time.Duration // how far the nodes' test clocks are ahead of it
 	LastFact int64         // see Store.LastFact
 	Last     uint64        // number of the newest audit line that was looked at
+	More     bool          // there are later lines
 	Begun    []ID          // sessions whose sign-in is among the lines
 	Ended    []ID          // sessions whose end is
 	Masters  string        // names the store's servers; another text after a restart or a fail-over

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,9 @@ const LeaseFor = 8 * time.Second
 
 // nodeKeptFor is how long what a node has left is kept. It is housekeeping.
 const nodeKeptFor = time.Minute
+
+// linesTogether is how many audit lines a pulse reads.
+const linesTogether = 1000
 
 func (s *Store) leasesKey() string { return s.prefix + slotNodes + ":leases" }
 func (s *Store) offsetKey() string { return s.prefix + slotNodes + ":offset" }
@@ -70,7 +74,7 @@ func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session
 	results := s.callMany(limited,
 		b.Pexpire().Key(s.tabsKey(node)).Milliseconds(nodeKeptFor.Milliseconds()).Build(),
 		b.Get().Key(s.lastFactKey()).Build(),
-		b.Xrange().Key(s.trailKey()).Start(fmt.Sprintf("(%d-0", after)).End("+").Count(1000).Build(),
+		b.Xrange().Key(s.trailKey()).Start(fmt.Sprintf("(%d-0", after)).End("+").Count(linesTogether).Build(),
 	)
 	if _, err := results[0].AsInt64(); err != nil {
 		return p, err
@@ -82,7 +86,7 @@ func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session
 	if err != nil {
 		return p, err
 	}
-	p.Last = after
+	p.Last, p.More = after, len(entries) == linesTogether
 	for _, entry := range entries {
 		e, err := eventOf(entry)
 		if err != nil {
@@ -158,28 +162,42 @@ func (s *Store) Depart(ctx context.Context, node string) error {
 	return errors.Join(results[0].Error(), results[1].Error())
 }
 
+// tabsTogether is how many words of tabs are written or read with one command.
+const tabsTogether = 500
+
 // SetTabs leaves word of the tabs that a node has of sessions, in the hub's own notation; an empty one means none. whole: all
-// that was left before is replaced.
+// that was left before is replaced, in one step.
 func (s *Store) SetTabs(ctx context.Context, node string, tabs map[session.ID]string, whole bool) error {
 	key, b := s.tabsKey(node), s.client.B()
+	into := key
+	if whole {
+		into = key + ":new"
+	}
 	var commands []rueidis.Completed
 	if whole {
-		commands = append(commands, b.Unlink().Key(key).Build())
+		commands = append(commands, b.Unlink().Key(into).Build())
 	}
-	commands = append(commands, b.Hset().Key(key).FieldValue().FieldValue("", "").Build()) // so that the key exists
-	for id, text := range tabs {
-		if text == "" {
-			commands = append(commands, b.Hdel().Key(key).Field(name(id)).Build())
-		} else {
-			commands = append(commands, b.Hset().Key(key).FieldValue().FieldValue(name(id), text).Build())
+	commands = append(commands, b.Hset().Key(into).FieldValue().FieldValue("", "").Build(), // so that the key exists
+		b.Pexpire().Key(into).Milliseconds(nodeKeptFor.Milliseconds()).Build())
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(tabs)), tabsTogether) {
+		set := b.Hset().Key(into).FieldValue().FieldValue("", "")
+		for _, id := range ids {
+			if text := tabs[id]; text != "" {
+				set = set.FieldValue(name(id), text)
+			} else {
+				commands = append(commands, b.Hdel().Key(into).Field(name(id)).Build())
+			}
 		}
+		commands = append(commands, set.Build())
 	}
-	commands = append(commands, b.Pexpire().Key(key).Milliseconds(nodeKeptFor.Milliseconds()).Build())
-	limited, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	for _, result := range s.callMany(limited, commands...) {
-		if err := result.Error(); err != nil {
-			return fmt.Errorf("leave word of tabs: %w", err)
+	if whole {
+		commands = append(commands, b.Rename().Key(into).Newkey(key).Build())
+	}
+	for chunk := range slices.Chunk(commands, tabsTogether) {
+		for _, result := range s.callMany(ctx, chunk...) {
+			if err := result.Error(); err != nil {
+				return fmt.Errorf("leave word of tabs: %w", err)
+			}
 		}
 	}
 	return nil
@@ -187,22 +205,26 @@ func (s *Store) SetTabs(ctx context.Context, node string, tabs map[session.ID]st
 
 // Tabs reads what a node has left by SetTabs.
 func (s *Store) Tabs(ctx context.Context, node string) (map[session.ID]string, error) {
-	all, err := s.call(ctx, s.client.B().Hgetall().Key(s.tabsKey(node)).Build()).AsStrMap()
-	if err != nil {
-		return nil, fmt.Errorf("read tabs of node: %w", err)
-	}
-	tabs := make(map[session.ID]string, len(all))
-	for field, text := range all {
-		if field == "" {
-			continue
-		}
-		id, err := parseName(field)
+	tabs := make(map[session.ID]string)
+	for cursor := uint64(0); ; {
+		page, err := s.call(ctx, s.client.B().Hscan().Key(s.tabsKey(node)).Cursor(cursor).Count(tabsTogether).Build()).AsScanEntry()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read tabs of node: %w", err)
 		}
-		tabs[id] = text
+		for i := 0; i+1 < len(page.Elements); i += 2 {
+			if page.Elements[i] == "" {
+				continue
+			}
+			id, err := parseName(page.Elements[i])
+			if err != nil {
+				return nil, err
+			}
+			tabs[id] = page.Elements[i+1]
+		}
+		if cursor = page.Cursor; cursor == 0 {
+			return tabs, nil
+		}
 	}
-	return tabs, nil
 }
 
 // MoveClock moves the test clocks of all nodes and returns how far they are ahead of Redis's own.
