@@ -35,7 +35,7 @@ var (
 	beats          = flag.Int("beats", 20_000, "heartbeats a second")
 	beatFor        = flag.Duration("beat-for", 10*time.Second, "how long heartbeats are sent")
 	restFor        = flag.Duration("rest-for", 25*time.Second, "how long CPU at rest is measured: each tab is ticked once in 25 s")
-	only           = flag.String("only", "", "some of tabs, lateness, logout, notice, console, sign-ins, nodes, simulation; empty: all")
+	only           = flag.String("only", "", "some of tabs, lateness, logout, notice, console, sign-ins, nodes, storm, simulation; empty: all")
 	serveAs        = flag.String("serve", "", "be a server: curfew, simulated, plain, detached or raw (used by the benchmark itself)")
 	serveRedis     = flag.String("redis", "", "with -serve curfew: the Redis that nodes share")
 	serveSessions  = flag.Int("sessions", 0, "with -serve simulated: sessions in all")
@@ -57,7 +57,7 @@ func main() {
 		measure func()
 	}{
 		{"tabs", measureAllTabs}, {"lateness", measureLateness}, {"logout", measureForcedLogout}, {"notice", measureBroadcast},
-		{"console", measureConsole}, {"sign-ins", func() { measureSignIns(1); measureSignIns(64) }}, {"nodes", measureNodes},
+		{"console", measureConsole}, {"sign-ins", func() { measureSignIns(1); measureSignIns(64) }}, {"nodes", measureNodes}, {"storm", measureStorm},
 		{"simulation", measureSimulation},
 	}
 	for _, p := range parts {

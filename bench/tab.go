@@ -18,10 +18,12 @@ import (
 
 // tab is a browser's end of a socket, as small as can be: it acknowledges what it is told.
 type tab struct {
+	cookie  string
 	conn    net.Conn
 	mu      sync.Mutex // guards writes
 	due     time.Time  // the end, by the server's hello
 	late    time.Duration
+	greeted chan struct{} // closed when due is known
 	expired chan struct{} // closed when late is known
 
 	told   atomic.Int64  // when a notice or the end arrived, Unix ns
@@ -36,6 +38,15 @@ func frame(body []byte) []byte {
 }
 
 func dial(address, cookie string) *tab {
+	t, status := tryDial(address, cookie)
+	if t == nil {
+		check(fmt.Errorf("handshake: %d", status))
+	}
+	return t
+}
+
+// tryDial opens a tab; nil where the server refuses it.
+func tryDial(address, cookie string) (t *tab, status int) {
 	c, err := net.Dial("tcp", address)
 	check(err)
 	fmt.Fprintf(c, "GET /session/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: %s\r\nCookie: %s\r\n"+
@@ -44,11 +55,12 @@ func dial(address, cookie string) *tab {
 	response, err := http.ReadResponse(r, nil)
 	check(err)
 	if response.StatusCode != http.StatusSwitchingProtocols {
-		check(fmt.Errorf("handshake: %s", response.Status))
+		c.Close()
+		return nil, response.StatusCode
 	}
-	t := &tab{conn: c, expired: make(chan struct{}), closed: make(chan struct{})}
+	t = &tab{cookie: cookie, conn: c, greeted: make(chan struct{}), expired: make(chan struct{}), closed: make(chan struct{})}
 	go t.read(r)
-	return t
+	return t, response.StatusCode
 }
 
 func (t *tab) send(frame []byte) {
@@ -60,6 +72,7 @@ func (t *tab) send(frame []byte) {
 
 func (t *tab) read(r *bufio.Reader) {
 	defer close(t.closed)
+	defer t.conn.Close()
 	var head [4]byte
 	for {
 		if _, err := io.ReadFull(r, head[:2]); err != nil {
@@ -88,6 +101,7 @@ func (t *tab) read(r *bufio.Reader) {
 			}
 			check(json.Unmarshal(body, &m))
 			t.due = now.Add(time.Duration(m.ExpireInMS) * time.Millisecond)
+			close(t.greeted)
 			continue
 		case hub.KindExpire:
 			t.late = now.Sub(t.due)
