@@ -306,7 +306,7 @@ func (w *world) word(i int, opened time.Time) string {
 	return b.String()
 }
 
-func (w *world) RestoreFact(context.Context, session.Fact) error { return nil }
+func (w *world) RestoreFacts(context.Context, []session.Fact, int64) error { return nil }
 func (w *world) Keep(context.Context, string, string, string, time.Duration) error {
 	return nil
 }
@@ -641,6 +641,6 @@ func simulate(sessions int) {
 	fmt.Printf("  after %.0f s all were forgotten, %.0f %% of a core meanwhile\n", took.Seconds(), (s.cpu()-used-(spent[0]-now[0]))/took.Seconds()*100)
 	fmt.Printf("  calls: %s\n", s.ask("calls 0"))
 	for _, t := range list {
-		t.conn.Close()
+		t.close()
 	}
 }

@@ -32,6 +32,7 @@ type forced struct {
 	mu      sync.RWMutex // held while a session is adopted, so that no fact misses it
 	logouts []*logout    // by number
 	last    atomic.Int64 // number of the store's last fact when they were read
+	highest atomic.Int64 // the highest that last ever was: a fail-over may have lost the newest facts
 }
 
 // addLocked keeps the order of the numbers.
@@ -39,6 +40,16 @@ func (f *forced) addLocked(l *logout) {
 	f.logouts = slices.DeleteFunc(f.logouts, func(other *logout) bool { return other.fact.ID == l.fact.ID })
 	at, _ := slices.BinarySearchFunc(f.logouts, l.fact.Number, func(l *logout, n int64) int { return cmp.Compare(l.fact.Number, n) })
 	f.logouts = slices.Insert(f.logouts, at, l)
+	f.raise(l.fact.Number)
+}
+
+func (f *forced) raise(number int64) {
+	for {
+		old := f.highest.Load()
+		if number <= old || f.highest.CompareAndSwap(old, number) {
+			return
+		}
+	}
 }
 
 // coveringLocked is the forced logout that ends r first; nil if none does.
@@ -566,6 +577,7 @@ func (h *Hub) loadFacts(ctx context.Context) error {
 		h.takeFact(f)
 	}
 	h.forced.last.Store(last)
+	h.forced.raise(last)
 	return nil
 }
 

@@ -39,8 +39,9 @@ type Peers interface {
 	Tabs(ctx context.Context, node string) (map[session.ID]string, error)
 	// GetMany reads the sessions that are known among these.
 	GetMany(ctx context.Context, ids []session.ID) ([]session.Record, error)
-	// RestoreFact stores a fact under its own number, if it is not known.
-	RestoreFact(ctx context.Context, f session.Fact) error
+	// RestoreFacts stores facts under their own numbers, and that they were called off, where that is not known. No fact gets
+	// a number up to last any more.
+	RestoreFacts(ctx context.Context, facts []session.Fact, last int64) error
 	// Keep leaves a text under a name for other nodes, for a while; Kept reads them.
 	Keep(ctx context.Context, kind, name, text string, forHowLong time.Duration) error
 	Kept(ctx context.Context, kind string) (map[string]string, error)

@@ -285,10 +285,8 @@ func (n *nodes) restore(ctx context.Context) error {
 		}
 	}
 	h.forced.mu.RUnlock()
-	for _, f := range facts {
-		if err := n.peers.RestoreFact(ctx, f); err != nil {
-			return err
-		}
+	if err := n.peers.RestoreFacts(ctx, facts, h.forced.highest.Load()); err != nil {
+		return err
 	}
 	n.mu.Lock()
 	ends := make(map[session.ID]session.End, len(n.ends))

@@ -164,6 +164,7 @@ func (h *Hub) resetHere() {
 	h.forced.mu.Lock()
 	h.forced.logouts = nil
 	h.forced.last.Store(0)
+	h.forced.highest.Store(0)
 	h.forced.mu.Unlock()
 	h.notices.reset()
 	h.timeline.reset()

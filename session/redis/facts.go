@@ -47,10 +47,31 @@ func (s *Store) AddFact(ctx context.Context, f session.Fact) (session.Fact, erro
 	return f, nil
 }
 
-// RestoreFact stores a fact again, under its own number, in case a fail-over has lost it.
-func (s *Store) RestoreFact(ctx context.Context, f session.Fact) error {
-	if _, err := s.addFact(ctx, f); err != nil {
-		return fmt.Errorf("store forced logout again: %w", err)
+// atLeastScript raises the counter to what it once was: sign-ins have read that number.
+var atLeastScript = newScript(online + `
+if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+return {'ok', online()}
+`)
+
+// RestoreFacts stores facts again, under their own numbers, and that they were called off, in case a fail-over has lost that.
+// last is the highest number that was ever read: the next fact gets a higher one.
+func (s *Store) RestoreFacts(ctx context.Context, facts []session.Fact, last int64) error {
+	for _, f := range facts {
+		if _, err := s.addFact(ctx, f); err != nil {
+			return fmt.Errorf("store forced logout again: %w", err)
+		}
+		if !f.Cancelled.IsZero() {
+			if _, err := s.CancelFact(ctx, f.ID, f.Cancelled, ""); err != nil {
+				return err
+			}
+		}
+	}
+	answer, err := s.run(ctx, atLeastScript, []string{s.lastFactKey()}, []string{strconv.FormatInt(last, 10)})
+	if err == nil {
+		err = s.replicatedAnswer(ctx, slotFacts, answer, 1)
+	}
+	if err != nil {
+		return fmt.Errorf("restore number of the last forced logout: %w", err)
 	}
 	return nil
 }

@@ -208,3 +208,61 @@ func TestALineThatANodeLeftBehindIsCarriedOnce(t *testing.T) {
 		t.Errorf("the outbox holds %q, %v, want nothing", answer, err)
 	}
 }
+
+// A master that is started anew may lack what it wrote last.
+func TestWhatAFailOverLostOfForcedLogoutsIsRestored(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	prefix := fmt.Sprintf("test%d:", prefixes.Add(1))
+	s := openWith(t, server.URL(), prefix)
+	ctx := t.Context()
+	now := session.Millis(time.Now())
+	add := func(id string) session.Fact {
+		t.Helper()
+		f, err := s.AddFact(ctx, session.Fact{ID: id, Scope: session.Scope{User: "ada"}, Actor: "root", At: now, EffectiveAt: now.Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	redis := func(format string) {
+		t.Helper()
+		if answer, err := server.Command(strings.ReplaceAll(format, "facts:", prefix+"{facts}:")); err != nil || strings.HasPrefix(answer, "-") {
+			t.Fatalf("%s: %q, %v", format, answer, err)
+		}
+	}
+	stays := add("stays")
+	redis("COPY facts:all facts:before")
+	called, err := s.CancelFact(ctx, stays.ID, now, "root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := add("lost")
+	called2, err := s.CancelFact(ctx, lost.ID, now, "root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	highest, err := s.LastFact(ctx) // a sign-in has read this
+	if err != nil || highest <= lost.Number {
+		t.Fatalf("last fact %d, %v", highest, err)
+	}
+	redis("COPY facts:before facts:all REPLACE")
+	redis("SET facts:last 1")
+	for range 2 { // by two nodes
+		if err := s.RestoreFacts(ctx, []session.Fact{called, called2}, highest); err != nil {
+			t.Fatal(err)
+		}
+	}
+	facts, err := s.Facts(ctx)
+	if err != nil || len(facts) != 2 || facts[0].ID != "stays" || facts[1].ID != "lost" || facts[0].Number != stays.Number || facts[1].Number != lost.Number {
+		t.Fatalf("facts = %+v, %v", facts, err)
+	}
+	for _, f := range facts {
+		if !f.Cancelled.Equal(now) {
+			t.Errorf("%s is not called off any more", f.ID)
+		}
+	}
+	if next := add("next"); next.Number <= highest {
+		t.Errorf("the next fact has number %d, want more than %d, which a sign-in has read", next.Number, highest)
+	}
+}
