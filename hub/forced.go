@@ -273,16 +273,29 @@ func inOrder(list []*live) []*live {
 	return list
 }
 
-// eachShare runs f on shares of the list, one for each core, and waits.
-func (h *Hub) eachShare(list []*live, f func(share []*live)) {
-	const few = 32
-	if len(list) <= few {
+// eachShare runs f on parts of the list, as many at once as there are cores, and waits.
+func (h *Hub) eachShare(list []*live, f func(share []*live)) { inShares(h.cores, list, f) }
+
+// inShares runs f on parts of a list, so many at once, and waits. The parts are small: a core that is held up by something else
+// takes fewer of them.
+func inShares[T any](atOnce int, list []T, f func(share []T)) {
+	const part = 64
+	if len(list) <= part {
 		f(list)
 		return
 	}
+	var taken atomic.Int64
 	var wg sync.WaitGroup
-	for share := range slices.Chunk(list, (len(list)+h.cores-1)/h.cores) {
-		wg.Go(func() { f(share) })
+	for range atOnce {
+		wg.Go(func() {
+			for {
+				to := int(taken.Add(part))
+				if to-part >= len(list) {
+					return
+				}
+				f(list[to-part : min(to, len(list))])
+			}
+		})
 	}
 	wg.Wait()
 }

@@ -159,26 +159,11 @@ func (h *Hub) countWriters(n int) {
 // start starts a writer for each tab: here, or for many tabs by as many goroutines as there are cores.
 func (h *Hub) start(tabs []*tab) {
 	h.countWriters(len(tabs))
-	const few = 32
-	if len(tabs) <= few {
-		for _, t := range tabs {
+	inShares(h.cores, tabs, func(share []*tab) {
+		for _, t := range share {
 			h.write(t)
 		}
-		return
-	}
-	var wg sync.WaitGroup
-	share := (len(tabs) + h.cores - 1) / h.cores
-	for len(tabs) > 0 {
-		n := min(share, len(tabs))
-		part := tabs[:n]
-		tabs = tabs[n:]
-		wg.Go(func() {
-			for _, t := range part {
-				h.write(t)
-			}
-		})
-	}
-	wg.Wait()
+	})
 }
 
 var messageBuffers = sync.Pool{New: func() any { return new([maxMessage]byte) }}
