@@ -50,6 +50,7 @@ func main() {
 		serve(*serveAs)
 		return
 	}
+	go watched.readTabs()
 	go writeAcks()
 	fmt.Printf("%d tabs, %d heartbeats a second for %s, %s, %d cores\n\n", *tabs, *beats, *beatFor, runtime.Version(), runtime.NumCPU())
 	parts := []struct {
@@ -211,7 +212,7 @@ func measureTabs(name string) {
 	perMillion := (s.cpu() - used) / float64(sent) * 1e6
 	fmt.Printf("%-26s %12.0f %12.2f %% %14.0f %22.2f\n", name, perTab, rest, rate, perMillion)
 	for _, t := range append(list, warm...) {
-		t.conn.Close()
+		t.close()
 	}
 }
 

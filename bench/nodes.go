@@ -106,7 +106,7 @@ func across(nodes, n int) (ms []float64, spent cost) {
 	pause(5 * time.Second) // until the single ends are written
 	spent = r.cost().since(before)
 	for _, t := range all {
-		t.conn.Close()
+		t.close()
 	}
 	return ms, spent
 }
@@ -158,6 +158,6 @@ func measureNodes() {
 	fmt.Printf("  %d heartbeats, %d a second: %.2f commands and %.3f scripts each, %.1f us of CPU each\n", sent, perSecond, perBeat, beat.scripts/float64(sent), beat.cpu/float64(sent)*1e6)
 	fmt.Printf("  an hour of a session whose person acts all the time: %.0f commands\n", perBeat*3600/15)
 	for _, t := range list {
-		t.conn.Close()
+		t.close()
 	}
 }

@@ -99,7 +99,7 @@ func storm(n int, after, spread time.Duration) (list []comeback, missed int, cpu
 		used += s.cpu()
 	}
 	for _, t := range open {
-		t.conn.Close()
+		t.close()
 	}
 	return list, int(later.Load()), used, stopped
 }

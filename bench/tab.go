@@ -5,29 +5,36 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"curfew/hub"
 )
 
-// tab is a browser's end of a socket, as small as can be: it acknowledges what it is told.
+// tab is a browser's end of a socket, as small as can be: it acknowledges what it is told. The load runs on the cores of the
+// server, so it must cost less than the server does: no goroutine for each tab, but one that reads what epoll(7) finds
+// readable, and one that writes what is to be acknowledged.
 type tab struct {
 	cookie  string
-	conn    net.Conn
-	mu      sync.Mutex // guards writes
-	due     time.Time  // the end, by the server's hello
+	due     time.Time // the end, by the server's hello
 	late    time.Duration
 	greeted chan struct{} // closed when due is known
 	expired chan struct{} // closed when late is known
+	told    atomic.Int64  // when a notice or the end arrived, Unix ns
+	closed  chan struct{} // closed with the connection
 
-	told   atomic.Int64  // when a notice or the end arrived, Unix ns
-	closed chan struct{} // closed with the connection
+	rest []byte // the beginning of a frame; used by readTabs alone
+
+	mu   sync.Mutex // held while fd is used
+	fd   int
+	gone bool // fd is closed
 }
 
 var heartbeat = frame([]byte(`{"type":"activity","idle_ms":0}`))
@@ -49,85 +56,180 @@ func dial(address, cookie string) *tab {
 func tryDial(address, cookie string) (t *tab, status int) {
 	c, err := net.Dial("tcp", address)
 	check(err)
+	defer c.Close() // the tab has a descriptor of its own
 	fmt.Fprintf(c, "GET /session/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: %s\r\nCookie: %s\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\n\r\n", origin, cookie, hub.Subprotocol)
 	r := bufio.NewReaderSize(c, 512)
 	response, err := http.ReadResponse(r, nil)
 	check(err)
 	if response.StatusCode != http.StatusSwitchingProtocols {
-		c.Close()
 		return nil, response.StatusCode
 	}
-	t = &tab{cookie: cookie, conn: c, greeted: make(chan struct{}), expired: make(chan struct{}), closed: make(chan struct{})}
-	go t.read(r)
+	early, err := r.Peek(r.Buffered())
+	check(err)
+	t = &tab{cookie: cookie, rest: early, greeted: make(chan struct{}), expired: make(chan struct{}), closed: make(chan struct{})}
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	check(err)
+	check(raw.Control(func(fd uintptr) { t.fd, err = syscall.Dup(int(fd)) }))
+	check(err)
+	t.take(nil)
+	watched.add(t)
 	return t, response.StatusCode
 }
 
-func (t *tab) send(frame []byte) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, err := t.conn.Write(frame)
-	check(err)
+// watch is what epoll looks after.
+type watch struct {
+	epoll int
+	mu    sync.Mutex
+	tabs  map[int32]*tab // by descriptor
 }
 
-func (t *tab) read(r *bufio.Reader) {
-	defer close(t.closed)
-	defer t.conn.Close()
-	var head [4]byte
+var watched = newWatch()
+
+func newWatch() *watch {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	check(err)
+	return &watch{epoll: fd, tabs: make(map[int32]*tab)}
+}
+
+func (w *watch) add(t *tab) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tabs[int32(t.fd)] = t
+	check(syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_ADD, t.fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(t.fd)}))
+}
+
+// readTabs reads what arrives for all tabs.
+func (w *watch) readTabs() {
+	runtime.LockOSThread()
+	events := make([]syscall.EpollEvent, 256)
+	buffer := make([]byte, 1<<16)
 	for {
-		if _, err := io.ReadFull(r, head[:2]); err != nil {
-			return
-		}
-		n := int(head[1])
-		if n == 126 {
-			if _, err := io.ReadFull(r, head[2:4]); err != nil {
-				return
-			}
-			n = int(binary.BigEndian.Uint16(head[2:4]))
-		}
-		body := make([]byte, n)
-		if _, err := io.ReadFull(r, body); err != nil || head[0] != 0x81 {
-			return
-		}
-		now := time.Now()
-		kind, seq, ok := opening(body)
-		if !ok {
-			check(fmt.Errorf("not a message: %s", body))
-		}
-		switch kind {
-		case hub.KindHello:
-			var m struct {
-				ExpireInMS int64 `json:"expire_in_ms"`
-			}
-			check(json.Unmarshal(body, &m))
-			t.due = now.Add(time.Duration(m.ExpireInMS) * time.Millisecond)
-			close(t.greeted)
+		n, err := syscall.EpollWait(w.epoll, events, -1)
+		if errors.Is(err, syscall.EINTR) {
 			continue
-		case hub.KindExpire:
-			t.late = now.Sub(t.due)
-			t.told.Store(now.UnixNano())
-			close(t.expired)
-		case hub.KindNotice:
-			t.told.Store(now.UnixNano())
 		}
-		acks <- ack{t, frame(append(append([]byte(`{"type":"ack","seq":`), seq...), '}'))}
+		check(err)
+		for _, e := range events[:n] {
+			w.mu.Lock()
+			t := w.tabs[e.Fd]
+			w.mu.Unlock()
+			n, err := syscall.Read(t.fd, buffer)
+			if errors.Is(err, syscall.EAGAIN) {
+				continue
+			}
+			if err == nil && n > 0 && t.take(buffer[:n]) {
+				continue
+			}
+			w.mu.Lock()
+			delete(w.tabs, e.Fd)
+			w.mu.Unlock()
+			t.mu.Lock()
+			t.gone = true
+			syscall.Close(t.fd)
+			t.mu.Unlock()
+			close(t.closed)
+		}
 	}
 }
 
-// ack is an acknowledgement on its way. One goroutine writes those of all tabs: the load runs on the cores of the server, and
-// ten thousand goroutines that write would keep others from noting when they were told.
+// send writes a frame, unless the connection is closed.
+func (t *tab) send(frame []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for !t.gone {
+		n, err := syscall.Write(t.fd, frame)
+		if errors.Is(err, syscall.EAGAIN) {
+			runtime.Gosched()
+			continue
+		}
+		if err != nil {
+			return // readTabs finds it closed
+		}
+		if frame = frame[n:]; len(frame) == 0 {
+			return
+		}
+	}
+}
+
+// close has readTabs close the connection.
+func (t *tab) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.gone {
+		syscall.Shutdown(t.fd, syscall.SHUT_RDWR)
+	}
+}
+
+// take takes in what has arrived; false at the end of the messages.
+func (t *tab) take(data []byte) bool {
+	if len(t.rest) > 0 {
+		data = append(t.rest, data...)
+	}
+	for {
+		head, n := 2, 0
+		if len(data) >= head {
+			if n = int(data[1]); n == 126 {
+				head = 4
+				if len(data) >= head {
+					n = int(binary.BigEndian.Uint16(data[2:4]))
+				}
+			}
+		}
+		if len(data) < head+n {
+			t.rest = append([]byte(nil), data...)
+			return true
+		}
+		if data[0] != 0x81 {
+			return false
+		}
+		t.hear(data[head : head+n])
+		data = data[head+n:]
+	}
+}
+
+// hear takes in a message.
+func (t *tab) hear(body []byte) {
+	now := time.Now()
+	kind, seq, ok := opening(body)
+	if !ok {
+		check(fmt.Errorf("not a message: %s", body))
+	}
+	switch kind {
+	case hub.KindHello:
+		var m struct {
+			ExpireInMS int64 `json:"expire_in_ms"`
+		}
+		check(json.Unmarshal(body, &m))
+		t.due = now.Add(time.Duration(m.ExpireInMS) * time.Millisecond)
+		close(t.greeted)
+		return
+	case hub.KindExpire:
+		t.late = now.Sub(t.due)
+		t.told.Store(now.UnixNano())
+		close(t.expired)
+	case hub.KindNotice:
+		t.told.Store(now.UnixNano())
+	}
+	acks <- ack{t, frame(append(append([]byte(`{"type":"ack","seq":`), seq...), '}')), now}
+}
+
+// ack is an acknowledgement on its way.
 type ack struct {
 	tab   *tab
 	frame []byte
+	heard time.Time
 }
+
+// roundTrip is how far away the pages are.
+const roundTrip = 50 * time.Millisecond
 
 var acks = make(chan ack, 1<<16)
 
 func writeAcks() {
 	for a := range acks {
-		a.tab.mu.Lock()
-		a.tab.conn.Write(a.frame) // the server may be gone
-		a.tab.mu.Unlock()
+		pause(time.Until(a.heard.Add(roundTrip)))
+		a.tab.send(a.frame)
 	}
 }
 

@@ -77,7 +77,7 @@ func tell(name, command string, n int, path, body string, closes bool) (ms []flo
 		closed = time.Since(begin).Seconds() * 1000
 	}
 	for _, t := range list {
-		t.conn.Close()
+		t.close()
 	}
 	return ms, closed
 }
