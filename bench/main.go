@@ -35,6 +35,7 @@ var (
 	beats          = flag.Int("beats", 20_000, "heartbeats a second")
 	beatFor        = flag.Duration("beat-for", 10*time.Second, "how long heartbeats are sent")
 	restFor        = flag.Duration("rest-for", 25*time.Second, "how long CPU at rest is measured: each tab is ticked once in 25 s")
+	roundTrip      = flag.Duration("round-trip", 50*time.Millisecond, "how long a page's acknowledgement is on its way: the load runs on the cores of the server, and 0 makes it answer while others are being told")
 	only           = flag.String("only", "", "some of tabs, lateness, logout, notice, console, sign-ins, nodes, storm, simulation; empty: all")
 	serveAs        = flag.String("serve", "", "be a server: curfew, simulated, plain, detached or raw (used by the benchmark itself)")
 	serveRedis     = flag.String("redis", "", "with -serve curfew: the Redis that nodes share")
@@ -52,7 +53,7 @@ func main() {
 	}
 	go watched.readTabs()
 	go writeAcks()
-	fmt.Printf("%d tabs, %d heartbeats a second for %s, %s, %d cores\n\n", *tabs, *beats, *beatFor, runtime.Version(), runtime.NumCPU())
+	fmt.Printf("%d tabs, %d heartbeats a second for %s, acknowledgements after %s, %s, %d cores\n\n", *tabs, *beats, *beatFor, *roundTrip, runtime.Version(), runtime.NumCPU())
 	parts := []struct {
 		name    string
 		measure func()

@@ -221,14 +221,11 @@ type ack struct {
 	heard time.Time
 }
 
-// roundTrip is how far away the pages are.
-const roundTrip = 50 * time.Millisecond
-
 var acks = make(chan ack, 1<<16)
 
 func writeAcks() {
 	for a := range acks {
-		pause(time.Until(a.heard.Add(roundTrip)))
+		pause(time.Until(a.heard.Add(*roundTrip)))
 		a.tab.send(a.frame)
 	}
 }

@@ -1,8 +1,8 @@
 package hub
 
 import (
+	"cmp"
 	"container/heap"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -197,17 +197,27 @@ func (h *Hub) liveIn(scope session.Scope) []*live {
 	return h.allLive()
 }
 
-// withTabs lists those of liveIn that have a tab here, and may list others.
-func (h *Hub) withTabs(scope session.Scope) []*live {
+// withTabs lists those of liveIn that have a tab here, and may list others: roughly in the order in which their tabs opened. Telling
+// many in that order takes less time than in the order of a map: what belongs to a tab, in the kernel too, lies beside that of
+// the tab before it.
+func (h *Hub) withTabs(scope session.Scope) (list []*live) {
 	if scope.User != "" {
-		return h.sessionsOf(scope.User)
+		list = h.sessionsOf(scope.User)
+		slices.SortFunc(list, func(a, b *live) int { return cmp.Compare(a.opened.Load(), b.opened.Load()) })
+		return list
 	}
-	tabs := h.allTabs()
-	seen := make(map[*live]struct{}, len(tabs))
-	for _, t := range tabs {
-		seen[t.session] = struct{}{}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.listing++
+	for i := range h.slots {
+		for _, t := range h.slots[(h.nextSlot+1+i)%tickSlots] {
+			if s := t.session; s.listed != h.listing {
+				s.listed = h.listing
+				list = append(list, s)
+			}
+		}
 	}
-	return slices.Collect(maps.Keys(seen))
+	return list
 }
 
 // everyone is the scope of all sessions.

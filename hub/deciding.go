@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -167,7 +166,7 @@ func (h *Hub) answer(t *tab) {
 	if s.end == nil {
 		p := s.policy.Load()
 		st := s.standingLocked(p, h.clock.Now())
-		start = s.sendLocked(t, h.faults.stalled(), st.onWire(p, false))
+		start = s.sendLocked(nil, t, h.faults.stalled(), st.onWire(p, false))
 	}
 	s.mu.Unlock()
 	h.start(start)
@@ -263,7 +262,7 @@ func (h *Hub) forget(s *live) {
 // tellEnd tells every tab that s is over, once.
 func (h *Hub) tellEnd(s *live, end session.End) {
 	message := h.expireMessage(end)
-	start, tabs, first := h.tellEndShared(s, end, sharedFrame{}, message, nil)
+	start, tabs, first := h.tellEndShared(nil, nil, s, &end, h.share(message), message, nil)
 	if !first {
 		return
 	}
@@ -276,30 +275,28 @@ func (h *Hub) tellEnd(s *live, end session.End) {
 	h.closeLater(tabs, end)
 }
 
-// tellEndShared queues the end for every tab of s, once: first is true to the call that does. It returns the tabs that need a
-// writer, and all that were told. While hold is set they are not closed.
-func (h *Hub) tellEndShared(s *live, end session.End, shared sharedFrame, message func(seq int64) any, hold *atomic.Bool) (start, tabs []*tab, first bool) {
+// tellEndShared queues the end for every tab of s, once: first is true to the call that does. It appends the tabs that need a
+// writer to start, and all that were told to told. While hold is set they are not closed.
+func (h *Hub) tellEndShared(start, told []*tab, s *live, end *session.End, shared sharedFrame, message func(seq int64) any, hold *atomic.Bool) (_, _ []*tab, first bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.end != nil {
-		s.mu.Unlock()
-		return nil, nil, false
+		return start, told, false
 	}
-	s.end, s.ending = &end, true
+	s.end, s.ending = end, true
 	s.warned.Store(true) // see act: it is too late
-	start = s.broadcastSharedLocked(h.faults.stalled(), shared, message)
-	tabs = slices.Clone(s.tabs)
-	for _, t := range tabs {
+	start = s.broadcastSharedLocked(start, h.faults.stalled(), shared, message)
+	for _, t := range s.tabs {
 		t.hold = hold
 		s.toldEndLocked(t)
 	}
-	s.mu.Unlock()
 	h.note(s, "push", string(KindExpire))
-	return start, tabs, true
+	return start, append(told, s.tabs...), true
 }
 
 // toldEndLocked notes that the newest message told t of the end.
 func (s *live) toldEndLocked(t *tab) {
-	t.expireSeq = s.seq
+	t.expireSeq = t.lastSeq.Load()
 	if s.end.Reason == session.ReasonAdmin && s.forced != nil {
 		s.forced.progress.told(t)
 	}

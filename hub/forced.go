@@ -190,7 +190,6 @@ func (h *Hub) enforce(f session.Fact) (sessions, tabs int) {
 	atOnce := !f.EffectiveAt.After(h.clock.Now())
 
 	here, tabs := h.cover(l, h.withTabs(f.Scope), nil)
-	here = inOrder(here)
 	told := make(chan struct{})
 	tell := func(list []*live) {
 		if atOnce {
@@ -208,7 +207,11 @@ func (h *Hub) enforce(f session.Fact) (sessions, tabs int) {
 		defer close(told)
 		tell(here)
 	})
-	rest, more := h.cover(l, h.liveIn(f.Scope), here)
+	var rest []*live
+	more := 0
+	if f.Scope.User == "" { // else here is all
+		rest, more = h.cover(l, h.liveIn(f.Scope), here)
+	}
 	h.spawn(func() {
 		<-told
 		tell(rest)
@@ -266,13 +269,6 @@ func (h *Hub) cover(l *logout, list, known []*live) (covered []*live, tabs int) 
 	return covered, tabs
 }
 
-// inOrder sorts sessions by the time at which their newest tab opened. Telling many in that order takes about a tenth less time than in
-// the order of a map: what belongs to a tab, in the kernel too, lies beside that of the tab before it.
-func inOrder(list []*live) []*live {
-	slices.SortFunc(list, func(a, b *live) int { return cmp.Compare(a.opened.Load(), b.opened.Load()) })
-	return list
-}
-
 // eachShare runs f on parts of the list, as many at once as there are cores, and waits.
 func (h *Hub) eachShare(list []*live, f func(share []*live)) { inShares(h.cores, list, f) }
 
@@ -312,15 +308,16 @@ func (h *Hub) tellEndOfAll(list []*live, end session.End) {
 	var mu sync.Mutex
 	var tabs []*tab
 	h.eachShare(list, func(share []*live) {
-		var told []*tab
+		var start, told []*tab
 		ends := 0
 		for _, s := range share {
-			start, ended, first := h.tellEndShared(s, end, shared, message, &hold)
-			told = append(told, ended...)
-			if first {
+			first := false
+			if start, told, first = h.tellEndShared(start, told, s, &end, shared, message, &hold); first {
 				ends++
 			}
-			h.start(start)
+		}
+		h.start(start)
+		for _, s := range share {
 			h.changed(s)
 		}
 		h.counts.ended(end.Reason, ends)
@@ -377,12 +374,12 @@ func (h *Hub) writeEnd(ctx context.Context, s *live, end session.End) {
 
 // Count counts the live sessions in a scope, and their tabs.
 func (h *Hub) Count(scope session.Scope, except string) (sessions, tabs int) {
-	return h.count(func(r *session.Record) bool { return scope.Includes(r) && (except == "" || except != r.ID.Ref()) })
+	return h.count(scope, func(r *session.Record) bool { return scope.Includes(r) && (except == "" || except != r.ID.Ref()) })
 }
 
-func (h *Hub) count(picks func(*session.Record) bool) (sessions, tabs int) {
+func (h *Hub) count(scope session.Scope, picks func(*session.Record) bool) (sessions, tabs int) {
 	var mu sync.Mutex
-	h.eachShare(h.allLive(), func(share []*live) {
+	h.eachShare(h.liveIn(scope), func(share []*live) {
 		n, open := 0, 0
 		for _, s := range share {
 			if !picks(s.record.Load()) {
@@ -437,7 +434,7 @@ func (h *Hub) logoutOf(l *logout, list int) Logout {
 	now := h.clock.Now()
 	out := Logout{Fact: l.fact, State: stateOfLogout(l.fact, now)}
 	if out.State == LogoutPending {
-		out.Sessions, out.Open = h.count(l.fact.Covers)
+		out.Sessions, out.Open = h.count(l.fact.Scope, l.fact.Covers)
 	}
 	p := l.progress
 	p.mu.Lock()

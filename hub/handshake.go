@@ -223,19 +223,19 @@ func (h *Hub) add(t *tab) (remove func()) {
 	s.goneTo, s.closed = time.Time{}, false
 	st := s.standingLocked(p, now)
 	stalled := h.faults.stalled()
-	start := s.sendLocked(t, stalled, func(seq int64) any {
+	start := s.sendLocked(nil, t, stalled, func(seq int64) any {
 		return hello{KindHello, seq, t.id, s.user, millis(st.warn), millis(st.expire), p.HeartbeatEvery().Milliseconds(), p.ExtendOn}
 	})
 	switch {
 	case s.end != nil:
-		start = append(start, s.sendLocked(t, stalled, h.expireMessage(*s.end))...)
+		start = s.sendLocked(start, t, stalled, h.expireMessage(*s.end))
 		s.toldEndLocked(t)
 	case st.reason != "":
-		start = append(start, s.sendLocked(t, stalled, st.onWire(p, false))...)
+		start = s.sendLocked(start, t, stalled, st.onWire(p, false))
 	}
 	if s.end == nil {
 		for _, n := range h.notices.recent(now, s) {
-			start = append(start, s.sendLocked(t, stalled, n.onWire)...)
+			start = s.sendLocked(start, t, stalled, n.onWire)
 		}
 	}
 	if len(s.tabs) == 1 {
@@ -244,7 +244,7 @@ func (h *Hub) add(t *tab) (remove func()) {
 	}
 	end := s.end
 	s.mu.Unlock()
-	slot := h.slotOf(t)
+	h.takeSlot(t)
 	h.start(start)
 	if end != nil {
 		h.closeLater([]*tab{t}, *end)
@@ -257,17 +257,5 @@ func (h *Hub) add(t *tab) (remove func()) {
 		h.finish(s, *r.End)
 	}
 	h.note(s, "input", "tab opened")
-	return func() { h.remove(t, slot) }
-}
-
-// slotOf gives the tab its place among the ticks: its first one comes as late as can be.
-func (h *Hub) slotOf(t *tab) int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	slot := h.nextSlot
-	h.slots[slot][t] = struct{}{}
-	if h.closing {
-		h.running.Go(func() { h.close(t, StatusRestart, "server restarting") })
-	}
-	return slot
+	return func() { h.remove(t) }
 }

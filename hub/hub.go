@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,8 +65,9 @@ type Hub struct {
 	policies   session.Policies
 	flushEvery time.Duration
 	closing    bool
-	slots      [tickSlots]map[*tab]struct{} // by the time of their tick
+	slots      [tickSlots][]*tab // by the time of their tick; those of a slot opened together
 	nextSlot   int
+	listing    int64     // counts calls of withTabs
 	refusedAt  time.Time // when an origin was last refused into the audit trail
 }
 
@@ -81,9 +83,6 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	}
 	for i := range h.shards {
 		h.shards[i] = &shard{hub: h, sessions: make(map[session.ID]*live)}
-	}
-	for i := range h.slots {
-		h.slots[i] = make(map[*tab]struct{})
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -335,13 +334,7 @@ func (h *Hub) Act(ctx context.Context, id session.ID, idle time.Duration, confir
 func (h *Hub) allTabs() []*tab {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var tabs []*tab
-	for _, slot := range h.slots {
-		for t := range slot {
-			tabs = append(tabs, t)
-		}
-	}
-	return tabs
+	return slices.Concat(h.slots[:]...)
 }
 
 // startAll starts writers for the tabs for which queue reports that one is needed.

@@ -62,12 +62,10 @@ func (h *Hub) saveLeft(ctx context.Context, s *live) {
 }
 
 // remove takes the tab away. If its session has no other and the page was closed, the close grace begins.
-func (h *Hub) remove(t *tab, slot int) {
+func (h *Hub) remove(t *tab) {
 	t.ws.CloseNow()
 	h.unwatch(t)
-	h.mu.Lock()
-	delete(h.slots[slot], t)
-	h.mu.Unlock()
+	h.leaveSlot(t)
 	s := t.session
 	s.mu.Lock()
 	last := len(s.tabs) - 1

@@ -24,6 +24,7 @@ type live struct {
 	record atomic.Pointer[session.Record] // as it was adopted, without its values; the directory may change the groups
 	policy atomic.Pointer[session.Policy]
 	opened atomic.Int64 // counts up over all sessions: when its newest tab opened
+	listed int64        // guarded by Hub.mu: the last call of withTabs that found it
 	active atomic.Int64 // last activity, Unix ms
 	told   atomic.Int64 // the deadline that every tab has been told at least, Unix ms
 	warned atomic.Bool  // a warning stands
@@ -41,7 +42,6 @@ type live struct {
 	closed    bool           // the last tab here was closed, and not lost
 	closedAt  time.Time      // when
 	awayAt    time.Time      // without tabs: when it counts as away; see awayAfter
-	seq       int64          // of the newest message
 	warning   session.Reason // the one that the tabs were told of; empty: none
 	warnEnd   time.Time      // its end
 	ending    bool           // the decision has fallen: acts come too late
@@ -115,36 +115,19 @@ func (s *live) broadcastLocked(stalled bool, message func(seq int64) any) (start
 	if len(s.tabs) == 0 {
 		return nil
 	}
-	return s.queueLocked(stalled, frame(message(s.nextSeqLocked())))
-}
-
-// nextSeqLocked numbers a message. The numbers are the hub's, so that one that goes to many sessions is encoded once.
-func (s *live) nextSeqLocked() int64 {
-	s.seq = s.shard.hub.seq.Add(1)
-	return s.seq
-}
-
-// queueLocked queues a frame of number s.seq for all tabs.
-func (s *live) queueLocked(stalled bool, f []byte) (start []*tab) {
+	f := s.shard.hub.share(message)
 	for _, t := range s.tabs {
-		t.lastSeq.Store(s.seq)
-		if t.queue(f, stalled) {
-			start = append(start, t)
-		}
+		start = t.queueFrame(start, stalled, f)
 	}
 	return start
 }
 
-// sendLocked queues a message for one tab.
-func (s *live) sendLocked(t *tab, stalled bool, message func(seq int64) any) (start []*tab) {
-	t.lastSeq.Store(s.nextSeqLocked())
-	if t.queue(frame(message(s.seq)), stalled) {
-		start = append(start, t)
-	}
-	return start
+// sendLocked queues a message for one tab. Those that need a writer are appended to start, here and below.
+func (s *live) sendLocked(start []*tab, t *tab, stalled bool, message func(seq int64) any) []*tab {
+	return t.queueFrame(start, stalled, s.shard.hub.share(message))
 }
 
-// sharedFrame is a message that goes to tabs of many sessions, encoded once.
+// sharedFrame is a message for several tabs, encoded once. Its number is the hub's.
 type sharedFrame struct {
 	seq   int64
 	bytes []byte
@@ -155,29 +138,20 @@ func (h *Hub) share(message func(seq int64) any) sharedFrame {
 	return sharedFrame{seq, frame(message(seq))}
 }
 
-// sendSharedLocked queues f for one tab, or the message under a number of its own where the session has had a newer one.
-func (s *live) sendSharedLocked(t *tab, stalled bool, f sharedFrame, message func(seq int64) any) (start []*tab) {
-	if s.seq >= f.seq {
-		return s.sendLocked(t, stalled, message)
+// sendSharedLocked queues f for one tab, or the message under a number of its own where the tab has had a newer one.
+func (s *live) sendSharedLocked(start []*tab, t *tab, stalled bool, f sharedFrame, message func(seq int64) any) []*tab {
+	if t.lastSeq.Load() >= f.seq {
+		return s.sendLocked(start, t, stalled, message)
 	}
-	s.seq = f.seq
-	t.lastSeq.Store(s.seq)
-	if t.queue(f.bytes, stalled) {
-		start = append(start, t)
-	}
-	return start
+	return t.queueFrame(start, stalled, f)
 }
 
 // broadcastSharedLocked is sendSharedLocked for all tabs.
-func (s *live) broadcastSharedLocked(stalled bool, f sharedFrame, message func(seq int64) any) (start []*tab) {
-	if len(s.tabs) == 0 {
-		return nil
+func (s *live) broadcastSharedLocked(start []*tab, stalled bool, f sharedFrame, message func(seq int64) any) []*tab {
+	for _, t := range s.tabs {
+		start = s.sendSharedLocked(start, t, stalled, f, message)
 	}
-	if s.seq >= f.seq {
-		return s.broadcastLocked(stalled, message)
-	}
-	s.seq = f.seq
-	return s.queueLocked(stalled, f.bytes)
+	return start
 }
 
 // standing is what a tab has to know now: a warning, or the deadlines.

@@ -84,19 +84,19 @@ func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message st
 func (h *Hub) send(n sentNotice) {
 	h.notices.add(n)
 	shared := h.share(n.onWire)
-	h.eachShare(inOrder(h.withTabs(n.scope)), func(share []*live) {
+	h.eachShare(h.withTabs(n.scope), func(share []*live) {
+		start := make([]*tab, 0, 2*len(share))
 		for _, s := range share {
 			if !n.isFor(s) {
 				continue
 			}
 			s.mu.Lock()
-			var start []*tab
 			if s.end == nil {
-				start = s.broadcastSharedLocked(h.faults.stalled(), shared, n.onWire)
+				start = s.broadcastSharedLocked(start, h.faults.stalled(), shared, n.onWire)
 			}
 			s.mu.Unlock()
-			h.start(start)
 		}
+		h.start(start)
 	})
 }
 

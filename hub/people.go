@@ -190,7 +190,7 @@ func (h *Hub) presenceFrames(tabs map[*tab]struct{}, users map[string]State) (st
 		s := t.session
 		s.mu.Lock()
 		if s.end == nil {
-			start = append(start, s.sendSharedLocked(t, h.faults.stalled(), shared, message)...)
+			start = s.sendSharedLocked(start, t, h.faults.stalled(), shared, message)
 		}
 		s.mu.Unlock()
 	}
@@ -250,7 +250,7 @@ func (h *Hub) sendPresence(t *tab, states map[string]State) {
 	s.mu.Lock()
 	var start []*tab
 	if s.end == nil {
-		start = s.sendLocked(t, h.faults.stalled(), func(seq int64) any { return presence{KindPresence, seq, states} })
+		start = s.sendLocked(nil, t, h.faults.stalled(), func(seq int64) any { return presence{KindPresence, seq, states} })
 	}
 	s.mu.Unlock()
 	h.start(start)

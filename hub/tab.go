@@ -23,6 +23,8 @@ type tab struct {
 	lastSeq atomic.Int64 // of the newest message queued
 	acked   atomic.Int64 // highest seq acknowledged
 
+	slot, place int // guarded by Hub.mu: in Hub.slots
+
 	// guarded by session.mu
 	index       int          // in session.tabs
 	expireSeq   int64        // of the expire message; 0 before
@@ -46,6 +48,15 @@ type tab struct {
 
 // maxOutbox is how many messages may wait for a page that does not read. One more ends the tab as slow.
 const maxOutbox = 64
+
+// queueFrame queues f, whose number is higher than that of all before, and appends t to start if it needs a writer. session.mu is held.
+func (t *tab) queueFrame(start []*tab, stalled bool, f sharedFrame) []*tab {
+	t.lastSeq.Store(f.seq)
+	if t.queue(f.bytes, stalled) {
+		return append(start, t)
+	}
+	return start
+}
 
 // queue appends a frame and reports whether a writer must be started. It never waits.
 func (t *tab) queue(frame []byte, stalled bool) (start bool) {
@@ -104,7 +115,8 @@ func (t *tab) next() (frames []byte, last, done bool) {
 			frames = append(frames, f...)
 		}
 	}
-	t.outbox = nil
+	clear(t.outbox)
+	t.outbox = t.outbox[:0:1] // room for the next one, and no more
 	return frames, t.closing, false
 }
 

@@ -1,6 +1,9 @@
 package hub
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Ticks: a data frame to every tab now and then, against proxies that cut silent sockets.
 
@@ -31,23 +34,42 @@ func (h *Hub) tickLoop() {
 		}
 		h.mu.Lock()
 		h.nextSlot = (h.nextSlot + 1) % tickSlots
-		tabs := make([]*tab, 0, len(h.slots[h.nextSlot]))
-		for t := range h.slots[h.nextSlot] {
-			tabs = append(tabs, t)
-		}
+		tabs := slices.Clone(h.slots[h.nextSlot])
 		h.mu.Unlock()
 		for _, t := range tabs {
 			s := t.session
 			s.mu.Lock()
 			var start []*tab
 			if s.end == nil {
-				start = s.sendLocked(t, h.faults.stalled(), func(seq int64) any { return tick{KindTick, seq} })
+				start = s.sendLocked(nil, t, h.faults.stalled(), func(seq int64) any { return tick{KindTick, seq} })
 				if t.acked.Load() >= t.tickSeq { // else the older one counts, which is not answered
-					t.tickSeq, t.tickedAt = s.seq, now
+					t.tickSeq, t.tickedAt = t.lastSeq.Load(), now
 				}
 			}
 			s.mu.Unlock()
 			h.start(start)
 		}
 	}
+}
+
+// takeSlot gives the tab its place among the ticks: its first one comes as late as can be.
+func (h *Hub) takeSlot(t *tab) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t.slot, t.place = h.nextSlot, len(h.slots[h.nextSlot])
+	h.slots[t.slot] = append(h.slots[t.slot], t)
+	if h.closing {
+		h.running.Go(func() { h.close(t, StatusRestart, "server restarting") })
+	}
+}
+
+func (h *Hub) leaveSlot(t *tab) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	slot := h.slots[t.slot]
+	last := len(slot) - 1
+	slot[t.place] = slot[last]
+	slot[t.place].place = t.place
+	slot[last] = nil
+	h.slots[t.slot] = slot[:last]
 }
