@@ -10,7 +10,7 @@ import (
 )
 
 // stateAttributes tell that an account may not be used. They are asked for by name because most are operational.
-var stateAttributes = []string{"pwdAccountLockedTime", "userAccountControl", "accountExpires", "nsAccountLock", "krbPrincipalExpiration",
+var stateAttributes = []string{"pwdAccountLockedTime", "pwdEndTime", "userAccountControl", "accountExpires", "nsAccountLock", "krbPrincipalExpiration",
 	"pwdChangedTime", "pwdLastSet", "krbLastPwdChange", "pwdUpdateTime"}
 
 // passwordChanged is when the password was last changed, in the directory's own notation: OpenLDAP's ppolicy, Active
@@ -43,8 +43,10 @@ func lockedBy(e *ldap.Entry) string {
 	if strings.EqualFold(e.GetEqualFoldAttributeValue("nsAccountLock"), "true") {
 		return "disabled (nsAccountLock)"
 	}
-	if at, err := time.Parse("20060102150405Z", e.GetEqualFoldAttributeValue("krbPrincipalExpiration")); err == nil && time.Now().After(at) {
-		return "expired (krbPrincipalExpiration)"
+	for _, name := range []string{"pwdEndTime", "krbPrincipalExpiration"} {
+		if at, err := time.Parse("20060102150405Z", e.GetEqualFoldAttributeValue(name)); err == nil && time.Now().After(at) {
+			return "expired (" + name + ")"
+		}
 	}
 	return ""
 }

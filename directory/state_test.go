@@ -12,6 +12,8 @@ func TestStatesOfAccounts(t *testing.T) {
 		{"in use", "mail", "a@example.org", ""},
 		{"OpenLDAP: locked by an administrator", "pwdAccountLockedTime", "000001010000Z", "administrator"},
 		{"OpenLDAP: locked for a while, which the bind judges", "pwdAccountLockedTime", "20260101000000Z", ""},
+		{"OpenLDAP: expired", "pwdEndTime", "20200101000000Z", "expired"},
+		{"OpenLDAP: expires much later", "pwdEndTime", "29990101000000Z", ""},
 		{"AD: normal account", "userAccountControl", "512", ""},
 		{"AD: disabled", "userAccountControl", "514", "disabled"},
 		{"AD: never expires", "accountExpires", "9223372036854775807", ""},

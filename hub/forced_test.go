@@ -347,6 +347,51 @@ func TestNoticeReachesItsScopeAndLateTabs(t *testing.T) {
 	})
 }
 
+// A message to many is encoded once, under a number that is drawn before those of messages that may overtake it.
+func TestNumbersRiseWithinATabThoughMessagesAreShared(t *testing.T) {
+	hub := startHub(t, standard)
+	const each = 40
+	var pages []*page
+	for i := range 10 {
+		u := hub.signIn(fmt.Sprint("user-", i))
+		pages = append(pages, u.openTab(), u.openTab())
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range each {
+			if _, _, _, err := hub.Notify(t.Context(), everyone, "root", "hello"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for _, p := range pages {
+		wg.Go(func() {
+			for range each {
+				p.send(`{"type":"sync"}`)
+			}
+			newest := 0.0
+			got := map[any]int{}
+			for range 2 * each {
+				m, ok := <-p.messages
+				if !ok {
+					t.Errorf("the tab was closed: %v", <-p.closed)
+					return
+				}
+				got[m["type"]]++
+				if seq := m["seq"].(float64); seq <= newest {
+					t.Errorf("%v came after number %v", m, newest)
+				} else {
+					newest = seq
+				}
+			}
+			if got["notice"] != each || got["active"] != each {
+				t.Errorf("got %v, want %d of each", got, each)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestFactsAreForgottenWhenNobodyIsOlder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)

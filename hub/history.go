@@ -65,6 +65,9 @@ func (h *Hub) sample(before, now map[session.Reason]int) Sample {
 	}
 	for _, l := range h.allLive() {
 		s.Sessions++
+		if s.At.UnixMilli()-l.active.Load() > activeFor.Milliseconds() {
+			continue // most of a million, without a lock
+		}
 		l.mu.Lock()
 		if state, _ := l.stateLocked(s.At); state == StateActive {
 			s.Active++
