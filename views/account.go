@@ -68,7 +68,7 @@ func (s *Server) endOwn(w http.ResponseWriter, r *http.Request) error {
 			end.Message = "This session was ended from your account page, on another device or in another browser."
 		}
 		if _, err := s.hub.End(r.Context(), id, end); err != nil && !isSessionError(err) {
-			return storeError{err}
+			return changeError{err}
 		}
 		s.log.Info("ended from the account page", "user", user, "session", id)
 		if id == v.token.ID() {

@@ -111,7 +111,7 @@ func (s *Server) apiLogout(r *http.Request, who caller) (any, error) {
 	}
 	l, err := s.hub.Logout(r.Context(), q)
 	if err != nil {
-		return nil, storeError{err}
+		return nil, changeError{err}
 	}
 	return logoutOf(l), nil
 }
@@ -175,7 +175,7 @@ func (s *Server) apiCancelLogout(r *http.Request, who caller) (any, error) {
 		if isSessionError(err) {
 			return nil, err
 		}
-		return nil, storeError{err}
+		return nil, changeError{err}
 	}
 	return progressOf(l), nil
 }
@@ -208,7 +208,7 @@ func (s *Server) apiNotice(r *http.Request, who caller) (any, error) {
 	}
 	id, sessions, tabs, err := s.hub.Notify(r.Context(), scope, who.name, body.Message)
 	if err != nil {
-		return nil, storeError{err}
+		return nil, changeError{err}
 	}
 	return noticeJSON{id, sessions, tabs}, nil
 }

@@ -31,6 +31,8 @@ var (
 	errInternal  = &problem{status: http.StatusInternalServerError, code: "internal", message: "Something went wrong on our side. Please try again."}
 	errStoreAway = &problem{status: http.StatusServiceUnavailable, code: "unavailable", retry: 5 * time.Second,
 		message: "We cannot check your session just now. Nothing is lost: please try again in a moment."}
+	errNotConfirmed = &problem{status: http.StatusServiceUnavailable, code: "not-confirmed", retry: 5 * time.Second,
+		message: "We cannot confirm that this was done, because the session store does not answer in full. It may take effect or not: please try again in a moment."}
 )
 
 // outcome is the answer to an error.
@@ -45,6 +47,8 @@ func outcome(err error) *problem {
 		return &problem{status: http.StatusBadRequest, code: "subprotocol", message: err.Error()}
 	case errors.Is(err, hub.ErrClosing), errors.Is(err, hub.ErrRefused):
 		return &problem{status: http.StatusServiceUnavailable, code: "restarting", message: err.Error(), retry: time.Second}
+	case errors.As(err, new(changeError)):
+		return errNotConfirmed
 	case errors.As(err, new(storeError)):
 		return errStoreAway
 	}
@@ -55,6 +59,11 @@ func outcome(err error) *problem {
 type storeError struct{ error }
 
 func (e storeError) Unwrap() error { return e.error }
+
+// changeError marks that the store did not acknowledge a change. It may have been made all the same, and may yet be lost.
+type changeError struct{ error }
+
+func (e changeError) Unwrap() error { return e.error }
 
 // fail answers an error: with the sign-in page where the session is over, else with an error page or JSON.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {

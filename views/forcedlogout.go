@@ -168,7 +168,7 @@ func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
 	for _, q := range o.requests {
 		l, err := s.hub.Logout(r.Context(), q)
 		if err != nil {
-			return storeError{err}
+			return changeError{err}
 		}
 		last = l.ID
 	}
@@ -209,7 +209,7 @@ func (s *Server) cancelLogout(w http.ResponseWriter, r *http.Request) error {
 	case isSessionError(err):
 		return errNoPage
 	case err != nil:
-		return storeError{err}
+		return changeError{err}
 	}
 	redirect(w, s.base+"/admin/logouts/"+id, http.StatusSeeOther)
 	return nil
@@ -226,7 +226,7 @@ func (s *Server) sendNotice(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, scope := range o.scopes {
 		if _, _, _, err := s.hub.Notify(r.Context(), scope, visitOf(r).status.Record.User, o.Message); err != nil {
-			return storeError{err}
+			return changeError{err}
 		}
 	}
 	redirect(w, s.base+"/admin", http.StatusSeeOther)

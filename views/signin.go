@@ -126,7 +126,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	token, err := s.sessions.SignIn(w, r, record)
 	if err != nil {
-		return storeError{err}
+		return changeError{err}
 	}
 	record.ID = token.ID()
 	s.hub.TellOfSignIn(r.Context(), record)
@@ -173,7 +173,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if err := s.sessions.SignOut(r); err != nil {
-			return storeError{err}
+			return changeError{err}
 		}
 		s.log.Info("signed out", "user", v.status.Record.User, "session", v.token.ID())
 	case !isSessionError(err):

@@ -276,7 +276,9 @@ func TestRedisAwaySignsNobodyOut(t *testing.T) {
 			t.Errorf("readyz while redis hangs: %s", response.Status)
 		}
 	}
-	a.call("POST", "/logouts", `{"user":"grace"}`, 503)
+	if answer := a.call("POST", "/logouts", `{"user":"grace"}`, 503); answer["error"] != "not-confirmed" {
+		t.Errorf("forced logout while redis hangs: %v", answer)
+	}
 	here.say(`{"type":"activity","idle_ms":0}`)
 	server.Signal(syscall.SIGCONT)
 	began := time.Now()
