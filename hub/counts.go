@@ -36,7 +36,12 @@ type Stats struct {
 
 // Stats counts.
 func (h *Hub) Stats() Stats {
-	st := Stats{Tabs: len(h.allTabs()), Nodes: 1}
+	st := Stats{Nodes: 1}
+	h.mu.Lock()
+	for _, slot := range h.slots {
+		st.Tabs += len(slot)
+	}
+	h.mu.Unlock()
 	if n := h.nodes; n != nil {
 		n.mu.Lock()
 		st.Nodes, st.Away = len(n.others)+1, n.away

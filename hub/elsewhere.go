@@ -273,10 +273,12 @@ func (h *Hub) takeRules(s *live, r session.Record) {
 // fates is how far a forced logout has come on a node.
 type fates struct {
 	Logout string `json:"logout"`
-	All    int    `json:"all"`
-	Acked  int    `json:"acked"`
-	Gone   int    `json:"gone"`
+	fateCounts
+	Tabs []FateOfTab `json:"tabs,omitempty"` // sharedFates of them
 }
+
+// sharedFates is how many tabs a node tells the others one by one.
+const sharedFates = 200
 
 // tellFates tells the other nodes how far forced logouts have come here: what has changed, and for a while all, so that nothing
 // stays lost.
@@ -287,14 +289,14 @@ func (h *Hub) tellFates(census time.Time) {
 	for _, l := range logouts {
 		p := l.progress
 		p.mu.Lock()
-		f := fates{l.fact.ID, p.all, p.acked, p.gone}
-		if f == p.shared && !(time.Since(census) < wordEvery && time.Since(p.changed) < restoredFor) || f.All == 0 {
+		if p.fateCounts == p.shared && !(time.Since(census) < wordEvery && time.Since(p.changed) < restoredFor) || p.All == 0 {
 			p.mu.Unlock()
 			continue
 		}
-		if f != p.shared {
-			p.shared, p.changed = f, time.Now()
+		if p.fateCounts != p.shared {
+			p.shared, p.changed = p.fateCounts, time.Now()
 		}
+		f := fates{l.fact.ID, p.fateCounts, p.listLocked(sharedFates)}
 		p.mu.Unlock()
 		h.emit(event{Kind: eventFates, Fates: &f})
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -81,10 +82,10 @@ const (
 
 // FateOfTab is a line of a logout's progress.
 type FateOfTab struct {
-	Tab     string
-	User    string
-	Session session.ID
-	Fate    TabFate
+	Tab     string     `json:"tab"`
+	User    string     `json:"user"`
+	Session session.ID `json:"session"`
+	Fate    TabFate    `json:"fate"`
 
 	progress *progress
 }
@@ -94,11 +95,22 @@ type progress struct {
 	mu   sync.Mutex
 	tabs []*FateOfTab // in the order in which they were told; dropped after fatesFor
 
-	all, acked, gone int // the others are unconfirmed
+	fateCounts
 
 	elsewhere map[string]fates // how far the logout has come on other nodes
-	shared    fates            // what the other nodes were told, when it last changed
+	shared    fateCounts       // what the other nodes were told, when it last changed
 	changed   time.Time
+}
+
+// fateCounts are sums over tabs; those that are neither acked nor gone are unconfirmed.
+type fateCounts struct {
+	All   int `json:"all"`
+	Acked int `json:"acked"`
+	Gone  int `json:"gone"`
+}
+
+func (c *fateCounts) add(other fateCounts) {
+	c.All, c.Acked, c.Gone = c.All+other.All, c.Acked+other.Acked, c.Gone+other.Gone
 }
 
 // fatesFor is how long after a forced logout its tabs are listed one by one.
@@ -109,7 +121,15 @@ func (p *progress) told(t *tab) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tabs = append(p.tabs, t.fate)
-	p.all++
+	p.All++
+}
+
+// listLocked is what became of the first tabs, so many at most.
+func (p *progress) listLocked(most int) (list []FateOfTab) {
+	for _, f := range p.tabs[:min(len(p.tabs), most)] {
+		list = append(list, *f)
+	}
+	return list
 }
 
 // came notes what was heard of a tab. The first word counts.
@@ -123,9 +143,9 @@ func (f *FateOfTab) came(fate TabFate) {
 	f.Fate = fate
 	switch fate {
 	case FateAcked:
-		p.acked++
+		p.Acked++
 	case FateGone:
-		p.gone++
+		p.Gone++
 	}
 }
 
@@ -439,17 +459,16 @@ func (h *Hub) logoutOf(l *logout, list int) Logout {
 	p := l.progress
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := p.all
-	out.Acked, out.Gone = p.acked, p.gone
-	for _, f := range p.elsewhere {
-		all, out.Acked, out.Gone = all+f.All, out.Acked+f.Acked, out.Gone+f.Gone
+	sum := p.fateCounts
+	out.Tabs = p.listLocked(list)
+	for _, node := range slices.Sorted(maps.Keys(p.elsewhere)) {
+		f := p.elsewhere[node]
+		sum.add(f.fateCounts)
+		out.Tabs = append(out.Tabs, f.Tabs[:min(len(f.Tabs), list-len(out.Tabs))]...)
 	}
-	out.Unconfirmed = all - out.Acked - out.Gone
-	for _, f := range p.tabs[:min(len(p.tabs), list)] {
-		out.Tabs = append(out.Tabs, *f)
-	}
-	if all > 0 {
-		out.Fact.Tabs = all + out.Open
+	out.Acked, out.Gone, out.Unconfirmed = sum.Acked, sum.Gone, sum.All-sum.Acked-sum.Gone
+	if sum.All > 0 {
+		out.Fact.Tabs = sum.All + out.Open
 	}
 	return out
 }

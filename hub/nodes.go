@@ -280,7 +280,13 @@ func (n *nodes) sendLoop() {
 const messageWeight = 200
 
 // weight says how long an event is.
-func (e *event) weight() int { return 1 + len(e.Tabs) + len(e.Acts)/5 }
+func (e *event) weight() int {
+	w := 1 + len(e.Tabs) + len(e.Acts)/5
+	if e.Fates != nil {
+		w += len(e.Fates.Tabs)
+	}
+	return w
+}
 
 func (n *nodes) send(ctx context.Context) {
 	n.mu.Lock()

@@ -6,7 +6,7 @@
 
 /**
  * @typedef {{ref: string, user: string, name: string, groups: string, state: string, tabs: number, hidden: number, unconfirmed: number,
- *   device: string, address: string, signed_in: string, active: string}} Row
+ *   node?: string, device: string, address: string, signed_in: string, active: string}} Row
  * @typedef {{id: string, scope: Record<string, any>, state: string, actor: string, open: number, acked: number, unconfirmed: number, gone: number,
  *   cancelled_at?: string, block_until?: string, each_tab?: {tab: string, user: string, session: string, fate: string}[]}} Logout
  * @typedef {{type: string, totals: Record<string, any>, rows: Row[], found: number, page: number, pages: number, logouts: Logout[],
@@ -166,7 +166,8 @@ function showRows(rows) {
     const state = /** @type {HTMLElement} */ (cells[2])
     setText(state, row.state)
     if (state.dataset.state !== row.state) state.dataset.state = row.state
-    setText(/** @type {Element} */ (cells[3]), row.tabs + (row.hidden ? `, ${row.hidden} hidden` : '') + (row.unconfirmed ? `, ${row.unconfirmed} unconfirmed` : ''))
+    setText(/** @type {Element} */ (cells[3]), row.tabs + (row.hidden ? `, ${row.hidden} hidden` : '') + (row.unconfirmed ? `, ${row.unconfirmed} unconfirmed` : '') +
+      (row.node ? ` (${row.node})` : ''))
     setText(/** @type {Element} */ (cells[5]), row.signed_in)
     setText(/** @type {Element} */ (cells[6]), row.active)
     setText(/** @type {Element} */ (cells[7]), row.groups)

@@ -99,6 +99,7 @@ type consoleRow struct {
 	Tabs        int       `json:"tabs"`
 	Hidden      int       `json:"hidden"`
 	Unconfirmed int       `json:"unconfirmed"`
+	Node        string    `json:"node,omitempty"` // of the newest tab, where there are several nodes
 	Device      string    `json:"device"`
 	Address     string    `json:"address"`
 	SignedIn    string    `json:"signed_in"`
@@ -130,8 +131,13 @@ func (s *Server) consoleView(q consoleQuery) consoleView {
 	view := consoleView{
 		Type: "view", Totals: totalsOf(totals), Plot: plotOf(s.hub.History()), Rows: []consoleRow{}, Found: len(list), Page: page, Pages: pages, Logouts: []progressJSON{},
 	}
+	several := s.hub.Stats().Nodes > 1
 	for _, one := range list[(page-1)*rowsPerPage : min(len(list), page*rowsPerPage)] {
-		view.Rows = append(view.Rows, rowOf(*one, now))
+		row := rowOf(*one, now)
+		if several {
+			row.Node = one.Node
+		}
+		view.Rows = append(view.Rows, row)
 	}
 	for _, l := range s.hub.Logouts() {
 		if now.Sub(l.EffectiveAt) < time.Hour && len(view.Logouts) < 10 {

@@ -267,7 +267,7 @@ func who(fs *flag.FlagSet) func(context.Context, remote, printer) error {
 	return func(ctx context.Context, r remote, p printer) error {
 		path, columns := "/presence", []string{"user", "state", "sessions", "tabs", "hidden", "unconfirmed"}
 		if *sessions {
-			path, columns = "/sessions", []string{"ref", "user", "state", "tabs", "address", "created_at", "last_active_at", "expires_at"}
+			path, columns = "/sessions", []string{"ref", "user", "state", "tabs", "node", "address", "created_at", "last_active_at", "expires_at"}
 		}
 		items, err := r.list(ctx, path, query(), 1<<30)
 		if err != nil {

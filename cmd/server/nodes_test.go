@@ -205,9 +205,20 @@ func TestForcedLogoutReachesAllNodes(t *testing.T) {
 	for _, tab := range tabs {
 		tab.wantsEnd("admin")
 	}
-	a.eventually("the progress adds up", func() bool {
-		return a.call("GET", "/logouts/"+forced["id"].(string), "", 200)["acked"] == 3.0
-	})
+	for _, p := range nodes {
+		p.eventually("the progress adds up, tab by tab", func() bool {
+			answer := p.call("GET", "/logouts/"+forced["id"].(string), "", 200)
+			each, acked := map[any]bool{}, 0
+			for _, one := range answer["each_tab"].([]any) {
+				tab := one.(map[string]any)
+				each[tab["tab"]] = true
+				if tab["fate"] == "acked" {
+					acked++
+				}
+			}
+			return answer["acked"] == 3.0 && len(each) == 3 && acked == 3
+		})
+	}
 	a.call("POST", "/notices", `{"everyone":true,"message":"Hello"}`, 200)
 	a.eventually("a notice arrives on another node", func() bool {
 		spared.mu.Lock()
