@@ -79,7 +79,7 @@ func (w *world) orphaned(i int) bool { return i/w.others()%50 == 1 }
 func newWorld(sessions int) *world {
 	w := &world{nodes: int(float64(sessions)*tabsPerSession/tabsPerNode) + 1, initial: sessions, real: make(map[session.ID]int), calls: make(map[string]int)}
 	w.numbers = make([]int64, w.nodes)
-	w.opening = 50*time.Second + time.Duration(sessions)*45*time.Microsecond
+	w.opening = 60*time.Second + time.Duration(sessions)*45*time.Microsecond
 	w.active, w.ended = make([]int64, sessions, sessions+sessions/20), make([]bool, sessions, sessions+sessions/20)
 	for i := range simulatedTabs {
 		t := session.NewToken()
@@ -587,7 +587,7 @@ func simulate(sessions int) {
 	defer s.stop()
 	w := newWorld(sessions)
 	fmt.Printf("\na node among %d, with %d of %.0f tabs and all %d sessions\n", w.nodes, simulatedTabs, float64(sessions)*tabsPerSession, sessions)
-	pause(w.opening - 35*time.Second - time.Since(began)) // word of all tabs is read
+	pause(w.opening - 60*time.Second - time.Since(began)) // word of all tabs is read
 	fmt.Printf("  start: %.1f s to read the sessions; %.0f bytes of memory for each, with word of its tabs\n",
 		s.figure("loading"), (s.rss()-s.figure("before"))/float64(sessions))
 	used := s.cpu()

@@ -115,8 +115,11 @@ func (t *tab) next() (frames []byte, last, done bool) {
 			frames = append(frames, f...)
 		}
 	}
-	clear(t.outbox)
-	t.outbox = t.outbox[:0:1] // room for the next one, and no more
+	if cap(t.outbox) == 1 { // as nearly always: kept for the next one
+		t.outbox[0], t.outbox = nil, t.outbox[:0]
+	} else {
+		t.outbox = nil
+	}
 	return frames, t.closing, false
 }
 
