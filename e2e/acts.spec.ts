@@ -141,14 +141,31 @@ test('Space on Sign out now signs out', async ({signIn, openTab, advance}) => {
   await expect(tab.page.getByText('You have signed out.')).toBeVisible()
 })
 
-test('the countdown is told at minutes, then at 40 and 20 seconds', async ({signIn, openTab, advance, context}) => {
+test('the countdown is told at minutes, then at 40 and 20 seconds', async ({signIn, openTab, advance, context, server}) => {
   await signIn()
   const tab = await openTab()
   await advance(9 * MINUTE)
   const spoken = tab.warning.locator('[aria-live=assertive]')
   await expect(tab.warning).toContainText(/0:5\d|1:00/)
-  await advance(19_500)
+  const leave = async (ms: number) => {
+    const {expire_in_ms} = await (await context.request.get(server.url + '/session/status')).json()
+    await advance(expire_in_ms - ms)
+  }
+  await leave(42_000)
   await expect(spoken).toHaveText('40 seconds left')
-  await advance(19_500)
+  await leave(22_000)
   await expect(spoken).toHaveText('20 seconds left')
+  await leave(18_000) // past all marks: nothing is repeated
+  await expect(tab.warning).toContainText(/0:1\d/)
+  await expect(spoken).toHaveText('20 seconds left')
+})
+
+test('the time is told, a little late, by a page that was busy at its mark', async ({signIn, openTab, advance, context, server}) => {
+  await signIn()
+  const tab = await openTab()
+  await advance(9 * MINUTE)
+  await expect(tab.warning).toBeVisible()
+  const {expire_in_ms} = await (await context.request.get(server.url + '/session/status')).json()
+  await advance(expire_in_ms - 38_500)
+  await expect(tab.warning.locator('[aria-live=assertive]')).toHaveText(/^3\d seconds left$/)
 })

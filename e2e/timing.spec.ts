@@ -4,7 +4,7 @@ import {expect, type Server, Tab, test} from './curfew'
 // What a person sees, in real time: no clock is moved here. This project runs alone, one test after the other.
 
 test.describe.configure({mode: 'serial'})
-test.use({flags: ['--warn-after', '3s', '--expire-after', '5s', '--close-grace', '0']})
+test.use({flags: ['--warn-after', '8s', '--expire-after', '11s', '--close-grace', '0']})
 
 const TABS = 5
 
@@ -53,7 +53,7 @@ test('five tabs, four of them hidden, warn and are blank on time and together', 
   const {csrf} = await (await context.request.get(server.url + '/session/status')).json()
   await context.request.post(server.url + '/session/extend', {headers: {'X-CSRF-Token': csrf}}) // all deadlines begin anew
   const due = await deadlines(tabs[0]!.page)
-  for (const tab of tabs) await expect(tab.page).toHaveURL(/\/login/, {timeout: 15_000})
+  for (const tab of tabs) await expect(tab.page).toHaveURL(/\/login/, {timeout: 20_000})
   const warned = report('warning', await Promise.all(tabs.map(async tab => await seenAt(tab.page, 'warn') - due.warn)))
   const ended = report('blank', await Promise.all(tabs.map(async tab => await seenAt(tab.page, 'expire') - due.expire)))
   for (const {first, last, spread} of [warned, ended]) {

@@ -138,8 +138,8 @@ const inWords = seconds => {
   return `${n} ${unit}${n === 1 ? '' : 's'}`
 }
 
-/** When the time left is spoken: at every minute, then at 60, 40 and 20 seconds. @param {number} seconds */
-const isSpoken = seconds => seconds > 0 && (seconds % 60 === 0 || seconds === 40 || seconds === 20)
+/** The time left is spoken at every minute, then at 40 and 20 seconds: this is the last of these marks. @param {number} seconds */
+const markOf = seconds => seconds <= 20 ? 20 : seconds <= 40 ? 40 : Math.ceil(seconds / 60) * 60
 
 /** Where the notices are kept that were dismissed in this tab: the next page is told of the last minute's again. */
 const DISMISSED_KEY = 'curfew.dismissed'
@@ -160,6 +160,7 @@ class CurfewWarning extends HTMLElement {
   #life = new AbortController()
   #open = false
   #timer = 0
+  #mark = 0 // the last one that was spoken
   /** @type {() => number} */
   #left = () => 0
   /** @type {() => void} */
@@ -238,6 +239,7 @@ class CurfewWarning extends HTMLElement {
     if (!this.isConnected) document.documentElement.append(this)
     if (!this.#open) {
       this.#open = true
+      this.#mark = seconds === markOf(seconds) ? 0 : markOf(seconds) // else the text has just said it
       this.#refocus = rememberFocus()
       this.#dialog.showModal()
       this.#stay.focus()
@@ -302,7 +304,10 @@ class CurfewWarning extends HTMLElement {
     const left = Math.max(0, this.#left())
     const seconds = Math.ceil(left / 1000)
     this.#count.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
-    if (isSpoken(seconds)) this.#spoken.textContent = `${inWords(seconds)} left`
+    if (seconds > 0 && markOf(seconds) !== this.#mark) { // a page that was busy is a little late, and not silent
+      this.#mark = markOf(seconds)
+      this.#spoken.textContent = `${inWords(seconds)} left`
+    }
     if (seconds > 0) this.#timer = setTimeout(() => this.#countDown(), left - (seconds - 1) * 1000 + 5)
   }
 
