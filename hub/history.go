@@ -27,17 +27,17 @@ const (
 type history struct {
 	mu      sync.Mutex
 	samples []Sample
+	ends    map[session.Reason]int // since the hub was made, at the newest sample
 }
 
 func (hs *history) loop(h *Hub) func() {
 	return func() {
 		ticker := time.NewTicker(sampleEvery)
 		defer ticker.Stop()
-		before := h.Stats().Ends
 		for {
-			now := h.Stats().Ends
-			hs.add(h.sample(before, now))
-			before = now
+			ends := h.Stats().Ends
+			_, before := hs.read()
+			hs.add(h.sample(before, ends), ends)
 			select {
 			case <-h.ctx.Done():
 				return
@@ -47,13 +47,19 @@ func (hs *history) loop(h *Hub) func() {
 	}
 }
 
-func (hs *history) add(s Sample) {
+func (hs *history) read() (samples []Sample, ends map[session.Reason]int) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	return slices.Clone(hs.samples), hs.ends
+}
+
+func (hs *history) add(s Sample, ends map[session.Reason]int) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	if len(hs.samples) >= samplesKept {
 		hs.samples = slices.Delete(hs.samples, 0, len(hs.samples)-samplesKept+1)
 	}
-	hs.samples = append(hs.samples, s)
+	hs.samples, hs.ends = append(hs.samples, s), ends
 }
 
 func (h *Hub) sample(before, now map[session.Reason]int) Sample {
@@ -79,8 +85,6 @@ func (h *Hub) sample(before, now map[session.Reason]int) Sample {
 
 // History lists the samples of the last hour, oldest first, with one of this instant at its end.
 func (h *Hub) History() []Sample {
-	h.history.mu.Lock()
-	samples := slices.Clone(h.history.samples)
-	h.history.mu.Unlock()
-	return append(samples, h.sample(nil, nil))
+	samples, before := h.history.read()
+	return append(samples, h.sample(before, h.Stats().Ends))
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"curfew/session"
 )
 
 // wantsPresence waits for what a watching tab is told of one user.
@@ -194,4 +196,41 @@ func TestWatchRacesChanges(t *testing.T) {
 			last = State(watcher.next(KindPresence)["users"].(map[string]any)["grace"].(string))
 		}
 	}
+}
+
+func TestHistoryTellsEndsByReasonAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ends := func() map[session.Reason]int {
+			sum := map[session.Reason]int{}
+			for _, sample := range hub.History() {
+				for reason, n := range sample.Ends {
+					sum[reason] += n
+				}
+			}
+			return sum
+		}
+		for _, name := range []string{"ada", "grace"} {
+			u := hub.signIn(name)
+			if _, err := hub.End(t.Context(), u.token.ID(), session.End{Reason: session.ReasonLogout, At: time.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Second)
+		}
+		hub.signIn("linus")
+		for range 3 { // with and without samples in between
+			if got := ends(); got[session.ReasonLogout] != 2 || got[session.ReasonIdle] != 0 {
+				t.Errorf("ends = %v, want 2 by logout", got)
+			}
+			pass(sampleEvery)
+		}
+		pass(10 * time.Minute)
+		if got := ends(); got[session.ReasonLogout] != 2 || got[session.ReasonIdle] != 1 {
+			t.Errorf("ends = %v, want 2 by logout, 1 idle", got)
+		}
+		pass(time.Hour)
+		if got := ends(); len(got) != 0 {
+			t.Errorf("ends = %v after more than an hour, want none", got)
+		}
+	})
 }
