@@ -523,6 +523,9 @@ const CLOSES_BY_ITSELF = /Gecko\/\d/.test(navigator.userAgent)
 const STAYED_MS = 5_000
 /** How long a navigation that is under way at the end may take before the sign-in page is opened instead. */
 const UNDER_WAY_MS = 1_000
+/** A blank page opens the sign-in page a little later, so that the session's other pages are blank before this one's work slows them
+ * down; hidden ones later still, so that many do not ask for it at once. */
+const OTHERS_FIRST_MS = 150, HIDDEN_LATER_MS = 1_000
 
 class Guard {
   #socketURL
@@ -946,7 +949,7 @@ class Guard {
     const signIn = new URL(where || this.#base + '/login', location.href)
     if (signIn.origin !== location.origin) signIn.href = new URL(this.#base + '/login', location.href).href
     signIn.searchParams.set('next', location.pathname + location.search + location.hash)
-    location.replace(signIn)
+    setTimeout(() => location.replace(signIn), document.hidden ? spread(OTHERS_FIRST_MS, HIDDEN_LATER_MS) : OTHERS_FIRST_MS)
   }
 
   #stop() {
