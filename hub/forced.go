@@ -70,85 +70,6 @@ type logout struct {
 	progress *progress
 }
 
-// TabFate says what became of a tab at a forced logout.
-type TabFate string
-
-// The fates of a tab.
-const (
-	FateAcked       TabFate = "acked"       // its page has said that it is blank
-	FateUnconfirmed TabFate = "unconfirmed" // told, but nothing was heard from the page (yet): frozen, asleep, cut off
-	FateGone        TabFate = "gone"        // the page was closed or left before it could say so
-)
-
-// FateOfTab is a line of a logout's progress.
-type FateOfTab struct {
-	Tab     string     `json:"tab"`
-	User    string     `json:"user"`
-	Session session.ID `json:"session"`
-	Fate    TabFate    `json:"fate"`
-
-	progress *progress
-}
-
-// progress notes what becomes of the tabs of a forced logout. It lives in memory.
-type progress struct {
-	mu   sync.Mutex
-	tabs []*FateOfTab // in the order in which they were told; dropped after fatesFor
-
-	fateCounts
-
-	elsewhere map[string]fates // how far the logout has come on other nodes
-	shared    fateCounts       // what the other nodes were told, when it last changed
-	changed   time.Time
-}
-
-// fateCounts are sums over tabs; those that are neither acked nor gone are unconfirmed.
-type fateCounts struct {
-	All   int `json:"all"`
-	Acked int `json:"acked"`
-	Gone  int `json:"gone"`
-}
-
-func (c *fateCounts) add(other fateCounts) {
-	c.All, c.Acked, c.Gone = c.All+other.All, c.Acked+other.Acked, c.Gone+other.Gone
-}
-
-// fatesFor is how long after a forced logout its tabs are listed one by one.
-const fatesFor = time.Hour
-
-func (p *progress) told(t *tab) {
-	t.fate = &FateOfTab{Tab: t.id, User: t.session.user, Session: t.session.id, Fate: FateUnconfirmed, progress: p}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.tabs = append(p.tabs, t.fate)
-	p.All++
-}
-
-// listLocked is what became of the first tabs, so many at most.
-func (p *progress) listLocked(most int) (list []FateOfTab) {
-	for _, f := range p.tabs[:min(len(p.tabs), most)] {
-		list = append(list, *f)
-	}
-	return list
-}
-
-// came notes what was heard of a tab. The first word counts.
-func (f *FateOfTab) came(fate TabFate) {
-	p := f.progress
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if f.Fate != FateUnconfirmed {
-		return
-	}
-	f.Fate = fate
-	switch fate {
-	case FateAcked:
-		p.Acked++
-	case FateGone:
-		p.Gone++
-	}
-}
-
 // LogoutState is how far a forced logout has come.
 type LogoutState string
 
@@ -287,33 +208,6 @@ func (h *Hub) cover(l *logout, list, known []*live) (covered []*live, tabs int) 
 		tabs += open
 	})
 	return covered, tabs
-}
-
-// eachShare runs f on parts of the list, as many at once as there are cores, and waits.
-func (h *Hub) eachShare(list []*live, f func(share []*live)) { inShares(h.cores, list, f) }
-
-// inShares runs f on parts of a list, so many at once, and waits. The parts are small: a core that is held up by something else
-// takes fewer of them.
-func inShares[T any](atOnce int, list []T, f func(share []T)) {
-	const part = 64
-	if len(list) <= part {
-		f(list)
-		return
-	}
-	var taken atomic.Int64
-	var wg sync.WaitGroup
-	for range atOnce {
-		wg.Go(func() {
-			for {
-				to := int(taken.Add(part))
-				if to-part >= len(list) {
-					return
-				}
-				f(list[to-part : min(to, len(list))])
-			}
-		})
-	}
-	wg.Wait()
 }
 
 // manyEnds is how many ends may be written while tabs are still being told.

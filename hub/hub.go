@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -329,12 +328,6 @@ func (h *Hub) Act(ctx context.Context, id session.ID, idle time.Duration, confir
 	}
 	h.note(s, "input", cond(confirm, "extend by request", "activity by request"))
 	return h.act(ctx, s, idle, confirm)
-}
-
-func (h *Hub) allTabs() []*tab {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.Concat(h.slots[:]...)
 }
 
 // startAll starts writers for the tabs for which queue reports that one is needed.
