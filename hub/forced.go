@@ -513,9 +513,7 @@ func (h *Hub) Prune(ctx context.Context, auditKeep time.Duration) error {
 	h.forced.mu.RLock()
 	for _, l := range h.forced.logouts {
 		if now.Sub(l.fact.EffectiveAt) > fatesFor {
-			l.progress.mu.Lock()
-			l.progress.tabs = nil
-			l.progress.mu.Unlock()
+			l.progress.forgetTabs()
 		}
 	}
 	h.forced.mu.RUnlock()

@@ -347,6 +347,18 @@ func TestNoticeReachesItsScopeAndLateTabs(t *testing.T) {
 	})
 }
 
+func TestProgressForgetsTheTabsOfAllNodesAndKeepsTheSums(t *testing.T) {
+	p := &progress{tabs: []*FateOfTab{{Tab: "here"}}, fateCounts: fateCounts{All: 1, Acked: 1}}
+	p.elsewhere = map[string]fates{"b": {fateCounts: fateCounts{All: 2, Gone: 1}, Tabs: []FateOfTab{{Tab: "there"}, {Tab: "there too"}}}}
+	p.forgetTabs()
+	if len(p.tabs) > 0 || len(p.elsewhere["b"].Tabs) > 0 {
+		t.Errorf("tabs are kept: %v, %v", p.tabs, p.elsewhere)
+	}
+	if p.fateCounts != (fateCounts{All: 1, Acked: 1}) || p.elsewhere["b"].fateCounts != (fateCounts{All: 2, Gone: 1}) {
+		t.Errorf("sums are %v and %v", p.fateCounts, p.elsewhere["b"].fateCounts)
+	}
+}
+
 // A message to many is encoded once, under a number that is drawn before those of messages that may overtake it.
 func TestNumbersRiseWithinATabThoughMessagesAreShared(t *testing.T) {
 	hub := startHub(t, standard)

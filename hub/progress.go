@@ -71,6 +71,17 @@ func (p *progress) listLocked(most int) (list []FateOfTab) {
 	return list
 }
 
+// forgetTabs keeps the sums only.
+func (p *progress) forgetTabs() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tabs = nil
+	for node, f := range p.elsewhere {
+		f.Tabs = nil
+		p.elsewhere[node] = f
+	}
+}
+
 // came notes what was heard of a tab. The first word counts.
 func (f *FateOfTab) came(fate TabFate) {
 	p := f.progress
