@@ -228,7 +228,7 @@ func heartbeats(list []*tab, perSecond int, d time.Duration) (sent int) {
 	for time.Since(begin) < d {
 		<-ticker.C
 		for due := int(time.Since(begin).Seconds() * float64(perSecond)); sent < due; sent++ {
-			list[sent%len(list)].send(heartbeat)
+			check(list[sent%len(list)].send(heartbeat))
 		}
 	}
 	return sent

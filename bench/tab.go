@@ -133,8 +133,8 @@ func (w *watch) readTabs() {
 	}
 }
 
-// send writes a frame, unless the connection is closed.
-func (t *tab) send(frame []byte) {
+// send writes a frame. net.ErrClosed, or that of write(2).
+func (t *tab) send(frame []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for !t.gone {
@@ -144,12 +144,13 @@ func (t *tab) send(frame []byte) {
 			continue
 		}
 		if err != nil {
-			return // readTabs finds it closed
+			return err
 		}
 		if frame = frame[n:]; len(frame) == 0 {
-			return
+			return nil
 		}
 	}
+	return net.ErrClosed
 }
 
 // close has readTabs close the connection.
@@ -226,7 +227,7 @@ var acks = make(chan ack, 1<<16)
 func writeAcks() {
 	for a := range acks {
 		pause(time.Until(a.heard.Add(*roundTrip)))
-		a.tab.send(a.frame)
+		a.tab.send(a.frame) // the server may be gone
 	}
 }
 
