@@ -15,8 +15,7 @@ export default defineConfig({
   testDir: './e2e',
   fullyParallel: true,
   workers: 2,
-  timeout: 60_000,
-  expect: {timeout: 10_000}, // a slow machine is no fault; what judges time measures it itself
+  timeout: 30_000,
   forbidOnly: !!process.env.CI,
   reporter: process.env.CI ? [['list'], ['html', {open: 'never'}]] : [['list']],
   use: {trace: {mode: 'retain-on-failure', screenshots: false}, screenshot: 'only-on-failure'},
