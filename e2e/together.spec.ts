@@ -48,6 +48,23 @@ test('signing out in one tab reaches the others, and no other browser @engines',
   await expect(elsewhere.page.getByRole('heading', {name: 'Hello'})).toBeVisible()
 })
 
+test('a page that is over stays blank, whatever its scripts do until the sign-in page opens', async ({signIn, openTab, server}) => {
+  await signIn()
+  const tab = await openTab()
+  await tab.page.evaluate(() => {
+    setInterval(() => {
+      document.title = 'secret'
+      document.body.textContent = 'secret'
+    }, 1)
+    document.addEventListener('curfew:expire', () => setTimeout(() => {
+      sessionStorage.setItem('shown', JSON.stringify([document.title, document.body.textContent, document.body.innerText]))
+    }, 100))
+  })
+  await server.forceLogout({user: 'ada'})
+  await expect(tab.page).toHaveURL(/\/login/)
+  expect(await tab.page.evaluate(() => sessionStorage.getItem('shown'))).toBe('["","secret",""]')
+})
+
 test('the warning signs out from its own button', async ({signIn, openTab, advance}) => {
   await signIn()
   const [one, two] = [await openTab(), await openTab()]

@@ -93,10 +93,9 @@ class Curtain {
     document.title = ''
   }
 
-  /** Takes all of the page away, for good. */
+  /** Takes all of the page away, for good. Its scripts may still run: a title that they set is hidden as before. */
   forget() {
     this.down()
-    this.#titles.disconnect()
     for (const field of document.querySelectorAll('input, textarea')) /** @type {HTMLInputElement} */ (field).value = ''
     document.documentElement.replaceChildren(document.createElement('head'), document.createElement('body'))
   }
@@ -160,7 +159,7 @@ class CurfewWarning extends HTMLElement {
   #life = new AbortController()
   #open = false
   #timer = 0
-  #mark = 0 // the last one that was spoken
+  #mark = 0 // the last one that was told
   /** @type {() => number} */
   #left = () => 0
   /** @type {() => void} */
@@ -239,10 +238,12 @@ class CurfewWarning extends HTMLElement {
     if (!this.isConnected) document.documentElement.append(this)
     if (!this.#open) {
       this.#open = true
-      this.#mark = seconds === markOf(seconds) ? 0 : markOf(seconds) // else the text has just said it
+      this.#mark = seconds === markOf(seconds) ? Infinity : markOf(seconds)
       this.#refocus = rememberFocus()
       this.#dialog.showModal()
       this.#stay.focus()
+    } else if (seconds > this.#mark + 1) { // the end has moved away, by more than the way of a message
+      this.#mark = markOf(seconds)
     }
     if (!canStay) this.#leave.focus()
     this.#countDown()
@@ -304,7 +305,7 @@ class CurfewWarning extends HTMLElement {
     const left = Math.max(0, this.#left())
     const seconds = Math.ceil(left / 1000)
     this.#count.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
-    if (seconds > 0 && markOf(seconds) !== this.#mark) { // a page that was busy is a little late, and not silent
+    if (seconds > 0 && markOf(seconds) < this.#mark) { // a page that was busy is a little late, and not silent
       this.#mark = markOf(seconds)
       this.#spoken.textContent = `${inWords(seconds)} left`
     }
@@ -523,9 +524,8 @@ const CLOSES_BY_ITSELF = /Gecko\/\d/.test(navigator.userAgent)
 const STAYED_MS = 5_000
 /** How long a navigation that is under way at the end may take before the sign-in page is opened instead. */
 const UNDER_WAY_MS = 1_000
-/** A blank page opens the sign-in page a little later, so that the session's other pages are blank before this one's work slows them
- * down; hidden ones later still, so that many do not ask for it at once. */
-const OTHERS_FIRST_MS = 150, HIDDEN_LATER_MS = 1_000
+/** A blank page opens the sign-in page a little later: the session's other pages are blank before that work slows them down. */
+const OTHERS_FIRST_MS = 150
 
 class Guard {
   #socketURL
@@ -949,7 +949,7 @@ class Guard {
     const signIn = new URL(where || this.#base + '/login', location.href)
     if (signIn.origin !== location.origin) signIn.href = new URL(this.#base + '/login', location.href).href
     signIn.searchParams.set('next', location.pathname + location.search + location.hash)
-    setTimeout(() => location.replace(signIn), document.hidden ? spread(OTHERS_FIRST_MS, HIDDEN_LATER_MS) : OTHERS_FIRST_MS)
+    setTimeout(() => location.replace(signIn), OTHERS_FIRST_MS)
   }
 
   #stop() {
