@@ -13,8 +13,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
   test.describe(colorScheme, () => {
     test.use({colorScheme})
 
-    test('every page passes axe, wide and narrow @engines', async ({context, server, signIn, openTab, advance}) => {
-      const page = await context.newPage()
+    test('what a stranger sees passes axe @engines', async ({page, server}) => {
       await page.goto(server.url + '/login')
       await accessible(page)
       await page.getByLabel('User name').fill('ada')
@@ -24,7 +23,9 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await accessible(page)
       await page.goto(server.url + '/nowhere')
       await accessible(page)
-      await page.close()
+    })
+
+    test('what is signed in passes axe, wide and narrow, warned and ended @engines', async ({signIn, openTab, advance}) => {
       await signIn()
       const tab = await openTab()
       await accessible(tab.page)
