@@ -19,6 +19,11 @@ type Filter struct {
 	Ref   string // session.ID.Ref
 }
 
+// Picks reports whether f picks a session that was listed.
+func (f Filter) Picks(s *Session) bool {
+	return (f.State == "" || f.State == s.State) && f.picks(s.Record)
+}
+
 func (f Filter) picks(r *session.Record) bool {
 	if f.User != "" && f.User != r.User || f.Ref != "" && f.Ref != r.ID.Ref() {
 		return false
@@ -74,8 +79,12 @@ func (t *tab) unconfirmedLocked() bool {
 // Sessions lists the live sessions that f picks, in no order.
 func (h *Hub) Sessions(f Filter) []Session {
 	now := h.clock.Now()
+	live := h.liveIn(session.Scope{User: f.User})
 	var list []Session
-	for _, s := range h.liveIn(session.Scope{User: f.User}) {
+	if f == (Filter{User: f.User}) {
+		list = make([]Session, 0, len(live))
+	}
+	for _, s := range live {
 		r := s.record.Load()
 		if !f.picks(r) {
 			continue
@@ -146,14 +155,18 @@ type Totals struct {
 
 // Users sums sessions up by user, in the order of the names.
 func Users(sessions []Session) ([]User, Totals) {
-	byName := make(map[string]*User)
+	byName := make(map[string]int, len(sessions)) // places in list
+	list := make([]User, 0, len(sessions))
 	totals := Totals{Sessions: len(sessions), States: make(map[State]int)}
-	for _, s := range sessions {
-		u := byName[s.Record.User]
-		if u == nil {
-			u = &User{User: s.Record.User, State: StateGone}
-			byName[u.User] = u
+	for i := range sessions {
+		s := &sessions[i]
+		place, known := byName[s.Record.User]
+		if !known {
+			place = len(list)
+			byName[s.Record.User] = place
+			list = append(list, User{User: s.Record.User, State: StateGone})
 		}
+		u := &list[place]
 		if slices.Index(liveliness, s.State) < slices.Index(liveliness, u.State) {
 			u.State = s.State
 		}
@@ -165,9 +178,7 @@ func Users(sessions []Session) ([]User, Totals) {
 		totals.Hidden += s.Hidden
 		totals.Unconfirmed += s.Unconfirmed
 	}
-	list := make([]User, 0, len(byName))
-	for _, u := range byName {
-		list = append(list, *u)
+	for _, u := range list {
 		totals.States[u.State]++
 	}
 	totals.Users = len(list)

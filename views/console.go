@@ -110,13 +110,12 @@ func (s *Server) consoleView(q consoleQuery) consoleView {
 	now := s.clock.Now()
 	all := s.hub.Sessions(hub.Filter{})
 	_, totals := hub.Users(all)
-	shown := all
-	if q.Query != "" || q.State != "" || q.Group != "" {
-		shown = s.hub.Sessions(hub.Filter{Query: q.Query, State: q.State, Group: q.Group})
-	}
-	list := make([]*hub.Session, len(shown))
-	for i := range shown {
-		list[i] = &shown[i]
+	shown := hub.Filter{Query: q.Query, State: q.State, Group: q.Group}
+	list := make([]*hub.Session, 0, len(all))
+	for i := range all {
+		if shown.Picks(&all[i]) {
+			list = append(list, &all[i])
+		}
 	}
 	order := consoleOrders[q.Sort]
 	slices.SortFunc(list, func(a, b *hub.Session) int {
