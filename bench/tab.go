@@ -15,12 +15,15 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"curfew/hub"
 )
 
-// tab is a browser's end of a socket, as small as can be: it acknowledges what it is told. The load runs on the cores of the
-// server, so it must cost less than the server does: no goroutine for each tab, but one that reads what epoll(7) finds
-// readable, and one that writes what is to be acknowledged.
+// tab is a browser's end of a socket, as small as can be: it acknowledges what it is told. Tabs have machines of their own;
+// here they run on the cores of the server, and must not take those from it. So there is no goroutine for each tab, but one
+// thread that reads what epoll(7) finds readable and one that writes what is to be acknowledged, both of the lowest priority,
+// and when a message arrived is told by the kernel's stamp (SO_TIMESTAMPNS, socket(7)), not by when the thread came to read it.
 type tab struct {
 	cookie  string
 	due     time.Time // the end, by the server's hello
@@ -28,7 +31,8 @@ type tab struct {
 	greeted chan struct{} // closed when due is known
 	expired chan struct{} // closed when late is known
 	told    atomic.Int64  // when a notice or the end arrived, Unix ns
-	closed  chan struct{} // closed with the connection
+	ended   time.Time     // when the close frame arrived, or the connection broke
+	closed  chan struct{} // closed with the connection, when ended is known
 
 	rest []byte // the beginning of a frame; used by readTabs alone
 
@@ -70,9 +74,10 @@ func tryDial(address, cookie string) (t *tab, status int) {
 	t = &tab{cookie: cookie, rest: early, greeted: make(chan struct{}), expired: make(chan struct{}), closed: make(chan struct{})}
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	check(err)
-	check(raw.Control(func(fd uintptr) { t.fd, err = syscall.Dup(int(fd)) }))
+	check(raw.Control(func(fd uintptr) { t.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }))
 	check(err)
-	t.take(nil)
+	check(syscall.SetsockoptInt(t.fd, syscall.SOL_SOCKET, syscall.SO_TIMESTAMPNS, 1))
+	t.take(nil, time.Now())
 	watched.add(t)
 	return t, response.StatusCode
 }
@@ -99,11 +104,33 @@ func (w *watch) add(t *tab) {
 	check(syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_ADD, t.fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(t.fd)}))
 }
 
+// giveWay gives the calling goroutine a thread of the lowest priority.
+func giveWay() {
+	runtime.LockOSThread()
+	check(syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19)) // of the thread: Linux has a priority for each, see setpriority(2)
+}
+
+// arrival is when the newest part of what was read arrived: now, if the kernel has not stamped it. It begins to a little after
+// the first socket asks for it.
+func arrival(control []byte) time.Time {
+	messages, err := syscall.ParseSocketControlMessage(control)
+	check(err)
+	for _, m := range messages {
+		if m.Header.Level == syscall.SOL_SOCKET && m.Header.Type == syscall.SCM_TIMESTAMPNS {
+			var at syscall.Timespec
+			_, err := binary.Decode(m.Data, binary.NativeEndian, &at)
+			check(err)
+			return time.Unix(at.Unix())
+		}
+	}
+	return time.Now()
+}
+
 // readTabs reads what arrives for all tabs.
 func (w *watch) readTabs() {
-	runtime.LockOSThread()
+	giveWay()
 	events := make([]syscall.EpollEvent, 256)
-	buffer := make([]byte, 1<<16)
+	buffer, control := make([]byte, 1<<16), make([]byte, 128)
 	for {
 		n, err := syscall.EpollWait(w.epoll, events, -1)
 		if errors.Is(err, syscall.EINTR) {
@@ -114,13 +141,15 @@ func (w *watch) readTabs() {
 			w.mu.Lock()
 			t := w.tabs[e.Fd]
 			w.mu.Unlock()
-			n, err := syscall.Read(t.fd, buffer)
+			n, stamp, _, _, err := syscall.Recvmsg(t.fd, buffer, control, 0)
 			if errors.Is(err, syscall.EAGAIN) {
 				continue
 			}
-			if err == nil && n > 0 && t.take(buffer[:n]) {
+			at := arrival(control[:max(stamp, 0)])
+			if err == nil && n > 0 && t.take(buffer[:n], at) {
 				continue
 			}
+			t.ended = at
 			w.mu.Lock()
 			delete(w.tabs, e.Fd)
 			w.mu.Unlock()
@@ -163,7 +192,7 @@ func (t *tab) close() {
 }
 
 // take takes in what has arrived; false at the end of the messages.
-func (t *tab) take(data []byte) bool {
+func (t *tab) take(data []byte, at time.Time) bool {
 	if len(t.rest) > 0 {
 		data = append(t.rest, data...)
 	}
@@ -184,14 +213,13 @@ func (t *tab) take(data []byte) bool {
 		if data[0] != 0x81 {
 			return false
 		}
-		t.hear(data[head : head+n])
+		t.hear(data[head:head+n], at)
 		data = data[head+n:]
 	}
 }
 
 // hear takes in a message.
-func (t *tab) hear(body []byte) {
-	now := time.Now()
+func (t *tab) hear(body []byte, at time.Time) {
 	kind, seq, ok := opening(body)
 	if !ok {
 		check(fmt.Errorf("not a message: %s", body))
@@ -202,17 +230,17 @@ func (t *tab) hear(body []byte) {
 			ExpireInMS int64 `json:"expire_in_ms"`
 		}
 		check(json.Unmarshal(body, &m))
-		t.due = now.Add(time.Duration(m.ExpireInMS) * time.Millisecond)
+		t.due = at.Add(time.Duration(m.ExpireInMS) * time.Millisecond)
 		close(t.greeted)
 		return
 	case hub.KindExpire:
-		t.late = now.Sub(t.due)
-		t.told.Store(now.UnixNano())
+		t.late = at.Sub(t.due)
+		t.told.Store(at.UnixNano())
 		close(t.expired)
 	case hub.KindNotice:
-		t.told.Store(now.UnixNano())
+		t.told.Store(at.UnixNano())
 	}
-	acks <- ack{t, frame(append(append([]byte(`{"type":"ack","seq":`), seq...), '}')), now}
+	acks <- ack{t, frame(append(append([]byte(`{"type":"ack","seq":`), seq...), '}')), at}
 }
 
 // ack is an acknowledgement on its way.
@@ -225,6 +253,7 @@ type ack struct {
 var acks = make(chan ack, 1<<16)
 
 func writeAcks() {
+	giveWay()
 	for a := range acks {
 		pause(time.Until(a.heard.Add(*roundTrip)))
 		a.tab.send(a.frame) // the server may be gone
