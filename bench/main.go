@@ -121,7 +121,7 @@ func (s *server) stop() {
 
 // rss is the resident memory in bytes, after a garbage collection.
 func (s *server) rss() float64 {
-	s.ask("collect")
+	s.ask("shrink")
 	return residentOf(s.cmd.Process.Pid)
 }
 

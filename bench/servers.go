@@ -66,7 +66,12 @@ func serve(name string) {
 			fmt.Println(command(name, count))
 			continue
 		}
-		debug.FreeOSMemory()
+		switch commands.Text() {
+		case "collect":
+			runtime.GC()
+		case "shrink":
+			debug.FreeOSMemory()
+		}
 		fmt.Println("done")
 	}
 	stop()

@@ -22,7 +22,7 @@ import (
 
 // tab is a browser's end of a socket, as small as can be: it acknowledges what it is told. Tabs have machines of their own;
 // here they run on the cores of the server, and must not take those from it. So there is no goroutine for each tab, but one
-// thread that reads what epoll(7) finds readable and one that writes what is to be acknowledged, both of the lowest priority,
+// thread that reads what epoll(7) finds readable and one that writes what is to be acknowledged, both on cores that are idle,
 // and when a message arrived is told by the kernel's stamp (SO_TIMESTAMPNS, socket(7)), not by when the thread came to read it.
 type tab struct {
 	cookie  string
@@ -104,10 +104,10 @@ func (w *watch) add(t *tab) {
 	check(syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_ADD, t.fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(t.fd)}))
 }
 
-// giveWay gives the calling goroutine a thread of the lowest priority.
+// giveWay gives the calling goroutine a thread that runs where a core has nothing else to do, see sched(7).
 func giveWay() {
 	runtime.LockOSThread()
-	check(syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19)) // of the thread: Linux has a priority for each, see setpriority(2)
+	check(unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0))
 }
 
 // arrival is when the newest part of what was read arrived: now, if the kernel has not stamped it. It begins to a little after

@@ -106,20 +106,24 @@ func (h *Hub) Logout(ctx context.Context, q LogoutRequest) (Logout, error) {
 		f.BlockUntil = f.EffectiveAt.Add(q.Block)
 	}
 	f.Sessions, f.Tabs = h.Count(q.Scope, q.Except)
+	admitted := h.admitted.Load()
+	list := make(chan []*live, 1)
+	go func() { list <- h.withTabs(q.Scope) }()              // takes about as long as the store
 	f, err := h.store.AddFact(context.WithoutCancel(ctx), f) // whoever asked and hung up has asked all the same
 	if err != nil {
 		return Logout{}, err
 	}
 	told := f
 	h.emit(event{Kind: eventFact, Fact: &told})
-	f.Sessions, f.Tabs = h.enforce(f)
+	f.Sessions, f.Tabs = h.enforce(f, <-list, admitted)
 	h.log.Info("forced logout", "scope", f.Scope.String(), "actor", f.Actor, "sessions", f.Sessions, "tabs", f.Tabs, "grace", q.Grace)
 	return Logout{Fact: f, State: stateOfLogout(f, now)}, nil
 }
 
 // enforce does what follows from a new fact, and counts the sessions that it covers, and their tabs. Tabs are told meanwhile:
-// those of this node before the other sessions are looked at, which may be many times as many.
-func (h *Hub) enforce(f session.Fact) (sessions, tabs int) {
+// those of this node before the other sessions are looked at, which may be many times as many. list is what withTabs gave when
+// so many sessions had been admitted; it is made anew if more are.
+func (h *Hub) enforce(f session.Fact, list []*live, admitted int64) (sessions, tabs int) {
 	l := &logout{fact: f, progress: &progress{}}
 	h.forced.mu.Lock()
 	if slices.ContainsFunc(h.forced.logouts, func(l *logout) bool { return l.fact.ID == f.ID }) {
@@ -127,10 +131,14 @@ func (h *Hub) enforce(f session.Fact) (sessions, tabs int) {
 		return f.Sessions, f.Tabs // a message came first
 	}
 	h.forced.addLocked(l)
+	newer := h.admitted.Load() > admitted
 	h.forced.mu.Unlock()
 	atOnce := !f.EffectiveAt.After(h.clock.Now())
 
-	here, tabs := h.cover(l, h.withTabs(f.Scope), nil)
+	if newer {
+		list = h.withTabs(f.Scope)
+	}
+	here, tabs := h.cover(l, list, nil)
 	told := make(chan struct{})
 	tell := func(list []*live) {
 		if atOnce {
@@ -222,7 +230,7 @@ func (h *Hub) tellEndOfAll(list []*live, end session.End) {
 	var mu sync.Mutex
 	var tabs []*tab
 	h.eachShare(list, func(share []*live) {
-		var start, told []*tab
+		start, told := make([]*tab, 0, 2*len(share)), make([]*tab, 0, 2*len(share))
 		ends := 0
 		for _, s := range share {
 			first := false
@@ -412,7 +420,7 @@ func (h *Hub) callOff(f session.Fact) {
 func (h *Hub) takeFact(f session.Fact) {
 	switch known := h.findLogout(f.ID); {
 	case known == nil:
-		h.enforce(f)
+		h.enforce(f, nil, -1)
 	case known != nil && known.fact.Cancelled.IsZero() && !f.Cancelled.IsZero():
 		h.callOff(f)
 	}

@@ -306,6 +306,31 @@ func TestForcedLogoutRacesSignInsAndActs(t *testing.T) {
 	}
 }
 
+// TestForcedLogoutOfOneUserRacesHisSignIn starts both at once, after the sign-in has read the number: however they meet, it is over.
+func TestForcedLogoutOfOneUserRacesHisSignIn(t *testing.T) {
+	hub := startHub(t, standard)
+	for round := range 50 {
+		name := fmt.Sprint("ada", round)
+		var users [16]*user
+		var wg sync.WaitGroup
+		for i := range users {
+			users[i] = &user{hub, session.NewToken()}
+			now := session.Millis(time.Now())
+			r := session.Record{ID: users[i].token.ID(), User: name, Login: name, Address: "192.0.2.1", Policy: hub.Policies().For(nil), CreatedAt: now, LastActiveAt: now}
+			wg.Go(func() { // all facts are newer than SeenFact 0
+				if err := hub.Create(t.Context(), r); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() { hub.logout(LogoutRequest{Scope: session.Scope{User: name}}) })
+		wg.Wait()
+		for _, u := range users {
+			u.wantsOver(session.ReasonAdmin.Message())
+		}
+	}
+}
+
 func TestBlockSparesAdminsOfEveryone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)

@@ -52,6 +52,7 @@ type Hub struct {
 	history  history
 	seq      atomic.Int64 // of the newest message to anybody
 	opened   atomic.Int64 // tabs, ever
+	admitted atomic.Int64 // sessions, ever; counted under forced.mu
 	loaded   atomic.Bool  // the sessions of the store are known
 
 	ctx     context.Context // ends with Shutdown
@@ -183,13 +184,20 @@ func (h *Hub) adopt(ctx context.Context, r session.Record) *live {
 
 // admit makes r one of the live sessions.
 func (h *Hub) admit(r session.Record) (s *live, isNew bool) {
-	h.forced.mu.RLock()
-	s, isNew = h.shardOf(r.ID).adopt(r, h.forced.coveringLocked(&r))
-	h.forced.mu.RUnlock()
-	if isNew {
-		h.enter(s)
-	}
+	s, isNew, start := h.admitAs(r)
+	h.start(start)
 	return s, isNew
+}
+
+// admitAs holds forced.mu until the session can be found by its user's name, too: a forced logout sees it, or is seen here.
+func (h *Hub) admitAs(r session.Record) (s *live, isNew bool, start []*tab) {
+	h.forced.mu.RLock()
+	defer h.forced.mu.RUnlock()
+	if s, isNew = h.shardOf(r.ID).adopt(r, h.forced.coveringLocked(&r)); isNew {
+		start = h.enter(s)
+		h.admitted.Add(1) // whoever reads it finds s
+	}
+	return s, isNew, start
 }
 
 // Create stores a new session and watches over it. Those it displaces are told.

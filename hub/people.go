@@ -12,7 +12,7 @@ import (
 )
 
 // Presence: who is here. It is derived from sessions and tabs whenever somebody asks, and pushed to the pages that watch a
-// user. A change costs work for those pages only. Locks are taken in the order people, person, session, tab.
+// user. A change costs work for those pages only. Locks are taken in the order forced, people, person, session, tab.
 
 // StateGone is the presence of one who is not signed in.
 const StateGone State = "gone"
@@ -71,15 +71,14 @@ func (ps *people) with(name string, f func(*person)) {
 	}
 }
 
-// enter makes s one of its user's sessions.
-func (h *Hub) enter(s *live) {
-	var start []*tab
+// enter makes s one of its user's sessions, and returns the tabs that need a writer.
+func (h *Hub) enter(s *live) (start []*tab) {
 	h.people.with(s.user, func(p *person) {
 		p.sessions = append(p.sessions, s)
 		s.person.Store(p)
 		start = h.reviewLocked(p)
 	})
-	h.start(start)
+	return start
 }
 
 // leave takes s away from its user.
