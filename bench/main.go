@@ -36,7 +36,7 @@ var (
 	beatFor        = flag.Duration("beat-for", 10*time.Second, "how long heartbeats are sent")
 	restFor        = flag.Duration("rest-for", 25*time.Second, "how long CPU at rest is measured: each tab is ticked once in 25 s")
 	roundTrip      = flag.Duration("round-trip", 50*time.Millisecond, "how long a page's acknowledgement is on its way: the load runs on the cores of the server, and 0 makes it answer while others are being told")
-	only           = flag.String("only", "", "some of tabs, lateness, logout, notice, console, sign-ins, nodes, storm, simulation; empty: all")
+	only           = flag.String("only", "", "some of tabs, lateness, storm, console, sign-ins, logout, notice, nodes, simulation; empty: all")
 	serveAs        = flag.String("serve", "", "be a server: curfew, simulated, plain, detached or raw (used by the benchmark itself)")
 	serveRedis     = flag.String("redis", "", "with -serve curfew: the Redis that nodes share")
 	serveSessions  = flag.Int("sessions", 0, "with -serve simulated: sessions in all")
@@ -58,9 +58,9 @@ func main() {
 		name    string
 		measure func()
 	}{
-		{"tabs", measureAllTabs}, {"lateness", measureLateness}, {"logout", measureForcedLogout}, {"notice", measureBroadcast},
-		{"console", measureConsole}, {"sign-ins", func() { measureSignIns(1); measureSignIns(64) }}, {"nodes", measureNodes}, {"storm", measureStorm},
-		{"simulation", measureSimulation},
+		{"tabs", measureAllTabs}, {"lateness", measureLateness}, {"storm", measureStorm}, {"console", measureConsole},
+		{"sign-ins", func() { measureSignIns(1); measureSignIns(64) }},
+		{"logout", measureForcedLogout}, {"notice", measureBroadcast}, {"nodes", measureNodes}, {"simulation", measureSimulation}, // these call giveWay
 	}
 	for _, p := range parts {
 		if *only == "" || slices.Contains(strings.Split(*only, ","), p.name) {

@@ -112,6 +112,7 @@ func across(nodes, n int) (ms []float64, spent cost) {
 }
 
 func measureNodes() {
+	giveWay()
 	fmt.Printf("\nforced logout of one user, %d tabs, from the call to the message on the socket, over one Redis\n", *tabs)
 	var one, three []float64
 	for range rounds {

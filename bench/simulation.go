@@ -574,6 +574,7 @@ func (s *server) figures(name string) (list []float64) {
 }
 
 func measureSimulation() {
+	giveWay()
 	for _, text := range strings.Split(*simulatedSizes, ",") {
 		sessions, err := strconv.Atoi(text)
 		check(err)

@@ -50,13 +50,12 @@ func storm(n int, after, spread time.Duration) (list []comeback, missed int, cpu
 	for i, t := range tabs {
 		wg.Go(func() {
 			<-t.closed
-			lost := time.Now()
 			pause(after + rand.N(spread+1))
 			c := comeback{dialled: time.Now()}
 			again, status := tryDial(others[i%2].address, t.cookie)
 			switch {
 			case status == http.StatusUnauthorized:
-				c.refused = true
+				c.refused, c.hello = true, time.Now()
 			case status != http.StatusSwitchingProtocols:
 				check(fmt.Errorf("handshake: %d", status))
 			default:
@@ -65,9 +64,9 @@ func storm(n int, after, spread time.Duration) (list []comeback, missed int, cpu
 				case <-time.After(30 * time.Second):
 					check(fmt.Errorf("no hello"))
 				}
+				c.hello = again.hello
 			}
-			c.hello = time.Now()
-			c.gap = c.hello.Sub(lost)
+			c.gap = c.hello.Sub(t.ended)
 			mu.Lock()
 			defer mu.Unlock()
 			list = append(list, c)

@@ -22,13 +22,14 @@ import (
 
 // tab is a browser's end of a socket, as small as can be: it acknowledges what it is told. Tabs have machines of their own;
 // here they run on the cores of the server, and must not take those from it. So there is no goroutine for each tab, but one
-// thread that reads what epoll(7) finds readable and one that writes what is to be acknowledged, both on cores that are idle,
-// and when a message arrived is told by the kernel's stamp (SO_TIMESTAMPNS, socket(7)), not by when the thread came to read it.
+// thread that reads what epoll(7) finds readable and one that writes what is to be acknowledged; see giveWay. When a message
+// arrived is told by the kernel's stamp (SO_TIMESTAMPNS, socket(7)), not by when the thread came to read it.
 type tab struct {
 	cookie  string
+	hello   time.Time // when it arrived
 	due     time.Time // the end, by the server's hello
 	late    time.Duration
-	greeted chan struct{} // closed when due is known
+	greeted chan struct{} // closed when hello and due are known
 	expired chan struct{} // closed when late is known
 	told    atomic.Int64  // when a notice or the end arrived, Unix ns
 	ended   time.Time     // when the close frame arrived, or the connection broke
@@ -104,10 +105,22 @@ func (w *watch) add(t *tab) {
 	check(syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_ADD, t.fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(t.fd)}))
 }
 
-// giveWay gives the calling goroutine a thread that runs where a core has nothing else to do, see sched(7).
-func giveWay() {
+// pageThreads are the two threads of the tabs, by their IDs.
+var pageThreads = make(chan int, 2)
+
+func lockPageThread() {
 	runtime.LockOSThread()
-	check(unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0))
+	pageThreads <- unix.Gettid()
+}
+
+// giveWay leaves to the tabs only what the server does not need of the cores, from now on: see SCHED_IDLE in sched(7). There is
+// no way back for a process without rights.
+func giveWay() {
+	for range cap(pageThreads) {
+		thread := <-pageThreads
+		check(unix.SchedSetAttr(thread, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0))
+		pageThreads <- thread
+	}
 }
 
 // arrival is when the newest part of what was read arrived: now, if the kernel has not stamped it. It begins to a little after
@@ -128,7 +141,7 @@ func arrival(control []byte) time.Time {
 
 // readTabs reads what arrives for all tabs.
 func (w *watch) readTabs() {
-	giveWay()
+	lockPageThread()
 	events := make([]syscall.EpollEvent, 256)
 	buffer, control := make([]byte, 1<<16), make([]byte, 128)
 	for {
@@ -230,6 +243,7 @@ func (t *tab) hear(body []byte, at time.Time) {
 			ExpireInMS int64 `json:"expire_in_ms"`
 		}
 		check(json.Unmarshal(body, &m))
+		t.hello = at
 		t.due = at.Add(time.Duration(m.ExpireInMS) * time.Millisecond)
 		close(t.greeted)
 		return
@@ -253,7 +267,7 @@ type ack struct {
 var acks = make(chan ack, 1<<16)
 
 func writeAcks() {
-	giveWay()
+	lockPageThread()
 	for a := range acks {
 		pause(time.Until(a.heard.Add(*roundTrip)))
 		a.tab.send(a.frame) // the server may be gone

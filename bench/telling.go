@@ -102,6 +102,7 @@ func middle(values []float64) float64 {
 
 // compare prints the middle rounds of Curfew and of the bare library, and how they compare.
 func compare(what string, n int, command, path, body, bare string, closes bool) {
+	giveWay()
 	var own, raw, closings []float64
 	fmt.Printf("\n%s, %d tabs, from the call to the message on the socket\n", what, n)
 	for range rounds {
