@@ -31,29 +31,30 @@ type Options struct {
 
 // Hub holds the live sessions and their tabs. Its methods may be called concurrently.
 type Hub struct {
-	store    session.Store
-	nodes    *nodes // nil: this one is alone
-	clock    session.Clock
-	movable  *session.MovableClock
-	admins   []string
-	presence PresenceFor
-	node     string
-	origins  map[string]bool
-	signIn   string
-	log      *slog.Logger
-	timeline *Timeline
-	cores    int
-	shards   [shards]*shard
-	faults   *faults
-	counts   counts
-	people   *people
-	forced   forced
-	notices  notices
-	history  history
-	seq      atomic.Int64 // of the newest message to anybody
-	opened   atomic.Int64 // tabs, ever
-	admitted atomic.Int64 // sessions, ever; counted under forced.mu
-	loaded   atomic.Bool  // the sessions of the store are known
+	store     session.Store
+	nodes     *nodes // nil: this one is alone
+	clock     session.Clock
+	movable   *session.MovableClock
+	admins    []string
+	presence  PresenceFor
+	node      string
+	origins   map[string]bool
+	signIn    string
+	log       *slog.Logger
+	timeline  *Timeline
+	cores     int
+	shards    [shards]*shard
+	faults    *faults
+	counts    counts
+	people    *people
+	forced    forced
+	notices   notices
+	abandoned abandoned
+	history   history
+	seq       atomic.Int64 // of the newest message to anybody
+	opened    atomic.Int64 // tabs, ever
+	admitted  atomic.Int64 // sessions, ever; counted under forced.mu
+	loaded    atomic.Bool  // the sessions of the store are known
 
 	ctx     context.Context // ends with Shutdown
 	cancel  context.CancelFunc
@@ -204,6 +205,9 @@ func (h *Hub) admitAs(r session.Record) (s *live, isNew bool, start []*tab) {
 func (h *Hub) Create(ctx context.Context, r session.Record) error {
 	displaced, err := h.store.Create(ctx, r, r.Policy.MaxSessions)
 	if err != nil {
+		if !errors.Is(err, session.ErrExists) {
+			h.abandon(r.ID)
+		}
 		return err
 	}
 	h.adopt(ctx, r)

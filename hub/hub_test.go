@@ -76,6 +76,48 @@ func TestEndByTimeIsToldOnTimeThoughTheStoreIsAway(t *testing.T) {
 	})
 }
 
+// deafStore loses the answers to sign-ins, and is away for ends until it is back.
+type deafStore struct {
+	awayStore
+	lost bool
+}
+
+func (s deafStore) Create(ctx context.Context, r session.Record, limit int) ([]session.ID, error) {
+	displaced, err := s.Store.Create(ctx, r, limit)
+	if s.lost {
+		return nil, errors.Join(err, errors.New("connection lost"))
+	}
+	return displaced, err
+}
+
+func TestSignInThatWasNotAcknowledgedLeavesNoSession(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := &deafStore{lost: true}
+		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store {
+			store.awayStore = awayStore{s, time.Now().Add(20 * time.Second)}
+			return store
+		})
+		now := session.Millis(time.Now())
+		r := session.Record{ID: session.NewToken().ID(), User: "ada", Login: "ada", Address: "192.0.2.1", Policy: standard, CreatedAt: now, LastActiveAt: now}
+		if err := hub.Create(t.Context(), r); err == nil {
+			t.Fatal("Create = nil, want an error")
+		}
+		pass(19 * time.Second)
+		synctest.Wait()
+		if _, err := hub.Check(t.Context(), r.ID); err != nil {
+			t.Fatalf("Check = %v: the store has it, and is away for its end", err)
+		}
+		pass(2 * time.Second)
+		synctest.Wait()
+		if status, err := hub.Check(t.Context(), r.ID); !errors.Is(err, session.ErrEnded) || status.Record.End.Detail == "" {
+			t.Errorf("Check = %+v, %v, want ErrEnded, and why", status.Record.End, err)
+		}
+		if n := len(hub.abandoned.sessions); n != 0 {
+			t.Errorf("%d sign-ins are still remembered", n)
+		}
+	})
+}
+
 // laxStore holds a laxer policy than the hub knows yet, as in the middle of a reload.
 type laxStore struct{ session.Store }
 
