@@ -71,9 +71,12 @@ func (ps *people) with(name string, f func(*person)) {
 	}
 }
 
-// enter makes s one of its user's sessions, and returns the tabs that need a writer.
+// enter makes s one of its user's sessions, unless it is over already, and returns the tabs that need a writer.
 func (h *Hub) enter(s *live) (start []*tab) {
 	h.people.with(s.user, func(p *person) {
+		if s.shard.lookup(s.id) != s {
+			return // leave came first
+		}
 		p.sessions = append(p.sessions, s)
 		s.person.Store(p)
 		start = h.reviewLocked(p)

@@ -178,6 +178,17 @@ func TestUnansweredTickMakesATabUnconfirmed(t *testing.T) {
 }
 
 // TestWatchRacesChanges asks for a user's presence while it changes: what the page was told last is the truth.
+func TestSessionThatEndsWhileItIsAdmittedLeavesNothing(t *testing.T) {
+	hub := startHub(t, standard)
+	r := session.Record{ID: session.NewToken().ID(), User: "ada", Policy: standard}
+	s, _ := hub.shardOf(r.ID).adopt(r, nil)
+	hub.forget(s) // another node's word of its end
+	hub.enter(s)
+	if list := hub.sessionsOf("ada"); len(list) != 0 {
+		t.Errorf("%d sessions are left of one that has ended", len(list))
+	}
+}
+
 func TestWatchRacesChanges(t *testing.T) {
 	hub := startHub(t, standard)
 	watcher := hub.signIn("ada", "admins").openTab()
