@@ -210,7 +210,12 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 		}
 		return err
 	}
-	h.adopt(ctx, r)
+	s := h.adopt(ctx, r)
+	if p := h.Policies().For(r.GroupNames()); p != r.Policy { // a reload that began before the session was stored has not seen it
+		if err := h.setPolicy(ctx, s, p); err != nil {
+			h.log.Error("policy not stored", "session", r.ID, "error", err)
+		}
+	}
 	h.tellBegun(r)
 	for _, id := range displaced {
 		end := session.ReplacedBy(r)

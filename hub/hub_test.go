@@ -456,6 +456,41 @@ func (p *page) wantsEndAfterWarn(after time.Duration) {
 	p.wantsEnd(session.ReasonIdle, after)
 }
 
+// reloadStore has something happen before each sign-in is stored.
+type reloadStore struct {
+	session.Store
+	before func()
+}
+
+func (s *reloadStore) Create(ctx context.Context, r session.Record, limit int) ([]session.ID, error) {
+	s.before()
+	return s.Store.Create(ctx, r, limit)
+}
+
+func TestSignInDuringAReloadGetsTheNewPolicy(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := &reloadStore{}
+		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store {
+			store.Store = s
+			return store
+		})
+		strict := standard
+		strict.WarnAfter, strict.ExpireAfter = time.Minute, 2*time.Minute
+		store.before = func() {
+			if _, err := hub.Reload(t.Context(), session.Policies{Global: strict}); err != nil {
+				t.Error(err)
+			}
+		}
+		ada := hub.signIn("ada")
+		tab := ada.openTab()
+		tab.wants(KindWarn, time.Minute)
+		tab.wantsEnd(session.ReasonIdle, 2*time.Minute)
+		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.Policy != strict {
+			t.Errorf("stored policy = %+v, %v", r.Policy, err)
+		}
+	})
+}
+
 func TestTabThatOpensLateIsToldOfTheWarning(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)
