@@ -251,12 +251,8 @@ func (h *Hub) leftElsewhere(s *live, at time.Time) {
 
 // takeRules takes over the groups and the policy that the store has for a session.
 func (h *Hub) takeRules(s *live, r session.Record) {
-	old := s.record.Load()
-	if !slices.Equal(old.Groups, r.Groups) {
-		fresh := *old
-		fresh.Groups = r.Groups
-		s.record.Store(&fresh)
-		h.rightsChanged(s)
+	if !slices.Equal(s.record.Load().Groups, r.Groups) {
+		h.regroup(s, r.Groups)
 	}
 	if p := r.Policy; p != *s.policy.Load() {
 		s.mu.Lock()

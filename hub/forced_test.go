@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"curfew/session"
+	"curfew/session/bolt"
 )
 
 func (r *rig) logout(q LogoutRequest) Logout {
@@ -329,6 +331,51 @@ func TestForcedLogoutOfOneUserRacesHisSignIn(t *testing.T) {
 			u.wantsOver(session.ReasonAdmin.Message())
 		}
 	}
+}
+
+// joinStore has something happen before new groups are stored.
+type joinStore struct {
+	session.Store
+	before func()
+}
+
+func (s *joinStore) SetGroups(ctx context.Context, id session.ID, groups []session.Group, p session.Policy) error {
+	s.before()
+	return s.Store.SetGroups(ctx, id, groups, p)
+}
+
+func TestForcedLogoutOfAGroupRacesJoiningIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := &joinStore{}
+		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store {
+			store.Store = s
+			return store
+		})
+		ada := hub.signIn("ada")
+		tab := ada.openTab()
+		staff := LogoutRequest{Scope: session.Scope{Group: "staff"}, Grace: time.Minute}
+		store.before = func() { hub.logout(staff) }
+		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
+			t.Fatal(err)
+		}
+		tab.wants(KindWarn, 0) // she joined at the number before
+		store.before = func() {}
+		if err := hub.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
+			t.Fatal(err)
+		}
+		tab.wants(KindActive, 0)
+		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
+			t.Fatal(err)
+		}
+		tab.silent() // she has joined since
+		store.before = func() { hub.logout(LogoutRequest{Scope: session.Scope{Group: "guests"}}) }
+		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff", "guests"}); err != nil {
+			t.Fatal(err)
+		}
+		tab.wantsEnd(session.ReasonAdmin, 0)
+		synctest.Wait()
+		ada.wantsOver(session.ReasonAdmin.Message())
+	})
 }
 
 func TestBlockSparesAdminsOfEveryone(t *testing.T) {

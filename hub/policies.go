@@ -71,10 +71,32 @@ func (h *Hub) SetGroups(ctx context.Context, id session.ID, names []string) erro
 		if err := h.store.SetGroups(ctx, s.id, r.Groups, p); err != nil {
 			return err
 		}
-		s.record.Store(&r)
-		h.rightsChanged(s)
+		h.regroup(s, r.Groups)
 		return nil
 	})
+}
+
+// regroup takes over the groups of s as they are stored. Rights follow, and the forced logouts of those groups: one that was written
+// meanwhile is seen here, or sees them.
+func (h *Hub) regroup(s *live, groups []session.Group) {
+	h.forced.mu.RLock()
+	s.mu.Lock()
+	r := *s.record.Load()
+	r.Groups = groups
+	s.record.Store(&r)
+	l := h.forced.coveringLocked(&r)
+	changed := l != s.forced && !s.ending
+	if changed {
+		s.forced = l
+		s.warned.Store(true) // see act
+	}
+	s.mu.Unlock()
+	h.forced.mu.RUnlock()
+	h.rightsChanged(s)
+	if changed {
+		h.tell(s, tellAnyway)
+		h.schedule(s)
+	}
 }
 
 // setRules stores a policy and tells the tabs what they must know of it.
