@@ -108,7 +108,7 @@ func (h *Hub) Logout(ctx context.Context, q LogoutRequest) (Logout, error) {
 	f.Sessions, f.Tabs = h.Count(q.Scope, q.Except)
 	admitted := h.admitted.Load()
 	list := make(chan []*live, 1)
-	go func() { list <- h.withTabs(q.Scope) }()              // takes about as long as the store
+	h.spawn(func() { list <- h.withTabs(q.Scope) })          // takes about as long as the store
 	f, err := h.store.AddFact(context.WithoutCancel(ctx), f) // whoever asked and hung up has asked all the same
 	if err != nil {
 		return Logout{}, err
