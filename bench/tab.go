@@ -116,8 +116,8 @@ func lockPageThread() {
 // giveWay leaves to the tabs only what the server does not need of the cores, from now on: see SCHED_IDLE in sched(7). There is
 // no way back for a process without rights.
 func giveWay() {
-	for range cap(pageThreads) {
-		thread := <-pageThreads
+	both := []int{<-pageThreads, <-pageThreads} // they may just be starting
+	for _, thread := range both {
 		check(unix.SchedSetAttr(thread, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0))
 		pageThreads <- thread
 	}
