@@ -12,7 +12,7 @@ import (
 // Sign-ins that failed: the store did not acknowledge them, or the browser hung up, but the store may have kept the session or may yet
 // keep it. Nobody has its cookie. It is ended, so that it is not shown as somebody who is here, and takes nobody's place.
 
-// abandoned are those sign-ins, and until when one that the store does not know may yet come.
+// abandoned are those sign-ins, and since when the store is known not to have them; zero: it has not answered yet.
 type abandoned struct {
 	mu       sync.Mutex
 	sessions map[session.ID]time.Time
@@ -20,7 +20,7 @@ type abandoned struct {
 }
 
 const (
-	// abandonedFor is longer than a store takes to answer or to give up.
+	// abandonedFor is how long a store that answers may yet come to a sign-in that it was sent before.
 	abandonedFor = 10 * time.Second
 	// maxAbandoned bounds what is remembered while the store is away. Others end when they have been idle for long enough.
 	maxAbandoned = 10_000
@@ -39,7 +39,7 @@ func (h *Hub) abandon(id session.ID) {
 	if a.sessions == nil {
 		a.sessions = make(map[session.ID]time.Time)
 	}
-	a.sessions[id] = time.Now().Add(abandonedFor)
+	a.sessions[id] = time.Time{}
 	if !a.working {
 		a.working = true
 		h.running.Go(h.endAbandoned)
@@ -57,18 +57,21 @@ func (h *Hub) endAbandoned() {
 		if len(list) == 0 {
 			return
 		}
-		for id, until := range list {
+		for id, since := range list {
 			ctx, cancel := context.WithTimeout(h.ctx, abandonedFor)
 			_, err := h.End(ctx, id, session.End{Reason: session.ReasonLogout, At: session.Millis(h.clock.Now()), Detail: "its sign-in failed"})
 			cancel()
 			if err != nil && !isUnknown(err) {
 				break // the store is away
 			}
-			if err == nil || time.Now().After(until) {
-				a.mu.Lock()
+			a.mu.Lock()
+			switch {
+			case err != nil && since.IsZero():
+				a.sessions[id] = time.Now()
+			case err == nil, time.Since(since) > abandonedFor:
 				delete(a.sessions, id)
-				a.mu.Unlock()
 			}
+			a.mu.Unlock()
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"curfew/session"
-	"curfew/session/bolt"
 )
 
 func (r *rig) logout(q LogoutRequest) Logout {
@@ -333,24 +331,9 @@ func TestForcedLogoutOfOneUserRacesHisSignIn(t *testing.T) {
 	}
 }
 
-// joinStore has something happen before new groups are stored.
-type joinStore struct {
-	session.Store
-	before func()
-}
-
-func (s *joinStore) SetGroups(ctx context.Context, id session.ID, groups []session.Group, p session.Policy) error {
-	s.before()
-	return s.Store.SetGroups(ctx, id, groups, p)
-}
-
 func TestForcedLogoutOfAGroupRacesJoiningIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		store := &joinStore{}
-		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store {
-			store.Store = s
-			return store
-		})
+		hub, store := startHubRaced(t)
 		ada := hub.signIn("ada")
 		tab := ada.openTab()
 		staff := LogoutRequest{Scope: session.Scope{Group: "staff"}, Grace: time.Minute}
@@ -359,7 +342,7 @@ func TestForcedLogoutOfAGroupRacesJoiningIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		tab.wants(KindWarn, 0) // she joined at the number before
-		store.before = func() {}
+		store.before = nil
 		if err := hub.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
 			t.Fatal(err)
 		}

@@ -177,7 +177,6 @@ func TestUnansweredTickMakesATabUnconfirmed(t *testing.T) {
 	})
 }
 
-// TestWatchRacesChanges asks for a user's presence while it changes: what the page was told last is the truth.
 func TestSessionThatEndsWhileItIsAdmittedLeavesNothing(t *testing.T) {
 	hub := startHub(t, standard)
 	r := session.Record{ID: session.NewToken().ID(), User: "ada", Policy: standard}
@@ -189,6 +188,7 @@ func TestSessionThatEndsWhileItIsAdmittedLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestWatchRacesChanges asks for a user's presence while it changes: what the page was told last is the truth.
 func TestWatchRacesChanges(t *testing.T) {
 	hub := startHub(t, standard)
 	watcher := hub.signIn("ada", "admins").openTab()

@@ -81,6 +81,37 @@ func startHubOver(t *testing.T, folder string, p session.Policy, wrap func(*bolt
 	return startHubWith(t, store, Options{Store: wrap(store), Policies: session.Policies{Global: p}, Node: "node-1"})
 }
 
+// racedStore has something happen before it stores a sign-in or new groups.
+type racedStore struct {
+	session.Store
+	before func()
+}
+
+func (s *racedStore) Create(ctx context.Context, r session.Record, limit int) ([]session.ID, error) {
+	s.happen()
+	return s.Store.Create(ctx, r, limit)
+}
+
+func (s *racedStore) SetGroups(ctx context.Context, id session.ID, groups []session.Group, p session.Policy) error {
+	s.happen()
+	return s.Store.SetGroups(ctx, id, groups, p)
+}
+
+func (s *racedStore) happen() {
+	if s.before != nil {
+		s.before()
+	}
+}
+
+func startHubRaced(t *testing.T) (*rig, *racedStore) {
+	t.Helper()
+	store := &racedStore{}
+	return startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store {
+		store.Store = s
+		return store
+	}), store
+}
+
 // startHubWith starts a hub with what is usual, and a server for its tabs. It closes the store in the end.
 func startHubWith(t *testing.T, store session.Store, o Options) *rig {
 	t.Helper()
