@@ -183,22 +183,18 @@ func (h *Hub) adopt(ctx context.Context, r session.Record) *live {
 	return s
 }
 
-// admit makes r one of the live sessions.
+// admit makes r one of the live sessions. forced.mu is held until it can be found by its user's name, too: a forced logout sees it, or is
+// seen here.
 func (h *Hub) admit(r session.Record) (s *live, isNew bool) {
-	s, isNew, start := h.admitAs(r)
-	h.start(start)
-	return s, isNew
-}
-
-// admitAs holds forced.mu until the session can be found by its user's name, too: a forced logout sees it, or is seen here.
-func (h *Hub) admitAs(r session.Record) (s *live, isNew bool, start []*tab) {
+	var start []*tab
 	h.forced.mu.RLock()
-	defer h.forced.mu.RUnlock()
 	if s, isNew = h.shardOf(r.ID).adopt(r, h.forced.coveringLocked(&r)); isNew {
 		start = h.enter(s)
 		h.admitted.Add(1) // whoever reads it finds s
 	}
-	return s, isNew, start
+	h.forced.mu.RUnlock()
+	h.start(start)
+	return s, isNew
 }
 
 // Create stores a new session and watches over it. Those it displaces are told.

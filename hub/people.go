@@ -12,7 +12,8 @@ import (
 )
 
 // Presence: who is here. It is derived from sessions and tabs whenever somebody asks, and pushed to the pages that watch a
-// user. A change costs work for those pages only. Locks are taken in the order forced, people, person, session, tab.
+// user. A change costs work for those pages only. Locks are taken in the order forced, people, person, session, tab; that
+// of a shard is the last.
 
 // StateGone is the presence of one who is not signed in.
 const StateGone State = "gone"

@@ -56,22 +56,21 @@ func (h *Hub) SetGroups(ctx context.Context, id session.ID, names []string) erro
 	if err != nil {
 		return err
 	}
-	r := *s.record.Load()
-	old := r.Groups
-	r.Groups = nil
+	var groups []session.Group
+	old := s.record.Load().Groups
 	for _, name := range names {
 		g := session.Group{Name: name, SeenFact: last}
 		if i := slices.IndexFunc(old, func(o session.Group) bool { return o.Name == name }); i >= 0 {
 			g = old[i]
 		}
-		r.Groups = append(r.Groups, g)
+		groups = append(groups, g)
 	}
 	p := h.Policies().For(names)
 	return h.setRules(ctx, s, p, func() error {
-		if err := h.store.SetGroups(ctx, s.id, r.Groups, p); err != nil {
+		if err := h.store.SetGroups(ctx, s.id, groups, p); err != nil {
 			return err
 		}
-		h.regroup(s, r.Groups)
+		h.regroup(s, groups)
 		return nil
 	})
 }
