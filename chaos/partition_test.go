@@ -79,7 +79,7 @@ func TestPartition(t *testing.T) {
 				return nodesSeenBy(b) == 1
 			})
 		} else {
-			time.Sleep(3 * time.Second)
+			time.Sleep(3 * time.Second) // that is how long this partition lasts
 		}
 		rule("-D", way.target...)
 		healed := time.Now()

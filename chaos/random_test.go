@@ -23,6 +23,8 @@ var (
 	long = flag.Duration("for", 90*time.Second, "how long a random test goes on")
 )
 
+// What sleeps here holds a fault, or lets a deadline pass, in real time: several processes have no clock that a test could move.
+
 // Bounds of the model. Where a fault was under way they count from its end.
 const (
 	closeBound = 2 * time.Second // from an acknowledged end to the last closed tab
@@ -344,7 +346,9 @@ func randomly(t *testing.T, url string, faults func(*world, *rand.Rand)) {
 	for _, name := range []string{"a", "b", "c"} {
 		w.nodes = append(w.nodes, startNode(t, name, "127.0.0.1:"+freePort(t), url))
 	}
-	time.Sleep(2 * time.Second) // the nodes know each other
+	within(t, "the nodes know each other", 10*time.Second, func() bool {
+		return !slices.ContainsFunc(w.nodes, func(n *node) bool { return nodesSeenBy(n) != len(w.nodes) })
+	})
 	done := make(chan struct{})
 	var running sync.WaitGroup
 	for i := range 6 {
