@@ -68,7 +68,7 @@ type Watcher struct {
 	signedIn  SignedIn
 	log       *slog.Logger
 
-	heard atomic.Int64 // when the newest change was heard of, Unix ns; 0 for never
+	heard atomic.Int64 // when it was last heard that something has, or may have, changed, Unix ns; 0 for never
 	again chan Account // sign-ins that a change may have overtaken
 
 	mu      sync.Mutex
@@ -273,8 +273,8 @@ func (d *Directory) lookup(conn *ldap.Conn, login string) (Entry, error) {
 	return d.judge(conn, found)
 }
 
-// Recheck looks again at somebody who has just signed in, where a change was heard of since his sign-in began: it may have
-// come before he was known.
+// Recheck looks again at somebody who has just signed in, where a change was heard of since his sign-in began, or all were
+// looked at: either may have been before he was known.
 func (w *Watcher) Recheck(a Account, began time.Time) {
 	if heard := w.heard.Load(); heard == 0 || heard < began.UnixNano() {
 		return
@@ -322,6 +322,7 @@ func (w *Watcher) sync(ctx context.Context) error {
 			if waiting--; waiting > 0 {
 				continue
 			}
+			w.heard.Store(time.Now().UnixNano()) // a refresh does not say what has changed
 			affected = w.signedIn.Accounts()
 		case c := <-changes:
 			if waiting > 0 {

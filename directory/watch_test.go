@@ -88,12 +88,16 @@ func (s *slapd) watch(t *testing.T, mode directory.WatchMode, every time.Duratio
 		w.accounts = append(w.accounts, directory.Account{Login: login, User: e.User, DN: e.DN, Identity: e.Identity, Groups: e.Groups})
 		w.groups[login], w.password[login] = strings.Join(e.Groups, "; "), e.PasswordChanged
 	}
+	follow(t, directory.NewWatcher(d, mode, every, w, slog.New(slog.NewTextHandler(t.Output(), nil))))
+	return w
+}
+
+// follow runs a watcher until the test ends.
+func follow(t *testing.T, w *directory.Watcher) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	watcher := directory.NewWatcher(d, mode, every, w, slog.New(slog.NewTextHandler(t.Output(), nil)))
-	wg.Go(func() { watcher.Run(ctx) })
+	wg.Go(func() { w.Run(ctx) })
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	return w
 }
 
 const person = "dn: uid=%s,ou=people,dc=example,dc=org\n"
@@ -136,6 +140,44 @@ func TestChangesAreNoticed(t *testing.T) {
 			w.hears(t, "guess barred: no longer", tt.within)
 		})
 	}
+}
+
+// looked tells when a watcher first asks who is signed in.
+type looked struct {
+	*watched
+	once  sync.Once
+	first chan struct{}
+}
+
+func (l *looked) Accounts() []directory.Account {
+	defer l.once.Do(func() { close(l.first) })
+	return l.watched.Accounts()
+}
+
+func TestSignInDuringTheFirstComparisonIsLookedAt(t *testing.T) {
+	t.Parallel()
+	s := startSlapd(t)
+	d := open(t, s.config())
+	began := time.Now()
+	e, err := d.Authenticate(t.Context(), "grace", "grace-demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n")
+	w := &looked{watched: &watched{news: make(chan string, 100), groups: make(map[string]string), password: make(map[string]string)}, first: make(chan struct{})}
+	watcher := directory.NewWatcher(d, directory.WatchSyncrepl, time.Hour, w, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	follow(t, watcher)
+	select {
+	case <-w.first:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the watcher has not compared")
+	}
+	grace := directory.Account{Login: "grace", User: e.User, DN: e.DN, Identity: e.Identity, Groups: e.Groups}
+	w.mu.Lock()
+	w.accounts = append(w.accounts, grace) // admitted only now
+	w.mu.Unlock()
+	watcher.Recheck(grace, began)
+	w.hears(t, "grace barred: locked", 2*time.Second)
 }
 
 func TestNothingIsMissedWhileTheDirectoryIsAway(t *testing.T) {
