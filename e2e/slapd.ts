@@ -32,6 +32,11 @@ export class Slapd {
   /** Changes the directory as its administrator. */
   modify(ldif: string): Promise<void> { return this.change('ldapmodify', ldif, ['-e', 'relax']) }
 
+  /** Locks an account, as an administrator does (ppolicy). */
+  lock(name: string): Promise<void> {
+    return this.modify(`dn: uid=${name},ou=people,dc=example,dc=org\nchangetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n`)
+  }
+
   private change(command: string, input: string, args: string[]): Promise<void> {
     return run(command, ['-x', '-H', this.url, '-D', 'cn=admin,dc=example,dc=org', '-w', 'adminpw', ...args], input)
   }

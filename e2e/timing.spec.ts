@@ -1,5 +1,6 @@
 import type {BrowserContext, Page} from '@playwright/test'
-import {expect, type Server, Tab, test} from './curfew'
+import {expect, Server, Tab, test} from './curfew'
+import {Slapd} from './slapd'
 
 // What a person sees, in real time: no clock is moved here. This project runs alone, one test after the other.
 
@@ -18,7 +19,11 @@ const stopwatch = () => {
   }
 }
 
-const seenAt = async (page: Page, name: string) => Number(await page.evaluate(key => sessionStorage.getItem(key), 'seen-' + name))
+async function seenAt(page: Page, name: string) {
+  const at = await page.evaluate(key => sessionStorage.getItem(key), 'seen-' + name)
+  expect(at, `the stopwatch has seen "${name}"`).not.toBeNull()
+  return Number(at)
+}
 
 /** When the session ends by the server's word, on the clock that all pages of this machine share. */
 async function deadlines(page: Page) {
@@ -32,7 +37,7 @@ async function deadlines(page: Page) {
 
 function report(what: string, lateness: number[]) {
   const sorted = [...lateness].sort((a, b) => a - b)
-  console.log(`${what}: first ${sorted[0]!.toFixed(1)} ms, last ${sorted.at(-1)!.toFixed(1)} ms after the deadline, in ${sorted.length} tabs`)
+  console.log(`${what}: first ${sorted[0]!.toFixed(1)} ms, last ${sorted.at(-1)!.toFixed(1)} ms, in ${sorted.length} tabs`)
   return {first: sorted[0]!, last: sorted.at(-1)!, spread: sorted.at(-1)! - sorted[0]!}
 }
 
@@ -54,8 +59,8 @@ test('five tabs, four of them hidden, warn and are blank on time and together', 
   await context.request.post(server.url + '/session/extend', {headers: {'X-CSRF-Token': csrf}}) // all deadlines begin anew
   const due = await deadlines(tabs[0]!.page)
   for (const tab of tabs) await expect(tab.page).toHaveURL(/\/login/, {timeout: 20_000})
-  const warned = report('warning', await Promise.all(tabs.map(async tab => await seenAt(tab.page, 'warn') - due.warn)))
-  const ended = report('blank', await Promise.all(tabs.map(async tab => await seenAt(tab.page, 'expire') - due.expire)))
+  const warned = report('deadline to warning', await Promise.all(tabs.map(async tab => await seenAt(tab.page, 'warn') - due.warn)))
+  const ended = report('deadline to blank', await Promise.all(tabs.map(async tab => await seenAt(tab.page, 'expire') - due.expire)))
   for (const {first, last, spread} of [warned, ended]) {
     expect(first).toBeGreaterThan(-60)
     expect(last).toBeLessThan(250)
@@ -77,4 +82,27 @@ test('a sign-out blanks the other tabs at once', async ({realBrowser, signIn, se
   const pressed = Number(await one!.page.evaluate(() => sessionStorage.getItem('pressed')))
   const {last} = report('sign-out to blank', await Promise.all(others.map(async tab => await seenAt(tab.page, 'expire') - pressed)))
   expect(last).toBeLessThan(300)
+})
+
+for (const {mode, flags, limit} of [
+  {mode: 'by syncrepl', flags: ['--ldap-watch', 'syncrepl'], limit: 1_000},
+  {mode: 'by polling', flags: ['--ldap-watch', 'poll', '--ldap-poll-every', '1s'], limit: 2_000},
+]) test(`a lock in the directory blanks tabs in time, ${mode}`, async ({realBrowser}) => {
+  const slapd = await Slapd.start()
+  const server = await Server.start(...slapd.flags, ...flags)
+  try {
+    const {context} = await realBrowser()
+    const response = await context.request.post(server.url + '/login', {form: {username: 'linus', password: 'linus-demo'}, maxRedirects: 0})
+    expect(response.status()).toBe(303)
+    const tabs = await openTabs(context, server)
+    const order = Date.now() // before the command that changes the entry is even started
+    await slapd.lock('linus')
+    for (const tab of tabs) await expect(tab.page).toHaveURL(/\/login/)
+    const {first, last} = report(`lock to blank ${mode}`, await Promise.all(tabs.map(async tab => await seenAt(tab.page, 'expire') - order)))
+    expect(first).toBeGreaterThan(0)
+    expect(last).toBeLessThan(limit)
+  } finally {
+    await server.stop()
+    await slapd.stop()
+  }
 })
