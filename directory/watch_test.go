@@ -22,6 +22,10 @@ type watched struct {
 	password map[string]string
 }
 
+func newWatched() *watched {
+	return &watched{news: make(chan string, 100), groups: make(map[string]string), password: make(map[string]string)}
+}
+
 func (w *watched) Accounts() []directory.Account {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -78,7 +82,7 @@ func (w *watched) hears(t *testing.T, want string, within time.Duration) {
 func (s *slapd) watch(t *testing.T, mode directory.WatchMode, every time.Duration, logins ...string) *watched {
 	t.Helper()
 	d := open(t, s.config())
-	w := &watched{news: make(chan string, 100), groups: make(map[string]string), password: make(map[string]string)}
+	w := newWatched()
 	passwords := map[string]string{"ada": adaPW, "grace": "grace-demo", "linus": "linus-demo", "guess": "right"}
 	for _, login := range logins {
 		e, err := d.Authenticate(t.Context(), login, passwords[login])
@@ -164,7 +168,7 @@ func TestSignInDuringTheFirstComparisonIsLookedAt(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n")
-	w := &looked{watched: &watched{news: make(chan string, 100), groups: make(map[string]string), password: make(map[string]string)}, first: make(chan struct{})}
+	w := &looked{watched: newWatched(), first: make(chan struct{})}
 	watcher := directory.NewWatcher(d, directory.WatchSyncrepl, time.Hour, w, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	follow(t, watcher)
 	select {

@@ -198,11 +198,7 @@ export const test = base.extend<Fixtures, {sharedServer: Server}>({
   },
 
   signIn: async ({server, context}, use) => {
-    await use(async (user = 'ada', where = context) => {
-      const form = {username: user, password: `${user}-demo`}
-      const response = await where.request.post(server.url + '/login', {form, maxRedirects: 0})
-      expect(response.status()).toBe(303)
-    })
+    await use((user = 'ada', where = context) => signInAt(server, user, where))
   },
 
   openTab: async ({server, context}, use) => {
@@ -237,6 +233,13 @@ export const test = base.extend<Fixtures, {sharedServer: Server}>({
     for (const real of started) await real.kill()
   },
 })
+
+/** Signs a user in at a server, by the password of the demo and of the tests' directory. */
+export async function signInAt(server: {url: string}, user: string, context: BrowserContext) {
+  const form = {username: user, password: `${user}-demo`}
+  const response = await context.request.post(server.url + '/login', {form, maxRedirects: 0})
+  expect(response.status()).toBe(303)
+}
 
 async function watch(context: BrowserContext) { await context.addInitScript(seen) }
 

@@ -1,4 +1,4 @@
-import {expect, Server, Tab, test} from './curfew'
+import {expect, Server, signInAt, Tab, test} from './curfew'
 import {Slapd} from './slapd'
 
 // Changes in a real OpenLDAP directory, as its people notice them. How fast they do is judged in timing.spec.ts.
@@ -11,8 +11,7 @@ for (const {mode, flags} of [
   const server = await Server.start(...slapd.flags, ...flags)
   try {
     const open = async (user: string, path: string, where = context) => {
-      const response = await where.request.post(server.url + '/login', {form: {username: user, password: `${user}-demo`}, maxRedirects: 0})
-      expect(response.status()).toBe(303)
+      await signInAt(server, user, where)
       const tab = new Tab(await where.newPage(), server)
       await tab.goto(path)
       await tab.connected()
