@@ -55,5 +55,6 @@ chaos: install ## Break nodes, Redis, Sentinel, a cluster and the network under 
 fuzz: ## Fuzz what reads bytes from outside, half a minute each
 	go test ./session -run '^$$' -fuzz FuzzParseToken -fuzztime 30s
 	go test ./session -run '^$$' -fuzz FuzzDecode -fuzztime 30s
+	go test ./session/exactjson -run '^$$' -fuzz Fuzz -fuzztime 30s
 	go test ./hub -run '^$$' -fuzz FuzzDecode -fuzztime 30s
 	go test ./views -run '^$$' -fuzz FuzzNext -fuzztime 30s

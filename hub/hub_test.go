@@ -406,7 +406,10 @@ func TestBreachClosesTheTabAndHarmsNobodyElse(t *testing.T) {
 		"not JSON": `x`, "empty": ``, "no type": `{}`, "unknown type": `{"type":"shutdown"}`, "a list": `[]`, "null": `null`,
 		"no idle_ms": `{"type":"activity"}`, "negative idle_ms": `{"type":"activity","idle_ms":-1}`, "a fraction": `{"type":"activity","idle_ms":1.5}`,
 		"trailing data": `{"type":"sync"}{"type":"sync"}`, "hidden is text": `{"type":"visibility","hidden":"yes"}`, "ack without seq": `{"type":"ack"}`,
-		"a server's message": `{"type":"expire"}`,
+		"a server's message": `{"type":"expire"}`, "a name in another case": `{"TYPE":"confirm"}`,
+		"a name in another case beside the right one": `{"type":"activity","idle_ms":60000,"IDLE_MS":0}`,
+		"a letter that folds to another":              `{"type":"viſibility","hidden":true,"ſeq":1}`,
+		"a name twice":                                `{"type":"sync","type":"confirm"}`,
 	}
 	for name, text := range bad {
 		t.Run(name, func(t *testing.T) {

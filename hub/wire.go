@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"curfew/session"
+	"curfew/session/exactjson"
 )
 
 // The protocol on top of RFC 6455, subprotocol curfew.v1: text frames of one JSON object each. Times are durations in
@@ -183,8 +183,8 @@ var errMessage = errors.New("not a message of the protocol")
 // maxIdle keeps idle_ms within what a duration holds. No session is that old.
 const maxIdle = 100 * 365 * 24 * time.Hour
 
-// decode reads a message from a page. Unknown types, missing or mistyped fields and trailing data are errors; fields that
-// the protocol does not know are passed over.
+// decode reads a message from a page. Unknown types, missing, mistyped or misspelt fields, those that stand twice and trailing
+// data are errors; fields that the protocol does not know are passed over.
 func decode(data []byte) (incoming, error) {
 	if ms, ok := decodeNumber(data, `{"type":"activity","idle_ms":`); ok {
 		return incoming{kind: KindActivity, idle: time.Duration(ms) * time.Millisecond}, nil
@@ -199,12 +199,8 @@ func decode(data []byte) (incoming, error) {
 		Seq    *int64   `json:"seq"`
 		Users  []string `json:"users"`
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	if err := d.Decode(&m); err != nil {
+	if err := exactjson.UnmarshalKnown(data, &m); err != nil {
 		return incoming{}, fmt.Errorf("%w: %w", errMessage, err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return incoming{}, fmt.Errorf("%w: trailing data", errMessage)
 	}
 	in := incoming{kind: m.Type}
 	switch m.Type {

@@ -606,8 +606,9 @@ func TestImportsPointRight(t *testing.T) {
 	may := map[string][]string{
 		"curfew/session": {}, "curfew/static": {}, "curfew/directory": {}, "curfew/directory/demo": {"curfew/directory"},
 		"curfew/session/storetest": {"curfew/session"}, "curfew/session/bolt": {"curfew/session"}, "curfew/session/gorilla": {"curfew/session"},
-		"curfew/hub":   {"curfew/session"},
-		"curfew/views": {"curfew/hub", "curfew/session", "curfew/session/gorilla", "curfew/directory", "curfew/static"},
+		"curfew/session/exactjson": {},
+		"curfew/hub":               {"curfew/session", "curfew/session/exactjson"},
+		"curfew/views":             {"curfew/hub", "curfew/session", "curfew/session/exactjson", "curfew/session/gorilla", "curfew/directory", "curfew/static"},
 	}
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "curfew/...").Output()
 	if err != nil {
