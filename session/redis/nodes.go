@@ -232,19 +232,3 @@ func (s *Store) MoveClock(ctx context.Context, by time.Duration) (time.Duration,
 	n, err := s.call(ctx, s.client.B().Incrby().Key(s.offsetKey()).Increment(by.Milliseconds()).Build()).AsInt64()
 	return time.Duration(n) * time.Millisecond, err
 }
-
-// Keep leaves a text under a name for other nodes, for a while.
-func (s *Store) Keep(ctx context.Context, kind, node, text string, forHowLong time.Duration) error {
-	key := s.prefix + slotFacts + ":" + kind
-	limited, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	results := s.callMany(limited,
-		s.client.B().Hset().Key(key).FieldValue().FieldValue(node, text).Build(),
-		s.client.B().Pexpire().Key(key).Milliseconds(forHowLong.Milliseconds()).Build())
-	return errors.Join(results[0].Error(), results[1].Error())
-}
-
-// Kept reads what nodes have left by Keep.
-func (s *Store) Kept(ctx context.Context, kind string) (map[string]string, error) {
-	return s.call(ctx, s.client.B().Hgetall().Key(s.prefix+slotFacts+":"+kind).Build()).AsStrMap()
-}

@@ -296,7 +296,13 @@ const failuresFor = 5 * time.Minute
 const failuresKept = 64
 
 func (s *Store) loginSlot(login string) string { return s.prefix + "{l:" + encode(login) + "}" }
-func (s *Store) knownKey(login string) string  { return s.loginSlot(login) + ":known" }
+
+// knownKey lists the addresses that a name has signed in from, by the time of the last sign-in.
+func (s *Store) knownKey(login string) string { return s.loginSlot(login) + ":from" }
+
+// formerlyKnownKey is where earlier versions kept them, as a hash. It is only read, and expires.
+func (s *Store) formerlyKnownKey(login string) string { return s.loginSlot(login) + ":known" }
+
 func (s *Store) pairKey(login, address string) string {
 	return s.loginSlot(login) + ":pair:" + session.Network(address)
 }
@@ -305,28 +311,48 @@ func (s *Store) addressKey(address string) string {
 	return s.prefix + "{a:" + session.Network(address) + "}"
 }
 
+// addressesKept bounds the addresses of one name. Beyond it those that it has not signed in from for longest are forgotten.
+const addressesKept = 1024
+
+// knowScript notes an address, and forgets those that count no more, by the clock that has dated them all.
+var knowScript = newScript(`
+local from, network, at, keep, bound = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+redis.call('ZADD', from, 'GT', ARGV[2], network)
+redis.call('ZREMRANGEBYSCORE', from, '-inf', string.format('%d', at - keep))
+redis.call('ZREMRANGEBYRANK', from, 0, -1 - bound)
+redis.call('PEXPIRE', from, ARGV[3])
+return {'ok'}
+`)
+
 // know notes that a name signs in from an address.
 func (s *Store) know(ctx context.Context, r session.Record) error {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	key := s.knownKey(r.Login)
-	results := s.callMany(ctx,
-		s.client.B().Hset().Key(key).FieldValue().FieldValue(session.Network(r.Address), ms(r.CreatedAt)).Build(),
-		s.client.B().Pexpire().Key(key).Milliseconds(session.KnownFor.Milliseconds()).Build())
-	return results[0].Error()
+	_, err := s.run(ctx, knowScript, []string{s.knownKey(r.Login)},
+		[]string{session.Network(r.Address), ms(r.CreatedAt), inMillis(session.KnownFor), strconv.Itoa(addressesKept)})
+	return err
 }
 
 func (s *Store) isKnown(ctx context.Context, login, address string, now time.Time) (bool, error) {
-	at, err := s.call(ctx, s.client.B().Hget().Key(s.knownKey(login)).Field(session.Network(address)).Build()).AsInt64()
-	if rueidis.IsRedisNil(err) {
-		return false, nil
+	network := session.Network(address)
+	limited, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	results := s.callMany(limited,
+		s.client.B().Zscore().Key(s.knownKey(login)).Member(network).Build(),
+		s.client.B().Hget().Key(s.formerlyKnownKey(login)).Field(network).Build())
+	var last float64
+	for _, result := range results {
+		at, err := result.AsFloat64()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			return false, err
+		}
+		last = max(last, at)
 	}
-	return err == nil && now.Sub(session.FromUnixMilli(at)) < session.KnownFor, err
+	return last > 0 && now.Sub(session.FromUnixMilli(int64(last))) < session.KnownFor, nil
 }
 
 // failScript notes a failure in a list by time.
 var failScript = newScript(`
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%d', ARGV[1] - ARGV[4]))
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return {'ok'}
