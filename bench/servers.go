@@ -127,7 +127,7 @@ func (s *slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // nobody stands in for the directory, which sockets do not ask.
 type nobody struct{}
 
-func (nobody) Authenticate(context.Context, string, string) (directory.Entry, error) {
+func (nobody) Authenticate(context.Context, string, string, func(string) error) (directory.Entry, error) {
 	return directory.Entry{}, directory.ErrUnavailable
 }
 func (nobody) People(context.Context, int) ([]directory.Entry, error) {

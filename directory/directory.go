@@ -5,6 +5,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -157,10 +158,14 @@ func (d *Directory) Ping(ctx context.Context) error {
 }
 
 // Authenticate signs a person in. ErrBadCredentials, ErrLocked, ErrNotAllowed, or ErrUnavailable, all wrapped with the cause.
-func (d *Directory) Authenticate(ctx context.Context, username, password string) (Entry, error) {
-	if username == "" || strings.Trim(password, "\x00") == "" {
-		// An empty password would succeed as an anonymous bind (RFC 4513 §5.1.2).
-		return Entry{}, fmt.Errorf("empty user name or password: %w", ErrBadCredentials)
+//
+// found may be nil. It is called once where the name leads to an entry, before the password is tried, with what stands for that
+// entry however the name was typed: its canonical user name, as the directory writes it, or its DN where it has none. An error
+// of found ends the sign-in: it is returned as it is, and the password is not tried. A name that leads to no entry has no call.
+func (d *Directory) Authenticate(ctx context.Context, username, password string, found func(canonical string) error) (Entry, error) {
+	if username == "" || password == "" || strings.Contains(password, "\x00") {
+		// An empty password would succeed as an anonymous bind (RFC 4513 §5.1.2); a server may read one only up to its first NUL.
+		return Entry{}, fmt.Errorf("empty user name, or a password that is empty or holds a NUL: %w", ErrBadCredentials)
 	}
 	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
 	defer cancel()
@@ -169,7 +174,7 @@ func (d *Directory) Authenticate(ctx context.Context, username, password string)
 		return Entry{}, err
 	}
 	defer conn.Close()
-	found, err := d.find(conn, username)
+	e, err := d.find(conn, username)
 	if err != nil {
 		if errors.Is(err, ErrBadCredentials) {
 			// The bind takes as long as for a user who exists, so that names cannot be told by time.
@@ -177,10 +182,15 @@ func (d *Directory) Authenticate(ctx context.Context, username, password string)
 		}
 		return Entry{}, err
 	}
-	if err := d.bind(ctx, found.DN, password); err != nil {
+	if found != nil {
+		if err := found(cmp.Or(d.entry(e).User, e.DN)); err != nil {
+			return Entry{}, err
+		}
+	}
+	if err := d.bind(ctx, e.DN, password); err != nil {
 		return Entry{}, err
 	}
-	return d.judge(conn, found)
+	return d.judge(conn, e)
 }
 
 // judge says who the entry found is, and whether he may be signed in: ErrLocked, ErrNotAllowed.

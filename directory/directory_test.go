@@ -207,7 +207,7 @@ func TestOpenLDAP(t *testing.T) {
 			change(&c)
 			d := open(t, c)
 			for range 2 {
-				e, err := d.Authenticate(t.Context(), "ADA", adaPW)
+				e, err := d.Authenticate(t.Context(), "ADA", adaPW, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -225,6 +225,8 @@ func TestOpenLDAP(t *testing.T) {
 		{"wrong password", "ada", "wrong", directory.ErrBadCredentials},
 		{"empty password", "ada", "", directory.ErrBadCredentials},
 		{"a password of NULs", "ada", "\x00\x00", directory.ErrBadCredentials},
+		{"a NUL before the password", "ada", "\x00" + adaPW, directory.ErrBadCredentials},
+		{"a NUL behind the password", "ada", adaPW + "\x00", directory.ErrBadCredentials},
 		{"empty name", "", adaPW, directory.ErrBadCredentials},
 		{"unknown name", "nobody", "x", directory.ErrBadCredentials},
 		{"a name that matches two", "twin", "twin", directory.ErrBadCredentials},
@@ -237,29 +239,29 @@ func TestOpenLDAP(t *testing.T) {
 	}
 	for _, tt := range refused {
 		t.Run(tt.name+" is refused", func(t *testing.T) {
-			if e, err := d.Authenticate(t.Context(), tt.user, tt.password); !errors.Is(err, tt.want) {
+			if e, err := d.Authenticate(t.Context(), tt.user, tt.password, nil); !errors.Is(err, tt.want) {
 				t.Errorf("got %+v, %v, want %v", e, err, tt.want)
 			}
 		})
 	}
 	t.Run("the directory locks after failures, and says so", func(t *testing.T) {
 		for range 3 {
-			if _, err := d.Authenticate(t.Context(), "guess", "wrong"); !errors.Is(err, directory.ErrBadCredentials) && !errors.Is(err, directory.ErrLocked) {
+			if _, err := d.Authenticate(t.Context(), "guess", "wrong", nil); !errors.Is(err, directory.ErrBadCredentials) && !errors.Is(err, directory.ErrLocked) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := d.Authenticate(t.Context(), "guess", "right"); !errors.Is(err, directory.ErrLocked) {
+		if _, err := d.Authenticate(t.Context(), "guess", "right", nil); !errors.Is(err, directory.ErrLocked) {
 			t.Errorf("got %v, want ErrLocked", err)
 		}
 	})
 	t.Run("required groups", func(t *testing.T) {
 		c := s.config()
 		c.Required = []string{"admins", "staff"}
-		if _, err := open(t, c).Authenticate(t.Context(), "ada", adaPW); err != nil {
+		if _, err := open(t, c).Authenticate(t.Context(), "ada", adaPW, nil); err != nil {
 			t.Errorf("a member is refused: %v", err)
 		}
 		c.Required = []string{"admins"}
-		if _, err := open(t, c).Authenticate(t.Context(), "ada", adaPW); !errors.Is(err, directory.ErrNotAllowed) {
+		if _, err := open(t, c).Authenticate(t.Context(), "ada", adaPW, nil); !errors.Is(err, directory.ErrNotAllowed) {
 			t.Errorf("got %v, want ErrNotAllowed", err)
 		}
 	})
@@ -270,7 +272,7 @@ func TestOpenLDAP(t *testing.T) {
 			if c.StartTLS = start; !start {
 				c.URLs = []string{s.ldaps}
 			}
-			if _, err := open(t, c).Authenticate(t.Context(), "ada", adaPW); !errors.Is(err, directory.ErrUnavailable) {
+			if _, err := open(t, c).Authenticate(t.Context(), "ada", adaPW, nil); !errors.Is(err, directory.ErrUnavailable) {
 				t.Errorf("got %v, want ErrUnavailable", err)
 			}
 		}
@@ -278,7 +280,7 @@ func TestOpenLDAP(t *testing.T) {
 	t.Run("a wrong service password is not the person's fault", func(t *testing.T) {
 		c := s.config()
 		c.BindPassword = "wrong"
-		if _, err := open(t, c).Authenticate(t.Context(), "ada", adaPW); !errors.Is(err, directory.ErrUnavailable) {
+		if _, err := open(t, c).Authenticate(t.Context(), "ada", adaPW, nil); !errors.Is(err, directory.ErrUnavailable) {
 			t.Errorf("got %v, want ErrUnavailable", err)
 		}
 	})
@@ -300,7 +302,7 @@ func TestOpenLDAP(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		begin := time.Now()
-		if _, err := d.Authenticate(ctx, "ada", adaPW); !errors.Is(err, directory.ErrUnavailable) {
+		if _, err := d.Authenticate(ctx, "ada", adaPW, nil); !errors.Is(err, directory.ErrUnavailable) {
 			t.Errorf("got %v, want ErrUnavailable", err)
 		}
 		if took := time.Since(begin); took > 2*time.Second {
@@ -310,7 +312,7 @@ func TestOpenLDAP(t *testing.T) {
 	t.Run("a dead directory is out of reach", func(t *testing.T) {
 		s.process.Process.Kill()
 		s.process.Wait()
-		if _, err := d.Authenticate(t.Context(), "ada", adaPW); !errors.Is(err, directory.ErrUnavailable) {
+		if _, err := d.Authenticate(t.Context(), "ada", adaPW, nil); !errors.Is(err, directory.ErrUnavailable) {
 			t.Errorf("got %v, want ErrUnavailable", err)
 		}
 		if err := d.Ping(t.Context()); !errors.Is(err, directory.ErrUnavailable) {
@@ -327,17 +329,17 @@ func TestDemoDirectory(t *testing.T) {
 	defer server.Stop()
 	d := open(t, server.Config())
 	for _, u := range demo.Users() {
-		e, err := d.Authenticate(t.Context(), strings.ToUpper(u.Name), u.Password)
+		e, err := d.Authenticate(t.Context(), strings.ToUpper(u.Name), u.Password, nil)
 		groups := slices.Sorted(slices.Values(u.Groups))
 		if err != nil || e.User != u.Name || !slices.Equal(e.Groups, groups) || len(e.Identity) != 36 {
 			t.Errorf("%s: %+v, %v", u.Name, e, err)
 		}
-		if _, err := d.Authenticate(t.Context(), u.Name, "wrong"); !errors.Is(err, directory.ErrBadCredentials) {
+		if _, err := d.Authenticate(t.Context(), u.Name, "wrong", nil); !errors.Is(err, directory.ErrBadCredentials) {
 			t.Errorf("%s with a wrong password: %v", u.Name, err)
 		}
 	}
 	for _, name := range []string{"*", "nobody", "ada)(uid=*", ""} {
-		if _, err := d.Authenticate(t.Context(), name, "ada-demo"); !errors.Is(err, directory.ErrBadCredentials) {
+		if _, err := d.Authenticate(t.Context(), name, "ada-demo", nil); !errors.Is(err, directory.ErrBadCredentials) {
 			t.Errorf("%q: %v, want ErrBadCredentials", name, err)
 		}
 	}
@@ -346,7 +348,7 @@ func TestDemoDirectory(t *testing.T) {
 	}
 	anonymous := server.Config()
 	anonymous.BindDN, anonymous.BindPassword = "", ""
-	if _, err := open(t, anonymous).Authenticate(t.Context(), "ada", "ada-demo"); !errors.Is(err, directory.ErrUnavailable) {
+	if _, err := open(t, anonymous).Authenticate(t.Context(), "ada", "ada-demo", nil); !errors.Is(err, directory.ErrUnavailable) {
 		t.Errorf("a search without the service account: %v, want it refused", err)
 	}
 }

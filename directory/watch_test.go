@@ -85,7 +85,7 @@ func (s *slapd) watch(t *testing.T, mode directory.WatchMode, every time.Duratio
 	w := newWatched()
 	passwords := map[string]string{"ada": adaPW, "grace": "grace-demo", "linus": "linus-demo", "guess": "right"}
 	for _, login := range logins {
-		e, err := d.Authenticate(t.Context(), login, passwords[login])
+		e, err := d.Authenticate(t.Context(), login, passwords[login], nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +137,7 @@ func TestChangesAreNoticed(t *testing.T) {
 			s.modify(t, s.ldap, fmt.Sprintf(person, "Ada")+"changetype: modrdn\nnewrdn: uid=countess\ndeleteoldrdn: 1\n")
 			w.hears(t, "ada barred", tt.within)
 			// A failed bind is a change, too; it bars nobody.
-			if _, err := open(t, s.config()).Authenticate(t.Context(), "guess", "wrong"); !errors.Is(err, directory.ErrBadCredentials) {
+			if _, err := open(t, s.config()).Authenticate(t.Context(), "guess", "wrong", nil); !errors.Is(err, directory.ErrBadCredentials) {
 				t.Errorf("a wrong password gave %v", err)
 			}
 			s.modify(t, s.ldap, fmt.Sprintf(person, "guess")+"changetype: delete\n")
@@ -163,7 +163,7 @@ func TestSignInDuringTheFirstComparisonIsLookedAt(t *testing.T) {
 	s := startSlapd(t)
 	d := open(t, s.config())
 	began := time.Now()
-	e, err := d.Authenticate(t.Context(), "grace", "grace-demo")
+	e, err := d.Authenticate(t.Context(), "grace", "grace-demo", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,9 +23,10 @@ import (
 	"curfew/session/gorilla"
 )
 
-// Authenticator proves who somebody is. Its errors are those of the package directory.
+// Authenticator proves who somebody is. Its errors are those of the package directory. found may be nil; it is told the name of
+// the entry that was found before the password is tried, and may refuse it: see [directory.Directory.Authenticate].
 type Authenticator interface {
-	Authenticate(ctx context.Context, username, password string) (directory.Entry, error)
+	Authenticate(ctx context.Context, username, password string, found func(canonical string) error) (directory.Entry, error)
 }
 
 // People lists the staff directory of the sample application.

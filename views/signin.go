@@ -90,7 +90,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return storeError{err}
 	}
-	entry, err := s.authenticator.Authenticate(r.Context(), username, password)
+	entry, err := s.authenticator.Authenticate(r.Context(), username, password, nil)
 	if err != nil {
 		if errors.Is(err, directory.ErrUnavailable) || !isRefusal(err) {
 			s.log.Error("directory is out of reach", "error", err)
