@@ -294,7 +294,7 @@ func node(store session.Store, peers hub.Peers) (tabs *hub.Hub, pages http.Handl
 	routes := views.New(views.Options{
 		Tokens: tokens,
 		Hub:    tabs, Sessions: gorilla.New(tabs, session.RealClock{}), Trail: store, Authenticator: nobody{}, People: nobody{},
-		Ready: func(context.Context) map[string]error { return nil }, Clock: session.RealClock{}, Secret: make([]byte, 32), PublicURL: public,
+		Clock: session.RealClock{}, Secret: make([]byte, 32), PublicURL: public,
 		Proxies: views.NewProxies(nil), Log: slog.New(slog.DiscardHandler),
 	})
 	return tabs, routes, func() {

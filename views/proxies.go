@@ -7,16 +7,20 @@ import (
 	"net/netip"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // Proxies are the peers whose X-Forwarded-* headers are believed.
 type Proxies struct {
 	trusted []netip.Prefix
 	ignored *atomic.Int64
+	told    *atomic.Int64 // when the log was told of an ignored header, in milliseconds
 }
 
 // NewProxies trusts peers within these networks.
-func NewProxies(trusted []netip.Prefix) Proxies { return Proxies{trusted, new(atomic.Int64)} }
+func NewProxies(trusted []netip.Prefix) Proxies {
+	return Proxies{trusted, new(atomic.Int64), new(atomic.Int64)}
+}
 
 // Ignored counts the requests whose X-Forwarded-* headers came from elsewhere.
 func (p Proxies) Ignored() int64 { return p.ignored.Load() }
@@ -39,6 +43,9 @@ func (p Proxies) trusts(ip netip.Addr) bool {
 	return false
 }
 
+// tellEvery is how often the log is told of ignored headers at most: anybody can send them.
+const tellEvery = time.Minute
+
 // notice counts and logs forwarding headers from peers that are not trusted: mostly a proxy that the settings forgot.
 func (p Proxies) notice(r *http.Request, log *slog.Logger) {
 	if p.trusts(peer(r)) {
@@ -46,8 +53,9 @@ func (p Proxies) notice(r *http.Request, log *slog.Logger) {
 	}
 	for name := range r.Header {
 		if strings.HasPrefix(name, "X-Forwarded-") {
-			if p.ignored.Add(1) == 1 {
-				log.Warn("forwarding header of a peer that is not trusted ignored; further ones are only counted", "header", name, "peer", peer(r))
+			n, told, now := p.ignored.Add(1), p.told.Load(), time.Now().UnixMilli()
+			if now-told >= tellEvery.Milliseconds() && p.told.CompareAndSwap(told, now) {
+				log.Warn("forwarding header of a peer that is not trusted ignored; told once a minute", "header", name, "peer", peer(r), "ignored_so_far", n)
 			}
 			return
 		}

@@ -41,17 +41,14 @@ type Trail interface {
 	Failures(ctx context.Context, login, address string, since time.Time) (session.Failures, error)
 }
 
-// Readiness tells what the server cannot do without, by name; nil errors mean ready.
-type Readiness func(ctx context.Context) map[string]error
-
-// Options of a server. All but Metrics, Tokens and SignedIn must be set.
+// Options of a server. All but Ready, Metrics, Tokens and SignedIn must be set.
 type Options struct {
 	Hub           *hub.Hub
 	Sessions      *gorilla.Store
 	Trail         Trail
 	Authenticator Authenticator
 	People        People
-	Ready         Readiness
+	Ready         *Readiness   // nil: /readyz is not served
 	Metrics       http.Handler // for administrators and tokens; nil: not served here
 	Tokens        []APIToken
 	SignedIn      func(r session.Record, began time.Time) // told of each sign-in, with the time at which the directory was asked; may be nil
@@ -72,7 +69,7 @@ type Server struct {
 	trail         Trail
 	authenticator Authenticator
 	people        People
-	ready         Readiness
+	ready         *Readiness
 	metrics       http.Handler
 	tokens        atomic.Pointer[[]APIToken]
 	signedInNow   func(session.Record, time.Time)
@@ -114,7 +111,9 @@ func New(o Options) *Server {
 	s.mux.Handle("POST /session/activity", s.page(s.signedIn(s.protected(s.activity))))
 	s.mux.Handle("GET /static/", staticFiles())
 	s.mux.Handle("GET /healthz", http.HandlerFunc(healthz))
-	s.mux.Handle("GET /readyz", http.HandlerFunc(s.readyz))
+	if o.Ready != nil {
+		s.mux.Handle("GET /readyz", http.HandlerFunc(s.readyz))
+	}
 	if o.Metrics != nil {
 		s.mux.Handle("GET /metrics", s.page(s.serveMetrics))
 	}

@@ -105,33 +105,6 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Write([]byte("ok\n"))
 }
 
-// readyAnswer tells whether the server can do its work.
-type readyAnswer struct {
-	Ready            bool              `json:"ready"`
-	Checks           map[string]string `json:"checks"`
-	IgnoredForwarded int64             `json:"ignored_forwarded_headers"`
-	Hint             string            `json:"hint,omitempty"`
-}
-
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	a := readyAnswer{Ready: true, Checks: make(map[string]string), IgnoredForwarded: s.proxies.Ignored()}
-	for name, err := range s.ready(r.Context()) {
-		a.Checks[name] = "ok"
-		if err != nil {
-			a.Ready, a.Checks[name] = false, "out of reach"
-			s.log.Warn("not ready", "part", name, "error", err)
-		}
-	}
-	if a.IgnoredForwarded > 0 {
-		a.Hint = "X-Forwarded-* headers of peers outside trusted-proxies are ignored"
-	}
-	status := http.StatusOK
-	if !a.Ready {
-		status = http.StatusServiceUnavailable
-	}
-	writeJSON(w, status, a)
-}
-
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 	serve := func(w http.ResponseWriter, r *http.Request) error {
 		s.metrics.ServeHTTP(w, r)

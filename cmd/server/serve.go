@@ -85,9 +85,7 @@ func run(ctx context.Context, cfg *config, args, environ []string, stdout, stder
 		Hub: tabs, Sessions: sessions, Trail: store, Authenticator: people, People: people, Tokens: cfg.tokens, Clock: clock,
 		Secret: secret, PublicURL: public, BasePath: cfg.basePath, Proxies: views.NewProxies(cfg.trustedProxies), Passive: cfg.passivePaths,
 		Testing: cfg.testing, Log: log, SignedIn: justSignedIn(watcher),
-		Ready: func(ctx context.Context) map[string]error {
-			return map[string]error{"store": store.Ping(ctx), "directory": people.Ping(ctx)}
-		},
+		Ready: views.NewReadiness(store.Ping, people.Ping, log),
 	}
 	if cfg.metricsListen == "" {
 		options.Metrics = metrics
@@ -101,6 +99,7 @@ func run(ctx context.Context, cfg *config, args, environ []string, stdout, stder
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	running.Go(func() { housekeep(work, tabs, cfg.auditKeep, log) })
 	running.Go(func() { watcher.Run(work) })
+	running.Go(func() { options.Ready.Run(work) })
 	running.Go(func() {
 		reloadOnHangup(work, func() { reload(work, args, environ, tabs, pages, store, clock, log) })
 	})
