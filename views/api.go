@@ -17,6 +17,7 @@ import (
 
 	"curfew/hub"
 	"curfew/session"
+	"curfew/session/exactjson"
 )
 
 // The API for administrators and their programs: JSON under /api/v1, errors as problem+json (RFC 9457). openapi.json
@@ -233,7 +234,7 @@ func paged[T any](items []T, q *question, key func(T) string, after func(T, stri
 
 const maxBody = 64 << 10
 
-// readBody reads one JSON object without unknown fields.
+// readBody reads one JSON object whose names are exact and stand once.
 func readBody(r *http.Request, into any) error {
 	data, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	switch {
@@ -242,21 +243,18 @@ func readBody(r *http.Request, into any) error {
 	case len(data) > maxBody:
 		return errMuchToSay
 	}
-	d := json.NewDecoder(strings.NewReader(string(data)))
-	d.DisallowUnknownFields()
+	err = exactjson.Unmarshal(data, into)
+	var name *exactjson.NameError
 	var wrongType *json.UnmarshalTypeError
-	switch err := d.Decode(into); {
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &name):
+		return unprocessable("%s", name)
 	case errors.As(err, &wrongType):
 		return unprocessable("%s: must not be a %s", wrongType.Field, wrongType.Value)
-	case err != nil && strings.HasPrefix(err.Error(), "json: unknown field "):
-		return unprocessable("%s", strings.TrimPrefix(err.Error(), "json: "))
-	case err != nil:
-		return errNotJSON
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return errNotJSON
-	}
-	return nil
+	return errNotJSON
 }
 
 // maxMessage is the longest message of an administrator, in characters.

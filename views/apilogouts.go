@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"curfew/hub"
@@ -200,7 +201,7 @@ func (s *Server) apiNotice(r *http.Request, who caller) (any, error) {
 	if err != nil {
 		return nil, unprocessable("exactly one of user, group and everyone must be given")
 	}
-	if body.Message == "" {
+	if strings.TrimSpace(body.Message) == "" {
 		return nil, unprocessable("message: must be given")
 	}
 	if err := checkMessage(body.Message); err != nil {

@@ -274,7 +274,8 @@ func TestAPILogoutsAndNotices(t *testing.T) {
 	for _, bad := range []string{
 		`{}`, `{"user":"grace","everyone":true}`, `{"everyone":false}`, `{"usr":"grace"}`, `{"user":"grace","grace_ms":-1}`, `{"user":"grace","block_ms":-1}`,
 		`{"user":"grace","message":"` + strings.Repeat("ä", 2001) + `"}`, `{"user":7}`, `{"everyone":true,"except_self":true}`, `{"session":"` + ref + `","block_ms":1}`,
-		`{"user":"grace","grace_ms":1e300}`,
+		`{"user":"grace","grace_ms":1e300}`, `{"USER":"grace"}`, `{"uſer":"grace"}`, `{"user":"ada","user":"grace"}`, `{"user":"grace","user":"grace"}`,
+		`{"user":"grace","dry_run":true,"Dry_Run":false}`, `{"user":"grace","\u0075ser":"grace"}`,
 	} {
 		admin.call("POST", "/logouts", bad, 422)
 	}
@@ -283,7 +284,10 @@ func TestAPILogoutsAndNotices(t *testing.T) {
 	if n := admin.call("POST", "/notices", `{"user":"grace","message":"Hello\n<b>"}`, 200); n["tabs"] != 1. {
 		t.Errorf("notice = %v", n)
 	}
-	for _, bad := range []string{`{"user":"grace"}`, `{"message":"x"}`, `{"session":"` + ref + `","message":"x"}`} {
+	if code, _ := p.status(cookie); code != 200 {
+		t.Errorf("after calls that were refused: %d", code)
+	}
+	for _, bad := range []string{`{"user":"grace"}`, `{"message":"x"}`, `{"user":"grace","message":" \n"}`, `{"user":"grace","message":"x","Message":"y"}`, `{"session":"` + ref + `","message":"x"}`} {
 		admin.call("POST", "/notices", bad, 422)
 	}
 	done := admin.call("POST", "/logouts", `{"user":"grace","message":"`+strings.Repeat("ä", 2000)+`"}`, 200)

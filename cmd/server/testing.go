@@ -13,6 +13,7 @@ import (
 
 	"curfew/hub"
 	"curfew/session"
+	"curfew/session/exactjson"
 	"curfew/session/gorilla"
 	"curfew/views"
 )
@@ -74,9 +75,11 @@ func answer(w http.ResponseWriter, status int, v any) {
 }
 
 func read(r *http.Request, into any) error {
-	d := json.NewDecoder(io.LimitReader(r.Body, 64<<10))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	data, err := io.ReadAll(io.LimitReader(r.Body, 64<<10)) // what is longer is no whole object then
+	if err == nil {
+		err = exactjson.Unmarshal(data, into)
+	}
+	if err != nil {
 		return badRequest{fmt.Errorf("body: %w", err)}
 	}
 	return nil
