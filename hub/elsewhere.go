@@ -249,23 +249,6 @@ func (h *Hub) leftElsewhere(s *live, at time.Time) {
 	h.schedule(s)
 }
 
-// takeRules takes over the groups and the policy that the store has for a session.
-func (h *Hub) takeRules(s *live, r session.Record) {
-	if !slices.Equal(s.record.Load().Groups, r.Groups) {
-		h.regroup(s, r.Groups)
-	}
-	if p := r.Policy; p != *s.policy.Load() {
-		s.mu.Lock()
-		s.policy.Store(&p)
-		s.mu.Unlock()
-		if !h.tell(s, tellRules) {
-			s.shard.wakeBy(s, h.clock.Now().Add(time.Second)) // who changed the policy ends it, for that reason
-			return
-		}
-		h.schedule(s)
-	}
-}
-
 // fates is how far a forced logout has come on a node.
 type fates struct {
 	Logout string `json:"logout"`

@@ -342,15 +342,14 @@ func TestForcedLogoutOfAGroupRacesJoiningIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		tab.wants(KindWarn, 0) // she joined at the number before
-		store.before = nil
 		if err := hub.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
 			t.Fatal(err)
 		}
-		tab.wants(KindActive, 0)
+		tab.silent() // she was a member when it was answered
 		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
 			t.Fatal(err)
 		}
-		tab.silent() // she has joined since
+		tab.silent()
 		store.before = func() { hub.logout(LogoutRequest{Scope: session.Scope{Group: "guests"}}) }
 		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff", "guests"}); err != nil {
 			t.Fatal(err)

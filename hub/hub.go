@@ -207,8 +207,8 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 		return err
 	}
 	s := h.adopt(ctx, r)
-	if p := h.Policies().For(r.GroupNames()); p != r.Policy { // a reload that began before the session was stored has not seen it
-		if err := h.setPolicy(ctx, s, p); err != nil {
+	if h.policyOf(r.Groups) != r.Policy { // a reload that began before the session was stored has not seen it
+		if err := h.changeRules(ctx, s, keepGroups); err != nil {
 			h.log.Error("policy not stored", "session", r.ID, "error", err)
 		}
 	}
@@ -292,12 +292,14 @@ func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 	s := h.adopt(ctx, r)
 	if h.nodes != nil {
 		h.actedElsewhere(s, r.LastActiveAt)
-		h.takeRules(s, r)
+		h.takeRules(s, r.Rules(), r.Revision)
 	}
 	now := h.clock.Now()
 	s.mu.Lock()
 	known := s.recordLocked()
-	r.LastActiveAt, r.LeftAt, r.Forced, r.Policy, r.Groups = known.LastActiveAt, known.LeftAt, known.Forced, *s.policy.Load(), s.record.Load().Groups
+	r.LastActiveAt, r.LeftAt, r.Forced = known.LastActiveAt, known.LeftAt, known.Forced
+	rules := s.record.Load()
+	r.Groups, r.Former, r.Policy, r.Revision = rules.Groups, rules.Former, *s.policy.Load(), rules.Revision
 	phase, _ := r.Policy.At(r, now)
 	st := s.standingLocked(&r.Policy, now)
 	state, _ := s.stateLocked(now)

@@ -20,15 +20,17 @@ type live struct {
 	createdAt time.Time
 	shard     *shard
 
-	person atomic.Pointer[person]         // whose session it is, once it is known; see people.go
-	record atomic.Pointer[session.Record] // as it was adopted, without its values; the directory may change the groups
-	policy atomic.Pointer[session.Policy]
-	opened atomic.Int64 // counts up over all sessions: when its newest tab opened
-	listed int64        // guarded by Hub.mu: the last call of withTabs that found it
-	active atomic.Int64 // last activity, Unix ms
-	told   atomic.Int64 // the deadline that every tab has been told at least, Unix ms
-	warned atomic.Bool  // a warning stands
-	dirty  atomic.Bool  // active is ahead of the store
+	person   atomic.Pointer[person]         // whose session it is, once it is known; see people.go
+	record   atomic.Pointer[session.Record] // as it was adopted, without its values; replaceRules changes its rules
+	policy   atomic.Pointer[session.Policy]
+	opened   atomic.Int64 // counts up over all sessions: when its newest tab opened
+	listed   int64        // guarded by Hub.mu: the last call of withTabs that found it
+	active   atomic.Int64 // last activity, Unix ms
+	told     atomic.Int64 // the deadline that every tab has been told at least, Unix ms
+	warned   atomic.Bool  // a warning stands
+	dirty    atomic.Bool  // active is ahead of the store
+	unsure   atomic.Bool  // the store has not confirmed the rules that it was given last
+	settling atomic.Bool  // settleFormer is at it
 
 	wakeAt time.Time // guarded by shard.mu: when the session is looked at next; zero if never
 
@@ -45,6 +47,7 @@ type live struct {
 	warning   session.Reason // the one that the tabs were told of; empty: none
 	warnEnd   time.Time      // its end
 	ending    bool           // the decision has fallen: acts come too late
+	overBy    time.Time      // when a new policy was found to leave no time; zero while none has
 	end       *session.End   // it is over, and the tabs are told
 	forced    *logout        // the forced logout that ends it first; nil if none covers it
 }
@@ -74,8 +77,11 @@ func (s *live) recordLocked() session.Record {
 func (s *live) dueLocked() session.End {
 	r := s.recordLocked()
 	at, why := s.policy.Load().Due(r)
-	if why == session.ReasonAdmin {
+	switch {
+	case why == session.ReasonAdmin:
 		return r.Forced.End()
+	case !s.overBy.IsZero():
+		at, why = s.overBy, session.ReasonPolicy
 	}
 	return session.End{Reason: why, At: session.Millis(at)}
 }

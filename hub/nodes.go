@@ -539,8 +539,24 @@ func (n *nodes) compare(ctx context.Context, r session.Record) {
 	case s == nil:
 		n.begun(r)
 	default:
-		h.takeRules(s, r)
+		n.compareRules(ctx, s, r)
 		h.actedElsewhere(s, r.LastActiveAt)
 		h.leftElsewhere(s, r.LeftAt)
 	}
+}
+
+// compareRules takes over the rules that the store has for s. Older ones than those known were read before these were stored, or a fail-over
+// has lost these: the store knows which.
+func (n *nodes) compareRules(ctx context.Context, s *live, r session.Record) {
+	known := s.record.Load().Revision
+	if r.Revision >= known {
+		n.hub.takeRules(s, r.Rules(), r.Revision)
+		return
+	}
+	again, err := n.hub.store.Get(ctx, s.id)
+	if err != nil {
+		n.lookAt(s.id)
+		return
+	}
+	n.hub.replaceRules(s, again.Rules(), again.Revision, func(now int64) bool { return now == known && again.Revision != known })
 }

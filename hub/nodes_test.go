@@ -174,3 +174,52 @@ func TestNodesOfTwoVersions(t *testing.T) {
 		})
 	}
 }
+
+// deafPeers hear nothing of what other nodes say.
+type deafPeers struct{ Peers }
+
+func (d deafPeers) Subscribe(ctx context.Context, began func(), _ func([]byte)) error {
+	return d.Peers.Subscribe(ctx, began, func([]byte) {})
+}
+
+func TestAGroupThatTwoNodesHearOfKeepsItsLowerNumber(t *testing.T) {
+	server := redistest.Start(t)
+	a := startNode(t, server, "a", standard, func(p Peers) Peers { return p })
+	b := startNode(t, server, "b", standard, func(p Peers) Peers { return deafPeers{p} })
+	ada := a.signIn("ada")
+	within(t, 3*time.Second, "b knows her", func() bool { return len(b.sessionsOf("ada")) == 1 })
+	if err := a.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
+		t.Fatal(err)
+	}
+	a.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}, Grace: time.Hour})
+	if err := b.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil { // b's comparison took longer
+		t.Fatal(err)
+	}
+	if status, err := b.Check(t.Context(), ada.token.ID()); err != nil || status.Warning != session.ReasonAdmin {
+		t.Errorf("b: Check = warning %q, %v, want that of the forced logout", status.Warning, err)
+	}
+	if r, err := b.store.Get(t.Context(), ada.token.ID()); err != nil || len(r.Groups) != 1 || r.Groups[0].SeenFact != 0 {
+		t.Errorf("stored groups %+v, %v, want staff with the number of before the logout", r.Groups, err)
+	}
+}
+
+func TestRulesThatAFailOverHasLostAreThoseOfTheStoreAgain(t *testing.T) {
+	server := redistest.Start(t)
+	a := startNode(t, server, "a", standard, func(p Peers) Peers { return p })
+	ada := a.signIn("ada", "admins")
+	if err := a.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
+		t.Fatal(err)
+	}
+	known := a.live(ada.token.ID()).record.Load()
+	lost := *known
+	lost.Groups, lost.Revision = []session.Group{{Name: "admins"}}, known.Revision-1
+	a.nodes.compareRules(t.Context(), a.live(ada.token.ID()), lost) // read before the change was stored
+	if got := a.live(ada.token.ID()).record.Load().GroupNames(); len(got) != 0 {
+		t.Errorf("groups %q, want none: what was read before the change says nothing", got)
+	}
+	a.live(ada.token.ID()).record.Store(&session.Record{ID: ada.token.ID(), User: "ada", Revision: known.Revision + 1000}) // a change that was lost
+	a.nodes.compareRules(t.Context(), a.live(ada.token.ID()), *known)
+	if got := a.live(ada.token.ID()).record.Load().Revision; got != known.Revision {
+		t.Errorf("revision %d, want the store's %d", got, known.Revision)
+	}
+}

@@ -5,14 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"curfew/session"
 )
 
-// Policies, and their reload onto live sessions.
+// The rules of live sessions: their groups, as the directory tells them, and the policy that follows from the groups. Both change in
+// changeRules alone: it reads what the store has, computes what is to be, and stores that only if nobody has changed the
+// rules meanwhile, on whichever node. What a session was judged by is replaced in takeRules alone, and only by what is newer.
 
 // Reload applies policies to all live sessions and tells their tabs. A session that is over by its new policy ends with
-// the reason policy; one that had come due by its old one ends for that reason.
+// the reason policy; one that had come due by its old one ends for that reason. After an error it may be called again with the same
+// policies: new sign-ins have them, and the sessions that have them are passed over.
 func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed int, err error) {
 	if err := h.flush(ctx); err != nil {
 		return 0, err
@@ -27,26 +31,30 @@ func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed in
 		}
 		s := h.adopt(ctx, r)
 		if h.nodes != nil {
-			h.takeRules(s, r)
+			h.takeRules(s, r.Rules(), r.Revision)
 		}
-		p := policies.For(r.GroupNames())
-		if p == r.Policy {
-			continue
+		if r.Policy != policies.For(r.GroupNames()) || s.unsure.Load() {
+			if err := h.changeRules(ctx, s, keepGroups); err != nil {
+				return changed, fmt.Errorf("apply policies: %w", err)
+			}
+			changed++
 		}
-		if err := h.setPolicy(ctx, s, p); err != nil {
-			return changed, fmt.Errorf("apply policies: %w", err)
-		}
-		changed++
+		h.settleFormer(ctx, s)
 	}
 	return changed, nil
 }
 
-func (h *Hub) setPolicy(ctx context.Context, s *live, p session.Policy) error {
-	return h.setRules(ctx, s, p, func() error { return h.store.SetPolicy(ctx, s.id, p) })
+// Policies are the ones in force.
+func (h *Hub) Policies() session.Policies {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.policies
 }
 
 // SetGroups replaces the groups of a user's session, as the directory tells them: the policy follows, and so do the rights
-// of its tabs. Forced logouts of a group that the user joins now are none of his.
+// of its tabs. A group that the session has keeps the number at which its user joined it. Forced logouts of a group that
+// were answered before the user joined it are none of theirs; those that were answered before the user left it are.
+// session.ErrNotFound; any other error means that the change is to be told again.
 func (h *Hub) SetGroups(ctx context.Context, id session.ID, names []string) error {
 	s := h.live(id)
 	if s == nil {
@@ -56,82 +64,207 @@ func (h *Hub) SetGroups(ctx context.Context, id session.ID, names []string) erro
 	if err != nil {
 		return err
 	}
-	var groups []session.Group
-	old := s.record.Load().Groups
-	for _, name := range names {
-		g := session.Group{Name: name, SeenFact: last}
-		if i := slices.IndexFunc(old, func(o session.Group) bool { return o.Name == name }); i >= 0 {
-			g = old[i]
-		}
-		groups = append(groups, g)
-	}
-	p := h.Policies().For(names)
-	return h.setRules(ctx, s, p, func() error {
-		if err := h.store.SetGroups(ctx, s.id, groups, p); err != nil {
-			return err
-		}
-		h.regroup(s, groups)
-		return nil
-	})
-}
-
-// regroup takes over the groups of s as they are stored. Rights follow, and the forced logouts of those groups: one that was written
-// meanwhile is seen here, or sees them.
-func (h *Hub) regroup(s *live, groups []session.Group) {
-	h.forced.mu.RLock()
-	s.mu.Lock()
-	r := *s.record.Load()
-	r.Groups = groups
-	s.record.Store(&r)
-	l := h.forced.coveringLocked(&r)
-	changed := l != s.forced && !s.ending
-	if changed {
-		s.forced = l
-		s.warned.Store(true) // see act
-	}
-	s.mu.Unlock()
-	h.forced.mu.RUnlock()
-	h.rightsChanged(s)
-	if changed {
-		h.tell(s, tellAnyway)
-		h.schedule(s)
-	}
-}
-
-// setRules stores a policy and tells the tabs what they must know of it.
-func (h *Hub) setRules(ctx context.Context, s *live, p session.Policy, store func() error) error {
-	now := h.clock.Now()
-	s.mu.Lock()
-	before, _ := s.policy.Load().At(s.recordLocked(), now)
-	s.mu.Unlock()
-	if before == session.Expired {
-		h.expire(ctx, s)
-		return nil
-	}
-	if err := store(); err != nil {
-		if errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrNotFound) {
-			return nil
-		}
+	if err := h.changeRules(ctx, s, func(now session.Rules) session.Rules { return regrouped(now, names, last) }); err != nil {
 		return err
 	}
-	h.emit(event{Kind: eventRules, ID: &s.id})
-	if p == *s.policy.Load() {
-		return nil
-	}
-	s.mu.Lock()
-	s.policy.Store(&p)
-	s.mu.Unlock()
-	if !h.tell(s, tellRules) {
-		_, err := h.End(ctx, s.id, session.End{Reason: session.ReasonPolicy, At: session.Millis(h.clock.Now())})
-		return err
-	}
-	h.schedule(s)
+	h.settleFormer(ctx, s)
 	return nil
 }
 
-// Policies are the ones in force.
-func (h *Hub) Policies() session.Policies {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.policies
+// regrouped are rules with other groups. Who joins one has seen all facts up to last.
+func regrouped(rules session.Rules, names []string, last int64) session.Rules {
+	var groups []session.Group
+	for _, name := range names {
+		joined := session.Group{Name: name, SeenFact: last}
+		if i := slices.IndexFunc(rules.Groups, func(g session.Group) bool { return session.SameName(g.Name, name) }); i >= 0 {
+			joined.SeenFact = rules.Groups[i].SeenFact
+		}
+		groups = append(groups, joined)
+	}
+	former := slices.Clone(rules.Former)
+	for _, g := range rules.Groups {
+		if !slices.ContainsFunc(names, func(name string) bool { return session.SameName(g.Name, name) }) {
+			former = append(former, session.FormerGroup{Name: g.Name, SeenFact: g.SeenFact})
+		}
+	}
+	return session.Rules{Groups: groups, Former: former, Policy: rules.Policy}
+}
+
+func keepGroups(rules session.Rules) session.Rules { return rules }
+
+// settleFormer finds out which facts were written before the user of s left a group: those up to the number that is read after the leaving was
+// stored. Only where one of them ends the session the group is remembered. What cannot be found out now is tried again: until then
+// every forced logout of the group ends the session.
+func (h *Hub) settleFormer(ctx context.Context, s *live) {
+	if !slices.ContainsFunc(s.record.Load().Former, isOpen) {
+		return
+	}
+	if err := h.settleFormerOnce(ctx, s); err == nil || !s.settling.CompareAndSwap(false, true) {
+		return
+	}
+	h.spawn(func() {
+		defer s.settling.Store(false)
+		for h.rest(time.Second) && s.shard.lookup(s.id) == s {
+			if err := h.settleFormerOnce(h.ctx, s); err == nil {
+				return
+			}
+		}
+	})
+}
+
+func isOpen(g session.FormerGroup) bool { return g.Until == 0 }
+
+func (h *Hub) settleFormerOnce(ctx context.Context, s *live) error {
+	last, err := h.LastFact(ctx)
+	if err != nil {
+		return err
+	}
+	return h.changeRules(ctx, s, func(now session.Rules) session.Rules {
+		var kept []session.FormerGroup
+		for _, g := range now.Former {
+			if g.Until == 0 {
+				g.Until = last
+			}
+			if h.logoutOfGroup(g) {
+				kept = append(kept, g)
+			}
+		}
+		now.Former = kept
+		return now
+	})
+}
+
+// logoutOfGroup reports whether a forced logout was answered while somebody was a member of g.
+func (h *Hub) logoutOfGroup(g session.FormerGroup) bool {
+	h.forced.mu.RLock()
+	defer h.forced.mu.RUnlock()
+	return slices.ContainsFunc(h.forced.logouts, func(l *logout) bool {
+		f := &l.fact
+		return f.Group != "" && session.SameName(f.Group, g.Name) && g.SeenFact < f.Number && f.Number <= g.Until && !f.Void()
+	})
+}
+
+// changeRules stores what change makes of the groups of s, with the policy that follows from them, and tells the tabs what they must
+// know of it. Where the rules were changed meanwhile it begins anew, and so it does where the policies were reloaded.
+func (h *Hub) changeRules(ctx context.Context, s *live, change func(session.Rules) session.Rules) error {
+	for {
+		if over, err := h.endIfDue(ctx, s); over || err != nil {
+			return err
+		}
+		r, err := h.store.Get(ctx, s.id)
+		if err == nil && r.End != nil {
+			err = session.ErrEnded
+		}
+		if err != nil {
+			return unlessOver(err)
+		}
+		rules := change(r.Rules())
+		rules.Policy = h.policyOf(rules.Groups)
+		if !rules.Equal(r.Rules()) || s.unsure.Load() {
+			s.unsure.Store(true) // the store may have it and say that it could not make sure
+			revision, err := h.store.SetRules(ctx, s.id, r.Revision, rules)
+			if errors.Is(err, session.ErrConflict) {
+				continue
+			}
+			if err != nil {
+				return unlessOver(err)
+			}
+			s.unsure.Store(false)
+			h.emit(event{Kind: eventRules, ID: &s.id})
+			r.Revision = revision
+		}
+		h.takeRules(s, rules, r.Revision)
+		if rules.Policy == h.policyOf(rules.Groups) {
+			return nil
+		}
+	}
+}
+
+func (h *Hub) policyOf(groups []session.Group) session.Policy {
+	return h.Policies().For(session.Record{Groups: groups}.GroupNames())
+}
+
+// unlessOver is err, but nil where it says that a session is over: nothing is left to do for it.
+func unlessOver(err error) error {
+	if errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// errNotEnded says that a session is due and could not be ended.
+var errNotEnded = errors.New("session is due and could not be ended yet")
+
+// endIfDue ends s if it is due by the rules that it has, so that new ones do not bring it back. over: nothing is left to do.
+func (h *Hub) endIfDue(ctx context.Context, s *live) (over bool, err error) {
+	if !h.isDue(s) {
+		return false, nil
+	}
+	h.expire(ctx, s)
+	if s.shard.lookup(s.id) != s {
+		return true, nil
+	}
+	if h.isDue(s) {
+		return false, errNotEnded
+	}
+	return false, nil // the store knew of later acts
+}
+
+func (h *Hub) isDue(s *live) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	phase, _ := s.policy.Load().At(s.recordLocked(), h.clock.Now())
+	return phase == session.Expired || s.end != nil
+}
+
+// takeRules takes over rules that are stored, unless it knows newer ones. Rights follow from them, and the forced logouts of the
+// groups: one that is written meanwhile is seen here, or sees them.
+func (h *Hub) takeRules(s *live, rules session.Rules, revision int64) {
+	if revision > s.record.Load().Revision {
+		h.replaceRules(s, rules, revision, func(known int64) bool { return revision > known })
+	}
+}
+
+// replaceRules takes over rules, if those that are known have a revision for which newer is true.
+func (h *Hub) replaceRules(s *live, rules session.Rules, revision int64, newer func(known int64) bool) {
+	now := h.clock.Now()
+	h.forced.mu.RLock()
+	s.mu.Lock()
+	r := *s.record.Load()
+	before := *s.policy.Load()
+	if !newer(r.Revision) {
+		s.mu.Unlock()
+		h.forced.mu.RUnlock()
+		return
+	}
+	wasDue, _ := before.At(s.recordLocked(), now)
+	regroup := !slices.Equal(r.Groups, rules.Groups)
+	r.Groups, r.Former, r.Revision, r.Policy = rules.Groups, rules.Former, revision, rules.Policy
+	s.record.Store(&r)
+	s.policy.Store(&rules.Policy)
+	l := h.forced.coveringLocked(&r)
+	forced := l != s.forced && !s.ending
+	if forced {
+		s.forced = l
+		s.warned.Store(true) // see act
+	}
+	isDue, _ := rules.Policy.At(s.recordLocked(), now)
+	s.overBy = time.Time{}
+	if isDue == session.Expired && wasDue != session.Expired && !forced {
+		s.overBy = now
+	}
+	s.mu.Unlock()
+	h.forced.mu.RUnlock()
+	if regroup {
+		h.rightsChanged(s)
+	}
+	policy := rules.Policy != before
+	switch {
+	case !policy && !forced:
+		return
+	case !h.tell(s, cond(policy, tellRules, tellAnyway)):
+		h.expire(h.ctx, s)
+	default:
+		h.schedule(s)
+	}
 }

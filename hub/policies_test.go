@@ -2,6 +2,9 @@ package hub
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +63,172 @@ func TestEndThatWasToldIsStoredThoughAReloadComesBetween(t *testing.T) {
 		synctest.Wait() // told first, stored right after
 		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil {
 			t.Errorf("the tabs were told of an end that the store does not know: %+v, %v", r.End, err)
+		}
+	})
+}
+
+func TestGroupsThatChangeDuringAReloadGetTheNewPolicy(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub, store := startHubRaced(t)
+		ada := hub.signIn("ada")
+		strict := standard
+		strict.WarnAfter, strict.ExpireAfter = time.Minute, 2*time.Minute
+		store.before = func() {
+			if _, err := hub.Reload(t.Context(), session.Policies{Global: strict}); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
+			t.Fatal(err)
+		}
+		r, err := hub.store.Get(t.Context(), ada.token.ID())
+		if err != nil || r.Policy != strict || !slices.Equal(r.GroupNames(), []string{"staff"}) {
+			t.Errorf("stored: expire-after %s, groups %q, %v; want %s and staff", r.Policy.ExpireAfter, r.GroupNames(), err, strict.ExpireAfter)
+		}
+	})
+}
+
+func TestAReloadDuringAChangeOfGroupsGivesThePolicyOfTheNewOnes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub, store := startHubRaced(t)
+		ada := hub.signIn("ada")
+		tab := ada.openTab()
+		lax, strict := standard, standard
+		lax.WarnAfter, lax.ExpireAfter = 20*time.Minute, 21*time.Minute
+		strict.WarnAfter, strict.ExpireAfter = time.Minute, 2*time.Minute
+		store.before = func() {
+			if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"kiosk"}); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := hub.Reload(t.Context(), session.Policies{Global: lax, Groups: []session.GroupPolicy{{Group: "kiosk", Policy: strict}}}); err != nil {
+			t.Fatal(err)
+		}
+		tab.next(KindActive)
+		tab.wants(KindWarn, time.Minute)
+		tab.wantsEnd(session.ReasonIdle, 2*time.Minute)
+	})
+}
+
+// mumStore stores rules and does not acknowledge that while it is mum.
+type mumStore struct {
+	session.Store
+	mum atomic.Bool
+}
+
+var errMum = errors.New("the store does not answer")
+
+func (s *mumStore) SetRules(ctx context.Context, id session.ID, revision int64, rules session.Rules) (int64, error) {
+	revision, err := s.Store.SetRules(ctx, id, revision, rules)
+	if s.mum.Load() {
+		err = errMum
+	}
+	return revision, err
+}
+
+func startHubOverMum(t *testing.T) (*rig, *mumStore) {
+	t.Helper()
+	store := &mumStore{}
+	return startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store {
+		store.Store = s
+		return store
+	}), store
+}
+
+func TestRulesThatWereNotAcknowledgedAreStoredOnceMore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub, store := startHubOverMum(t)
+		tab := hub.signIn("ada").openTab()
+		strict := session.Policies{Global: standard}
+		strict.Global.WarnAfter, strict.Global.ExpireAfter = time.Minute, 2*time.Minute
+		store.mum.Store(true)
+		if _, err := hub.Reload(t.Context(), strict); !errors.Is(err, errMum) {
+			t.Fatalf("Reload over a store that does not acknowledge = %v", err)
+		}
+		store.mum.Store(false)
+		if n, err := hub.Reload(t.Context(), strict); n != 1 || err != nil {
+			t.Fatalf("Reload once more = %d, %v, want that the session is stored again", n, err)
+		}
+		tab.next(KindActive)
+		tab.wants(KindWarn, time.Minute)
+	})
+}
+
+func TestAnEndByPolicyThatTheStoreRefusesIsTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := &refusesEnds{}
+		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store {
+			store.Store = s
+			return store
+		})
+		ada := hub.signIn("ada")
+		tab := ada.openTab()
+		pass(5 * time.Minute)
+		store.refuses.Store(true)
+		strict := session.Policies{Global: standard}
+		strict.Global.WarnAfter, strict.Global.ExpireAfter = time.Minute, 2*time.Minute
+		if _, err := hub.Reload(t.Context(), strict); err != nil {
+			t.Fatal(err)
+		}
+		tab.wantsEnd(session.ReasonPolicy, 5*time.Minute)
+		pass(3 * time.Second)
+		store.refuses.Store(false)
+		pass(2 * time.Second)
+		synctest.Wait()
+		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil || r.End.Reason != session.ReasonPolicy {
+			t.Errorf("stored end = %+v, %v, want the policy's", r.End, err)
+		}
+	})
+}
+
+type refusesEnds struct {
+	session.Store
+	refuses atomic.Bool
+}
+
+func (s *refusesEnds) End(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (bool, error) {
+	if s.refuses.Load() {
+		return false, errMum
+	}
+	return s.Store.End(ctx, id, why, ifDueBy)
+}
+
+func TestLeavingAGroupIsNoWayRoundItsForcedLogout(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub, store := startHubRaced(t)
+		ada, grace := hub.signIn("ada", "staff"), hub.signIn("grace", "staff")
+		tab := ada.openTab()
+		// The directory says that ada has left; before that is stored, the logout of the group is answered.
+		store.before = func() {
+			hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}, Grace: time.Minute})
+		}
+		if err := hub.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
+			t.Fatal(err)
+		}
+		tab.next(KindWarn)
+		tab.wantsEnd(session.ReasonAdmin, time.Minute)
+		// grace leaves first: a later logout is none of hers, and nothing is remembered.
+		if err := hub.SetGroups(t.Context(), grace.token.ID(), nil); err != nil {
+			t.Fatal(err)
+		}
+		hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}})
+		if _, err := hub.Check(t.Context(), grace.token.ID()); !errors.Is(err, session.ErrEnded) {
+			t.Errorf("grace: Check = %v, want that the logout of before she left ends her", err)
+		}
+	})
+}
+
+func TestALogoutOfAGroupIsNoneOfThoseWhoHaveLeftIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada := hub.signIn("ada", "staff")
+		if err := hub.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
+			t.Fatal(err)
+		}
+		hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}})
+		status, err := hub.Check(t.Context(), ada.token.ID())
+		if err != nil || len(status.Record.Former) != 0 {
+			t.Errorf("Check = %v, former groups %+v, want it alive with none", err, status.Record.Former)
 		}
 	})
 }

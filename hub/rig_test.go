@@ -81,7 +81,7 @@ func startHubOver(t *testing.T, folder string, p session.Policy, wrap func(*bolt
 	return startHubWith(t, store, Options{Store: wrap(store), Policies: session.Policies{Global: p}, Node: "node-1"})
 }
 
-// racedStore has something happen before it stores a sign-in or new groups.
+// racedStore has something happen once, before it stores a sign-in or new rules.
 type racedStore struct {
 	session.Store
 	before func()
@@ -92,14 +92,15 @@ func (s *racedStore) Create(ctx context.Context, r session.Record, limit int) ([
 	return s.Store.Create(ctx, r, limit)
 }
 
-func (s *racedStore) SetGroups(ctx context.Context, id session.ID, groups []session.Group, p session.Policy) error {
+func (s *racedStore) SetRules(ctx context.Context, id session.ID, revision int64, rules session.Rules) (int64, error) {
 	s.happen()
-	return s.Store.SetGroups(ctx, id, groups, p)
+	return s.Store.SetRules(ctx, id, revision, rules)
 }
 
 func (s *racedStore) happen() {
-	if s.before != nil {
-		s.before()
+	if f := s.before; f != nil {
+		s.before = nil
+		f()
 	}
 }
 

@@ -86,7 +86,10 @@ func (f *Fact) Covers(r *Record) bool {
 		return false
 	}
 	if f.Group != "" {
-		return slices.ContainsFunc(r.Groups, func(g Group) bool { return g.Name == f.Group && g.SeenFact < f.Number })
+		return slices.ContainsFunc(r.Groups, func(g Group) bool { return g.Name == f.Group && g.SeenFact < f.Number }) ||
+			slices.ContainsFunc(r.Former, func(g FormerGroup) bool {
+				return g.Name == f.Group && g.SeenFact < f.Number && (g.Until == 0 || f.Number <= g.Until)
+			})
 	}
 	return r.SeenFact < f.Number && f.Includes(r)
 }

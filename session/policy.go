@@ -203,6 +203,41 @@ func (ps Policies) For(groups []string) Policy {
 	return p
 }
 
+// Validate looks at what the entries of several groups give together, value by value, for a user of all of them: it reports each
+// smallest set of groups whose mixture is a mistake though every entry is valid. Only the lifetime can come out so: the shortest of
+// one group may be within the time from the warning of a second one to the end of a third.
+func (ps Policies) Validate(testing bool) error {
+	var errs []error
+	refused := make(map[[2]int]bool)
+	together := func(i, j, k int) {
+		p := ps.Groups[i].Stricter(ps.Groups[j].Policy).Stricter(ps.Groups[k].Policy)
+		err := p.Validate(testing)
+		if err == nil || refused[[2]int{i, j}] || refused[[2]int{i, k}] || refused[[2]int{j, k}] {
+			return
+		}
+		names := fmt.Sprintf("%s and %s", ps.Groups[i].Group, ps.Groups[k].Group)
+		if j == k {
+			refused[[2]int{i, k}] = true
+		} else {
+			names = fmt.Sprintf("%s, %s and %s", ps.Groups[i].Group, ps.Groups[j].Group, ps.Groups[k].Group)
+		}
+		errs = append(errs, fmt.Errorf("members of the groups %s at once: %w", names, err))
+	}
+	for i := range ps.Groups {
+		for j := range i {
+			together(j, i, i)
+		}
+	}
+	for i := range ps.Groups {
+		for j := range i {
+			for k := range j {
+				together(k, j, i)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // MinLead is the shortest time from warning to end that any of the policies gives.
 func (ps Policies) MinLead() time.Duration {
 	lead := ps.Global.Lead()

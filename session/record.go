@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -26,16 +27,18 @@ const KnownFor = 30 * 24 * time.Hour
 // Record is one session: one sign-in of one user in one browser. Its times are UTC in whole milliseconds.
 type Record struct {
 	ID       ID
-	User     string  // canonical name, from the directory
-	Name     string  // for display
-	Email    string  // may be empty
-	DN       string  // where the directory keeps the user
-	Identity string  // stable identity in the directory (entryUUID, objectGUID); outlives a rename
-	Groups   []Group // of the user, as the directory last told
-	Password string  // when the password was last changed, as the directory writes it; empty if it does not say
-	Login    string  // the name as it was typed, normalised; throttling counts by it
-	Address  string  // of the browser
-	Agent    string  // its User-Agent
+	User     string        // canonical name, from the directory
+	Name     string        // for display
+	Email    string        // may be empty
+	DN       string        // where the directory keeps the user
+	Identity string        // stable identity in the directory (entryUUID, objectGUID); outlives a rename
+	Groups   []Group       // of the user, as the directory last told
+	Former   []FormerGroup // groups that the user has left while forced logouts of them may still be theirs
+	Revision int64         // of Groups, Former and Policy; see Store.SetRules
+	Password string        // when the password was last changed, as the directory writes it; empty if it does not say
+	Login    string        // the name as it was typed, normalised; throttling counts by it
+	Address  string        // of the browser
+	Agent    string        // its User-Agent
 
 	Policy    Policy
 	SeenFact  int64 // number of the last revocation fact before the directory was asked; a higher one in scope ends the session
@@ -58,6 +61,29 @@ type Record struct {
 type Group struct {
 	Name     string `json:"name"`
 	SeenFact int64  `json:"seen_fact,omitempty"`
+}
+
+// FormerGroup is a group that a session's user has left. A forced logout that was answered while the user was a member ends the
+// session all the same: leaving a group is no way round it.
+type FormerGroup struct {
+	Name     string `json:"name"`
+	SeenFact int64  `json:"seen_fact,omitempty"` // as that of [Group]
+	Until    int64  `json:"until,omitempty"`     // number of the last fact when the user had left; 0: that is not yet known, and every fact counts
+}
+
+// Rules are what a session is judged by, beside what its person does: a change in the directory or in the settings replaces them.
+type Rules struct {
+	Groups []Group
+	Former []FormerGroup
+	Policy Policy
+}
+
+// Rules are those of the session.
+func (r *Record) Rules() Rules { return Rules{r.Groups, r.Former, r.Policy} }
+
+// Equal reports whether r and other are the same, names to the letter.
+func (r Rules) Equal(other Rules) bool {
+	return r.Policy == other.Policy && slices.Equal(r.Groups, other.Groups) && slices.Equal(r.Former, other.Former)
 }
 
 // End tells how a session ended.
@@ -100,32 +126,34 @@ const recordFormat = 1
 
 // stored is a record at rest: times in Unix milliseconds, 0 for none.
 type stored struct {
-	Format       int     `json:"v"`
-	User         string  `json:"user"`
-	Name         string  `json:"name,omitempty"`
-	Email        string  `json:"email,omitempty"`
-	DN           string  `json:"dn,omitempty"`
-	Identity     string  `json:"identity,omitempty"`
-	Groups       []Group `json:"groups,omitempty"`
-	Password     string  `json:"password_at,omitempty"`
-	Login        string  `json:"login,omitempty"`
-	Address      string  `json:"address,omitempty"`
-	Agent        string  `json:"agent,omitempty"`
-	Policy       Policy  `json:"policy"`
-	SeenFact     int64   `json:"seen_fact,omitempty"`
-	CreatedAt    int64   `json:"created_at"`
-	LastActiveAt int64   `json:"last_active_at"`
-	LeftAt       int64   `json:"left_at,omitempty"`
-	Version      int64   `json:"version,omitempty"`
-	Values       []byte  `json:"values,omitempty"`
-	End          *End    `json:"end,omitempty"`
+	Format       int           `json:"v"`
+	User         string        `json:"user"`
+	Name         string        `json:"name,omitempty"`
+	Email        string        `json:"email,omitempty"`
+	DN           string        `json:"dn,omitempty"`
+	Identity     string        `json:"identity,omitempty"`
+	Groups       []Group       `json:"groups,omitempty"`
+	Former       []FormerGroup `json:"former_groups,omitempty"`
+	Revision     int64         `json:"revision,omitempty"`
+	Password     string        `json:"password_at,omitempty"`
+	Login        string        `json:"login,omitempty"`
+	Address      string        `json:"address,omitempty"`
+	Agent        string        `json:"agent,omitempty"`
+	Policy       Policy        `json:"policy"`
+	SeenFact     int64         `json:"seen_fact,omitempty"`
+	CreatedAt    int64         `json:"created_at"`
+	LastActiveAt int64         `json:"last_active_at"`
+	LeftAt       int64         `json:"left_at,omitempty"`
+	Version      int64         `json:"version,omitempty"`
+	Values       []byte        `json:"values,omitempty"`
+	End          *End          `json:"end,omitempty"`
 }
 
 // Encode writes r for a store. The ID is the store's key and not part of it.
 func (r Record) Encode() ([]byte, error) {
 	return json.Marshal(stored{
 		Format: recordFormat, User: r.User, Name: r.Name, Email: r.Email, DN: r.DN, Identity: r.Identity, Groups: r.Groups, Password: r.Password,
-		Login: r.Login, Address: r.Address, Agent: r.Agent, Policy: r.Policy, SeenFact: r.SeenFact,
+		Former: r.Former, Revision: r.Revision, Login: r.Login, Address: r.Address, Agent: r.Agent, Policy: r.Policy, SeenFact: r.SeenFact,
 		CreatedAt: UnixMilli(r.CreatedAt), LastActiveAt: UnixMilli(r.LastActiveAt), LeftAt: UnixMilli(r.LeftAt),
 		Version: r.Version, Values: r.Values, End: r.End,
 	})
@@ -145,7 +173,7 @@ func Decode(id ID, data []byte) (Record, error) {
 	}
 	return Record{
 		ID: id, User: s.User, Name: s.Name, Email: s.Email, DN: s.DN, Identity: s.Identity, Groups: s.Groups, Password: s.Password,
-		Login: s.Login, Address: s.Address, Agent: s.Agent, Policy: s.Policy, SeenFact: s.SeenFact,
+		Former: s.Former, Revision: s.Revision, Login: s.Login, Address: s.Address, Agent: s.Agent, Policy: s.Policy, SeenFact: s.SeenFact,
 		CreatedAt: FromUnixMilli(s.CreatedAt), LastActiveAt: FromUnixMilli(s.LastActiveAt), LeftAt: FromUnixMilli(s.LeftAt),
 		Version: s.Version, Values: s.Values, End: s.End,
 	}, nil

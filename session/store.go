@@ -26,10 +26,10 @@ type Store interface {
 	Touch(ctx context.Context, acts []Activity) error
 	// Leave notes that the last tab was closed at a time; the zero time calls it off. ErrNotFound, ErrEnded.
 	Leave(ctx context.Context, id ID, at time.Time) error
-	// SetPolicy replaces the policy. ErrNotFound, ErrEnded.
-	SetPolicy(ctx context.Context, id ID, p Policy) error
-	// SetGroups replaces the user's groups, and the policy that follows from them. ErrNotFound, ErrEnded.
-	SetGroups(ctx context.Context, id ID, groups []Group, p Policy) error
+	// SetRules replaces the rules of a session if nobody has replaced those that were read at this revision, and returns the
+	// new one, which is higher. Where replicas take part, all of them have the new rules by then. ErrNotFound, ErrEnded; ErrConflict: read the
+	// session again.
+	SetRules(ctx context.Context, id ID, revision int64, rules Rules) (int64, error)
 	// End ends the session, leaves its tombstone and writes its audit line in one step. first is true to exactly one
 	// caller. If ifDueBy is not zero, a session that by its own record is not due by then stays: ErrNotDue. ErrNotFound.
 	End(ctx context.Context, id ID, why End, ifDueBy time.Time) (first bool, err error)

@@ -366,6 +366,11 @@ func load(args, environ []string) (*config, error) {
 		c.policies.Groups = append(c.policies.Groups, session.GroupPolicy{Group: g.group, Policy: p})
 	}
 	mistakes = append(mistakes, c.validate(given)...)
+	if len(mistakes) == 0 {
+		if err := c.policies.Validate(c.testing); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("policies: %w", err))
+		}
+	}
 	if len(mistakes) > 0 {
 		return nil, errors.Join(mistakes...)
 	}

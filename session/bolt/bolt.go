@@ -217,28 +217,19 @@ func (s *Store) Leave(ctx context.Context, id session.ID, at time.Time) error {
 	return nil
 }
 
-// SetPolicy implements [session.Store].
-func (s *Store) SetPolicy(ctx context.Context, id session.ID, p session.Policy) error {
+// SetRules implements [session.Store].
+func (s *Store) SetRules(ctx context.Context, id session.ID, revision int64, rules session.Rules) (int64, error) {
 	err := s.change(ctx, id, func(r *session.Record) error {
-		r.Policy = p
+		if r.Revision != revision {
+			return session.ErrConflict
+		}
+		r.Groups, r.Former, r.Policy, r.Revision = rules.Groups, rules.Former, rules.Policy, revision+1
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("set session's policy: %w", err)
+		return 0, fmt.Errorf("set session's rules: %w", err)
 	}
-	return nil
-}
-
-// SetGroups implements [session.Store].
-func (s *Store) SetGroups(ctx context.Context, id session.ID, groups []session.Group, p session.Policy) error {
-	err := s.change(ctx, id, func(r *session.Record) error {
-		r.Groups, r.Policy = groups, p
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("set session's groups: %w", err)
-	}
-	return nil
+	return revision + 1, nil
 }
 
 // touchesPerTransaction bounds how long a sign-in waits behind a batch of activities.

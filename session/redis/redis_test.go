@@ -75,13 +75,16 @@ func TestWhatIsAcknowledgedIsOnEveryReplica(t *testing.T) {
 	if ended, err := s.End(t.Context(), r.ID, logout, time.Time{}); !ended || err != nil {
 		t.Fatal(ended, err)
 	}
-	other := signIn(t, s, "ada")
+	other, third := signIn(t, s, "ada"), signIn(t, s, "grace")
 	replica.Signal(syscall.SIGSTOP)
 	if _, err := s.End(t.Context(), other.ID, logout, time.Time{}); !errors.Is(err, redis.ErrNotReplicated) {
 		t.Errorf("End while a replica stands still = %v, want ErrNotReplicated", err)
 	}
 	if _, err := s.AddFact(t.Context(), session.Fact{ID: "x", Scope: session.Scope{Everyone: true}, At: time.Now(), EffectiveAt: time.Now()}); !errors.Is(err, redis.ErrNotReplicated) {
 		t.Errorf("AddFact while a replica stands still = %v, want ErrNotReplicated", err)
+	}
+	if _, err := s.SetRules(t.Context(), third.ID, 0, session.Rules{Policy: third.Policy}); !errors.Is(err, redis.ErrNotReplicated) {
+		t.Errorf("SetRules while a replica stands still = %v, want ErrNotReplicated", err)
 	}
 	replica.Signal(syscall.SIGCONT)
 	for limit := time.Now().Add(10 * time.Second); !inStep(); {

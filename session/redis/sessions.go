@@ -20,7 +20,7 @@ import (
 // the application's values. The fields of the timing are
 //
 //	c created   a last activity   l last tab left   e, m, g  idle timeout, lifetime and close grace of its policy   (ms)
-//	v version of the values       n how often the record has changed               x the end, once it is over
+//	v version of the values       n revision of its rules                          x the end, once it is over
 
 func name(id session.ID) string { return encode(string(id[:])) }
 
@@ -169,8 +169,7 @@ func (s *Store) Get(ctx context.Context, id session.ID) (session.Record, error) 
 // stored is a session as it was read.
 type stored struct {
 	session.Record
-	changes int64 // of the record, so far
-	found   bool
+	found bool
 }
 
 func (s *Store) get(ctx context.Context, id session.ID) (stored, error) {
@@ -267,7 +266,8 @@ func decode(id session.ID, answer rueidis.RedisMessage) (out stored, err error) 
 		n, _ := strconv.ParseInt(timing[field], 10, 64)
 		return n
 	}
-	r.LastActiveAt, r.LeftAt, r.Version = session.FromUnixMilli(number("a")), session.FromUnixMilli(number("l")), number("v")
+	r.LastActiveAt, r.LeftAt = session.FromUnixMilli(number("a")), session.FromUnixMilli(number("l"))
+	r.Version, r.Revision = number("v"), number("n")
 	if values != "" {
 		r.Values = []byte(values)
 	}
@@ -277,7 +277,7 @@ func decode(id session.ID, answer rueidis.RedisMessage) (out stored, err error) 
 			return out, err
 		}
 	}
-	return stored{r, number("n"), true}, nil
+	return stored{r, true}, nil
 }
 
 // outcome turns the first word of a script's answer into an error.
@@ -374,56 +374,61 @@ func (s *Store) Leave(ctx context.Context, id session.ID, at time.Time) error {
 	return nil
 }
 
-var changeScript = newScript(`
+// rulesScript replaces a record of which nobody has replaced the rules meanwhile. Revisions are times where they can be, so that
+// one which a fail-over has lost is not given to other rules.
+var rulesScript = newScript(online + clock + `
 local record, timing = KEYS[1], KEYS[2]
 local known = redis.call('HMGET', timing, 'c', 'x', 'n')
 if not known[1] then return {'unknown'} end
 if known[2] then return {'ended'} end
 if (known[3] or '0') ~= ARGV[1] then return {'conflict'} end
+local revision = string.format('%d', math.max(ARGV[1] + 1, now(0)))
 redis.call('SET', record, ARGV[2])
-redis.call('HSET', timing, 'e', ARGV[3], 'm', ARGV[4], 'g', ARGV[5], 'n', string.format('%d', ARGV[1] + 1))
-return {'ok'}
+redis.call('HSET', timing, 'e', ARGV[3], 'm', ARGV[4], 'g', ARGV[5], 'n', revision)
+return {'ok', online(), revision}
 `)
 
-// change replaces what f changes of the record. It starts again where another change came first.
-func (s *Store) change(ctx context.Context, id session.ID, f func(*session.Record)) error {
-	for {
-		r, err := s.get(ctx, id)
-		if err != nil {
-			return err
-		}
-		if r.End != nil {
-			return session.ErrEnded
-		}
-		f(&r.Record)
-		p := r.Policy
-		r.Values = nil
-		data, err := r.Encode()
-		if err != nil {
-			return err
-		}
-		err = outcome(s.run(ctx, changeScript, []string{s.recordKey(id), s.timingKey(id)},
-			[]string{strconv.FormatInt(r.changes, 10), string(data), inMillis(p.ExpireAfter), inMillis(p.MaxLifetime), inMillis(p.CloseGrace)}))
-		if !errors.Is(err, session.ErrConflict) {
-			return err
-		}
+// SetRules implements [session.Store].
+func (s *Store) SetRules(ctx context.Context, id session.ID, revision int64, rules session.Rules) (int64, error) {
+	revision, err := s.setRules(ctx, id, revision, rules)
+	if err != nil {
+		return 0, fmt.Errorf("set session's rules: %w", err)
 	}
+	return revision, nil
 }
 
-// SetPolicy implements [session.Store].
-func (s *Store) SetPolicy(ctx context.Context, id session.ID, p session.Policy) error {
-	if err := s.change(ctx, id, func(r *session.Record) { r.Policy = p }); err != nil {
-		return fmt.Errorf("set session's policy: %w", err)
+func (s *Store) setRules(ctx context.Context, id session.ID, revision int64, rules session.Rules) (int64, error) {
+	r, err := s.get(ctx, id)
+	switch {
+	case err != nil:
+		return 0, err
+	case r.End != nil:
+		return 0, session.ErrEnded
+	case r.Revision != revision:
+		return 0, session.ErrConflict
 	}
-	return nil
-}
-
-// SetGroups implements [session.Store].
-func (s *Store) SetGroups(ctx context.Context, id session.ID, groups []session.Group, p session.Policy) error {
-	if err := s.change(ctx, id, func(r *session.Record) { r.Groups, r.Policy = groups, p }); err != nil {
-		return fmt.Errorf("set session's groups: %w", err)
+	p := rules.Policy
+	r.Values, r.Groups, r.Former, r.Policy = nil, rules.Groups, rules.Former, p
+	data, err := r.Encode()
+	if err != nil {
+		return 0, err
 	}
-	return nil
+	answer, err := s.run(ctx, rulesScript, []string{s.recordKey(id), s.timingKey(id)},
+		[]string{strconv.FormatInt(revision, 10), string(data), inMillis(p.ExpireAfter), inMillis(p.MaxLifetime), inMillis(p.CloseGrace)})
+	if err := outcome(answer, err); err != nil {
+		return 0, err
+	}
+	if len(answer) != 3 {
+		return 0, errUnexpected
+	}
+	if err := s.replicatedAnswer(ctx, partition(id), answer, 1); err != nil {
+		return 0, err
+	}
+	text, err := answer[2].ToString()
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(text, 10, 64)
 }
 
 // endScript ends a session, unless it has a time by which it must be due and is not: no node's clock counts there beyond

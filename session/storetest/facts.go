@@ -12,17 +12,6 @@ import (
 
 // Forced logouts, and what else an administrator does.
 
-func setGroups(t *testing.T, s session.Store) {
-	r := create(t, s, Record("ada"))
-	r.Groups, r.Policy.MaxSessions = []session.Group{{Name: "kiosk", SeenFact: 9}}, 1
-	if err := s.SetGroups(t.Context(), r.ID, r.Groups, r.Policy); err != nil {
-		t.Fatal(err)
-	}
-	if got := get(t, s, r.ID); !reflect.DeepEqual(got, r) {
-		t.Errorf("got  %+v\nwant %+v", got, r)
-	}
-}
-
 func fact(id string, scope session.Scope) session.Fact {
 	return session.Fact{ID: id, Scope: scope, Actor: "grace", Message: "Maintenance <b>\nnow</b>", At: start, EffectiveAt: start.Add(time.Minute),
 		BlockUntil: start.Add(time.Hour), Except: "aaaa", Sessions: 3, Tabs: 5}

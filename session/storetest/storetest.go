@@ -52,8 +52,8 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"one more sign-in than the limit ends the oldest", limit},
 		{"sign-ins at once never exceed the limit", limitRace},
 		{"leaving and coming back", leave},
-		{"a policy can be replaced", setPolicy},
-		{"groups can be replaced, with the policy that follows", setGroups},
+		{"rules can be replaced by whoever has read the newest", setRules},
+		{"rules that are replaced at once are replaced one after the other", rulesRace},
 		{"forced logouts are numbered and kept, with one audit line each", facts},
 		{"forced logouts at once get different numbers", factRace},
 		{"a forced logout is called off once", cancelFact},
@@ -130,8 +130,8 @@ func unknown(t *testing.T, s session.Store) {
 	wantError(t, "Get", err, session.ErrNotFound)
 	wantError(t, "Save", s.Save(ctx, id, 0, nil), session.ErrNotFound)
 	wantError(t, "Leave", s.Leave(ctx, id, start), session.ErrNotFound)
-	wantError(t, "SetPolicy", s.SetPolicy(ctx, id, policy), session.ErrNotFound)
-	wantError(t, "SetGroups", s.SetGroups(ctx, id, nil, policy), session.ErrNotFound)
+	_, err = s.SetRules(ctx, id, 0, session.Rules{Policy: policy})
+	wantError(t, "SetRules", err, session.ErrNotFound)
 	_, err = s.CancelFact(ctx, "unknown", start, "ada")
 	wantError(t, "CancelFact", err, session.ErrNotFound)
 	_, err = s.End(ctx, id, end(session.ReasonLogout, 0), time.Time{})
@@ -207,8 +207,8 @@ func endedIsFinal(t *testing.T, s session.Store) {
 	before := get(t, s, r.ID)
 	wantError(t, "Save", s.Save(ctx, r.ID, r.Version, []byte("late")), session.ErrEnded)
 	wantError(t, "Leave", s.Leave(ctx, r.ID, start), session.ErrEnded)
-	wantError(t, "SetPolicy", s.SetPolicy(ctx, r.ID, session.Policy{}), session.ErrEnded)
-	wantError(t, "SetGroups", s.SetGroups(ctx, r.ID, nil, session.Policy{}), session.ErrEnded)
+	_, err := s.SetRules(ctx, r.ID, r.Revision, session.Rules{})
+	wantError(t, "SetRules", err, session.ErrEnded)
 	touch(t, s, r.ID, 2*time.Second)
 	if after := get(t, s, r.ID); !reflect.DeepEqual(after, before) {
 		t.Errorf("got  %+v\nwant %+v", after, before)
@@ -357,18 +357,6 @@ func leave(t *testing.T, s session.Store) {
 	}
 	_, err = s.End(ctx, r.ID, end(session.ReasonBrowserClosed, 0), left.Add(policy.CloseGrace))
 	wantError(t, "End after a return", err, session.ErrNotDue)
-}
-
-func setPolicy(t *testing.T, s session.Store) {
-	r := create(t, s, Record("ada"))
-	stricter := policy
-	stricter.WarnAfter, stricter.ExpireAfter, stricter.ExtendOn = time.Minute, 2*time.Minute, session.ExtendOnConfirm
-	if err := s.SetPolicy(t.Context(), r.ID, stricter); err != nil {
-		t.Fatal(err)
-	}
-	if got := get(t, s, r.ID).Policy; got != stricter {
-		t.Errorf("policy = %+v, want %+v", got, stricter)
-	}
 }
 
 func live(t *testing.T, s session.Store) {
