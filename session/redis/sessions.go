@@ -73,27 +73,62 @@ var errUnexpected = errors.New("unexpected answer of redis")
 
 // Create implements [session.Store]. The user's index, in a slot of its own, counts first; see reserve.
 func (s *Store) Create(ctx context.Context, r session.Record, limit int) (displaced []session.ID, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("create session: %w", err)
+	displaced, err = s.signIn(ctx, r, limit)
+	if err != nil {
+		return displaced, fmt.Errorf("create session: %w", err)
+	}
+	return displaced, nil
+}
+
+func (s *Store) signIn(ctx context.Context, r session.Record, limit int) (displaced []session.ID, err error) {
+	if limit > 0 {
+		if err := s.makeRoom(ctx, r.User, limit); err != nil {
+			return nil, err
 		}
-	}()
+	}
 	others, err := s.reserve(ctx, r, limit)
 	if err != nil {
 		return nil, err
 	}
+	displaced, err = s.signInReserved(ctx, r, others)
+	if err != nil && !unanswered(err) { // else the place is void soon, and the next sign-in of the user removes it
+		err = errors.Join(err, s.drop(context.WithoutCancel(ctx), r.User, r.ID, true))
+	}
+	return displaced, err
+}
+
+// signInReserved is the rest of a sign-in that has its place. Where it fails a session may have been stored; its sign-in
+// fails with it, and whoever called ends it.
+func (s *Store) signInReserved(ctx context.Context, r session.Record, others []displacement) (displaced []session.ID, err error) {
 	if err := s.know(ctx, r); err != nil {
 		return nil, err
 	}
+	if err := s.create(ctx, r); err != nil {
+		return nil, err
+	}
+	for _, o := range others {
+		ended, err := s.displace(ctx, r.User, o)
+		if err != nil {
+			return displaced, err
+		}
+		if ended {
+			displaced = append(displaced, o.id)
+		}
+	}
+	return displaced, s.confirm(ctx, r)
+}
+
+// create stores the session itself.
+func (s *Store) create(ctx context.Context, r session.Record) error {
 	bare := r
 	bare.Values = nil
 	data, err := bare.Encode()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	event, err := line{Key: "s" + name(r.ID), Session: name(r.ID), Event: session.SignInEvent(r)}.encode()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p := partition(r.ID)
 	answer, err := s.run(ctx, createScript,
@@ -101,34 +136,24 @@ func (s *Store) Create(ctx context.Context, r session.Record, limit int) (displa
 		[]string{name(r.ID), string(data), ms(r.CreatedAt), ms(r.LastActiveAt), ms(r.LeftAt), inMillis(r.Policy.ExpireAfter), inMillis(r.Policy.MaxLifetime),
 			inMillis(r.Policy.CloseGrace), strconv.FormatInt(r.Version, 10), string(r.Values), strconv.FormatInt(r.SeenFact, 10), event})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.carry(p)
 	if first(answer) == "exists" {
-		return nil, session.ErrExists
+		return session.ErrExists
 	}
-	if err := s.replicatedAnswer(ctx, p, answer, 1); err != nil {
-		return nil, err
-	}
-	for _, o := range others {
-		ended, err := s.End(ctx, o.id, o.end, time.Time{})
-		if err != nil && !errors.Is(err, session.ErrNotFound) { // it is still being signed in, and will see that it was displaced
-			return displaced, err
-		}
-		if ended {
-			displaced = append(displaced, o.id)
+	return s.replicatedAnswer(ctx, p, answer, 1)
+}
+
+// unanswered reports whether err leaves it open what Redis has done.
+func unanswered(err error) bool {
+	for _, answered := range []error{session.ErrExists, ErrNotReplicated, errVoid} {
+		if errors.Is(err, answered) {
+			return false
 		}
 	}
-	by, err := s.confirm(ctx, r)
-	if err != nil {
-		return displaced, err
-	}
-	if by != nil { // newer sign-ins have come meanwhile
-		if _, err := s.End(ctx, r.ID, *by, time.Time{}); err != nil {
-			return displaced, err
-		}
-	}
-	return displaced, nil
+	var refused *rueidis.RedisError
+	return !errors.As(err, &refused)
 }
 
 // replicatedAnswer is replicated for a script that has counted the replicas at index i of its answer.

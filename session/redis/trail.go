@@ -134,52 +134,65 @@ const carriedTogether = 100
 // carryFrom carries what lies in the outboxes of these slots.
 func (s *Store) carryFrom(ctx context.Context, slots []string) error {
 	for len(slots) > 0 {
-		limited, cancel := context.WithTimeout(ctx, callLimit)
-		var reads []rueidis.Completed
-		for _, slot := range slots {
-			reads = append(reads, s.client.B().Lrange().Key(s.outboxKey(slot)).Start(0).Stop(carriedTogether-1).Build())
-		}
-		results := s.callMany(limited, reads...)
-		cancel()
-		var lines []line
-		var removals []rueidis.Completed
-		var full []string
-		for i, result := range results {
-			texts, err := result.AsStrSlice()
-			if err != nil {
-				return err
-			}
-			if len(texts) == carriedTogether {
-				full = append(full, slots[i])
-			}
-			for _, text := range texts {
-				var l line
-				if err := json.Unmarshal([]byte(text), &l); err != nil {
-					return fmt.Errorf("audit line in outbox: %w", err)
-				}
-				lines = append(lines, l)
-				removals = append(removals, s.client.B().Lrem().Key(s.outboxKey(slots[i])).Count(1).Element(text).Build())
-				if l.Event.Kind == session.EventSessionEnd {
-					removals = append(removals, s.client.B().Hdel().Key(s.userKey(l.Event.User)).Field(l.Session).Build())
-				}
-			}
-		}
-		for chunk := range slices.Chunk(lines, 500) {
-			if err := s.appendLines(ctx, chunk); err != nil {
-				return err
-			}
-		}
-		if len(removals) > 0 {
-			limited, cancel := context.WithTimeout(ctx, callLimit)
-			results := s.callMany(limited, removals...)
-			cancel()
-			for _, result := range results {
-				if err := result.Error(); err != nil {
-					return err
-				}
-			}
+		full, err := s.carryOnce(ctx, slots)
+		if err != nil {
+			return err
 		}
 		slots = full
+	}
+	return nil
+}
+
+// carryOnce carries the first lines of these outboxes, and tells which have more. Who has ended goes from the index of the user's
+// sessions first, and the line from the outbox last: where it breaks off, it begins again.
+func (s *Store) carryOnce(ctx context.Context, slots []string) (full []string, err error) {
+	b := s.client.B()
+	var reads []rueidis.Completed
+	for _, slot := range slots {
+		reads = append(reads, b.Lrange().Key(s.outboxKey(slot)).Start(0).Stop(carriedTogether-1).Build())
+	}
+	var lines []line
+	var over, carried []rueidis.Completed
+	for i, result := range s.callMany(ctx, reads...) {
+		texts, err := result.AsStrSlice()
+		if err != nil {
+			return nil, err
+		}
+		if len(texts) == carriedTogether {
+			full = append(full, slots[i])
+		}
+		for _, text := range texts {
+			var l line
+			if err := json.Unmarshal([]byte(text), &l); err != nil {
+				return nil, fmt.Errorf("audit line in outbox: %w", err)
+			}
+			lines = append(lines, l)
+			if l.Event.Kind == session.EventSessionEnd {
+				over = append(over, b.Hdel().Key(s.userKey(l.Event.User)).Field(l.Session).Build())
+			}
+			carried = append(carried, b.Lrem().Key(s.outboxKey(slots[i])).Count(1).Element(text).Build())
+		}
+	}
+	if err := s.all(ctx, over); err != nil {
+		return nil, err
+	}
+	for chunk := range slices.Chunk(lines, 500) {
+		if err := s.appendLines(ctx, chunk); err != nil {
+			return nil, err
+		}
+	}
+	return full, s.all(ctx, carried)
+}
+
+// all runs commands and fails if one of them does.
+func (s *Store) all(ctx context.Context, commands []rueidis.Completed) error {
+	if len(commands) == 0 {
+		return nil
+	}
+	for _, result := range s.callMany(ctx, commands...) {
+		if err := result.Error(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

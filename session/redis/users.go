@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,18 +16,34 @@ import (
 // The index of a user's sessions lies in a slot of its own, so that one script counts them. A sign-in reserves its place
 // there, is created in its own slot, and confirms. The index is a hash, name of a session to
 //
-//	r|CREATED|RESERVED  being signed in; void after reservedFor, and forgotten when somebody counts
+//	r|CREATED|RESERVED  being signed in; void after reservedFor, and forgotten by the next sign-in
 //	l|CREATED           live
 //	d|CREATED|END       displaced by a newer sign-in, which is about to end it
 //
-// and an entry goes with the session's end, when its audit line is carried to the trail.
+// and beside it the sessions that are being signed in are listed by the time of their reservation. An entry goes when the
+// audit line of the session's end is carried to the trail. Nobody makes an entry but by reserving, and only what is still
+// reserved is confirmed: an entry that has gone stays gone. Whoever finds that a displaced session has ended removes its entry, too.
 
 // reservedFor is how long a sign-in may take from its reservation. It is real time.
 const reservedFor = 10 * time.Second
 
+// errVoid is returned where a sign-in has taken so long that others did not count it.
+var errVoid = errors.New("the sign-in took too long")
+
+func (s *Store) indexKeys(user string) []string {
+	index := s.userKey(user)
+	return []string{index, index + ":pending"}
+}
+
 var reserveScript = newScript(clock + `
-local index, id, created, limit, why, keep = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-local present, living, displaced = now(0), {}, {}
+local index, pending, id, created, limit, why, keep = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+if redis.call('HEXISTS', index, id) == 1 then return {'exists'} end
+local present, living, displaced = now(0), {}, {'ok'}
+for _, n in ipairs(redis.call('ZRANGE', pending, '-inf', '(' .. string.format('%d', present - keep), 'BYSCORE')) do
+  local entry = redis.call('HGET', index, n)
+  if entry and string.sub(entry, 1, 1) == 'r' then redis.call('HDEL', index, n) end
+  redis.call('ZREM', pending, n)
+end
 local all = limit > 0 and redis.call('HGETALL', index) or {}
 for i = 1, #all, 2 do
   local kind, at, rest = string.match(all[i + 1], '^(%a)|(%d+)|?(.*)$')
@@ -40,6 +57,7 @@ for i = 1, #all, 2 do
   end
 end
 redis.call('HSET', index, id, 'r|' .. ARGV[2] .. '|' .. string.format('%d', present))
+redis.call('ZADD', pending, string.format('%d', present), id)
 if limit > 0 then
   table.sort(living, function(a, b) if a.at ~= b.at then return a.at < b.at end return a.order < b.order end)
   for i = 1, #living + 1 - limit do
@@ -52,10 +70,24 @@ return displaced
 `)
 
 var confirmScript = newScript(`
-local entry = redis.call('HGET', KEYS[1], ARGV[1])
-if entry and string.sub(entry, 1, 1) == 'd' then return {string.match(entry, '^d|%d+|(.*)$')} end
-redis.call('HSET', KEYS[1], ARGV[1], 'l|' .. ARGV[2])
-return {''}
+local index, pending, id = KEYS[1], KEYS[2], ARGV[1]
+redis.call('ZREM', pending, id)
+local entry = redis.call('HGET', index, id)
+if not entry then return {'void'} end
+if string.sub(entry, 1, 1) == 'd' then return {'displaced', (string.match(entry, '^d|%d+|(.*)$'))} end
+redis.call('HSET', index, id, 'l|' .. ARGV[2])
+return {'ok'}
+`)
+
+// dropScript removes the entry of a session that is no more, but not that of one that is still being signed in, unless it
+// is known to have ended.
+var dropScript = newScript(clock + `
+local index, pending, id, keep, ended = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local since = redis.call('ZSCORE', pending, id)
+if since and ended ~= 'ended' and now(0) - tonumber(since) <= keep then return {'reserved'} end
+redis.call('HDEL', index, id)
+redis.call('ZREM', pending, id)
+return {'ok'}
 `)
 
 // displacement is a session that must end for a newer one.
@@ -70,12 +102,19 @@ func (s *Store) reserve(ctx context.Context, r session.Record, limit int) (list 
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.run(ctx, reserveScript, []string{s.userKey(r.User)},
+	answer, err := s.run(ctx, reserveScript, s.indexKeys(r.User),
 		[]string{name(r.ID), ms(r.CreatedAt), strconv.Itoa(limit), string(why), inMillis(reservedFor)})
 	if err != nil {
 		return nil, err
 	}
-	for pair := range slices.Chunk(answer, 2) {
+	switch first(answer) {
+	case "ok":
+	case "exists":
+		return nil, session.ErrExists
+	default:
+		return nil, errUnexpected
+	}
+	for pair := range slices.Chunk(answer[1:], 2) {
 		text, _ := pair[0].ToString()
 		end, _ := pair[len(pair)-1].ToString()
 		id, err := parseName(text)
@@ -91,21 +130,83 @@ func (s *Store) reserve(ctx context.Context, r session.Record, limit int) (list 
 	return list, nil
 }
 
-// confirm makes a reservation a session of the index. If it was displaced meanwhile, it returns its end.
-func (s *Store) confirm(ctx context.Context, r session.Record) (*session.End, error) {
-	answer, err := s.run(ctx, confirmScript, []string{s.userKey(r.User)}, []string{name(r.ID), ms(r.CreatedAt)})
-	if err != nil || first(answer) == "" {
-		return nil, err
+// confirm makes a reservation a session of the index. If it was displaced meanwhile, or has become void, the session ends.
+func (s *Store) confirm(ctx context.Context, r session.Record) error {
+	answer, err := s.run(ctx, confirmScript, s.indexKeys(r.User), []string{name(r.ID), ms(r.CreatedAt)})
+	if err != nil {
+		return err
 	}
-	var end session.End
-	return &end, json.Unmarshal([]byte(first(answer)), &end)
+	switch first(answer) {
+	case "ok":
+		return nil
+	case "displaced":
+		d := displacement{id: r.ID}
+		text, err := answer[len(answer)-1].ToString()
+		if err == nil {
+			err = json.Unmarshal([]byte(text), &d.end)
+		}
+		if err == nil {
+			_, err = s.displace(ctx, r.User, d)
+		}
+		return err
+	case "void":
+		ended, err := s.End(ctx, r.ID, session.End{Reason: session.ReasonLogout, At: r.CreatedAt, Detail: "its sign-in took too long"}, time.Time{})
+		if ended && err == nil {
+			err = errVoid
+		}
+		return err // nil: it has ended meanwhile, and its entry went with that
+	}
+	return errUnexpected
+}
+
+// displace ends a session for a newer one. One that is still being signed in will see that it was displaced.
+func (s *Store) displace(ctx context.Context, user string, d displacement) (ended bool, err error) {
+	ended, err = s.End(ctx, d.id, d.end, time.Time{})
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		return false, s.drop(ctx, user, d.id, false)
+	case err == nil && !ended: // the line of its end may have been carried before the entry was marked
+		return false, s.drop(ctx, user, d.id, true)
+	}
+	return ended, err
+}
+
+// drop removes the entry of a session that is unknown, or has ended.
+func (s *Store) drop(ctx context.Context, user string, id session.ID, ended bool) error {
+	how := ""
+	if ended {
+		how = "ended"
+	}
+	_, err := s.run(ctx, dropScript, s.indexKeys(user), []string{name(id), inMillis(reservedFor), how})
+	return err
+}
+
+// makeRoom removes from the index who has ended, before a sign-in counts it against the limit. There is nobody but where a
+// fail-over has lost the removal, or somebody deleted a session's keys.
+func (s *Store) makeRoom(ctx context.Context, user string, limit int) error {
+	n, err := s.call(ctx, s.client.B().Hlen().Key(s.userKey(user)).Build()).AsInt64()
+	if err != nil || n < int64(limit) {
+		return err
+	}
+	_, err = s.ofUser(ctx, user)
+	return err
 }
 
 // OfUser implements [session.Store].
 func (s *Store) OfUser(ctx context.Context, user string) ([]session.Record, error) {
-	entries, err := s.call(ctx, s.client.B().Hgetall().Key(s.userKey(user)).Build()).AsStrMap()
+	records, err := s.ofUser(ctx, user)
 	if err != nil {
 		return nil, fmt.Errorf("list sessions of user: %w", err)
+	}
+	slices.SortFunc(records, func(a, b session.Record) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return records, nil
+}
+
+// ofUser reads the live sessions of a user, and removes from the index those that are no more.
+func (s *Store) ofUser(ctx context.Context, user string) (records []session.Record, err error) {
+	entries, err := s.call(ctx, s.client.B().Hgetall().Key(s.userKey(user)).Build()).AsStrMap()
+	if err != nil {
+		return nil, err
 	}
 	var ids []session.ID
 	for n, entry := range entries {
@@ -118,11 +219,18 @@ func (s *Store) OfUser(ctx context.Context, user string) ([]session.Record, erro
 		}
 		ids = append(ids, id)
 	}
-	records, err := s.GetMany(ctx, ids)
-	if err != nil {
-		return nil, fmt.Errorf("list sessions of user: %w", err)
+	for chunk := range slices.Chunk(ids, 5000) {
+		list, err := s.getMany(ctx, chunk)
+		if err != nil {
+			return nil, err
+		}
+		for i, r := range list {
+			if r.found && r.End == nil {
+				records = append(records, r.Record)
+			} else if err := s.drop(ctx, user, chunk[i], r.found); err != nil {
+				return nil, err
+			}
+		}
 	}
-	records = slices.DeleteFunc(records, func(r session.Record) bool { return r.End != nil })
-	slices.SortFunc(records, func(a, b session.Record) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	return records, nil
 }

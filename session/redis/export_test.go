@@ -1,0 +1,26 @@
+package redis
+
+import (
+	"context"
+
+	"curfew/session"
+)
+
+// Indexed is how many entries the index of a user's sessions has, and how many sign-ins are listed as under way.
+func (s *Store) Indexed(ctx context.Context, user string) (entries, pending int64, err error) {
+	keys := s.indexKeys(user)
+	if entries, err = s.client.Do(ctx, s.client.B().Hlen().Key(keys[0]).Build()).AsInt64(); err != nil {
+		return 0, 0, err
+	}
+	pending, err = s.client.Do(ctx, s.client.B().Zcard().Key(keys[1]).Build()).AsInt64()
+	return entries, pending, err
+}
+
+// Name is how a session is called in the index.
+var Name = name
+
+// CreateUnreserved is the rest of a sign-in whose reservation others have forgotten.
+func (s *Store) CreateUnreserved(ctx context.Context, r session.Record) error {
+	_, err := s.signInReserved(ctx, r, nil)
+	return err
+}
