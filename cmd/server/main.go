@@ -41,7 +41,13 @@ func command(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 		fmt.Fprintf(stderr, "curfew: there is no command %q; there are check-config, version, token, who, logout, notify and audit, and without one the server starts\n", name)
 		return exitMistake
 	}
-	cfg, err := load(args, environ)
+	read := func() (*config, error) { return load(args, environ) }
+	hangup := make(chan os.Signal, 1)
+	if name == "" { // whenever it comes, it asks a server for a reload and does not end it
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+	}
+	cfg, err := read()
 	switch {
 	case errors.Is(err, errHelp):
 		usage(stdout)
@@ -54,7 +60,7 @@ func command(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 		checkConfig(stdout, cfg)
 		return 0
 	}
-	if err := run(ctx, cfg, args, environ, stdout, stderr); err != nil {
+	if err := run(ctx, cfg, read, hangup, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "curfew: %v\n", err)
 		return exitFailed
 	}

@@ -12,11 +12,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"curfew/directory"
@@ -31,7 +29,8 @@ import (
 const stopLimit = 5 * time.Second
 
 // run wires the server together, serves until ctx ends, and stops gracefully.
-func run(ctx context.Context, cfg *config, args, environ []string, stdout, stderr io.Writer) (err error) {
+// load reads the settings again, for each value from hangup.
+func run(ctx context.Context, cfg *config, load func() (*config, error), hangup <-chan os.Signal, stdout, stderr io.Writer) (err error) {
 	log := newLogger(cfg, stderr)
 	node := nodeName(cfg)
 	listener, err := net.Listen("tcp", cfg.listen)
@@ -100,9 +99,8 @@ func run(ctx context.Context, cfg *config, args, environ []string, stdout, stder
 	running.Go(func() { housekeep(work, tabs, cfg.auditKeep, log) })
 	running.Go(func() { watcher.Run(work) })
 	running.Go(func() { options.Ready.Run(work) })
-	running.Go(func() {
-		reloadOnHangup(work, func() { reload(work, args, environ, tabs, pages, store, clock, log) })
-	})
+	reload := &reloader{load: load, tabs: tabs, pages: pages, trail: store, clock: clock, log: log, told: cfg.policies}
+	running.Go(func() { reload.run(work, hangup) })
 	failed := make(chan error, 2)
 	servers := []*http.Server{newHTTPServer(pages, log)}
 	if cfg.tlsCert != "" {
@@ -248,44 +246,6 @@ func housekeep(ctx context.Context, tabs *hub.Hub, auditKeep time.Duration, log 
 		case <-ticker.C:
 		}
 	}
-}
-
-func reloadOnHangup(ctx context.Context, reload func()) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hangup:
-			reload()
-		}
-	}
-}
-
-// reload reads the settings again and applies policies and passive paths. A faulty file changes nothing.
-func reload(ctx context.Context, args, environ []string, tabs *hub.Hub, pages *views.Server, trail session.Store, clock session.Clock, log *slog.Logger) {
-	cfg, err := load(args, environ)
-	if err != nil {
-		log.Error("settings not reloaded: they have mistakes", "error", err)
-		return
-	}
-	before := tabs.Policies()
-	changed, err := tabs.Reload(ctx, cfg.policies)
-	if err != nil {
-		log.Error("settings not reloaded", "error", err)
-		return
-	}
-	pages.SetPassive(cfg.passivePaths)
-	pages.SetTokens(cfg.tokens)
-	if what := policyChanges(before, cfg.policies); what != "" {
-		e := session.Event{At: session.Millis(clock.Now()), Kind: session.EventPolicy, Detail: fmt.Sprintf("%s; %d sessions changed", what, changed)}
-		if err := trail.Append(ctx, e); err != nil {
-			log.Error("audit line not stored", "error", err)
-		}
-	}
-	log.Info("settings reloaded: policies, passive paths and API tokens; all others need a restart", "sessions_changed", changed)
 }
 
 // certificate is a TLS certificate that is read again when its file has changed.

@@ -63,6 +63,13 @@ func start(t *testing.T, args ...string) *process {
 
 func (p *process) run() {
 	p.t.Helper()
+	p.launch()
+	p.waitUntilReady()
+}
+
+// launch starts the program and does not wait for it.
+func (p *process) launch() {
+	p.t.Helper()
 	ready := filepath.Join(p.folder, "ready")
 	os.Remove(ready)
 	args := append([]string{"--listen", "127.0.0.1:0", "--data-dir", filepath.Join(p.folder, "data"), "--ready-file", ready}, p.args...)
@@ -72,8 +79,12 @@ func (p *process) run() {
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+func (p *process) waitUntilReady() {
+	p.t.Helper()
 	p.eventually("the server is ready", func() bool {
-		data, err := os.ReadFile(ready)
+		data, err := os.ReadFile(filepath.Join(p.folder, "ready"))
 		p.url = string(data)
 		return err == nil
 	})

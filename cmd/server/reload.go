@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"curfew/hub"
+	"curfew/session"
+	"curfew/views"
+)
+
+// reloader applies settings that were read again. A faulty file changes nothing. What lies in memory alone holds at once, so
+// that a token that leaked dies although the store is away; policies are stored with the sessions, and that is tried until it
+// has worked.
+type reloader struct {
+	load  func() (*config, error)
+	tabs  *hub.Hub
+	pages *views.Server
+	trail session.Store
+	clock session.Clock
+	log   *slog.Logger
+
+	told    session.Policies  // the policies that the audit trail knows of
+	wanted  *session.Policies // nil once they are applied
+	changed int               // sessions that have got the wanted ones so far
+	failed  bool              // the log was told that it is tried again
+}
+
+// reloadAgain is how long after a failure the policies are applied again.
+const reloadAgain = 2 * time.Second
+
+// run reloads for each hangup, until ctx ends. A hangup that comes while policies are being applied to many sessions, or
+// while the store keeps that waiting, is heard at once.
+func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal) {
+	again := time.NewTimer(0)
+	defer again.Stop()
+	var applied chan error // nil: nothing is under way
+	var policies *session.Policies
+	for {
+		select {
+		case <-ctx.Done():
+			if applied != nil {
+				<-applied
+			}
+			return
+		case <-hangup:
+			if r.read() {
+				again.Reset(0)
+			}
+		case <-again.C:
+			if applied == nil && r.wanted != nil {
+				policies, applied = r.wanted, make(chan error, 1)
+				go func() { applied <- r.apply(ctx, *policies) }()
+			}
+		case err := <-applied:
+			applied = nil
+			again.Reset(r.settle(policies, err))
+		}
+	}
+}
+
+// read reads the settings and applies what needs no store.
+func (r *reloader) read() bool {
+	cfg, err := r.load()
+	if err != nil {
+		r.log.Error("settings not reloaded: they have mistakes", "error", err)
+		return false
+	}
+	r.pages.SetPassive(cfg.passivePaths)
+	r.pages.SetTokens(cfg.tokens)
+	r.wanted = &cfg.policies
+	return true
+}
+
+// settle looks at what became of applying policies, and says after how long the wanted ones are applied, if any are.
+func (r *reloader) settle(policies *session.Policies, err error) time.Duration {
+	if err != nil {
+		if !r.failed {
+			r.log.Error("policies not applied to all sessions: that is tried until it works", "error", err)
+		}
+		r.failed = true
+		return reloadAgain
+	}
+	r.log.Info("settings reloaded: policies, passive paths and API tokens; all others need a restart", "sessions_changed", r.changed)
+	r.failed, r.changed = false, 0
+	if r.wanted == policies {
+		r.wanted = nil
+	}
+	return 0
+}
+
+// apply gives policies to all sessions, and tells the trail.
+func (r *reloader) apply(ctx context.Context, policies session.Policies) error {
+	changed, err := r.tabs.Reload(ctx, policies)
+	r.changed += changed
+	if err != nil {
+		return err
+	}
+	if what := policyChanges(r.told, policies); what != "" {
+		e := session.Event{At: session.Millis(r.clock.Now()), Kind: session.EventPolicy, Detail: fmt.Sprintf("%s; %d sessions changed", what, r.changed)}
+		if err := r.trail.Append(ctx, e); err != nil {
+			return fmt.Errorf("audit line not stored: %w", err)
+		}
+	}
+	r.told = policies
+	return nil
+}

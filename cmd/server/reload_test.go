@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"curfew/session/redis/redistest"
+	"curfew/views"
+)
+
+// holds says that the program has the file open.
+func (p *process) holds(file string) bool {
+	folder := fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if to, err := os.Readlink(filepath.Join(folder, e.Name())); err == nil && to == file {
+			return true
+		}
+	}
+	return false
+}
+
+func TestHangupWhileTheServerStartsIsAReload(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "curfew.yaml")
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings, err := os.OpenFile(file, os.O_RDWR, 0) // does not wait for a reader, as opening for writing alone does
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, folder: t.TempDir(), log: &lockedBuffer{}, args: []string{"--config", file}}
+	p.launch()
+	t.Cleanup(p.kill)
+	p.eventually("it reads its settings", func() bool { return p.holds(file) })
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	if _, err := settings.WriteString("expire-after: 20m\n"); err != nil {
+		t.Fatal(err)
+	}
+	settings.Close()
+	p.waitUntilReady()
+	p.eventually("it reads its settings again", func() bool {
+		f, err := os.OpenFile(file, os.O_WRONLY|syscall.O_NONBLOCK, 0) // refused while nobody reads
+		if err != nil {
+			return false
+		}
+		defer f.Close()
+		_, err = f.WriteString("expire-after: 30m\n")
+		return err == nil
+	})
+	p.eventually("the settings are applied", func() bool { return strings.Contains(p.log.String(), "settings reloaded") })
+	if _, answer := p.status(p.signIn("ada")); answer["expire_in_ms"].(float64) < 29*60_000 {
+		t.Errorf("status = %v, want half an hour", answer)
+	}
+}
+
+func TestReloadKillsTokensThoughTheStoreIsAwayAndAppliesPoliciesOnceItIsBack(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	folder := t.TempDir()
+	settings, tokens := filepath.Join(folder, "curfew.yaml"), filepath.Join(folder, "tokens")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secret, line, err := views.NewAPIToken("leaked", views.ScopeAdmin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(tokens, line)
+	write(settings, "warn-after: 9m\n")
+	p := start(t, "--redis-url", server.URL(), "--config", settings, "--api-tokens-file", tokens)
+	cookie := p.signIn("ada")
+	code := func() int {
+		response, _ := p.do("/api/v1/presence", nil, "Authorization", "Bearer "+secret)
+		return response.StatusCode
+	}
+	if got := code(); got != http.StatusOK {
+		t.Fatalf("with the token: %d", got)
+	}
+	server.Signal(syscall.SIGSTOP)
+	write(tokens, "")
+	write(settings, "warn-after: 4m\nexpire-after: 5m\n")
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	p.eventually("the token is no more", func() bool { return code() == http.StatusUnauthorized })
+	p.eventually("the policies were tried", func() bool { return strings.Contains(p.log.String(), "tried until it works") })
+	write(settings, "warn-after: soon\n")
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	p.eventually("the fault is logged", func() bool { return strings.Contains(p.log.String(), "they have mistakes") })
+	server.Signal(syscall.SIGCONT)
+	p.eventually("the policies are applied", func() bool {
+		response, body := p.do("/session/status", nil, "Cookie", cookie)
+		return response.StatusCode == http.StatusOK && strings.Contains(p.log.String(), "settings reloaded") && strings.Contains(body, `"expire_in_ms":2`)
+	})
+}
