@@ -259,7 +259,7 @@ func (w *world) Pulse(_ context.Context, node string, after uint64) (session.Pul
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls["Pulse"]++
-	p := session.Pulse{Now: time.Now(), LastFact: int64(len(w.facts)), Last: after + uint64(len(w.begun)+len(w.over)), Begun: w.begun, Ended: w.over, Masters: "one"}
+	p := session.Pulse{Lease: time.Minute, Now: time.Now(), Asked: time.Now(), LastFact: int64(len(w.facts)), Last: after + uint64(len(w.begun)+len(w.over)), Begun: w.begun, Ended: w.over, Masters: "one"}
 	w.begun, w.over = nil, nil
 	p.Nodes = append(p.Nodes, node)
 	for i := 1; i < w.nodes; i++ {

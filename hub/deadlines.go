@@ -96,13 +96,15 @@ func (sh *shard) fire() {
 	var ends sync.WaitGroup
 	slots := make(chan struct{}, endsAtOnce)
 	for _, s := range due {
-		if sh.hub.wake(s) {
-			slots <- struct{}{}
-			ends.Go(func() {
-				sh.hub.expire(sh.hub.ctx, s) // they share the store's transactions
-				<-slots
-			})
+		if !s.unread.Load() && !sh.hub.isDue(s) {
+			sh.hub.wake(sh.hub.ctx, s)
+			continue
 		}
+		slots <- struct{}{}
+		ends.Go(func() {
+			sh.hub.wake(sh.hub.ctx, s) // they share the store's transactions
+			<-slots
+		})
 	}
 	ends.Wait()
 }

@@ -36,28 +36,36 @@ func (h *Hub) schedule(s *live) {
 	s.shard.wakeBy(s, next)
 }
 
-// wake looks at what has come of s. due: its time is up, and expire is to be called.
-func (h *Hub) wake(s *live) (due bool) {
-	if !h.tell(s, tellNews) {
-		return true
+// wake does what is due for s: it reads it again if need be, ends it if its time is up, and else tells its tabs what they
+// have to know. Whatever comes of that, s is looked at again in time.
+func (h *Hub) wake(ctx context.Context, s *live) {
+	if s.unread.Swap(false) {
+		h.refresh(ctx, s)
+		return
 	}
-	h.schedule(s)
-	return false
+	if h.isDue(s) {
+		h.expire(ctx, s)
+		return
+	}
+	h.tell(s, tellNews)
 }
 
-// tell tells every tab how s stands; false where its time is up.
-func (h *Hub) tell(s *live, what telling) bool {
+// tell tells every tab how s stands, and has s looked at when something may be due next. alive is false where its time is
+// up: it is about to be ended.
+func (h *Hub) tell(s *live, what telling) (alive bool) {
 	s.mu.Lock()
 	now, p := h.clock.Now(), s.policy.Load()
 	phase, _ := p.At(s.recordLocked(), now)
+	alive = phase != session.Expired
 	var start []*tab
-	if phase != session.Expired {
+	if alive {
 		start = h.tellLocked(s, p, now, what)
 	}
 	s.mu.Unlock()
 	h.start(start)
 	h.changed(s)
-	return phase != session.Expired
+	h.schedule(s)
+	return alive
 }
 
 // telling says what tabs are told although they may know it.
@@ -154,7 +162,6 @@ func (h *Hub) actInWarning(ctx context.Context, s *live, idle time.Duration, con
 		}
 	}
 	h.tell(s, tellNews)
-	h.schedule(s)
 	return nil
 }
 
@@ -172,30 +179,45 @@ func (h *Hub) answer(t *tab) {
 	h.start(start)
 }
 
+// verdict is what came of an attempt to end a session. All that follows from it is done or under way: whoever has no question
+// may drop it.
+type verdict int
+
+const (
+	verdictOver  verdict = iota // live.end tells how
+	verdictAlive                // the store says that its time is not up
+	verdictNone                 // nobody can say now; it is tried again
+)
+
+// tryAgainAfter is when an end that could not be stored is tried again.
+const tryAgainAfter = time.Second
+
 // expire ends s if its time is up. Where no other process writes to the store, the tabs are told at once: the record itself
 // proves the end, since what the store knows of the session's activity is never later than what is known here. All
 // else is in the store first.
-func (h *Hub) expire(ctx context.Context, s *live) {
+func (h *Hub) expire(ctx context.Context, s *live) verdict {
 	if s.shard.lookup(s.id) != s {
-		return // all is done
+		return verdictOver // all is done
 	}
 	if h.nodes != nil && h.nodes.postponed(ctx, s) {
-		return
+		return verdictNone
 	}
 	now := h.clock.Now()
 	s.mu.Lock()
-	end := s.dueLocked()
-	if now.Before(end.At) {
+	end, told := s.dueLocked(), s.end != nil
+	if told {
+		end = *s.end
+	} else if now.Before(end.At) {
 		s.mu.Unlock()
 		h.schedule(s)
-		return
+		return verdictAlive
 	}
 	s.ending = true
 	s.mu.Unlock()
 	h.note(s, "decision", "end "+string(end.Reason))
 	ifDueBy := now
-	forced := end.Reason == session.ReasonAdmin                                // a fact says so, which is stored
-	if forced || h.nodes == nil && end.Reason != session.ReasonBrowserClosed { // the closing may not have been stored
+	forced := end.Reason == session.ReasonAdmin                                        // a fact says so, which is stored
+	if told || forced || h.nodes == nil && end.Reason != session.ReasonBrowserClosed { // the closing may not have been stored
 		h.tellEnd(s, end)
 		ifDueBy = time.Time{} // told is told, though a reload may be storing a laxer policy at this moment
 	}
@@ -207,12 +229,23 @@ func (h *Hub) expire(ctx context.Context, s *live) {
 	case err == nil, errors.Is(err, session.ErrNotFound):
 		h.finishAsStored(ctx, s, end)
 	case errors.Is(err, session.ErrNotDue):
-		h.refresh(ctx, s)
+		return h.refresh(ctx, s)
 	default:
-		// The session is over by its own record whatever the store says later; the pages blank themselves in time.
 		h.log.Error("end not stored", "session", s.id, "error", err)
-		s.shard.wakeBy(s, now.Add(time.Second))
+		return h.takeBack(s)
 	}
+	return verdictOver
+}
+
+// takeBack has the end of s decided anew in a while. Until then acts count again, should another node's have moved the deadline; where
+// none has, they come too late and the pages blank themselves in time.
+func (h *Hub) takeBack(s *live) verdict {
+	s.mu.Lock()
+	told := s.end != nil
+	s.ending = told
+	s.mu.Unlock()
+	s.shard.wakeBy(s, h.clock.Now().Add(tryAgainAfter))
+	return cond(told, verdictOver, verdictNone)
 }
 
 // finishAsStored ends s for the reason that the store knows.
@@ -223,25 +256,46 @@ func (h *Hub) finishAsStored(ctx context.Context, s *live, otherwise session.End
 	h.finish(s, otherwise)
 }
 
-// refresh takes over activity that only the store knew of.
-func (h *Hub) refresh(ctx context.Context, s *live) {
+// readAgain has s read from the store, which could not be asked.
+func (h *Hub) readAgain(s *live) {
+	s.unread.Store(true)
+	s.shard.wakeBy(s, h.clock.Now().Add(tryAgainAfter))
+}
+
+// notDuePause is when a session is judged again that is due by this node's clock and not by the store's. They differ by less
+// than that, once the node has set its own right.
+const notDuePause = 10 * time.Millisecond
+
+// refresh takes over what the store knows of s, and has it judged anew.
+func (h *Hub) refresh(ctx context.Context, s *live) verdict {
 	r, err := h.store.Get(ctx, s.id)
+	switch {
+	case err == nil && r.End != nil:
+		h.finish(s, *r.End)
+		return verdictOver
+	case err != nil && !isUnknown(err): // of an unknown one the next attempt to end it tells
+		h.log.Error("session not read", "session", s.id, "error", err)
+		h.readAgain(s)
+		return h.takeBack(s)
+	}
 	s.mu.Lock()
-	s.ending = false
+	s.ending = s.end != nil
 	if err == nil {
 		s.raise(r.LastActiveAt)
-		s.leftAt = r.LeftAt
-		if p := r.Policy; p != *s.policy.Load() {
-			s.policy.Store(&p)
+		if len(s.tabs) == 0 { // else it is known better here
+			s.leftAt = r.LeftAt
 		}
 	}
 	s.mu.Unlock()
-	if err != nil {
-		h.log.Error("session not read", "session", s.id, "error", err)
-		s.shard.wakeBy(s, h.clock.Now().Add(time.Second))
-		return
+	if err == nil {
+		h.takeRules(s, r.Rules(), r.Revision)
 	}
-	h.wake(s)
+	if h.isDue(s) {
+		s.shard.wakeBy(s, h.clock.Now().Add(notDuePause))
+	} else {
+		h.tell(s, tellNews)
+	}
+	return verdictAlive
 }
 
 // ackWait is how long the close frame waits for the page's ack of the end. It is real time.

@@ -226,7 +226,6 @@ func (h *Hub) actedElsewhere(s *live, at time.Time) {
 	now, p := h.clock.Now(), s.policy.Load()
 	if s.warned.Load() || s.mustTell(p, now, s.deadline(p)) {
 		h.tell(s, tellNews)
-		h.schedule(s)
 	}
 	if quiet > activeFor.Milliseconds() {
 		h.changed(s)

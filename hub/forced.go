@@ -437,6 +437,9 @@ func (h *Hub) syncFacts(ctx context.Context, last int64) error {
 // LastFact is the number of the last fact that the store or this node knows: after a fail-over the store may have to be told
 // again. A sign-in reads it before it asks the directory; see session.Record.SeenFact.
 func (h *Hub) LastFact(ctx context.Context) (int64, error) {
+	if err := h.inReach(); err != nil {
+		return 0, err
+	}
 	last, err := h.store.LastFact(ctx)
 	if err != nil {
 		return 0, err

@@ -253,9 +253,19 @@ func (h *Hub) add(t *tab) (remove func()) {
 	h.schedule(s)
 	h.changed(s)
 	h.tabsChanged(s)
-	if r, err := h.store.Get(h.ctx, s.id); err == nil && r.End != nil {
-		h.finish(s, *r.End)
-	}
+	h.verify(t)
 	h.note(s, "input", "tab opened")
 	return func() { h.remove(t) }
+}
+
+// verify asks the store again for the session of a tab that was just registered. Where it cannot be asked, the tab is sent away: its browser
+// comes back, to be refused before the upgrade or let in.
+func (h *Hub) verify(t *tab) {
+	r, err := h.store.Get(h.ctx, t.session.id)
+	switch {
+	case err == nil && r.End != nil:
+		h.finish(t.session, *r.End)
+	case err != nil && !isUnknown(err), h.inReach() != nil:
+		h.close(t, StatusRefused, "the store is out of reach")
+	}
 }

@@ -173,13 +173,15 @@ func (h *Hub) adopt(ctx context.Context, r session.Record) *live {
 	if !isNew {
 		return s
 	}
+	h.schedule(s)
 	if h.loaded.Load() {
-		if again, err := h.store.Get(context.WithoutCancel(ctx), r.ID); err == nil && again.End != nil {
+		switch again, err := h.store.Get(context.WithoutCancel(ctx), r.ID); {
+		case err == nil && again.End != nil:
 			h.finish(s, *again.End) // it ended after it was read
-			return s
+		case err != nil && !isUnknown(err):
+			h.readAgain(s)
 		}
 	}
-	h.schedule(s)
 	return s
 }
 
@@ -270,6 +272,9 @@ const activeFor = time.Minute
 // Check judges a session now. session.ErrNotFound; session.ErrEnded, where Status.Record tells the end; any other error
 // means that the store is out of reach, and nothing may be concluded.
 func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
+	if err := h.inReach(); err != nil {
+		return Status{}, err
+	}
 	r, err := h.store.Get(ctx, id)
 	if err != nil {
 		return Status{}, err
@@ -294,29 +299,40 @@ func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 		h.actedElsewhere(s, r.LastActiveAt)
 		h.takeRules(s, r.Rules(), r.Revision)
 	}
+	status, due := h.judge(s, r)
+	if due {
+		came := h.expire(ctx, s)
+		if status, due = h.judge(s, r); due && came != verdictAlive {
+			return Status{}, errUndecided
+		}
+	}
+	if status.Record.End != nil {
+		return status, session.ErrEnded
+	}
+	return status, nil
+}
+
+// errUndecided is returned of a session that is over by what this node knows, while nobody can say whether another node knows better.
+var errUndecided = errors.New("the end of the session is not decided yet")
+
+// judge tells how s stands by what is known here; r is its record as it was read. due: its time is up, and it has not been ended.
+func (h *Hub) judge(s *live, r session.Record) (status Status, due bool) {
 	now := h.clock.Now()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	known := s.recordLocked()
 	r.LastActiveAt, r.LeftAt, r.Forced = known.LastActiveAt, known.LeftAt, known.Forced
 	rules := s.record.Load()
 	r.Groups, r.Former, r.Policy, r.Revision = rules.Groups, rules.Former, *s.policy.Load(), rules.Revision
+	if s.end != nil {
+		end := *s.end
+		r.End = &end
+		return Status{Record: r}, false
+	}
 	phase, _ := r.Policy.At(r, now)
 	st := s.standingLocked(&r.Policy, now)
 	state, _ := s.stateLocked(now)
-	due, over := s.dueLocked(), s.end
-	s.mu.Unlock()
-	if over == nil && phase == session.Expired && h.nodes != nil && due.Reason != session.ReasonAdmin && !h.nodes.isSettled() {
-		return Status{}, errUnsettled
-	}
-	if over == nil && phase == session.Expired {
-		over = &due
-		h.expire(ctx, s)
-	}
-	if over != nil {
-		r.End = over
-		return Status{Record: r}, session.ErrEnded
-	}
-	return Status{Record: r, WarnIn: st.warn, ExpireIn: st.expire, State: state, Warning: st.reason, Message: st.text}, nil
+	return Status{Record: r, WarnIn: st.warn, ExpireIn: st.expire, State: state, Warning: st.reason, Message: st.text}, phase == session.Expired
 }
 
 // Lookup is [Hub.Check] for those who want the record only.

@@ -31,6 +31,7 @@ type live struct {
 	dirty    atomic.Bool  // active is ahead of the store
 	unsure   atomic.Bool  // the store has not confirmed the rules that it was given last
 	settling atomic.Bool  // settleFormer is at it
+	unread   atomic.Bool  // the store could not be asked; it is when the session is woken
 
 	wakeAt time.Time // guarded by shard.mu: when the session is looked at next; zero if never
 

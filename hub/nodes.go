@@ -88,13 +88,14 @@ type nodes struct {
 	others   map[string]*node
 	deaf     time.Time // since when nothing was heard of oneself
 	cutOff   context.CancelFunc
-	after    uint64 // the audit line up to which all is known
-	highest  uint64 // what after was when the masters changed
-	masters  string // to which this node has written again what they may have lost
-	found    string // the masters, as the last pulse found them
-	began    bool   // the subscription has begun anew, or something else was missed
-	unworded bool   // word of all tabs is to be left
-	away     bool   // the last pulse has failed
+	after    uint64    // the audit line up to which all is known
+	highest  uint64    // what after was when the masters changed
+	masters  string    // to which this node has written again what they may have lost
+	found    string    // the masters, as the last pulse found them
+	began    bool      // the subscription has begun anew, or something else was missed
+	unworded bool      // word of all tabs is to be left
+	away     bool      // the last pulse has failed
+	leased   time.Time // until when the store may be believed; see inReach
 	settled  time.Time
 	changed  map[*live]struct{}         // whose tabs have changed since word was left
 	words    map[session.ID]string      // the word that was left
@@ -139,7 +140,7 @@ func (n *nodes) join(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	n.takePulse(p, time.Now())
+	n.takePulse(p)
 	n.mu.Lock()
 	n.masters, n.found, n.began, n.unworded = p.Masters, p.Masters, true, true
 	n.mu.Unlock()

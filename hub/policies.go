@@ -200,16 +200,16 @@ func (h *Hub) endIfDue(ctx context.Context, s *live) (over bool, err error) {
 	if !h.isDue(s) {
 		return false, nil
 	}
-	h.expire(ctx, s)
-	if s.shard.lookup(s.id) != s {
+	switch h.expire(ctx, s) {
+	case verdictOver:
 		return true, nil
+	case verdictAlive:
+		return false, nil
 	}
-	if h.isDue(s) {
-		return false, errNotEnded
-	}
-	return false, nil // the store knew of later acts
+	return false, errNotEnded
 }
 
+// isDue reports whether s is to be ended, or its end is yet to be stored.
 func (h *Hub) isDue(s *live) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -264,7 +264,5 @@ func (h *Hub) replaceRules(s *live, rules session.Rules, revision int64, newer f
 		return
 	case !h.tell(s, cond(policy, tellRules, tellAnyway)):
 		h.expire(h.ctx, s)
-	default:
-		h.schedule(s)
 	}
 }

@@ -76,7 +76,6 @@ func (n *nodes) pulseLoop() {
 // pulse is one look at all that may have been missed. more: there is so much that another is needed at once.
 func (n *nodes) pulse(ctx context.Context) (more bool, err error) {
 	h := n.hub
-	began := time.Now()
 	n.mu.Lock()
 	if n.forget {
 		n.forget, n.after = false, 0
@@ -87,7 +86,7 @@ func (n *nodes) pulse(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	n.takePulse(p, began)
+	n.takePulse(p)
 	n.mu.Lock()
 	back := n.away
 	if back || p.Masters != n.masters {
@@ -206,17 +205,35 @@ func (n *nodes) isSettled() bool {
 	return n.settledLocked()
 }
 
-// takePulse sets the clock right by the store's.
-func (n *nodes) takePulse(p session.Pulse, began time.Time) {
-	if n.steered == nil {
-		return
-	}
-	here := began.Add(time.Since(began) / 2)
-	if n.steered.Steer(p.Now.Sub(here)) {
+// takePulse notes that the store takes this node's writes, and sets the clock right by the store's.
+func (n *nodes) takePulse(p session.Pulse) {
+	n.mu.Lock()
+	n.leased = p.Asked.Add(p.Lease)
+	n.mu.Unlock()
+	if n.steered != nil && n.steered.Steer(p.Now, p.Asked, p.Took) {
 		for _, sh := range n.hub.shards {
 			sh.rearm()
 		}
 	}
+}
+
+// errOutOfReach refuses what a store was asked that takes no writes.
+var errOutOfReach = errors.New("the store has taken no writes for a while: what it answers may be old")
+
+// inReach returns nil if the store may be believed. One that answers but takes no writes may be a master on the wrong side of a
+// partition, which knows nothing of what has ended on the other side. So nothing is believed once this node's lease has run out; one
+// pulse that has failed is not enough.
+func (h *Hub) inReach() error {
+	n := h.nodes
+	if n == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if time.Now().After(n.leased) {
+		return errOutOfReach
+	}
+	return nil
 }
 
 // again has the next pulse do all over.

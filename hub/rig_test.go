@@ -116,7 +116,10 @@ func startHubRaced(t *testing.T) (*rig, *racedStore) {
 // startHubWith starts a hub with what is usual, and a server for its tabs. It closes the store in the end.
 func startHubWith(t *testing.T, store session.Store, o Options) *rig {
 	t.Helper()
-	o.Clock, o.Origins, o.SignIn, o.Admins, o.Presence = session.RealClock{}, []string{origin}, "/login", []string{"admins"}, PresenceAdmins
+	if o.Clock == nil {
+		o.Clock = session.RealClock{}
+	}
+	o.Origins, o.SignIn, o.Admins, o.Presence = []string{origin}, "/login", []string{"admins"}, PresenceAdmins
 	h, err := New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

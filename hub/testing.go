@@ -112,7 +112,6 @@ func (h *Hub) leapHere(ctx context.Context, d time.Duration) {
 	h.settle(ctx) // deadlines that fell due in real time may still be at work
 	for _, s := range h.allLive() {
 		h.tell(s, tellAnyway)
-		h.schedule(s)
 	}
 	h.settle(ctx)
 }

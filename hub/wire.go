@@ -56,6 +56,7 @@ const (
 	StatusExpired = 4001 // final: the session has ended, the reason names the Reason
 	StatusSlow    = 4101 // the page did not read; it reconnects after a jittered wait
 	StatusRestart = 1012 // so does it here
+	StatusRefused = 1013 // and here
 	StatusBreach  = 1008
 )
 

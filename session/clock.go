@@ -161,20 +161,58 @@ func (c *MovableClock) Reset() {
 // SteeredClock is a clock that is set right by another one, as that of a store which several computers share.
 type SteeredClock struct {
 	Clock
-	ahead atomic.Int64 // of Clock, in ns
+	Wall  func() time.Time // what the computer's own clock shows, which is set right; nil: time.Now
+	ahead atomic.Int64     // ns that are added to Clock
 }
 
-// steeredBy is the least that a clock is set right by. What is less may be the network's doing.
-const steeredBy = 20 * time.Millisecond
+// How exactly a clock is set right. The other clock shows whole milliseconds.
+const (
+	steeredBy   = 2 * time.Millisecond  // nothing less is set right
+	steeredFrom = 20 * time.Millisecond // an answer that may be off by more proves only that the clock is wrong, not what is right
+)
 
 // Now is the time of the clock that it is set right by.
 func (c *SteeredClock) Now() time.Time { return c.Clock.Now().Add(time.Duration(c.ahead.Load())) }
 
-// Steer says that the other clock is so far ahead of [SteeredClock.Clock]. It reports whether that was news.
-func (c *SteeredClock) Steer(ahead time.Duration) (moved bool) {
-	if (ahead - time.Duration(c.ahead.Load())).Abs() < steeredBy {
+// Steer takes in that the other clock was asked at a time, by [time.Now], and has answered now, after it took so long. At which moment of
+// these it has looked is unknown. So nothing is set right that is right at one of them; and where they are many, the clock is
+// set only as far as is proved. Steer reports whether the clock was moved.
+func (c *SteeredClock) Steer(now, asked time.Time, took time.Duration) (moved bool) {
+	wall := c.Wall
+	if wall == nil {
+		wall = time.Now
+	}
+	unsure := took / 2
+	then := wall().Add(unsure - time.Since(asked)) // the middle, by this clock: asked itself may be from before a step
+	ahead, known := now.Round(0).Sub(then.Round(0)), time.Duration(c.ahead.Load())
+	off := ahead - known
+	if off.Abs() <= max(unsure, steeredBy) {
 		return false
+	}
+	if unsure > steeredFrom {
+		if off < 0 {
+			unsure = -unsure
+		}
+		ahead -= unsure
 	}
 	c.ahead.Store(int64(ahead))
 	return true
 }
+
+// SkewedClock is a clock that is wrong, for tests: it is a while ahead of Clock, or behind.
+type SkewedClock struct {
+	Clock
+	by atomic.Int64 // ns
+}
+
+// Now is the wrong time.
+func (c *SkewedClock) Now() time.Time { return c.Clock.Now().Add(c.Skew()) }
+
+// Wall is what the computer's own clock would show.
+func (c *SkewedClock) Wall() time.Time { return time.Now().Add(c.Skew()) }
+
+// Skew is how far the clock is ahead.
+func (c *SkewedClock) Skew() time.Duration { return time.Duration(c.by.Load()) }
+
+// SetSkew makes the clock that far ahead. Timers that run go on.
+func (c *SkewedClock) SetSkew(by time.Duration) { c.by.Store(int64(by)) }

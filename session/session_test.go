@@ -270,3 +270,39 @@ func TestMovableClockFiresInOrderStandingAtEachDueTime(t *testing.T) {
 		}
 	})
 }
+
+func TestSteeredClockIsSetOnlyAsFarAsIsProved(t *testing.T) {
+	tests := []struct {
+		name  string
+		skew  time.Duration // of this clock
+		there time.Duration // of the way, until the other clock is read
+		back  time.Duration
+		wants time.Duration // how far off this clock is afterwards
+	}{
+		{"a clock that is right stays", 0, time.Millisecond, time.Millisecond, 0},
+		{"a clock that is wrong is set right", 2 * time.Second, time.Millisecond, time.Millisecond, 0},
+		{"... also by a little", -15 * time.Millisecond, time.Millisecond, time.Millisecond, 0},
+		{"a slow answer moves nothing that may be right", 0, 400 * time.Millisecond, 0, 0},
+		{"... whichever way was slow", 0, 0, 400 * time.Millisecond, 0},
+		{"... nor what is wrong by less than it proves", 100 * time.Millisecond, 400 * time.Millisecond, 0, 100 * time.Millisecond},
+		{"a slow answer sets a clock only to where it may be right", 2 * time.Second, 0, 400 * time.Millisecond, 0},
+		{"... which may be off by the time it took", 2 * time.Second, 400 * time.Millisecond, 0, 400 * time.Millisecond},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				skewed := &SkewedClock{Clock: RealClock{}}
+				skewed.SetSkew(test.skew)
+				clock := &SteeredClock{Clock: skewed, Wall: skewed.Wall}
+				asked := time.Now()
+				time.Sleep(test.there)
+				now := Millis(time.Now())
+				time.Sleep(test.back)
+				clock.Steer(now, asked, time.Since(asked))
+				if off := clock.Now().Sub(time.Now()); (off - test.wants).Abs() > 2*time.Millisecond {
+					t.Errorf("%s off, want %s", off, test.wants)
+				}
+			})
+		})
+	}
+}

@@ -108,10 +108,12 @@ func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session
 			p.Ended = append(p.Ended, id)
 		}
 	}
+	p.Lease, p.Asked = LeaseFor, time.Now()
 	answer, err := s.run(ctx, pulseScript, []string{s.leasesKey(), s.offsetKey()}, []string{node, inMillis(LeaseFor)})
 	if err != nil {
 		return p, err
 	}
+	p.Took = time.Since(p.Asked)
 	if len(answer) != 4 {
 		return p, errUnexpected
 	}
