@@ -12,7 +12,7 @@ import (
 // changes something returns once the change is durable. Errors other than those named mean that the store is out of
 // reach: nothing may be concluded about any session then.
 type Store interface {
-	// Create adds r, remembers that r.Login has signed in from r.Address, and writes the audit line, in one step with
+	// Create adds r, remembers that r.User has signed in from r.Address, and writes the audit line, in one step with
 	// counting: where the user would have more than limit live sessions (0: no limit), the oldest are ended as replaced.
 	// ErrExists if the ID is in use.
 	Create(ctx context.Context, r Record, limit int) (displaced []ID, err error)

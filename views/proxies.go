@@ -67,13 +67,26 @@ func (p Proxies) Address(r *http.Request) string {
 	address := peer(r)
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && p.trusts(address); i-- {
-		ip, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		ip, err := parseHop(hops[i])
 		if err != nil {
 			break
 		}
 		address = ip.Unmap()
 	}
 	return address.String()
+}
+
+// parseHop reads an address of X-Forwarded-For. Some proxies add a port, put an IPv6 address into brackets, or quote it all, as
+// Forwarded does (RFC 7239, section 6).
+func parseHop(text string) (netip.Addr, error) {
+	text = strings.Trim(strings.TrimSpace(text), `"`)
+	if withPort, err := netip.ParseAddrPort(text); err == nil {
+		return withPort.Addr(), nil
+	}
+	if inside, ok := strings.CutPrefix(text, "["); ok {
+		text = strings.TrimSuffix(inside, "]")
+	}
+	return netip.ParseAddr(text)
 }
 
 // Loopback says that a host name is this machine.

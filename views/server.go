@@ -82,6 +82,7 @@ type Server struct {
 	testing       bool
 	log           *slog.Logger
 	throttle      throttle
+	resolving     chan struct{} // a place for each look-up of resolve
 	consoles      consoles
 	mux           *http.ServeMux
 }
@@ -91,7 +92,7 @@ func New(o Options) *Server {
 	s := &Server{
 		hub: o.Hub, sessions: o.Sessions, trail: o.Trail, authenticator: o.Authenticator, people: o.People, ready: o.Ready,
 		metrics: o.Metrics, clock: o.Clock, secret: o.Secret, public: o.PublicURL, base: o.BasePath,
-		proxies: o.Proxies, testing: o.Testing, log: o.Log, throttle: throttle{failures: o.Trail, clock: o.Clock},
+		proxies: o.Proxies, testing: o.Testing, log: o.Log, throttle: throttle{failures: o.Trail, clock: o.Clock}, resolving: make(chan struct{}, resolversAtOnce),
 	}
 	if s.signedInNow = o.SignedIn; s.signedInNow == nil {
 		s.signedInNow = func(session.Record, time.Time) {}

@@ -75,41 +75,42 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 		username = ""
 		return again(http.StatusUnauthorized, wrongPassword)
 	}
-	login, address := normalLogin(username), s.proxies.Address(r)
-	leave, wait, err := s.throttle.enter(r.Context(), login, address)
-	if err != nil {
-		return storeError{err}
-	}
-	if wait > 0 {
-		w.Header().Set("Retry-After", retryAfter(wait))
-		return again(http.StatusTooManyRequests, "Too many failed attempts. Please wait a minute, then try again.")
-	}
-	defer leave()
 	began := time.Now()
 	fact, err := s.hub.LastFact(r.Context()) // read before the directory is asked: see session.Record.SeenFact
 	if err != nil {
 		return storeError{err}
 	}
-	entry, err := s.authenticator.Authenticate(r.Context(), username, password, nil)
+	a := &attempt{typed: username, password: password, address: s.proxies.Address(r)}
+	entry, err := s.authenticate(r.Context(), a)
+	if a.leave != nil {
+		defer a.leave()
+	}
+	if a.wait > 0 {
+		w.Header().Set("Retry-After", retryAfter(a.wait))
+		return again(http.StatusTooManyRequests, "Too many failed attempts. Please wait a minute, then try again.")
+	}
+	if failed := (storeError{}); errors.As(err, &failed) {
+		return err
+	}
 	if err != nil {
 		if errors.Is(err, directory.ErrUnavailable) || !isRefusal(err) {
 			s.log.Error("directory is out of reach", "error", err)
 			w.Header().Set("Retry-After", retryAfter(5*time.Second))
 			return again(http.StatusServiceUnavailable, "We cannot reach the user directory just now. Please try again in a moment.")
 		}
-		s.log.Info("sign-in failed", "user", login, "address", address, "cause", err)
-		if err := s.countFailure(r, login, address, err); err != nil {
+		s.log.Info("sign-in failed", "user", a.name, "address", a.address, "cause", err)
+		if err := s.countFailure(r, a, err); err != nil {
 			return storeError{err}
 		}
 		return again(http.StatusUnauthorized, refusal(err))
 	}
 	if fact, blocked := s.hub.Blocked(entry.User, entry.Groups); blocked {
-		e := session.Event{At: session.Millis(s.clock.Now()), Kind: session.EventSignInFailed, User: login, Address: address,
+		e := session.Event{At: session.Millis(s.clock.Now()), Kind: session.EventSignInFailed, User: a.name, Address: a.address,
 			Reason: session.ReasonAdmin, Detail: "sign-ins are refused by the forced logout of " + fact.Scope.String()}
 		if err := s.trail.Append(r.Context(), e); err != nil {
 			return storeError{err}
 		}
-		s.log.Info("sign-in refused by a forced logout", "user", entry.User, "address", address)
+		s.log.Info("sign-in refused by a forced logout", "user", entry.User, "address", a.address)
 		message := fact.Message
 		if message == "" {
 			message = "Signing in is switched off just now. Please try again later."
@@ -118,7 +119,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	record := session.Record{
 		User: entry.User, Name: entry.Name, Email: entry.Email, DN: entry.DN, Identity: entry.Identity, Password: entry.PasswordChanged,
-		Login: login, Address: address,
+		Login: session.FoldName(username), Address: a.address,
 		Agent: cut(r.UserAgent(), 300), Policy: s.hub.Policies().For(entry.Groups), SeenFact: fact,
 	}
 	for _, g := range entry.Groups {
@@ -131,7 +132,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	record.ID = token.ID()
 	s.hub.TellOfSignIn(r.Context(), record)
 	s.signedInNow(record, began)
-	s.log.Info("signed in", "user", entry.User, "address", address, "session", token.ID())
+	s.log.Info("signed in", "user", entry.User, "address", a.address, "session", token.ID())
 	if s.public.Scheme == "http" {
 		http.SetCookie(w, s.mark(60))
 	}
@@ -139,8 +140,8 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) countFailure(r *http.Request, login, address string, cause error) error {
-	e := session.Event{At: session.Millis(s.clock.Now()), Kind: session.EventSignInFailed, User: login, Address: address, Detail: cut(cause.Error(), 300)}
+func (s *Server) countFailure(r *http.Request, a *attempt, cause error) error {
+	e := session.Event{At: session.Millis(s.clock.Now()), Kind: session.EventSignInFailed, User: a.name, Address: a.address, Detail: cut(cause.Error(), 300)}
 	return s.trail.Append(r.Context(), e)
 }
 

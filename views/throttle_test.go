@@ -2,12 +2,15 @@ package views
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"curfew/directory"
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/storetest"
@@ -91,13 +94,13 @@ func TestThrottleOfOneAddressAndOfOneName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuesser(t)
 		g.known("ada", "192.0.2.1")
-		for i := range 10 {
+		for i := range 50 {
 			if wait := g.try(fmt.Sprint("user", i), "192.0.2.1", false, 0); wait != 0 {
 				t.Fatalf("failure %d had to wait", i+1)
 			}
 		}
 		if wait := g.try("stranger", "192.0.2.1", true, 0); wait == 0 {
-			t.Error("after ten failures from an address a name new to it need not wait")
+			t.Error("after fifty failures from an address a name new to it need not wait")
 		}
 		if wait := g.try("ada", "192.0.2.1", true, 0); wait != 0 {
 			t.Errorf("ada has signed in from there and waits %s", wait)
@@ -150,5 +153,149 @@ func TestManyRightPasswordsAtOnceAllPass(t *testing.T) {
 			})
 		}
 		wg.Wait()
+	})
+}
+
+// counting counts how often failures are read.
+type counting struct {
+	session.Store
+	reads atomic.Int64
+}
+
+func (c *counting) Failures(ctx context.Context, login, address string, since time.Time) (session.Failures, error) {
+	c.reads.Add(1)
+	return c.Store.Failures(ctx, login, address, since)
+}
+
+func TestSignInsOfOthersMakeNobodyReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuesser(t)
+		store := &counting{Store: g.store}
+		g.failures = store
+		var wg sync.WaitGroup
+		for i := range 40 { // at once, from one address each
+			wg.Go(func() { g.try(fmt.Sprint("user", i), fmt.Sprintf("192.0.2.%d", i), i%2 == 0, time.Second) })
+		}
+		wg.Wait()
+		if n := store.reads.Load(); n != 40 {
+			t.Errorf("%d reads for 40 sign-ins of others, want one each", n)
+		}
+		store.reads.Store(0)
+		for range 50 {
+			wg.Go(func() { g.try("ada", "192.0.2.1", true, time.Second) })
+		}
+		wg.Wait()
+		if n := store.reads.Load(); n > 50*maxPairFails {
+			t.Errorf("%d reads for 50 sign-ins of one name at once, want those of the first %d in the line only", n, maxPairFails)
+		}
+		if len(g.lines) != 0 {
+			t.Errorf("%d lines are left", len(g.lines))
+		}
+	})
+}
+
+func TestSignInsUnderWayAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuesser(t)
+		var refused atomic.Int64
+		var wg sync.WaitGroup
+		for range maxUnderWay + 20 {
+			wg.Go(func() {
+				if g.try("ada", "192.0.2.1", true, time.Second) == full {
+					refused.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if n := refused.Load(); n != 20 {
+			t.Errorf("%d sign-ins were refused, want the 20 beyond the bound", n)
+		}
+	})
+}
+
+// nameBook is a directory in which several names lead to one entry.
+type nameBook struct {
+	entries  map[string]string // by folded name: the entry's
+	password string
+	binds    atomic.Int64
+}
+
+func (b *nameBook) Authenticate(_ context.Context, username, password string, found func(string) error) (directory.Entry, error) {
+	user, ok := b.entries[session.FoldName(username)]
+	if !ok {
+		return directory.Entry{}, directory.ErrBadCredentials
+	}
+	if err := found(user); err != nil {
+		return directory.Entry{}, err
+	}
+	if b.binds.Add(1); password != b.password {
+		return directory.Entry{}, directory.ErrBadCredentials
+	}
+	return directory.Entry{User: user}, nil
+}
+
+// typing signs in as somebody types it, and counts what fails.
+func (g *guesser) typing(s *Server, typed, password, address string) (wait time.Duration) {
+	g.t.Helper()
+	a := &attempt{typed: typed, password: password, address: address}
+	_, err := s.authenticate(g.t.Context(), a)
+	if a.leave != nil {
+		defer a.leave()
+	}
+	switch {
+	case a.wait > 0:
+	case errors.Is(err, directory.ErrBadCredentials):
+		if err := g.store.Append(g.t.Context(), session.Event{At: time.Now(), Kind: session.EventSignInFailed, User: a.name, Address: address}); err != nil {
+			g.t.Fatal(err)
+		}
+	case err != nil:
+		g.t.Fatal(err)
+	}
+	return a.wait
+}
+
+func TestFailuresCountForTheEntryHoweverItIsTyped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuesser(t)
+		book := &nameBook{entries: map[string]string{"grace": "Grace", "grace@corp.example": "Grace"}, password: "right"}
+		s := &Server{authenticator: book, throttle: throttle{failures: g.store, clock: session.RealClock{}}, resolving: make(chan struct{}, resolversAtOnce)}
+		spellings := []string{"grace", "GRACE", "ｇrace", "gra\u00adce", "Grace@corp.example", " grace "}
+		for i := range maxNameFails {
+			if wait := g.typing(s, spellings[i%len(spellings)], "wrong", fmt.Sprintf("198.51.100.%d", i)); wait != 0 {
+				t.Fatalf("guess %d had to wait %s", i+1, wait)
+			}
+		}
+		binds := book.binds.Load()
+		for i, typed := range spellings {
+			if wait := g.typing(s, typed, "right", fmt.Sprintf("203.0.113.%d", i)); wait == 0 {
+				t.Errorf("after %d failures %q is tried", maxNameFails, typed)
+			}
+		}
+		if n := book.binds.Load(); n != binds {
+			t.Errorf("%d passwords were tried although the name is throttled", n-binds)
+		}
+	})
+}
+
+func TestNobodyIsKeptOutOfAnAddressOfTheirOwnByAnotherNameOfTheirs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuesser(t)
+		book := &nameBook{entries: map[string]string{"grace": "Grace", "grace@corp.example": "Grace"}, password: "right"}
+		s := &Server{authenticator: book, throttle: throttle{failures: g.store, clock: session.RealClock{}}, resolving: make(chan struct{}, resolversAtOnce)}
+		g.known("Grace", "192.0.2.1")
+		for i := range maxNameFails {
+			g.typing(s, "grace", "wrong", fmt.Sprintf("198.51.100.%d", i))
+		}
+		for i := range maxAddressFails {
+			g.typing(s, fmt.Sprint("nobody", i), "wrong", "192.0.2.1")
+		}
+		for _, typed := range []string{"grace", "grace@corp.example"} {
+			if wait := g.typing(s, typed, "right", "192.0.2.1"); wait != 0 {
+				t.Errorf("%s waits %s at an address that she has signed in from", typed, wait)
+			}
+		}
+		if wait := g.typing(s, "stranger", "right", "192.0.2.1"); wait == 0 {
+			t.Error("a name that is new to the address need not wait")
+		}
 	})
 }

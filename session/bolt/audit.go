@@ -181,6 +181,7 @@ const failuresFor = 5 * time.Minute
 
 func failureKeys(login, address string) (pair, byAddress, byName string) {
 	network := session.Network(address)
+	login = session.FoldName(login) // one name, however it is spelled
 	return "pair\x00" + login + "\x00" + network, "address\x00" + network, "name\x00" + login
 }
 

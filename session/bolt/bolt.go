@@ -150,7 +150,7 @@ func (s *Store) Create(ctx context.Context, r session.Record, limit int) (displa
 		if err := tx.Bucket(bucketUsers).Put(userKey(r.User, r.ID), nil); err != nil {
 			return err
 		}
-		if err := tx.Bucket(bucketKnown).Put(knownKey(r.Login, r.Address), number(uint64(r.CreatedAt.UnixMilli()))); err != nil {
+		if err := tx.Bucket(bucketKnown).Put(knownKey(r.User, r.Address), number(uint64(r.CreatedAt.UnixMilli()))); err != nil {
 			return err
 		}
 		return s.appendEvent(tx, session.SignInEvent(r))
@@ -524,5 +524,5 @@ func userKey(user string, id session.ID) []byte {
 }
 
 func knownKey(login, address string) []byte {
-	return append(append([]byte(login), 0), session.Network(address)...)
+	return append(append([]byte(session.FoldName(login)), 0), session.Network(address)...)
 }

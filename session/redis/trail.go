@@ -308,7 +308,10 @@ const failuresFor = 5 * time.Minute
 // failuresKept bounds the failures of one key. Throttling needs fewer.
 const failuresKept = 64
 
-func (s *Store) loginSlot(login string) string { return s.prefix + "{l:" + encode(login) + "}" }
+// loginSlot is that of a name, however it is spelled.
+func (s *Store) loginSlot(login string) string {
+	return s.prefix + "{l:" + encode(session.FoldName(login)) + "}"
+}
 
 // knownKey lists the addresses that a name has signed in from, by the time of the last sign-in.
 func (s *Store) knownKey(login string) string { return s.loginSlot(login) + ":from" }
@@ -339,7 +342,7 @@ return {'ok'}
 
 // know notes that a name signs in from an address.
 func (s *Store) know(ctx context.Context, r session.Record) error {
-	_, err := s.run(ctx, knowScript, []string{s.knownKey(r.Login)},
+	_, err := s.run(ctx, knowScript, []string{s.knownKey(r.User)},
 		[]string{session.Network(r.Address), ms(r.CreatedAt), inMillis(session.KnownFor), strconv.Itoa(addressesKept)})
 	return err
 }

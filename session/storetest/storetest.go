@@ -457,6 +457,7 @@ func failures(t *testing.T, s session.Store) {
 	wantFailures(t, s, "ada", "192.0.2.9", 1, 2, 1, false)
 	wantFailures(t, s, "grace", "192.0.2.9", 1, 2, 1, false)
 	wantFailures(t, s, "linus", "192.0.2.8", 0, 0, 0, false)
+	wantFailures(t, s, "ａDA ", "192.0.2.1", 1, 0, 1, true) // a name is one, however it is spelled
 	if n := len(eventsOf(t, s, session.EventSignInFailed)); n != 4 {
 		t.Errorf("%d audit lines, want 4", n)
 	}
