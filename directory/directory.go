@@ -9,7 +9,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -124,15 +123,16 @@ type Entry struct {
 	Phone    string
 	DN       string
 	Identity string   // entryUUID, objectGUID or nsUniqueId; outlives a rename
-	Groups   []string // names
+	Groups   []string // names, in order
 
 	PasswordChanged string // as the directory writes it; empty if it does not say
 }
 
 // Directory is an LDAP directory. Its methods may be called concurrently.
 type Directory struct {
-	config Config
-	good   atomic.Int32 // index of the URL that worked last
+	config    Config
+	groupBase *ldap.DN
+	good      atomic.Int32 // index of the URL that worked last
 }
 
 // New checks the configuration. It does not dial yet.
@@ -143,7 +143,11 @@ func New(c Config) (*Directory, error) {
 	if c.GroupBaseDN == "" {
 		c.GroupBaseDN = c.BaseDN
 	}
-	return &Directory{config: c}, nil
+	base, err := ldap.ParseDN(c.GroupBaseDN)
+	if err != nil {
+		return nil, fmt.Errorf("ldap-group-base-dn: %w", err)
+	}
+	return &Directory{config: c, groupBase: base}, nil
 }
 
 // Ping tells whether the directory answers its service account. ErrUnavailable.
@@ -195,7 +199,7 @@ func (d *Directory) Authenticate(ctx context.Context, username, password string,
 
 // judge says who the entry found is, and whether he may be signed in: ErrLocked, ErrNotAllowed.
 func (d *Directory) judge(conn *ldap.Conn, found *ldap.Entry) (Entry, error) {
-	if why := lockedBy(found); why != "" {
+	if why := lockedBy(found, time.Now()); why != "" {
 		return Entry{}, fmt.Errorf("%s: %w", why, ErrLocked)
 	}
 	entry := d.entry(found)
@@ -206,10 +210,14 @@ func (d *Directory) judge(conn *ldap.Conn, found *ldap.Entry) (Entry, error) {
 	if entry.Groups, err = d.groups(conn, found, entry.User); err != nil {
 		return Entry{}, err
 	}
-	if len(d.config.Required) > 0 && !slices.ContainsFunc(entry.Groups, func(g string) bool { return slices.Contains(d.config.Required, g) }) {
+	if !d.isAllowed(entry.Groups) {
 		return Entry{}, ErrNotAllowed
 	}
 	return entry, nil
+}
+
+func (d *Directory) isAllowed(groups []string) bool {
+	return len(d.config.Required) == 0 || slices.ContainsFunc(groups, func(g string) bool { return containsName(d.config.Required, g) })
 }
 
 // People lists who is in the directory, at most limit, by name. Groups are left out. ErrUnavailable.
@@ -348,52 +356,4 @@ func (d *Directory) bind(ctx context.Context, dn, password string) error {
 
 func unavailable(what string, err error) error {
 	return fmt.Errorf("%s: %w: %w", what, ErrUnavailable, err)
-}
-
-// groups are the names of the user's groups, by memberOf and by search.
-func (d *Directory) groups(conn *ldap.Conn, found *ldap.Entry, user string) ([]string, error) {
-	var names []string
-	for _, dn := range found.GetEqualFoldAttributeValues("memberOf") {
-		if parsed, err := ldap.ParseDN(dn); err == nil && len(parsed.RDNs) > 0 {
-			names = append(names, parsed.RDNs[0].Attributes[0].Value)
-		}
-	}
-	if d.config.GroupFilter != "" {
-		result, err := conn.SearchWithPaging(ldap.NewSearchRequest(d.config.GroupBaseDN, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases,
-			0, int(requestTimeout.Seconds()), false, fill(d.config.GroupFilter, user, found.DN), []string{"cn"}, nil), 500)
-		if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) {
-			return nil, unavailable("search groups", err)
-		}
-		if result != nil {
-			for _, e := range result.Entries {
-				names = append(names, e.GetEqualFoldAttributeValue("cn"))
-			}
-		}
-	}
-	slices.Sort(names)
-	return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == "" || strings.ContainsFunc(n, unicode.IsControl) }), nil
-}
-
-func (d *Directory) attributes() []string {
-	return append([]string{d.config.UserAttribute, "cn", "displayName", "mail", "title", "telephoneNumber", "memberOf",
-		"entryUUID", "objectGUID", "nsUniqueId"}, stateAttributes...)
-}
-
-func (d *Directory) entry(e *ldap.Entry) Entry {
-	name := e.GetEqualFoldAttributeValue("displayName")
-	if name == "" {
-		name = e.GetEqualFoldAttributeValue("cn")
-	}
-	identity := e.GetEqualFoldAttributeValue("entryUUID")
-	if guid := e.GetRawAttributeValue("objectGUID"); identity == "" && len(guid) > 0 {
-		identity = hex.EncodeToString(guid)
-	}
-	if identity == "" {
-		identity = e.GetEqualFoldAttributeValue("nsUniqueId")
-	}
-	return Entry{
-		User: e.GetEqualFoldAttributeValue(d.config.UserAttribute), Name: name, Email: e.GetEqualFoldAttributeValue("mail"),
-		Title: e.GetEqualFoldAttributeValue("title"), Phone: e.GetEqualFoldAttributeValue("telephoneNumber"), DN: e.DN, Identity: identity,
-		PasswordChanged: passwordChanged(e),
-	}
 }

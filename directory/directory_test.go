@@ -260,6 +260,10 @@ func TestOpenLDAP(t *testing.T) {
 		if _, err := open(t, c).Authenticate(t.Context(), "ada", adaPW, nil); err != nil {
 			t.Errorf("a member is refused: %v", err)
 		}
+		c.Required = []string{"admins", " STAFF"}
+		if _, err := open(t, c).Authenticate(t.Context(), "ada", adaPW, nil); err != nil {
+			t.Errorf("a member is refused where the group is written in another way: %v", err)
+		}
 		c.Required = []string{"admins"}
 		if _, err := open(t, c).Authenticate(t.Context(), "ada", adaPW, nil); !errors.Is(err, directory.ErrNotAllowed) {
 			t.Errorf("got %v, want ErrNotAllowed", err)
@@ -319,6 +323,108 @@ func TestOpenLDAP(t *testing.T) {
 			t.Errorf("Ping = %v, want ErrUnavailable", err)
 		}
 	})
+}
+
+// lists are entries that have the name of a group and are none: somebody who may write elsewhere than below the groups' base has
+// made them.
+const lists = `dn: ou=groups,dc=example,dc=org
+objectClass: organizationalUnit
+ou: groups
+
+dn: ou=lists,dc=example,dc=org
+objectClass: organizationalUnit
+ou: lists
+
+dn: cn=Team,ou=groups,dc=example,dc=org
+objectClass: groupOfNames
+cn: Team
+cn: admins
+member: uid=grace,ou=people,dc=example,dc=org
+
+dn: ou=admins,ou=groups,dc=example,dc=org
+objectClass: groupOfNames
+objectClass: extensibleObject
+cn: admins
+ou: admins
+member: uid=grace,ou=people,dc=example,dc=org
+
+dn: cn=admins+ou=x,ou=groups,dc=example,dc=org
+objectClass: groupOfNames
+cn: admins
+ou: x
+member: uid=grace,ou=people,dc=example,dc=org
+
+dn: cn=admins,ou=lists,dc=example,dc=org
+objectClass: groupOfNames
+cn: admins
+member: uid=grace,ou=people,dc=example,dc=org
+`
+
+func TestOnlyGroupsBelowTheGroupBaseCount(t *testing.T) {
+	t.Parallel()
+	s := startSlapd(t)
+	run(t, lists, "ldapadd", "-x", "-H", s.ldap, "-D", admin, "-w", adminPW)
+	c := s.config()
+	c.GroupBaseDN = "OU=Groups, DC=example, DC=org"
+	for _, filter := range []string{"(member={dn})", ""} { // by search and memberOf, and by memberOf alone
+		c.GroupFilter, c.Required = filter, nil
+		e, err := open(t, c).Authenticate(t.Context(), "grace", "grace-demo", nil)
+		if err != nil || !slices.Equal(e.Groups, []string{"Team"}) {
+			t.Errorf("filter %q: groups %q, %v, want Team alone", filter, e.Groups, err)
+		}
+		c.Required = []string{"admins"}
+		if _, err := open(t, c).Authenticate(t.Context(), "grace", "grace-demo", nil); !errors.Is(err, directory.ErrNotAllowed) {
+			t.Errorf("filter %q: %v, want ErrNotAllowed: none of these is the group", filter, err)
+		}
+	}
+	c.GroupBaseDN, c.Required = "ou=people,"+base, nil // holds no group
+	if e, err := open(t, c).Authenticate(t.Context(), "ada", adaPW, nil); err != nil || len(e.Groups) > 0 {
+		t.Errorf("groups %q, %v, want none: there are none below the group base", e.Groups, err)
+	}
+}
+
+func TestGroupBaseThatIsNotThereSaysNothing(t *testing.T) {
+	t.Parallel()
+	s := startSlapd(t)
+	c := s.config()
+	c.GroupBaseDN = "ou=elsewhere," + base
+	if e, err := open(t, c).Authenticate(t.Context(), "ada", adaPW, nil); !errors.Is(err, directory.ErrUnavailable) {
+		t.Errorf("groups %q, %v, want ErrUnavailable", e.Groups, err)
+	}
+}
+
+func TestEntryIsTheSameHoweverItsNameIsTyped(t *testing.T) {
+	t.Parallel()
+	s := startSlapd(t)
+	s.modify(t, s.ldap, "dn: uid=Ada,ou=people,dc=example,dc=org\nchangetype: modify\nreplace: uid\nuid: aaa\nuid: Ada\nuid: zoe\n"+
+		"-\nadd: mail\nmail: zoe@example.org\nmail: Aaa@example.org\n")
+	s.modify(t, s.ldap, "dn: uid=locked,ou=people,dc=example,dc=org\nchangetype: modrdn\nnewrdn: cn=Locked\ndeleteoldrdn: 0\n")
+	s.modify(t, s.ldap, "dn: cn=Locked,ou=people,dc=example,dc=org\nchangetype: modify\nreplace: uid\nuid: zz\nuid: Locked\n")
+	c := s.config()
+	c.UserFilter = "(|(uid={username})(mail={username}))"
+	d := open(t, c)
+	refusal := errors.New("too many")
+	for typed, want := range map[string]string{
+		"ada": "Ada", "zoe": "Ada", "AAA": "Ada", "ada@example.org": "Ada", "\uff41da": "Ada", "zz": "Locked", "locked": "Locked", "nobody": "",
+	} {
+		var told []string
+		found := func(canonical string) error { told = append(told, canonical); return nil }
+		if _, err := d.Authenticate(t.Context(), typed, "wrong", found); !errors.Is(err, directory.ErrBadCredentials) && want != "Locked" {
+			t.Errorf("%q with a wrong password: %v", typed, err)
+		}
+		if strings.Join(told, "; ") != want {
+			t.Errorf("%q: told of %q, want %q", typed, told, want)
+		}
+		_, err := d.Authenticate(t.Context(), typed, adaPW, func(string) error { return refusal })
+		if got := errors.Is(err, refusal); got != (want != "") {
+			t.Errorf("%q refused as soon as it was found: %v", typed, err)
+		}
+		if want == "Ada" {
+			if e, err := d.Authenticate(t.Context(), typed, adaPW, nil); err != nil || e.User != "Ada" || e.Email != "Aaa@example.org" {
+				t.Errorf("%q: %+v, %v", typed, e, err)
+			}
+		}
+	}
 }
 
 func TestDemoDirectory(t *testing.T) {

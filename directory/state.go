@@ -2,6 +2,7 @@ package directory
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -9,44 +10,102 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// stateAttributes tell that an account may not be used. They are asked for by name because most are operational.
-var stateAttributes = []string{"pwdAccountLockedTime", "pwdEndTime", "userAccountControl", "accountExpires", "nsAccountLock", "krbPrincipalExpiration",
-	"pwdChangedTime", "pwdLastSet", "krbLastPwdChange", "pwdUpdateTime"}
+// passwordAttributes say when a password was last changed: OpenLDAP's ppolicy, Active Directory, FreeIPA, 389-DS.
+var passwordAttributes = []string{"pwdChangedTime", "pwdLastSet", "krbLastPwdChange", "pwdUpdateTime"}
 
-// passwordChanged is when the password was last changed, in the directory's own notation: OpenLDAP's ppolicy, Active
-// Directory, FreeIPA, 389-DS. It serves to be compared only.
-func passwordChanged(e *ldap.Entry) string {
-	for _, name := range []string{"pwdChangedTime", "pwdLastSet", "krbLastPwdChange", "pwdUpdateTime"} {
+// stateAttributes tell that an account may not be used. They are asked for by name because most are operational.
+var stateAttributes = append([]string{"pwdAccountLockedTime", "pwdStartTime", "pwdEndTime", "userAccountControl", "accountExpires", "nsAccountLock",
+	"krbPrincipalExpiration", "shadowExpire"}, passwordAttributes...)
+
+// passwordChanges are when the password was last changed, in the directory's own notation, by each attribute that says so.
+func passwordChanges(e *ldap.Entry) []string {
+	var list []string
+	for _, name := range passwordAttributes {
 		if at := e.GetEqualFoldAttributeValue(name); at != "" {
-			return at
+			list = append(list, at)
 		}
 	}
-	return ""
+	return list
 }
 
-// lockedBy reads the state of an account as OpenLDAP's ppolicy, Active Directory and 389-DS or FreeIPA write it. It is
-// empty for an account in use.
-func lockedBy(e *ldap.Entry) string {
-	if at := e.GetEqualFoldAttributeValue("pwdAccountLockedTime"); at == "000001010000Z" {
+// passwordMoved reports whether a password was changed after was, as far as the values of now can tell. What is empty, cannot be
+// read, or is of another notation says nothing; an older time is that of a server that lags behind.
+func passwordMoved(was string, now []string) bool {
+	before, written := passwordTime(was)
+	if written == none || slices.Contains(now, was) {
+		return false
+	}
+	moved := false
+	for _, value := range now {
+		at, n := passwordTime(value)
+		if n != written {
+			continue
+		}
+		if n == general && (before.Nanosecond() == 0 || at.Nanosecond() == 0) { // not every server writes fractions
+			at, before = at.Truncate(time.Second), before.Truncate(time.Second)
+		}
+		if at.Equal(before) {
+			return false
+		}
+		moved = moved || at.After(before)
+	}
+	return moved
+}
+
+// notation is how a time is written.
+type notation int
+
+const (
+	none    notation = iota // no time
+	general                 // generalizedTime
+	counted                 // ticks
+)
+
+func passwordTime(value string) (time.Time, notation) {
+	if at, err := generalizedTime(value); err == nil {
+		return at, general
+	}
+	if at, ok := ticks(value); ok {
+		return at, counted
+	}
+	return time.Time{}, none
+}
+
+// mustChange reports whether Active Directory demands a new password before the next sign-in: pwdLastSet is 0, unless the
+// password never expires. The bind judges that at a sign-in; it matters for those who are signed in.
+func mustChange(e *ldap.Entry) bool {
+	const dontExpirePassword = 0x10000 // MS-ADTS 2.2.16
+	flags, _ := strconv.ParseInt(e.GetEqualFoldAttributeValue("userAccountControl"), 10, 64)
+	return e.GetEqualFoldAttributeValue("pwdLastSet") == "0" && flags&dontExpirePassword == 0
+}
+
+// lockedBy reads the state of an account at now, as OpenLDAP's ppolicy, Active Directory, 389-DS, FreeIPA and shadow accounts
+// write it. It is empty for an account in use. What is missing or cannot be read says nothing.
+func lockedBy(e *ldap.Entry, now time.Time) string {
+	value := e.GetEqualFoldAttributeValue
+	if at, err := generalizedTime(value("pwdAccountLockedTime")); err == nil && at.Year() == 0 {
 		return "locked by an administrator (pwdAccountLockedTime)" // a lock for failed binds ends by itself: the bind has judged it
 	}
 	const accountDisabled = 0x2 // MS-ADTS 2.2.16
-	if flags, err := strconv.ParseInt(e.GetEqualFoldAttributeValue("userAccountControl"), 10, 64); err == nil && flags&accountDisabled != 0 {
+	if flags, err := strconv.ParseInt(value("userAccountControl"), 10, 64); err == nil && flags&accountDisabled != 0 {
 		return "disabled (userAccountControl)"
 	}
-	// accountExpires counts 100 ns from 1601; 0 and the highest value mean never (MS-ADTS, accountExpires).
-	if ticks, err := strconv.ParseInt(e.GetEqualFoldAttributeValue("accountExpires"), 10, 64); err == nil && ticks > 0 && ticks < 1<<62 {
-		if time.Now().After(time.Unix(ticks/1e7-11644473600, 0)) {
-			return "expired (accountExpires)"
-		}
-	}
-	if strings.EqualFold(e.GetEqualFoldAttributeValue("nsAccountLock"), "true") {
+	if strings.EqualFold(value("nsAccountLock"), "true") {
 		return "disabled (nsAccountLock)"
 	}
+	if at, ok := ticks(value("accountExpires")); ok && !now.Before(at) {
+		return "expired (accountExpires)"
+	}
 	for _, name := range []string{"pwdEndTime", "krbPrincipalExpiration"} {
-		if at, err := time.Parse("20060102150405Z", e.GetEqualFoldAttributeValue(name)); err == nil && time.Now().After(at) {
+		if at, err := generalizedTime(value(name)); err == nil && !now.Before(at) {
 			return "expired (" + name + ")"
 		}
+	}
+	if at, ok := days(value("shadowExpire")); ok && !now.Before(at) {
+		return "expired (shadowExpire)"
+	}
+	if at, err := generalizedTime(value("pwdStartTime")); err == nil && now.Before(at) {
+		return "not in use yet (pwdStartTime)"
 	}
 	return ""
 }

@@ -43,6 +43,18 @@ func checkConfig(w io.Writer, c *config) {
 			fmt.Fprintf(w, "  %-10s %s\n", p.Name, verdict)
 		}
 	}
+	for _, warning := range warnings(c) {
+		fmt.Fprintf(w, "\nwarning: %s\n", warning)
+	}
+}
+
+// warnings are what may be meant as it is, and is often not.
+func warnings(c *config) (list []string) {
+	if len(c.directory.URLs) > 0 && c.directory.GroupBaseDN == "" {
+		list = append(list, fmt.Sprintf("ldap-group-base-dn is not set: whoever may make an entry anywhere below %q can make a group of any name, also one of admin-groups; "+
+			"set it to where only administrators may", c.directory.BaseDN))
+	}
+	return list
 }
 
 // laxer lists in what p allows more than the profile q.

@@ -612,6 +612,22 @@ func TestCheckConfigSaysWhatProfilesWouldSay(t *testing.T) {
 	}
 }
 
+func TestCheckConfigWarnsOfGroupsThatAnybodyMayMake(t *testing.T) {
+	for _, tt := range []struct {
+		groups string
+		warns  bool
+	}{{"", true}, {"ou=groups,dc=example,dc=org", false}} {
+		var stdout, stderr bytes.Buffer
+		args := []string{"check-config", "--ldap-url", "ldaps://ldap.example.org", "--ldap-base-dn", "dc=example,dc=org", "--ldap-group-base-dn", tt.groups}
+		if code := command(t.Context(), args, nil, &stdout, &stderr); code != 0 {
+			t.Fatalf("status %d: %s", code, stderr.String())
+		}
+		if got := strings.Contains(stdout.String(), "warning: ldap-group-base-dn is not set"); got != tt.warns {
+			t.Errorf("group base %q: warned %v, want %v\n%s", tt.groups, got, tt.warns, stdout.String())
+		}
+	}
+}
+
 // TestImportsPointRight keeps the arrows of docs/architecture.md honest.
 func TestImportsPointRight(t *testing.T) {
 	may := map[string][]string{

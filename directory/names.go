@@ -1,0 +1,106 @@
+package directory
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/go-ldap/ldap/v3"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Names are compared as the directory itself compares them, and told as it writes them. The order and the number of an
+// attribute's values mean nothing: what is taken of several is the same whatever their order (RFC 4511 §4.1.7).
+
+// fold is the form in which names are compared: that of caseIgnoreMatch (RFC 4517 §4.2.11, prepared by RFC 4518). It is the same
+// as the session package's FoldName, which this package may not import; a test holds one to the other.
+func fold(name string) string {
+	name = strings.Map(prepare, name)
+	for range 2 { // the second round folds what NFKC has put together
+		name = strings.ToLower(cases.Fold().String(norm.NFKC.String(name))) // Cherokee folds to capitals
+	}
+	return strings.Join(strings.Fields(norm.NFKC.String(name)), " ")
+}
+
+// prepare maps as RFC 4518 §2.2 does: what does not show goes, every kind of space is one space.
+func prepare(r rune) rune {
+	switch {
+	case r >= '\t' && r <= '\r', r == '\u0085', unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp):
+		return ' '
+	case unicode.In(r, unicode.Cc, unicode.Cf), r == '\u034F', r >= '\u180B' && r <= '\u180D', unicode.Is(unicode.Variation_Selector, r), r == '\uFFFC':
+		return -1
+	}
+	return r
+}
+
+func sameName(a, b string) bool { return a == b || fold(a) == fold(b) }
+
+func containsName(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return sameName(n, name) })
+}
+
+// foldDN is the form in which DNs are compared.
+func foldDN(dn string) string {
+	parsed, err := ldap.ParseDN(dn)
+	if err != nil {
+		return fold(dn)
+	}
+	var b strings.Builder
+	for _, rdn := range parsed.RDNs {
+		parts := make([]string, 0, len(rdn.Attributes))
+		for _, a := range rdn.Attributes {
+			parts = append(parts, strings.ToLower(a.Type)+"="+ldap.EscapeDN(fold(a.Value)))
+		}
+		slices.Sort(parts)
+		b.WriteString(strings.Join(parts, "+") + ",")
+	}
+	return b.String()
+}
+
+// choose is the value of an attribute that is told of e: the one that its DN begins with, else the one whose folded form is
+// least. It is empty where e has none.
+func choose(e *ldap.Entry, attribute string) string {
+	values := e.GetEqualFoldAttributeValues(attribute)
+	if len(values) < 2 {
+		return strings.Join(values, "")
+	}
+	if dn, err := ldap.ParseDN(e.DN); err == nil && len(dn.RDNs) > 0 {
+		for _, a := range dn.RDNs[0].Attributes {
+			if strings.EqualFold(a.Type, attribute) {
+				return a.Value
+			}
+		}
+	}
+	return slices.MinFunc(values, func(a, b string) int { return cmp.Or(strings.Compare(fold(a), fold(b)), strings.Compare(a, b)) })
+}
+
+// groupName is the name of the group at dn. There is none where dn does not lie below the group base, or its RDN is anything but a
+// single cn: whoever may make entries elsewhere, or of another kind, could give them the name of any group.
+func (d *Directory) groupName(dn string) (name string, ok bool) {
+	parsed, err := ldap.ParseDN(dn)
+	if err != nil || len(parsed.RDNs) == 0 || len(parsed.RDNs[0].Attributes) != 1 || !d.groupBase.AncestorOfFold(parsed) {
+		return "", false
+	}
+	rdn := parsed.RDNs[0].Attributes[0]
+	switch strings.ToLower(rdn.Type) {
+	case "cn", "commonname", "2.5.4.3": // RFC 4519 §2.3
+		return rdn.Value, rdn.Value != "" && !strings.ContainsFunc(rdn.Value, unicode.IsControl)
+	}
+	return "", false
+}
+
+// uniqueNames are names in order, each once, as the first of those that are the same is written.
+func uniqueNames(names []string) []string {
+	seen := make(map[string]bool)
+	var unique []string
+	for _, n := range names {
+		if f := fold(n); !seen[f] {
+			seen[f] = true
+			unique = append(unique, n)
+		}
+	}
+	slices.Sort(unique)
+	return unique
+}
