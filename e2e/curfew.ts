@@ -116,9 +116,12 @@ export class Tab {
 
   /** Nothing of the page is to be seen. */
   async blank() {
-    await expect.poll(() => shows(this.page)).toEqual({text: '', title: '', fields: 0})
+    await expect.poll(() => shows(this.page)).toEqual(nothing(this.page))
   }
 }
+
+/** What a blank page shows: its title is the host, since for an empty one browsers show the address. */
+export const nothing = (page: Page) => ({text: '', title: new URL(page.url()).host, fields: 0})
 
 /** What a page shows: its rendered text, its title, and how many rendered fields have a value. */
 export function shows(page: Page) {

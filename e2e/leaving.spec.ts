@@ -1,4 +1,4 @@
-import {expect, MINUTE, shows, Tab, test} from './curfew'
+import {expect, MINUTE, nothing, shows, Tab, test} from './curfew'
 
 test('Back after the end shows nothing @engines', async ({signIn, openTab, server, page}) => {
   await signIn()
@@ -101,9 +101,9 @@ test('a frozen tab is blank when it thaws after the end', async ({realBrowser, s
   await expect.poll(() => server.story('input')).toContain('visibility')
   const cdp = await context.newCDPSession(tab.page)
   await cdp.send('Page.setWebLifecycleState', {state: 'frozen'})
-  expect(await shows(tab.page)).toEqual({text: '', title: '', fields: 0})
+  expect(await shows(tab.page)).toEqual(nothing(tab.page))
   await server.advance(10 * MINUTE)
-  expect(await shows(tab.page)).toEqual({text: '', title: '', fields: 0})
+  expect(await shows(tab.page)).toEqual(nothing(tab.page))
   await cdp.send('Page.setWebLifecycleState', {state: 'active'})
   await tab.signedOut(/no activity/)
 })

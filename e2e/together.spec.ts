@@ -62,7 +62,7 @@ test('a page that is over stays blank, whatever its scripts do until the sign-in
   })
   await server.forceLogout({user: 'ada'})
   await expect(tab.page).toHaveURL(/\/login/)
-  expect(await tab.page.evaluate(() => sessionStorage.getItem('shown'))).toBe('["","secret",""]')
+  expect(await tab.page.evaluate(() => sessionStorage.getItem('shown'))).toBe(JSON.stringify([new URL(tab.server.url).host, 'secret', '']))
 })
 
 test('the warning signs out from its own button', async ({signIn, openTab, advance}) => {

@@ -40,9 +40,67 @@ const LONGEST_TIMEOUT = 2 ** 31 - 1
 
 // ---- the curtain
 
+/** Inline styles that no sheet, layer or transition of a page outdoes, and that come back when a script takes them away. */
+class Hold {
+  /** @type {Map<HTMLElement, {styles: Record<string, string>, page: Record<string, [value: string, priority: string]>}>} */
+  #held = new Map()
+  #watch = new MutationObserver(changes => {
+    for (const {target} of changes) this.#put(/** @type {HTMLElement} */ (target))
+  })
+
+  /** @param {Element} element @param {Record<string, string>} styles */
+  put(element, styles) {
+    const styled = /** @type {HTMLElement} */ (element)
+    if (!styled.style || this.#held.has(styled)) return
+    this.#held.set(styled, {styles, page: {}})
+    this.#put(styled)
+    this.#watch.observe(styled, {attributeFilter: ['style']})
+  }
+
+  /** What the page has set meanwhile is kept for later. @param {HTMLElement} element */
+  #put(element) {
+    const held = this.#held.get(element)
+    for (const [name, value] of Object.entries(held?.styles ?? {})) {
+      if (held?.page[name] && isImportant(element, name, value)) continue
+      if (held) held.page[name] = [element.style.getPropertyValue(name), element.style.getPropertyPriority(name)]
+      element.style.setProperty(name, value, 'important')
+    }
+  }
+
+  release() {
+    this.#watch.disconnect()
+    for (const [element, {styles, page}] of this.#held) {
+      for (const [name, value] of Object.entries(styles)) {
+        if (isImportant(element, name, value)) element.style.setProperty(name, ...page[name] ?? ['', ''])
+      }
+      if (element.getAttribute('style') === '') element.removeAttribute('style')
+    }
+    this.#held.clear()
+  }
+}
+
+/** @param {HTMLElement} element @param {string} name @param {string} value */
+const isImportant = (element, name, value) =>
+  element.style.getPropertyValue(name) === value && element.style.getPropertyPriority(name) === 'important'
+
+/** The elements that Curfew itself adds to a page. */
+const OURS = 'curfew-warning, curfew-panel'
+
+const UNSEEN = {visibility: 'hidden', 'background-image': 'none', 'transition-property': 'none'}
+const UNSEEN_BODY = {...UNSEEN, 'content-visibility': 'hidden'} // holds text and the page's own modal dialogs, too
+const UNRENDERED = {display: 'none', 'transition-property': 'none'}
+
+/** Hides what cannot have a style of its own, and what a script adds until it is held. No id of a page weighs more. */
+const UNSEEN_SHEET = ':root:not(#\\0#\\0#\\0#\\0)'.replace(/.+/, root => `
+  ${root}, ${root} > body { visibility: hidden !important; background: none !important; transition: none !important }
+  ${root} > body > *, ${root} > :not(head, body, ${OURS}) { display: none !important; transition: none !important }
+  ${root}::before, ${root}::after, ${root} > body::before, ${root} > body::after { content: none !important }
+  ${root}::view-transition { display: none !important }`)
+
 /** Hides the page: no text, no title, no field is rendered, and all of it can come back. */
 class Curtain {
   #sheet = new CSSStyleSheet()
+  #hold = new Hold()
   #down = false
   #title = ''
   /** @type {{icon: Element, parent: ParentNode, next: Node | null}[]} */
@@ -50,13 +108,8 @@ class Curtain {
   /** @type {() => void} */
   #refocus = () => {}
   #scroll = {x: 0, y: 0}
-  #titles = new MutationObserver(() => this.#hideTitle())
-
-  constructor() {
-    this.#sheet.replaceSync(`
-      :root:root:root, :root:root:root > body { visibility: hidden !important; background: none !important }
-      :root:root:root > body > *, :root:root:root > :not(head, body) { display: none !important }`)
-  }
+  /** The document itself is watched: a script may replace all that is in it. */
+  #changes = new MutationObserver(() => this.#hide())
 
   get isDown() { return this.#down }
 
@@ -65,10 +118,11 @@ class Curtain {
     this.#down = true
     this.#refocus = rememberFocus()
     this.#scroll = {x: scrollX, y: scrollY}
-    document.adoptedStyleSheets = [...document.adoptedStyleSheets, this.#sheet]
+    this.#sheet.replaceSync(UNSEEN_SHEET)
+    adopt(this.#sheet)
     this.#title = document.title
-    this.#hideTitle()
-    this.#titles.observe(document.documentElement, {subtree: true, childList: true, characterData: true})
+    this.#hide()
+    this.#changes.observe(document, {subtree: true, childList: true, characterData: true})
     for (const icon of document.querySelectorAll('link[rel~="icon"]')) {
       if (icon.parentNode) this.#icons.push({icon, parent: icon.parentNode, next: icon.nextSibling})
       icon.remove()
@@ -78,32 +132,74 @@ class Curtain {
   up() {
     if (!this.#down) return
     this.#down = false
-    this.#titles.disconnect()
-    document.adoptedStyleSheets = document.adoptedStyleSheets.filter(sheet => sheet !== this.#sheet)
+    this.#changes.disconnect()
+    this.#hold.release()
+    this.#sheet.replaceSync('') // a list of sheets that the page copied meanwhile may still hold it
+    disown(this.#sheet)
+    for (const ours of document.querySelectorAll(OURS)) ours.toggleAttribute('blank', false)
     document.title = this.#title
     for (const {icon, parent, next} of this.#icons.splice(0).reverse()) parent.insertBefore(icon, next)
     scrollTo(this.#scroll.x, this.#scroll.y)
     this.#refocus()
   }
 
-  /** The page may go on working behind the curtain: what it makes of its title is kept for later. */
-  #hideTitle() {
-    if (document.title === '') return
-    this.#title = document.title
-    document.title = ''
+  #hide() {
+    const root = document.documentElement
+    if (!root) return
+    this.#hold.put(root, UNSEEN)
+    for (const child of root.children) {
+      if (child.matches(OURS)) child.toggleAttribute('blank', true)
+      else this.#hold.put(child, child === document.body ? UNSEEN_BODY : UNRENDERED)
+    }
+    for (const child of document.body?.children ?? []) this.#hold.put(child, UNRENDERED)
+    this.#hideTitle()
   }
 
-  /** Takes all of the page away, for good. Its scripts may still run: a title that they set is hidden as before. */
+  /** The page may go on working behind the curtain: what it makes of its title is kept for later. */
+  #hideTitle() {
+    if (document.title === location.host) return
+    this.#title = document.title
+    document.title = location.host // for an empty one a browser shows the address, and that may tell as much
+  }
+
+  /** Takes all of the page away, for good. Its scripts may still run: what they add and set is hidden as before. */
   forget() {
     this.down()
     for (const field of document.querySelectorAll('input, textarea')) /** @type {HTMLInputElement} */ (field).value = ''
     document.documentElement.replaceChildren(document.createElement('head'), document.createElement('body'))
+    this.#hide()
   }
+}
+
+/** Adds a sheet that stays while the page sets sheets of its own: no event tells of that. @param {CSSStyleSheet} sheet */
+function adopt(sheet) {
+  document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet]
+  const own = Object.getOwnPropertyDescriptor(Document.prototype, 'adoptedStyleSheets')
+  if (!own?.get || !own.set) return
+  const {get, set} = own
+  Object.defineProperty(document, 'adoptedStyleSheets', {
+    configurable: true,
+    get: () => get.call(document),
+    set: sheets => set.call(document, [...Array.from(sheets).filter(other => other !== sheet), sheet]),
+  })
+}
+
+/** @param {CSSStyleSheet} sheet */
+function disown(sheet) {
+  delete (/** @type {Partial<Document>} */ (document)).adoptedStyleSheets // the shadow: the property itself stays
+  document.adoptedStyleSheets = document.adoptedStyleSheets.filter(other => other !== sheet)
+}
+
+/** Where the focus is, in shadow trees too. */
+function focused() {
+  let element = document.activeElement
+  while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement
+  return element
 }
 
 /** Remembers where the focus and the selection are. @returns {() => void} puts them back */
 function rememberFocus() {
-  const element = /** @type {HTMLInputElement | null} */ (document.activeElement)
+  const element = /** @type {HTMLInputElement | null} */ (focused())
   const selection = getSelection()
   const ranges = selection ? Array.from({length: selection.rangeCount}, (_, i) => selection.getRangeAt(i)) : []
   let start = /** @type {number | null} */ (null), end = start
@@ -126,10 +222,17 @@ function rememberFocus() {
 
 const TITLE = 'Your session is about to end'
 const STAY = 'Stay signed in'
+const CONTINUE = 'Continue working'
 const SIGN_OUT = 'Sign out now'
 
 /** Keys that work the buttons of the warning, and so do not withdraw it by themselves. */
 const BUTTON_KEYS = new Set(['Tab', 'Shift', 'Enter', ' ', 'ArrowUp', 'ArrowDown', 'ArrowLeft', 'ArrowRight'])
+
+/** Keys that press a button of the warning: Escape means 'Stay signed in'. */
+const PRESSING_KEYS = new Set(['Enter', ' ', 'Escape'])
+
+/** So long no key presses a button of a warning that has come while somebody types: the key was meant for the page. */
+const TYPING_MS = 1_000
 
 /** @param {number} seconds */
 const inWords = seconds => {
@@ -140,132 +243,178 @@ const inWords = seconds => {
 /** The time left is spoken at every minute, then at 40 and 20 seconds: this is the last of these marks. @param {number} seconds */
 const markOf = seconds => seconds <= 20 ? 20 : seconds <= 40 ? 40 : Math.ceil(seconds / 60) * 60
 
-/** Where the notices are kept that were dismissed in this tab: the next page is told of the last minute's again. */
-const DISMISSED_KEY = 'curfew.dismissed'
+/** What Curfew's elements look like. A sheet that is constructed needs no leave of the page's own policy. */
+const look = new CSSStyleSheet()
+fetch(new URL('curfew.css', import.meta.url)).then(async answer => { if (answer.ok) look.replaceSync(await answer.text()) }).catch(() => {})
 
-/** The warning, notices, and the line that tells of a lost connection, out of reach of the page's own style. */
-class CurfewWarning extends HTMLElement {
-  #dialog = document.createElement('dialog')
-  #text = document.createElement('p')
-  #count = document.createElement('p')
-  #spoken = document.createElement('p')
-  #outcome = document.createElement('p')
-  #stay = document.createElement('button')
-  #leave = document.createElement('button')
-  #line = document.createElement('p')
+/** What the buttons of Curfew do. @type {WeakMap<EventTarget, () => void>} */
+const deeds = new WeakMap()
+
+/** @param {string} text @param {() => void} deed */
+function button(text, deed) {
+  const element = document.createElement('button')
+  element.type = 'button'
+  element.textContent = text
+  deeds.set(element, deed)
+  return element
+}
+
+/** Heard at the window, where no listener of the page has come between yet. @param {Event} event */
+function clicked(event) {
+  const pressed = event.composedPath().find(target => deeds.has(target))
+  if (!pressed) return
+  event.stopImmediatePropagation()
+  deeds.get(pressed)?.()
+}
+
+/** How a listener keeps an event from others and from the browser. */
+const [stopImmediate, stop, prevent] = [Event.prototype.stopImmediatePropagation, Event.prototype.stopPropagation, Event.prototype.preventDefault]
+
+let shielded = false
+
+/** Keeps listeners of the page that were there first from taking away events. @param {((event: Event) => boolean) | null} isOurs */
+function shield(isOurs) {
+  if (shielded === !!isOurs) return
+  shielded = !!isOurs
+  /** @param {(this: Event) => void} original */
+  const guarded = original => isOurs ? /** @this {Event} */ function () { if (!isOurs(this)) original.call(this) } : original
+  Event.prototype.stopImmediatePropagation = guarded(stopImmediate)
+  Event.prototype.stopPropagation = guarded(stop)
+  Event.prototype.preventDefault = guarded(prevent)
+}
+
+/** The application's modal dialog that has the page to itself: nothing outside of it takes a click. */
+function topmostModal() {
+  for (let node = /** @type {Node | null} */ (focused()); node; node = node instanceof ShadowRoot ? node.host : node.parentNode) {
+    if (node instanceof HTMLDialogElement && node.matches(':modal')) return node
+  }
+  return Array.from(document.querySelectorAll('dialog:modal')).at(-1) ?? null
+}
+
+/** What takes a click or a key. */
+const CONTROLS = 'a[href], button, input, select, textarea, summary, label, [role=button], [role=link], [tabindex], [contenteditable]'
+
+/** How far apart the points lie at which the page is probed for controls, in pixels. */
+const PROBE_PX = 20
+
+/**
+ * Notices, the line that tells of a lost connection, and the one of a warning that was put aside. It lies above the page,
+ * and within its modal dialog where one is open, and takes clicks on its buttons and notices only.
+ */
+class CurfewPanel extends HTMLElement {
+  #box = document.createElement('div')
   #notices = document.createElement('div')
+  #lines = document.createElement('div')
+  #line = document.createElement('p')
+  #aside = document.createElement('div')
+  #count = document.createElement('span')
+  #spoken = document.createElement('p')
   /** @type {Set<string>} ids of the notices that were shown */
   #shown = new Set()
-  #life = new AbortController()
-  #open = false
-  #timer = 0
-  #mark = 0 // the last one that was told
-  /** @type {() => number} */
-  #left = () => 0
-  /** @type {() => void} */
-  #refocus = () => {}
-  /** What the buttons do; set by the guard. */
-  onstay = () => {}
-  onleave = () => {}
+  #retired = false
+  /** What the button of the line does; set by the warning. */
+  onreopen = () => {}
 
   constructor() {
     super()
-    const style = document.createElement('link')
-    style.rel = 'stylesheet'
-    style.href = new URL('curfew.css', import.meta.url).href
-    const title = document.createElement('h2')
-    title.id = 'curfew-title'
-    title.textContent = TITLE
-    this.#text.id = 'curfew-text'
-    this.#dialog.setAttribute('role', 'alertdialog')
-    this.#dialog.setAttribute('aria-modal', 'true')
-    this.#dialog.setAttribute('aria-labelledby', title.id)
-    this.#dialog.setAttribute('aria-describedby', this.#text.id)
-    this.#dialog.setAttribute('closedby', 'none')
-    this.#dialog.lang = 'en'
-    this.#dialog.dir = 'ltr'
-    this.#count.className = 'count'
-    this.#count.setAttribute('aria-hidden', 'true')
-    this.#spoken.className = 'spoken'
-    this.#spoken.setAttribute('aria-live', 'assertive')
-    this.#outcome.className = 'outcome'
-    this.#outcome.setAttribute('role', 'status')
-    this.#stay.className = 'stay'
-    this.#stay.textContent = STAY
-    this.#leave.textContent = SIGN_OUT
-    for (const button of [this.#stay, this.#leave]) button.type = 'button'
-    const buttons = document.createElement('div')
-    buttons.className = 'buttons'
-    buttons.append(this.#stay, this.#leave)
-    this.#dialog.append(title, this.#text, this.#count, this.#spoken, buttons, this.#outcome)
-    this.#line.className = 'line'
-    this.#line.setAttribute('role', 'status')
+    this.#box.className = 'panel'
+    this.#box.popover = 'manual'
+    this.#box.lang = 'en'
+    this.#box.dir = 'ltr'
     this.#notices.className = 'notices'
     this.#notices.setAttribute('role', 'log')
     this.#notices.setAttribute('aria-label', 'Notices')
-    this.#notices.lang = 'en'
-    this.#notices.dir = 'ltr'
-    this.attachShadow({mode: 'open'}).append(style, this.#dialog, this.#notices, this.#line)
+    this.#lines.className = 'lines'
+    this.#line.className = 'line'
+    this.#line.setAttribute('role', 'status')
+    this.#aside.className = 'line aside'
+    this.#aside.hidden = true
+    this.#count.setAttribute('aria-hidden', 'true')
+    this.#spoken.className = 'spoken'
+    this.#spoken.setAttribute('aria-live', 'assertive')
+    const text = document.createElement('p')
+    text.setAttribute('role', 'status')
+    text.append('You will be signed out soon ', this.#count)
+    this.#aside.append(text, this.#spoken, button('Show', () => this.onreopen()))
+    this.#lines.append(this.#line, this.#aside)
+    this.#box.append(this.#notices, this.#lines)
+    const shadow = this.attachShadow({mode: 'open'})
+    shadow.adoptedStyleSheets = [look]
+    shadow.append(this.#box)
+    document.addEventListener('toggle', event => this.#moved(event), {capture: true})
+    document.addEventListener('close', event => this.#moved(event), {capture: true})
+    window.addEventListener('resize', () => this.#place())
   }
 
-  connectedCallback() {
-    this.#life = new AbortController() // aborting it removes every listener below
-    const {signal} = this.#life
-    this.#stay.addEventListener('click', () => this.onstay(), {signal})
-    this.#leave.addEventListener('click', () => this.onleave(), {signal})
-    this.#dialog.addEventListener('cancel', event => event.preventDefault(), {signal})
-    this.#dialog.addEventListener('close', () => { if (this.#open) this.#dialog.showModal() }, {signal})
-    if (this.#open && !this.#dialog.open) this.#dialog.showModal()
-  }
-
+  /** A modal dialog of the page that goes takes what is in it along. */
   disconnectedCallback() {
-    this.#life.abort()
+    queueMicrotask(() => { if (!this.isConnected && !this.#isEmpty) this.arrange() })
   }
 
-  get isOpen() { return this.#open }
-
-  /**
-   * @param {string} message plain text
-   * @param {boolean} canStay
-   * @param {() => number} left milliseconds to the end
-   */
-  show(message, canStay, left) {
-    const seconds = Math.ceil(left() / 1000)
-    this.#left = left
-    this.#text.textContent = `${message} You will be signed out in ${inWords(seconds)}${canStay ? ' unless you stay.' : '.'}`.trim()
-    this.#stay.hidden = !canStay
-    this.#outcome.textContent = ''
-    if (!this.isConnected) document.documentElement.append(this)
-    if (!this.#open) {
-      this.#open = true
-      this.#mark = seconds === markOf(seconds) ? Infinity : markOf(seconds)
-      this.#refocus = rememberFocus()
-      this.#dialog.showModal()
-      this.#stay.focus()
-    } else if (seconds > this.#mark + 1) { // the end has moved away, by more than the way of a message
-      this.#mark = markOf(seconds)
-    }
-    if (!canStay) this.#leave.focus()
-    this.#countDown()
+  /** Takes the panel away for good. */
+  retire() {
+    this.#retired = true
+    this.remove()
   }
 
-  hide() {
-    if (!this.#open) return
-    this.#open = false
-    clearTimeout(this.#timer)
-    this.#spoken.textContent = ''
-    this.#dialog.close()
-    this.#refocus()
+  get #isEmpty() { return this.#retired || this.#aside.hidden && !this.#line.textContent && !this.#notices.firstChild }
+
+  /** @param {Event} event */
+  #moved(event) {
+    if (event.target instanceof HTMLDialogElement && !this.#isEmpty) this.arrange()
   }
 
-  /** Tells what has come of a button. @param {string} text */
-  tell(text) { this.#outcome.textContent = text }
+  /** Puts the panel where it can be seen and used. */
+  arrange() {
+    if (this.#retired) return
+    const place = !this.#isEmpty && topmostModal() || document.documentElement
+    if (this.parentNode !== place) place.append(this)
+    if (this.#isEmpty) this.#box.hidePopover?.()
+    else if (!this.#box.matches(':popover-open')) this.#box.showPopover?.()
+    this.#place()
+  }
+
+  /** Puts the lines where no control of the page lies under them: at the bottom, else at the top. */
+  #place() {
+    const top = [false, true].find(top => {
+      this.#box.toggleAttribute('data-top', top)
+      return !this.#liesOnControls()
+    })
+    this.#box.toggleAttribute('data-top', top ?? false)
+  }
+
+  #liesOnControls() {
+    return [this.#line, this.#aside].some(line => {
+      const {left, right, top, bottom} = line.getBoundingClientRect()
+      for (let x = left; x < right; x += PROBE_PX) {
+        for (const y of [top + 1, (top + bottom) / 2, bottom - 1]) {
+          if (document.elementsFromPoint(x, y).some(element => !element.matches(OURS) && element.closest(CONTROLS))) return true
+        }
+      }
+      return false
+    })
+  }
 
   /** Tells of the connection; empty when all is well. @param {string} text */
   line(text) {
-    if (!this.isConnected) document.documentElement.append(this)
+    if (this.#line.textContent === text) return
     this.#line.textContent = text
+    this.arrange()
   }
+
+  /** Shows the line of a warning that was put aside. @param {boolean} shown */
+  aside(shown) {
+    if (this.#aside.hidden !== shown) return
+    this.#aside.hidden = !shown
+    this.#spoken.textContent = ''
+    this.arrange()
+  }
+
+  /** @param {string} text the time that is left */
+  count(text) { this.#count.textContent = text }
+
+  /** @param {string} text what is spoken at once */
+  say(text) { this.#spoken.textContent = text }
 
   /**
    * Shows what an administrator has to say, until the person dismisses it.
@@ -281,42 +430,308 @@ class CurfewWarning extends HTMLElement {
     } catch {} // storage is turned off
     if (this.#shown.has(id) || dismissed.includes(id)) return false
     this.#shown.add(id)
-    if (!this.isConnected) document.documentElement.append(this)
     const box = document.createElement('div')
     box.className = 'notice'
     const text = document.createElement('p')
     text.textContent = message
-    const dismiss = document.createElement('button')
-    dismiss.type = 'button'
-    dismiss.textContent = 'Dismiss'
-    dismiss.addEventListener('click', () => {
+    box.append(text, button('Dismiss', () => {
       box.remove()
+      this.arrange()
       try {
         sessionStorage.setItem(DISMISSED_KEY, JSON.stringify([...dismissed, id].slice(-20)))
       } catch {}
-    })
-    box.append(text, dismiss)
+    }))
     this.#notices.append(box)
+    this.arrange()
     return true
   }
+}
+
+/** Where the notices are kept that were dismissed in this tab: the next page is told of the last minute's again. */
+const DISMISSED_KEY = 'curfew.dismissed'
+
+/** A warning ends so much earlier than it said before: more than the way of a message. */
+const EARLIER_MS = 2_000
+
+/** So often in a second the warning comes back on top of what the page opens: a page may do the same. */
+const MAX_RAISED = 5
+
+/** The warning: a dialog, out of reach of the page's own style, which may be put aside where it cannot be withdrawn. */
+class CurfewWarning extends HTMLElement {
+  #dialog = document.createElement('dialog')
+  #title = document.createElement('h2')
+  #text = document.createElement('p')
+  #count = document.createElement('p')
+  #spoken = document.createElement('p')
+  #outcome = document.createElement('p')
+  #stay = button(STAY, () => this.onstay())
+  #continue = button(CONTINUE, () => this.#putAside())
+  #leave = button(SIGN_OUT, () => this.onleave())
+  #panel = /** @type {CurfewPanel} */ (document.createElement('curfew-panel'))
+  /** The reason of the warning that stands; empty for none. */
+  #reason = ''
+  #aside = false
+  #timer = 0
+  #mark = 0 // the last one that was told
+  #raised = 0 // in this second
+  /** @type {() => number} */
+  #left = () => 0
+  /** When the end was told last, and how long it was away. */
+  #told = {at: mark(), left: 0}
+  /** @type {Mark | null} when the person typed last */
+  #typed = null
+  /** @type {Mark | null} since when a key may have been meant for the page */
+  #surprise = null
+  /** @type {Set<string>} codes of the keys that were pressed in the dialog and are still held */
+  #held = new Set()
+  /** @type {() => void} */
+  #refocus = () => {}
+  /** What the buttons do; set by the guard. */
+  onstay = () => {}
+  onleave = () => {}
+
+  constructor() {
+    super()
+    this.#title.id = 'curfew-title'
+    this.#title.textContent = TITLE
+    this.#title.tabIndex = -1
+    this.#text.id = 'curfew-text'
+    this.#dialog.setAttribute('role', 'alertdialog')
+    this.#dialog.setAttribute('aria-modal', 'true')
+    this.#dialog.setAttribute('aria-labelledby', this.#title.id)
+    this.#dialog.setAttribute('aria-describedby', this.#text.id)
+    this.#dialog.setAttribute('closedby', 'none')
+    this.#dialog.lang = 'en'
+    this.#dialog.dir = 'ltr'
+    this.#count.className = 'count'
+    this.#count.setAttribute('aria-hidden', 'true')
+    this.#spoken.className = 'spoken'
+    this.#spoken.setAttribute('aria-live', 'assertive')
+    this.#outcome.className = 'outcome'
+    this.#outcome.setAttribute('role', 'status')
+    this.#stay.className = this.#continue.className = 'first'
+    const buttons = document.createElement('div')
+    buttons.className = 'buttons'
+    buttons.append(this.#stay, this.#continue, this.#leave)
+    this.#dialog.append(this.#title, this.#text, this.#count, this.#spoken, buttons, this.#outcome)
+    const shadow = this.attachShadow({mode: 'open'})
+    shadow.adoptedStyleSheets = [look]
+    shadow.append(this.#dialog)
+    this.#panel.onreopen = () => this.#reopen()
+    this.#watch()
+  }
+
+  #watch() {
+    this.#dialog.addEventListener('cancel', event => event.preventDefault())
+    this.#dialog.addEventListener('close', () => { if (!this.#dialog.open) this.#raise() })
+    document.addEventListener('toggle', event => this.#covered(event), {capture: true})
+    document.addEventListener('fullscreenchange', event => this.#covered(event), {capture: true})
+    window.addEventListener('click', clicked, {capture: true})
+    for (const type of /** @type {const} */ (['keydown', 'keypress', 'keyup'])) {
+      window.addEventListener(type, event => this.#key(event), {capture: true})
+    }
+  }
+
+  connectedCallback() {
+    this.#raise()
+    this.#panel.arrange()
+  }
+
+  /** Takes all of Curfew's elements away for good. */
+  remove() {
+    this.#end()
+    this.#panel.retire()
+    super.remove()
+  }
+
+  /** Whether the dialog shows. */
+  get isOpen() { return this.#reason !== '' && !this.#aside }
+
+  /**
+   * Shows the warning, or tells it anew. One that was put aside stays there while its reason and its end are the same.
+   * @param {string} reason
+   * @param {string} message plain text
+   * @param {() => number} left milliseconds to the end
+   */
+  show(reason, message, left) {
+    const canStay = reason === 'idle'
+    const anew = reason !== this.#reason
+    const earlier = left() < this.#told.left - since(this.#told.at) - EARLIER_MS
+    const seconds = Math.ceil(left() / 1000)
+    this.#left = left
+    this.#told = {at: mark(), left: left()}
+    this.#text.textContent = `${message} You will be signed out in ${inWords(seconds)}${canStay ? ' unless you stay.' : '.'}`.trim()
+    this.#stay.hidden = !canStay
+    this.#continue.hidden = canStay
+    this.#outcome.textContent = ''
+    if (!this.isConnected) document.documentElement.append(this)
+    if (this.#reason === '') this.#mark = seconds === markOf(seconds) ? Infinity : markOf(seconds)
+    else if (seconds > this.#mark + 1) this.#mark = markOf(seconds) // the end has moved away, by more than the way of a message
+    if (anew || earlier && this.#aside) this.#open(reason)
+    this.#countDown()
+  }
+
+  /** @param {string} reason */
+  #open(reason) {
+    if (!this.isOpen && focused()?.getRootNode() !== this.#panel.shadowRoot) this.#refocus = rememberFocus()
+    this.#reason = reason
+    this.#aside = false
+    // Who is idle types nothing, but for the one who comes back in this moment. All others may be at work.
+    const typing = this.#typed !== null && since(this.#typed) < TYPING_MS
+    this.#surprise = reason !== 'idle' || typing ? mark() : null
+    this.#panel.aside(false)
+    this.#raise()
+    this.#focus()
+  }
+
+  /** The first focus is on no button that signs out, nor on one that a space would press by chance. */
+  #focus() {
+    if (this.#reason === 'idle') this.#stay.focus()
+    else this.#title.focus()
+  }
+
+  hide() {
+    if (this.#reason === '') return
+    const wasOpen = this.isOpen
+    this.#end()
+    if (wasOpen) this.#refocus()
+  }
+
+  /** Puts the warning aside, to a line that goes on counting, so that the page can be used until the end. */
+  #putAside() {
+    this.#aside = true
+    this.#close()
+    this.#panel.aside(true)
+    this.#countDown()
+    this.#refocus()
+  }
+
+  #reopen() {
+    this.#open(this.#reason)
+    this.#surprise = null // the person has asked for it
+    this.#countDown()
+  }
+
+  #end() {
+    this.#reason = ''
+    this.#aside = false
+    clearTimeout(this.#timer)
+    this.#spoken.textContent = ''
+    this.#close()
+    this.#panel.aside(false)
+  }
+
+  #close() {
+    shield(null)
+    this.#dialog.close()
+    this.#panel.arrange() // out of the dialog
+  }
+
+  /** Puts the dialog on top of all that the page has opened, where it has been hidden or closed by anything but a button. */
+  #raise() {
+    if (!this.isOpen || !this.isConnected) return
+    const element = focused()
+    const inside = this.#dialog.open && this.shadowRoot?.activeElement
+    if (this.#dialog.open && !inside && element !== document.body) this.#refocus = rememberFocus() // the page's own dialog has it now
+    this.#dialog.close()
+    this.#dialog.showModal()
+    shield(event => event.isTrusted && this.#isOurs(event))
+    if (inside && element instanceof HTMLElement) element.focus()
+    else this.#focus()
+    this.#panel.arrange()
+  }
+
+  /** @param {Event} event the page has opened something */
+  #covered(event) {
+    if (!this.isOpen || this.#raised >= MAX_RAISED) return
+    if (!(event.target instanceof Element) || !event.target.matches(':modal, :popover-open')) return
+    this.#raised++
+    this.#raise()
+  }
+
+  /** Whether another dialog makes this one inert. */
+  get #isCovered() {
+    const {left, right, top, bottom} = this.#dialog.getBoundingClientRect()
+    const there = document.elementFromPoint((left + right) / 2, (top + bottom) / 2)
+    return !this.#dialog.open || there !== null && there !== this
+  }
+
+  /** Tells what has come of a button. @param {string} text */
+  tell(text) { this.#outcome.textContent = text }
+
+  /** Tells of the connection; empty when all is well. @param {string} text */
+  line(text) { this.#panel.line(text) }
+
+  /** @param {string} id @param {string} message */
+  notice(id, message) { return this.#panel.notice(id, message) }
 
   #countDown() {
     clearTimeout(this.#timer)
     const left = Math.max(0, this.#left())
     const seconds = Math.ceil(left / 1000)
-    this.#count.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
+    const count = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
+    this.#count.textContent = count
+    this.#panel.count(count)
     if (seconds > 0 && markOf(seconds) < this.#mark) { // a page that was busy is a little late, and not silent
       this.#mark = markOf(seconds)
-      this.#spoken.textContent = `${inWords(seconds)} left`
+      const text = `${inWords(seconds)} left`
+      if (this.#aside) this.#panel.say(text)
+      else this.#spoken.textContent = text
     }
+    this.#raised = 0
+    if (this.isOpen && !this.isConnected) document.documentElement.append(this)
+    else if (this.isOpen && !this.hasAttribute('blank') && this.#isCovered) this.#raise()
     if (seconds > 0) this.#timer = setTimeout(() => this.#countDown(), left - (seconds - 1) * 1000 + 5)
   }
 
+  /** Whether an event is for the dialog: one in it, or a key while nothing has the focus. @param {Event} event */
+  #isOurs(event) {
+    const path = event.composedPath()
+    if (path.includes(this.#dialog)) return true
+    const target = path[0]
+    return event.type.startsWith('key') && (target === document.body || target === document.documentElement)
+  }
+
+  /** The page hears no key of the dialog, and the dialog heeds none that was meant for the page. @param {KeyboardEvent} event */
+  #key(event) {
+    if (!event.isTrusted) return
+    const {type, code, key, repeat} = event
+    const pressing = PRESSING_KEYS.has(key)
+    if (!this.isOpen || !this.#isOurs(event) && key !== 'Escape') {
+      const held = this.#held.has(code) && (type !== 'keydown' || repeat)
+      if (held) this.#swallow(event) // still held from the dialog: it means nothing to the page behind
+      if (type === 'keyup' || type === 'keydown' && !repeat) this.#held.delete(code)
+      return
+    }
+    stopImmediate.call(event)
+    if (type === 'keyup') {
+      if (pressing && !this.#held.delete(code)) this.#swallow(event) // it went down in the page, or too early
+    } else if (type === 'keydown' && pressing) {
+      if (repeat || key !== 'Escape' && this.#isSurprised) return this.#swallow(event)
+      this.#held.add(code)
+      if (key !== 'Escape') return
+      this.#swallow(event)
+      if (this.#reason === 'idle') this.onstay()
+    } else if (type === 'keydown' && key.length === 1) {
+      if (this.#surprise) this.#surprise = mark() // they type on
+    }
+  }
+
+  /** @param {Event} event */
+  #swallow(event) {
+    prevent.call(event)
+    stopImmediate.call(event)
+  }
+
+  get #isSurprised() { return this.#surprise !== null && since(this.#surprise) < TYPING_MS }
+
   /** Says that an event only works the warning itself. @param {Event} event */
   covers(event) {
-    if (!this.#open) return false
-    if (event instanceof KeyboardEvent) return BUTTON_KEYS.has(event.key)
-    if (event.composedPath().some(target => target === this.#stay || target === this.#leave)) return true
+    const isKey = event.type.startsWith('key') // of whatever frame, so that it is an instance of another window's class
+    if (isKey && !this.isOpen) this.#typed = mark()
+    if (!this.isOpen) return false
+    if (isKey) return BUTTON_KEYS.has(/** @type {KeyboardEvent} */ (event).key) && this.#isOurs(event)
+    if (event.composedPath().some(target => deeds.has(target))) return true
     const point = event instanceof MouseEvent ? event : /** @type {TouchEvent} */ (event).touches?.[0]
     if (!point || !/move$/.test(event.type)) return false
     const box = this.#dialog.getBoundingClientRect()
@@ -577,13 +992,13 @@ class Guard {
     this.#socketURL = new URL(socketURL)
     this.#socketURL.protocol = socketURL.protocol.replace('http', 'ws')
     this.#base = socketURL.pathname.replace(/\/session\/ws$/, '')
+    if (!customElements.get('curfew-panel')) customElements.define('curfew-panel', CurfewPanel)
     if (!customElements.get('curfew-warning')) customElements.define('curfew-warning', CurfewWarning)
+    new Acts(event => this.#heard(event)) // before the warning, which keeps its keys to itself
     this.#warning = /** @type {CurfewWarning} */ (document.createElement('curfew-warning'))
     this.#warning.onstay = () => this.#stay()
     this.#warning.onleave = () => this.#signOut()
-    document.documentElement.append(this.#warning) // its style sheet loads now, not when the server is gone
-    new Acts(event => this.#heard(event))
-    window.addEventListener('keydown', event => this.#escape(event), {capture: true})
+    document.documentElement.append(this.#warning)
     this.#comeAndGo()
     this.#connect()
   }
@@ -735,7 +1150,7 @@ class Guard {
   #warn(reason, message) {
     if (this.#warned !== reason) this.#toldInWarning = false
     this.#warned = reason
-    this.#warning.show(message, reason === 'idle', () => this.#left())
+    this.#warning.show(reason, message, () => this.#left())
     dispatch('warn', {reason, message, expireInMs: this.#left()})
   }
 
@@ -879,14 +1294,6 @@ class Guard {
     return true
   }
 
-  /** @param {KeyboardEvent} event */
-  #escape(event) {
-    if (event.key !== 'Escape' || !this.#warning.isOpen || !event.isTrusted) return
-    event.preventDefault()
-    event.stopImmediatePropagation()
-    if (this.#warned === 'idle') this.#stay()
-  }
-
   async #stay() {
     this.#warning.tell('One moment…')
     if (this.#send({type: 'confirm'})) {
@@ -910,17 +1317,24 @@ class Guard {
       if (!this.#over) this.#warning.tell('The server cannot be reached, so you are still signed in. Please try again.')
       return
     }
-    this.#curtain.down()
-    const form = document.createElement('form')
-    form.method = 'post'
-    form.action = this.#base + '/logout'
-    const csrf = document.createElement('input')
-    csrf.type = 'hidden'
-    csrf.name = 'csrf'
-    csrf.value = answer.csrf
-    form.append(csrf)
-    document.body.append(form)
-    form.submit()
+    if (!await this.#postLogout(answer.csrf)) {
+      if (!this.#over) this.#warning.tell('The server cannot be reached, so you are still signed in. Please try again.')
+      return
+    }
+    this.#end('logout', '', '')
+  }
+
+  /** A form would be asked about by the page's own policy, and by its `beforeunload`. @param {string} csrf @returns {Promise<boolean>} */
+  async #postLogout(csrf) {
+    try {
+      const response = await fetch(this.#base + '/logout', {
+        method: 'POST', redirect: 'manual', credentials: 'same-origin', cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS),
+        headers: {'X-CSRF-Token': csrf},
+      })
+      return response.ok || response.type === 'opaqueredirect'
+    } catch {
+      return false
+    }
   }
 
   // ---- the end
@@ -936,6 +1350,7 @@ class Guard {
   /** Takes the page away before anything else happens. */
   #blank() {
     this.#curtain.forget()
+    this.#warning.remove()
     this.#stop()
   }
 
@@ -949,7 +1364,7 @@ class Guard {
     const signIn = new URL(where || this.#base + '/login', location.href)
     if (signIn.origin !== location.origin) signIn.href = new URL(this.#base + '/login', location.href).href
     signIn.searchParams.set('next', location.pathname + location.search + location.hash)
-    setTimeout(() => location.replace(signIn), OTHERS_FIRST_MS)
+    setTimeout(() => replacePage(signIn), OTHERS_FIRST_MS)
   }
 
   #stop() {
@@ -1030,6 +1445,23 @@ class Guard {
     else if (since(this.#told) > this.#heartbeat) this.#sync()
     this.#watchClock()
   }
+}
+
+/**
+ * Opens url in the place of a page that is over. Nothing of the page's own comes between: no question (`beforeunload`), no
+ * router that takes the navigation for its own.
+ * @param {URL} url
+ */
+function replacePage(url) {
+  try {
+    document.open() // takes away all listeners of the page, on the window too
+    document.close()
+  } catch {} // not of XHTML
+  const keep = (/** @type {Event} */ event) => stopImmediate.call(event)
+  window.addEventListener('beforeunload', keep, {capture: true})
+  const {navigation} = /** @type {any} */ (window)
+  navigation?.addEventListener('navigate', keep, {capture: true})
+  location.replace(url)
 }
 
 /** @param {string} name @param {object} detail */
