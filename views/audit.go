@@ -3,6 +3,7 @@ package views
 import (
 	"encoding/csv"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -84,6 +85,28 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, http.StatusOK, p)
 }
 
+// byteOrderMark tells spreadsheets that a file is UTF-8: without it they take umlauts for an old code page.
+const byteOrderMark = "\ufeff"
+
+// stallLimit is how long whoever downloads may take nothing. It is long, because the kernel lets a writer go on only once a
+// third of its buffer has been sent: of four megabytes, over a line of 3 KB a second, that takes seven minutes.
+const stallLimit = 10 * time.Minute
+
+// download is an answer that may take as long as it takes, unlike a page, but may not stand still.
+type download struct {
+	http.ResponseWriter
+	limits *http.ResponseController
+}
+
+func newDownload(w http.ResponseWriter) download {
+	return download{w, http.NewResponseController(w)}
+}
+
+func (d download) Write(p []byte) (int, error) {
+	d.limits.SetWriteDeadline(time.Now().Add(stallLimit)) // where there are no deadlines, nothing is cut
+	return d.ResponseWriter.Write(p)
+}
+
 // exportAudit writes all that is asked for, page by page. An error in the middle ends the connection, so that nobody takes a
 // part for the whole.
 func (s *Server) exportAudit(w http.ResponseWriter, r *http.Request, query session.EventQuery, format string) error {
@@ -94,11 +117,13 @@ func (s *Server) exportAudit(w http.ResponseWriter, r *http.Request, query sessi
 	}
 	h := w.Header()
 	h.Set("Content-Disposition", `attachment; filename="curfew-audit.`+format+`"`)
+	out := newDownload(w)
 	var line func(session.Event) error
 	flush := func() {}
 	if format == "csv" {
 		h.Set("Content-Type", "text/csv; charset=utf-8")
-		c := csv.NewWriter(w)
+		io.WriteString(out, byteOrderMark) // an error shows at the next line
+		c := csv.NewWriter(out)
 		c.Write([]string{"at", "event", "user", "actor", "session", "address", "reason", "detail"})
 		line = func(e session.Event) error {
 			return c.Write([]string{e.At.UTC().Format(time.RFC3339Nano), string(e.Kind), plain(e.User), plain(e.Actor), e.Session, e.Address, string(e.Reason), plain(e.Detail)})
@@ -106,7 +131,7 @@ func (s *Server) exportAudit(w http.ResponseWriter, r *http.Request, query sessi
 		flush = c.Flush
 	} else {
 		h.Set("Content-Type", "application/x-ndjson")
-		encoder := json.NewEncoder(w)
+		encoder := json.NewEncoder(out)
 		line = func(e session.Event) error { return encoder.Encode(eventOf(e)) }
 	}
 	for {

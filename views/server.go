@@ -107,7 +107,7 @@ func New(o Options) *Server {
 	s.mux.Handle("POST /login", s.page(s.login))
 	s.mux.Handle("POST /logout", s.page(s.logout))
 	s.mux.Handle("GET /session/ws", s.page(s.socket))
-	s.mux.Handle("GET /session/status", s.page(s.signedIn(s.status)))
+	s.mux.Handle("GET /session/status", s.page(s.alive(s.status)))
 	s.mux.Handle("POST /session/extend", s.page(s.signedIn(s.protected(s.extend))))
 	s.mux.Handle("POST /session/activity", s.page(s.signedIn(s.protected(s.activity))))
 	s.mux.Handle("GET /static/", staticFiles())
@@ -232,9 +232,14 @@ func (s *Server) check(r *http.Request) (visit, error) {
 }
 
 // signedIn lets only requests of live sessions pass, and counts what a person does.
-func (s *Server) signedIn(h handler) handler {
+func (s *Server) signedIn(h handler) handler { return s.passing(s.visit, h) }
+
+// alive is signedIn for what no person does: whoever sends the request and however, nothing follows from it.
+func (s *Server) alive(h handler) handler { return s.passing(s.check, h) }
+
+func (s *Server) passing(judge func(*http.Request) (visit, error), h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		v, err := s.visit(r)
+		v, err := judge(r)
 		if err != nil {
 			return err
 		}
@@ -258,7 +263,7 @@ func (s *Server) visit(r *http.Request) (visit, error) {
 	if err != nil {
 		return v, err
 	}
-	if isTopLevel(r) {
+	if isTopLevel(r) && !asksForFile(r) {
 		s.hub.Navigated(r.Context(), v.token.ID())
 	}
 	if byPerson(r) && !s.isPassive(askedPath(r)) {
@@ -346,6 +351,11 @@ func isNavigation(r *http.Request) bool {
 func isTopLevel(r *http.Request) bool {
 	dest := r.Header.Get("Sec-Fetch-Dest")
 	return isNavigation(r) && (dest == "" || dest == "document") && !isPrefetch(r)
+}
+
+// asksForFile says that the answer will be a file: it takes nobody away from the page that they are on.
+func asksForFile(r *http.Request) bool {
+	return r.URL.Path == "/admin/audit" && r.URL.Query().Get("format") != ""
 }
 
 func isPrefetch(r *http.Request) bool {

@@ -1,0 +1,135 @@
+package views
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"curfew/session"
+)
+
+// longTrail is an audit trail of so many lines.
+type longTrail struct {
+	Trail
+	lines uint64
+}
+
+func (t longTrail) Events(ctx context.Context, q session.EventQuery) (list []session.Event, err error) {
+	if q.Before == 0 {
+		q.Before = t.lines + 1
+	}
+	for n := q.Before - 1; n > 0 && len(list) < q.Limit; n-- {
+		list = append(list, session.Event{Number: n, At: time.Now(), Kind: session.EventNotice, Actor: "Jürgen Größ", Detail: strings.Repeat("x", 100)})
+	}
+	return list, ctx.Err()
+}
+
+// oneConn is a listener of a single connection without buffers: a writer goes on when its peer reads.
+type oneConn struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+func (l *oneConn) Close() error   { close(l.done); return nil }
+func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
+
+// askForTrail asks a server with the limits of the real one for the export, and returns the connection before anything of the
+// answer is read.
+func askForTrail(t *testing.T, lines uint64, format string) net.Conn {
+	t.Helper()
+	s := &Server{trail: longTrail{lines: lines}, log: slog.New(slog.DiscardHandler)}
+	server := &http.Server{ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.exportAudit(w, r, session.EventQuery{}, format); err != nil {
+			t.Error(err)
+		}
+	})}
+	here, there := net.Pipe()
+	l := &oneConn{make(chan net.Conn, 1), make(chan struct{})}
+	l.conns <- there
+	go server.Serve(l)
+	t.Cleanup(func() {
+		here.Close()
+		server.Close()
+	})
+	if _, err := io.WriteString(here, "GET /admin/audit HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	return here
+}
+
+// slowly reads a few bytes a second.
+type slowly struct{ io.Reader }
+
+func (s slowly) Read(p []byte) (int, error) {
+	time.Sleep(time.Second)
+	return s.Reader.Read(p[:min(len(p), 300)])
+}
+
+func TestExportIsCompleteHoweverSlowTheLine(t *testing.T) {
+	for _, format := range []string{"csv", "json"} {
+		t.Run(format, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const lines = 2*maxLimit + 7
+				conn, began := askForTrail(t, lines, format), time.Now()
+				response, err := http.ReadResponse(bufio.NewReader(slowly{conn}), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				data, err := io.ReadAll(response.Body)
+				took := time.Since(began)
+				if got := strings.Count(string(data), "Jürgen Größ"); err != nil || got != lines || took < 10*time.Minute {
+					t.Errorf("%d lines after %s, %v: want %d, slowly", got, took, err, lines)
+				}
+			})
+		})
+	}
+}
+
+func TestExportToWhoTakesNothingIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := askForTrail(t, 10*maxLimit, "csv")
+		begin := make([]byte, 5000)
+		if _, err := io.ReadFull(conn, begin); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(stallLimit + time.Second)
+		rest, err := io.ReadAll(conn)
+		if err != nil && !errors.Is(err, io.ErrClosedPipe) || len(rest) > 10_000 {
+			t.Errorf("after %s without reading: %d further bytes, %v", stallLimit, len(rest), err)
+		}
+	})
+}
+
+func TestCSVBeginsWithAByteOrderMark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		response, err := http.ReadResponse(bufio.NewReader(askForTrail(t, 1, "csv")), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(response.Body)
+		if err != nil || !strings.HasPrefix(string(data), "\xef\xbb\xbfat,event,") {
+			t.Fatalf("%q, %v", data, err)
+		}
+		rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(string(data), "\ufeff"))).ReadAll()
+		if err != nil || len(rows) != 2 || rows[1][3] != "Jürgen Größ" {
+			t.Errorf("%q, %v", rows, err)
+		}
+	})
+}
