@@ -26,8 +26,8 @@ const (
 	maxAbandoned = 10_000
 )
 
-// abandon has a session ended that its sign-in may have left in the store.
-func (h *Hub) abandon(id session.ID) {
+// Abandon has a session ended that its sign-in may have left in the store.
+func (h *Hub) Abandon(id session.ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	a := &h.abandoned

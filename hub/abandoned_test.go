@@ -54,7 +54,7 @@ func TestSignInThatWasNotAcknowledgedLeavesNoSession(t *testing.T) {
 func TestSignInThatTheStoreNeverHadIsForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)
-		hub.abandon(session.NewToken().ID())
+		hub.Abandon(session.NewToken().ID())
 		pass(abandonedFor - time.Second)
 		synctest.Wait()
 		if n, _ := hub.abandoned.remembered(); n != 1 {

@@ -204,7 +204,7 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 	displaced, err := h.store.Create(ctx, r, r.Policy.MaxSessions)
 	if err != nil {
 		if !errors.Is(err, session.ErrExists) {
-			h.abandon(r.ID)
+			h.Abandon(r.ID)
 		}
 		return err
 	}

@@ -28,6 +28,8 @@ type Sessions interface {
 	Create(ctx context.Context, r session.Record) error
 	Save(ctx context.Context, id session.ID, version int64, values []byte) error
 	End(ctx context.Context, id session.ID, end session.End) (first bool, err error)
+	// Abandon ends a session whose cookie nobody got, now or as soon as it can be.
+	Abandon(id session.ID)
 }
 
 // Store implements [sessions.Store].
@@ -127,18 +129,26 @@ func (s *Store) Save(r *http.Request, w http.ResponseWriter, current *sessions.S
 }
 
 // SignIn begins a session for the browser of r under a new ID and sends its cookie. The session that the browser had
-// before ends as replaced once the new one is durable. The record's ID and times are set here.
+// before ends as replaced once the new one is durable. The record's ID and times are set here. A sign-in that fails leaves no
+// session.
 func (s *Store) SignIn(w http.ResponseWriter, r *http.Request, record session.Record) (session.Token, error) {
 	t, err := s.Begin(r.Context(), record)
 	if err != nil {
 		return t, err
 	}
+	sent := false
+	defer func() {
+		if !sent {
+			s.sessions.Abandon(t.ID())
+		}
+	}()
 	if old, ok := Token(r); ok {
 		if err := s.end(r.Context(), old, session.ReasonReplaced, record.User); err != nil && !errors.Is(err, session.ErrNotFound) {
 			return t, err
 		}
 	}
 	http.SetCookie(w, Cookie(t))
+	sent = true
 	return t, nil
 }
 

@@ -1,11 +1,14 @@
 package gorilla_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gorilla/sessions"
 
@@ -16,6 +19,12 @@ import (
 )
 
 func open(t *testing.T) *gorilla.Store {
+	t.Helper()
+	s, _ := openHub(t)
+	return s
+}
+
+func openHub(t *testing.T) (*gorilla.Store, *hub.Hub) {
 	t.Helper()
 	store, err := bolt.Open(t.TempDir())
 	if err != nil {
@@ -30,7 +39,7 @@ func open(t *testing.T) *gorilla.Store {
 			t.Error(err)
 		}
 	})
-	return gorilla.New(h, session.RealClock{})
+	return gorilla.New(h, session.RealClock{}), h
 }
 
 func request(cookies ...*http.Cookie) *http.Request {
@@ -162,4 +171,43 @@ func ExampleStore() {
 	handler(w, httptest.NewRequest("GET", "/", nil)) // nobody has signed in
 	fmt.Println(w.Code)
 	// Output: 401
+}
+
+// endless is a hub that cannot end the session that a browser had before.
+type endless struct {
+	*hub.Hub
+	old session.ID
+}
+
+var errAway = errors.New("the store is away")
+
+func (e endless) End(ctx context.Context, id session.ID, end session.End) (bool, error) {
+	if id == e.old {
+		return false, errAway
+	}
+	return e.Hub.End(ctx, id, end)
+}
+
+func TestASignInThatFailsLeavesNoSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, h := openHub(t)
+		old := signIn(t, s)
+		token, err := session.ParseToken(old.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		failing := gorilla.New(endless{h, token.ID()}, session.RealClock{})
+		w := httptest.NewRecorder()
+		fresh, err := failing.SignIn(w, request(old), session.Record{User: "ada", Policy: session.Profiles()[0].Policy})
+		if !errors.Is(err, errAway) || len(w.Result().Cookies()) != 0 {
+			t.Fatalf("SignIn = %v, cookies %v, want the error and none", err, w.Result().Cookies())
+		}
+		time.Sleep(2 * time.Second)
+		if r, err := h.Lookup(t.Context(), fresh.ID()); !errors.Is(err, session.ErrEnded) || r.End.Detail != "its sign-in failed" {
+			t.Errorf("the new session: %+v, %v, want it ended", r.End, err)
+		}
+		if _, err := h.Lookup(t.Context(), token.ID()); err != nil {
+			t.Errorf("the old session: %v, want it alive: its browser has no other", err)
+		}
+	})
 }
