@@ -15,24 +15,90 @@ import (
 	"curfew/session"
 )
 
-// Append implements [session.Store].
+// Append implements [session.Store]. A failed sign-in counts although its line cannot be written: on a full disk nobody may
+// guess without end.
 func (s *Store) Append(ctx context.Context, e session.Event) error {
-	known := false
-	err := s.update(ctx, func(tx *bbolt.Tx) error {
-		known = isKnown(tx, e.User, e.Address, e.At)
-		return s.appendEvent(tx, e)
-	})
-	if err != nil {
-		return fmt.Errorf("append to audit trail: %w", err)
-	}
 	if e.Kind == session.EventSignInFailed && e.Reason == "" {
+		known := false
+		err := s.db.View(func(tx *bbolt.Tx) error {
+			known = isKnown(tx, e.User, e.Address, e.At)
+			return nil
+		})
 		s.failures.add(e.User, e.Address, e.At, known)
+		if err != nil {
+			return fmt.Errorf("append to audit trail: %w", err)
+		}
+	}
+	if err := s.update(ctx, func(tx *bbolt.Tx) error { return s.appendEvent(tx, e) }); err != nil {
+		return fmt.Errorf("append to audit trail: %w", err)
 	}
 	return nil
 }
 
 // Follow calls f with every event once it is durable, in order. It must be called before anything is written.
-func (s *Store) Follow(f func(session.Event)) { s.follow = f }
+func (s *Store) Follow(f func(session.Event)) { s.follow = session.NewFollower(f) }
+
+// auditLine is an event as it is kept. Lines stand in the order in which they were written, and an end is dated by its
+// deadline, which may have passed long before. So each line also tells the latest date of all lines up to it: by that,
+// whoever looks for what came since a time knows where to stop.
+type auditLine struct {
+	session.Event
+	Highest int64 `json:"highest,omitempty"` // Unix ms; that of the line itself where it is missing
+}
+
+// highest is the latest date of all lines up to l. Earlier versions told it of no line: there an end tells nothing.
+func (l *auditLine) highest() (at time.Time, known bool) {
+	if l.Highest != 0 {
+		return session.FromUnixMilli(l.Highest), true
+	}
+	return l.At, l.Kind != session.EventSessionEnd
+}
+
+func (s *Store) appendEvent(tx *bbolt.Tx, e session.Event) error {
+	audit := tx.Bucket(bucketAudit)
+	n, err := audit.NextSequence()
+	if err != nil {
+		return err
+	}
+	e.Number = n
+	if e.At.After(s.highest) {
+		s.highest = e.At
+	}
+	l := auditLine{Event: e}
+	if e.Kind == session.EventSessionEnd || !e.At.Equal(s.highest) {
+		l.Highest = session.UnixMilli(s.highest.Add(time.Millisecond - 1)) // no earlier than what it stands for
+	}
+	data, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	if s.follow != nil {
+		s.events = append(s.events, e)
+	}
+	return audit.Put(number(n), data)
+}
+
+// highestDate reads the latest date of all lines.
+func highestDate(db *bbolt.DB) (at time.Time, err error) {
+	err = db.View(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketAudit).Cursor()
+		for k, v := c.Last(); k != nil; k, v = c.Prev() {
+			var l auditLine
+			if err := json.Unmarshal(v, &l); err != nil {
+				return err
+			}
+			highest, known := l.highest()
+			if highest.After(at) {
+				at = highest
+			}
+			if known {
+				return nil
+			}
+		}
+		return nil
+	})
+	return at, err
+}
 
 // Events implements [session.Store].
 func (s *Store) Events(ctx context.Context, q session.EventQuery) ([]session.Event, error) {
@@ -42,19 +108,21 @@ func (s *Store) Events(ctx context.Context, q session.EventQuery) ([]session.Eve
 		k, v := c.Last()
 		if q.Before != 0 {
 			if at, _ := c.Seek(number(q.Before)); at != nil {
-				k, v = c.Prev() // else all are older than before
+				k, v = c.Prev()
+			} else { // all are older than that
+				k, v = c.Last()
 			}
 		}
 		for ; k != nil && len(events) < q.Limit; k, v = c.Prev() {
-			var e session.Event
-			if err := json.Unmarshal(v, &e); err != nil {
+			var l auditLine
+			if err := json.Unmarshal(v, &l); err != nil {
 				return err
 			}
-			if e.At.Before(q.Since.Add(-clockStep)) {
+			if highest, known := l.highest(); known && highest.Before(q.Since) {
 				break
 			}
-			if q.Picks(e) {
-				events = append(events, e)
+			if q.Picks(l.Event) {
+				events = append(events, l.Event)
 			}
 		}
 		return nil
@@ -64,9 +132,6 @@ func (s *Store) Events(ctx context.Context, q session.EventQuery) ([]session.Eve
 	}
 	return events, nil
 }
-
-// clockStep is how far events may lie out of order: an end is dated by its deadline, and clocks are set.
-const clockStep = time.Hour
 
 // Failures implements [session.Store].
 func (s *Store) Failures(ctx context.Context, login, address string, since time.Time) (session.Failures, error) {

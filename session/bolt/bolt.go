@@ -10,7 +10,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -19,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -32,7 +32,7 @@ const fileFormat = 1
 
 // The layout of the file. Numbers are big-endian, times Unix milliseconds.
 var (
-	bucketMeta     = []byte("meta")     // format, secret/NAME
+	bucketMeta     = []byte("meta")     // format, secret/NAME, ping
 	bucketSessions = []byte("sessions") // ID: timing, session.Record
 	bucketActivity = []byte("activity") // ID: time of the last activity, where newer than the record's
 	bucketUsers    = []byte("users")    // user, NUL, ID: live sessions
@@ -49,12 +49,14 @@ type Store struct {
 	db     *bbolt.DB
 	folder string
 
-	events    []session.Event     // of the transaction under way; used by commitLoop alone
-	follow    func(session.Event) // see Follow
+	events    []session.Event   // of the transaction under way; used by commitLoop alone, as the next one
+	highest   time.Time         // see auditLine
+	follow    *session.Follower // nil: see Follow
 	commits   chan *commit
 	closing   chan struct{}
 	closeOnce sync.Once
 	writer    sync.WaitGroup
+	wrote     atomic.Int64 // when a transaction was last written, Unix ms; 0 if the last one was not
 
 	// Failed sign-ins of the last minutes. They live in memory: a restart forgets a minute of them at most.
 	failures failures
@@ -78,7 +80,11 @@ func Open(folder string) (*Store, error) {
 		return nil, fmt.Errorf("open store in %s: %w", folder, err)
 	}
 	s := &Store{db: db, folder: folder, commits: make(chan *commit), closing: make(chan struct{})}
-	if err := s.prepare(); err != nil {
+	err = s.prepare()
+	if err == nil {
+		s.highest, err = highestDate(db)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store in %s: %w", folder, err), db.Close())
 	}
 	s.writer.Add(1)
@@ -121,6 +127,9 @@ func (s *Store) prepare() error {
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() { close(s.closing) })
 	s.writer.Wait()
+	if s.follow != nil {
+		s.follow.Close()
+	}
 	return s.db.Close()
 }
 
@@ -370,9 +379,18 @@ func (s *Store) Secret(ctx context.Context, name string) (secret []byte, err err
 	return secret, nil
 }
 
-// Ping implements [session.Store].
+// writtenFor is how long a transaction proves that the disk takes writes.
+const writtenFor = 5 * time.Second
+
+// Ping writes, unless something else just was: a file that can be read but not be written, as on a full disk, is of no use.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.view(ctx, func(*bbolt.Tx) error { return nil })
+	now := time.Now()
+	if since := now.Sub(time.UnixMilli(s.wrote.Load())); since >= 0 && since < writtenFor {
+		return ctx.Err()
+	}
+	return s.update(ctx, func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketMeta).Put([]byte("ping"), number(uint64(now.UnixMilli())))
+	})
 }
 
 // Reset implements [session.Store].
@@ -497,23 +515,6 @@ func ofUser(tx *bbolt.Tx, user string) ([]session.Record, error) {
 	}
 	slices.SortFunc(rs, func(a, b session.Record) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	return rs, nil
-}
-
-func (s *Store) appendEvent(tx *bbolt.Tx, e session.Event) error {
-	audit := tx.Bucket(bucketAudit)
-	n, err := audit.NextSequence()
-	if err != nil {
-		return err
-	}
-	e.Number = n
-	data, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	if s.follow != nil {
-		s.events = append(s.events, e)
-	}
-	return audit.Put(number(n), data)
 }
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

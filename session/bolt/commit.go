@@ -3,6 +3,7 @@ package bolt
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -71,9 +72,12 @@ func (s *Store) commitLoop() {
 			return nil
 		})
 		if err == nil {
+			s.wrote.Store(time.Now().UnixMilli())
 			for _, e := range s.events {
-				s.follow(e)
+				s.follow.Tell(e)
 			}
+		} else {
+			s.wrote.Store(0)
 		}
 		for _, c := range group {
 			if err != nil {

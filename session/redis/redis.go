@@ -37,8 +37,8 @@ type Store struct {
 	masterSet string // of Sentinel
 	master    confirmation
 	log       *slog.Logger
-	follow    func(session.Event)
-	offset    atomic.Int64 // ms that a test clock is ahead of Redis's
+	follow    *session.Follower // nil: none
+	offset    atomic.Int64      // ms that a test clock is ahead of Redis's
 
 	work    context.Context // ends with Close
 	stop    context.CancelFunc
@@ -87,13 +87,13 @@ func options(url string) (rueidis.ClientOption, error) {
 }
 
 // Open connects. Keys begin with prefix. follow, which may be nil, is called with every line that this node brings into the
-// audit trail, from one goroutine or another. [Store.Close] ends what Open starts.
+// audit trail; nobody waits for it. [Store.Close] ends what Open starts.
 func Open(ctx context.Context, url, prefix string, follow func(session.Event), log *slog.Logger) (*Store, error) {
 	o, err := options(url)
 	if err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
 	}
-	s := &Store{masterSet: o.Sentinel.MasterSet, prefix: prefix, follow: follow, log: log, pending: make(map[string]struct{}), wake: make(chan struct{}, 1)}
+	s := &Store{masterSet: o.Sentinel.MasterSet, prefix: prefix, log: log, pending: make(map[string]struct{}), wake: make(chan struct{}, 1)}
 	s.master.watch(&o)
 	if s.client, err = rueidis.NewClient(o); err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
@@ -106,6 +106,9 @@ func Open(ctx context.Context, url, prefix string, follow func(session.Event), l
 	for _, w := range s.Weaknesses(ctx) {
 		log.Warn("redis is not set up for what must not be lost", "problem", w)
 	}
+	if follow != nil {
+		s.follow = session.NewFollower(follow)
+	}
 	s.running.Go(s.carryLoop)
 	return s, nil
 }
@@ -117,6 +120,9 @@ func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
 	defer cancel()
 	s.carryPending(ctx) // what is left, another node carries
+	if s.follow != nil {
+		s.follow.Close()
+	}
 	s.client.Close()
 	return nil
 }

@@ -25,22 +25,29 @@ func (s *Store) counterKey() string { return s.prefix + slotTrail + ":last" }
 // takenFor is how long the trail remembers that it has taken a line: longer than an outbox may wait for its node.
 const takenFor = session.TombstoneFor + time.Hour
 
-// trailScript appends lines, each key once. The keys after the second remember that.
+func (s *Store) highestKey() string { return s.prefix + slotTrail + ":highest" }
+
+// trailScript appends lines, each key once. The keys after the third remember that. Lines stand in the order in which they
+// come, and an end is dated by its deadline, which may have passed long before. So each line also tells the latest date of
+// all lines up to it: by that, whoever looks for what came since a time knows where to stop.
 var trailScript = newScript(`
-local events, last = KEYS[1], KEYS[2]
+local events, last, highest = KEYS[1], KEYS[2], KEYS[3]
+local latest = tonumber(redis.call('GET', highest) or '0')
 local numbers = {}
-for i = 2, #ARGV, 2 do
-  local key = KEYS[2 + i / 2]
+for i = 2, #ARGV, 3 do
+  local key = KEYS[3 + (i + 1) / 3]
   local fresh = true
   if key ~= last then fresh = redis.call('SET', key, '1', 'NX', 'PX', ARGV[1]) end
   if fresh then
     local n = string.format('%d', redis.call('INCR', last))
-    redis.call('XADD', events, n .. '-0', 'e', ARGV[i], 'id', ARGV[i + 1])
+    latest = math.max(latest, tonumber(ARGV[i + 2]))
+    redis.call('XADD', events, n .. '-0', 'e', ARGV[i], 'id', ARGV[i + 1], 'h', string.format('%d', latest))
     numbers[#numbers + 1] = n
   else
     numbers[#numbers + 1] = '0'
   end
 end
+redis.call('SET', highest, string.format('%d', latest))
 return numbers
 `)
 
@@ -49,7 +56,7 @@ func (s *Store) appendLines(ctx context.Context, lines []line) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	keys, args := []string{s.trailKey(), s.counterKey()}, []string{inMillis(takenFor)}
+	keys, args := []string{s.trailKey(), s.counterKey(), s.highestKey()}, []string{inMillis(takenFor)}
 	for _, l := range lines {
 		data, err := json.Marshal(l.Event)
 		if err != nil {
@@ -59,7 +66,7 @@ func (s *Store) appendLines(ctx context.Context, lines []line) error {
 		if l.Key != "" {
 			key = s.prefix + slotTrail + ":k:" + l.Key
 		}
-		keys, args = append(keys, key), append(args, string(data), l.Session)
+		keys, args = append(keys, key), append(args, string(data), l.Session, ms(l.Event.At.Add(time.Millisecond-1))) // no earlier than its date
 	}
 	numbers, err := s.run(ctx, trailScript, keys, args)
 	if err != nil {
@@ -72,7 +79,7 @@ func (s *Store) appendLines(ctx context.Context, lines []line) error {
 		}
 		if n > 0 && s.follow != nil {
 			l.Event.Number = n
-			s.follow(l.Event)
+			s.follow.Tell(l.Event)
 		}
 	}
 	return nil
@@ -214,9 +221,6 @@ func (s *Store) Append(ctx context.Context, e session.Event) error {
 	return nil
 }
 
-// clockStep is how much the times of neighbouring events may be out of order, where a test moved the clock back.
-const clockStep = time.Hour
-
 // Events implements [session.Store].
 func (s *Store) Events(ctx context.Context, q session.EventQuery) ([]session.Event, error) {
 	events, err := s.events(ctx, q)
@@ -245,7 +249,7 @@ func (s *Store) events(ctx context.Context, q session.EventQuery) (events []sess
 			if err != nil {
 				return nil, err
 			}
-			if e.At.Before(q.Since.Add(-clockStep)) {
+			if highest, known := highestOf(entry, e); known && highest.Before(q.Since) {
 				return events, nil
 			}
 			if q.Picks(e) {
@@ -268,6 +272,14 @@ func eventOf(entry rueidis.XRangeEntry) (e session.Event, err error) {
 	}
 	e.Number, err = strconv.ParseUint(entry.ID[:len(entry.ID)-len("-0")], 10, 64)
 	return e, err
+}
+
+// highestOf is the latest date of all lines up to this one. Earlier versions told it of no line: there an end tells nothing.
+func highestOf(entry rueidis.XRangeEntry, e session.Event) (at time.Time, known bool) {
+	if h, err := strconv.ParseInt(entry.FieldValues["h"], 10, 64); err == nil {
+		return session.FromUnixMilli(h), true
+	}
+	return e.At, e.Kind != session.EventSessionEnd
 }
 
 // pruneTrail drops what is older than keep.
