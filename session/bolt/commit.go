@@ -25,6 +25,9 @@ type commit struct {
 // update runs change in a transaction and returns once that is on disk, or with the error of change. A context that ends
 // while the change waits leaves it open whether the change is made.
 func (s *Store) update(ctx context.Context, change func(*bbolt.Tx) error) error {
+	if err := ctx.Err(); err != nil { // else it would be chance whether the change is made
+		return err
+	}
 	c := &commit{change: change, done: make(chan struct{})}
 	select {
 	case s.commits <- c:

@@ -6,8 +6,8 @@ import (
 	"curfew/session"
 )
 
-// Indexed is how many entries the index of a user's sessions has, and how many sign-ins are listed as under way.
-func (s *Store) Indexed(ctx context.Context, user string) (entries, pending int64, err error) {
+// IndexedAndPending is Indexed, and how many sign-ins are listed as under way.
+func (s *Store) IndexedAndPending(ctx context.Context, user string) (entries, pending int64, err error) {
 	keys := s.indexKeys(user)
 	if entries, err = s.client.Do(ctx, s.client.B().Hlen().Key(keys[0]).Build()).AsInt64(); err != nil {
 		return 0, 0, err

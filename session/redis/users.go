@@ -234,3 +234,9 @@ func (s *Store) ofUser(ctx context.Context, user string) (records []session.Reco
 	}
 	return records, nil
 }
+
+// Indexed is how many entries the index of a user's sessions has. storetest asks.
+func (s *Store) Indexed(ctx context.Context, user string) (int, error) {
+	n, err := s.call(ctx, s.client.B().Hlen().Key(s.userKey(user)).Build()).AsInt64()
+	return int(n), err
+}

@@ -24,7 +24,7 @@ func wantIndex(t *testing.T, s *redis.Store, user string, live int) {
 			t.Fatal(err)
 		}
 		var err error
-		if entries, pending, err = s.Indexed(t.Context(), user); err != nil {
+		if entries, pending, err = s.IndexedAndPending(t.Context(), user); err != nil {
 			t.Fatal(err)
 		}
 		if entries == int64(live) && pending == 0 {

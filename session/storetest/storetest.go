@@ -2,7 +2,6 @@
 package storetest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -50,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"a touch after the deadline does not reach past the end", touchTooLate},
 		{"touches racing an end", touchRacesEnd},
 		{"one more sign-in than the limit ends the oldest", limit},
+		{"ends racing sign-ins leave nobody in the index who has ended", indexRace},
 		{"sign-ins at once never exceed the limit", limitRace},
 		{"leaving and coming back", leave},
 		{"rules can be replaced by whoever has read the newest", setRules},
@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"the audit trail can be filtered", filteredAudit},
 		{"live sessions are listed, ended ones not", live},
 		{"the audit trail is numbered and pages backwards", audit},
+		{"what came since an instant is found beside lines of any date", auditOutOfOrder},
 		{"failed sign-ins count by name, by address and by both", failures},
 		{"an IPv6 network counts as one address", failuresIPv6},
 		{"secrets are drawn once", secrets},
@@ -339,6 +340,7 @@ func limitRace(t *testing.T, s session.Store) {
 	if n := len(eventsOf(t, s, session.EventSessionEnd)); n != 9 {
 		t.Errorf("%d session-end lines, want 9", n)
 	}
+	wantIndexed(t, s, "ada", 3)
 }
 
 func leave(t *testing.T, s session.Store) {
@@ -421,6 +423,9 @@ func audit(t *testing.T, s session.Store) {
 	page, err := s.Events(t.Context(), session.EventQuery{Before: all[0].Number, Limit: 1})
 	if err != nil || len(page) != 1 || page[0] != want {
 		t.Errorf("second page = %+v, %v, want the end", page, err)
+	}
+	if page, err := s.Events(t.Context(), session.EventQuery{Before: all[0].Number + 96, Limit: 10}); err != nil || !reflect.DeepEqual(page, all) {
+		t.Errorf("page before a number that was never given = %+v, %v, want all", page, err)
 	}
 	if page, err := s.Events(t.Context(), session.EventQuery{Before: all[2].Number, Limit: 1}); err != nil || len(page) != 0 {
 		t.Errorf("page before the oldest = %+v, %v, want none", page, err)
@@ -523,14 +528,5 @@ func reset(t *testing.T, s session.Store) {
 	wantFailures(t, s, "ada", "192.0.2.1", 0, 0, 0, false)
 	if again, _ := s.Secret(ctx, "csrf"); !slices.Equal(secret, again) {
 		t.Error("the reset has changed a secret")
-	}
-}
-
-func cancelled(t *testing.T, s session.Store) {
-	r := create(t, s, Record("ada"))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := s.Get(ctx, r.ID); err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
-		t.Errorf("Get = %v, want the context's error", err)
 	}
 }
