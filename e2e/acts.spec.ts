@@ -26,14 +26,18 @@ const noise = `
   scrollTo(0, 100)
   document.title = 'noise made'`
 
-const test = base.extend<{workshop: Tab}>({
-  server: async ({}, use) => {
+const test = base.extend<{workshop: Tab}, {site: Site}>({
+  site: [async ({}, use) => {
     const site = await Site.start({
       '/workshop': ['text/html', workshop], '/frame': ['text/html', '<!doctype html><title>Frame</title><label>Inside <input id="inside"></label>'],
       '/workshop.js': ['text/javascript', script], '/noise.js': ['text/javascript', noise],
     })
-    await use(site.server)
+    await use(site)
     await site.stop()
+  }, {scope: 'worker'}],
+  server: async ({site}, use) => {
+    await site.server.reset()
+    await use(site.server)
   },
   workshop: async ({signIn, openTab}, use) => {
     await signIn()

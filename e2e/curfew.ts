@@ -132,6 +132,20 @@ export function shows(page: Page) {
   }))
 }
 
+/** Lets a page report each act at once, and counts them. */
+export async function countActs(page: Page): Promise<() => number> {
+  let count = 0
+  await page.routeWebSocket(/session\/ws/, socket => {
+    const upstream = socket.connectToServer()
+    upstream.onMessage(message => socket.send(String(message).replace(/"heartbeat_ms":\d+/, '"heartbeat_ms":1')))
+    socket.onMessage(message => {
+      if (JSON.parse(String(message)).type === 'activity') count++
+      upstream.send(message)
+    })
+  })
+  return () => count
+}
+
 /** Notes every event of the client, so that tests can wait for what has happened already. */
 const seen = () => {
   const names: string[] = []

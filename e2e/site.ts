@@ -8,13 +8,13 @@ const csp = "default-src 'none'; script-src 'self'; style-src 'self'; connect-sr
 export class Site {
   private constructor(readonly server: Server, readonly front: HTTPServer) {}
 
-  /** @param pages by path: their type and content */
-  static async start(pages: Record<string, [type: string, content: string]>): Promise<Site> {
-    let port = 0
+  /** @param pages by path: their type and content, where ORIGIN is that of the site */
+  static async start(pages: Record<string, [type: string, content: string, cacheControl?: string]>): Promise<Site> {
+    let port = 0, url = ''
     const front = createServer((incoming, answer) => {
       const page = pages[incoming.url!.split('?')[0]!]
       if (page) {
-        answer.writeHead(200, {'content-type': page[0], 'content-security-policy': csp, 'cache-control': 'no-store'}).end(page[1])
+        answer.writeHead(200, {'content-type': page[0], 'content-security-policy': csp, 'cache-control': page[2] ?? 'no-store'}).end(page[1].replaceAll('ORIGIN', url))
         return
       }
       const onward = request({port, host: '127.0.0.1', method: incoming.method, path: incoming.url, headers: incoming.headers}, reply => {
@@ -35,7 +35,7 @@ export class Site {
       socket.on('error', () => onward.destroy())
     })
     await new Promise<void>(resolve => front.listen(0, '127.0.0.1', resolve))
-    const url = `http://localhost:${(front.address() as AddressInfo).port}`
+    url = `http://localhost:${(front.address() as AddressInfo).port}`
     const server = await Server.start('--public-url', url)
     port = Number(new URL(server.url).port)
     server.url = url

@@ -759,12 +759,17 @@ class Presence {
   #ours = new WeakSet()
   #pending = false
 
-  /** @param {(users: string[]) => boolean} watch asks for the presence of users; false where nobody can be asked now */
-  constructor(watch) {
+  /**
+   * @param {(users: string[]) => boolean} watch asks for the presence of users; false where nobody can be asked now
+   * @param {AbortSignal} signal ends it
+   */
+  constructor(watch, signal) {
     this.#watch = watch
-    new MutationObserver(() => this.#look()).observe(document.documentElement, {
+    const changes = new MutationObserver(() => this.#look())
+    changes.observe(document.documentElement, {
       subtree: true, childList: true, attributes: true, attributeFilter: ['data-curfew-presence'],
     })
+    signal.addEventListener('abort', () => changes.disconnect())
   }
 
   /** Asks anew, on a new connection. */
@@ -834,57 +839,98 @@ const SETTLING_MS = 500
 /** Where the pointer rests, kept for the next page of the tab: a reload under a resting mouse is no act. */
 const POINTER_KEY = 'curfew.pointer'
 
+/** What ends the holding of a button or a finger: a touch that turns into scrolling has no pointerup. */
+const LET_GO = ['pointerup', 'pointercancel', 'touchend', 'touchcancel']
+
+/** What may hold another document. */
+const FRAMES = 'iframe, frame, object'
+
 /**
  * Calls act for whatever a person does in the page, its same-origin frames included. Listeners sit at the very top and
  * capture, so that nothing in the page can hide an event from them.
+ *
+ * A frame may be led to another document at any time, and document.open() takes the listeners from one that stays. So
+ * nothing is remembered of frames: whoever finds one listens to all that is in it, which changes nothing where this was
+ * done before. One in a shadow tree is found when the pointer enters it or the focus moves into it.
  */
 class Acts {
   #act
+  #signal
   #position = ''
   #held = false
   /** @type {Mark | null} when the tab was last shown */
   #shown = null
-  /** @type {WeakSet<Window>} */
-  #watched = new WeakSet()
+  #added
 
-  /** @param {(event: Event) => void} act */
-  constructor(act) {
+  // The same objects each time, so that to watch a document or a frame twice is to watch it once.
+  #hear = (/** @type {Event} */ event) => this.#heard(event)
+  #release = (/** @type {Event} */ event) => { if (event.isTrusted) this.#held = false }
+  #enter = (/** @type {Event} */ event) => this.#frame(event.composedPath()[0])
+  #focusMoved = () => { setTimeout(() => this.#lookAtFocus()) } // when it has arrived
+  #loaded = (/** @type {Event} */ event) => this.#frame(event.target)
+  #left = (/** @type {Event} */ event) => {
+    const frame = /** @type {Document} */ (event.target).defaultView?.frameElement
+    setTimeout(() => this.#frame(frame)) // the next document is there then, though it has not loaded
+  }
+
+  /**
+   * @param {(event: Event) => void} act
+   * @param {AbortSignal} signal ends it
+   */
+  constructor(act, signal) {
     this.#act = act
-    this.watch(window)
-    document.addEventListener('visibilitychange', () => { this.#shown = document.hidden ? null : mark() })
+    this.#signal = signal
+    this.#added = new MutationObserver(changes => {
+      for (const change of changes) {
+        for (const node of change.addedNodes) if (node.nodeType === Node.ELEMENT_NODE) this.#search(/** @type {Element} */ (node))
+      }
+    })
+    signal.addEventListener('abort', () => this.#added.disconnect())
+    this.#watch(window)
+    this.#lookAtFocus()
+    document.addEventListener('visibilitychange', () => { this.#shown = document.hidden ? null : mark() }, {signal})
     try {
       this.#position = sessionStorage.getItem(POINTER_KEY) ?? ''
-      window.addEventListener('pagehide', () => sessionStorage.setItem(POINTER_KEY, this.#position))
+      window.addEventListener('pagehide', () => sessionStorage.setItem(POINTER_KEY, this.#position), {signal})
     } catch {} // storage is turned off: the first movement counts then
   }
 
   /** @param {Window} view */
-  watch(view) {
-    if (this.#watched.has(view)) return
-    this.#watched.add(view)
-    for (const type of ACTS) view.addEventListener(type, event => this.#heard(event), {capture: true, passive: true})
-    view.document.addEventListener('load', event => this.#frame(event.target), {capture: true})
-    for (const frame of view.document.querySelectorAll('iframe, frame')) this.#frame(frame)
-    new MutationObserver(changes => {
-      for (const change of changes) {
-        for (const node of change.addedNodes) {
-          this.#frame(node)
-          if (node instanceof Element) for (const frame of node.querySelectorAll('iframe, frame')) this.#frame(frame)
-        }
-      }
-    }).observe(view.document, {subtree: true, childList: true})
+  #watch(view) {
+    const options = {capture: true, passive: true, signal: this.#signal}
+    for (const type of ACTS) view.addEventListener(type, this.#hear, options)
+    for (const type of LET_GO) view.addEventListener(type, this.#release, options)
+    view.addEventListener('pointerover', this.#enter, options)
+    view.addEventListener('blur', this.#focusMoved, options)
+    this.#added.observe(view.document, {subtree: true, childList: true})
+    this.#search(view.document)
   }
 
-  /** @param {unknown} element */
+  /** @param {Document | Element} root */
+  #search(root) {
+    this.#frame(root)
+    for (const frame of root.querySelectorAll(FRAMES)) this.#frame(frame)
+  }
+
+  /** @param {unknown} element listened to if it is a frame of this origin: else its document is null */
   #frame(element) {
-    const view = /** @type {HTMLIFrameElement} */ (element)?.contentWindow
+    const frame = /** @type {HTMLIFrameElement | null | undefined} */ (element)
+    if (this.#signal.aborted || typeof frame?.matches !== 'function' || !frame.matches(FRAMES)) return
+    frame.addEventListener('load', this.#loaded, {signal: this.#signal})
+    const view = frame.contentDocument?.defaultView
     if (!view) return
-    try {
-      void view.document // throws where the frame is of another origin
-    } catch {
-      return
+    view.addEventListener('pagehide', this.#left, {signal: this.#signal})
+    this.#watch(view)
+  }
+
+  /** Follows the focus through shadow trees and frames to where it is. */
+  #lookAtFocus() {
+    if (!document.hasFocus()) this.#held = false // the button is let go of somewhere else
+    let element = document.activeElement
+    while (element) {
+      this.#frame(element)
+      element = element.shadowRoot?.activeElement ?? /** @type {HTMLIFrameElement} */ (element).contentDocument?.activeElement ?? null
     }
-    this.watch(view)
   }
 
   /** @param {Event} event */
@@ -894,9 +940,6 @@ class Acts {
     switch (event.type) {
       case 'pointerdown':
         this.#held = true
-        break
-      case 'pointerup':
-        this.#held = false
         break
       case 'pointermove':
       case 'mousemove': { // browsers repeat the last position when the page moves under a resting mouse
@@ -931,31 +974,46 @@ const ANSWER_MS = 5_000
 const POLL_MS = 800
 /** How long after its own time the page waits for the server's word before it asks. */
 const WORD_MS = 150
-/** How long a navigation may take from its start until it takes the page away. */
-const NAVIGATION_MS = 30_000
-/** Firefox closes the sockets of a page that a link leaves before pagehide comes, so that 4000 would be too late there. */
+/** How long a page whose time is up waits before it asks again: an answer may have changed nothing. */
+const AGAIN_MS = 1_000
+/** How long a navigation may take from its start until it takes the page away: one that has not by then was a download. */
+const NAVIGATION_MS = 8_000
+/** Firefox closes the sockets of a page as a navigation begins, also where that turns out to be a download. */
 const CLOSES_BY_ITSELF = /Gecko\/\d/.test(navigator.userAgent)
-/** How long after such a goodbye a page that is still there has stayed. */
-const STAYED_MS = 5_000
+/** How long after that a new socket is opened, which Firefox leaves alone until the page goes. */
+const REOPEN_MS = 50
 /** How long a navigation that is under way at the end may take before the sign-in page is opened instead. */
 const UNDER_WAY_MS = 1_000
 /** A blank page opens the sign-in page a little later: the session's other pages are blank before that work slows them down. */
 const OTHERS_FIRST_MS = 150
 
 class Guard {
+  /** Aborting it removes every listener of this page. */
+  #life = new AbortController()
   #socketURL
+  /** Where Curfew's routes are, as an absolute URL: the page may have a base of its own. */
   #base
+  /** Whether the page is for people with a session only, so that its having none is an end. */
+  #required
   #curtain = new Curtain()
   /** @type {CurfewWarning} */
   #warning
-  #presence = new Presence(users => this.#connected && this.#send({type: 'watch', users}))
+  #presence = new Presence(users => this.#connected && this.#send({type: 'watch', users}), this.#life.signal)
   /** @type {WebSocket | null} */
   #socket = null
+  /** @type {WebSocket | null} one whose messages may have waited while the page slept: only an end is believed from it */
+  #doubted = null
   #connected = false
+  #announced = false // what curfew:connection told last
   #over = false
   #user = ''
   #seq = 0
-  #failures = 0
+  #failures = 0 // sockets that were lost or refused, one after the other
+  #misses = 0 // the same of questions over HTTP
+  #lostAt = mark()
+  #retryIn = 0 // how long after that a socket is tried again
+  /** When the server was last asked for the truth. @type {Mark | null} */
+  #asked = null
 
   // what the server said last, and when
   #told = mark()
@@ -987,14 +1045,16 @@ class Guard {
   /** @type {Mark | null} when a navigation elsewhere began */
   #leaving = null
 
-  /** @param {URL} socketURL */
-  constructor(socketURL) {
-    this.#socketURL = new URL(socketURL)
-    this.#socketURL.protocol = socketURL.protocol.replace('http', 'ws')
-    this.#base = socketURL.pathname.replace(/\/session\/ws$/, '')
+  /** @param {DOMStringMap} settings of the script tag */
+  constructor(settings) {
+    this.#socketURL = new URL(settings.socket ?? '', origin)
+    this.#socketURL.protocol = this.#socketURL.protocol.replace('http', 'ws')
+    this.#base = origin + this.#socketURL.pathname.replace(/\/session\/ws$/, '')
+    this.#required = settings.required !== undefined
+    if (navigator.serviceWorker?.controller) this.#curtain.down() // the page may be older than the session's end
     if (!customElements.get('curfew-panel')) customElements.define('curfew-panel', CurfewPanel)
     if (!customElements.get('curfew-warning')) customElements.define('curfew-warning', CurfewWarning)
-    new Acts(event => this.#heard(event)) // before the warning, which keeps its keys to itself
+    new Acts(event => this.#heard(event), this.#life.signal) // before the warning, which keeps its keys to itself
     this.#warning = /** @type {CurfewWarning} */ (document.createElement('curfew-warning'))
     this.#warning.onstay = () => this.#stay()
     this.#warning.onleave = () => this.#signOut()
@@ -1007,25 +1067,37 @@ class Guard {
     clearTimeout(this.#retryTimer)
     if (this.#over || this.#socket) return
     const socket = new WebSocket(this.#socketURL, 'curfew.v1')
+    const {signal} = this.#life
     this.#socket = socket
     this.#expectAnswer()
-    socket.addEventListener('message', event => { if (socket === this.#socket) this.#received(JSON.parse(event.data)) })
-    socket.addEventListener('close', event => { if (socket === this.#socket) this.#lost(event.code, event.reason) })
+    socket.addEventListener('message', event => { if (socket === this.#socket) this.#received(JSON.parse(event.data)) }, {signal})
+    socket.addEventListener('close', event => { if (socket === this.#socket) this.#lost(event.code, event.reason) }, {signal})
   }
 
   /** @param {number} code @param {string} reason */
   #lost(code, reason) {
     this.#socket = null
     clearTimeout(this.#silenceTimer)
-    clearTimeout(this.#answerTimer)
-    if (this.#over) return
+    this.#answered()
     if (code === ENDED) return this.#end(reason, '', '')
     const soon = COME_BACK.has(code)
     this.#failures++
+    this.#lostAt = mark()
+    this.#recall()
     this.#setConnected(false)
-    const wait = soon ? spread(500, 4_500) : jitter(Math.min(15_000, 500 * 2 ** (this.#failures - 1)))
-    this.#retryTimer = setTimeout(() => this.#connect(), wait)
-    if (!soon) this.#poll()
+    if (soon) {
+      this.#retryTimer = setTimeout(() => this.#connect(), spread(500, 4_500))
+      return
+    }
+    this.#retryIn = jitter(Math.min(15_000, 500 * 2 ** (this.#failures - 1)))
+    this.#poll()
+  }
+
+  /** Opens a socket when it is time to, now that the server answers: Firefox waits the longer the more were refused. */
+  #reconnect() {
+    if (this.#socket) return
+    clearTimeout(this.#retryTimer)
+    this.#retryTimer = setTimeout(() => this.#connect(), Math.max(0, this.#retryIn - since(this.#lostAt)))
   }
 
   /** Gives up a socket that does not answer. */
@@ -1034,6 +1106,24 @@ class Guard {
     if (!socket) return
     this.#lost(1006, '')
     socket.close()
+  }
+
+  /** Closes the socket, saying why; nothing that it still delivers is heard. @param {'navigate' | 'close'} why */
+  #part(why) {
+    const socket = this.#socket
+    this.#socket = null
+    this.#connected = false
+    clearTimeout(this.#retryTimer)
+    clearTimeout(this.#silenceTimer)
+    this.#answered()
+    socket?.close(LEFT, why)
+  }
+
+  /** Asks for the truth where messages may have waited while the page slept: only a new connection's are fresh. */
+  #renew() {
+    this.#asked = mark()
+    this.#part('navigate')
+    this.#connect()
   }
 
   /** @param {boolean} connected */
@@ -1045,9 +1135,10 @@ class Guard {
     } else if (this.#user) {
       this.#warning.line('The connection is lost. Reconnecting…')
     }
-    if (this.#connected === connected) return
+    if (this.#connected !== connected && !connected) this.#presence.end()
     this.#connected = connected
-    if (!connected) this.#presence.end()
+    if (this.#announced === connected) return
+    this.#announced = connected
     dispatch('connection', {connected})
   }
 
@@ -1058,25 +1149,33 @@ class Guard {
     return true
   }
 
+  /** Gives the server so long to say anything; who asks again meanwhile does not make it longer. */
   #expectAnswer() {
+    if (this.#answerTimer === 0) this.#answerTimer = setTimeout(() => this.#drop(), ANSWER_MS)
+  }
+
+  #answered() {
     clearTimeout(this.#answerTimer)
-    this.#answerTimer = setTimeout(() => this.#drop(), ANSWER_MS)
+    this.#answerTimer = 0
   }
 
   /** Asks the server for the truth, by whatever way there is. */
   #sync() {
+    this.#asked = mark()
     if (this.#send({type: 'sync'})) this.#expectAnswer()
     else if (this.#socket === null) {
-      this.#connect()
+      if (this.#failures === 0) this.#connect()
       this.#poll()
     }
   }
 
   /** @param {Message} message */
   #received(message) {
-    if (message.type === 'hello') this.#acted ??= this.#unsure
+    if (this.#connected && this.#left() <= 0) this.#watchClock() // it has not had its turn yet
+    if (this.#socket === this.#doubted && message.type !== 'expire') return
+    if (message.type === 'hello') this.#recall()
     this.#unsure = null
-    clearTimeout(this.#answerTimer)
+    this.#answered()
     clearTimeout(this.#silenceTimer)
     this.#silenceTimer = setTimeout(() => this.#silent(), SILENCE_MS)
     if (message.type === 'hello') this.#seq = 0
@@ -1098,6 +1197,7 @@ class Guard {
     switch (message.type) {
       case 'hello':
         if (this.#user && this.#user !== message.user) return this.#end('replaced', '', '')
+        if (this.#user) this.#renewForms()
         this.#user = message.user ?? ''
         this.#setConnected(true)
         this.#presence.begin()
@@ -1127,14 +1227,14 @@ class Guard {
     }
   }
 
-  /** Takes over deadlines and rules. The session lives, so the page may show itself. @param {Partial<Message>} message */
+  /** Takes over deadlines and rules. While the session lives the page may show itself. @param {Partial<Message>} message */
   #learn(message) {
     this.#told = mark()
     this.#warnIn = message.warn_in_ms ?? 0
     this.#expireIn = message.expire_in_ms ?? 0
     if (message.heartbeat_ms) this.#heartbeat = message.heartbeat_ms
     if (message.extend_on) this.#extendOn = message.extend_on
-    this.#curtain.up()
+    if (this.#left() > 0) this.#curtain.up()
     this.#watchClock()
   }
 
@@ -1167,15 +1267,24 @@ class Guard {
       this.#curtain.down()
       this.#warning.hide()
       this.#warned = '' // should the server still warn, it is shown anew
-      this.#sync()
+      if (this.#connected) this.#doubted = this.#socket
+      this.#askPastEnd(-left)
       return
     }
     if (this.#warned === '' && toWarning <= 0) {
       if (!this.#connected) this.#warn('idle', '')
-      else this.#sync()
+      else if (!this.#asked || since(this.#asked) >= AGAIN_MS) this.#sync()
     }
-    const next = this.#warned === '' && toWarning > 0 ? Math.min(left, toWarning) : left
+    const next = this.#warned !== '' ? left : Math.min(left, toWarning > 0 ? toWarning : AGAIN_MS)
     this.#clockTimer = setTimeout(() => this.#watchClock(), Math.min(LONGEST_TIMEOUT, Math.max(1, next)))
+  }
+
+  /** Asks, a moment after the end, since the server's word is on its way, and once a second at most. @param {number} late in ms */
+  #askPastEnd(late) {
+    const wait = Math.max(WORD_MS - late, this.#asked ? AGAIN_MS - since(this.#asked) : 0)
+    if (wait > 0) this.#clockTimer = setTimeout(() => this.#watchClock(), wait)
+    else if (this.#connected) this.#renew()
+    else this.#sync()
   }
 
   // ---- without a socket
@@ -1188,17 +1297,17 @@ class Guard {
     const answer = await this.#ask()
     this.#asking = false
     if (this.#over || this.#connected) return
-    if (answer === 'stranger') {
-      this.#stop()
-      this.#warning.remove()
-      return
-    }
+    if (answer === 'stranger') return this.#rest()
     if (answer === 'away') {
-      this.#acted ??= this.#unsure
-      this.#pollTimer = setTimeout(() => this.#poll(), jitter(Math.min(4_000, 1_000 * this.#failures)))
+      this.#misses++
+      this.#recall()
+      clearTimeout(this.#retryTimer)
+      this.#pollTimer = setTimeout(() => this.#poll(), jitter(Math.min(4_000, 1_000 * this.#misses)))
       return
     }
+    this.#misses = 0
     this.#heed(answer)
+    this.#reconnect()
     if (this.#failures > 1) this.#warning.line('Live updates are not possible here. Checking every second…')
     this.#report()
     this.#pollTimer = setTimeout(() => this.#poll(), POLL_MS)
@@ -1206,9 +1315,8 @@ class Guard {
 
   /** Takes over what the server answered over HTTP. @param {Status} status */
   #heed(status) {
-    this.#unsure = null
     this.#user = status.user
-    this.#csrf = status.csrf
+    this.#takeToken(status.csrf)
     this.#learn(status)
     if (status.warn_in_ms > 0) {
       if (this.#warned) this.#relax(status)
@@ -1244,7 +1352,7 @@ class Guard {
       return body
     }
     if (response.status !== 401) return 'away'
-    if (!body.reason && !this.#user) return 'stranger'
+    if (!body.reason && !this.#user && !this.#required) return 'stranger'
     this.#end(body.reason ?? '', body.message ?? '', body.location ?? '')
     return 'away'
   }
@@ -1252,6 +1360,28 @@ class Guard {
   /** @param {string} path @param {Record<string, string>} fields */
   #post(path, fields) {
     return this.#ask(path, {method: 'POST', body: new URLSearchParams(fields), headers: {'X-CSRF-Token': this.#csrf}})
+  }
+
+  /** Gets the token of the session that there is now, where the page has forms that need it. */
+  async #renewForms() {
+    if (!this.#tokenField()) return
+    const answer = await this.#ask()
+    if (typeof answer === 'object' && !this.#over) this.#takeToken(answer.csrf)
+  }
+
+  /** A token in a form of Curfew's. @returns {HTMLInputElement | null} */
+  #tokenField() {
+    const action = CSS.escape(new URL(this.#base).pathname.replace(/\/$/, '') + '/logout')
+    return document.querySelector(`form[action="${action}"] input[name="csrf"]`)
+  }
+
+  /** The session may be another one than when the page was made: its forms get the token of this one. @param {string} csrf */
+  #takeToken(csrf) {
+    this.#csrf = csrf
+    const old = this.#tokenField()?.value
+    if (!old || old === csrf) return
+    const fields = /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('input[name="csrf"]'))
+    for (const field of fields) if (field.value === old) field.value = csrf // an application's own tokens are other ones
   }
 
   // ---- acts
@@ -1284,14 +1414,28 @@ class Guard {
       return false
     }
     const idle = Math.max(0, Math.round(since(this.#acted)))
-    if (!this.#send({type: 'activity', idle_ms: idle})) {
+    if (this.#send({type: 'activity', idle_ms: idle})) {
+      if (atOnce && this.#warned) this.#expectAnswer() // the warning depends on it
+    } else {
       if (!this.#csrf || this.#connected) return false // it goes out with the next connection
-      this.#post('/session/activity', {idle_ms: String(idle)}).then(answer => { if (typeof answer === 'object') this.#heed(answer) })
+      this.#post('/session/activity', {idle_ms: String(idle)}).then(answer => {
+        if (typeof answer !== 'object') return this.#recall()
+        this.#unsure = null
+        this.#heed(answer)
+      })
     }
     this.#reported = mark()
     this.#unsure = this.#acted
     this.#acted = null
     return true
+  }
+
+  /** What was told last may have been lost: it is told again, at once when that can be. */
+  #recall() {
+    if (!this.#unsure) return
+    this.#acted ??= this.#unsure
+    this.#unsure = null
+    this.#reported = null
   }
 
   async #stay() {
@@ -1361,14 +1505,23 @@ class Guard {
       setTimeout(() => this.#leave(where), UNDER_WAY_MS)
       return
     }
-    const signIn = new URL(where || this.#base + '/login', location.href)
-    if (signIn.origin !== location.origin) signIn.href = new URL(this.#base + '/login', location.href).href
+    const signIn = new URL(where || this.#base + '/login', origin)
+    if (signIn.origin !== origin) signIn.href = this.#base + '/login'
     signIn.searchParams.set('next', location.pathname + location.search + location.hash)
     setTimeout(() => replacePage(signIn), OTHERS_FIRST_MS)
   }
 
+  /** There is no session, and this page never knew of one: it is none of Curfew's. */
+  #rest() {
+    this.#stop()
+    this.#part('navigate')
+    this.#curtain.up()
+    this.#warning.remove()
+  }
+
   #stop() {
     this.#over = true
+    this.#life.abort()
     for (const timer of [this.#clockTimer, this.#reportTimer, this.#retryTimer, this.#pollTimer, this.#silenceTimer, this.#answerTimer]) {
       clearTimeout(timer)
     }
@@ -1377,72 +1530,76 @@ class Guard {
   // ---- how the page comes and goes
 
   #comeAndGo() {
+    const {signal} = this.#life
     document.addEventListener('visibilitychange', () => {
       this.#send({type: 'visibility', hidden: document.hidden})
       if (!document.hidden) this.#wake()
-    })
-    document.addEventListener('freeze', () => this.#curtain.down())
-    document.addEventListener('resume', () => this.#wake())
-    for (const type of ['focus', 'online']) window.addEventListener(type, () => this.#wake())
+    }, {signal})
+    document.addEventListener('freeze', () => {
+      this.#curtain.down()
+      this.#doubted = this.#socket
+    }, {signal})
+    document.addEventListener('resume', () => this.#wake(), {signal})
+    for (const type of ['focus', 'online']) window.addEventListener(type, () => this.#wake(), {signal})
     window.addEventListener('pagehide', () => {
       this.#curtain.down() // should the page be kept and shown again, it is blank until the server has spoken
       const elsewhere = this.#leaving !== null && since(this.#leaving) < NAVIGATION_MS
-      const socket = this.#socket
-      this.#socket = null // a page in the back/forward cache would look alive to the server
-      this.#connected = false
-      clearTimeout(this.#retryTimer)
-      socket?.close(LEFT, elsewhere ? 'navigate' : 'close')
-    })
+      this.#part(elsewhere ? 'navigate' : 'close') // a page in the back/forward cache would look alive to the server
+    }, {signal})
     window.addEventListener('pageshow', event => {
       this.#leaving = null
       if (event.persisted) this.#wake()
-    })
+    }, {signal})
     this.#noticeLeaving()
   }
 
   /** A closed tab and a followed link look alike in pagehide: what came before tells them apart. */
   #noticeLeaving() {
+    const {signal} = this.#life
     const navigation = /** @type {any} */ (window).navigation
-    const begin = () => { this.#leaving = mark() }
-    if (navigation) {
-      navigation.addEventListener('navigate', (/** @type {any} */ event) => {
-        if (event.destination.sameDocument || event.hashChange || (event.downloadRequest ?? null) !== null) return
-        if (!/^(https?|about|blob|data):/.test(event.destination.url)) return // a mail program opens, this page stays
-        begin()
-        if (CLOSES_BY_ITSELF) this.#sayNavigate()
-      })
-      const stayed = () => { this.#leaving = null }
-      for (const type of ['navigatesuccess', 'navigateerror']) navigation.addEventListener(type, stayed)
-      return
-    }
-    window.addEventListener('submit', begin)
-    window.addEventListener('click', event => {
-      const link = event.composedPath().find(target => target instanceof HTMLAnchorElement && target.href)
-      if (link instanceof HTMLAnchorElement && /^https?:$/.test(link.protocol) && !link.hasAttribute('download') &&
-        !/^_blank$/i.test(link.target) && link.href.split('#')[0] !== location.href.split('#')[0]) begin()
-    })
+    if (!navigation) return this.#noticeLinks()
+    navigation.addEventListener('navigate', (/** @type {any} */ event) => {
+      if (event.destination.sameDocument || event.hashChange || (event.downloadRequest ?? null) !== null) return
+      if (!/^(https?|about|blob|data):/.test(event.destination.url)) return // a mail program opens, this page stays
+      this.#leaving = mark()
+      if (CLOSES_BY_ITSELF) this.#sayNavigate()
+    }, {signal})
+    for (const type of ['navigatesuccess', 'navigateerror']) navigation.addEventListener(type, () => { this.#leaving = null }, {signal})
   }
 
-  /** Says at once that the page goes elsewhere. Should it stay after all, it connects again. */
+  /** The same in browsers that do not tell of navigations: links and forms are heard, what scripts do cannot be known. */
+  #noticeLinks() {
+    /** @param {Event} event @param {string} target */
+    const begin = (event, target) => {
+      if (target && !/^_(self|top|parent)$/i.test(target)) return
+      setTimeout(() => { if (!event.defaultPrevented) this.#leaving = mark() }) // the page's own listeners come first
+    }
+    window.addEventListener('submit', event => {
+      const form = /** @type {HTMLFormElement} */ (event.target)
+      begin(event, event.submitter?.getAttribute('formtarget') ?? form.getAttribute('target') ?? '')
+    }, {capture: true, signal: this.#life.signal})
+    window.addEventListener('click', event => {
+      if (event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return // another tab
+      const link = event.composedPath().find(target => target instanceof HTMLAnchorElement && target.href)
+      if (link instanceof HTMLAnchorElement && /^https?:$/.test(link.protocol) && !link.hasAttribute('download') &&
+        link.href.split('#')[0] !== location.href.split('#')[0]) begin(event, link.target)
+    }, {capture: true, signal: this.#life.signal})
+  }
+
+  /** Says that the page goes elsewhere before Firefox closes the socket, and connects again: it may yet stay. */
   #sayNavigate() {
-    const socket = this.#socket
-    if (this.#over || !socket) return
+    if (!this.#socket) return
     this.#report(true)
-    this.#socket = null
-    this.#connected = false
-    clearTimeout(this.#silenceTimer)
-    clearTimeout(this.#answerTimer)
-    socket.close(LEFT, 'navigate')
-    clearTimeout(this.#retryTimer)
-    this.#retryTimer = setTimeout(() => this.#connect(), STAYED_MS)
+    this.#part('navigate')
+    this.#retryTimer = setTimeout(() => this.#connect(), REOPEN_MS)
   }
 
   /** After sleep, a freeze or the back/forward cache: time may have passed unseen. */
   #wake() {
-    if (this.#over) return
-    if (this.#left() <= 0) this.#curtain.down()
-    if (this.#curtain.isDown || this.#socket === null) this.#sync()
-    else if (since(this.#told) > this.#heartbeat) this.#sync()
+    if (this.#left() > 0) {
+      if (this.#curtain.isDown && this.#socket && this.#socket === this.#doubted) this.#renew()
+      else if (this.#curtain.isDown || this.#socket === null || since(this.#told) > this.#heartbeat) this.#sync()
+    }
     this.#watchClock()
   }
 }
@@ -1474,9 +1631,11 @@ function dispatch(name, detail) {
 /** @type {Guard | undefined} */
 let guard
 
+const TAG = 'script[type="module"][data-socket]'
+
 function start() {
-  const script = /** @type {HTMLScriptElement | null} */ (document.querySelector('script[type="module"][data-socket]'))
-  if (script?.dataset.socket) guard = new Guard(new URL(script.dataset.socket, document.baseURI))
+  const script = /** @type {HTMLScriptElement | null} */ (document.querySelector(TAG))
+  if (script?.dataset.socket) guard = new Guard(script.dataset)
 }
 
 /** Tells Curfew of work that is neither mouse nor keyboard: a gamepad, a voice. */

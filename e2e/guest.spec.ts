@@ -1,0 +1,227 @@
+import type {Page, WebSocketRoute} from '@playwright/test'
+import {countActs, expect, nothing, shows, test as base} from './curfew'
+import {Site} from './site'
+
+// The script on pages of some application that shares the origin with Curfew.
+
+const script = '<script type="module" src="/static/curfew.js" data-socket="/session/ws"></script>'
+const required = script.replace('data-socket', 'data-required data-socket')
+const page = (title: string, rest: string): [string, string, string] =>
+  ['text/html', `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><h1>${title}</h1>${rest}</body></html>`, 'max-age=60']
+
+const pages = {
+  '/public': page('Public', script + '<a href="/plain">Onward</a>'),
+  '/private': page('Private', required),
+  '/plain': page('Plain', ''),
+  '/framed': page('Framed', script + '<iframe id="frame" src="/first"></iframe>'),
+  '/first': page('First', '<input id="inside"><a href="/second">On</a>'),
+  '/second': page('Second', '<input id="inside"><script async src="/never.js"></script>'),
+  '/late': page('Late', script),
+  '/based': ['text/html', `<!doctype html><html lang="en"><head><title>Based</title><base href="http://127.0.0.1:9/"></head><body><h1>Based</h1>
+${script.replace('src="', 'src="ORIGIN')}</body></html>`] as [string, string],
+  '/long': page('Long', script + '<p id="tall">text</p><script src="/long.js"></script>'),
+  '/long.js': ['text/javascript', "document.getElementById('tall').style.height = '5000px'"] as [string, string],
+}
+
+const test = base.extend<{}, {site: Site}>({
+  site: [async ({}, use) => {
+    const site = await Site.start(pages)
+    await use(site)
+    await site.stop()
+  }, {scope: 'worker'}],
+  server: async ({site}, use) => {
+    await site.server.reset()
+    await use(site.server)
+  },
+})
+
+const atRest = (page: Page) => expect(page.locator('curfew-warning')).toHaveCount(0)
+
+test('a page that has no session comes back by Back as it was', async ({page, server}) => {
+  await page.goto(server.url + '/public')
+  await atRest(page)
+  await page.evaluate(() => { (window as any).same = true })
+  await page.getByRole('link').click()
+  await expect(page).toHaveTitle('Plain')
+  await page.evaluate(() => history.back())
+  await expect(page.getByRole('heading', {name: 'Public'})).toBeVisible()
+  await expect(page).toHaveTitle('Public')
+  expect(await page.evaluate(() => (window as any).same)).toBe(true) // out of the cache, where blank pages come from
+})
+
+test('a page that has no session shows itself after a freeze', async ({realBrowser, server}) => {
+  const {context} = await realBrowser()
+  const page = context.pages()[0]!
+  await page.goto(server.url + '/public')
+  await atRest(page)
+  await page.evaluate(() => document.addEventListener('resume', () => { (window as any).thawed = true }))
+  await (await context.newPage()).bringToFront()
+  const cdp = await context.newCDPSession(page)
+  await cdp.send('Page.setWebLifecycleState', {state: 'frozen'})
+  await cdp.send('Page.setWebLifecycleState', {state: 'active'})
+  await expect.poll(() => page.evaluate(() => (window as any).thawed)).toBe(true)
+  expect(await shows(page)).toMatchObject({text: expect.stringContaining('Public'), title: 'Public'})
+})
+
+test('a page that requires a session goes to sign-in where there is none; any other is left alone', async ({page, server}) => {
+  await page.goto(server.url + '/private')
+  await expect(page).toHaveURL(server.url + '/login?next=%2Fprivate')
+  await page.goto(server.url + '/public')
+  await atRest(page)
+  await expect(page).toHaveURL(server.url + '/public')
+})
+
+test("the socket is asked of the page's origin, whatever its base", async ({page, signIn, server}) => {
+  await signIn()
+  await page.goto(server.url + '/based')
+  await expect.poll(() => server.story('input')).toContain('tab opened')
+  await server.forceLogout({user: 'ada'})
+  await expect(page).toHaveURL(server.url + '/login?next=%2Fbased')
+})
+
+/** How a frame comes to hold what a person types in, and where its field is then. */
+const frames: Record<string, (page: Page) => Promise<unknown>> = {
+  'led to a page that is still loading': page => page.frame({url: /first/})!.evaluate(() => { location.href = '/second' }),
+  'written anew by the page': page => page.frame({url: /first/})!.evaluate(() => {
+    document.open()
+    document.write('<!doctype html><title>Written</title><input id="inside">')
+    document.close()
+  }),
+  'written anew and not finished': page => page.frame({url: /first/})!.evaluate(() => {
+    document.open()
+    document.write('<!doctype html><title>Written</title><input id="inside">')
+  }),
+  'put into a shadow tree': page => page.evaluate(() => {
+    document.getElementById('frame')!.remove()
+    const frame = document.createElement('iframe')
+    frame.id = 'frame'
+    frame.src = '/second'
+    document.body.appendChild(document.createElement('div')).attachShadow({mode: 'open'}).append(frame)
+  }),
+  'in another frame': page => page.frame({url: /first/})!.evaluate(() => {
+    document.querySelector('input')!.remove()
+    const frame = document.createElement('iframe')
+    frame.src = '/second'
+    document.body.append(frame)
+  }),
+}
+
+for (const [how, lead] of Object.entries(frames)) {
+  test(`typing in a frame is an act: one ${how}`, async ({page, signIn, server}) => {
+    await signIn()
+    await page.route('**/never.js', () => {})
+    const count = await countActs(page)
+    await page.goto(server.url + '/framed')
+    await expect(page.frameLocator('#frame').locator('#inside')).toBeVisible()
+    await lead(page)
+    await expect.poll(() => page.frames().some(frame => /second/.test(frame.url())) || /written/.test(how)).toBe(true)
+    const outer = page.frameLocator('#frame')
+    const field = (how === 'in another frame' ? outer.frameLocator('iframe') : outer).locator('#inside')
+    await field.focus()
+    await page.keyboard.press('a')
+    await expect(field).toHaveValue('a')
+    await expect.poll(count).toBeGreaterThan(0)
+  })
+}
+
+test('a pointer that moves in a frame within a shadow tree is an act', async ({page, signIn, server}) => {
+  await signIn()
+  const count = await countActs(page)
+  await page.goto(server.url + '/framed')
+  await frames['put into a shadow tree']!(page)
+  const box = (await page.locator('#frame').boundingBox())!
+  await page.mouse.move(box.x + 50, box.y + 100)
+  await expect.poll(count).toBeGreaterThan(0) // it entered the frame
+  await page.mouse.move(box.x + 51, box.y + 100)
+  const before = count()
+  await page.mouse.move(box.x + 60, box.y + 110)
+  await expect.poll(count).toBeGreaterThan(before)
+})
+
+test('what a script scrolls after a finger has scrolled is no act', async ({browser, signIn, server}) => {
+  const context = await browser.newContext({hasTouch: true, isMobile: true, viewport: {width: 400, height: 700}})
+  await signIn('ada', context)
+  const page = await context.newPage()
+  const count = await countActs(page)
+  await page.goto(server.url + '/long')
+  await expect.poll(() => server.story('input')).toContain('tab opened')
+  await page.evaluate(() => addEventListener('pointercancel', () => { (window as any).cancelled = true }, {capture: true}))
+  const cdp = await context.newCDPSession(page)
+  await cdp.send('Input.dispatchTouchEvent', {type: 'touchStart', touchPoints: [{x: 200, y: 600}]})
+  for (let y = 590; y > 500; y -= 10) await cdp.send('Input.dispatchTouchEvent', {type: 'touchMove', touchPoints: [{x: 200, y}]})
+  await expect.poll(() => page.evaluate(() => (window as any).cancelled)).toBe(true)
+  await cdp.send('Input.dispatchTouchEvent', {type: 'touchEnd', touchPoints: []})
+  await expect.poll(count).toBeGreaterThan(0)
+  const scroll = (y: number) => page.evaluate(to => new Promise(done => {
+    addEventListener('scroll', () => setTimeout(done, 50), {once: true})
+    scrollTo(0, to)
+  }), y)
+  await scroll(2000) // the last of the finger's own scrolling may come with it
+  const before = count()
+  await scroll(2500)
+  expect(count()).toBe(before)
+  await page.touchscreen.tap(30, 300)
+  await expect.poll(count).toBeGreaterThan(before)
+  await context.close()
+})
+
+/** Sockets whose other end is the test. */
+async function ownSockets(page: Page, opened: (socket: WebSocketRoute, send: (message: object) => void, n: number) => void) {
+  const asked: string[] = []
+  await page.routeWebSocket(/session\/ws/, socket => {
+    let seq = 0
+    asked.push('connect')
+    socket.onMessage(message => { if (/"sync"/.test(String(message))) asked.push('sync') })
+    opened(socket, message => socket.send(JSON.stringify({seq: ++seq, ...message})), asked.filter(what => what === 'connect').length)
+  })
+  return asked
+}
+const hello = {type: 'hello', tab: 'x', user: 'ada', heartbeat_ms: 15_000, extend_on: 'activity'}
+const inTime = {warn_in_ms: 540_000, expire_in_ms: 600_000}
+
+test('a page past its deadline whose server cannot end the session yet asks once a second, and stays blank', async ({page, signIn, server}) => {
+  await signIn()
+  const asked = await ownSockets(page, (socket, send, n) => send({...hello, warn_in_ms: 0, expire_in_ms: n === 1 ? 200 : 0}))
+  await page.goto(server.url + '/late')
+  await expect.poll(() => shows(page)).toEqual(nothing(page))
+  const began = Date.now()
+  await page.evaluate(() => {
+    const times: number[] = (window as any).shown = []
+    const look = () => {
+      if (document.body.innerText.trim()) times.push(performance.now())
+      requestAnimationFrame(look)
+    }
+    look()
+  })
+  await expect.poll(() => asked.length, {timeout: 10_000}).toBeGreaterThanOrEqual(4)
+  expect(asked.length).toBeLessThanOrEqual(3 + (Date.now() - began) / 1000)
+  expect(await page.evaluate(() => (window as any).shown)).toEqual([])
+})
+
+test('messages that waited while the page slept lift nothing: a new connection is asked', async ({page, signIn, server}) => {
+  await signIn()
+  const sends: ((message: object) => void)[] = []
+  await ownSockets(page, (socket, send) => { sends.push(send) })
+  await page.goto(server.url + '/late')
+  await expect.poll(() => sends.length).toBe(1)
+  await test.step('frozen, then thawed', async () => {
+    sends[0]!({...hello, ...inTime})
+    await page.locator('curfew-warning').waitFor({state: 'attached'})
+    await page.evaluate(() => document.dispatchEvent(new Event('freeze')))
+    sends[0]!({type: 'active', ...inTime})
+    await page.evaluate(() => document.dispatchEvent(new Event('resume')))
+    await expect.poll(() => sends.length).toBe(2)
+    sends[0]!({type: 'active', ...inTime})
+    expect(await shows(page)).toEqual(nothing(page))
+    sends[1]!({...hello, warn_in_ms: 300, expire_in_ms: 500})
+    await expect(page.getByRole('heading', {name: 'Late'})).toBeVisible()
+  })
+  await test.step('past its own deadline', async () => {
+    await expect.poll(() => shows(page)).toEqual(nothing(page))
+    sends[1]!({type: 'active', ...inTime})
+    await expect.poll(() => sends.length).toBe(3)
+    expect(await shows(page)).toEqual(nothing(page))
+    sends[2]!({...hello, ...inTime})
+    await expect(page.getByRole('heading', {name: 'Late'})).toBeVisible()
+  })
+})
