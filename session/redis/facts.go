@@ -23,7 +23,7 @@ func (s *Store) factsKey() string    { return s.prefix + slotFacts + ":all" }
 func (s *Store) lastFactKey() string { return s.prefix + slotFacts + ":last" }
 
 // factScript stores a fact: a new one under the next number, or one that another node may have seen lost under its own.
-var factScript = newScript(online + `
+var factScript = newVitalScript(online + `
 local all, last, outbox = KEYS[1], KEYS[2], KEYS[3]
 local id, fact, line, number = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 if redis.call('HEXISTS', all, id) == 1 then return {'exists', online(), '0'} end
@@ -48,7 +48,7 @@ func (s *Store) AddFact(ctx context.Context, f session.Fact) (session.Fact, erro
 }
 
 // atLeastScript raises the counter to what it once was: sign-ins have read that number.
-var atLeastScript = newScript(online + `
+var atLeastScript = newVitalScript(online + `
 if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 return {'ok', online()}
 `)
@@ -103,7 +103,7 @@ func (s *Store) addFact(ctx context.Context, f session.Fact) (session.Fact, erro
 	return f, err
 }
 
-var cancelScript = newScript(online + `
+var cancelScript = newVitalScript(online + `
 local all, last, outbox = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('HGET', all, ARGV[1]) ~= ARGV[2] then return {'conflict', online()} end
 redis.call('HSET', all, ARGV[1], ARGV[3])

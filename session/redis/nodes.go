@@ -52,7 +52,7 @@ func (s *Store) Subscribe(ctx context.Context, began func(), heard func(message 
 }
 
 // pulseScript renews a lease by Redis's own clock.
-var pulseScript = newScript(clock + `
+var pulseScript = newVitalScript(clock + `
 local leases, offset = KEYS[1], KEYS[2]
 local present = now(0)
 local fresh = redis.call('ZADD', leases, string.format('%d', present + ARGV[2]), ARGV[1])

@@ -36,6 +36,7 @@ type Store struct {
 	prefix    string
 	masterSet string // of Sentinel
 	master    confirmation
+	conns     connections
 	log       *slog.Logger
 	follow    *session.Follower // nil: none
 	offset    atomic.Int64      // ms that a test clock is ahead of Redis's
@@ -95,6 +96,7 @@ func Open(ctx context.Context, url, prefix string, follow func(session.Event), l
 	}
 	s := &Store{masterSet: o.Sentinel.MasterSet, prefix: prefix, log: log, pending: make(map[string]struct{}), wake: make(chan struct{}, 1)}
 	s.master.watch(&o)
+	s.conns.watch(&o)
 	if s.client, err = rueidis.NewClient(o); err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
 	}
@@ -131,14 +133,11 @@ func (s *Store) Close() error {
 const keyFormat = 1
 
 func (s *Store) checkFormat(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	key := s.prefix + "format"
-	err := s.client.Do(ctx, s.client.B().Set().Key(key).Value(strconv.Itoa(keyFormat)).Nx().Build()).Error()
-	if err != nil && !rueidis.IsRedisNil(err) {
+	text, err := s.once(ctx, s.prefix+"format", strconv.Itoa(keyFormat))
+	if err != nil {
 		return err
 	}
-	format, err := s.client.Do(ctx, s.client.B().Get().Key(key).Build()).AsInt64()
+	format, err := strconv.ParseInt(text, 10, 64)
 	if err == nil && format > keyFormat {
 		return fmt.Errorf("keys of format %d: %w", format, session.ErrNewerFormat)
 	}
@@ -224,7 +223,9 @@ func (s *Store) callMany(ctx context.Context, commands ...rueidis.Completed) (re
 		if again && slices.ContainsFunc(results, func(r rueidis.RedisResult) bool { return r.NonRedisError() != nil }) {
 			results = s.client.DoMulti(ctx, commands...)
 		}
+		s.repeatMoving(ctx, commands, results)
 	})
+	s.leaveDemoted(results)
 	if err != nil {
 		s.log.Warn("redis is not believed", "error", err)
 		over, cancel := context.WithCancel(ctx)
@@ -238,6 +239,37 @@ func (s *Store) callMany(ctx context.Context, commands ...rueidis.Completed) (re
 	return results
 }
 
+// repeatMoving runs again what Redis has not begun, because its slot is on its way to another server.
+func (s *Store) repeatMoving(ctx context.Context, commands []rueidis.Completed, results []rueidis.RedisResult) {
+	for {
+		var again []rueidis.Completed
+		var indexes []int
+		for i, r := range results {
+			if isMoving(r.Error()) {
+				again, indexes = append(again, commands[i]), append(indexes, i)
+			}
+		}
+		if len(again) == 0 || !pause(ctx, movingEvery) {
+			return
+		}
+		for k, r := range s.client.DoMulti(ctx, again...) {
+			results[indexes[k]] = r
+		}
+	}
+}
+
+// leaveDemoted gives up the connections to a server that is no master any more.
+func (s *Store) leaveDemoted(results []rueidis.RedisResult) {
+	if s.client.Mode() == rueidis.ClientModeCluster {
+		return
+	}
+	for _, r := range results {
+		if err := r.Error(); isDemoted(err) && s.conns.drop() {
+			s.log.Warn("redis is no master any more: all connections are made anew", "error", err)
+		}
+	}
+}
+
 // script is a Lua script. It is sent once to each server, and then named.
 type script struct {
 	text, sha string
@@ -248,6 +280,10 @@ func newScript(text string) *script {
 	sum := sha1.Sum([]byte(text))
 	return &script{text: text, sha: hex.EncodeToString(sum[:])}
 }
+
+// newVitalScript is a script that Redis runs although its memory is full: what ends sessions, takes something away or keeps people
+// signed in who act. It must not let a caller fill the memory further but by a little for each session that exists.
+func newVitalScript(text string) *script { return newScript("#!lua flags=allow-oom\n" + text) }
 
 func newReadingScript(text string) *script {
 	sc := newScript(text)
@@ -316,23 +352,28 @@ local function due(created, active, left, expire, life, grace)
 end
 `
 
+// waitText writes something, so that replicas can be waited for.
+const waitText = "#!lua flags=allow-oom\nredis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) return 1"
+
 // replicated returns once all replicas have what was written to a slot. It writes there once more on a connection of its own,
-// and waits for that: replicas take all writes in their order.
-func (s *Store) replicated(ctx context.Context, slot string, replicas int64) error {
+// and waits for that: replicas take all writes in their order. Where the slot is on its way to another server it waits until it
+// has arrived: that server has sent its replicas what came with the slot before.
+func (s *Store) replicated(ctx context.Context, slot string, replicas int64) (err error) {
 	if replicas == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	b := s.client.B()
-	results := s.callMany(ctx,
-		b.Set().Key(s.prefix+slot+":wait").Value("1").PxMilliseconds(waitLimit.Milliseconds()).Build(),
-		b.Wait().Numreplicas(replicas).Timeout(waitLimit.Milliseconds()).Build())
-	if err := results[0].Error(); err != nil {
-		return err
-	}
-	n, err := results[1].AsInt64()
-	if err != nil {
+	var n int64
+	untrusted := s.trusted(ctx, func() {
+		for {
+			n, err = s.wait(ctx, s.prefix+slot+":wait", replicas)
+			if !isMoving(err) || !pause(ctx, movingEvery) {
+				return
+			}
+		}
+	})
+	if err = errors.Join(untrusted, err); err != nil {
 		return err
 	}
 	if n < replicas {
@@ -341,20 +382,45 @@ func (s *Store) replicated(ctx context.Context, slot string, replicas int64) err
 	return nil
 }
 
+// wait writes a key, and counts the replicas that have acknowledged that.
+func (s *Store) wait(ctx context.Context, key string, replicas int64) (n int64, err error) {
+	limit := strconv.FormatInt(waitLimit.Milliseconds(), 10)
+	err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
+		results := c.DoMulti(ctx,
+			c.B().Eval().Script(waitText).Numkeys(1).Key(key).Arg(limit).Build(),
+			c.B().Wait().Numreplicas(replicas).Timeout(waitLimit.Milliseconds()).Build())
+		s.leaveDemoted(results)
+		if err := results[0].Error(); err != nil {
+			return err
+		}
+		n, err = results[1].AsInt64()
+		return err
+	})
+	return n, err
+}
+
 // Secret implements [session.Store].
 func (s *Store) Secret(ctx context.Context, name string) ([]byte, error) {
-	key := s.prefix + "secret:" + name
 	fresh := make([]byte, 32)
 	rand.Read(fresh)
-	err := s.call(ctx, s.client.B().Set().Key(key).Value(string(fresh)).Nx().Build()).Error()
-	if err != nil && !rueidis.IsRedisNil(err) {
-		return nil, fmt.Errorf("read server secret: %w", err)
-	}
-	secret, err := s.call(ctx, s.client.B().Get().Key(key).Build()).ToString()
+	secret, err := s.once(ctx, s.prefix+"secret:"+name, string(fresh))
 	if err != nil {
 		return nil, fmt.Errorf("read server secret: %w", err)
 	}
 	return []byte(secret), nil
+}
+
+// once reads a value that is written when it is first asked for. It reads first: a Redis whose memory is full takes no writes.
+func (s *Store) once(ctx context.Context, key, fresh string) (string, error) {
+	value, err := s.call(ctx, s.client.B().Get().Key(key).Build()).ToString()
+	if !rueidis.IsRedisNil(err) {
+		return value, err
+	}
+	err = s.call(ctx, s.client.B().Set().Key(key).Value(fresh).Nx().Build()).Error()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return "", err
+	}
+	return s.call(ctx, s.client.B().Get().Key(key).Build()).ToString()
 }
 
 // Ping writes, because a server that answers but takes no writes is of no use.

@@ -344,7 +344,7 @@ func (s *Store) Save(ctx context.Context, id session.ID, version int64, values [
 }
 
 // touchScript takes the later time, but none that Redis's clock has not reached.
-var touchScript = newScript(clock + `
+var touchScript = newVitalScript(clock + `
 local present = now(tonumber(ARGV[1]))
 for i, timing in ipairs(KEYS) do
   local t = redis.call('HMGET', timing, 'c', 'a', 'l', 'e', 'm', 'g', 'x')
@@ -383,7 +383,7 @@ func (s *Store) Touch(ctx context.Context, acts []session.Activity) error {
 	return nil
 }
 
-var leaveScript = newScript(`
+var leaveScript = newVitalScript(`
 local known = redis.call('HMGET', KEYS[1], 'c', 'x')
 if not known[1] then return {'unknown'} end
 if known[2] then return {'ended'} end
@@ -401,7 +401,7 @@ func (s *Store) Leave(ctx context.Context, id session.ID, at time.Time) error {
 
 // rulesScript replaces a record of which nobody has replaced the rules meanwhile. Revisions are times where they can be, so that
 // one which a fail-over has lost is not given to other rules.
-var rulesScript = newScript(online + clock + `
+var rulesScript = newVitalScript(online + clock + `
 local record, timing = KEYS[1], KEYS[2]
 local known = redis.call('HMGET', timing, 'c', 'x', 'n')
 if not known[1] then return {'unknown'} end
@@ -458,7 +458,7 @@ func (s *Store) setRules(ctx context.Context, id session.ID, revision int64, rul
 
 // endScript ends a session, unless it has a time by which it must be due and is not: no node's clock counts there beyond
 // Redis's own.
-var endScript = newScript(online + clock + `
+var endScript = newVitalScript(online + clock + `
 local record, timing, values, live, ended, outbox = unpack(KEYS)
 local id, why, by, ahead, line, at, keep = unpack(ARGV)
 local t = redis.call('HMGET', timing, 'c', 'a', 'l', 'e', 'm', 'g', 'x')

@@ -27,10 +27,10 @@ const takenFor = session.TombstoneFor + time.Hour
 
 func (s *Store) highestKey() string { return s.prefix + slotTrail + ":highest" }
 
-// trailScript appends lines, each key once. The keys after the third remember that. Lines stand in the order in which they
+// trailText appends lines, each key once. The keys after the third remember that. Lines stand in the order in which they
 // come, and an end is dated by its deadline, which may have passed long before. So each line also tells the latest date of
 // all lines up to it: by that, whoever looks for what came since a time knows where to stop.
-var trailScript = newScript(`
+const trailText = `
 local events, last, highest = KEYS[1], KEYS[2], KEYS[3]
 local latest = tonumber(redis.call('GET', highest) or '0')
 local numbers = {}
@@ -49,10 +49,16 @@ for i = 2, #ARGV, 3 do
 end
 redis.call('SET', highest, string.format('%d', latest))
 return numbers
-`)
+`
+
+// What was written to an outbox moves to the trail although the memory is full; a line that comes only now waits.
+var (
+	carryScript  = newVitalScript(trailText)
+	appendScript = newScript(trailText)
+)
 
 // appendLines writes lines into the trail. Those that it has taken before are passed over.
-func (s *Store) appendLines(ctx context.Context, lines []line) error {
+func (s *Store) appendLines(ctx context.Context, how *script, lines []line) error {
 	if len(lines) == 0 {
 		return nil
 	}
@@ -68,7 +74,7 @@ func (s *Store) appendLines(ctx context.Context, lines []line) error {
 		}
 		keys, args = append(keys, key), append(args, string(data), l.Session, ms(l.Event.At.Add(time.Millisecond-1))) // no earlier than its date
 	}
-	numbers, err := s.run(ctx, trailScript, keys, args)
+	numbers, err := s.run(ctx, how, keys, args)
 	if err != nil {
 		return err
 	}
@@ -184,7 +190,7 @@ func (s *Store) carryOnce(ctx context.Context, slots []string) (full []string, e
 		return nil, err
 	}
 	for chunk := range slices.Chunk(lines, 500) {
-		if err := s.appendLines(ctx, chunk); err != nil {
+		if err := s.appendLines(ctx, carryScript, chunk); err != nil {
 			return nil, err
 		}
 	}
@@ -213,7 +219,7 @@ func (s *Store) Append(ctx context.Context, e session.Event) error {
 	}
 	err := s.carryPending(ctx) // what this node did before stands before it
 	if err == nil {
-		err = s.appendLines(ctx, []line{{Event: e}})
+		err = s.appendLines(ctx, appendScript, []line{{Event: e}})
 	}
 	if err != nil {
 		return fmt.Errorf("append to audit trail: %w", err)
@@ -437,7 +443,7 @@ func (s *Store) Failures(ctx context.Context, login, address string, since time.
 }
 
 // pruneScript forgets ended sessions of a partition.
-var pruneScript = newScript(`
+var pruneScript = newVitalScript(`
 for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end
 redis.call('ZREM', KEYS[1], unpack(ARGV))
 return {'ok'}

@@ -69,7 +69,7 @@ end
 return displaced
 `)
 
-var confirmScript = newScript(`
+var confirmScript = newVitalScript(`
 local index, pending, id = KEYS[1], KEYS[2], ARGV[1]
 redis.call('ZREM', pending, id)
 local entry = redis.call('HGET', index, id)
@@ -81,7 +81,7 @@ return {'ok'}
 
 // dropScript removes the entry of a session that is no more, but not that of one that is still being signed in, unless it
 // is known to have ended.
-var dropScript = newScript(clock + `
+var dropScript = newVitalScript(clock + `
 local index, pending, id, keep, ended = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local since = redis.call('ZSCORE', pending, id)
 if since and ended ~= 'ended' and now(0) - tonumber(since) <= keep then return {'reserved'} end
