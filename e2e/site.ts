@@ -2,7 +2,7 @@ import {createServer, request, type Server as HTTPServer} from 'node:http'
 import {type AddressInfo, connect} from 'node:net'
 import {Server} from './curfew'
 
-const csp = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; frame-src 'self'"
+const csp = "default-src 'none'; script-src 'self'; img-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; frame-src 'self'"
 
 /** A site with pages of its own under a strict policy, and Curfew behind it on the same origin. */
 export class Site {

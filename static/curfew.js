@@ -69,13 +69,20 @@ class Hold {
 
   release() {
     this.#watch.disconnect()
+    this.#giveBack(name => name !== STILL)
+    for (const element of this.#held.keys()) void getComputedStyle(element).display // all is as it was, before it may move
+    this.#giveBack(name => name === STILL)
+    for (const element of this.#held.keys()) if (element.getAttribute('style') === '') element.removeAttribute('style')
+    this.#held.clear()
+  }
+
+  /** @param {(name: string) => boolean} which */
+  #giveBack(which) {
     for (const [element, {styles, page}] of this.#held) {
-      for (const [name, value] of Object.entries(styles)) {
+      for (const [name, value] of Object.entries(styles).filter(([name]) => which(name))) {
         if (isImportant(element, name, value)) element.style.setProperty(name, ...page[name] ?? ['', ''])
       }
-      if (element.getAttribute('style') === '') element.removeAttribute('style')
     }
-    this.#held.clear()
   }
 }
 
@@ -83,12 +90,15 @@ class Hold {
 const isImportant = (element, name, value) =>
   element.style.getPropertyValue(name) === value && element.style.getPropertyPriority(name) === 'important'
 
+/** The property that keeps others from changing slowly. */
+const STILL = 'transition-property'
+
 /** The elements that Curfew itself adds to a page. */
 const OURS = 'curfew-warning, curfew-panel'
 
-const UNSEEN = {visibility: 'hidden', 'background-image': 'none', 'transition-property': 'none'}
+const UNSEEN = {visibility: 'hidden', 'background-image': 'none', [STILL]: 'none'}
 const UNSEEN_BODY = {...UNSEEN, 'content-visibility': 'hidden'} // holds text and the page's own modal dialogs, too
-const UNRENDERED = {display: 'none', 'transition-property': 'none'}
+const UNRENDERED = {display: 'none', [STILL]: 'none'}
 
 /** Hides what cannot have a style of its own, and what a script adds until it is held. No id of a page weighs more. */
 const UNSEEN_SHEET = ':root:not(#\\0#\\0#\\0#\\0)'.replace(/.+/, root => `
@@ -410,8 +420,11 @@ class CurfewPanel extends HTMLElement {
     this.arrange()
   }
 
-  /** @param {string} text the time that is left */
-  count(text) { this.#count.textContent = text }
+  /** @param {string} text the time that is left @param {boolean} soon whether it is the last minute */
+  count(text, soon) {
+    this.#count.textContent = text
+    this.#aside.classList.toggle('soon', soon)
+  }
 
   /** @param {string} text what is spoken at once */
   say(text) { this.#spoken.textContent = text }
@@ -450,9 +463,6 @@ class CurfewPanel extends HTMLElement {
 /** Where the notices are kept that were dismissed in this tab: the next page is told of the last minute's again. */
 const DISMISSED_KEY = 'curfew.dismissed'
 
-/** A warning ends so much earlier than it said before: more than the way of a message. */
-const EARLIER_MS = 2_000
-
 /** So often in a second the warning comes back on top of what the page opens: a page may do the same. */
 const MAX_RAISED = 5
 
@@ -476,8 +486,8 @@ class CurfewWarning extends HTMLElement {
   #raised = 0 // in this second
   /** @type {() => number} */
   #left = () => 0
-  /** When the end was told last, and how long it was away. */
-  #told = {at: mark(), left: 0}
+  /** What the server said last. */
+  #message = ''
   /** @type {Mark | null} when the person typed last */
   #typed = null
   /** @type {Mark | null} since when a key may have been meant for the page */
@@ -548,18 +558,18 @@ class CurfewWarning extends HTMLElement {
   get isOpen() { return this.#reason !== '' && !this.#aside }
 
   /**
-   * Shows the warning, or tells it anew. One that was put aside stays there while its reason and its end are the same.
+   * Shows the warning, or tells it anew. One that was put aside stays there while its reason and its text are the same: an
+   * earlier end is spoken, and a dialog in the last seconds would only be in the way of saving.
    * @param {string} reason
    * @param {string} message plain text
    * @param {() => number} left milliseconds to the end
    */
   show(reason, message, left) {
     const canStay = reason === 'idle'
-    const anew = reason !== this.#reason
-    const earlier = left() < this.#told.left - since(this.#told.at) - EARLIER_MS
+    const anew = reason !== this.#reason || message !== this.#message && this.#aside
     const seconds = Math.ceil(left() / 1000)
     this.#left = left
-    this.#told = {at: mark(), left: left()}
+    this.#message = message
     this.#text.textContent = `${message} You will be signed out in ${inWords(seconds)}${canStay ? ' unless you stay.' : '.'}`.trim()
     this.#stay.hidden = !canStay
     this.#continue.hidden = canStay
@@ -567,7 +577,7 @@ class CurfewWarning extends HTMLElement {
     if (!this.isConnected) document.documentElement.append(this)
     if (this.#reason === '') this.#mark = seconds === markOf(seconds) ? Infinity : markOf(seconds)
     else if (seconds > this.#mark + 1) this.#mark = markOf(seconds) // the end has moved away, by more than the way of a message
-    if (anew || earlier && this.#aside) this.#open(reason)
+    if (anew) this.#open(reason)
     this.#countDown()
   }
 
@@ -671,7 +681,7 @@ class CurfewWarning extends HTMLElement {
     const seconds = Math.ceil(left / 1000)
     const count = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
     this.#count.textContent = count
-    this.#panel.count(count)
+    this.#panel.count(count, seconds <= 60)
     if (seconds > 0 && markOf(seconds) < this.#mark) { // a page that was busy is a little late, and not silent
       this.#mark = markOf(seconds)
       const text = `${inWords(seconds)} left`
@@ -1614,10 +1624,9 @@ function replacePage(url) {
     document.open() // takes away all listeners of the page, on the window too
     document.close()
   } catch {} // not of XHTML
-  const keep = (/** @type {Event} */ event) => stopImmediate.call(event)
-  window.addEventListener('beforeunload', keep, {capture: true})
-  const {navigation} = /** @type {any} */ (window)
-  navigation?.addEventListener('navigate', keep, {capture: true})
+  window.addEventListener('beforeunload', event => stopImmediate.call(event), {capture: true})
+  const {NavigateEvent} = /** @type {any} */ (window)
+  if (NavigateEvent) NavigateEvent.prototype.intercept = NavigateEvent.prototype.preventDefault = () => {}
   location.replace(url)
 }
 
