@@ -40,7 +40,9 @@ func (s *Server) apiRoutes() {
 	s.mux.Handle("DELETE /api/v1/logouts/{id}", s.api(s.apiCancelLogout))
 	s.mux.Handle("POST /api/v1/notices", s.api(s.apiNotice))
 	s.mux.Handle("GET /api/v1/audit", s.api(s.apiAudit))
-	s.mux.Handle("/api/", s.api(func(*http.Request, caller) (any, error) { return nil, errNoPage }))
+	noCall := s.api(func(r *http.Request, _ caller) (any, error) { return nil, s.noRoute(r) })
+	s.mux.Handle("/api", noCall) // else the router would lead from here to the next one, past the base path
+	s.mux.Handle("/api/{call...}", noCall)
 }
 
 // caller is who uses the API: an administrator by his cookie, or a program by its token.
@@ -123,12 +125,7 @@ func (s *Server) failAPI(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, session.ErrNotFound) {
 		p = errNoSuch
 	}
-	if p.status >= 500 {
-		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
-	}
-	if p.retry > 0 {
-		w.Header().Set("Retry-After", retryAfter(p.retry))
-	}
+	s.begin(w, r, p, err)
 	writeBody(w, "application/problem+json", p.status, problemJSON{"about:blank", http.StatusText(p.status), p.status, p.message, p.code})
 }
 

@@ -19,12 +19,14 @@ type problem struct {
 	code    string // for programs
 	message string // for people
 	retry   time.Duration
+	allow   string // the methods that there are
 }
 
 func (p *problem) Error() string { return p.message }
 
 var (
 	errNoPage    = &problem{status: http.StatusNotFound, code: "not-found", message: "There is no such page."}
+	errMethod    = &problem{status: http.StatusMethodNotAllowed, code: "method", message: "This cannot be asked for in that way."}
 	errCrossSite = &problem{status: http.StatusForbidden, code: "cross-site", message: "This request came from another site and was refused."}
 	errNoToken   = &problem{status: http.StatusForbidden, code: "csrf", message: "This form is out of date. Go back, reload the page and try again."}
 	errBadForm   = &problem{status: http.StatusBadRequest, code: "bad-form", message: "The form could not be read."}
@@ -72,17 +74,25 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	p := outcome(err)
+	s.begin(w, r, p, err)
+	if isNavigation(r) {
+		s.render(w, p.status, errorPage{s.chrome("Sorry"), p.status, p.message})
+		return
+	}
+	writeJSON(w, p.status, failure{Error: p.code, Message: p.message})
+}
+
+// begin begins the answer p to err: it logs what is our fault and sets the headers.
+func (s *Server) begin(w http.ResponseWriter, r *http.Request, p *problem, err error) {
 	if p.status >= 500 {
 		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	if p.retry > 0 {
 		w.Header().Set("Retry-After", retryAfter(p.retry))
 	}
-	if isNavigation(r) {
-		s.render(w, p.status, errorPage{s.chrome("Sorry"), p.status, p.message})
-		return
+	if p.allow != "" {
+		w.Header().Set("Allow", p.allow)
 	}
-	writeJSON(w, p.status, failure{Error: p.code, Message: p.message})
 }
 
 func retryAfter(d time.Duration) string {
@@ -101,8 +111,15 @@ type failure struct {
 func (s *Server) unauthorized(w http.ResponseWriter, r *http.Request) {
 	location := s.base + "/login"
 	if isNavigation(r) {
-		if r.Method == http.MethodGet {
-			location += "?next=" + url.QueryEscape(s.base+r.URL.RequestURI())
+		next := ""
+		switch r.Method {
+		case http.MethodGet:
+			next = s.base + r.URL.RequestURI()
+		case http.MethodPost: // what was sent is lost; the page that it was typed into is not
+			next, _ = s.referer(r)
+		}
+		if next != "" && len(next) <= maxNext {
+			location += "?next=" + url.QueryEscape(next)
 		}
 		redirect(w, location, http.StatusSeeOther)
 		return

@@ -26,6 +26,36 @@ func TestNextIsConfinedToThisSite(t *testing.T) {
 		{"https://evil.example", "/"},
 		{"https:evil.example", "/"},
 		{"javascript:alert(1)", "/"},
+		{"/a?b=c d&e=ü", "/a?b=c%20d&e=%C3%BC"},
+		{"/a?next=//evil.example#//evil.example", "/a?next=//evil.example#//evil.example"},
+		{"/a#", "/a"},
+		{"/a#/login?next=/b", "/a#/login?next=/b"},
+		{"/a#é", "/a#%C3%A9"},
+		{"/.//evil.example", "/"},
+		{"/a/..//evil.example", "/"},
+		{"/%2e//evil.example", "/"},
+		{"/a//b", "/a//b"},
+		{"/a/./b/", "/a/./b/"},
+		{"/../x", "/../x"},
+		{"/@evil.example", "/@evil.example"},
+		{"/:80/x", "/:80/x"},
+		{"http://localhost/x", "/"},
+		{"http://localhost:80/x", "/"},
+		{"https://localhost:443/x", "/"},
+		{":80/x", "/"},
+		{"/%zz", "/"},
+		{"/x%00", "/x%00"},
+		{"/ //evil.example", "/%20//evil.example"},
+		{"?x", "/"},
+		{"#x", "/"},
+		{"/./login", "/"},
+		{"/a/../login?x", "/"},
+		{"//login", "/"},
+		{"/a//../login", "/"},
+		{"/%6cogin", "/"},
+		{"/%2e/login#x", "/"},
+		{"/login/", "/"},
+		{"/" + strings.Repeat("ü", maxNext/2-1), "/" + strings.Repeat("%C3%BC", maxNext/2-1)},
 		{"/login", "/"},
 		{"/login?next=/login", "/"},
 		{"/logout", "/"},
@@ -44,14 +74,15 @@ func TestNextIsConfinedToThisSite(t *testing.T) {
 }
 
 func FuzzNext(f *testing.F) {
-	for _, s := range []string{"/", "//x", `/\x`, "/a?b#c", "/\x00", "/%09/x", "/.//x"} {
+	for _, s := range []string{"/", "//x", `/\x`, "/a?b#c", "/\x00", "/%09/x", "/.//x", "/..//x", "/./login", "/a?b c", "/a#b#c", "/a?#", "http://site.example:80/", "/%2f/x", "/%5cx", "/ü?ü#ü", "/;@x", "/:80", "/?\\"} {
 		f.Add(s)
 	}
 	site, _ := url.Parse("https://site.example/login")
 	f.Fuzz(func(t *testing.T, next string) {
 		got := (&Server{}).safeNext(next)
 		u, err := site.Parse(got)
-		if err != nil || u.Host != "site.example" || u.Scheme != "https" || !strings.HasPrefix(got, "/") || strings.HasPrefix(got, "//") || strings.ContainsAny(got, "\\\r\n\t") {
+		if err != nil || u.Host != "site.example" || u.Scheme != "https" || !strings.HasPrefix(got, "/") || strings.HasPrefix(got, "//") || strings.ContainsFunc(got, func(c rune) bool { return c <= ' ' || c > '~' || c == '\\' }) ||
+			len(got) > 3*maxNext {
 			t.Errorf("safeNext(%q) = %q leads to %v, %v", next, got, u, err)
 		}
 	})

@@ -123,7 +123,7 @@ func (s *Server) render(w http.ResponseWriter, status int, page any) error {
 }
 
 // staticFiles serves the browser's files. They may be kept, but are asked for anew each time.
-func staticFiles() http.Handler {
+func staticFiles() handler {
 	type file struct {
 		data       []byte
 		etag, kind string
@@ -139,13 +139,12 @@ func staticFiles() http.Handler {
 			panic(err)
 		}
 		sum := sha256.Sum256(data)
-		files["/static/"+e.Name()] = file{data, `"` + hex.EncodeToString(sum[:12]) + `"`, mime.TypeByExtension(path.Ext(e.Name()))}
+		files[e.Name()] = file{data, `"` + hex.EncodeToString(sum[:12]) + `"`, mime.TypeByExtension(path.Ext(e.Name()))}
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f, ok := files[r.URL.Path]
+	return func(w http.ResponseWriter, r *http.Request) error {
+		f, ok := files[r.PathValue("name")]
 		if !ok {
-			http.NotFound(w, r)
-			return
+			return errNoPage
 		}
 		h := w.Header()
 		h.Set("Cache-Control", "no-cache")
@@ -153,8 +152,9 @@ func staticFiles() http.Handler {
 		h.Set("ETag", f.etag)
 		if r.Header.Get("If-None-Match") == f.etag {
 			w.WriteHeader(http.StatusNotModified)
-			return
+			return nil
 		}
 		w.Write(f.data)
-	})
+		return nil
+	}
 }

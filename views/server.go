@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -76,6 +77,7 @@ type Server struct {
 	clock         session.Clock
 	secret        []byte
 	public        *url.URL
+	origin        string // of the public URL
 	base          string
 	proxies       Proxies
 	passive       atomic.Pointer[[]string]
@@ -91,7 +93,7 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{
 		hub: o.Hub, sessions: o.Sessions, trail: o.Trail, authenticator: o.Authenticator, people: o.People, ready: o.Ready,
-		metrics: o.Metrics, clock: o.Clock, secret: o.Secret, public: o.PublicURL, base: o.BasePath,
+		metrics: o.Metrics, clock: o.Clock, secret: o.Secret, public: o.PublicURL, origin: Origin(o.PublicURL), base: o.BasePath,
 		proxies: o.Proxies, testing: o.Testing, log: o.Log, throttle: throttle{failures: o.Trail, clock: o.Clock}, resolving: make(chan struct{}, resolversAtOnce),
 	}
 	if s.signedInNow = o.SignedIn; s.signedInNow == nil {
@@ -110,7 +112,7 @@ func New(o Options) *Server {
 	s.mux.Handle("GET /session/status", s.page(s.alive(s.status)))
 	s.mux.Handle("POST /session/extend", s.page(s.signedIn(s.protected(s.extend))))
 	s.mux.Handle("POST /session/activity", s.page(s.signedIn(s.protected(s.activity))))
-	s.mux.Handle("GET /static/", staticFiles())
+	s.mux.Handle("GET /static/{name}", s.page(staticFiles()))
 	s.mux.Handle("GET /healthz", http.HandlerFunc(healthz))
 	if o.Ready != nil {
 		s.mux.Handle("GET /readyz", http.HandlerFunc(s.readyz))
@@ -130,7 +132,7 @@ func New(o Options) *Server {
 	s.mux.Handle("POST /admin/logouts/{id}/cancel", s.page(s.admin(s.protected(s.cancelLogout))))
 	s.mux.Handle("POST /admin/notices", s.page(s.admin(s.protected(s.sendNotice))))
 	s.apiRoutes()
-	s.mux.Handle("/", s.page(func(http.ResponseWriter, *http.Request) error { return errNoPage }))
+	s.mux.Handle("/", s.page(func(_ http.ResponseWriter, r *http.Request) error { return s.noRoute(r) }))
 	return s
 }
 
@@ -157,20 +159,48 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		redirect(w, location, http.StatusTemporaryRedirect)
 		return
 	}
-	if s.base != "" {
-		path, below := strings.CutPrefix(r.URL.Path, s.base)
-		if path == "" && below {
-			redirect(w, s.base+"/", http.StatusTemporaryRedirect)
-			return
-		}
-		if !below || path[0] != '/' {
-			s.fail(w, r, errNoPage)
-			return
-		}
+	// The router leads an unclean path to a clean one, but knows nothing of the base path: it never gets to see one.
+	clean := cleanPath(r.URL.Path)
+	below, ok := strings.CutPrefix(clean, s.base)
+	switch {
+	case !ok || below != "" && below[0] != '/':
+		s.fail(w, r, errNoPage)
+	case below == "":
+		redirect(w, s.base+"/", http.StatusTemporaryRedirect)
+	case clean != r.URL.Path:
+		redirect(w, (&url.URL{Path: clean, RawQuery: r.URL.RawQuery}).String(), http.StatusTemporaryRedirect)
+	case s.base == "":
+		s.mux.ServeHTTP(w, r)
+	default:
 		http.StripPrefix(s.base, s.mux).ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), askedKey{}, r.URL.Path)))
-		return
 	}
-	s.mux.ServeHTTP(w, r)
+}
+
+// cleanPath is a path without empty and dot segments: it begins with exactly one slash.
+func cleanPath(p string) string {
+	clean := path.Clean("/" + p)
+	if clean != "/" && strings.HasSuffix(p, "/") {
+		clean += "/"
+	}
+	return clean
+}
+
+// noRoute is the error of a request that no route is for.
+func (s *Server) noRoute(r *http.Request) error {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
+		asked := *r
+		asked.Method = method
+		if _, pattern := s.mux.Handler(&asked); strings.Contains(pattern, " ") { // "GET /login", not "/"
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		return errNoPage
+	}
+	wrong := *errMethod
+	wrong.allow = strings.Join(allowed, ", ")
+	return &wrong
 }
 
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
@@ -192,7 +222,10 @@ func (s *Server) otherLoopbackName(r *http.Request) (string, bool) {
 	if r.Host == s.public.Host || r.Method != http.MethodGet || !isNavigation(r) || !Loopback(host) || !Loopback(s.public.Hostname()) {
 		return "", false
 	}
-	return s.public.Scheme + "://" + s.public.Host + r.URL.RequestURI(), true
+	if Origin(&url.URL{Scheme: s.public.Scheme, Host: r.Host}) == s.origin {
+		return "", false // the same name, in another spelling or with the scheme's own port
+	}
+	return s.origin + (&url.URL{Path: cleanPath(r.URL.Path), RawQuery: r.URL.RawQuery}).String(), true
 }
 
 type handler func(w http.ResponseWriter, r *http.Request) error
@@ -314,19 +347,7 @@ func (s *Server) sameOrigin(r *http.Request) bool {
 		return site == "same-origin"
 	}
 	origin := r.Header.Values("Origin")
-	return len(origin) == 0 || len(origin) == 1 && origin[0] == Origin(s.public)
-}
-
-// Origin is the origin of a URL as browsers write it.
-func Origin(u *url.URL) string {
-	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
-	if scheme == "https" {
-		host = strings.TrimSuffix(host, ":443")
-	}
-	if scheme == "http" {
-		host = strings.TrimSuffix(host, ":80")
-	}
-	return scheme + "://" + host
+	return len(origin) == 0 || len(origin) == 1 && origin[0] == s.origin
 }
 
 func (s *Server) isPassive(path string) bool {

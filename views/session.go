@@ -91,13 +91,21 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, idle time.Duration,
 	return nil
 }
 
-// cameFrom is the page that a form was on, if it is one of this site.
+// cameFrom is the page that a form was on, if it is one of this site; else the home page.
 func (s *Server) cameFrom(r *http.Request) string {
-	u, err := url.Parse(r.Referer())
-	if err != nil || Origin(u) != Origin(s.public) {
-		return s.base + "/"
+	if from, ok := s.referer(r); ok {
+		return s.safeNext(from)
 	}
-	return s.safeNext(u.RequestURI())
+	return s.base + "/"
+}
+
+// referer is path and query of the page that a request came from, if that is one of this origin.
+func (s *Server) referer(r *http.Request) (string, bool) {
+	u, err := url.Parse(r.Referer())
+	if err != nil || Origin(u) != s.origin {
+		return "", false
+	}
+	return u.RequestURI(), true
 }
 
 func healthz(w http.ResponseWriter, _ *http.Request) {

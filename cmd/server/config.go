@@ -116,7 +116,7 @@ func settings(c *config) []setting {
 		}},
 		{"ready-file", "", "path written once requests are accepted, with the URL of this process", false, text(&c.readyFile)},
 		{"public-url", "", "origin that browsers see; http://localhost:PORT if not set", false, func(v value) (err error) {
-			c.publicURL, err = parseOrigin(v.text)
+			c.publicURL, err = views.ParseOrigin(v.text)
 			if err == nil && c.publicURL.Scheme != "https" && !views.Loopback(c.publicURL.Hostname()) {
 				return errors.New("must be https unless its host is loopback: browsers keep the cookie on https only")
 			}
@@ -145,11 +145,11 @@ func settings(c *config) []setting {
 		{"allowed-origins", "", "further origins whose pages may open the socket", false, func(v value) error {
 			c.allowedOrigins = nil
 			for _, item := range v.items() {
-				u, err := parseOrigin(item)
+				u, err := views.ParseOrigin(item)
 				if err != nil {
 					return fmt.Errorf("%q %w", item, err)
 				}
-				c.allowedOrigins = append(c.allowedOrigins, views.Origin(u))
+				c.allowedOrigins = append(c.allowedOrigins, u.String())
 			}
 			return nil
 		}},
@@ -305,15 +305,6 @@ func policySettings(p *session.Policy) []setting {
 			return nil
 		}},
 	}
-}
-
-// parseOrigin reads scheme://host[:port].
-func parseOrigin(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, errors.New("must be an origin as https://app.example.org")
-	}
-	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host)}, nil
 }
 
 // load reads file, environment and flags, the later ones winning, and validates all. Mistakes are reported together.

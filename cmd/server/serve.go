@@ -191,7 +191,11 @@ func urls(cfg *config, l net.Listener) (local string, public *url.URL) {
 	if cfg.publicURL != nil {
 		return own.String(), cfg.publicURL
 	}
-	return own.String(), own
+	public, err := views.ParseOrigin(own.String()) // as browsers write it: without port 80 or 443
+	if err != nil {
+		panic(err) // a number of a port and localhost always make an origin
+	}
+	return own.String(), public
 }
 
 func nodeName(cfg *config) string {

@@ -419,6 +419,24 @@ func TestBasePath(t *testing.T) {
 	}
 }
 
+func TestOriginsInOtherLettersAreComparedAsBrowsersSendThem(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--public-url", "https://BÜCHER.example:443/", "--allowed-origins", "https://straße.example,http://APP.example:80")
+	const public = "https://xn--bcher-kva.example"
+	cookie := p.signIn("ada", "Origin", public)
+	for origin, code := range map[string]int{public: 426, "https://xn--strae-oqa.example": 426, "http://app.example": 426, "https://xn--bcher-kva.example:444": 403, "https://bücher.example": 403} {
+		// An origin that may open the socket is asked for the upgrade, which does not come here.
+		if response, body := p.do("/session/ws", nil, "Cookie", cookie, "Origin", origin, "Sec-WebSocket-Protocol", "curfew.v1"); response.StatusCode != code {
+			t.Errorf("socket of %s: %s %s, want %d", origin, response.Status, body, code)
+		}
+	}
+	_, answer := p.status(cookie)
+	csrf := url.Values{"csrf": {answer["csrf"].(string)}}
+	if response, body := p.do("/session/extend", csrf, "Cookie", cookie, "Origin", public); response.StatusCode != 200 {
+		t.Errorf("extension: %s %s", response.Status, body)
+	}
+}
+
 func TestTLSAndReloadedCertificate(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -1,0 +1,81 @@
+package views
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// hostNames turns host names into what browsers make of them (URL Standard, "domain to ASCII"): other letters into punycode,
+// large ones into small ones. Underscores and odd hyphens pass, as they do there.
+var hostNames = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.CheckHyphens(false), idna.StrictDomainName(false))
+
+// ParseOrigin reads scheme://host[:port] as somebody writes it, and returns it as browsers send it.
+func ParseOrigin(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("must be an origin as https://app.example.org")
+	}
+	host, err := asciiHost(u.Hostname())
+	if err != nil {
+		return nil, errors.New("must have a host name that browsers know, as https://app.example.org")
+	}
+	port, err := portOf(u)
+	if err != nil {
+		return nil, errors.New("must have a port from 1 to 65535, or none")
+	}
+	return &url.URL{Scheme: u.Scheme, Host: host + port}, nil
+}
+
+// asciiHost is a host as browsers write it; an IPv6 address comes without its brackets, and gets them.
+func asciiHost(host string) (string, error) {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		if ip.Zone() != "" {
+			return "", errors.New("has a zone")
+		}
+		if b := ip.As16(); ip.Is4In6() {
+			return fmt.Sprintf("[::ffff:%x:%x]", uint(b[12])<<8|uint(b[13]), uint(b[14])<<8|uint(b[15])), nil
+		}
+		if ip.Is6() {
+			return "[" + ip.String() + "]", nil
+		}
+		return ip.String(), nil
+	}
+	name, err := hostNames.ToASCII(host)
+	if err != nil {
+		return "", err
+	}
+	if name == "" || strings.ContainsAny(name, " #%/:<>?@[\\]^|\x7f") {
+		return "", errors.New("is no host name")
+	}
+	return name, nil
+}
+
+// portOf is the port of u with its colon; empty if it is the scheme's own.
+func portOf(u *url.URL) (string, error) {
+	if u.Port() == "" {
+		return "", nil
+	}
+	n, err := strconv.ParseUint(u.Port(), 10, 16)
+	switch {
+	case err != nil || n == 0:
+		return "", errors.New("is no port")
+	case u.Scheme == "https" && n == 443, u.Scheme == "http" && n == 80:
+		return "", nil
+	}
+	return ":" + strconv.FormatUint(n, 10), nil
+}
+
+// Origin is the origin of a URL as browsers send it; empty where it has none.
+func Origin(u *url.URL) string {
+	o, err := ParseOrigin(u.Scheme + "://" + u.Host)
+	if err != nil {
+		return ""
+	}
+	return o.Scheme + "://" + o.Host
+}

@@ -1,0 +1,60 @@
+package views
+
+import (
+	"net/url"
+	"testing"
+)
+
+func TestOriginsAreWrittenAsBrowsersSendThem(t *testing.T) {
+	for _, tt := range []struct{ written, sent string }{
+		{"https://app.example", "https://app.example"},
+		{"https://app.example/", "https://app.example"},
+		{"https://APP.Example", "https://app.example"},
+		{"HTTPS://app.example", "https://app.example"},
+		{"https://app.example:443", "https://app.example"},
+		{"https://app.example:0443", "https://app.example"},
+		{"https://app.example:80", "https://app.example:80"},
+		{"http://app.example:80/", "http://app.example"},
+		{"http://app.example:443", "http://app.example:443"},
+		{"https://app.example:", "https://app.example"},
+		{"https://app.example:8443", "https://app.example:8443"},
+		{"https://app.example.", "https://app.example."}, // another host than the one without, to browsers too
+		{"https://bücher.example", "https://xn--bcher-kva.example"},
+		{"https://BÜCHER.example:443", "https://xn--bcher-kva.example"},
+		{"https://bu\u0308cher.example", "https://xn--bcher-kva.example"},
+		{"https://b%C3%BCcher.example", "https://xn--bcher-kva.example"},
+		{"https://XN--BCHER-KVA.example", "https://xn--bcher-kva.example"},
+		{"https://straße.example", "https://xn--strae-oqa.example"},
+		{"https://my_app.bücher.example", "https://my_app.xn--bcher-kva.example"},
+		{"https://例え。テスト", "https://xn--r8jz45g.xn--zckzah"},
+		{"https://r3---sn.example", "https://r3---sn.example"},
+		{"http://127.0.0.1:8080", "http://127.0.0.1:8080"},
+		{"http://[::1]:8080", "http://[::1]:8080"},
+		{"http://[0:0:0:0:0:0:0:1]", "http://[::1]"},
+		{"http://[::FFFF:0:1]", "http://[::ffff:0:1]"},
+	} {
+		u, err := ParseOrigin(tt.written)
+		if err != nil {
+			t.Errorf("%s: %v", tt.written, err)
+			continue
+		}
+		if got := u.String(); got != tt.sent {
+			t.Errorf("%s is sent as %s, want %s", tt.written, got, tt.sent)
+		}
+		if got := Origin(u); got != tt.sent {
+			t.Errorf("origin of %s = %s, want it unchanged", u, got)
+		}
+	}
+	for _, bad := range []string{
+		"", "app.example", "//app.example", "ftp://app.example", "https://", "https://:443", "https://a@app.example", "https://app.example/x", "https://app.example?x",
+		"https://app.example#x", "https://app example", "https://app.example:0", "https://app.example:65536", "https://app.example:x", "https://[::1%25eth0]", "https://app%2fx.example",
+		"https://xn--a.example", "https://a\u200b\u2060\ufffd.example", "null",
+	} {
+		if u, err := ParseOrigin(bad); err == nil {
+			t.Errorf("%q is taken for %s", bad, u)
+		}
+	}
+	if got := Origin(&url.URL{Path: "/x"}); got != "" {
+		t.Errorf("origin of a path = %q", got)
+	}
+}

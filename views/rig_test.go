@@ -1,0 +1,308 @@
+package views
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"curfew/directory"
+	"curfew/hub"
+	"curfew/session"
+	"curfew/session/bolt"
+	"curfew/session/gorilla"
+)
+
+// site is a server over a real hub and a real store. Users ada (staff, admins) and grace (staff) have the password pw.
+type site struct {
+	*Server
+	t         *testing.T
+	store     *flaky
+	directory *people
+}
+
+// flaky is a store that a test can put out of reach.
+type flaky struct {
+	session.Store
+	away       atomic.Bool // nothing is answered
+	takesReads atomic.Bool // while it is away
+}
+
+var errAway = errors.New("connection refused")
+
+func (f *flaky) read() error {
+	if f.away.Load() && !f.takesReads.Load() {
+		return errAway
+	}
+	return nil
+}
+
+func (f *flaky) write() error {
+	if f.away.Load() {
+		return errAway
+	}
+	return nil
+}
+
+func (f *flaky) Get(ctx context.Context, id session.ID) (session.Record, error) {
+	if err := f.read(); err != nil {
+		return session.Record{}, err
+	}
+	return f.Store.Get(ctx, id)
+}
+
+func (f *flaky) LastFact(ctx context.Context) (int64, error) {
+	if err := f.read(); err != nil {
+		return 0, err
+	}
+	return f.Store.LastFact(ctx)
+}
+
+func (f *flaky) Events(ctx context.Context, q session.EventQuery) ([]session.Event, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Events(ctx, q)
+}
+
+func (f *flaky) Save(ctx context.Context, id session.ID, version int64, values []byte) error {
+	if err := f.write(); err != nil {
+		return err
+	}
+	return f.Store.Save(ctx, id, version, values)
+}
+
+func (f *flaky) Create(ctx context.Context, r session.Record, limit int) ([]session.ID, error) {
+	if err := f.write(); err != nil {
+		return nil, err
+	}
+	return f.Store.Create(ctx, r, limit)
+}
+
+func (f *flaky) End(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (bool, error) {
+	if err := f.write(); err != nil {
+		return false, err
+	}
+	return f.Store.End(ctx, id, why, ifDueBy)
+}
+
+func (f *flaky) AddFact(ctx context.Context, fact session.Fact) (session.Fact, error) {
+	if err := f.write(); err != nil {
+		return fact, err
+	}
+	return f.Store.AddFact(ctx, fact)
+}
+
+func (f *flaky) CancelFact(ctx context.Context, id string, at time.Time, actor string) (session.Fact, error) {
+	if err := f.write(); err != nil {
+		return session.Fact{}, err
+	}
+	return f.Store.CancelFact(ctx, id, at, actor)
+}
+
+func (f *flaky) Append(ctx context.Context, e session.Event) error {
+	if err := f.write(); err != nil {
+		return err
+	}
+	return f.Store.Append(ctx, e)
+}
+
+// people are a directory.
+type people struct {
+	away  atomic.Bool
+	asked atomic.Int64
+	mu    sync.Mutex // held by a test to keep a sign-in waiting
+}
+
+func (p *people) Authenticate(ctx context.Context, username, password string, found func(string) error) (directory.Entry, error) {
+	p.asked.Add(1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	groups := map[string][]string{"ada": {"admins", "staff"}, "grace": {"staff"}}[username]
+	switch {
+	case p.away.Load():
+		return directory.Entry{}, fmt.Errorf("%w: connection refused", directory.ErrUnavailable)
+	case groups == nil:
+		return directory.Entry{}, directory.ErrBadCredentials
+	}
+	if found != nil {
+		if err := found(username); err != nil {
+			return directory.Entry{}, err
+		}
+	}
+	if password != "pw" {
+		return directory.Entry{}, directory.ErrBadCredentials
+	}
+	return directory.Entry{User: username, Name: strings.ToUpper(username), Groups: groups}, ctx.Err()
+}
+
+func (p *people) People(context.Context, int) ([]directory.Entry, error) {
+	if p.away.Load() {
+		return nil, directory.ErrUnavailable
+	}
+	return nil, nil
+}
+
+const siteOrigin = "https://site.example"
+
+func startSite(t *testing.T, base string) *site {
+	t.Helper()
+	inner, err := bolt.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, log := &flaky{Store: inner}, slog.New(slog.DiscardHandler)
+	tabs, err := hub.New(t.Context(), hub.Options{
+		Store: store, Clock: session.RealClock{}, Policies: session.Policies{Global: session.Profiles()[0].Policy}, Admins: []string{"admins"},
+		Origins: []string{siteOrigin}, SignIn: base + "/login", Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := ParseOrigin(siteOrigin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := &people{}
+	ready := NewReadiness(store.Ping, func(context.Context) error { return nil }, log)
+	s := New(Options{
+		Hub: tabs, Sessions: gorilla.New(tabs, session.RealClock{}), Trail: store, Authenticator: who, People: who, Ready: ready, Clock: session.RealClock{},
+		Secret: make([]byte, 32), PublicURL: public, BasePath: base, Proxies: NewProxies(nil), Log: log,
+	})
+	t.Cleanup(func() {
+		store.away.Store(false)
+		s.Shutdown()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := errors.Join(tabs.Shutdown(ctx), inner.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return &site{s, t, store, who}
+}
+
+// browser keeps a cookie.
+type browser struct {
+	*site
+	cookie string
+}
+
+// answer is what a request was answered with.
+type answer struct {
+	*http.Response
+	text string
+}
+
+func (a answer) String() string {
+	return fmt.Sprintf("%d to %q: %.300s", a.StatusCode, a.Header.Get("Location"), a.text)
+}
+
+// json is the answer as JSON.
+func (a answer) json(name string) any {
+	var fields map[string]any
+	json.Unmarshal([]byte(a.text), &fields)
+	return fields[name]
+}
+
+func (s *site) send(r *http.Request) answer {
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return answer{w.Result(), w.Body.String()}
+}
+
+// request makes a request of a page of this site. Headers come in pairs; a form has the csrf token in it.
+func (b *browser) request(method, path string, form url.Values, header ...string) *http.Request {
+	body := ""
+	if form != nil {
+		if id, err := session.ParseToken(strings.TrimPrefix(b.cookie, gorilla.CookieName+"=")); err == nil && !form.Has("csrf") {
+			form.Set("csrf", b.csrf(id.ID()))
+		}
+		body = form.Encode()
+	}
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Host = "site.example"
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	if b.cookie != "" {
+		r.Header.Set("Cookie", b.cookie)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return r
+}
+
+func (b *browser) get(path string, header ...string) answer {
+	return b.send(b.request("GET", path, nil, append([]string{"Sec-Fetch-Mode", "navigate"}, header...)...))
+}
+
+func (b *browser) post(path string, form url.Values, header ...string) answer {
+	return b.send(b.request("POST", path, form, append([]string{"Sec-Fetch-Mode", "navigate"}, header...)...))
+}
+
+// call uses the API with the cookie.
+func (b *browser) call(method, path, body string) answer {
+	r := b.request(method, path, nil)
+	if token, err := session.ParseToken(strings.TrimPrefix(b.cookie, gorilla.CookieName+"=")); err == nil {
+		r.Header.Set("X-CSRF-Token", b.csrf(token.ID()))
+	}
+	r.Body = http.NoBody
+	if body != "" {
+		r = r.Clone(b.t.Context())
+		r.Body = readCloser{strings.NewReader(body)}
+	}
+	return b.send(r)
+}
+
+type readCloser struct{ *strings.Reader }
+
+func (readCloser) Close() error { return nil }
+
+// signIn signs a user in in a new browser.
+func (s *site) signIn(user string) *browser {
+	s.t.Helper()
+	b := &browser{site: s}
+	a := b.post(s.base+"/login", url.Values{"username": {user}, "password": {"pw"}})
+	if b.take(a); b.cookie == "" {
+		s.t.Fatalf("sign-in of %s: %s", user, a)
+	}
+	return b
+}
+
+// take keeps the cookie of an answer, as browsers do.
+func (b *browser) take(a answer) {
+	for _, c := range a.Cookies() {
+		if c.Name == gorilla.CookieName {
+			b.cookie = c.Name + "=" + c.Value
+		}
+	}
+}
+
+func (b *browser) ref() string {
+	token, err := session.ParseToken(strings.TrimPrefix(b.cookie, gorilla.CookieName+"="))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return token.ID().Ref()
+}
+
+// events lists the audit trail of a kind.
+func (s *site) events(kind session.EventKind) []session.Event {
+	s.t.Helper()
+	list, err := s.store.Events(s.t.Context(), session.EventQuery{Limit: 100, Kind: kind})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return list
+}
