@@ -187,7 +187,7 @@ func (w *world) GetMany(ctx context.Context, ids []session.ID) (list []session.R
 	return list, nil
 }
 
-func (w *world) Touch(_ context.Context, acts []session.Activity) error {
+func (w *world) Touch(_ context.Context, acts []session.Activity) ([]session.ID, error) {
 	w.count("Touch", len(acts))
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -195,7 +195,7 @@ func (w *world) Touch(_ context.Context, acts []session.Activity) error {
 		i := w.indexOf(a.ID)
 		w.active[i] = max(w.active[i], a.At.UnixMilli())
 	}
-	return nil
+	return nil, nil
 }
 
 func (w *world) End(_ context.Context, id session.ID, why session.End, ifDueBy time.Time) (bool, error) {
@@ -306,6 +306,13 @@ func (w *world) word(i int, opened time.Time) string {
 	return b.String()
 }
 
+func (w *world) Missing(_ context.Context, ids []session.ID) ([]session.ID, error) {
+	w.count("Missing", len(ids))
+	return nil, nil
+}
+func (w *world) EndLost(context.Context, []session.Record, session.End) ([]session.ID, error) {
+	return nil, nil
+}
 func (w *world) RestoreFacts(context.Context, []session.Fact, int64) error { return nil }
 func (w *world) Keep(context.Context, string, string, string, time.Duration) error {
 	return nil

@@ -151,10 +151,11 @@ func (h *Hub) actInWarning(ctx context.Context, s *live, idle time.Duration, con
 	if moved {
 		if warns { // a crash must not take back what the page is about to be told
 			at := session.FromUnixMilli(s.active.Load())
-			if err := h.store.Touch(ctx, []session.Activity{{ID: s.id, At: at}}); err != nil {
+			if unknown, err := h.store.Touch(ctx, []session.Activity{{ID: s.id, At: at}}); err != nil {
 				h.log.Error("activity not stored", "session", s.id, "error", err)
 				s.shard.markDirty(s)
 			} else {
+				h.suspect(unknown...)
 				h.tellActed([]session.Activity{{ID: s.id, At: at}})
 			}
 		} else {

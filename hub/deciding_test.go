@@ -125,7 +125,7 @@ func TestSessionWhoseEndFailedAndThatIsAliveElsewhereTakesActs(t *testing.T) {
 
 	s := node.live(ada.token.ID())
 	acted := time.Now().Add(-200 * time.Millisecond) // on another node, a moment before the deadline
-	if err := store.Touch(t.Context(), []session.Activity{{ID: s.id, At: acted}}); err != nil {
+	if _, err := store.Touch(t.Context(), []session.Activity{{ID: s.id, At: acted}}); err != nil {
 		t.Fatal(err)
 	}
 	node.actedElsewhere(s, acted)

@@ -49,12 +49,14 @@ func (h *Hub) flush(ctx context.Context) error {
 	if len(acts) == 0 {
 		return nil
 	}
-	if err := h.store.Touch(ctx, acts); err != nil {
+	unknown, err := h.store.Touch(ctx, acts)
+	if err != nil {
 		for _, s := range dirty {
 			s.shard.markDirty(s)
 		}
 		return err
 	}
+	h.suspect(unknown...)
 	h.tellActed(acts)
 	return nil
 }

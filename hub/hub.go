@@ -276,6 +276,9 @@ func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 		return Status{}, err
 	}
 	r, err := h.store.Get(ctx, id)
+	if isUnknown(err) {
+		h.suspect(id)
+	}
 	if err != nil {
 		return Status{}, err
 	}

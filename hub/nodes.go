@@ -39,6 +39,10 @@ type Peers interface {
 	Tabs(ctx context.Context, node string) (map[session.ID]string, error)
 	// GetMany reads the sessions that are known among these.
 	GetMany(ctx context.Context, ids []session.ID) ([]session.Record, error)
+	// Missing tells which of these sessions the store does not know.
+	Missing(ctx context.Context, ids []session.ID) (missing []session.ID, err error)
+	// EndLost ends those of the sessions that the store still does not know, as End would have, and tells which.
+	EndLost(ctx context.Context, records []session.Record, end session.End) (lost []session.ID, err error)
 	// RestoreFacts stores facts under their own numbers, and that they were called off, where that is not known. No fact gets
 	// a number up to last any more.
 	RestoreFacts(ctx context.Context, facts []session.Fact, last int64) error
@@ -81,6 +85,9 @@ type nodes struct {
 	leaping sync.Mutex    // held while the test clock is moved
 	synced  time.Time     // when the last resync began; used by catchUp alone
 
+	looked    time.Time // when lost sessions were last looked for; used by catchUp alone, as the next one
+	nextShard int
+
 	mu       sync.Mutex
 	queue    []event
 	wake     chan struct{}
@@ -100,6 +107,7 @@ type nodes struct {
 	changed  map[*live]struct{}         // whose tabs have changed since word was left
 	words    map[session.ID]string      // the word that was left
 	unsure   map[session.ID]struct{}    // to be read from the store
+	suspects map[session.ID]suspicion   // sessions that the store may have lost
 	ends     map[session.ID]recentEnd   // of the last restoredFor
 	pending  map[string]map[string]bool // calls: nodes that have not answered
 	answered chan struct{}              // closed when a node answers
@@ -127,7 +135,7 @@ func newNodes(h *Hub, peers Peers, steered *session.SteeredClock) *nodes {
 	return &nodes{
 		hub: h, peers: peers, self: h.node + "/" + rand.Text()[:10], steered: steered, wake: make(chan struct{}, 1), inbox: make(chan []byte, 4096), behind: make(chan struct{}, 1),
 		others: make(map[string]*node), deaf: time.Now(), changed: make(map[*live]struct{}), words: make(map[session.ID]string),
-		unsure: make(map[session.ID]struct{}), ends: make(map[session.ID]recentEnd), pending: make(map[string]map[string]bool), size: 1,
+		unsure: make(map[session.ID]struct{}), suspects: make(map[session.ID]suspicion), ends: make(map[session.ID]recentEnd), pending: make(map[string]map[string]bool), size: 1,
 	}
 }
 
@@ -520,6 +528,13 @@ func (n *nodes) read(ctx context.Context, ids []session.ID) error {
 	records, err := n.peers.GetMany(ctx, ids)
 	if err != nil {
 		return err
+	}
+	if len(records) < len(ids) {
+		known := make(map[session.ID]bool, len(records))
+		for _, r := range records {
+			known[r.ID] = true
+		}
+		n.suspect(slices.DeleteFunc(slices.Clone(ids), func(id session.ID) bool { return known[id] })...)
 	}
 	for _, r := range records {
 		n.compare(ctx, r)

@@ -88,6 +88,9 @@ func (n *nodes) pulse(ctx context.Context) (more bool, err error) {
 	}
 	n.takePulse(p)
 	n.mu.Lock()
+	if p.Fresh { // this node was away for long, or the store has been emptied: that is as a fail-over that has lost all
+		n.masters, n.found = "", ""
+	}
 	back := n.away
 	if back || p.Masters != n.masters {
 		n.settled = time.Now().Add(settleFor)
@@ -180,7 +183,7 @@ func (n *nodes) catchUp(ctx context.Context) (err error) {
 	}
 	n.readUnsure(ctx)
 	n.watchWarned(ctx)
-	return nil
+	return n.lookForLost(ctx)
 }
 
 // errUnsettled refuses sign-ins for a moment.

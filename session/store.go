@@ -21,9 +21,9 @@ type Store interface {
 	// Save replaces the application's values if the session lives and still has this version, which then rises by one.
 	// ErrNotFound, ErrEnded, ErrConflict.
 	Save(ctx context.Context, id ID, version int64, values []byte) error
-	// Touch records activities; the later time wins. Those of sessions that are unknown, have ended, or were due to end
-	// before the activity are passed over.
-	Touch(ctx context.Context, acts []Activity) error
+	// Touch records activities; the later time wins. Those of sessions that have ended, or were due to end before the activity, are
+	// passed over, and so are those of unknown ones, which it tells.
+	Touch(ctx context.Context, acts []Activity) (unknown []ID, err error)
 	// Leave notes that the last tab was closed at a time; the zero time calls it off. ErrNotFound, ErrEnded.
 	Leave(ctx context.Context, id ID, at time.Time) error
 	// SetRules replaces the rules of a session if nobody has replaced those that were read at this revision, and returns the

@@ -245,30 +245,36 @@ func (s *Store) SetRules(ctx context.Context, id session.ID, revision int64, rul
 const touchesPerTransaction = 1000
 
 // Touch implements [session.Store].
-func (s *Store) Touch(ctx context.Context, acts []session.Activity) error {
+func (s *Store) Touch(ctx context.Context, acts []session.Activity) (unknown []session.ID, err error) {
 	acts = slices.Clone(acts)
 	slices.SortFunc(acts, func(a, b session.Activity) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	for batch := range slices.Chunk(acts, touchesPerTransaction) {
+		var missing []session.ID
 		err := s.update(ctx, func(tx *bbolt.Tx) error {
+			missing = nil
 			for _, a := range batch {
-				if err := touch(tx, a); err != nil {
+				err := touch(tx, a)
+				if errors.Is(err, session.ErrNotFound) {
+					missing = append(missing, a.ID)
+				} else if err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("touch sessions: %w", err)
+			return nil, fmt.Errorf("touch sessions: %w", err)
 		}
+		unknown = append(unknown, missing...)
 	}
-	return nil
+	return unknown, nil
 }
 
 // touch reads and writes eight bytes each where it can: it is what heartbeats come to.
 func touch(tx *bbolt.Tx, a session.Activity) error {
 	data := tx.Bucket(bucketSessions).Get(a.ID[:])
 	if data == nil {
-		return nil
+		return session.ErrNotFound
 	}
 	r, ended, err := decodeTiming(data)
 	if err != nil || ended {

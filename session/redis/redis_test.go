@@ -157,7 +157,7 @@ func TestExpiryIsJudgedByTheClockOfRedis(t *testing.T) {
 	if _, err := s.End(t.Context(), r.ID, session.End{Reason: session.ReasonIdle, At: ahead}, ahead); !errors.Is(err, session.ErrNotDue) {
 		t.Errorf("End by a clock that is ahead = %v, want ErrNotDue", err)
 	}
-	if err := s.Touch(t.Context(), []session.Activity{{ID: r.ID, At: time.Now().Add(5 * time.Minute)}}); err != nil {
+	if _, err := s.Touch(t.Context(), []session.Activity{{ID: r.ID, At: time.Now().Add(5 * time.Minute)}}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := s.Get(t.Context(), r.ID)

@@ -164,7 +164,8 @@ func TestFullMemory(t *testing.T) {
 	_, err = s.Pulse(ctx, "node/1", 0)
 	works("Pulse", err)
 	works("Publish", s.Publish(ctx, []byte("hello")))
-	works("Touch", s.Touch(ctx, []session.Activity{{ID: two.ID, At: two.CreatedAt.Add(time.Millisecond)}}))
+	_, err = s.Touch(ctx, []session.Activity{{ID: two.ID, At: two.CreatedAt.Add(time.Millisecond)}})
+	works("Touch", err)
 	if got, err := s.Get(ctx, two.ID); err != nil || !got.LastActiveAt.After(two.LastActiveAt) {
 		t.Errorf("an act is not kept: %+v, %v", got.LastActiveAt, err)
 	}

@@ -172,9 +172,9 @@ func (s *Store) replicatedAnswer(ctx context.Context, slot string, answer []ruei
 var getScript = newReadingScript(`
 local out = {}
 for i = 1, #KEYS, 3 do
-  local record = redis.call('GET', KEYS[i])
-  if record then
-    out[#out + 1] = {record, redis.call('HGETALL', KEYS[i + 1]), redis.call('GET', KEYS[i + 2]) or ''}
+  local record, timing = redis.call('GET', KEYS[i]), redis.call('HGETALL', KEYS[i + 1])
+  if record and #timing > 0 then
+    out[#out + 1] = {record, timing, redis.call('GET', KEYS[i + 2]) or ''}
   else
     out[#out + 1] = {}
   end
@@ -345,9 +345,10 @@ func (s *Store) Save(ctx context.Context, id session.ID, version int64, values [
 
 // touchScript takes the later time, but none that Redis's clock has not reached.
 var touchScript = newVitalScript(clock + `
-local present = now(tonumber(ARGV[1]))
+local present, unknown = now(tonumber(ARGV[1])), {}
 for i, timing in ipairs(KEYS) do
   local t = redis.call('HMGET', timing, 'c', 'a', 'l', 'e', 'm', 'g', 'x')
+  if not t[1] then unknown[#unknown + 1] = i - 1 end
   if t[1] and not t[7] then
     local at = math.min(tonumber(ARGV[i + 1]), present)
     local active = tonumber(t[2])
@@ -356,18 +357,20 @@ for i, timing in ipairs(KEYS) do
     end
   end
 end
-return {'ok'}
+return unknown
 `)
 
 // Touch implements [session.Store].
-func (s *Store) Touch(ctx context.Context, acts []session.Activity) error {
+func (s *Store) Touch(ctx context.Context, acts []session.Activity) (unknown []session.ID, err error) {
 	byPartition := make(map[byte][]session.Activity)
 	for _, a := range acts {
 		byPartition[a.ID[0]] = append(byPartition[a.ID[0]], a)
 	}
 	var calls []invocation
+	var chunks [][]session.Activity
 	for _, list := range byPartition {
 		for chunk := range slices.Chunk(list, readTogether) {
+			chunks = append(chunks, chunk)
 			in := invocation{args: []string{s.ahead()}}
 			for _, a := range chunk {
 				in.keys, in.args = append(in.keys, s.timingKey(a.ID)), append(in.args, ms(a.At))
@@ -375,12 +378,16 @@ func (s *Store) Touch(ctx context.Context, acts []session.Activity) error {
 			calls = append(calls, in)
 		}
 	}
-	for _, result := range s.runMany(ctx, touchScript, calls) {
-		if err := result.Error(); err != nil {
-			return fmt.Errorf("touch sessions: %w", err)
+	for c, result := range s.runMany(ctx, touchScript, calls) {
+		missing, err := result.AsIntSlice()
+		if err != nil {
+			return nil, fmt.Errorf("touch sessions: %w", err)
+		}
+		for _, i := range missing {
+			unknown = append(unknown, chunks[c][i].ID)
 		}
 	}
-	return nil
+	return unknown, nil
 }
 
 var leaveScript = newVitalScript(`
@@ -456,14 +463,18 @@ func (s *Store) setRules(ctx context.Context, id session.ID, revision int64, rul
 	return strconv.ParseInt(text, 10, 64)
 }
 
+// keptEnded is when Redis forgets what is left of an ended session by itself. Prune comes first.
+const keptEnded = session.TombstoneFor + time.Hour
+
 // endScript ends a session, unless it has a time by which it must be due and is not: no node's clock counts there beyond
 // Redis's own.
 var endScript = newVitalScript(online + clock + `
 local record, timing, values, live, ended, outbox = unpack(KEYS)
 local id, why, by, ahead, line, at, keep = unpack(ARGV)
-local t = redis.call('HMGET', timing, 'c', 'a', 'l', 'e', 'm', 'g', 'x')
-if not t[1] then return {'unknown'} end
+local t, stored = redis.call('HMGET', timing, 'c', 'a', 'l', 'e', 'm', 'g', 'x'), redis.call('GET', record)
+if not t[1] or not stored then return {'unknown'} end
 if t[7] then return {'again', online()} end
+local whose = cjson.decode(stored)
 if by ~= '0' then
   local when = math.min(tonumber(by), now(tonumber(ahead)))
   if due(tonumber(t[1]), tonumber(t[2]), tonumber(t[3]), tonumber(t[4]), tonumber(t[5]), tonumber(t[6])) > when then return {'not due'} end
@@ -474,7 +485,6 @@ redis.call('ZREM', live, id)
 redis.call('ZADD', ended, at, id)
 redis.call('PEXPIRE', record, keep)
 redis.call('PEXPIRE', timing, keep)
-local whose = cjson.decode(redis.call('GET', record))
 line = cjson.decode(line)
 line.e.user = whose.user
 line.e.address = whose.address
@@ -503,7 +513,7 @@ func (s *Store) end(ctx context.Context, id session.ID, why session.End, ifDueBy
 	p := partition(id)
 	answer, err := s.run(ctx, endScript,
 		[]string{s.recordKey(id), s.timingKey(id), s.valuesKey(id), s.liveKey(p), s.endedKey(p), s.outboxKey(p)},
-		[]string{name(id), string(reason), ms(ifDueBy), s.ahead(), event, ms(why.At), inMillis(session.TombstoneFor + time.Hour)})
+		[]string{name(id), string(reason), ms(ifDueBy), s.ahead(), event, ms(why.At), inMillis(keptEnded)})
 	if err != nil {
 		return false, err
 	}

@@ -125,11 +125,14 @@ func cancelled(t *testing.T, s session.Store) {
 	cancel()
 	id := live.ID
 	calls := map[string]func() error{
-		"SetRules":   func() error { _, err := s.SetRules(ctx, id, live.Revision, session.Rules{}); return err },
-		"Create":     func() error { _, err := s.Create(ctx, Record("ada"), 1); return err },
-		"Get":        func() error { _, err := s.Get(ctx, id); return err },
-		"Save":       func() error { return s.Save(ctx, id, 0, []byte("x")) },
-		"Touch":      func() error { return s.Touch(ctx, []session.Activity{{ID: id, At: start.Add(time.Minute)}}) },
+		"SetRules": func() error { _, err := s.SetRules(ctx, id, live.Revision, session.Rules{}); return err },
+		"Create":   func() error { _, err := s.Create(ctx, Record("ada"), 1); return err },
+		"Get":      func() error { _, err := s.Get(ctx, id); return err },
+		"Save":     func() error { return s.Save(ctx, id, 0, []byte("x")) },
+		"Touch": func() error {
+			_, err := s.Touch(ctx, []session.Activity{{ID: id, At: start.Add(time.Minute)}})
+			return err
+		},
 		"Leave":      func() error { return s.Leave(ctx, id, start) },
 		"End":        func() error { _, err := s.End(ctx, id, end(session.ReasonLogout, 0), time.Time{}); return err },
 		"OfUser":     func() error { _, err := s.OfUser(ctx, "ada"); return err },

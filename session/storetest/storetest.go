@@ -137,8 +137,9 @@ func unknown(t *testing.T, s session.Store) {
 	wantError(t, "CancelFact", err, session.ErrNotFound)
 	_, err = s.End(ctx, id, end(session.ReasonLogout, 0), time.Time{})
 	wantError(t, "End", err, session.ErrNotFound)
-	if err := s.Touch(ctx, []session.Activity{{ID: id, At: start}}); err != nil {
-		t.Errorf("Touch: got %v, want it passed over", err)
+	known := create(t, s, Record("ada"))
+	if unknown, err := s.Touch(ctx, []session.Activity{{ID: id, At: start}, {ID: known.ID, At: start}}); err != nil || !slices.Equal(unknown, []session.ID{id}) {
+		t.Errorf("Touch = %v, %v, want the unknown one told", unknown, err)
 	}
 }
 
@@ -197,8 +198,8 @@ func endIfDue(t *testing.T, s session.Store) {
 
 func touch(t *testing.T, s session.Store, id session.ID, after time.Duration) {
 	t.Helper()
-	if err := s.Touch(t.Context(), []session.Activity{{ID: id, At: start.Add(after)}}); err != nil {
-		t.Fatalf("Touch: %v", err)
+	if unknown, err := s.Touch(t.Context(), []session.Activity{{ID: id, At: start.Add(after)}}); err != nil || len(unknown) > 0 {
+		t.Fatalf("Touch = %v, %v", unknown, err)
 	}
 }
 
@@ -269,7 +270,7 @@ func touchOrder(t *testing.T, s session.Store) {
 		})
 	}
 	wg.Wait()
-	if err := s.Touch(t.Context(), acts); err != nil {
+	if _, err := s.Touch(t.Context(), acts); err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range acts {
