@@ -217,11 +217,14 @@ func (w *world) End(_ context.Context, id session.ID, why session.End, ifDueBy t
 	return true, nil
 }
 
-func (w *world) Leave(context.Context, session.ID, time.Time) error { w.count("Leave", 1); return nil }
-func (w *world) Append(context.Context, session.Event) error        { return nil }
-func (w *world) Secret(context.Context, string) ([]byte, error)     { return make([]byte, 32), nil }
-func (w *world) Ping(context.Context) error                         { return nil }
-func (w *world) Close() error                                       { return nil }
+func (w *world) Leave(_ context.Context, _ session.ID, news session.TabTimes) (session.TabTimes, error) {
+	w.count("Leave", 1)
+	return news, nil
+}
+func (w *world) Append(context.Context, session.Event) error    { return nil }
+func (w *world) Secret(context.Context, string) ([]byte, error) { return make([]byte, 32), nil }
+func (w *world) Ping(context.Context) error                     { return nil }
+func (w *world) Close() error                                   { return nil }
 func (w *world) LastFact(context.Context) (int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -17,8 +18,41 @@ type conn struct {
 	net.Conn
 	raw syscall.RawConn // of a TCP connection, else nil
 
+	probed atomic.Bool // set with a ping, until something is read
+
+	// used by the reading goroutine alone
+	heardAt time.Time // when something was read last
+	frames  frameCounter
+	flood   flood
+
 	mu     sync.Mutex // held for a whole frame
 	closed bool       // a close frame is out: nothing may follow it
+}
+
+// Read is the library's way. It counts frames of every kind, also those that the library does not pass on: pings, pongs,
+// empty continuations. By the time it is called again, all that it has brought is dealt with, and the acks of messages that
+// the server has sent are taken off; see frameCounter.
+func (c *conn) Read(p []byte) (int, error) {
+	if n := c.frames.complete; n > 0 {
+		c.frames.complete = 0
+		if c.flood.over(c.heardAt, n) {
+			return 0, errFlood
+		}
+	}
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.heard(p[:n])
+	}
+	return n, err
+}
+
+// heard takes note of what was read.
+func (c *conn) heard(p []byte) {
+	c.heardAt = time.Now()
+	if c.probed.Load() {
+		c.probed.Store(false)
+	}
+	c.frames.take(p)
 }
 
 // Write is the library's way: pongs, and the answer to a close frame.
@@ -141,6 +175,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	r := bufio.NewReaderSize(h.conn, smallBuffer)
 	if len(early) > 0 {
+		h.conn.heard(early)
 		r = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), h.conn), max(smallBuffer, len(early)))
 		if _, err := r.Peek(len(early)); err != nil { // the library carries on with what is buffered
 			raw.Close()

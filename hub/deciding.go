@@ -283,13 +283,13 @@ func (h *Hub) refresh(ctx context.Context, s *live) verdict {
 	s.ending = s.end != nil
 	if err == nil {
 		s.raise(r.LastActiveAt)
-		if len(s.tabs) == 0 { // else it is known better here
-			s.leftAt = r.LeftAt
-		}
 	}
 	s.mu.Unlock()
 	if err == nil {
 		h.takeRules(s, r.Rules(), r.Revision)
+		if h.takeStored(s, r) {
+			h.storeTimes(ctx, s)
+		}
 	}
 	if h.isDue(s) {
 		s.shard.wakeBy(s, h.clock.Now().Add(notDuePause))

@@ -147,7 +147,7 @@ func TestEndThatFailedWhileTheDeadlineMovedTakesActs(t *testing.T) {
 		synctest.Wait()
 		s := hub.live(ada.token.ID())
 		s.mu.Lock()
-		s.leftAt = time.Time{} // as word of a tab elsewhere has it
+		s.tabTimes.OpenedAt = s.tabTimes.ClosedAt // as word of a tab elsewhere has it
 		s.mu.Unlock()
 		pass(tryAgainAfter)
 		tab := ada.openTab()

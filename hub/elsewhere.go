@@ -205,15 +205,21 @@ func (h *Hub) setElsewhere(s *live, instance string, on tabsOn, grace time.Durat
 		}
 	}
 	// Where tabs on two nodes are closed at once, each node still sees the other's.
-	crossed := after == 0 && before > 0 && on.Closed && s.closed && now.Sub(s.closedAt) < navigationLimit
-	back := after > 0 && !s.leftAt.IsZero()
+	crossed := after == 0 && before > 0 && on.Closed && s.closed && time.Since(s.closedAt) < session.NavigationLimit
+	back := after > 0 && !s.tabTimes.LeftAt().IsZero()
+	var probes []*tab
+	if on.Closed && before > after {
+		s.closedAt = time.Now()
+		probes = s.probeLocked(h.faults.stalled())
+	}
 	s.mu.Unlock()
+	h.start(probes)
 	h.changed(s)
 	switch {
 	case crossed:
-		h.setLeft(h.ctx, s, session.Millis(now))
+		h.left(s)
 	case back:
-		h.setLeft(h.ctx, s, time.Time{})
+		h.back(s)
 	}
 }
 
@@ -232,20 +238,18 @@ func (h *Hub) actedElsewhere(s *live, at time.Time) {
 	}
 }
 
-// leftElsewhere takes over when the last tab was closed. A node that has one open knows better.
-func (h *Hub) leftElsewhere(s *live, at time.Time) {
-	s.mu.Lock()
-	same := s.leftAt.Equal(at)
-	s.leftAt = at
-	here := len(s.tabs) > 0
-	s.mu.Unlock()
-	if same {
+// leftElsewhere takes over how tabs came and went.
+func (h *Hub) leftElsewhere(s *live, e *event) {
+	if e.Times == nil { // of an older version
+		s.mu.Lock()
+		t := s.tabTimes
+		s.mu.Unlock()
+		h.takeTimes(s, t.Agreeing(session.FromUnixMilli(e.At)))
 		return
 	}
-	if here && !at.IsZero() {
-		h.setLeft(h.ctx, s, time.Time{})
-	}
-	h.schedule(s)
+	h.takeTimes(s, session.TabTimes{
+		OpenedAt: session.FromUnixMilli(e.Times.Opened), AskedAt: session.FromUnixMilli(e.Times.Asked), ClosedAt: session.FromUnixMilli(e.Times.Closed),
+	})
 }
 
 // fates is how far a forced logout has come on a node.

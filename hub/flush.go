@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"curfew/session"
@@ -35,7 +36,7 @@ func (h *Hub) flushLoop() {
 	}
 }
 
-// flush writes the activity that the store does not know.
+// flush writes what the store does not know: activity, and how tabs came and went.
 func (h *Hub) flush(ctx context.Context) error {
 	var acts []session.Activity
 	var dirty []*live
@@ -46,17 +47,18 @@ func (h *Hub) flush(ctx context.Context) error {
 			dirty = append(dirty, s)
 		}
 	}
+	left := h.storeLeaving(ctx)
 	if len(acts) == 0 {
-		return nil
+		return left
 	}
 	unknown, err := h.store.Touch(ctx, acts)
 	if err != nil {
 		for _, s := range dirty {
 			s.shard.markDirty(s)
 		}
-		return err
+		return errors.Join(left, err)
 	}
 	h.suspect(unknown...)
 	h.tellActed(acts)
-	return nil
+	return left
 }

@@ -120,7 +120,7 @@ func TestSignInThatAskedTheDirectoryBeforeTheForcedLogoutIsOver(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)
 		now := session.Millis(time.Now())
-		u := &user{hub, session.NewToken()}
+		u := &user{rig: hub, token: session.NewToken()}
 		r := session.Record{ID: u.token.ID(), User: "ada", Policy: standard, CreatedAt: now, LastActiveAt: now} // it has read 0
 		hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}})
 		if err := hub.Create(t.Context(), r); err != nil {
@@ -314,7 +314,7 @@ func TestForcedLogoutOfOneUserRacesHisSignIn(t *testing.T) {
 		var users [16]*user
 		var wg sync.WaitGroup
 		for i := range users {
-			users[i] = &user{hub, session.NewToken()}
+			users[i] = &user{rig: hub, token: session.NewToken()}
 			now := session.Millis(time.Now())
 			r := session.Record{ID: users[i].token.ID(), User: name, Login: name, Address: "192.0.2.1", Policy: hub.Policies().For(nil), CreatedAt: now, LastActiveAt: now}
 			wg.Go(func() { // all facts are newer than SeenFact 0

@@ -49,41 +49,65 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, addr
 	if err != nil {
 		return err
 	}
+	s := h.adopt(r.Context(), status.Record)
+	room := h.places.take(s)
+	if !h.accept(w, r, s, room) && room {
+		h.places.leave(s)
+	}
+	return nil
+}
+
+// accept upgrades the connection. It reports whether the hub serves the tab from now on; else nothing is left of it.
+func (h *Hub) accept(w http.ResponseWriter, r *http.Request, s *live, room bool) (served bool) {
 	hijack := &hijacker{ResponseWriter: w}
-	t := &tab{id: newTabID(), session: h.adopt(r.Context(), status.Record)}
 	ws, err := websocket.Accept(hijack, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{Subprotocol},
-		InsecureSkipVerify: true, // the origin was judged above, more strictly
+		InsecureSkipVerify: true, // the origin was judged before, more strictly
 		CompressionMode:    websocket.CompressionDisabled,
-		OnPingReceived: func(context.Context, []byte) (pong bool) {
-			if t.flood(time.Now()) {
-				h.close(t, StatusBreach, "flood")
-				return false
-			}
-			return true
-		},
 	})
 	if err != nil {
-		return nil // answered by the library
+		if hijack.conn != nil {
+			hijack.conn.Close()
+		}
+		return false // answered by the library
 	}
 	ws.SetReadLimit(maxMessage + 16) // the tab judges the size itself
-	t.ws, t.conn = ws, hijack.conn
-	if h.faults.is(FaultDrop) {
-		t.conn.Close()
-		return nil
+	t := &tab{id: newTabID(), session: s, ws: ws, conn: hijack.conn, phone: isPhone(r.UserAgent())}
+	switch {
+	case h.faults.is(FaultDrop):
+		ws.CloseNow()
+	case !room:
+		h.log.Warn("too many tabs", "session", s.id, "user", s.user)
+		t.turnAway(StatusFull, "too many tabs")
+	case !h.mayServe():
+		t.turnAway(StatusRestart, "server restarting")
+	default:
+		go h.serve(t)
+		return true
 	}
+	return false
+}
+
+// mayServe counts a goroutine that serves a tab, unless the hub is shutting down.
+func (h *Hub) mayServe() bool {
 	h.mu.Lock()
-	closing := h.closing
-	if !closing {
+	defer h.mu.Unlock()
+	if !h.closing {
 		h.running.Add(1)
 	}
-	h.mu.Unlock()
-	if closing {
-		ws.Close(StatusRestart, "server restarting")
-		return nil
-	}
-	go h.serve(t)
-	return nil
+	return !h.closing
+}
+
+// turnAway closes a connection that is not served. The peer has a second to answer.
+func (t *tab) turnAway(code websocket.StatusCode, reason string) {
+	t.conn.SetDeadline(time.Now().Add(time.Second))
+	t.ws.Close(code, reason)
+	t.ws.CloseNow()
+}
+
+// isPhone says by a User-Agent that a browser runs on a phone or a tablet.
+func isPhone(agent string) bool {
+	return strings.Contains(agent, "Android") || strings.Contains(agent, "iPhone") || strings.Contains(agent, "iPad") || strings.Contains(agent, "Mobile")
 }
 
 func (h *Hub) isClosing() bool {
@@ -112,7 +136,7 @@ func (h *Hub) refuseOrigin(ctx context.Context, origin, address string) {
 	}
 	h.log.Warn("origin refused", "origin", origin, "address", address)
 	e := session.Event{At: session.Millis(now), Kind: session.EventOriginRefused, Address: address, Detail: origin[:min(len(origin), 200)]}
-	if err := h.store.Append(ctx, e); err != nil {
+	if err := h.store.Append(context.WithoutCancel(ctx), e); err != nil {
 		h.log.Error("audit line not stored", "error", err)
 	}
 }
@@ -130,12 +154,16 @@ func (h *Hub) serve(t *tab) {
 		case errors.Is(err, errBreach):
 			h.close(t, StatusBreach, errBreach.Error())
 			continue // until the page has closed, or its second is over
+		case errors.Is(err, errFlood):
+			h.close(t, StatusBreach, errFlood.Error())
+			t.drain()
+			return
 		case errors.Is(err, errTooBig):
 			h.close(t, int(websocket.StatusMessageTooBig), errTooBig.Error())
 			t.drain()
 			return
 		case err != nil:
-			t.left(err)
+			t.left(err, h.clock.Now())
 			return
 		}
 		h.handle(t, in)
@@ -144,11 +172,9 @@ func (h *Hub) serve(t *tab) {
 
 // handle does what a message asks for.
 func (h *Hub) handle(t *tab, in incoming) {
-	now := time.Now()
 	fresh := in.kind == KindAck && in.seq > t.acked.Load() && in.seq <= t.lastSeq.Load()
-	if !fresh && t.flood(now) {
-		h.close(t, StatusBreach, "flood")
-		return
+	if fresh {
+		t.conn.frames.forgive()
 	}
 	h.note(t.session, "input", string(in.kind))
 	switch in.kind {
@@ -166,7 +192,7 @@ func (h *Hub) handle(t *tab, in incoming) {
 		case !in.hidden:
 			t.hiddenSince = time.Time{}
 		case t.hiddenSince.IsZero():
-			t.hiddenSince = now
+			t.hiddenSince = h.clock.Now()
 		}
 		t.session.mu.Unlock()
 		h.tabsChanged(t.session)
@@ -220,7 +246,7 @@ func (h *Hub) add(t *tab) (remove func()) {
 	t.index, t.openedAt = len(s.tabs), now
 	s.opened.Store(h.opened.Add(1))
 	s.tabs = append(s.tabs, t)
-	s.goneTo, s.closed = time.Time{}, false
+	s.closed = false
 	st := s.standingLocked(p, now)
 	stalled := h.faults.stalled()
 	start := s.sendLocked(nil, t, stalled, func(seq int64) any {
@@ -249,7 +275,7 @@ func (h *Hub) add(t *tab) (remove func()) {
 	if end != nil {
 		h.closeLater([]*tab{t}, *end)
 	}
-	h.setLeft(h.ctx, s, time.Time{})
+	h.back(s)
 	h.schedule(s)
 	h.changed(s)
 	h.tabsChanged(s)

@@ -24,6 +24,7 @@ type Options struct {
 	Presence PresenceFor // whose pages may watch the presence of others; empty: nobody's
 	Node     string      // how this process is called
 	Origins  []string    // of pages that may open the socket: scheme://host[:port], compared exactly
+	MaxTabs  int         // of this process; 0: no limit
 	SignIn   string      // path of the sign-in page, told with an end
 	Log      *slog.Logger
 	Timeline *Timeline // records what happens, for --testing; may be nil
@@ -50,6 +51,8 @@ type Hub struct {
 	forced    forced
 	notices   notices
 	abandoned abandoned
+	leaving   leavingQueue
+	places    places
 	history   history
 	seq       atomic.Int64 // of the newest message to anybody
 	opened    atomic.Int64 // tabs, ever
@@ -85,6 +88,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	for i := range h.shards {
 		h.shards[i] = &shard{hub: h, sessions: make(map[session.ID]*live)}
 	}
+	h.places.limit = o.MaxTabs
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -107,6 +111,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 		h.running.Go(n.wordLoop)
 	}
 	h.running.Go(h.flushLoop)
+	h.running.Go(h.leavingLoop)
 	h.running.Go(h.tickLoop)
 	h.running.Go(h.history.loop(h))
 	return h, nil
@@ -301,6 +306,9 @@ func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 	if h.nodes != nil {
 		h.actedElsewhere(s, r.LastActiveAt)
 		h.takeRules(s, r.Rules(), r.Revision)
+		if h.takeStored(s, r) {
+			h.leaving.add(s)
+		}
 	}
 	status, due := h.judge(s, r)
 	if due {

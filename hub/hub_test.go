@@ -282,6 +282,37 @@ func TestClosedBrowserEndsTheSessionAfterItsGrace(t *testing.T) {
 			pass(4 * time.Minute)
 			p.conn.Close(websocket.StatusGoingAway, "")
 		}, nil, true},
+		{"a hidden tab of a phone was discarded", func(p *page) {
+			p.agent = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Mobile Safari/537.36"
+			phone := p.openTab()
+			p.conn.CloseNow()
+			phone.send(`{"type":"visibility","hidden":true}`)
+			pass(30 * time.Second)
+			phone.conn.Close(websocket.StatusGoingAway, "")
+		}, nil, false},
+		{"a tab of a phone was closed", func(p *page) {
+			p.agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1"
+			phone := p.openTab()
+			p.conn.CloseNow()
+			phone.send(`{"type":"visibility","hidden":true}`)
+			phone.conn.Close(StatusLeft, "close")
+		}, nil, true},
+		{"a file was asked for: whoever did is still there", func(p *page) {
+			p.Stayed(p.t.Context(), p.token.ID(), p.Navigated(p.t.Context(), p.token.ID()))
+			pass(10 * time.Second)
+			p.conn.Close(StatusLeft, "close")
+		}, nil, true},
+		{"a file was asked for, and the page closed before it came", func(p *page) {
+			asked := p.Navigated(p.t.Context(), p.token.ID())
+			p.conn.Close(StatusLeft, "close")
+			pass(time.Second)
+			p.Stayed(p.t.Context(), p.token.ID(), asked)
+		}, nil, true},
+		{"a file is asked for in time", func(p *page) {
+			p.conn.Close(StatusLeft, "close")
+			pass(10 * time.Second)
+			p.Stayed(p.t.Context(), p.token.ID(), p.Navigated(p.t.Context(), p.token.ID()))
+		}, nil, false},
 		{"turned off", func(p *page) { p.conn.Close(StatusLeft, "close") }, func(p *session.Policy) { p.CloseGrace = 0 }, false},
 	}
 	for _, tt := range tests {
@@ -408,7 +439,7 @@ func TestBreachClosesTheTabAndHarmsNobodyElse(t *testing.T) {
 		"trailing data": `{"type":"sync"}{"type":"sync"}`, "hidden is text": `{"type":"visibility","hidden":"yes"}`, "ack without seq": `{"type":"ack"}`,
 		"a server's message": `{"type":"expire"}`, "a name in another case": `{"TYPE":"confirm"}`,
 		"a name in another case beside the right one": `{"type":"activity","idle_ms":60000,"IDLE_MS":0}`,
-		"a letter that folds to another":              `{"type":"viſibility","hidden":true,"ſeq":1}`,
+		"a letter that folds to another":              `{"type":"ack","seq":1,"ſeq":2}`,
 		"a name twice":                                `{"type":"sync","type":"confirm"}`,
 	}
 	for name, text := range bad {

@@ -24,6 +24,7 @@ type live struct {
 	record   atomic.Pointer[session.Record] // as it was adopted, without its values; replaceRules changes its rules
 	policy   atomic.Pointer[session.Policy]
 	opened   atomic.Int64 // counts up over all sessions: when its newest tab opened
+	places   int          // guarded by Hub.places.mu: its tabs here, from their handshake on
 	listed   int64        // guarded by Hub.mu: the last call of withTabs that found it
 	active   atomic.Int64 // last activity, Unix ms
 	told     atomic.Int64 // the deadline that every tab has been told at least, Unix ms
@@ -35,11 +36,8 @@ type live struct {
 
 	wakeAt time.Time // guarded by shard.mu: when the session is looked at next; zero if never
 
-	leaving sync.Mutex // orders the writes of leftAt to the store; held across them
-
 	mu        sync.Mutex
-	leftAt    time.Time // when the last tab was closed; zero while one may be open
-	goneTo    time.Time // when a page was last asked for, until a tab opens
+	tabTimes  session.TabTimes
 	tabs      []*tab
 	elsewhere []tabsOn       // what other nodes have
 	closed    bool           // the last tab here was closed, and not lost
@@ -54,7 +52,7 @@ type live struct {
 }
 
 func newLive(r session.Record, shard *shard) *live {
-	s := &live{id: r.ID, user: r.User, createdAt: r.CreatedAt, shard: shard, leftAt: r.LeftAt}
+	s := &live{id: r.ID, user: r.User, createdAt: r.CreatedAt, shard: shard, tabTimes: r.Tabs.Agreeing(r.LeftAt)}
 	policy := r.Policy
 	s.policy.Store(&policy)
 	r.Values, r.Forced = nil, nil
@@ -67,7 +65,7 @@ func newLive(r session.Record, shard *shard) *live {
 
 // recordLocked is what the rules judge.
 func (s *live) recordLocked() session.Record {
-	r := session.Record{CreatedAt: s.createdAt, LastActiveAt: session.FromUnixMilli(s.active.Load()), LeftAt: s.leftAt}
+	r := session.Record{CreatedAt: s.createdAt, LastActiveAt: session.FromUnixMilli(s.active.Load()), LeftAt: s.tabTimes.LeftAt()}
 	if s.forced != nil {
 		r.Forced = &s.forced.fact
 	}

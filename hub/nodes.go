@@ -229,7 +229,7 @@ const (
 	eventBegun   eventKind = "begun" // a session
 	eventEnded   eventKind = "ended" // a session
 	eventActed   eventKind = "acted" // activities, which are stored
-	eventLeft    eventKind = "left"  // the last tab was closed, or a tab is open again
+	eventLeft    eventKind = "left"  // how tabs came and went: the last one was closed, one is open again, a page was asked for
 	eventRules   eventKind = "rules" // groups or policy of a session have changed
 	eventFact    eventKind = "fact"  // a forced logout was made or called off
 	eventFates   eventKind = "fates" // how far a forced logout has come on a node
@@ -247,7 +247,8 @@ type event struct {
 	ID     *session.ID           `json:"id,omitempty"`
 	Record json.RawMessage       `json:"record,omitempty"`
 	End    *session.End          `json:"end,omitempty"`
-	At     int64                 `json:"at,omitempty"` // Unix ms
+	At     int64                 `json:"at,omitempty"`    // Unix ms
+	Times  *tabTimes             `json:"times,omitempty"` // of eventLeft; an older version tells At alone
 	Acts   map[session.ID]int64  `json:"acts,omitempty"`
 	Fact   *session.Fact         `json:"fact,omitempty"`
 	Fates  *fates                `json:"fates,omitempty"`
@@ -435,7 +436,7 @@ func (n *nodes) take(from string, e *event) {
 		}
 	case eventLeft:
 		if s != nil {
-			h.leftElsewhere(s, session.FromUnixMilli(e.At))
+			h.leftElsewhere(s, e)
 		}
 	case eventRules:
 		if s != nil {
@@ -557,7 +558,9 @@ func (n *nodes) compare(ctx context.Context, r session.Record) {
 	default:
 		n.compareRules(ctx, s, r)
 		h.actedElsewhere(s, r.LastActiveAt)
-		h.leftElsewhere(s, r.LeftAt)
+		if h.takeStored(s, r) {
+			h.leaving.add(s)
+		}
 	}
 }
 

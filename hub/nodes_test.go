@@ -62,7 +62,7 @@ func startNode(t *testing.T, server *redistest.Server, name string, p session.Po
 }
 
 // on is the same browser at another node.
-func (u *user) on(node *rig) *user { return &user{node, u.token} }
+func (u *user) on(node *rig) *user { return &user{rig: node, token: u.token} }
 
 // within waits for what must come true.
 func within(t *testing.T, d time.Duration, what string, ok func() bool) {

@@ -161,11 +161,12 @@ func startHubWith(t *testing.T, store session.Store, o Options) *rig {
 type user struct {
 	*rig
 	token session.Token
+	agent string // the browser's User-Agent
 }
 
 func (r *rig) signIn(name string, groups ...string) *user {
 	r.t.Helper()
-	u := &user{r, session.NewToken()}
+	u := &user{rig: r, token: session.NewToken()}
 	now := session.Millis(time.Now())
 	last, err := r.store.LastFact(r.t.Context())
 	if err != nil {
@@ -193,7 +194,7 @@ type page struct {
 func (u *user) dial() (*websocket.Conn, *http.Response, error) {
 	return websocket.Dial(u.t.Context(), "ws://app.example/session/ws", &websocket.DialOptions{
 		HTTPClient: u.client, Subprotocols: []string{Subprotocol},
-		HTTPHeader: http.Header{"Origin": {origin}, "X-Session": {u.token.Text()}},
+		HTTPHeader: http.Header{"Origin": {origin}, "X-Session": {u.token.Text()}, "User-Agent": {u.agent}},
 	})
 }
 

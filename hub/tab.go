@@ -19,6 +19,7 @@ type tab struct {
 	session *live
 	ws      *websocket.Conn // reads, and writes control frames
 	conn    *conn           // carries the data frames, encoded once for all tabs that get them
+	phone   bool            // by its User-Agent
 
 	lastSeq atomic.Int64 // of the newest message queued
 	acked   atomic.Int64 // highest seq acknowledged
@@ -35,10 +36,10 @@ type tab struct {
 	hiddenSince time.Time // zero while shown; set by the reading goroutine alone
 	tickSeq     int64     // of the oldest tick that is not answered, or else the newest
 	tickedAt    time.Time
+	vanished    bool // it was ended because its peer is not there any more
 
 	// used by the reading goroutine alone
-	frames  []time.Time // of the last second, see flood
-	leaving leaving     // how the page went
+	leaving leaving // how the page went
 
 	mu      sync.Mutex
 	outbox  [][]byte // bounded by maxOutbox
@@ -53,6 +54,14 @@ const maxOutbox = 64
 func (t *tab) queueFrame(start []*tab, stalled bool, f sharedFrame) []*tab {
 	t.lastSeq.Store(f.seq)
 	if t.queue(f.bytes, stalled) {
+		return append(start, t)
+	}
+	return start
+}
+
+// queuePing queues a ping, which the browser answers, not the page.
+func (t *tab) queuePing(start []*tab) []*tab {
+	if t.queue(pingFrame, false) {
 		return append(start, t)
 	}
 	return start
@@ -226,22 +235,12 @@ func (t *tab) read() (incoming, error) {
 	return in, nil
 }
 
+// maxDrain is how much is read of a peer that has gone too far, before the connection is cut.
+const maxDrain = 1 << 20
+
 // drain reads past what cannot be understood any more, so that the peer can take in the close frame, for a second at most.
 func (t *tab) drain() {
-	io.Copy(io.Discard, t.conn.Conn)
-}
-
-// flood counts a frame and reports whether there were more than maxFrames within a second. It is exact: the times of that
-// second's frames are kept, which for a page that behaves is one or two.
-func (t *tab) flood(now time.Time) bool {
-	old := 0
-	for old < len(t.frames) && now.Sub(t.frames[old]) >= time.Second {
-		old++
-	}
-	t.frames = append(t.frames[:0], t.frames[old:]...)
-	if len(t.frames) == 0 && cap(t.frames) > 4 {
-		t.frames = nil
-	}
-	t.frames = append(t.frames, now)
-	return len(t.frames) > maxFrames
+	t.leaving = leavingLost
+	t.conn.SetReadDeadline(time.Now().Add(time.Second))
+	io.CopyN(io.Discard, t.conn.Conn, maxDrain)
 }

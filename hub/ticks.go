@@ -37,19 +37,52 @@ func (h *Hub) tickLoop() {
 		tabs := slices.Clone(h.slots[h.nextSlot])
 		h.mu.Unlock()
 		for _, t := range tabs {
-			s := t.session
-			s.mu.Lock()
-			var start []*tab
-			if s.end == nil {
-				start = s.sendLocked(nil, t, h.faults.stalled(), func(seq int64) any { return tick{KindTick, seq} })
-				if t.acked.Load() >= t.tickSeq { // else the older one counts, which is not answered
-					t.tickSeq, t.tickedAt = t.lastSeq.Load(), now
-				}
-			}
-			s.mu.Unlock()
-			h.start(start)
+			h.tick(t, now)
 		}
 	}
+}
+
+// tick asks the page of t whether it is there. Where it has not answered the tick before, its browser is asked as well, by a
+// ping: a page that is frozen answers no tick, but its browser answers for it. If by the next tick nothing at all has come,
+// the peer has vanished, and its tab is ended as one whose connection was lost.
+func (h *Hub) tick(t *tab, now time.Time) {
+	s, stalled := t.session, h.faults.stalled()
+	s.mu.Lock()
+	if s.end != nil {
+		s.mu.Unlock()
+		return
+	}
+	silent := t.tickSeq != 0 && t.acked.Load() < t.tickSeq
+	if silent && t.conn.probed.Load() && !stalled {
+		t.vanished = true
+		s.mu.Unlock()
+		h.close(t, StatusSlow, "no answer")
+		return
+	}
+	start := s.sendLocked(nil, t, stalled, func(seq int64) any { return tick{KindTick, seq} })
+	if !silent { // else the older one counts, which is not answered
+		t.tickSeq, t.tickedAt = t.lastSeq.Load(), now
+	} else if !stalled {
+		t.conn.probed.Store(true) // before the ping, and so before its pong
+		start = t.queuePing(start)
+	}
+	s.mu.Unlock()
+	h.start(start)
+}
+
+// maxProbed is how many tabs of a session are asked at once whether their browser is there. More are hardly ghosts.
+const maxProbed = 4
+
+// probeLocked pings the tabs of s: one has been closed, and should one of these turn out to have vanished, it matters
+// whether that was before. It returns those that need a writer.
+func (s *live) probeLocked(stalled bool) (start []*tab) {
+	if len(s.tabs) > maxProbed || stalled {
+		return nil
+	}
+	for _, t := range s.tabs {
+		start = t.queuePing(start)
+	}
+	return start
 }
 
 // takeSlot gives the tab its place among the ticks: its first one comes as late as can be.

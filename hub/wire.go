@@ -56,6 +56,7 @@ const (
 	StatusExpired = 4001 // final: the session has ended, the reason names the Reason
 	StatusSlow    = 4101 // the page did not read; it reconnects after a jittered wait
 	StatusRestart = 1012 // so does it here
+	StatusFull    = 1013 // and here: there are too many tabs
 	StatusRefused = 1013 // and here
 	StatusBreach  = 1008
 )
@@ -65,9 +66,6 @@ const LeftNavigate = "navigate"
 
 // maxMessage is the largest message in bytes that a page may send.
 const maxMessage = 4096
-
-// maxFrames is how many frames a tab may send within a second, acks of messages it was sent not counted.
-const maxFrames = 100
 
 // hello is the first frame of a tab.
 type hello struct {
@@ -149,7 +147,11 @@ func frame(message any) []byte {
 const (
 	opText  = 1
 	opClose = 8
+	opPing  = 9
 )
+
+// pingFrame is an empty ping (RFC 6455 §5.5.2).
+var pingFrame = appendFrame(nil, opPing, nil)
 
 func appendFrame(b []byte, opcode byte, body []byte) []byte {
 	const fin = 0x80

@@ -45,7 +45,8 @@ type Record struct {
 	CreatedAt time.Time
 
 	LastActiveAt time.Time
-	LeftAt       time.Time // when its last tab was closed; zero while a tab may be open
+	LeftAt       time.Time // when its last tab was closed; zero while a tab may be open. It follows from Tabs
+	Tabs         TabTimes
 
 	Version int64  // of Values; see Store.Save
 	Values  []byte // belongs to the application
@@ -144,6 +145,9 @@ type stored struct {
 	CreatedAt    int64         `json:"created_at"`
 	LastActiveAt int64         `json:"last_active_at"`
 	LeftAt       int64         `json:"left_at,omitempty"`
+	OpenedAt     int64         `json:"opened_at,omitempty"`
+	AskedAt      int64         `json:"asked_at,omitempty"`
+	ClosedAt     int64         `json:"closed_at,omitempty"`
 	Version      int64         `json:"version,omitempty"`
 	Values       []byte        `json:"values,omitempty"`
 	End          *End          `json:"end,omitempty"`
@@ -155,6 +159,7 @@ func (r Record) Encode() ([]byte, error) {
 		Format: recordFormat, User: r.User, Name: r.Name, Email: r.Email, DN: r.DN, Identity: r.Identity, Groups: r.Groups, Password: r.Password,
 		Former: r.Former, Revision: r.Revision, Login: r.Login, Address: r.Address, Agent: r.Agent, Policy: r.Policy, SeenFact: r.SeenFact,
 		CreatedAt: UnixMilli(r.CreatedAt), LastActiveAt: UnixMilli(r.LastActiveAt), LeftAt: UnixMilli(r.LeftAt),
+		OpenedAt: UnixMilli(r.Tabs.OpenedAt), AskedAt: UnixMilli(r.Tabs.AskedAt), ClosedAt: UnixMilli(r.Tabs.ClosedAt),
 		Version: r.Version, Values: r.Values, End: r.End,
 	})
 }
@@ -171,10 +176,11 @@ func Decode(id ID, data []byte) (Record, error) {
 	if s.Format < 1 {
 		return Record{}, fmt.Errorf("decode session record: no format")
 	}
+	tabs := TabTimes{FromUnixMilli(s.OpenedAt), FromUnixMilli(s.AskedAt), FromUnixMilli(s.ClosedAt)}.Agreeing(FromUnixMilli(s.LeftAt))
 	return Record{
 		ID: id, User: s.User, Name: s.Name, Email: s.Email, DN: s.DN, Identity: s.Identity, Groups: s.Groups, Password: s.Password,
 		Former: s.Former, Revision: s.Revision, Login: s.Login, Address: s.Address, Agent: s.Agent, Policy: s.Policy, SeenFact: s.SeenFact,
-		CreatedAt: FromUnixMilli(s.CreatedAt), LastActiveAt: FromUnixMilli(s.LastActiveAt), LeftAt: FromUnixMilli(s.LeftAt),
+		CreatedAt: FromUnixMilli(s.CreatedAt), LastActiveAt: FromUnixMilli(s.LastActiveAt), LeftAt: FromUnixMilli(s.LeftAt), Tabs: tabs,
 		Version: s.Version, Values: s.Values, End: s.End,
 	}, nil
 }

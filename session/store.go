@@ -24,8 +24,9 @@ type Store interface {
 	// Touch records activities; the later time wins. Those of sessions that have ended, or were due to end before the activity, are
 	// passed over, and so are those of unknown ones, which it tells.
 	Touch(ctx context.Context, acts []Activity) (unknown []ID, err error)
-	// Leave notes that the last tab was closed at a time; the zero time calls it off. ErrNotFound, ErrEnded.
-	Leave(ctx context.Context, id ID, at time.Time) error
+	// Leave takes over what has become known of the session's tabs, as [Record.Leave] does, and returns what is known now.
+	// ErrNotFound, ErrEnded.
+	Leave(ctx context.Context, id ID, news TabTimes) (TabTimes, error)
 	// SetRules replaces the rules of a session if nobody has replaced those that were read at this revision, and returns the
 	// new one, which is higher. Where replicas take part, all of them have the new rules by then. ErrNotFound, ErrEnded; ErrConflict: read the
 	// session again.

@@ -215,15 +215,16 @@ func (s *Store) Save(ctx context.Context, id session.ID, version int64, values [
 }
 
 // Leave implements [session.Store].
-func (s *Store) Leave(ctx context.Context, id session.ID, at time.Time) error {
-	err := s.change(ctx, id, func(r *session.Record) error {
-		r.LeftAt = at
+func (s *Store) Leave(ctx context.Context, id session.ID, news session.TabTimes) (known session.TabTimes, err error) {
+	err = s.change(ctx, id, func(r *session.Record) error {
+		r.Leave(news)
+		known = r.Tabs
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("note left session: %w", err)
+		return session.TabTimes{}, fmt.Errorf("note tabs of session: %w", err)
 	}
-	return nil
+	return known, nil
 }
 
 // SetRules implements [session.Store].

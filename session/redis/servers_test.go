@@ -169,7 +169,8 @@ func TestFullMemory(t *testing.T) {
 	if got, err := s.Get(ctx, two.ID); err != nil || !got.LastActiveAt.After(two.LastActiveAt) {
 		t.Errorf("an act is not kept: %+v, %v", got.LastActiveAt, err)
 	}
-	works("Leave", s.Leave(ctx, two.ID, two.CreatedAt))
+	_, err = s.Leave(ctx, two.ID, session.TabTimes{ClosedAt: two.CreatedAt})
+	works("Leave", err)
 	works("Prune", s.Prune(ctx, time.Now(), time.Hour))
 	events, err := s.Events(ctx, session.EventQuery{Limit: 10, Kind: session.EventSessionEnd})
 	works("Events", err)

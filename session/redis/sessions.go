@@ -292,6 +292,8 @@ func decode(id session.ID, answer rueidis.RedisMessage) (out stored, err error) 
 		return n
 	}
 	r.LastActiveAt, r.LeftAt = session.FromUnixMilli(number("a")), session.FromUnixMilli(number("l"))
+	at := func(field string) time.Time { return session.FromUnixMilli(number(field)) }
+	r.Tabs = session.TabTimes{OpenedAt: at("to"), AskedAt: at("ta"), ClosedAt: at("tc")}.Agreeing(r.LeftAt)
 	r.Version, r.Revision = number("v"), number("n")
 	if values != "" {
 		r.Values = []byte(values)
@@ -390,20 +392,51 @@ func (s *Store) Touch(ctx context.Context, acts []session.Activity) (unknown []s
 	return unknown, nil
 }
 
+// leaveScript is session.Record.Leave.
 var leaveScript = newVitalScript(`
-local known = redis.call('HMGET', KEYS[1], 'c', 'x')
-if not known[1] then return {'unknown'} end
-if known[2] then return {'ended'} end
-redis.call('HSET', KEYS[1], 'l', ARGV[1])
-return {'ok'}
+local function left(opened, asked, closed, limit)
+  if closed <= opened then return 0 end
+  if asked > opened and asked > closed - limit then return 0 end
+  return closed
+end
+local t = redis.call('HMGET', KEYS[1], 'c', 'x', 'l', 'g', 'to', 'ta', 'tc')
+if not t[1] then return {'unknown'} end
+if t[2] then return {'ended'} end
+local was, grace = tonumber(t[3]), tonumber(t[4])
+local opened, asked, closed = tonumber(t[5] or 0), tonumber(t[6] or 0), tonumber(t[7] or 0)
+local limit, o, a, d = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+if left(opened, asked, closed, limit) ~= was then -- written by a version that knew no other time
+  if was == 0 then opened = math.max(opened, closed) else opened, asked, closed = 0, 0, was end
+end
+if grace > 0 and was > 0 then
+  if o >= was + grace then o = 0 end
+  if a >= was + grace then a = 0 end
+end
+opened, asked, closed = math.max(opened, o), math.max(asked, a), math.max(closed, d)
+local function text(ms) return string.format('%d', ms) end
+redis.call('HSET', KEYS[1], 'l', text(left(opened, asked, closed, limit)), 'to', text(opened), 'ta', text(asked), 'tc', text(closed))
+return {'ok', text(opened), text(asked), text(closed)}
 `)
 
 // Leave implements [session.Store].
-func (s *Store) Leave(ctx context.Context, id session.ID, at time.Time) error {
-	if err := outcome(s.run(ctx, leaveScript, []string{s.timingKey(id)}, []string{ms(at)})); err != nil {
-		return fmt.Errorf("note left session: %w", err)
+func (s *Store) Leave(ctx context.Context, id session.ID, news session.TabTimes) (known session.TabTimes, err error) {
+	answer, err := s.run(ctx, leaveScript, []string{s.timingKey(id)},
+		[]string{inMillis(session.NavigationLimit), ms(news.OpenedAt), ms(news.AskedAt), ms(news.ClosedAt)})
+	if err = outcome(answer, err); err == nil && len(answer) != 4 {
+		err = errUnexpected
 	}
-	return nil
+	if err != nil {
+		return session.TabTimes{}, fmt.Errorf("note tabs of session: %w", err)
+	}
+	for i, at := range []*time.Time{&known.OpenedAt, &known.AskedAt, &known.ClosedAt} {
+		text, _ := answer[1+i].ToString()
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return session.TabTimes{}, fmt.Errorf("note tabs of session: %w", errUnexpected)
+		}
+		*at = session.FromUnixMilli(n)
+	}
+	return known, nil
 }
 
 // rulesScript replaces a record of which nobody has replaced the rules meanwhile. Revisions are times where they can be, so that

@@ -133,7 +133,7 @@ func cancelled(t *testing.T, s session.Store) {
 			_, err := s.Touch(ctx, []session.Activity{{ID: id, At: start.Add(time.Minute)}})
 			return err
 		},
-		"Leave":      func() error { return s.Leave(ctx, id, start) },
+		"Leave":      func() error { _, err := s.Leave(ctx, id, session.TabTimes{ClosedAt: start}); return err },
 		"End":        func() error { _, err := s.End(ctx, id, end(session.ReasonLogout, 0), time.Time{}); return err },
 		"OfUser":     func() error { _, err := s.OfUser(ctx, "ada"); return err },
 		"AddFact":    func() error { _, err := s.AddFact(ctx, fact("y", session.Scope{Everyone: true})); return err },

@@ -130,7 +130,8 @@ func unknown(t *testing.T, s session.Store) {
 	_, err := s.Get(ctx, id)
 	wantError(t, "Get", err, session.ErrNotFound)
 	wantError(t, "Save", s.Save(ctx, id, 0, nil), session.ErrNotFound)
-	wantError(t, "Leave", s.Leave(ctx, id, start), session.ErrNotFound)
+	_, err = s.Leave(ctx, id, session.TabTimes{ClosedAt: start})
+	wantError(t, "Leave", err, session.ErrNotFound)
 	_, err = s.SetRules(ctx, id, 0, session.Rules{Policy: policy})
 	wantError(t, "SetRules", err, session.ErrNotFound)
 	_, err = s.CancelFact(ctx, "unknown", start, "ada")
@@ -208,8 +209,9 @@ func endedIsFinal(t *testing.T, s session.Store) {
 	mustEnd(t, s, r.ID, end(session.ReasonLogout, time.Second))
 	before := get(t, s, r.ID)
 	wantError(t, "Save", s.Save(ctx, r.ID, r.Version, []byte("late")), session.ErrEnded)
-	wantError(t, "Leave", s.Leave(ctx, r.ID, start), session.ErrEnded)
-	_, err := s.SetRules(ctx, r.ID, r.Revision, session.Rules{})
+	_, err := s.Leave(ctx, r.ID, session.TabTimes{ClosedAt: start})
+	wantError(t, "Leave", err, session.ErrEnded)
+	_, err = s.SetRules(ctx, r.ID, r.Revision, session.Rules{})
 	wantError(t, "SetRules", err, session.ErrEnded)
 	touch(t, s, r.ID, 2*time.Second)
 	if after := get(t, s, r.ID); !reflect.DeepEqual(after, before) {
@@ -345,21 +347,63 @@ func limitRace(t *testing.T, s session.Store) {
 }
 
 func leave(t *testing.T, s session.Store) {
-	r, ctx := create(t, s, Record("ada")), t.Context()
-	left := start.Add(time.Minute)
-	if err := s.Leave(ctx, r.ID, left); err != nil {
-		t.Fatal(err)
+	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+	opened := func(seconds int) session.TabTimes { return session.TabTimes{OpenedAt: at(seconds)} }
+	asked := func(seconds int) session.TabTimes { return session.TabTimes{AskedAt: at(seconds)} }
+	closed := func(seconds int) session.TabTimes { return session.TabTimes{ClosedAt: at(seconds)} }
+	grace := int(policy.CloseGrace / time.Second)
+	for _, c := range []struct {
+		what string
+		news []session.TabTimes
+		left int // when the last tab was closed; 0: a tab may be open
+	}{
+		{"the last tab is closed", []session.TabTimes{opened(10), closed(60)}, 60},
+		{"a tab comes back in time", []session.TabTimes{closed(60), opened(60 + grace - 1)}, 0},
+		{"a tab comes when the grace is over", []session.TabTimes{closed(60), opened(60 + grace)}, 60},
+		{"a navigation comes in time", []session.TabTimes{closed(60), asked(61)}, 0},
+		{"a navigation comes when the grace is over", []session.TabTimes{closed(60), asked(60 + grace)}, 60},
+		{"a navigation led on: the goodbye is of the page before", []session.TabTimes{opened(10), asked(59), closed(60)}, 0},
+		{"the same, heard of the other way round", []session.TabTimes{closed(60), asked(59), opened(10)}, 0},
+		{"a navigation of long ago", []session.TabTimes{asked(29), closed(60)}, 60},
+		{"the page that was asked for became a tab, and was closed", []session.TabTimes{asked(40), opened(41), closed(60)}, 60},
+		{"the same, heard of the other way round", []session.TabTimes{closed(60), opened(41), asked(40)}, 60},
+		{"closed, back, closed", []session.TabTimes{closed(60), opened(61), closed(62)}, 62},
+		{"told twice", []session.TabTimes{closed(60), opened(61), closed(60)}, 0},
+	} {
+		r := create(t, s, Record("ada"))
+		for _, news := range c.news {
+			known, err := s.Leave(t.Context(), r.ID, news)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := get(t, s, r.ID).Tabs; got != known {
+				t.Errorf("%s: Leave answers %+v and stores %+v", c.what, known, got)
+			}
+		}
+		want := time.Time{}
+		if c.left != 0 {
+			want = at(c.left)
+		}
+		if got := get(t, s, r.ID).LeftAt; !got.Equal(want) {
+			t.Errorf("%s: left at %s, want %s", c.what, got, want)
+			continue
+		}
+		if c.left == 0 {
+			_, err := s.End(t.Context(), r.ID, end(session.ReasonBrowserClosed, 0), at(62+grace))
+			wantError(t, c.what+": End", err, session.ErrNotDue)
+			continue
+		}
+		_, err := s.End(t.Context(), r.ID, end(session.ReasonBrowserClosed, 0), want.Add(policy.CloseGrace-time.Millisecond))
+		wantError(t, c.what+": End within the grace", err, session.ErrNotDue)
+		mustEndBy(t, s, r.ID, want.Add(policy.CloseGrace))
 	}
-	if got := get(t, s, r.ID).LeftAt; !got.Equal(left) {
-		t.Errorf("left at %s, want %s", got, left)
+}
+
+func mustEndBy(t *testing.T, s session.Store, id session.ID, due time.Time) {
+	t.Helper()
+	if first, err := s.End(t.Context(), id, end(session.ReasonBrowserClosed, 0), due); !first || err != nil {
+		t.Errorf("End after the grace = %v, %v, want the first", first, err)
 	}
-	_, err := s.End(ctx, r.ID, end(session.ReasonBrowserClosed, 0), left.Add(policy.CloseGrace-time.Millisecond))
-	wantError(t, "End within the grace", err, session.ErrNotDue)
-	if err := s.Leave(ctx, r.ID, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
-	_, err = s.End(ctx, r.ID, end(session.ReasonBrowserClosed, 0), left.Add(policy.CloseGrace))
-	wantError(t, "End after a return", err, session.ErrNotDue)
 }
 
 func live(t *testing.T, s session.Store) {

@@ -1,0 +1,126 @@
+package hub
+
+import (
+	"errors"
+	"time"
+)
+
+// maxFrames is how many frames of any kind a tab may send within a second, acks of messages that the server sent not counted.
+const maxFrames = 100
+
+// errFlood is what reading comes to when there were more.
+var errFlood = errors.New("flood")
+
+// frameCounter counts the frames that go by in a stream of bytes (RFC 6455 §5.2). It looks at their headers only.
+type frameCounter struct {
+	complete int32  // frames that have gone by entirely, and are not counted as flood yet
+	part     part   // what comes next
+	masked   bool   // of the frame that goes by
+	more     uint8  // bytes of its length that are still to come
+	rest     uint64 // bytes of its masking key and payload that are still to come, or as much as is known of the length
+}
+
+// part is a part of a frame.
+type part uint8
+
+const (
+	partFirst  part = iota // FIN and opcode
+	partSecond             // MASK and the short length
+	partLength             // the long length
+	partRest               // masking key and payload
+)
+
+// take follows the next bytes.
+func (f *frameCounter) take(p []byte) {
+	for len(p) > 0 {
+		switch f.part {
+		case partFirst:
+			f.part, p = partSecond, p[1:]
+		case partSecond:
+			f.second(p[0])
+			p = p[1:]
+		case partLength:
+			f.rest, p = f.rest<<8|uint64(p[0]), p[1:]
+			if f.more--; f.more == 0 {
+				f.begin()
+			}
+		case partRest:
+			n := min(f.rest, uint64(len(p)))
+			p = p[n:]
+			if f.rest -= n; f.rest == 0 {
+				f.end()
+			}
+		}
+	}
+}
+
+func (f *frameCounter) second(b byte) {
+	f.masked = b&0x80 != 0
+	switch length := b & 0x7f; length {
+	case 126:
+		f.part, f.more, f.rest = partLength, 2, 0
+	case 127:
+		f.part, f.more, f.rest = partLength, 8, 0
+	default:
+		f.rest = uint64(length)
+		f.begin()
+	}
+}
+
+// begin begins what follows the header.
+func (f *frameCounter) begin() {
+	f.part = partRest
+	if f.masked {
+		f.rest += 4
+	}
+	if f.rest == 0 {
+		f.end()
+	}
+}
+
+func (f *frameCounter) end() {
+	f.part = partFirst
+	f.complete++
+}
+
+// forgive does not count the frame that went by last.
+func (f *frameCounter) forgive() {
+	if f.complete > 0 {
+		f.complete--
+	}
+}
+
+// flood knows the times of a tab's frames within the last second, maxFrames at most. For a page that behaves that is one or two.
+type flood struct {
+	times []time.Time // a ring once it is full
+	next  uint8       // where the oldest is then
+}
+
+// over notes n frames and reports whether there were more than maxFrames within a second.
+func (f *flood) over(at time.Time, n int32) bool {
+	if len(f.times) > 0 && at.Sub(f.newest()) >= time.Second {
+		f.times, f.next = f.times[:0], 0
+		if cap(f.times) > 4 {
+			f.times = nil
+		}
+	}
+	for range n {
+		if len(f.times) < maxFrames {
+			f.times = append(f.times, at)
+			continue
+		}
+		if at.Sub(f.times[f.next]) < time.Second {
+			return true
+		}
+		f.times[f.next] = at
+		f.next = (f.next + 1) % maxFrames
+	}
+	return false
+}
+
+func (f *flood) newest() time.Time {
+	if len(f.times) < maxFrames {
+		return f.times[len(f.times)-1]
+	}
+	return f.times[(f.next+maxFrames-1)%maxFrames]
+}

@@ -1,0 +1,46 @@
+package hub
+
+import "sync"
+
+// Bounds for what a caller can hold: each tab costs a descriptor and some 12 KB. They are those of one process. Whoever wants
+// more is told so by StatusFull.
+const (
+	maxTabsOfSession = 500
+	maxTabsOfUser    = 12_000
+)
+
+// places counts the tabs of this process, from their handshake until they are gone.
+type places struct {
+	limit int // 0: none
+
+	mu     sync.Mutex
+	taken  int
+	ofUser map[string]int
+}
+
+// take has room for another tab of s, or reports that there is none.
+func (p *places) take(s *live) (ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.limit > 0 && p.taken >= p.limit || s.places >= maxTabsOfSession || p.ofUser[s.user] >= maxTabsOfUser {
+		return false
+	}
+	if p.ofUser == nil {
+		p.ofUser = make(map[string]int)
+	}
+	p.taken++
+	p.ofUser[s.user]++
+	s.places++
+	return true
+}
+
+// leave gives back what take has given.
+func (p *places) leave(s *live) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taken--
+	s.places--
+	if p.ofUser[s.user]--; p.ofUser[s.user] == 0 {
+		delete(p.ofUser, s.user)
+	}
+}
