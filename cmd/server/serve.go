@@ -72,7 +72,7 @@ func run(ctx context.Context, cfg *config, load func() (*config, error), hangup 
 	}
 	tabs, err := hub.New(ctx, hub.Options{
 		Store: store, Peers: peers, Clock: clock, Movable: clock.movable, Steered: clock.steered, Policies: cfg.policies, Origins: append([]string{views.Origin(public)}, cfg.allowedOrigins...),
-		SignIn: cfg.basePath + "/login", Log: log, Timeline: timeline, Admins: cfg.adminGroups, Presence: cfg.presence, Node: node,
+		SignIn: cfg.basePath + "/login", Log: log, Timeline: timeline, Admins: cfg.adminGroups, Presence: cfg.presence, Node: node, MaxTabs: maxTabs(),
 	})
 	if err != nil {
 		return err

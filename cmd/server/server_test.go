@@ -370,6 +370,7 @@ func TestWhatKeepsASessionWhoseLastTabWasClosed(t *testing.T) {
 		{"status", "/session/status", false, nil, false},
 		{"status that a person opens", "/session/status", false, person, false},
 		{"status before the tab says goodbye", "/session/status", true, person, false},
+		{"a download, which shows that the browser is there", "/admin/audit?format=csv", false, person, true},
 		{"a download before the tab says goodbye", "/admin/audit?format=csv", true, person, false},
 	}
 	for _, tt := range tests {
