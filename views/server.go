@@ -242,6 +242,7 @@ func (s *Server) page(h handler) http.Handler {
 type visit struct {
 	token  session.Token
 	status hub.Status
+	asked  time.Time // of a navigation: what the hub calls it
 }
 
 type visitKey struct{}
@@ -261,7 +262,7 @@ func (s *Server) check(r *http.Request) (visit, error) {
 	if err != nil && !isSessionError(err) {
 		err = storeError{err}
 	}
-	return visit{token, status}, err
+	return visit{token: token, status: status}, err
 }
 
 // signedIn lets only requests of live sessions pass, and counts what a person does.
@@ -275,6 +276,9 @@ func (s *Server) passing(judge func(*http.Request) (visit, error), h handler) ha
 		v, err := judge(r)
 		if err != nil {
 			return err
+		}
+		if !v.asked.IsZero() {
+			w = &navigation{ResponseWriter: w, stayed: func() { s.hub.Stayed(r.Context(), v.token.ID(), v.asked) }}
 		}
 		return h(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
 	}
@@ -296,8 +300,8 @@ func (s *Server) visit(r *http.Request) (visit, error) {
 	if err != nil {
 		return v, err
 	}
-	if isTopLevel(r) && !asksForFile(r) {
-		s.hub.Navigated(r.Context(), v.token.ID())
+	if isTopLevel(r) {
+		v.asked = s.hub.Navigated(r.Context(), v.token.ID())
 	}
 	if byPerson(r) && !s.isPassive(askedPath(r)) {
 		if err := s.hub.Act(r.Context(), v.token.ID(), 0, false); err != nil {
@@ -372,11 +376,6 @@ func isNavigation(r *http.Request) bool {
 func isTopLevel(r *http.Request) bool {
 	dest := r.Header.Get("Sec-Fetch-Dest")
 	return isNavigation(r) && (dest == "" || dest == "document") && !isPrefetch(r)
-}
-
-// asksForFile says that the answer will be a file: it takes nobody away from the page that they are on.
-func asksForFile(r *http.Request) bool {
-	return r.URL.Path == "/admin/audit" && r.URL.Query().Get("format") != ""
 }
 
 func isPrefetch(r *http.Request) bool {

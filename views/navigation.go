@@ -1,0 +1,71 @@
+package views
+
+import (
+	"mime"
+	"net/http"
+	"strings"
+)
+
+// navigation is the answer to a navigation. Until it is known, the navigation counts as one that takes its tab to another page;
+// what turns out to be a file takes nobody away from where they are. See [hub.Hub.Navigated].
+type navigation struct {
+	http.ResponseWriter
+	stayed func() // called once, before a file's first byte is sent
+	known  bool
+}
+
+func (n *navigation) WriteHeader(status int) {
+	if !n.known && status >= 200 {
+		n.known = true
+		if keepsPage(status, n.Header()) {
+			n.stayed()
+		}
+	}
+	n.ResponseWriter.WriteHeader(status)
+}
+
+func (n *navigation) Write(p []byte) (int, error) {
+	if !n.known {
+		n.WriteHeader(http.StatusOK)
+	}
+	return n.ResponseWriter.Write(p)
+}
+
+func (n *navigation) Unwrap() http.ResponseWriter { return n.ResponseWriter }
+
+// keepsPage says that a browser that navigates stays on its page, given this answer: there is nothing to show, or it is saved as a file.
+func keepsPage(status int, header http.Header) bool {
+	if status == http.StatusNoContent || status == http.StatusResetContent {
+		return true
+	}
+	if status >= 300 {
+		return false // another page, or an error
+	}
+	if disposition, _, _ := strings.Cut(header.Get("Content-Disposition"), ";"); disposition != "" {
+		return !strings.EqualFold(strings.TrimSpace(disposition), "inline")
+	}
+	text := header.Get("Content-Type")
+	if text == "" {
+		return false // the browser looks into it
+	}
+	kind, _, err := mime.ParseMediaType(text)
+	return err == nil && !shows(kind)
+}
+
+// shows says that browsers show this type of content, and save none of it.
+func shows(kind string) bool {
+	major, minor, _ := strings.Cut(kind, "/")
+	switch major {
+	case "text":
+		return minor != "csv" && minor != "calendar" && minor != "vcard" && minor != "tab-separated-values"
+	case "image", "audio", "video", "multipart":
+		return true
+	case "application":
+		switch minor {
+		case "json", "xml", "pdf", "javascript", "ecmascript":
+			return true
+		}
+		return strings.HasSuffix(minor, "+json") || strings.HasSuffix(minor, "+xml")
+	}
+	return false
+}
