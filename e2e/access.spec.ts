@@ -25,7 +25,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await accessible(page)
     })
 
-    test('what is signed in passes axe, wide and narrow, warned and ended @engines', async ({signIn, openTab, advance}) => {
+    test('what is signed in passes axe, wide and narrow, warned and ended @engines', async ({signIn, openTab, advance, server}) => {
       await signIn()
       const tab = await openTab()
       await accessible(tab.page)
@@ -35,8 +35,14 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await advance(9 * MINUTE)
       await expect(tab.warning).toBeVisible()
       await accessible(tab.page)
+      await tab.stay.click()
+      await server.forceLogout({user: 'ada', grace_ms: MINUTE})
+      await server.api('POST', '/notices', {user: 'ada', message: 'The printer is back.'})
+      await tab.warning.getByRole('button', {name: 'Continue working'}).click()
+      await expect(tab.page.getByRole('button', {name: 'Show'})).toBeVisible()
+      await accessible(tab.page)
       await advance(MINUTE)
-      await tab.signedOut(/no activity/)
+      await tab.signedOut(/by an administrator/)
       await accessible(tab.page)
     })
   })

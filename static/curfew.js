@@ -322,13 +322,13 @@ class CurfewPanel extends HTMLElement {
   /** @type {Set<string>} ids of the notices that were shown */
   #shown = new Set()
   #retired = false
+  #isUnder = false
   /** What the button of the line does; set by the warning. */
   onreopen = () => {}
 
   constructor() {
     super()
     this.#box.className = 'panel'
-    this.#box.popover = 'manual'
     this.#box.lang = 'en'
     this.#box.dir = 'ltr'
     this.#notices.className = 'notices'
@@ -374,13 +374,16 @@ class CurfewPanel extends HTMLElement {
     if (event.target instanceof HTMLDialogElement && !this.#isEmpty) this.arrange()
   }
 
-  /** Puts the panel where it can be seen and used. */
-  arrange() {
+  /** Puts the panel where it can be seen and used, but under the warning. @param {boolean} [isUnder] whether the warning shows now */
+  arrange(isUnder = this.#isUnder) {
+    this.#isUnder = isUnder
     if (this.#retired) return
-    const place = !this.#isEmpty && topmostModal() || document.documentElement
+    const above = !this.#isEmpty && !this.#isUnder
+    const place = above && topmostModal() || document.documentElement
     if (this.parentNode !== place) place.append(this)
-    if (this.#isEmpty) this.#box.hidePopover?.()
-    else if (!this.#box.matches(':popover-open')) this.#box.showPopover?.()
+    const popover = above ? 'manual' : null
+    if (this.#box.popover !== popover) this.#box.popover = popover
+    if (above && !this.#box.matches(':popover-open')) this.#box.showPopover?.()
     this.#place()
   }
 
@@ -634,7 +637,7 @@ class CurfewWarning extends HTMLElement {
   #close() {
     shield(null)
     this.#dialog.close()
-    this.#panel.arrange() // out of the dialog
+    this.#panel.arrange(false)
   }
 
   /** Puts the dialog on top of all that the page has opened, where it has been hidden or closed by anything but a button. */
@@ -643,12 +646,12 @@ class CurfewWarning extends HTMLElement {
     const element = focused()
     const inside = this.#dialog.open && this.shadowRoot?.activeElement
     if (this.#dialog.open && !inside && element !== document.body) this.#refocus = rememberFocus() // the page's own dialog has it now
+    this.#panel.arrange(true)
     this.#dialog.close()
     this.#dialog.showModal()
     shield(event => event.isTrusted && this.#isOurs(event))
     if (inside && element instanceof HTMLElement) element.focus()
     else this.#focus()
-    this.#panel.arrange()
   }
 
   /** @param {Event} event the page has opened something */
