@@ -322,7 +322,7 @@ func (h *Hub) tellEnd(s *live, end session.End) {
 		return
 	}
 	if h.nodes != nil {
-		h.nodes.ended(s.id, end)
+		h.nodes.ended(s.id, &end)
 	}
 	h.counts.ended(end.Reason, 1)
 	h.start(start)

@@ -118,7 +118,7 @@ type nodes struct {
 }
 
 type recentEnd struct {
-	end session.End
+	end *session.End // nil: all that is known is that it ended
 	at  time.Time
 }
 
@@ -187,7 +187,7 @@ func (h *Hub) tellBegun(r session.Record) {
 // tellEnded tells the other nodes of an end that is stored.
 func (h *Hub) tellEnded(id session.ID, end session.End) {
 	if h.nodes != nil {
-		h.nodes.ended(id, end)
+		h.nodes.ended(id, &end)
 		h.emit(event{Kind: eventEnded, ID: &id, End: &end})
 	}
 }
@@ -424,6 +424,9 @@ func (n *nodes) take(from string, e *event) {
 			n.begun(r)
 		}
 	case eventEnded:
+		if e.ID != nil && e.End != nil && s == nil {
+			n.ended(*e.ID, e.End) // word of its sign-in may be late
+		}
 		if s != nil && e.End != nil {
 			h.note(s, "decision", "ended elsewhere: "+string(e.End.Reason))
 			h.finish(s, *e.End)
@@ -475,8 +478,12 @@ func (n *nodes) begun(r session.Record) {
 		return // word of its end came first
 	}
 	s, isNew := h.admit(r)
-	if isNew {
-		h.schedule(s)
+	if !isNew {
+		return
+	}
+	h.schedule(s)
+	if n.wasEnded(r.ID) { // it came meanwhile, and found nobody
+		n.lookAt(r.ID)
 	}
 }
 
@@ -484,19 +491,24 @@ func (n *nodes) begun(r session.Record) {
 func (n *nodes) endOf(id session.ID) *session.End {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if e, ok := n.ends[id]; ok {
-		return &e.end
-	}
-	return nil
+	return n.ends[id].end
 }
 
-func (n *nodes) wasEnded(id session.ID) bool { return n.endOf(id) != nil }
-
-// ended notes an end, to be written again should it be lost.
-func (n *nodes) ended(id session.ID, end session.End) {
+// wasEnded reports whether a session has ended in the last minutes: word of its sign-in comes too late.
+func (n *nodes) wasEnded(id session.ID) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.ends[id] = recentEnd{end, time.Now()}
+	_, ended := n.ends[id]
+	return ended
+}
+
+// ended notes an end, to be written again should it be lost. nil: only that there was one.
+func (n *nodes) ended(id session.ID, end *session.End) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if end != nil || n.ends[id].end == nil {
+		n.ends[id] = recentEnd{end, time.Now()}
+	}
 }
 
 // lookAt has a session read from the store.

@@ -114,6 +114,45 @@ func (r *rig) tabsOf(name string) (tabs int) {
 	return tabs
 }
 
+// Messages and pulses overtake each other: word of an end may come before that of the sign-in.
+func TestASignInThatIsHeardOfAfterItsEndShowsNobody(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a := startNode(t, server, "a", standard, func(p Peers) Peers { return p })
+	begun := func(user string) (session.Record, event) {
+		t.Helper()
+		r := session.Record{ID: session.NewToken().ID(), User: user, Policy: standard, CreatedAt: session.Millis(time.Now())}
+		r.LastActiveAt = r.CreatedAt
+		data, err := r.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r, event{Kind: eventBegun, ID: &r.ID, Record: data}
+	}
+	r, e := begun("ada")
+	a.nodes.take("b", &event{Kind: eventEnded, ID: &r.ID, End: &session.End{Reason: session.ReasonLogout, At: time.Now()}})
+	a.nodes.take("b", &e)
+	if n := len(a.sessionsOf("ada")); n != 0 {
+		t.Error("a session is shown whose end was heard of first")
+	}
+	r, e = begun("grace")
+	if err := a.nodes.missed(t.Context(), session.Pulse{Begun: []session.ID{r.ID}, Ended: []session.ID{r.ID}}); err != nil {
+		t.Fatal(err)
+	}
+	a.nodes.take("b", &e)
+	if n := len(a.sessionsOf("grace")); n != 0 {
+		t.Error("a session is shown whose end was found in the store first")
+	}
+	if end := a.nodes.endOf(r.ID); end != nil {
+		t.Errorf("an end of which nothing is known is told as %+v", *end)
+	}
+	_, e = begun("linus")
+	a.nodes.take("b", &e)
+	if n := len(a.sessionsOf("linus")); n != 1 {
+		t.Error("a session that has not ended is not shown")
+	}
+}
+
 // A rolling upgrade runs two versions side by side: what a newer node says and an older one cannot read is found in the store.
 func TestNodesOfTwoVersions(t *testing.T) {
 	const soon = 2 * time.Second // the bound without any messages

@@ -267,6 +267,8 @@ func (n *nodes) missed(ctx context.Context, p session.Pulse) error {
 	for _, id := range p.Ended {
 		if n.hub.live(id) != nil {
 			ids = append(ids, id)
+		} else {
+			n.ended(id, nil) // word of its sign-in may be late
 		}
 	}
 	return n.read(ctx, ids)
@@ -311,7 +313,9 @@ func (n *nodes) restore(ctx context.Context) error {
 	n.mu.Lock()
 	ends := make(map[session.ID]session.End, len(n.ends))
 	for id, e := range n.ends {
-		ends[id] = e.end
+		if e.end != nil {
+			ends[id] = *e.end
+		}
 	}
 	n.mu.Unlock()
 	var mu sync.Mutex

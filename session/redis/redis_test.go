@@ -107,6 +107,54 @@ func TestWhatIsAcknowledgedIsOnEveryReplica(t *testing.T) {
 	}
 }
 
+// A fail-over of the trail's master may lose lines that were carried there: until its replicas have them they stay in the outbox.
+func TestALineThatAFailOverOfTheTrailLosesIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	replica := redistest.Start(t, "--replicaof", strings.Replace(master.Address, ":", " ", 1))
+	inStep := func() bool {
+		answer, err := master.Command("WAIT 1 100")
+		return err == nil && strings.HasPrefix(answer, ":1")
+	}
+	within(t, 10*time.Second, "the replica is in step", inStep)
+	s := openWith(t, master.URL(), "lost:")
+	ends := func() int {
+		t.Helper()
+		events, err := s.Events(t.Context(), session.EventQuery{Limit: 10, Kind: session.EventSessionEnd})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(events)
+	}
+	r := signIn(t, s, "ada")
+	ends()
+	replica.Signal(syscall.SIGSTOP)
+	if _, err := s.End(t.Context(), r.ID, logout, time.Time{}); !errors.Is(err, redis.ErrNotReplicated) {
+		t.Fatalf("End while a replica stands still = %v, want ErrNotReplicated", err)
+	}
+	if n := ends(); n != 1 {
+		t.Errorf("%d lines tell of the end, want one that can be read at once", n)
+	}
+	outbox := fmt.Sprintf("LLEN lost:{%x}:outbox", r.ID[:1])
+	if n := count(t, master, outbox); n != 1 {
+		t.Errorf("the outbox has %d lines, want the one that no replica has in its trail", n)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"events", "last", "highest", "k:x" + redis.Name(r.ID)} { // as on a replica that had nothing of it
+		if n := count(t, master, "DEL lost:{trail}:"+key); n != 1 {
+			t.Errorf("the trail had no %s", key)
+		}
+	}
+	replica.Signal(syscall.SIGCONT)
+	s = openWith(t, master.URL(), "lost:")
+	within(t, 10*time.Second, "the line is in the trail for good", func() bool { return count(t, master, outbox) == 0 })
+	if n := ends(); n != 1 {
+		t.Errorf("%d lines tell of the end, want one", n)
+	}
+}
+
 func TestRedisAway(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -30,7 +31,7 @@ func (s *Store) highestKey() string { return s.prefix + slotTrail + ":highest" }
 // trailText appends lines, each key once. The keys after the third remember that. Lines stand in the order in which they
 // come, and an end is dated by its deadline, which may have passed long before. So each line also tells the latest date of
 // all lines up to it: by that, whoever looks for what came since a time knows where to stop.
-const trailText = `
+const trailText = online + `
 local events, last, highest = KEYS[1], KEYS[2], KEYS[3]
 local latest = tonumber(redis.call('GET', highest) or '0')
 local numbers = {}
@@ -48,6 +49,7 @@ for i = 2, #ARGV, 3 do
   end
 end
 redis.call('SET', highest, string.format('%d', latest))
+numbers[#numbers + 1] = online()
 return numbers
 `
 
@@ -57,7 +59,7 @@ var (
 	appendScript = newScript(trailText)
 )
 
-// appendLines writes lines into the trail. Those that it has taken before are passed over.
+// appendLines writes lines into the trail, and returns once all replicas have them. Those that it has taken before are passed over.
 func (s *Store) appendLines(ctx context.Context, how *script, lines []line) error {
 	if len(lines) == 0 {
 		return nil
@@ -78,6 +80,9 @@ func (s *Store) appendLines(ctx context.Context, how *script, lines []line) erro
 	if err != nil {
 		return err
 	}
+	if len(numbers) != len(lines)+1 {
+		return errUnexpected
+	}
 	for i, l := range lines {
 		n, err := numbers[i].AsUint64()
 		if err != nil {
@@ -88,7 +93,7 @@ func (s *Store) appendLines(ctx context.Context, how *script, lines []line) erro
 			s.follow.Tell(l.Event)
 		}
 	}
-	return nil
+	return s.replicatedAnswer(ctx, slotTrail, numbers, len(lines))
 }
 
 // carry has what lies in a slot's outbox brought to the trail soon.
@@ -157,7 +162,8 @@ func (s *Store) carryFrom(ctx context.Context, slots []string) error {
 }
 
 // carryOnce carries the first lines of these outboxes, and tells which have more. Who has ended goes from the index of the user's
-// sessions first, and the line from the outbox last: where it breaks off, it begins again.
+// sessions first, and the line from the outbox last, once all replicas have it in the trail: where it breaks off, it begins again, and so an
+// end has its line though the trail's master is lost.
 func (s *Store) carryOnce(ctx context.Context, slots []string) (full []string, err error) {
 	b := s.client.B()
 	var reads []rueidis.Completed
@@ -218,7 +224,7 @@ func (s *Store) Append(ctx context.Context, e session.Event) error {
 		}
 	}
 	err := s.carryPending(ctx) // what this node did before stands before it
-	if err == nil {
+	if err == nil || errors.Is(err, ErrNotReplicated) {
 		err = s.appendLines(ctx, appendScript, []line{{Event: e}})
 	}
 	if err != nil {
@@ -237,7 +243,7 @@ func (s *Store) Events(ctx context.Context, q session.EventQuery) ([]session.Eve
 }
 
 func (s *Store) events(ctx context.Context, q session.EventQuery) (events []session.Event, err error) {
-	if err := s.carryFrom(ctx, outboxes()); err != nil {
+	if err := s.carryFrom(ctx, outboxes()); err != nil && !errors.Is(err, ErrNotReplicated) { // they stand in the trail all the same
 		return nil, err
 	}
 	const step = 500
