@@ -232,6 +232,7 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 
 // End ends a session, durably, and then tells its tabs. first is true to exactly one caller.
 func (h *Hub) End(ctx context.Context, id session.ID, end session.End) (first bool, err error) {
+	ctx = context.WithoutCancel(ctx) // whoever asked and hung up has asked all the same
 	first, err = h.store.End(ctx, id, end, time.Time{})
 	if err != nil {
 		return false, err
@@ -312,7 +313,7 @@ func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 	}
 	status, due := h.judge(s, r)
 	if due {
-		came := h.expire(ctx, s)
+		came := h.expire(context.WithoutCancel(ctx), s)
 		if status, due = h.judge(s, r); due && came != verdictAlive {
 			return Status{}, errUndecided
 		}
@@ -369,7 +370,7 @@ func (h *Hub) Act(ctx context.Context, id session.ID, idle time.Duration, confir
 		s = h.adopt(ctx, status.Record)
 	}
 	h.note(s, "input", cond(confirm, "extend by request", "activity by request"))
-	return h.act(ctx, s, idle, confirm)
+	return h.act(context.WithoutCancel(ctx), s, idle, confirm) // they have acted, though the request breaks off
 }
 
 // startAll starts writers for the tabs for which queue reports that one is needed.

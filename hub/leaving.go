@@ -143,15 +143,14 @@ func (h *Hub) takeTimes(s *live, news session.TabTimes) {
 	s.mu.Lock()
 	before := s.tabTimes
 	s.takeTimesLocked(news)
-	after, here := s.tabTimes, len(s.tabs) > 0
+	left, here := s.tabTimes.LeftAt(), len(s.tabs) > 0
 	s.mu.Unlock()
-	left := after.LeftAt()
 	switch {
 	case before.LeftAt().Equal(left):
 		return
 	case here && !left.IsZero():
 		h.back(s)
-	case after != news: // nobody else may know all of it
+	case !left.Equal(news.LeftAt()): // nobody else may know all of it
 		h.leaving.add(s)
 	}
 	h.schedule(s)

@@ -47,6 +47,44 @@ func TestReturnIsStoredThoughTheRequestWasBrokenOff(t *testing.T) {
 	})
 }
 
+func TestRequestThatBreaksOffTakesNoDecisionAlong(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	t.Run("sign-out", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			ada := startHub(t, standard).signIn("ada")
+			tab := ada.openTab()
+			if first, err := ada.End(gone, ada.token.ID(), session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}); !first || err != nil {
+				t.Errorf("End = %v, %v", first, err)
+			}
+			tab.wantsEnd(session.ReasonLogout, 0)
+		})
+	})
+	t.Run("stay signed in", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			ada := startHub(t, standard).signIn("ada")
+			tab := ada.openTab()
+			tab.wants(KindWarn, standard.WarnAfter)
+			if err := ada.Act(gone, ada.token.ID(), 0, true); err != nil {
+				t.Error(err)
+			}
+			if r, err := ada.store.Get(t.Context(), ada.token.ID()); err != nil || time.Since(r.LastActiveAt) > time.Second {
+				t.Errorf("the page is told that it stays, the store says it was active %s ago, %v", time.Since(r.LastActiveAt), err)
+			}
+		})
+	})
+	t.Run("notice", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			ada := startHub(t, standard).signIn("ada")
+			tab := ada.openTab()
+			if _, _, _, err := ada.Notify(gone, session.Scope{Everyone: true}, "root", "The printer is back."); err != nil {
+				t.Error(err)
+			}
+			tab.wants(KindNotice, 0)
+		})
+	})
+}
+
 // forgetfulStore does not take what becomes known of tabs while it is away.
 type forgetfulStore struct {
 	session.Store

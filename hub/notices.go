@@ -70,7 +70,7 @@ func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message st
 	sessions, tabs = h.Count(scope, "")
 	e := session.Event{At: session.Millis(n.at), Kind: session.EventNotice, User: scope.User, Actor: actor, Session: scope.Session,
 		Detail: fmt.Sprintf("%s (sessions: %d, tabs: %d): %s", scope, sessions, tabs, message)}
-	if err := h.store.Append(ctx, e); err != nil {
+	if err := h.store.Append(context.WithoutCancel(ctx), e); err != nil {
 		return "", 0, 0, err
 	}
 	if err := h.shareNotice(ctx, n); err != nil {

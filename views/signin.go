@@ -1,6 +1,7 @@
 package views
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -107,7 +108,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if fact, blocked := s.hub.Blocked(entry.User, entry.Groups); blocked {
 		e := session.Event{At: session.Millis(s.clock.Now()), Kind: session.EventSignInFailed, User: a.name, Address: a.address,
 			Reason: session.ReasonAdmin, Detail: "sign-ins are refused by the forced logout of " + fact.Scope.String()}
-		if err := s.trail.Append(r.Context(), e); err != nil {
+		if err := s.trail.Append(context.WithoutCancel(r.Context()), e); err != nil {
 			return storeError{err}
 		}
 		s.log.Info("sign-in refused by a forced logout", "user", entry.User, "address", a.address)
@@ -142,7 +143,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) countFailure(r *http.Request, a *attempt, cause error) error {
 	e := session.Event{At: session.Millis(s.clock.Now()), Kind: session.EventSignInFailed, User: a.name, Address: a.address, Detail: cut(cause.Error(), 300)}
-	return s.trail.Append(r.Context(), e)
+	return s.trail.Append(context.WithoutCancel(r.Context()), e)
 }
 
 func cut(s string, n int) string {
