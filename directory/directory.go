@@ -56,6 +56,8 @@ type Config struct {
 	GroupFilter   string // with {dn} or {username}; empty: only memberOf counts
 	UserAttribute string // holds the canonical user name
 	Required      []string
+
+	BindPasswordFile string // where BindPassword was read from, and is read again once the file has changed; may be empty
 }
 
 // Validate reports every mistake of c, joined; each names the flag of the server that sets it.
@@ -132,7 +134,10 @@ type Entry struct {
 type Directory struct {
 	config    Config
 	groupBase *ldap.DN
+	secret    *secret
 	good      atomic.Int32 // index of the URL that worked last
+	pace      pace
+	origins   origins
 }
 
 // New checks the configuration. It does not dial yet.
@@ -147,7 +152,7 @@ func New(c Config) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ldap-group-base-dn: %w", err)
 	}
-	return &Directory{config: c, groupBase: base}, nil
+	return &Directory{config: c, groupBase: base, secret: newSecret(c.BindPassword, c.BindPasswordFile)}, nil
 }
 
 // Ping tells whether the directory answers its service account. ErrUnavailable.
@@ -178,11 +183,10 @@ func (d *Directory) Authenticate(ctx context.Context, username, password string,
 		return Entry{}, err
 	}
 	defer conn.Close()
-	e, err := d.find(conn, username)
+	e, err := d.find(conn.Conn, username)
 	if err != nil {
 		if errors.Is(err, ErrBadCredentials) {
-			// The bind takes as long as for a user who exists, so that names cannot be told by time.
-			d.bind(ctx, "cn=nobody,"+d.config.BaseDN, password)
+			d.pretend(ctx, password)
 		}
 		return Entry{}, err
 	}
@@ -191,10 +195,31 @@ func (d *Directory) Authenticate(ctx context.Context, username, password string,
 			return Entry{}, err
 		}
 	}
+	began := time.Now()
 	if err := d.bind(ctx, e.DN, password); err != nil {
+		if errors.Is(err, ErrBadCredentials) {
+			d.pace.note(time.Since(began))
+		}
 		return Entry{}, err
 	}
-	return d.judge(conn, e)
+	entry, err := d.judge(conn.Conn, e)
+	if err == nil {
+		d.origins.note(entry, conn.server)
+	}
+	return entry, err
+}
+
+// pretend takes as long as the refusal of a wrong password, so that names cannot be told by time: many servers answer at once where
+// there is no entry, and take their time over the password of one that is there. Until the first wrong password is seen, nobody
+// knows how long that is.
+func (d *Directory) pretend(ctx context.Context, password string) {
+	timer := time.NewTimer(d.pace.one())
+	defer timer.Stop()
+	d.bind(ctx, "cn=nobody,"+d.config.BaseDN, password)
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // judge says who the entry found is, and whether he may be signed in: ErrLocked, ErrNotAllowed.
@@ -245,38 +270,69 @@ func (d *Directory) People(ctx context.Context, limit int) ([]Entry, error) {
 	return people, nil
 }
 
-// service is a new connection, bound as the service account.
-func (d *Directory) service(ctx context.Context) (*ldap.Conn, error) {
-	conn, err := d.dial(ctx)
+// link is a connection that is bound as the service account.
+type link struct {
+	*ldap.Conn
+	server int // index of its URL
+}
+
+// service connects to the first URL that takes the service account, beginning with the one that worked last.
+func (d *Directory) service(ctx context.Context) (*link, error) {
+	var l *link
+	err := d.first(ctx, func(server int) (err error) {
+		l, err = d.serviceAt(ctx, server)
+		return err
+	})
+	return l, err
+}
+
+func (d *Directory) serviceAt(ctx context.Context, server int) (*link, error) {
+	password, err := d.secret.forServer(server)
 	if err != nil {
-		return nil, err
+		return nil, unavailable("bind as service account", err)
+	}
+	conn, err := d.dialURL(ctx, d.config.URLs[server])
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if d.config.BindDN != "" {
-		if err := conn.Bind(d.config.BindDN, d.config.BindPassword); err != nil {
+		err := conn.Bind(d.config.BindDN, password.text)
+		d.secret.tried(server, password, err)
+		if err != nil {
 			conn.Close()
 			return nil, unavailable("bind as service account", err)
 		}
 	}
-	return conn, nil
+	return &link{conn, server}, nil
 }
 
 // dial connects to the first URL that answers, beginning with the one that worked last.
 func (d *Directory) dial(ctx context.Context) (*ldap.Conn, error) {
+	var conn *ldap.Conn
+	err := d.first(ctx, func(server int) (err error) {
+		conn, err = d.dialURL(ctx, d.config.URLs[server])
+		return err
+	})
+	return conn, err
+}
+
+// first tries the servers in turn until one works.
+func (d *Directory) first(ctx context.Context, try func(server int) error) error {
 	var errs []error
 	first := int(d.good.Load())
 	for i := range d.config.URLs {
-		i = (first + i) % len(d.config.URLs)
-		conn, err := d.dialURL(ctx, d.config.URLs[i])
+		server := (first + i) % len(d.config.URLs)
+		err := try(server)
 		if err == nil {
-			d.good.Store(int32(i))
-			return conn, nil
+			d.good.CompareAndSwap(int32(first), int32(server))
+			return nil
 		}
 		errs = append(errs, err)
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return nil, fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(errs...))
+	return fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(errs...))
 }
 
 func (d *Directory) dialURL(ctx context.Context, address string) (*ldap.Conn, error) {
@@ -314,12 +370,17 @@ func (d *Directory) find(conn *ldap.Conn, username string) (*ldap.Entry, error) 
 	case err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded):
 		return nil, unavailable("search user", err)
 	case err != nil || len(result.Entries) > 1:
-		return nil, fmt.Errorf("more than one entry matches: %w", ErrBadCredentials)
+		return nil, errSeveral
 	case len(result.Entries) == 0:
-		return nil, fmt.Errorf("no entry matches: %w", ErrBadCredentials)
+		return nil, errNobody
 	}
 	return result.Entries[0], nil
 }
+
+var (
+	errNobody  = fmt.Errorf("no entry matches: %w", ErrBadCredentials)
+	errSeveral = fmt.Errorf("more than one entry matches: %w", ErrBadCredentials)
+)
 
 // bind proves the password on a connection of its own, so that the service's search rights never mix with the user's.
 func (d *Directory) bind(ctx context.Context, dn, password string) error {
@@ -336,22 +397,25 @@ func (d *Directory) bind(ctx context.Context, dn, password string) error {
 		}
 		return nil
 	}
-	switch {
-	case ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
-		if why := refusedByPolicy(result); why != "" {
-			return fmt.Errorf("%s: %w", why, ErrLocked)
-		}
-		if why := adState(err.Error()); why != "" {
-			return fmt.Errorf("%s: %w", why, ErrLocked)
-		}
-		return fmt.Errorf("bind: %w", ErrBadCredentials)
-	case ldap.IsErrorWithCode(err, ldap.LDAPResultUnwillingToPerform),
-		ldap.IsErrorWithCode(err, ldap.LDAPResultInappropriateAuthentication),
-		ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject),
-		ldap.IsErrorWithCode(err, ldap.ErrorEmptyPassword):
-		return fmt.Errorf("bind: %s: %w", err, ErrBadCredentials)
+	if !isRefused(err) {
+		return unavailable("bind as user", err)
 	}
-	return unavailable("bind as user", err)
+	// Who is told that an account is locked must have known its password, or locks would tell names apart.
+	if why := refusedByPolicy(result); why != "" {
+		return fmt.Errorf("%s: %w", why, ErrLocked)
+	}
+	if why := adState(err.Error()); why != "" {
+		return fmt.Errorf("%s: %w", why, ErrLocked)
+	}
+	return fmt.Errorf("bind: %s%w", lockedAnyhow(result, err), ErrBadCredentials)
+}
+
+// isRefused reports whether a bind was refused for what this user is or has typed, and not because the server cannot answer: it may
+// do so by many codes (389-DS answers 19 or 53 where it has locked an account). All others are those of a directory in trouble.
+func isRefused(err error) bool {
+	return ldap.IsErrorAnyOf(err, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultInappropriateAuthentication, ldap.LDAPResultNoSuchObject,
+		ldap.LDAPResultConstraintViolation, ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultAdminLimitExceeded,
+		ldap.LDAPResultUnwillingToPerform, ldap.ErrorEmptyPassword)
 }
 
 func unavailable(what string, err error) error {

@@ -17,11 +17,27 @@ import (
 // fold is the form in which names are compared: that of caseIgnoreMatch (RFC 4517 §4.2.11, prepared by RFC 4518). It is the same
 // as the session package's FoldName, which this package may not import; a test holds one to the other.
 func fold(name string) string {
+	if isFolded(name) {
+		return name
+	}
 	name = strings.Map(prepare, name)
 	for range 2 { // the second round folds what NFKC has put together
 		name = strings.ToLower(cases.Fold().String(norm.NFKC.String(name))) // Cherokee folds to capitals
 	}
 	return strings.Join(strings.Fields(norm.NFKC.String(name)), " ")
+}
+
+// isFolded reports whether name is plain: small letters, digits and marks of ASCII, with no space that would go.
+func isFolded(name string) bool {
+	last := byte(' ')
+	for i := range len(name) {
+		c := name[i]
+		if c < ' ' || c > '~' || c >= 'A' && c <= 'Z' || c == ' ' && last == ' ' {
+			return false
+		}
+		last = c
+	}
+	return last != ' ' || name == ""
 }
 
 // prepare maps as RFC 4518 §2.2 does: what does not show goes, every kind of space is one space.

@@ -110,35 +110,56 @@ func lockedBy(e *ldap.Entry, now time.Time) string {
 	return ""
 }
 
-// refusedByPolicy reads the password policy control of a bind's answer (draft-behera-ldap-password-policy §6.2).
+// refusedByPolicy reads the password policy control of a bind's answer (draft-behera-ldap-password-policy §6.2) where it shows that
+// the password was right.
 func refusedByPolicy(result *ldap.SimpleBindResult) string {
-	if result == nil {
-		return ""
-	}
-	control, ok := ldap.FindControl(result.Controls, ldap.ControlTypeBeheraPasswordPolicy).(*ldap.ControlBeheraPasswordPolicy)
-	if !ok {
-		return ""
-	}
-	switch control.Error {
+	switch policyError(result) {
 	case 0:
 		return "password expired (ppolicy)"
-	case 1:
-		return "account locked (ppolicy)"
 	case 2:
 		return "password must be changed first (ppolicy)"
 	}
 	return ""
 }
 
+func policyError(result *ldap.SimpleBindResult) int8 {
+	if result == nil {
+		return -1
+	}
+	control, ok := ldap.FindControl(result.Controls, ldap.ControlTypeBeheraPasswordPolicy).(*ldap.ControlBeheraPasswordPolicy)
+	if !ok {
+		return -1
+	}
+	return control.Error
+}
+
+// lockedAnyhow says for the log what a server has refused without a look at the password: a locked account is refused with the right
+// password and with a wrong one.
+func lockedAnyhow(result *ldap.SimpleBindResult, err error) string {
+	switch {
+	case policyError(result) == 1:
+		return "account locked (ppolicy), whatever the password: "
+	case adCode(err.Error()) == "775":
+		return "account locked (AD), whatever the password: "
+	case !ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
+		return err.Error() + ": "
+	}
+	return ""
+}
+
 var adSubcode = regexp.MustCompile(`\bdata ([0-9a-f]+)\b`)
 
-// adState reads the sub-code that Active Directory adds to error 49.
-func adState(message string) string {
+func adCode(message string) string {
 	match := adSubcode.FindStringSubmatch(message)
 	if match == nil {
 		return ""
 	}
-	switch match[1] {
+	return match[1]
+}
+
+// adState reads the sub-code that Active Directory adds to error 49, of those that it gives for the right password only.
+func adState(message string) string {
+	switch adCode(message) {
 	case "530", "531":
 		return "sign-in not permitted now or here (AD)"
 	case "532":
@@ -149,8 +170,6 @@ func adState(message string) string {
 		return "account expired (AD)"
 	case "773":
 		return "password must be changed first (AD)"
-	case "775":
-		return "account locked (AD)"
 	}
 	return ""
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,9 +15,9 @@ import (
 )
 
 // Changes in the directory, noticed by RFC 4533 content synchronisation (refreshAndPersist) where the server offers it, else
-// by asking anew for those who are signed in. Either way the question about a person is the one of his sign-in: would he
-// still be let in, and with which groups. A directory that is out of reach answers nothing, and nothing follows from that;
-// when it is back, everybody who is signed in is looked at again.
+// by asking anew for those who are signed in. Either way the question about a person is the one of their sign-in: would they
+// still be let in, and with which groups. A directory that is out of reach, or shows too little, answers nothing, and nothing follows
+// from that: see comparison. When it is back, everybody who is signed in is looked at again.
 
 // WatchMode says how changes are noticed.
 type WatchMode string
@@ -40,23 +39,31 @@ func (m WatchMode) Validate() error {
 	return errors.New("must be syncrepl, poll, auto or off")
 }
 
-// Account is somebody who is signed in, by the name that he typed.
-type Account struct {
-	Login    string
-	User     string
+// Key tells accounts apart. Sessions that agree in it stand and fall together: two people may have signed in by one name that was
+// given from one to the other, and one person may have done so before and after a change of the password.
+type Key struct {
+	Login    string // the name of the sign-in, as it was typed or canonical: the directory is asked for it again
+	User     string // canonical name
 	DN       string
-	Identity string
-	Groups   []string
+	Identity string // empty where the directory did not say, as is Password
+	Password string // when it was last changed, as the directory wrote it
 }
 
-// SignedIn is who is signed in. It is asked by a [Watcher] and told what the directory says.
+// Account is somebody who is signed in.
+type Account struct {
+	Key
+	Groups []string
+}
+
+// SignedIn is who is signed in. It is asked by a [Watcher] and told what the directory says. What it cannot carry out it returns as
+// an error: it is told the same again after a while.
 type SignedIn interface {
 	Accounts() []Account
 	// Found says that the directory would still let the account in, as e.
-	Found(ctx context.Context, a Account, e Entry)
-	// Barred says that it would not.
-	Barred(ctx context.Context, a Account, why string)
-	// Lost says that the directory is out of reach; once, until it has been back.
+	Found(ctx context.Context, a Account, e Entry) error
+	// Barred says that it would not, or that the account is another one now.
+	Barred(ctx context.Context, a Account, why string) error
+	// Lost says that the directory is out of reach or shows too little; once, until it has been back.
 	Lost(ctx context.Context, err error)
 }
 
@@ -73,12 +80,16 @@ type Watcher struct {
 
 	mu      sync.Mutex
 	lost    bool
-	cookies map[string][]byte // by base: where the synchronisation stands
+	cookies map[string][]byte  // by base: where the synchronisation stands
+	known   map[Key]*knowledge // what was learned of accounts since they were first looked at
 }
 
 // NewWatcher makes a watcher that does nothing until it runs. every must be more than 0.
 func NewWatcher(d *Directory, mode WatchMode, every time.Duration, who SignedIn, log *slog.Logger) *Watcher {
-	return &Watcher{directory: d, mode: mode, every: every, signedIn: who, log: log, again: make(chan Account, 1000), cookies: make(map[string][]byte)}
+	return &Watcher{
+		directory: d, mode: mode, every: every, signedIn: who, log: log, again: make(chan Account, 1000),
+		cookies: make(map[string][]byte), known: make(map[Key]*knowledge),
+	}
 }
 
 // oidSync is the control of RFC 4533 §2.2.
@@ -147,8 +158,8 @@ func (w *Watcher) setLost(ctx context.Context, err error) {
 
 func (w *Watcher) setBack() {
 	w.mu.Lock()
-	was := w.lost
-	w.lost = false
+	was := w.lost && !w.isTroubledLocked()
+	w.lost = w.lost && !was
 	w.mu.Unlock()
 	if was {
 		w.log.Info("the directory is back: everybody who is signed in was looked at")
@@ -175,107 +186,34 @@ func (w *Watcher) offersSync(ctx context.Context) (bool, error) {
 func (w *Watcher) poll(ctx context.Context) {
 	ticker := time.NewTicker(w.every)
 	defer ticker.Stop()
+	due := time.NewTimer(0)
+	defer due.Stop()
+	accounts := w.all()
 	for {
-		if err := w.compare(ctx, w.signedIn.Accounts()); err != nil {
+		if err := w.compare(ctx, accounts); err != nil {
 			w.setLost(ctx, err)
 		} else {
 			w.setBack()
 		}
+		w.arm(due)
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			accounts = w.all()
+		case <-due.C:
+			accounts = w.due()
 		}
 	}
 }
 
-// workers is how many accounts are asked for at once, on one connection.
-const workers = 8
-
-// compare looks at accounts as a sign-in would. It stops at the first sign that the directory cannot answer.
-func (w *Watcher) compare(ctx context.Context, accounts []Account) error {
-	if len(accounts) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	conn, err := w.directory.service(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	queue := make(chan Account)
-	failed := make(chan error, workers)
-	var wg sync.WaitGroup
-	for range min(workers, len(accounts)) {
-		wg.Go(func() {
-			for a := range queue {
-				if err := w.look(ctx, conn, a); err != nil {
-					failed <- err
-					cancel()
-					return
-				}
-			}
-		})
-	}
-feed:
-	for _, a := range accounts {
-		select {
-		case queue <- a:
-		case <-ctx.Done():
-			break feed
-		}
-	}
-	close(queue)
-	wg.Wait()
-	select {
-	case err := <-failed:
-		return err
-	default:
-		return ctx.Err()
-	}
-}
-
-// look asks for one account. The error is ErrUnavailable, always.
-func (w *Watcher) look(ctx context.Context, conn *ldap.Conn, a Account) error {
-	entry, err := w.directory.lookup(conn, a.Login)
-	switch {
-	case err == nil:
-		w.signedIn.Found(ctx, a, entry)
-	case isBarred(err):
-		w.signedIn.Barred(ctx, a, err.Error())
-	default:
-		return err
-	}
-	return nil
-}
-
-var errGone = errors.New("no longer in the directory")
-
-func isBarred(err error) bool {
-	return errors.Is(err, errGone) || errors.Is(err, ErrLocked) || errors.Is(err, ErrNotAllowed)
-}
-
-// lookup finds a user as a sign-in does, without a password. Where nobody is found it makes sure that the directory shows
-// anything at all: a service account that has lost its rights must not sign everybody out.
-func (d *Directory) lookup(conn *ldap.Conn, login string) (Entry, error) {
-	found, err := d.find(conn, login)
-	if errors.Is(err, ErrBadCredentials) {
-		if _, baseErr := conn.Search(ldap.NewSearchRequest(d.config.BaseDN, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1,
-			int(requestTimeout.Seconds()), false, "(objectClass=*)", []string{"1.1"}, nil)); baseErr != nil {
-			return Entry{}, unavailable("read the base", baseErr)
-		}
-		return Entry{}, errGone
-	}
-	if err != nil {
-		return Entry{}, err
-	}
-	return d.judge(conn, found)
-}
-
-// Recheck looks again at somebody who has just signed in, where a change was heard of since his sign-in began, or all were
-// looked at: either may have been before he was known.
+// Recheck looks again at somebody who has just signed in, where a change was heard of since their sign-in began, or all were
+// looked at: either may have been before they were known.
 func (w *Watcher) Recheck(a Account, began time.Time) {
+	if w.mode == WatchOff {
+		return
+	}
+	w.noteOrigin(a)
 	if heard := w.heard.Load(); heard == 0 || heard < began.UnixNano() {
 		return
 	}
@@ -299,7 +237,7 @@ func (w *Watcher) sync(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	bases := w.directory.bases()
-	changes := make(chan change, 64)
+	changes := newBacklog()
 	refreshed := make(chan struct{}, len(bases))
 	failed := make(chan error, len(bases))
 	var wg sync.WaitGroup
@@ -311,8 +249,11 @@ func (w *Watcher) sync(ctx context.Context) error {
 	waiting := len(bases)
 	ticker := time.NewTicker(expiryEvery)
 	defer ticker.Stop()
+	due := time.NewTimer(time.Hour)
+	defer due.Stop()
 	for {
 		var affected []Account
+		w.arm(due)
 		select {
 		case err := <-failed:
 			return err
@@ -323,16 +264,19 @@ func (w *Watcher) sync(ctx context.Context) error {
 				continue
 			}
 			w.heard.Store(time.Now().UnixNano()) // a refresh does not say what has changed
-			affected = w.signedIn.Accounts()
-		case c := <-changes:
-			if waiting > 0 {
-				continue // the full comparison sees it
+			affected = w.all()
+		case <-changes.some:
+			if list, all := changes.take(); waiting > 0 {
+				continue // the full comparison sees them
+			} else if affected = w.all(); !all {
+				affected = affectedBy(list, affected)
 			}
-			affected = affectedBy(waitingWith(c, changes), w.signedIn.Accounts())
 		case a := <-w.again:
 			affected = []Account{a}
+		case <-due.C:
+			affected = w.due()
 		case <-ticker.C:
-			affected = w.signedIn.Accounts()
+			affected = w.all()
 		}
 		if err := w.compare(ctx, affected); err != nil {
 			return err
@@ -357,7 +301,7 @@ func (d *Directory) bases() []string {
 }
 
 // follow holds one persistent search. refreshed is told when what was there before it has been passed.
-func (w *Watcher) follow(ctx context.Context, base string, changes chan<- change, refreshed chan<- struct{}) error {
+func (w *Watcher) follow(ctx context.Context, base string, changes *backlog, refreshed chan<- struct{}) error {
 	conn, err := w.directory.service(ctx)
 	if err != nil {
 		return err
@@ -369,7 +313,7 @@ func (w *Watcher) follow(ctx context.Context, base string, changes chan<- change
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	wg.Go(func() { keepAlive(ctx, conn) })
+	wg.Go(func() { keepAlive(ctx, conn.Conn) })
 	request := ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)",
 		[]string{"cn", "member", "uniqueMember", "memberUid"}, nil)
 	cookie := w.cookie(base)
@@ -390,11 +334,7 @@ func (w *Watcher) follow(ctx context.Context, base string, changes chan<- change
 			continue
 		}
 		w.heard.Store(time.Now().UnixNano())
-		select {
-		case changes <- newChange(response):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		changes.add(newChange(response)) // never waits: a connection that is not read from looks dead
 	}
 	if err := response.Err(); err != nil {
 		var refusal *ldap.Error
@@ -460,58 +400,4 @@ func keepAlive(ctx context.Context, conn *ldap.Conn) {
 			return
 		}
 	}
-}
-
-// change is an entry that was added, changed or deleted.
-type change struct {
-	dn       string
-	name     string // the value of its RDN: a group's name
-	identity string
-	members  map[string]bool // lower-case DNs and names, where it is a group
-}
-
-func newChange(r ldap.Response) change {
-	e := r.Entry()
-	c := change{dn: e.DN, members: make(map[string]bool)}
-	if dn, err := ldap.ParseDN(e.DN); err == nil && len(dn.RDNs) > 0 {
-		c.name = dn.RDNs[0].Attributes[0].Value
-	}
-	for _, control := range r.Controls() {
-		if state, ok := control.(*ldap.ControlSyncState); ok {
-			c.identity = state.EntryUUID.String()
-		}
-	}
-	for _, name := range []string{"member", "uniqueMember", "memberUid"} {
-		for _, v := range e.GetEqualFoldAttributeValues(name) {
-			c.members[strings.ToLower(v)] = true
-		}
-	}
-	return c
-}
-
-// waitingWith is c and all that waits behind it: a burst of changes, as of failed binds, is looked at once.
-func waitingWith(c change, changes <-chan change) []change {
-	batch := []change{c}
-	for {
-		select {
-		case c := <-changes:
-			batch = append(batch, c)
-		default:
-			return batch
-		}
-	}
-}
-
-// affectedBy are the accounts that changes may be about.
-func affectedBy(changes []change, accounts []Account) []Account {
-	return slices.DeleteFunc(accounts, func(a Account) bool {
-		return !slices.ContainsFunc(changes, func(c change) bool { return c.affects(a) })
-	})
-}
-
-// affects reports whether the change may be about a. A change in a group names the group's entry only: those are affected who
-// were in it, and those who are now.
-func (c change) affects(a Account) bool {
-	return a.Identity != "" && a.Identity == c.identity || strings.EqualFold(a.DN, c.dn) || slices.Contains(a.Groups, c.name) ||
-		c.members[strings.ToLower(a.DN)] || c.members[strings.ToLower(a.User)]
 }

@@ -209,7 +209,7 @@ func settings(c *config) []setting {
 			if err != nil {
 				return fmt.Errorf("must be a readable file: %w", err)
 			}
-			c.directory.BindPassword = strings.TrimRight(string(password), "\r\n")
+			c.directory.BindPassword, c.directory.BindPasswordFile = strings.TrimRight(string(password), "\r\n"), v.text
 			return nil
 		}},
 		setting{"ldap-base-dn", "", "where users are found", false, text(&c.directory.BaseDN)},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -19,55 +20,84 @@ type signedIn struct {
 	log   *slog.Logger
 }
 
-// Accounts lists each name that somebody has signed in by. Sessions that no directory has let in are left out.
+// Accounts lists whom the directory has let in, once for each key. Other sessions are left out.
 func (s signedIn) Accounts() []directory.Account {
 	var list []directory.Account
-	seen := make(map[string]bool)
+	at := make(map[directory.Key]int)
 	for _, one := range s.hub.Sessions(hub.Filter{}) {
-		if r := one.Record; r.DN != "" && !seen[r.Login] {
-			seen[r.Login] = true
-			list = append(list, directory.Account{Login: r.Login, User: r.User, DN: r.DN, Identity: r.Identity, Groups: r.GroupNames()})
+		r := *one.Record
+		if r.DN == "" {
+			continue
+		}
+		a := accountOf(r)
+		i, ok := at[a.Key]
+		if !ok {
+			at[a.Key] = len(list)
+			list = append(list, a)
+			continue
+		}
+		for _, g := range a.Groups {
+			if !slices.ContainsFunc(list[i].Groups, func(other string) bool { return session.SameName(g, other) }) {
+				list[i].Groups = append(list[i].Groups, g)
+			}
 		}
 	}
 	return list
 }
 
-func (s signedIn) each(a directory.Account, f func(session.Record)) {
-	for _, one := range s.hub.Sessions(hub.Filter{User: a.User}) {
-		if one.Record.Login == a.Login && one.Record.DN != "" {
-			f(*one.Record)
-		}
-	}
+func accountOf(r session.Record) directory.Account {
+	key := directory.Key{Login: r.Login, User: r.User, DN: r.DN, Identity: r.Identity, Password: r.Password}
+	return directory.Account{Key: key, Groups: r.GroupNames()}
 }
 
-// Found compares what the directory says now with what it said at the sign-in.
-func (s signedIn) Found(ctx context.Context, a directory.Account, e directory.Entry) {
-	s.each(a, func(r session.Record) {
-		switch {
-		case e.Identity != r.Identity, e.User != r.User:
-			s.end(ctx, r, "the name belongs to another entry now")
-		case e.PasswordChanged != r.Password:
-			s.end(ctx, r, "the password was changed")
-		case !slices.Equal(e.Groups, r.GroupNames()):
-			s.log.Info("groups changed in the directory", "user", r.User, "session", r.ID, "before", r.GroupNames(), "now", e.Groups)
-			if err := s.hub.SetGroups(ctx, r.ID, e.Groups); err != nil {
-				s.log.Error("groups not stored", "session", r.ID, "error", err)
+// each calls f for each session of an account, and joins what went wrong.
+func (s signedIn) each(a directory.Account, f func(session.Record) error) error {
+	var errs []error
+	for _, one := range s.hub.Sessions(hub.Filter{User: a.User}) {
+		if r := *one.Record; r.DN != "" && accountOf(r).Key == a.Key {
+			if err := f(r); err != nil && !errors.Is(err, session.ErrNotFound) && !errors.Is(err, session.ErrEnded) {
+				errs = append(errs, err)
 			}
 		}
+	}
+	return errors.Join(errs...)
+}
+
+// Found gives an account's sessions the groups that the directory says.
+func (s signedIn) Found(ctx context.Context, a directory.Account, e directory.Entry) error {
+	return s.each(a, func(r session.Record) error {
+		if sameNames(e.Groups, r.GroupNames()) {
+			return nil
+		}
+		s.log.Info("groups changed in the directory", "user", r.User, "session", r.ID, "before", r.GroupNames(), "now", e.Groups)
+		err := s.hub.SetGroups(ctx, r.ID, e.Groups)
+		if err != nil {
+			s.log.Error("groups not stored", "session", r.ID, "error", err)
+		}
+		return err
 	})
 }
 
-// Barred ends the sessions of somebody whom the directory would not let in any more.
-func (s signedIn) Barred(ctx context.Context, a directory.Account, why string) {
-	s.each(a, func(r session.Record) { s.end(ctx, r, why) })
+func sameNames(a, b []string) bool {
+	missing := func(from []string) func(string) bool {
+		return func(n string) bool {
+			return !slices.ContainsFunc(from, func(other string) bool { return session.SameName(n, other) })
+		}
+	}
+	return !slices.ContainsFunc(a, missing(b)) && !slices.ContainsFunc(b, missing(a))
 }
 
-func (s signedIn) end(ctx context.Context, r session.Record, why string) {
-	s.log.Info("ended by the directory", "user", r.User, "session", r.ID, "cause", why)
-	end := session.End{Reason: session.ReasonDirectory, At: session.Millis(s.clock.Now()), Detail: why}
-	if _, err := s.hub.End(ctx, r.ID, end); err != nil {
-		s.log.Error("end not stored", "session", r.ID, "error", err)
-	}
+// Barred ends the sessions of somebody whom the directory would not let in any more.
+func (s signedIn) Barred(ctx context.Context, a directory.Account, why string) error {
+	return s.each(a, func(r session.Record) error {
+		s.log.Info("ended by the directory", "user", r.User, "session", r.ID, "cause", why)
+		end := session.End{Reason: session.ReasonDirectory, At: session.Millis(s.clock.Now()), Detail: why}
+		_, err := s.hub.End(ctx, r.ID, end)
+		if err != nil {
+			s.log.Error("end not stored", "session", r.ID, "error", err)
+		}
+		return err
+	})
 }
 
 // Lost writes that the directory is out of reach. Nobody is ended by that.
@@ -79,9 +109,7 @@ func (s signedIn) Lost(ctx context.Context, err error) {
 	}
 }
 
-// justSignedIn has the watcher look again at somebody whom a change may have overtaken at his sign-in.
+// justSignedIn has the watcher look again at somebody whom a change may have overtaken at their sign-in.
 func justSignedIn(w *directory.Watcher) func(session.Record, time.Time) {
-	return func(r session.Record, began time.Time) {
-		w.Recheck(directory.Account{Login: r.Login, User: r.User, DN: r.DN, Identity: r.Identity, Groups: r.GroupNames()}, began)
-	}
+	return func(r session.Record, began time.Time) { w.Recheck(accountOf(r), began) }
 }
