@@ -96,7 +96,7 @@ func (sh *shard) fire() {
 	var ends sync.WaitGroup
 	slots := make(chan struct{}, endsAtOnce)
 	for _, s := range due {
-		if !s.unread.Load() && !sh.hub.isDue(s) {
+		if !s.unread.Load() && s.owed.Load() == 0 && !sh.hub.isDue(s) {
 			sh.hub.wake(sh.hub.ctx, s)
 			continue
 		}

@@ -39,6 +39,9 @@ func (h *Hub) schedule(s *live) {
 // wake does what is due for s: it reads it again if need be, ends it if its time is up, and else tells its tabs what they
 // have to know. Whatever comes of that, s is looked at again in time.
 func (h *Hub) wake(ctx context.Context, s *live) {
+	if s.owed.Load() != 0 {
+		h.storeOwed(ctx, s) // after an error it wakes s again
+	}
 	if s.unread.Swap(false) {
 		h.refresh(ctx, s)
 		return
@@ -146,6 +149,10 @@ func (h *Hub) actInWarning(ctx context.Context, s *live, idle time.Duration, con
 		s.mu.Unlock()
 		return nil
 	}
+	if warns && h.nodes != nil {
+		s.mu.Unlock()
+		return h.actForAll(ctx, s, session.Millis(now.Add(-idle)))
+	}
 	moved := s.raise(now.Add(-idle))
 	s.mu.Unlock()
 	if moved {
@@ -156,11 +163,59 @@ func (h *Hub) actInWarning(ctx context.Context, s *live, idle time.Duration, con
 				s.shard.markDirty(s)
 			} else {
 				h.suspect(unknown...)
-				h.tellActed([]session.Activity{{ID: s.id, At: at}})
 			}
 		} else {
 			s.shard.markDirty(s)
 		}
+	}
+	h.tell(s, tellNews)
+	return nil
+}
+
+// actForAll is actInWarning where another node may end s by what is stored. So the act counts, and is told, once it is stored. What
+// cannot be stored now is tried again, for as long as the session lives.
+func (h *Hub) actForAll(ctx context.Context, s *live, at time.Time) error {
+	for ms := at.UnixMilli(); ; {
+		old := s.owed.Load()
+		if ms <= max(old, s.active.Load()) || s.owed.CompareAndSwap(old, ms) {
+			break
+		}
+	}
+	if s.owed.Load() == 0 {
+		h.tell(s, tellNews) // it was not new
+		return nil
+	}
+	return h.storeOwed(context.WithoutCancel(ctx), s)
+}
+
+// owedPause is when an act that could not be stored is tried again.
+const owedPause = 250 * time.Millisecond
+
+// storeOwed stores the act that s has waiting, takes over what the store has made of it, and tells it.
+func (h *Hub) storeOwed(ctx context.Context, s *live) error {
+	at := s.owed.Load()
+	_, err := h.store.Touch(ctx, []session.Activity{{ID: s.id, At: session.FromUnixMilli(at)}})
+	var r session.Record
+	if err == nil {
+		r, err = h.store.Get(ctx, s.id)
+	}
+	if err != nil && !isUnknown(err) {
+		h.log.Error("activity not stored", "session", s.id, "error", err)
+		s.shard.markDirty(s)
+		s.shard.wakeBy(s, h.clock.Now().Add(owedPause))
+		return err
+	}
+	s.owed.CompareAndSwap(at, 0)
+	switch {
+	case err != nil:
+		h.suspect(s.id)
+		return err
+	case r.End != nil:
+		h.finish(s, *r.End)
+		return session.ErrEnded
+	}
+	if s.raise(r.LastActiveAt) {
+		h.tellActed([]session.Activity{{ID: s.id, At: r.LastActiveAt}})
 	}
 	h.tell(s, tellNews)
 	return nil

@@ -38,12 +38,14 @@ func (h *Hub) flushLoop() {
 
 // flush writes what the store does not know: activity, and how tabs came and went.
 func (h *Hub) flush(ctx context.Context) error {
-	var acts []session.Activity
+	var acts, known []session.Activity
 	var dirty []*live
 	for _, sh := range h.shards {
 		for _, s := range sh.takeDirty() {
 			s.dirty.Store(false) // before active is read: later activity marks it again
-			acts = append(acts, session.Activity{ID: s.id, At: session.FromUnixMilli(s.active.Load())})
+			active, owed := s.active.Load(), s.owed.Load()
+			acts = append(acts, session.Activity{ID: s.id, At: session.FromUnixMilli(max(active, owed))})
+			known = append(known, session.Activity{ID: s.id, At: session.FromUnixMilli(active)})
 			dirty = append(dirty, s)
 		}
 	}
@@ -59,6 +61,11 @@ func (h *Hub) flush(ctx context.Context) error {
 		return errors.Join(left, err)
 	}
 	h.suspect(unknown...)
-	h.tellActed(acts)
+	h.tellActed(known)
+	for _, s := range dirty {
+		if s.owed.Load() != 0 {
+			s.shard.wakeBy(s, h.clock.Now()) // what has become of it is to be found out
+		}
+	}
 	return left
 }

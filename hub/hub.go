@@ -235,6 +235,9 @@ func (h *Hub) End(ctx context.Context, id session.ID, end session.End) (first bo
 	ctx = context.WithoutCancel(ctx) // whoever asked and hung up has asked all the same
 	first, err = h.store.End(ctx, id, end, time.Time{})
 	if err != nil {
+		if s := h.live(id); s != nil && !isUnknown(err) {
+			h.readAgain(s) // it may have been done
+		}
 		return false, err
 	}
 	if first {

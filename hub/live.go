@@ -27,6 +27,7 @@ type live struct {
 	places   int          // guarded by Hub.places.mu: its tabs here, from their handshake on
 	listed   int64        // guarded by Hub.mu: the last call of withTabs that found it
 	active   atomic.Int64 // last activity, Unix ms
+	owed     atomic.Int64 // an act in a warning that is not stored yet, Unix ms; see actForAll
 	told     atomic.Int64 // the deadline that every tab has been told at least, Unix ms
 	warned   atomic.Bool  // a warning stands
 	dirty    atomic.Bool  // active is ahead of the store

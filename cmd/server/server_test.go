@@ -695,7 +695,7 @@ func TestCheckConfigWarnsOfGroupsThatAnybodyMayMake(t *testing.T) {
 func TestImportsPointRight(t *testing.T) {
 	may := map[string][]string{
 		"curfew/session": {}, "curfew/static": {}, "curfew/directory": {}, "curfew/directory/demo": {"curfew/directory"},
-		"curfew/session/storetest": {"curfew/session"}, "curfew/session/bolt": {"curfew/session"}, "curfew/session/gorilla": {"curfew/session"},
+		"curfew/session/storetest": {"curfew/session"}, "curfew/session/bolt": {"curfew/session"}, "curfew/session/gorilla": {"curfew/session"}, "curfew/session/faulty": {"curfew/session"},
 		"curfew/session/exactjson": {},
 		"curfew/hub":               {"curfew/session", "curfew/session/exactjson"},
 		"curfew/views":             {"curfew/hub", "curfew/session", "curfew/session/exactjson", "curfew/session/gorilla", "curfew/directory", "curfew/static"},

@@ -1,0 +1,220 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"curfew/session"
+	"curfew/session/bolt"
+	"curfew/session/faulty"
+)
+
+// A store that several hubs of a bubble share, in memory but for its file: what session/redis is, without a network and with the bubble's
+// time. Its clock is the real one, to which the hubs set theirs.
+
+// leaseInMemory is how long a node counts as alive.
+const leaseInMemory = 8 * time.Second
+
+type sharedStore struct {
+	*bolt.Store
+
+	mu     sync.Mutex
+	lines  []sharedLine
+	leases map[string]time.Time
+	tabs   map[string]map[session.ID]string
+	kept   map[string]map[string]string
+	heard  map[*func([]byte)]struct{}
+}
+
+type sharedLine struct {
+	id    session.ID
+	ended bool
+}
+
+func newSharedStore(s *bolt.Store) *sharedStore {
+	return &sharedStore{Store: s, leases: make(map[string]time.Time), tabs: make(map[string]map[session.ID]string),
+		kept: make(map[string]map[string]string), heard: make(map[*func([]byte)]struct{})}
+}
+
+func (s *sharedStore) line(id session.ID, ended bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, sharedLine{id, ended})
+}
+
+func (s *sharedStore) Create(ctx context.Context, r session.Record, limit int) ([]session.ID, error) {
+	displaced, err := s.Store.Create(ctx, r, limit)
+	if err == nil {
+		s.line(r.ID, false)
+	}
+	for _, id := range displaced {
+		s.line(id, true)
+	}
+	return displaced, err
+}
+
+// End judges by its own clock, as Redis does.
+func (s *sharedStore) End(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (bool, error) {
+	if now := session.Millis(time.Now()); ifDueBy.After(now) {
+		ifDueBy = now
+	}
+	first, err := s.Store.End(ctx, id, why, ifDueBy)
+	if first {
+		s.line(id, true)
+	}
+	return first, err
+}
+
+func (s *sharedStore) Touch(ctx context.Context, acts []session.Activity) ([]session.ID, error) {
+	now := session.Millis(time.Now())
+	acts = slices.Clone(acts)
+	for i := range acts {
+		if acts[i].At.After(now) {
+			acts[i].At = now
+		}
+	}
+	return s.Store.Touch(ctx, acts)
+}
+
+// member is what one node has of a shared store.
+type member struct {
+	faulty.Store
+	shared *sharedStore
+}
+
+func (m *member) Publish(ctx context.Context, data []byte) error {
+	_, err := faulty.Call(ctx, m.Faults, "Publish", func() (struct{}, error) {
+		m.shared.mu.Lock()
+		defer m.shared.mu.Unlock()
+		for heard := range m.shared.heard {
+			(*heard)(data) // it never waits
+		}
+		return struct{}{}, nil
+	})
+	return err
+}
+
+func (m *member) Subscribe(ctx context.Context, began func(), heard func([]byte)) error {
+	m.shared.mu.Lock()
+	m.shared.heard[&heard] = struct{}{}
+	m.shared.mu.Unlock()
+	began()
+	<-ctx.Done()
+	m.shared.mu.Lock()
+	delete(m.shared.heard, &heard)
+	m.shared.mu.Unlock()
+	return ctx.Err()
+}
+
+func (m *member) Pulse(ctx context.Context, node string, after uint64) (session.Pulse, error) {
+	return faulty.Call(ctx, m.Faults, "Pulse", func() (p session.Pulse, err error) {
+		if p.LastFact, err = m.shared.LastFact(ctx); err != nil {
+			return p, err
+		}
+		m.shared.mu.Lock()
+		defer m.shared.mu.Unlock()
+		now := time.Now()
+		_, known := m.shared.leases[node]
+		m.shared.leases[node] = now.Add(leaseInMemory)
+		maps.DeleteFunc(m.shared.leases, func(_ string, until time.Time) bool { return until.Before(now) })
+		for _, l := range m.shared.lines[after:] {
+			if l.ended {
+				p.Ended = append(p.Ended, l.id)
+			} else {
+				p.Begun = append(p.Begun, l.id)
+			}
+		}
+		p.Nodes, p.Last, p.Masters, p.Fresh = slices.Collect(maps.Keys(m.shared.leases)), uint64(len(m.shared.lines)), "one", !known
+		p.Lease, p.Now, p.Asked = leaseInMemory, session.Millis(now), now
+		return p, nil
+	})
+}
+
+func (m *member) Masters(context.Context) string { return "one" }
+
+func (m *member) LastLine(context.Context) (uint64, error) {
+	m.shared.mu.Lock()
+	defer m.shared.mu.Unlock()
+	return uint64(len(m.shared.lines)), nil
+}
+
+func (m *member) Depart(_ context.Context, node string) error {
+	m.shared.mu.Lock()
+	defer m.shared.mu.Unlock()
+	delete(m.shared.leases, node)
+	delete(m.shared.tabs, node)
+	return nil
+}
+
+func (m *member) SetTabs(ctx context.Context, node string, tabs map[session.ID]string, whole bool) error {
+	_, err := faulty.Call(ctx, m.Faults, "SetTabs", func() (struct{}, error) {
+		m.shared.mu.Lock()
+		defer m.shared.mu.Unlock()
+		if whole || m.shared.tabs[node] == nil {
+			m.shared.tabs[node] = make(map[session.ID]string)
+		}
+		for id, text := range tabs {
+			if text == "" {
+				delete(m.shared.tabs[node], id)
+			} else {
+				m.shared.tabs[node][id] = text
+			}
+		}
+		return struct{}{}, nil
+	})
+	return err
+}
+
+func (m *member) Tabs(ctx context.Context, node string) (map[session.ID]string, error) {
+	return faulty.Call(ctx, m.Faults, "Tabs", func() (map[session.ID]string, error) {
+		m.shared.mu.Lock()
+		defer m.shared.mu.Unlock()
+		return maps.Clone(m.shared.tabs[node]), nil
+	})
+}
+
+func (m *member) GetMany(ctx context.Context, ids []session.ID) (list []session.Record, err error) {
+	return faulty.Call(ctx, m.Faults, "GetMany", func() ([]session.Record, error) {
+		for _, id := range ids {
+			r, err := m.shared.Get(ctx, id)
+			if err != nil && !errors.Is(err, session.ErrNotFound) {
+				return nil, err
+			}
+			if err == nil {
+				list = append(list, r)
+			}
+		}
+		return list, nil
+	})
+}
+
+func (m *member) RestoreFacts(context.Context, []session.Fact, int64) error { return nil }
+
+func (m *member) Keep(_ context.Context, kind, name, text string, _ time.Duration) error {
+	m.shared.mu.Lock()
+	defer m.shared.mu.Unlock()
+	if m.shared.kept[kind] == nil {
+		m.shared.kept[kind] = make(map[string]string)
+	}
+	m.shared.kept[kind][name] = text
+	return nil
+}
+
+func (m *member) Kept(_ context.Context, kind string) (map[string]string, error) {
+	m.shared.mu.Lock()
+	defer m.shared.mu.Unlock()
+	return maps.Clone(m.shared.kept[kind]), nil
+}
+
+func (m *member) MoveClock(context.Context, time.Duration) (time.Duration, error) { return 0, nil }
+func (m *member) SetOffset(time.Duration)                                         {}
+
+// Missing and EndLost have nothing to do: this store loses none.
+func (m *member) Missing(context.Context, []session.ID) ([]session.ID, error) { return nil, nil }
+func (m *member) EndLost(context.Context, []session.Record, session.End) ([]session.ID, error) {
+	return nil, nil
+}

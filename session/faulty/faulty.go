@@ -1,0 +1,263 @@
+// Package faulty wraps a session.Store so that its calls fail, are done although they fail, or take long. It serves tests and
+// --testing: what depends on a store must come right again after any of it.
+package faulty
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"curfew/session"
+)
+
+// ErrInjected is the error of calls that were made to fail.
+var ErrInjected = errors.New("this call was made to fail")
+
+// All stands for every method in [Faults.Set].
+const All = "*"
+
+// Rule says how likely what happens to a call: each from 0 to 1, all together 1 at most.
+type Rule struct {
+	NotDue float64       `json:"not_due"` // of End with a condition: session.ErrNotDue, and nothing was asked
+	Before float64       `json:"before"`  // an error, and nothing was done
+	After  float64       `json:"after"`   // all was done, and then an error: the acknowledgement was lost
+	Slow   float64       `json:"slow"`    // it takes up to By, and is done then
+	By     time.Duration `json:"by_ns"`
+	Times  int           `json:"times"` // how many calls are touched at most; 0: any number
+}
+
+// Validate refuses what is no likelihood.
+func (r Rule) Validate() error {
+	for _, p := range []float64{r.NotDue, r.Before, r.After, r.Slow} {
+		if p < 0 {
+			return errors.New("a likelihood is 0 or more")
+		}
+	}
+	if r.NotDue+r.Before+r.After+r.Slow > 1+1e-9 {
+		return errors.New("the likelihoods are more than 1 together")
+	}
+	if r.By < 0 || r.By > time.Minute {
+		return errors.New("a call takes a minute at most")
+	}
+	return nil
+}
+
+// Faults decide what happens to calls. Their zero value lets all pass. Several wrappers may share them.
+type Faults struct {
+	mu       sync.Mutex
+	random   *rand.Rand
+	rules    map[string]*Rule // by method
+	injected map[string]int
+}
+
+// New makes faults whose choices follow from a seed.
+func New(seed uint64) *Faults { return &Faults{random: rand.New(rand.NewPCG(seed, 7))} }
+
+// Set has calls of a method, or of [All] that have no rule of their own, fail by a rule.
+func (f *Faults) Set(method string, r Rule) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.rules == nil {
+		f.rules = make(map[string]*Rule)
+	}
+	f.rules[method] = &r
+}
+
+// Heal lets all calls pass from now on.
+func (f *Faults) Heal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.rules)
+}
+
+// Injected counts what has happened, by kind and method.
+func (f *Faults) Injected() map[string]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.injected)
+}
+
+// kind is what happens to a call.
+type kind string
+
+const (
+	passes kind = ""
+	notDue kind = "not due"
+	before kind = "error before"
+	after  kind = "error after"
+	slow   kind = "slow"
+)
+
+// choose decides on one call.
+func (f *Faults) choose(method string, conditional bool) (what kind, by time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.rules[method]
+	if r == nil {
+		r = f.rules[All]
+	}
+	if r == nil || r.Times < 0 {
+		return passes, 0
+	}
+	if f.random == nil {
+		f.random = rand.New(rand.NewPCG(rand.Uint64(), 7))
+	}
+	by = time.Duration(f.random.Float64() * float64(r.By))
+	switch p := f.random.Float64(); {
+	case p < r.NotDue:
+		if !conditional {
+			return passes, 0
+		}
+		what = notDue
+	case p < r.NotDue+r.Before:
+		what = before
+	case p < r.NotDue+r.Before+r.After:
+		what = after
+	case p < r.NotDue+r.Before+r.After+r.Slow:
+		what = slow
+	default:
+		return passes, 0
+	}
+	if r.Times > 0 {
+		if r.Times--; r.Times == 0 {
+			r.Times = -1
+		}
+	}
+	if f.injected == nil {
+		f.injected = make(map[string]int)
+	}
+	f.injected[string(what)+", "+method]++
+	return what, by
+}
+
+// Call makes a call, or what becomes of it. It is for what a wrapper of another interface than [session.Store] passes on.
+func Call[T any](ctx context.Context, f *Faults, method string, call func() (T, error)) (T, error) {
+	return perform(ctx, f, method, false, call)
+}
+
+func perform[T any](ctx context.Context, f *Faults, method string, conditional bool, call func() (T, error)) (none T, err error) {
+	what, by := f.choose(method, conditional)
+	switch what {
+	case notDue:
+		return none, fmt.Errorf("%s: %w", method, session.ErrNotDue)
+	case before:
+		return none, fmt.Errorf("%s: %w", method, ErrInjected)
+	case after:
+		if _, err := call(); err != nil {
+			return none, err
+		}
+		return none, fmt.Errorf("%s: %w, but was done", method, ErrInjected)
+	case slow:
+		timer := time.NewTimer(by)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return none, ctx.Err()
+		}
+	}
+	return call()
+}
+
+// do is perform for calls without a result.
+func do(ctx context.Context, f *Faults, method string, call func() error) error {
+	_, err := perform(ctx, f, method, false, func() (struct{}, error) { return struct{}{}, call() })
+	return err
+}
+
+// Store is a store whose calls fail as Faults decide. Close, Ping, Prune, Reset and Secret always pass.
+type Store struct {
+	session.Store
+	Faults *Faults
+}
+
+// Create implements [session.Store].
+func (s Store) Create(ctx context.Context, r session.Record, limit int) ([]session.ID, error) {
+	return Call(ctx, s.Faults, "Create", func() ([]session.ID, error) { return s.Store.Create(ctx, r, limit) })
+}
+
+// Get implements [session.Store].
+func (s Store) Get(ctx context.Context, id session.ID) (session.Record, error) {
+	return Call(ctx, s.Faults, "Get", func() (session.Record, error) { return s.Store.Get(ctx, id) })
+}
+
+// Save implements [session.Store].
+func (s Store) Save(ctx context.Context, id session.ID, version int64, values []byte) error {
+	return do(ctx, s.Faults, "Save", func() error { return s.Store.Save(ctx, id, version, values) })
+}
+
+// Touch implements [session.Store].
+func (s Store) Touch(ctx context.Context, acts []session.Activity) (unknown []session.ID, err error) {
+	return Call(ctx, s.Faults, "Touch", func() ([]session.ID, error) { return s.Store.Touch(ctx, acts) })
+}
+
+// Leave implements [session.Store].
+func (s Store) Leave(ctx context.Context, id session.ID, news session.TabTimes) (session.TabTimes, error) {
+	return Call(ctx, s.Faults, "Leave", func() (session.TabTimes, error) { return s.Store.Leave(ctx, id, news) })
+}
+
+// SetRules implements [session.Store].
+func (s Store) SetRules(ctx context.Context, id session.ID, revision int64, rules session.Rules) (int64, error) {
+	return Call(ctx, s.Faults, "SetRules", func() (int64, error) { return s.Store.SetRules(ctx, id, revision, rules) })
+}
+
+// End implements [session.Store].
+func (s Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (bool, error) {
+	return perform(ctx, s.Faults, "End", !ifDueBy.IsZero(), func() (bool, error) { return s.Store.End(ctx, id, why, ifDueBy) })
+}
+
+// Live implements [session.Store].
+func (s Store) Live(ctx context.Context) iter.Seq2[session.Record, error] {
+	return func(yield func(session.Record, error) bool) {
+		if err := do(ctx, s.Faults, "Live", func() error { return nil }); err != nil {
+			yield(session.Record{}, err)
+			return
+		}
+		s.Store.Live(ctx)(yield)
+	}
+}
+
+// OfUser implements [session.Store].
+func (s Store) OfUser(ctx context.Context, user string) ([]session.Record, error) {
+	return Call(ctx, s.Faults, "OfUser", func() ([]session.Record, error) { return s.Store.OfUser(ctx, user) })
+}
+
+// AddFact implements [session.Store].
+func (s Store) AddFact(ctx context.Context, fact session.Fact) (session.Fact, error) {
+	return Call(ctx, s.Faults, "AddFact", func() (session.Fact, error) { return s.Store.AddFact(ctx, fact) })
+}
+
+// CancelFact implements [session.Store].
+func (s Store) CancelFact(ctx context.Context, id string, at time.Time, actor string) (session.Fact, error) {
+	return Call(ctx, s.Faults, "CancelFact", func() (session.Fact, error) { return s.Store.CancelFact(ctx, id, at, actor) })
+}
+
+// Facts implements [session.Store].
+func (s Store) Facts(ctx context.Context) ([]session.Fact, error) {
+	return Call(ctx, s.Faults, "Facts", func() ([]session.Fact, error) { return s.Store.Facts(ctx) })
+}
+
+// LastFact implements [session.Store].
+func (s Store) LastFact(ctx context.Context) (int64, error) {
+	return Call(ctx, s.Faults, "LastFact", func() (int64, error) { return s.Store.LastFact(ctx) })
+}
+
+// Append implements [session.Store].
+func (s Store) Append(ctx context.Context, e session.Event) error {
+	return do(ctx, s.Faults, "Append", func() error { return s.Store.Append(ctx, e) })
+}
+
+// Events implements [session.Store].
+func (s Store) Events(ctx context.Context, q session.EventQuery) ([]session.Event, error) {
+	return Call(ctx, s.Faults, "Events", func() ([]session.Event, error) { return s.Store.Events(ctx, q) })
+}
+
+// Failures implements [session.Store].
+func (s Store) Failures(ctx context.Context, login, address string, since time.Time) (session.Failures, error) {
+	return Call(ctx, s.Faults, "Failures", func() (session.Failures, error) { return s.Store.Failures(ctx, login, address, since) })
+}
