@@ -65,9 +65,12 @@ func (ns *notices) reset() {
 }
 
 // Notify tells a message to all tabs in a scope, and to those that open within a minute. It returns how many were reached.
+// session.ErrNotFound where nobody in the scope is signed in: nothing is written then.
 func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message string) (id string, sessions, tabs int, err error) {
 	n := sentNotice{id: newPublicID(), message: message, scope: scope, at: h.clock.Now()}
-	sessions, tabs = h.Count(scope, "")
+	if sessions, tabs = h.Count(scope, ""); sessions == 0 {
+		return "", 0, 0, session.ErrNotFound
+	}
 	e := session.Event{At: session.Millis(n.at), Kind: session.EventNotice, User: scope.User, Actor: actor, Session: scope.Session,
 		Detail: fmt.Sprintf("%s (sessions: %d, tabs: %d): %s", scope, sessions, tabs, message)}
 	if err := h.store.Append(context.WithoutCancel(ctx), e); err != nil {

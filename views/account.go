@@ -58,6 +58,7 @@ func (s *Server) endOwn(w http.ResponseWriter, r *http.Request) error {
 	if (ref == "") != others {
 		return errBadForm
 	}
+	ended := false
 	for _, one := range s.hub.Sessions(hub.Filter{User: user}) {
 		id := one.Record.ID
 		if others && id == v.token.ID() || !others && id.Ref() != ref {
@@ -67,18 +68,28 @@ func (s *Server) endOwn(w http.ResponseWriter, r *http.Request) error {
 		if id != v.token.ID() {
 			end.Message = "This session was ended from your account page, on another device or in another browser."
 		}
-		if _, err := s.hub.End(r.Context(), id, end); err != nil && !isSessionError(err) {
+		first, err := s.hub.End(r.Context(), id, end)
+		switch {
+		case err != nil && !isSessionError(err):
 			return changeError{err}
+		case !first:
+			continue // it has ended meanwhile
 		}
+		ended = true
 		s.log.Info("ended from the account page", "user", user, "session", id)
 		if id == v.token.ID() {
 			redirect(w, s.base+"/login", http.StatusSeeOther)
 			return nil
 		}
 	}
+	if !ended {
+		return errNoSuchSession
+	}
 	redirect(w, s.base+"/account", http.StatusSeeOther)
 	return nil
 }
+
+var errNoSuchSession = &problem{status: http.StatusNotFound, code: "not-found", message: "There is no such session of yours, or no longer. Nothing was ended."}
 
 // ago is how long ago something was, as people say it.
 func ago(d time.Duration) string {

@@ -16,7 +16,6 @@ import (
 	_ "embed"
 
 	"curfew/hub"
-	"curfew/session"
 	"curfew/session/exactjson"
 )
 
@@ -122,7 +121,7 @@ type problemJSON struct {
 
 func (s *Server) failAPI(w http.ResponseWriter, r *http.Request, err error) {
 	p := outcome(err)
-	if errors.Is(err, session.ErrNotFound) {
+	if isSessionError(err) {
 		p = errNoSuch
 	}
 	s.begin(w, r, p, err)

@@ -2,6 +2,7 @@ package views
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -181,6 +182,8 @@ func (s *Server) apiCancelLogout(r *http.Request, who caller) (any, error) {
 	return progressOf(l), nil
 }
 
+var errNobodyToTell = &problem{status: http.StatusNotFound, code: "not-found", message: "Nobody of that name is signed in, so nobody was told."}
+
 type noticeJSON struct {
 	ID       string `json:"id"`
 	Sessions int    `json:"sessions"`
@@ -208,7 +211,10 @@ func (s *Server) apiNotice(r *http.Request, who caller) (any, error) {
 		return nil, err
 	}
 	id, sessions, tabs, err := s.hub.Notify(r.Context(), scope, who.name, body.Message)
-	if err != nil {
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		return nil, errNobodyToTell
+	case err != nil:
 		return nil, changeError{err}
 	}
 	return noticeJSON{id, sessions, tabs}, nil

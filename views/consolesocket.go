@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub"
 	"curfew/session"
 	"curfew/session/gorilla"
 )
@@ -66,7 +67,7 @@ func (s *Server) consoleSocket(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.consoles.mu.Unlock()
 	if closed {
-		return errStoreAway
+		return hub.ErrClosing
 	}
 	defer s.consoles.running.Done()
 	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{ConsoleSubprotocol}, InsecureSkipVerify: true}) // the origin was judged above

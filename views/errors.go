@@ -62,6 +62,14 @@ type storeError struct{ error }
 
 func (e storeError) Unwrap() error { return e.error }
 
+// overError says how a session ended, where that is known: an answer tells the reason of what was found, and does not look again.
+type overError struct {
+	error
+	end *session.End
+}
+
+func (e overError) Unwrap() error { return e.error }
+
 // changeError marks that the store did not acknowledge a change. It may have been made all the same, and may yet be lost.
 type changeError struct{ error }
 
@@ -69,8 +77,8 @@ func (e changeError) Unwrap() error { return e.error }
 
 // fail answers an error: with the sign-in page where the session is over, else with an error page or JSON.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
-		s.unauthorized(w, r)
+	if isSessionError(err) {
+		s.unauthorized(w, r, err)
 		return
 	}
 	p := outcome(err)
@@ -108,7 +116,7 @@ type failure struct {
 }
 
 // unauthorized leads a navigation to the sign-in page and tells all others why.
-func (s *Server) unauthorized(w http.ResponseWriter, r *http.Request) {
+func (s *Server) unauthorized(w http.ResponseWriter, r *http.Request, err error) {
 	location := s.base + "/login"
 	if isNavigation(r) {
 		next := ""
@@ -124,24 +132,28 @@ func (s *Server) unauthorized(w http.ResponseWriter, r *http.Request) {
 		redirect(w, location, http.StatusSeeOther)
 		return
 	}
+	var over overError
+	if !errors.As(err, &over) { // it ended since it was looked at
+		if _, err := s.check(r); err != nil && !isSessionError(err) {
+			s.fail(w, r, err)
+			return
+		} else if err != nil {
+			errors.As(err, &over)
+		}
+	}
 	f := failure{Error: "no-session", Message: "You are not signed in.", Location: location}
-	if end := s.lastEnd(r); end != nil {
+	if end := s.told(over); end != nil {
 		f = failure{Error: "session-ended", Reason: end.Reason, Message: end.Text(), Location: location}
 	}
 	writeJSON(w, http.StatusUnauthorized, f)
 }
 
-// lastEnd is how the session of the browser's cookie ended, if it did within session.TombstoneFor.
-func (s *Server) lastEnd(r *http.Request) *session.End {
-	v, err := s.check(r)
-	if !errors.Is(err, session.ErrEnded) || v.status.Record.End == nil {
+// told is the end that a browser is told of: one that is not longer ago than session.TombstoneFor.
+func (s *Server) told(over overError) *session.End {
+	if over.end == nil || s.clock.Now().Sub(over.end.At) >= session.TombstoneFor {
 		return nil
 	}
-	end := v.status.Record.End
-	if s.clock.Now().Sub(end.At) >= session.TombstoneFor {
-		return nil
-	}
-	return end
+	return over.end
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) { writeBody(w, "application/json", status, v) }

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -224,10 +225,18 @@ func (s *Server) sendNotice(w http.ResponseWriter, r *http.Request) error {
 	if strings.TrimSpace(o.Message) == "" {
 		return unprocessable("A notice needs a message.")
 	}
+	told := false
 	for _, scope := range o.scopes {
-		if _, _, _, err := s.hub.Notify(r.Context(), scope, visitOf(r).status.Record.User, o.Message); err != nil {
+		switch _, _, _, err := s.hub.Notify(r.Context(), scope, visitOf(r).status.Record.User, o.Message); {
+		case errors.Is(err, session.ErrNotFound):
+			continue // it has ended since it was selected
+		case err != nil:
 			return changeError{err}
 		}
+		told = true
+	}
+	if !told {
+		return errNobodyToTell
 	}
 	redirect(w, s.base+"/admin", http.StatusSeeOther)
 	return nil

@@ -3,6 +3,8 @@ package views
 import (
 	"errors"
 	"net/http"
+	"strings"
+	"unicode/utf8"
 
 	"curfew/session"
 )
@@ -34,7 +36,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, http.StatusOK, p)
 }
 
-// maxNote is the longest note in bytes.
+// maxNote is the longest note in characters.
 const maxNote = 4000
 
 func (s *Server) saveNote(w http.ResponseWriter, r *http.Request) error {
@@ -45,12 +47,18 @@ func (s *Server) saveNote(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.sessionError(err)
 	}
-	values.Values[noteValue] = cut(r.PostForm.Get("note"), maxNote)
+	note := strings.ReplaceAll(r.PostForm.Get("note"), "\r\n", "\n")
+	if n := utf8.RuneCountInString(note); n > maxNote {
+		return unprocessable("The note has %d characters, and may have %d. It was not saved: go back and shorten it.", n, maxNote)
+	}
+	values.Values[noteValue] = note
 	switch err := values.Save(r, w); {
 	case errors.Is(err, session.ErrConflict):
 		return &problem{status: http.StatusConflict, code: "conflict", message: "Another tab saved the note at the same moment. Go back and save again."}
+	case isSessionError(err):
+		return err
 	case err != nil:
-		return s.sessionError(err)
+		return changeError{err}
 	}
 	redirect(w, s.base+"/", http.StatusSeeOther)
 	return nil

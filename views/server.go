@@ -259,10 +259,10 @@ func (s *Server) check(r *http.Request) (visit, error) {
 		return visit{}, session.ErrNotFound
 	}
 	status, err := s.hub.Check(r.Context(), token.ID())
-	if err != nil && !isSessionError(err) {
-		err = storeError{err}
+	if err != nil {
+		return visit{token: token, status: status}, overError{s.sessionError(err), status.Record.End}
 	}
-	return visit{token: token, status: status}, err
+	return visit{token: token, status: status}, nil
 }
 
 // signedIn lets only requests of live sessions pass, and counts what a person does.
@@ -305,7 +305,7 @@ func (s *Server) visit(r *http.Request) (visit, error) {
 	}
 	if byPerson(r) && !s.isPassive(askedPath(r)) {
 		if err := s.hub.Act(r.Context(), v.token.ID(), 0, false); err != nil {
-			return v, err
+			return v, s.sessionError(err)
 		}
 	}
 	return v, nil

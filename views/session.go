@@ -77,7 +77,7 @@ func (s *Server) activity(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) act(w http.ResponseWriter, r *http.Request, idle time.Duration, confirm bool) error {
 	id := visitOf(r).token.ID()
 	if err := s.hub.Act(r.Context(), id, idle, confirm); err != nil {
-		return err
+		return s.sessionError(err)
 	}
 	if isNavigation(r) {
 		redirect(w, s.cameFrom(r), http.StatusSeeOther)
@@ -85,7 +85,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, idle time.Duration,
 	}
 	status, err := s.hub.Check(r.Context(), id)
 	if err != nil {
-		return err
+		return s.sessionError(err)
 	}
 	writeJSON(w, http.StatusOK, s.answer(id, status))
 	return nil

@@ -29,8 +29,9 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p := s.newLoginPage(next)
-	if end := s.lastEnd(r); end != nil {
-		p.Ended = end.Text()
+	var over overError
+	if errors.As(err, &over); s.told(over) != nil {
+		p.Ended = over.end.Text()
 	}
 	if _, err := r.Cookie(signedInMark); err == nil {
 		http.SetCookie(w, s.mark(-1))

@@ -39,8 +39,9 @@ func (t *testingRoutes) routes(pages *views.Server) {
 			switch {
 			case errors.As(err, &bad):
 				answer(w, http.StatusUnprocessableEntity, map[string]string{"error": err.Error()})
-			case err != nil:
-				answer(w, http.StatusInternalServerError, map[string]string{"error": err.Error()})
+			case err != nil: // the store is out of reach, or not all nodes have answered
+				w.Header().Set("Retry-After", "1")
+				answer(w, http.StatusServiceUnavailable, map[string]string{"error": err.Error()})
 			default:
 				answer(w, http.StatusOK, v)
 			}
