@@ -17,8 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"curfew/directory"
 	"curfew/hub"
 	"curfew/session"
@@ -62,7 +60,7 @@ type setting struct {
 	set                  func(value) error // the error says what would be right
 }
 
-// value is what was given for a setting. A YAML list keeps commas within its items.
+// value is what was given for a setting, as it was written. A YAML list keeps commas within its items.
 type value struct {
 	text string
 	list []string
@@ -87,6 +85,9 @@ func (v value) String() string {
 	}
 	return v.text
 }
+
+// listSettings may be several values.
+var listSettings = []string{"trusted-proxies", "allowed-origins", "passive-paths", "ldap-url", "required-groups", "admin-groups"}
 
 // settings are all settings of c, in the order in which they are documented and set: the profile comes before what
 // overrides it.
@@ -345,7 +346,11 @@ func load(args, environ []string) (*config, error) {
 			}
 			v = value{text: s.standard}
 		}
-		if err := s.set(v); err != nil {
+		err := s.set(v)
+		if v.list != nil && !slices.Contains(listSettings, s.name) {
+			err = errors.New("must be one value, not a list")
+		}
+		if err != nil {
 			mistakes = append(mistakes, fmt.Errorf("%s %q: %w", s.name, withoutPassword(v.String()), err))
 		}
 	}
@@ -413,7 +418,7 @@ func readEnv(all []setting, environ []string) map[string]value {
 	for _, s := range all {
 		name := "CURFEW_" + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_")) + "="
 		for _, e := range environ {
-			if text, ok := strings.CutPrefix(e, name); ok {
+			if text, ok := strings.CutPrefix(e, name); ok && text != "" { // set and empty counts as not set
 				given[s.name] = value{text: text}
 			}
 		}
@@ -441,104 +446,6 @@ func (g groupEntry) policy(global session.Policy) (session.Policy, error) {
 	return p, errors.Join(mistakes...)
 }
 
-func readFile(all []setting, path string) (map[string]value, []groupEntry, []error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, []error{fmt.Errorf("config %q: must be a readable file: %w", path, err)}
-	}
-	var content map[string]any
-	if err := yaml.Unmarshal(data, &content); err != nil {
-		return nil, nil, []error{fmt.Errorf("config %q: must be YAML: %w", path, err)}
-	}
-	given := make(map[string]value)
-	var groups []groupEntry
-	var mistakes []error
-	for _, key := range slices.Sorted(mapsKeys(content)) {
-		v := content[key]
-		if key == "policies" {
-			entries, err := readPolicies(v)
-			groups = entries
-			mistakes = append(mistakes, err...)
-			continue
-		}
-		if key == "config" || !slices.ContainsFunc(all, func(s setting) bool { return s.name == key }) {
-			mistakes = append(mistakes, fmt.Errorf("config %q: there is no setting %q", path, key))
-			continue
-		}
-		parsed, err := yamlValue(v)
-		if err != nil {
-			mistakes = append(mistakes, fmt.Errorf("config %q: %s: %w", path, key, err))
-			continue
-		}
-		given[key] = parsed
-	}
-	return given, groups, mistakes
-}
-
-func mapsKeys(m map[string]any) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
-}
-
-func yamlValue(v any) (value, error) {
-	switch v := v.(type) {
-	case []any:
-		list := []string{}
-		for _, item := range v {
-			inner, err := yamlValue(item)
-			if err != nil || inner.list != nil {
-				return value{}, errors.New("must be a list of plain values")
-			}
-			list = append(list, inner.text)
-		}
-		return value{list: list, text: strings.Join(list, ",")}, nil
-	case string, bool, int, float64:
-		return value{text: fmt.Sprint(v)}, nil
-	case nil:
-		return value{}, nil
-	}
-	return value{}, errors.New("must be a plain value or a list")
-}
-
-func readPolicies(v any) (groups []groupEntry, mistakes []error) {
-	entries, ok := v.([]any)
-	if !ok {
-		return nil, []error{errors.New("policies: must be a list of entries, each with a group")}
-	}
-	known := policySettings(&session.Policy{})
-	for i, e := range entries {
-		fields, ok := e.(map[string]any)
-		if !ok {
-			mistakes = append(mistakes, fmt.Errorf("policies, entry %d: must have a group and settings of its policy", i+1))
-			continue
-		}
-		g := groupEntry{given: make(map[string]value)}
-		for _, key := range slices.Sorted(mapsKeys(fields)) {
-			parsed, err := yamlValue(fields[key])
-			switch {
-			case err != nil:
-				mistakes = append(mistakes, fmt.Errorf("policies, entry %d: %s: %w", i+1, key, err))
-			case key == "group":
-				g.group = parsed.text
-			case slices.ContainsFunc(known, func(s setting) bool { return s.name == key }):
-				g.given[key] = parsed
-			default:
-				mistakes = append(mistakes, fmt.Errorf("policies, entry %d: there is no setting %q of a policy", i+1, key))
-			}
-		}
-		if g.group == "" {
-			mistakes = append(mistakes, fmt.Errorf("policies, entry %d: must name its group", i+1))
-		}
-		groups = append(groups, g)
-	}
-	return groups, mistakes
-}
-
 // validate checks what goes beyond one setting, and completes what was not given.
 func (c *config) validate(given map[string]value) (mistakes []error) {
 	refuse := func(format string, args ...any) { mistakes = append(mistakes, fmt.Errorf(format, args...)) }
@@ -553,7 +460,7 @@ func (c *config) validate(given map[string]value) (mistakes []error) {
 		}
 	}
 	host, _, _ := net.SplitHostPort(c.listen)
-	if c.testing && !views.Loopback(host) {
+	if c.testing && c.listen != "" && !views.Loopback(host) {
 		refuse("testing with listen %q: must be a loopback address as 127.0.0.1:0, because anybody who reaches it can sign in", c.listen)
 	}
 	if (c.tlsCert == "") != (c.tlsKey == "") {
@@ -565,8 +472,12 @@ func (c *config) validate(given map[string]value) (mistakes []error) {
 		}
 	}
 	if c.metricsListen != "" {
-		if _, _, err := net.SplitHostPort(c.metricsListen); err != nil {
+		host, _, err := net.SplitHostPort(c.metricsListen)
+		switch {
+		case err != nil:
 			refuse("metrics-listen %q: must be HOST:PORT", c.metricsListen)
+		case c.testing && !views.Loopback(host):
+			refuse("testing with metrics-listen %q: must be a loopback address as 127.0.0.1:0", c.metricsListen)
 		}
 	}
 	if len(c.directory.URLs) > 0 {
@@ -574,7 +485,7 @@ func (c *config) validate(given map[string]value) (mistakes []error) {
 			mistakes = append(mistakes, err)
 		}
 	} else {
-		if !views.Loopback(host) {
+		if c.listen != "" && !views.Loopback(host) {
 			refuse("listen %q: must be a loopback address while the demo directory is used; set ldap-url for your own directory", c.listen)
 		}
 		for name := range given {
