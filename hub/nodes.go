@@ -90,6 +90,7 @@ type nodes struct {
 
 	mu       sync.Mutex
 	queue    []event
+	skipped  bool // events were not queued, since there were too many
 	wake     chan struct{}
 	sent     int64
 	others   map[string]*node
@@ -258,6 +259,10 @@ type event struct {
 	Ahead  int64                 `json:"ahead,omitempty"` // ms
 }
 
+// queuedTogether bounds what waits to be published while the store takes its time. Further events are not told: the others find in
+// the store what has changed, and read word of tabs anew, since a number is missing.
+const queuedTogether = 50_000
+
 // emit tells the other nodes. It never waits.
 func (h *Hub) emit(e event) {
 	n := h.nodes
@@ -265,7 +270,11 @@ func (h *Hub) emit(e event) {
 		return
 	}
 	n.mu.Lock()
-	n.queue = append(n.queue, e)
+	if len(n.queue) < queuedTogether {
+		n.queue = append(n.queue, e)
+	} else {
+		n.skipped = true
+	}
 	n.mu.Unlock()
 	select {
 	case n.wake <- struct{}{}:
@@ -302,6 +311,10 @@ func (n *nodes) send(ctx context.Context) {
 	n.mu.Lock()
 	queue := n.queue
 	n.queue = nil
+	if n.skipped {
+		n.skipped = false
+		n.sent++
+	}
 	n.mu.Unlock()
 	for len(queue) > 0 {
 		together, weight := 0, 0

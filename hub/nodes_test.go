@@ -114,6 +114,40 @@ func (r *rig) tabsOf(name string) (tabs int) {
 	return tabs
 }
 
+// messagesTo keeps the messages of a node.
+type messagesTo struct {
+	Peers
+	messages []message
+}
+
+func (to *messagesTo) Publish(_ context.Context, data []byte) error {
+	var m message
+	err := json.Unmarshal(data, &m)
+	to.messages = append(to.messages, m)
+	return err
+}
+
+func TestWhatWaitsToBePublishedIsBounded(t *testing.T) {
+	h, to := &Hub{node: "a"}, &messagesTo{}
+	h.nodes = newNodes(h, to, nil)
+	for range 60_000 { // while a publication hangs
+		h.emit(event{Kind: eventHere})
+	}
+	if n := len(h.nodes.queue); n != 50_000 {
+		t.Errorf("%d events wait, want 50,000 at most", n)
+	}
+	h.nodes.send(t.Context())
+	if n := to.messages[0].Number; n != 2 {
+		t.Errorf("the first message has number %d, want one left out, so that others notice", n)
+	}
+	h.emit(event{Kind: eventHere})
+	before := to.messages[len(to.messages)-1].Number
+	h.nodes.send(t.Context())
+	if n := to.messages[len(to.messages)-1].Number; n != before+1 {
+		t.Errorf("the message after %d has number %d", before, n)
+	}
+}
+
 // Messages and pulses overtake each other: word of an end may come before that of the sign-in.
 func TestASignInThatIsHeardOfAfterItsEndShowsNobody(t *testing.T) {
 	t.Parallel()

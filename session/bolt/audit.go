@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -241,6 +242,9 @@ type failures struct {
 // failuresKept bounds what one key may cost. Throttling asks for fewer.
 const failuresKept = 64
 
+// failureKeysTogether bounds the keys. Beyond it a tenth is forgotten, those whose last failure is the longest ago.
+const failureKeysTogether = 100_000
+
 // failuresFor is longer than any window that throttling asks for.
 const failuresFor = 5 * time.Minute
 
@@ -266,6 +270,17 @@ func (f *failures) add(login, address string, at time.Time, known bool) {
 		f.byKey[k] = times[max(0, len(times)-failuresKept):]
 	}
 	f.forgetLocked(at)
+	if len(f.byKey) > failureKeysTogether {
+		f.forgetOldestLocked(len(f.byKey) - failureKeysTogether*9/10)
+	}
+}
+
+func (f *failures) forgetOldestLocked(n int) {
+	last := func(key string) time.Time { return f.byKey[key][len(f.byKey[key])-1] }
+	keys := slices.SortedFunc(maps.Keys(f.byKey), func(a, b string) int { return last(a).Compare(last(b)) })
+	for _, k := range keys[:n] {
+		delete(f.byKey, k)
+	}
 }
 
 func (f *failures) forgetLocked(now time.Time) {
