@@ -77,7 +77,9 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, s *live, room bool)
 	case h.faults.is(FaultDrop):
 		ws.CloseNow()
 	case !room:
-		h.log.Warn("too many tabs", "session", s.id, "user", s.user)
+		if h.places.tells(time.Now()) {
+			h.log.Warn("too many tabs", "session", s.id, "user", s.user)
+		}
 		t.turnAway(StatusFull, "too many tabs")
 	case !h.mayServe():
 		t.turnAway(StatusRestart, "server restarting")

@@ -41,12 +41,12 @@ func (h *Hub) Stayed(ctx context.Context, id session.ID, asked time.Time) {
 
 // back notes that a tab is open.
 func (h *Hub) back(s *live) {
-	h.learn(h.ctx, s, func() session.TabTimes { return session.TabTimes{OpenedAt: s.tabTimes.Next(h.clock.Now())} })
+	h.learn(context.WithoutCancel(h.ctx), s, func() session.TabTimes { return session.TabTimes{OpenedAt: s.tabTimes.Next(h.clock.Now())} })
 }
 
 // left notes that the last tab was closed, unless there is another.
 func (h *Hub) left(s *live) {
-	h.learn(h.ctx, s, func() (news session.TabTimes) {
+	h.learn(context.WithoutCancel(h.ctx), s, func() (news session.TabTimes) {
 		if s.tabsLocked() == 0 && s.policy.Load().CloseGrace > 0 {
 			news.ClosedAt = s.tabTimes.Next(h.clock.Now())
 		}
@@ -75,7 +75,9 @@ func (h *Hub) learn(ctx context.Context, s *live, find func() session.TabTimes) 
 	}
 	stayed := arrived && news.OpenedAt.Equal(before.AskedAt)
 	if moved || h.nodes != nil && (asked || stayed) { // alone, this node needs no store to know of a navigation
-		h.storeTimes(ctx, s)
+		if err := h.storeTimes(ctx, s); err != nil {
+			h.log.Error("tabs of session not stored, to be tried again", "session", s.id, "error", err)
+		}
 	}
 	if moved {
 		h.schedule(s)
@@ -133,7 +135,6 @@ func (h *Hub) storeTimes(ctx context.Context, s *live) error {
 		h.suspect(s.id)
 		return nil
 	}
-	h.log.Error("tabs of session not stored", "session", s.id, "error", err)
 	h.leaving.add(s)
 	return err
 }
@@ -201,7 +202,9 @@ func (h *Hub) leavingLoop() {
 		case <-h.ctx.Done():
 			return
 		case <-ticker.C:
-			h.storeLeaving(h.ctx) // what fails is queued again, and logged
+			if err := h.storeLeaving(h.ctx); err != nil && h.ctx.Err() == nil {
+				h.log.Warn("tabs of sessions not stored", "error", err)
+			}
 		}
 	}
 }

@@ -330,6 +330,34 @@ func TestPeerThatVanishedIsFoundOutAndKeepsNoGraceFromBeginning(t *testing.T) {
 	})
 }
 
+func TestPeerThatVanishedOnAnotherNodeKeepsNoGraceFromBeginning(t *testing.T) {
+	server := redistest.Start(t)
+	p := standard
+	p.CloseGrace = time.Second
+	same := func(p Peers) Peers { return p }
+	a, b := startNode(t, server, "a", p, same), startNode(t, server, "b", p, same)
+	ada := b.signIn("ada")
+	within(t, 3*time.Second, "a knows her", func() bool { return len(a.sessionsOf("ada")) == 1 })
+	ghost := ada.on(a).openRawTab(t.Context())
+	tab := ada.openTab()
+	within(t, 3*time.Second, "both know both tabs", func() bool { return a.tabsOf("ada") == 2 && b.tabsOf("ada") == 2 })
+	tab.conn.Close(StatusLeft, "close")
+	within(t, 3*time.Second, "a knows that the other is closed", func() bool { return a.tabsOf("ada") == 1 })
+	ticked := a.allTabs()[0]
+	for range 3 {
+		a.tick(ticked, time.Now())
+	}
+	if code := <-ghost.closed; code != StatusSlow {
+		t.Errorf("closed with %d, want %d", code, StatusSlow)
+	}
+	for _, node := range []*rig{a, b} {
+		within(t, 5*time.Second, "it is over on "+node.node, func() bool {
+			status, err := node.Check(t.Context(), ada.token.ID())
+			return errors.Is(err, session.ErrEnded) && status.Record.End.Reason == session.ReasonBrowserClosed
+		})
+	}
+}
+
 func TestPeerThatVanishedAloneBeginsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ada := startHub(t, standard).signIn("ada")
@@ -544,6 +572,27 @@ func TestHandshakeThatComesToNothingLeavesNothing(t *testing.T) {
 		defer hub.places.mu.Unlock()
 		if hub.places.taken != 0 || len(hub.places.ofUser) != 0 || ada.live(ada.token.ID()).places != 0 {
 			t.Errorf("%d places are taken, want none", hub.places.taken)
+		}
+	})
+}
+
+func TestWordOfTabsFromAnOlderVersion(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ada := startHub(t, standard).signIn("ada")
+		tab := ada.openTab()
+		tab.conn.CloseNow()
+		synctest.Wait()
+		pass(time.Second)
+		s := ada.live(ada.token.ID())
+		left := session.Millis(time.Now())
+		for _, at := range []time.Time{left, {}, left.Add(time.Second)} {
+			ada.leftElsewhere(s, &event{Kind: eventLeft, At: session.UnixMilli(at)})
+			s.mu.Lock()
+			got := s.recordLocked().LeftAt
+			s.mu.Unlock()
+			if !got.Equal(at) {
+				t.Errorf("left at %s, want %s", got, at)
+			}
 		}
 	})
 }

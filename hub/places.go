@@ -1,6 +1,9 @@
 package hub
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // Bounds for what a caller can hold: each tab costs a descriptor and some 12 KB. They are those of one process. Whoever wants
 // more is told so by StatusFull.
@@ -16,6 +19,7 @@ type places struct {
 	mu     sync.Mutex
 	taken  int
 	ofUser map[string]int
+	toldAt time.Time
 }
 
 // take has room for another tab of s, or reports that there is none.
@@ -31,6 +35,17 @@ func (p *places) take(s *live) (ok bool) {
 	p.taken++
 	p.ofUser[s.user]++
 	s.places++
+	return true
+}
+
+// tells reports whether it is to be logged that somebody found no room: once a second at most.
+func (p *places) tells(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Sub(p.toldAt) < time.Second {
+		return false
+	}
+	p.toldAt = now
 	return true
 }
 

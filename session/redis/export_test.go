@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"time"
 
 	"curfew/session"
 )
@@ -23,4 +24,9 @@ var Name = name
 func (s *Store) CreateUnreserved(ctx context.Context, r session.Record) error {
 	_, err := s.signInReserved(ctx, r, nil)
 	return err
+}
+
+// LeaveAsBefore writes as nodes of an older version do, which know only when the last tab was closed.
+func (s *Store) LeaveAsBefore(ctx context.Context, id session.ID, at time.Time) error {
+	return s.client.Do(ctx, s.client.B().Hset().Key(s.timingKey(id)).FieldValue().FieldValue("l", ms(at)).Build()).Error()
 }
