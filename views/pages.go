@@ -2,6 +2,7 @@ package views
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -27,6 +28,7 @@ type chrome struct {
 	User     string
 	Name     string
 	CSRF     string
+	Once     string // of the forms of this page, see once
 	IdleTime string
 	IsAdmin  bool
 	Here     string // the page, in the navigation
@@ -41,6 +43,7 @@ func (s *Server) signedInChrome(r *http.Request, title string) chrome {
 	v := visitOf(r)
 	c := s.chrome(title)
 	c.User, c.Name, c.CSRF = v.status.Record.User, v.status.Record.Name, s.csrf(v.token.ID())
+	c.Once = rand.Text()
 	c.IdleTime = inWords(v.status.Record.Policy.ExpireAfter)
 	c.IsAdmin = s.hub.IsAdmin(v.status.Record.GroupNames())
 	c.Here = map[string]string{"/": "home", "/account": "account", "/admin": "admin", "/admin/audit": "audit"}[r.URL.Path]

@@ -86,6 +86,7 @@ type Server struct {
 	throttle      throttle
 	resolving     chan struct{} // a place for each look-up of resolve
 	consoles      consoles
+	forms         forms
 	mux           *http.ServeMux
 }
 
@@ -104,9 +105,9 @@ func New(o Options) *Server {
 	s.consoles.closing = make(chan struct{})
 	s.mux = http.NewServeMux()
 	s.mux.Handle("GET /{$}", s.page(s.signedIn(s.home)))
-	s.mux.Handle("POST /{$}", s.page(s.signedIn(s.protected(s.saveNote))))
+	s.mux.Handle("POST /{$}", s.page(s.signedIn(s.protected(s.once(s.saveNote)))))
 	s.mux.Handle("GET /login", s.page(s.loginPage))
-	s.mux.Handle("POST /login", s.page(s.login))
+	s.mux.Handle("POST /login", s.page(s.fromHere(s.once(s.login))))
 	s.mux.Handle("POST /logout", s.page(s.logout))
 	s.mux.Handle("GET /session/ws", s.page(s.socket))
 	s.mux.Handle("GET /session/status", s.page(s.alive(s.status)))
@@ -121,16 +122,16 @@ func New(o Options) *Server {
 		s.mux.Handle("GET /metrics", s.page(s.serveMetrics))
 	}
 	s.mux.Handle("GET /account", s.page(s.signedIn(s.account)))
-	s.mux.Handle("POST /account", s.page(s.signedIn(s.protected(s.endOwn))))
+	s.mux.Handle("POST /account", s.page(s.signedIn(s.protected(s.once(s.endOwn)))))
 	s.mux.Handle("GET /admin", s.page(s.admin(s.console)))
 	s.mux.Handle("GET /admin/ws", s.page(s.consoleSocket))
 	s.mux.Handle("GET /admin/audit", s.page(s.admin(s.audit)))
 	s.mux.Handle("GET /admin/sessions/{ref}", s.page(s.admin(s.consoleSession)))
 	s.mux.Handle("POST /admin/confirm", s.page(s.admin(s.protected(s.confirmLogout))))
-	s.mux.Handle("POST /admin/logouts", s.page(s.admin(s.protected(s.forceLogout))))
+	s.mux.Handle("POST /admin/logouts", s.page(s.admin(s.protected(s.once(s.forceLogout)))))
 	s.mux.Handle("GET /admin/logouts/{id}", s.page(s.admin(s.followLogout)))
-	s.mux.Handle("POST /admin/logouts/{id}/cancel", s.page(s.admin(s.protected(s.cancelLogout))))
-	s.mux.Handle("POST /admin/notices", s.page(s.admin(s.protected(s.sendNotice))))
+	s.mux.Handle("POST /admin/logouts/{id}/cancel", s.page(s.admin(s.protected(s.once(s.cancelLogout)))))
+	s.mux.Handle("POST /admin/notices", s.page(s.admin(s.protected(s.once(s.sendNotice)))))
 	s.apiRoutes()
 	s.mux.Handle("/", s.page(func(_ http.ResponseWriter, r *http.Request) error { return s.noRoute(r) }))
 	return s

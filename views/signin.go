@@ -2,6 +2,7 @@ package views
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -45,7 +46,7 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) newLoginPage(next string) loginPage {
 	p := s.hub.Policies().Global
 	page := loginPage{chrome: s.chrome("Sign in"), Next: next}
-	page.IdleTime = inWords(p.ExpireAfter)
+	page.IdleTime, page.Once = inWords(p.ExpireAfter), rand.Text()
 	return page
 }
 
@@ -59,13 +60,20 @@ const (
 	maxPassword = 1024
 )
 
+// fromHere lets only forms pass that a page of this site has sent, or no page.
+func (s *Server) fromHere(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if !s.sameOrigin(r) {
+			return errCrossSite
+		}
+		if err := parseForm(w, r); err != nil {
+			return err
+		}
+		return h(w, r)
+	}
+}
+
 func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
-	if !s.sameOrigin(r) {
-		return errCrossSite
-	}
-	if err := parseForm(w, r); err != nil {
-		return err
-	}
 	username, password := strings.TrimSpace(r.PostForm.Get("username")), r.PostForm.Get("password")
 	next := s.safeNext(r.PostForm.Get("next"))
 	again := func(status int, message string) error {
