@@ -400,7 +400,7 @@ func (s *Store) Secret(ctx context.Context, name string) (secret []byte, err err
 }
 
 // writtenFor is how long a transaction proves that the disk takes writes.
-const writtenFor = 5 * time.Second
+const writtenFor = 30 * time.Second
 
 // pingSize is what Ping writes: about as much as a sign-in or an end does, which goes into several buckets.
 const pingSize = 32 << 10
