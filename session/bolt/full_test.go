@@ -77,54 +77,12 @@ func fullDisk(t *testing.T, folder string) {
 		}
 	}
 	lines := countLines(t, s)
-
-	unavailable := func(what string, err error) {
-		t.Helper()
-		if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrExists) {
-			t.Errorf("%s on a full disk = %v, want that it could not be written", what, err)
-		}
-	}
-	why := session.End{Reason: session.ReasonLogout, At: time.Now()}
-	var wg sync.WaitGroup
-	for _, r := range live[:10] {
-		wg.Go(func() {
-			_, err := s.End(ctx, r.ID, why, time.Time{})
-			unavailable("End", err)
-		})
-	}
-	wg.Wait()
-	_, err = s.Create(ctx, storetest.Record("grace"), 0)
-	unavailable("Create", err)
-	_, err = s.AddFact(ctx, session.Fact{ID: "x", Scope: session.Scope{Everyone: true}, At: time.Now()})
-	unavailable("AddFact", err)
-	for _, r := range live {
-		if got, err := s.Get(ctx, r.ID); err != nil || got.End != nil {
-			t.Fatalf("an end that was refused counts: %+v, %v", got.End, err)
-		}
-	}
+	refusesAll(t, s, live)
 	if n := countLines(t, s); n != lines {
 		t.Errorf("%d lines of what was not done", n-lines)
 	}
-	unavailable("Ping", s.Ping(ctx))
-
-	failed := session.Event{At: time.Now(), Kind: session.EventSignInFailed, User: "linus", Address: "192.0.2.7"}
-	unavailable("Append", s.Append(ctx, failed))
-	if f, err := s.Failures(ctx, "linus", "192.0.2.7", failed.At.Add(-time.Second)); err != nil || len(f.Pair) != 1 {
-		t.Errorf("%d failed sign-ins count, %v, want the one whose line could not be written", len(f.Pair), err)
-	}
-
 	limitFiles(t, 0)
-	if err := s.Ping(ctx); err != nil {
-		t.Errorf("Ping once there is space = %v", err)
-	}
-	for _, r := range live[:10] {
-		if first, err := s.End(ctx, r.ID, why, time.Time{}); !first || err != nil {
-			t.Errorf("End once there is space = %v, %v, want the first end", first, err)
-		}
-	}
-	if n := countLines(t, s); n != lines+10 {
-		t.Errorf("%d lines more, want one for each of 10 ends", n-lines)
-	}
+	worksAgain(t, s, live, lines)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -137,6 +95,62 @@ func fullDisk(t *testing.T, folder string) {
 	}
 	if !t.Failed() {
 		fmt.Println("all is well again")
+	}
+}
+
+var signedOut = session.End{Reason: session.ReasonLogout, At: time.Now()}
+
+func unavailable(t *testing.T, what string, err error) {
+	t.Helper()
+	if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrExists) {
+		t.Errorf("%s on a full disk = %v, want that it could not be written", what, err)
+	}
+}
+
+// refusesAll tries what cannot be written, and wants nothing of it done.
+func refusesAll(t *testing.T, s *bolt.Store, live []session.Record) {
+	t.Helper()
+	ctx := t.Context()
+	var wg sync.WaitGroup
+	for _, r := range live[:10] {
+		wg.Go(func() {
+			_, err := s.End(ctx, r.ID, signedOut, time.Time{})
+			unavailable(t, "End", err)
+		})
+	}
+	wg.Wait()
+	_, err := s.Create(ctx, storetest.Record("grace"), 0)
+	unavailable(t, "Create", err)
+	_, err = s.AddFact(ctx, session.Fact{ID: "x", Scope: session.Scope{Everyone: true}, At: time.Now()})
+	unavailable(t, "AddFact", err)
+	for _, r := range live {
+		if got, err := s.Get(ctx, r.ID); err != nil || got.End != nil {
+			t.Fatalf("an end that was refused counts: %+v, %v", got.End, err)
+		}
+	}
+	unavailable(t, "Ping", s.Ping(ctx))
+
+	failed := session.Event{At: time.Now(), Kind: session.EventSignInFailed, User: "linus", Address: "192.0.2.7"}
+	unavailable(t, "Append", s.Append(ctx, failed))
+	if f, err := s.Failures(ctx, "linus", "192.0.2.7", failed.At.Add(-time.Second)); err != nil || len(f.Pair) != 1 {
+		t.Errorf("%d failed sign-ins count, %v, want the one whose line could not be written", len(f.Pair), err)
+	}
+}
+
+// worksAgain wants all that was refused to be done once there is space.
+func worksAgain(t *testing.T, s *bolt.Store, live []session.Record, lines int) {
+	t.Helper()
+	ctx := t.Context()
+	if err := s.Ping(ctx); err != nil {
+		t.Errorf("Ping once there is space = %v", err)
+	}
+	for _, r := range live[:10] {
+		if first, err := s.End(ctx, r.ID, signedOut, time.Time{}); !first || err != nil {
+			t.Errorf("End once there is space = %v, %v, want the first end", first, err)
+		}
+	}
+	if n := countLines(t, s); n != lines+10 {
+		t.Errorf("%d lines more, want one for each of 10 ends", n-lines)
 	}
 }
 

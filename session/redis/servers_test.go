@@ -139,53 +139,16 @@ func TestFullMemory(t *testing.T) {
 		}
 	}
 	memory("1mb")
-	works := func(what string, err error) {
-		t.Helper()
-		if err != nil {
-			t.Errorf("%s with full memory = %v", what, err)
-		}
-	}
-	refused := func(what string, err error) {
-		t.Helper()
-		if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrExists) || !strings.Contains(err.Error(), "OOM") {
-			t.Errorf("%s with full memory = %v, want it refused", what, err)
-		}
-	}
-	ended, err := s.End(ctx, one.ID, logout, time.Time{})
-	works("End", err)
-	if !ended {
-		t.Error("it was not the first end")
-	}
-	_, err = s.AddFact(ctx, session.Fact{ID: "forced", Scope: session.Scope{Everyone: true}, At: time.Now(), EffectiveAt: time.Now().Add(time.Hour)})
-	works("AddFact", err)
-	_, err = s.CancelFact(ctx, called.ID, time.Now(), "root")
-	works("CancelFact", err)
-	works("RestoreFacts", s.RestoreFacts(ctx, nil, 99))
-	_, err = s.Pulse(ctx, "node/1", 0)
-	works("Pulse", err)
-	works("Publish", s.Publish(ctx, []byte("hello")))
-	_, err = s.Touch(ctx, []session.Activity{{ID: two.ID, At: two.CreatedAt.Add(time.Millisecond)}})
-	works("Touch", err)
-	if got, err := s.Get(ctx, two.ID); err != nil || !got.LastActiveAt.After(two.LastActiveAt) {
-		t.Errorf("an act is not kept: %+v, %v", got.LastActiveAt, err)
-	}
-	_, err = s.Leave(ctx, two.ID, session.TabTimes{ClosedAt: two.CreatedAt})
-	works("Leave", err)
-	works("Prune", s.Prune(ctx, time.Now(), time.Hour))
-	events, err := s.Events(ctx, session.EventQuery{Limit: 10, Kind: session.EventSessionEnd})
-	works("Events", err)
-	if len(events) != 1 {
-		t.Errorf("%d lines tell of the end, want one", len(events))
-	}
+	endsAndKeepsPeople(t, s, one, two, called)
 	again := openWith(t, server.URL(), prefix) // as a node that starts now
 	_, err = again.Secret(ctx, "csrf")
-	works("Secret", err)
+	works(t, "Secret", err)
 
 	_, err = s.Create(ctx, recordNow("grace"), 1)
-	refused("Create", err)
-	refused("Save", s.Save(ctx, two.ID, 0, []byte("values")))
-	refused("Ping", s.Ping(ctx))
-	refused("Append", s.Append(ctx, session.Event{At: time.Now(), Kind: session.EventSignInFailed, User: "linus", Address: "192.0.2.1"}))
+	refused(t, "Create", err)
+	refused(t, "Save", s.Save(ctx, two.ID, 0, []byte("values")))
+	refused(t, "Ping", s.Ping(ctx))
+	refused(t, "Append", s.Append(ctx, session.Event{At: time.Now(), Kind: session.EventSignInFailed, User: "linus", Address: "192.0.2.1"}))
 
 	memory("0")
 	if n := count(t, replica, "EXISTS "+prefix+"{u:Z3JhY2U}"); n != 0 {
@@ -194,7 +157,53 @@ func TestFullMemory(t *testing.T) {
 	signIn(t, s, "grace")
 	wantIndex(t, s, "grace", 1)
 	wantIndex(t, s, "ada", 1)
-	works("Ping afterwards", s.Ping(ctx))
+	works(t, "Ping afterwards", s.Ping(ctx))
+}
+
+// works wants something done although the memory is full.
+func works(t *testing.T, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("%s with full memory = %v", what, err)
+	}
+}
+
+func refused(t *testing.T, what string, err error) {
+	t.Helper()
+	if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrExists) || !strings.Contains(err.Error(), "OOM") {
+		t.Errorf("%s with full memory = %v, want it refused", what, err)
+	}
+}
+
+func endsAndKeepsPeople(t *testing.T, s *redis.Store, one, two session.Record, called session.Fact) {
+	t.Helper()
+	ctx := t.Context()
+	ended, err := s.End(ctx, one.ID, logout, time.Time{})
+	works(t, "End", err)
+	if !ended {
+		t.Error("it was not the first end")
+	}
+	_, err = s.AddFact(ctx, session.Fact{ID: "forced", Scope: session.Scope{Everyone: true}, At: time.Now(), EffectiveAt: time.Now().Add(time.Hour)})
+	works(t, "AddFact", err)
+	_, err = s.CancelFact(ctx, called.ID, time.Now(), "root")
+	works(t, "CancelFact", err)
+	works(t, "RestoreFacts", s.RestoreFacts(ctx, nil, 99))
+	_, err = s.Pulse(ctx, "node/1", 0)
+	works(t, "Pulse", err)
+	works(t, "Publish", s.Publish(ctx, []byte("hello")))
+	_, err = s.Touch(ctx, []session.Activity{{ID: two.ID, At: two.CreatedAt.Add(time.Millisecond)}})
+	works(t, "Touch", err)
+	if got, err := s.Get(ctx, two.ID); err != nil || !got.LastActiveAt.After(two.LastActiveAt) {
+		t.Errorf("an act is not kept: %+v, %v", got.LastActiveAt, err)
+	}
+	_, err = s.Leave(ctx, two.ID, session.TabTimes{ClosedAt: two.CreatedAt})
+	works(t, "Leave", err)
+	works(t, "Prune", s.Prune(ctx, time.Now(), time.Hour))
+	events, err := s.Events(ctx, session.EventQuery{Limit: 10, Kind: session.EventSessionEnd})
+	works(t, "Events", err)
+	if len(events) != 1 {
+		t.Errorf("%d lines tell of the end, want one", len(events))
+	}
 }
 
 // slotOf tells the number of a slot of the cluster.
@@ -277,6 +286,24 @@ func TestWhatASlotOnItsWayRefusesIsDoneWhenItHasArrived(t *testing.T) {
 	}
 }
 
+func signInAndOut(t *testing.T, s *redis.Store, user string) bool {
+	r := recordNow(user)
+	if _, err := s.Create(t.Context(), r, 2); err != nil {
+		t.Errorf("Create: %v", err)
+		return false
+	}
+	if got, err := s.Get(t.Context(), r.ID); err != nil || got.End != nil {
+		t.Errorf("Get: %+v, %v", got.End, err)
+	}
+	if ended, err := s.End(t.Context(), r.ID, logout, time.Time{}); err != nil || !ended {
+		t.Errorf("End: %v, %v", ended, err)
+	}
+	if _, err := s.Pulse(t.Context(), "node/1", 0); err != nil {
+		t.Errorf("Pulse: %v", err)
+	}
+	return true
+}
+
 // A cluster is resharded while people sign in and out.
 func TestReshardingUnderSignIns(t *testing.T) {
 	t.Parallel()
@@ -296,19 +323,8 @@ func TestReshardingUnderSignIns(t *testing.T) {
 					return
 				default:
 				}
-				r := recordNow(fmt.Sprintf("user%d", i))
-				if _, err := s.Create(t.Context(), r, 2); err != nil {
-					t.Errorf("Create: %v", err)
+				if !signInAndOut(t, s, fmt.Sprintf("user%d", i)) {
 					return
-				}
-				if got, err := s.Get(t.Context(), r.ID); err != nil || got.End != nil {
-					t.Errorf("Get: %+v, %v", got.End, err)
-				}
-				if ended, err := s.End(t.Context(), r.ID, logout, time.Time{}); err != nil || !ended {
-					t.Errorf("End: %v, %v", ended, err)
-				}
-				if _, err := s.Pulse(t.Context(), "node/1", 0); err != nil {
-					t.Errorf("Pulse: %v", err)
 				}
 				signedIn.Add(1)
 			}
