@@ -83,7 +83,7 @@ const (
 // Deadlines are inclusive: at the deadline itself r is Expired, and next is zero because nothing can happen to it any more.
 func (p Policy) At(r Record, now time.Time) (phase Phase, next time.Time) {
 	end, _ := p.Due(r)
-	if !now.Before(end) {
+	if r.Forced.proven() || !now.Before(end) {
 		return Expired, time.Time{}
 	}
 	if _, _, ok := p.Standing(r, now); ok {
@@ -96,8 +96,12 @@ func (p Policy) At(r Record, now time.Time) (phase Phase, next time.Time) {
 	return phase, end // nobody is warned of the end of a closed browser
 }
 
-// Due is the instant at which r ends if nothing more happens, and the reason it ends for.
+// Due is the instant at which r ends if nothing more happens, and the reason it ends for. A forced logout without a grace, or
+// one that was seen to take effect, has ended it, whatever instant it names; see [Policy.At].
 func (p Policy) Due(r Record) (end time.Time, why Reason) {
+	if r.Forced.proven() {
+		return r.Forced.EffectiveAt, ReasonAdmin
+	}
 	end, why = p.Deadline(r)
 	if p.CloseGrace > 0 && !r.LeftAt.IsZero() {
 		if at := r.LeftAt.Add(p.CloseGrace); at.Before(end) {
@@ -131,6 +135,9 @@ func (p Policy) own(r Record) (end time.Time, why Reason) {
 // its beginning. ok is false where none does.
 func (p Policy) Standing(r Record, now time.Time) (why Reason, end time.Time, ok bool) {
 	end, why = p.own(r)
+	if r.Forced.proven() {
+		return why, end, false // it is over: nobody is warned
+	}
 	ok = !now.Before(end.Add(-p.Lead())) && now.Before(end)
 	if f := r.Forced; f != nil && now.Before(end) && now.Before(f.EffectiveAt) && (!ok || !f.EffectiveAt.After(end)) {
 		return ReasonAdmin, f.EffectiveAt, true
@@ -185,16 +192,12 @@ func (ps Policies) For(groups []string) Policy {
 	var p Policy
 	found := false
 	for _, entry := range ps.Groups {
-		for _, g := range groups {
-			if g != entry.Group {
-				continue
-			}
-			if !found {
-				p, found = entry.Policy, true
-			} else {
-				p = p.Stricter(entry.Policy)
-			}
-			break
+		switch {
+		case !HasName(groups, entry.Group):
+		case !found:
+			p, found = entry.Policy, true
+		default:
+			p = p.Stricter(entry.Policy)
 		}
 	}
 	if !found {

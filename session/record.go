@@ -10,10 +10,11 @@ import (
 
 // Errors that callers branch on. Stores wrap them with where it happened.
 var (
-	ErrNotFound    = errors.New("no such session")                                 // never was, or ended over 24 h ago
-	ErrEnded       = errors.New("session has ended")                               // Record.End says why
-	ErrConflict    = errors.New("session was changed by another request")          // the version did not match
-	ErrNotDue      = errors.New("session is not due to end")                       // the activity the store knows keeps it
+	ErrNotFound    = errors.New("no such session")                        // never was, or ended over 24 h ago
+	ErrEnded       = errors.New("session has ended")                      // Record.End says why
+	ErrConflict    = errors.New("session was changed by another request") // the version did not match
+	ErrNotDue      = errors.New("session is not due to end")              // the activity the store knows keeps it
+	ErrTooLate     = errors.New("the forced logout has taken effect, and no block of it is left")
 	ErrExists      = errors.New("session exists")                                  // Create with an ID in use
 	ErrNewerFormat = errors.New("record was written by a newer version of curfew") // refuse, never guess
 )

@@ -39,10 +39,12 @@ type Store interface {
 	// OfUser lists the live sessions of a user, oldest first.
 	OfUser(ctx context.Context, user string) ([]Record, error)
 
-	// AddFact numbers a forced logout and writes it with its audit line in one step.
+	// AddFact numbers a forced logout and writes it with its audit line in one step. The number is higher than any that was
+	// given before, and than f.Number, the highest that the caller knows of: the store may have forgotten its last ones.
 	AddFact(ctx context.Context, f Fact) (Fact, error)
-	// CancelFact notes that what is left of a fact's grace and block was called off, by actor, with an audit line. A second
-	// call changes nothing. ErrNotFound.
+	// CancelFact calls off what is left of a fact's grace and block, for actor, with an audit line. Whether the fact has taken
+	// effect is decided in the step that writes the outcome, by the time of that, which is no earlier than at; see
+	// [Fact.CallOff]. A second call changes nothing. ErrNotFound, ErrTooLate.
 	CancelFact(ctx context.Context, id string, at time.Time, actor string) (Fact, error)
 	// Facts lists the facts that may still matter, by number.
 	Facts(ctx context.Context) ([]Fact, error)
@@ -113,7 +115,7 @@ type EventQuery struct {
 
 // Picks reports whether e is asked for, Before and Limit apart.
 func (q EventQuery) Picks(e Event) bool {
-	return (q.User == "" || q.User == e.User) && (q.Actor == "" || q.Actor == e.Actor) && (q.Kind == "" || q.Kind == e.Kind) && !e.At.Before(q.Since)
+	return (q.User == "" || SameName(q.User, e.User)) && (q.Actor == "" || SameName(q.Actor, e.Actor)) && (q.Kind == "" || q.Kind == e.Kind) && !e.At.Before(q.Since)
 }
 
 // FactKeptFor is how long a fact is kept at least: longer than any sign-in takes that has read an older number.

@@ -35,7 +35,7 @@ var (
 	bucketMeta     = []byte("meta")     // format, secret/NAME, ping
 	bucketSessions = []byte("sessions") // ID: timing, session.Record
 	bucketActivity = []byte("activity") // ID: time of the last activity, where newer than the record's
-	bucketUsers    = []byte("users")    // user, NUL, ID: live sessions
+	bucketUsers    = []byte("users")    // folded user, NUL, ID: live sessions
 	bucketEnded    = []byte("ended")    // time, ID: tombstones by age
 	bucketAudit    = []byte("audit")    // number: session.Event
 	bucketKnown    = []byte("known")    // login, NUL, network: last sign-in
@@ -48,6 +48,7 @@ var (
 type Store struct {
 	db     *bbolt.DB
 	folder string
+	clock  session.Clock // see SetClock
 
 	events    []session.Event   // of the transaction under way; used by commitLoop alone, as the next one
 	highest   time.Time         // see auditLine
@@ -79,7 +80,7 @@ func Open(folder string) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open store in %s: %w", folder, err)
 	}
-	s := &Store{db: db, folder: folder, commits: make(chan *commit), closing: make(chan struct{})}
+	s := &Store{db: db, folder: folder, clock: session.RealClock{}, commits: make(chan *commit), closing: make(chan struct{})}
 	err = s.prepare()
 	if err == nil {
 		s.highest, err = highestDate(db)
@@ -91,6 +92,10 @@ func Open(folder string) (*Store, error) {
 	go s.commitLoop()
 	return s, nil
 }
+
+// SetClock sets the clock by which the store decides what comes too late. Without it that is the computer's. It is called before
+// the store is used.
+func (s *Store) SetClock(c session.Clock) { s.clock = c }
 
 const pidFile = "curfew.pid"
 
@@ -119,8 +124,36 @@ func (s *Store) prepare() error {
 		case binary.BigEndian.Uint64(format) > fileFormat:
 			return fmt.Errorf("file format %d: %w", binary.BigEndian.Uint64(format), session.ErrNewerFormat)
 		}
-		return nil
+		return foldUsers(tx)
 	})
+}
+
+// foldUsers puts the entries of earlier versions, which wrote names as the directory does, under the names by which they are
+// looked for.
+func foldUsers(tx *bbolt.Tx) error {
+	users := tx.Bucket(bucketUsers)
+	var old [][]byte
+	c := users.Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		if user := nameOf(k); session.FoldName(user) != user {
+			old = append(old, bytes.Clone(k))
+		}
+	}
+	for _, k := range old {
+		if err := users.Delete(k); err != nil {
+			return err
+		}
+		if err := users.Put(userKey(nameOf(k), session.ID(k[len(nameOf(k))+1:])), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nameOf is the name in a key of the users.
+func nameOf(k []byte) string {
+	name, _, _ := bytes.Cut(k, []byte{0})
+	return string(name)
 }
 
 // Close waits for what is being written and gives the folder free.
@@ -525,10 +558,13 @@ func (s *Store) endRecord(tx *bbolt.Tx, r session.Record, why session.End) error
 
 func ofUser(tx *bbolt.Tx, user string) ([]session.Record, error) {
 	var rs []session.Record
-	prefix := userKey(user, session.ID{})[:len(user)+1]
+	prefix := append([]byte(session.FoldName(user)), 0)
 	c := tx.Bucket(bucketUsers).Cursor()
 	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
 		r, err := getRecord(tx, session.ID(k[len(prefix):]))
+		if errors.Is(err, session.ErrNotFound) || err == nil && r.End != nil {
+			continue // an earlier version ended it, which looked for its entry under another name
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -542,7 +578,7 @@ func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
 // userKey is unambiguous because no user name holds a NUL: the directory's names are checked at sign-in.
 func userKey(user string, id session.ID) []byte {
-	return append(append([]byte(user), 0), id[:]...)
+	return append(append([]byte(session.FoldName(user)), 0), id[:]...)
 }
 
 func knownKey(login, address string) []byte {

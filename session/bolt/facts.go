@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,9 +14,11 @@ import (
 
 // AddFact implements [session.Store].
 func (s *Store) AddFact(ctx context.Context, f session.Fact) (session.Fact, error) {
+	known := uint64(f.Number)
 	err := s.update(ctx, func(tx *bbolt.Tx) error {
-		n, err := tx.Bucket(bucketFacts).NextSequence()
-		if err != nil {
+		facts := tx.Bucket(bucketFacts)
+		n := max(facts.Sequence(), known) + 1
+		if err := facts.SetSequence(n); err != nil {
 			return err
 		}
 		f.Number = int64(n)
@@ -33,29 +36,45 @@ func (s *Store) AddFact(ctx context.Context, f session.Fact) (session.Fact, erro
 // CancelFact implements [session.Store].
 func (s *Store) CancelFact(ctx context.Context, id string, at time.Time, actor string) (f session.Fact, err error) {
 	err = s.update(ctx, func(tx *bbolt.Tx) error {
-		facts, err := readFacts(tx)
-		if err != nil {
+		if f, err = findFact(tx, id); err != nil {
 			return err
 		}
-		for _, f = range facts {
-			if f.ID != id {
-				continue
-			}
-			if !f.Cancelled.IsZero() {
-				return nil
-			}
-			f.Cancelled = at
-			if err := putFact(tx, f); err != nil {
-				return err
-			}
-			return s.appendEvent(tx, session.CancelEvent(f, actor))
+		if !f.Cancelled.IsZero() {
+			return nil
 		}
-		return session.ErrNotFound
+		if now := session.Millis(s.clock.Now()); now.After(at) {
+			at = now
+		}
+		if f, err = f.CallOff(at, false); err != nil {
+			return err
+		}
+		if err := putFact(tx, f); err != nil {
+			return err
+		}
+		return s.appendEvent(tx, session.CancelEvent(f, actor))
 	})
 	if err != nil {
 		return session.Fact{}, fmt.Errorf("call off forced logout: %w", err)
 	}
 	return f, nil
+}
+
+// findFact reads one of many without decoding the others.
+func findFact(tx *bbolt.Tx, id string) (f session.Fact, err error) {
+	quoted, err := json.Marshal(id)
+	if err != nil {
+		return f, err
+	}
+	c := tx.Bucket(bucketFacts).Cursor()
+	for k, v := c.Last(); k != nil; k, v = c.Prev() {
+		if !bytes.Contains(v, quoted) {
+			continue
+		}
+		if err := json.Unmarshal(v, &f); err != nil || f.ID == id {
+			return f, err
+		}
+	}
+	return session.Fact{}, session.ErrNotFound
 }
 
 // Facts implements [session.Store].

@@ -202,7 +202,18 @@ func (s *Store) endedKey(partition string) string { return s.prefix + partition 
 // outboxKey lists the audit lines that were written along with a change and are not in the trail yet.
 func (s *Store) outboxKey(slot string) string { return s.prefix + slot + ":outbox" }
 
-func (s *Store) userKey(user string) string { return s.prefix + "{u:" + encode(user) + "}" }
+func (s *Store) userKey(user string) string {
+	return s.prefix + "{u:" + encode(session.FoldName(user)) + "}"
+}
+
+// formerUserKey is where an earlier version kept the index of a user, by the name as the directory writes it; empty where that
+// is the same place.
+func (s *Store) formerUserKey(user string) string {
+	if session.FoldName(user) == user {
+		return ""
+	}
+	return s.prefix + "{u:" + encode(user) + "}"
+}
 
 // call runs one command within the limit.
 func (s *Store) call(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -316,4 +317,108 @@ func TestWhatAFailOverLostOfForcedLogoutsIsRestored(t *testing.T) {
 	if next := add("next"); next.Number <= highest {
 		t.Errorf("the next fact has number %d, want more than %d, which a sign-in has read", next.Number, highest)
 	}
+}
+
+// An earlier version kept the sessions of a user under the name as the directory writes it.
+func TestSessionsOfAnEarlierVersionCountUnderAnySpelling(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	prefix := fmt.Sprintf("test%d:", prefixes.Add(1))
+	s := openWith(t, server.URL(), prefix)
+	first := signIn(t, s, "Ada")
+	if answer, err := server.Command("RENAME " + prefix + "{u:YWRh} " + prefix + "{u:QWRh}"); err != nil || answer != "+OK\r\n" {
+		t.Fatalf("rename: %q, %v", answer, err)
+	}
+	r := storetest.Record("Ada")
+	r.CreatedAt = session.Millis(time.Now())
+	r.LastActiveAt = r.CreatedAt
+	displaced, err := s.Create(t.Context(), r, 1)
+	if err != nil || len(displaced) != 1 || displaced[0] != first.ID {
+		t.Errorf("a sign-in with a limit of one displaces %v, %v, want the one before", displaced, err)
+	}
+	if list, err := s.OfUser(t.Context(), "ADA"); err != nil || len(list) != 1 || list[0].ID != r.ID {
+		t.Errorf("OfUser = %v, %v, want the second", list, err)
+	}
+	if answer, err := server.Command("EXISTS " + prefix + "{u:QWRh}"); err != nil || answer != ":0\r\n" {
+		t.Errorf("the index of the earlier version: %q, %v, want none", answer, err)
+	}
+}
+
+// A fail-over may take back numbers that sign-ins have read, also ones that the node has not heard of which adds the next fact.
+func TestNoNumberOfAForcedLogoutIsGivenTwice(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	prefix := fmt.Sprintf("test%d:", prefixes.Add(1))
+	s := openWith(t, server.URL(), prefix)
+	add := func(known int64) session.Fact {
+		t.Helper()
+		now := session.Millis(time.Now())
+		f, err := s.AddFact(t.Context(), session.Fact{ID: fmt.Sprint(time.Now().UnixNano()), Number: known, Scope: session.Scope{User: "ada"}, At: now, EffectiveAt: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	lose := func(commands ...string) {
+		t.Helper()
+		for _, c := range commands {
+			if answer, err := server.Command(strings.ReplaceAll(c, "facts:", prefix+"{facts}:")); err != nil || strings.HasPrefix(answer, "-") {
+				t.Fatalf("%s: %q, %v", c, answer, err)
+			}
+		}
+	}
+	for range 7 {
+		add(0)
+	}
+	lose("DEL facts:all", "SET facts:last 0")
+	if f := add(7); f.Number <= 7 {
+		t.Errorf("number %d, and the node knew of 7", f.Number)
+	}
+	last := add(0)
+	lose("SET facts:last 3", "SET facts:run anotherserver") // the new master is another process
+	if f := add(0); f.Number <= last.Number {
+		t.Errorf("number %d by a node that knows of none, after %d was given on the master before", f.Number, last.Number)
+	}
+}
+
+func TestFactsAfterANumber(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	prefix := fmt.Sprintf("test%d:", prefixes.Add(1))
+	s := openWith(t, server.URL(), prefix)
+	ctx, now := t.Context(), session.Millis(time.Now())
+	add := func(id string) {
+		t.Helper()
+		if _, err := s.AddFact(ctx, session.Fact{ID: id, Scope: session.Scope{User: "ada"}, At: now, EffectiveAt: now.Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wants := func(after int64, whole bool, want ...string) {
+		t.Helper()
+		facts, last, all, err := s.FactsAfter(ctx, after)
+		var ids []string
+		for _, f := range facts {
+			ids = append(ids, f.ID)
+		}
+		if stored, _ := s.LastFact(ctx); err != nil || all != whole || last != stored || !slices.Equal(ids, want) {
+			t.Errorf("after %d: %q (all %v) up to %d, %v, want %q (all %v) up to %d", after, ids, all, last, err, want, whole, stored)
+		}
+	}
+	for _, id := range []string{"a", "b", "c"} {
+		add(id)
+	}
+	wants(1, false, "b", "c")
+	wants(2, false, "c")
+	if _, err := s.CancelFact(ctx, "a", now, "root"); err != nil { // the fourth change
+		t.Fatal(err)
+	}
+	wants(3, false, "a")
+	wants(2, false, "a", "c")
+	wants(9, true, "a", "b", "c")                     // the store has forgotten numbers
+	server.Command("INCR " + prefix + "{facts}:last") // as an earlier version does, which notes no changes
+	wants(3, true, "a", "b", "c")
+	if err := s.RestoreFacts(ctx, []session.Fact{{ID: "d", Number: 2, Scope: session.Scope{User: "ada"}, At: now, EffectiveAt: now.Add(time.Hour)}}, 5); err != nil {
+		t.Fatal(err)
+	}
+	wants(5, false, "d") // whoever never knew it learns of it
 }

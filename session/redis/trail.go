@@ -188,6 +188,9 @@ func (s *Store) carryOnce(ctx context.Context, slots []string) (full []string, e
 			lines = append(lines, l)
 			if l.Event.Kind == session.EventSessionEnd {
 				over = append(over, b.Hdel().Key(s.userKey(l.Event.User)).Field(l.Session).Build())
+				if former := s.formerUserKey(l.Event.User); former != "" {
+					over = append(over, b.Hdel().Key(former).Field(l.Session).Build())
+				}
 			}
 			carried = append(carried, b.Lrem().Key(s.outboxKey(slots[i])).Count(1).Element(text).Build())
 		}

@@ -184,6 +184,9 @@ func (s *Store) drop(ctx context.Context, user string, id session.ID, ended bool
 // makeRoom removes from the index who has ended, before a sign-in counts it against the limit. There is nobody but where a
 // fail-over has lost the removal, or somebody deleted a session's keys.
 func (s *Store) makeRoom(ctx context.Context, user string, limit int) error {
+	if err := s.takeFormerIndex(ctx, user); err != nil {
+		return err
+	}
 	n, err := s.call(ctx, s.client.B().Hlen().Key(s.userKey(user)).Build()).AsInt64()
 	if err != nil || n < int64(limit) {
 		return err
@@ -192,9 +195,39 @@ func (s *Store) makeRoom(ctx context.Context, user string, limit int) error {
 	return err
 }
 
+// takeFormerIndex moves the entries that an earlier version made under the name as the directory writes it to where all spellings
+// are counted. Nodes of that version may make more of them: those are found by the next sign-in. Its reservations stay there.
+func (s *Store) takeFormerIndex(ctx context.Context, user string) error {
+	former := s.formerUserKey(user)
+	if former == "" {
+		return nil
+	}
+	entries, err := s.call(ctx, s.client.B().Hgetall().Key(former).Build()).AsStrMap()
+	if err != nil {
+		return err
+	}
+	b := s.client.B()
+	for id, entry := range entries {
+		if strings.HasPrefix(entry, "r") {
+			continue
+		}
+		if err := s.call(ctx, b.Hsetnx().Key(s.userKey(user)).Field(id).Value(entry).Build()).Error(); err != nil {
+			return err
+		}
+		if err := s.call(ctx, b.Hdel().Key(former).Field(id).Build()).Error(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // OfUser implements [session.Store].
 func (s *Store) OfUser(ctx context.Context, user string) ([]session.Record, error) {
-	records, err := s.ofUser(ctx, user)
+	err := s.takeFormerIndex(ctx, user)
+	var records []session.Record
+	if err == nil {
+		records, err = s.ofUser(ctx, user)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list sessions of user: %w", err)
 	}

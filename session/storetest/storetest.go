@@ -51,12 +51,15 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"one more sign-in than the limit ends the oldest", limit},
 		{"ends racing sign-ins leave nobody in the index who has ended", indexRace},
 		{"sign-ins at once never exceed the limit", limitRace},
+		{"a user is one user however the name is written", spellings},
 		{"leaving and coming back", leave},
 		{"rules can be replaced by whoever has read the newest", setRules},
 		{"rules that are replaced at once are replaced one after the other", rulesRace},
 		{"forced logouts are numbered and kept, with one audit line each", facts},
 		{"forced logouts at once get different numbers", factRace},
+		{"a forced logout gets a number above all that its caller knows", factKnown},
 		{"a forced logout is called off once", cancelFact},
+		{"a forced logout that has taken effect is not called off, whatever the caller's clock says", cancelLate},
 		{"a forced logout is forgotten when no session is older", pruneFacts},
 		{"the audit trail can be filtered", filteredAudit},
 		{"live sessions are listed, ended ones not", live},
@@ -324,6 +327,33 @@ func limit(t *testing.T, s session.Store) {
 	rs, err := s.OfUser(t.Context(), "ada")
 	if err != nil || len(rs) != 2 || rs[0].ID != ids[1] || rs[1].ID != ids[2] {
 		t.Errorf("OfUser = %v, %v, want the two newer ones, oldest first", rs, err)
+	}
+}
+
+// spellings: a directory that compares names without case may come to write one in another way.
+func spellings(t *testing.T, s session.Store) {
+	first := create(t, s, Record("Ada Lovelace"))
+	second := create(t, s, Record("ada  lovelace"))
+	create(t, s, Record("ada"))
+	for _, name := range []string{"Ada Lovelace", "ada lovelace", " ADA\u00a0LOVELACE"} {
+		if rs, err := s.OfUser(t.Context(), name); err != nil || len(rs) != 2 {
+			t.Errorf("OfUser(%q) = %d sessions, %v, want 2", name, len(rs), err)
+		}
+	}
+	third := Record("ADA Lovelace")
+	displaced, err := s.Create(t.Context(), third, 2)
+	if err != nil || len(displaced) != 1 || displaced[0] != first.ID && displaced[0] != second.ID {
+		t.Errorf("one more than the limit displaces %v, %v, want one of the two", displaced, err)
+	}
+	if got := get(t, s, third.ID); got.User != "ADA Lovelace" {
+		t.Errorf("user = %q, want it as it was written", got.User)
+	}
+	if err := s.Append(t.Context(), session.Event{At: start, Kind: session.EventNotice, User: "ADA Lovelace"}); err != nil {
+		t.Fatal(err)
+	}
+	events, err := s.Events(t.Context(), session.EventQuery{Limit: 10, User: "ada LOVELACE", Kind: session.EventNotice})
+	if err != nil || len(events) != 1 {
+		t.Errorf("audit lines of the user: %v, %v, want one", events, err)
 	}
 }
 
