@@ -316,6 +316,9 @@ func (w *world) Missing(_ context.Context, ids []session.ID) ([]session.ID, erro
 func (w *world) EndLost(context.Context, []session.Record, session.End) ([]session.ID, error) {
 	return nil, nil
 }
+func (w *world) FactsAfter(context.Context, int64) ([]session.Fact, int64, bool, error) {
+	return nil, 0, true, nil
+}
 func (w *world) RestoreFacts(context.Context, []session.Fact, int64) error { return nil }
 func (w *world) Keep(context.Context, string, string, string, time.Duration) error {
 	return nil

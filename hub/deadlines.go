@@ -147,6 +147,7 @@ func (sh *shard) adopt(r session.Record, forced *logout) (s *live, isNew bool) {
 	s.forced = forced
 	s.warned.Store(forced != nil) // see act: what stands is told when a tab opens
 	sh.sessions[r.ID] = s
+	sh.hub.refs.add(s)
 	return s, true
 }
 
@@ -157,6 +158,7 @@ func (sh *shard) remove(s *live) (removed bool) {
 		return false
 	}
 	delete(sh.sessions, s.id)
+	sh.hub.refs.remove(s)
 	return true
 }
 

@@ -258,12 +258,13 @@ func (h *Hub) expire(ctx context.Context, s *live) verdict {
 	if h.nodes != nil && h.nodes.postponed(ctx, s) {
 		return verdictNone
 	}
+	h.awaitEffect(s)
 	now := h.clock.Now()
 	s.mu.Lock()
 	end, told := s.dueLocked(), s.end != nil
 	if told {
 		end = *s.end
-	} else if now.Before(end.At) {
+	} else if phase, _ := s.policy.Load().At(s.recordLocked(), now); phase != session.Expired {
 		s.mu.Unlock()
 		h.schedule(s)
 		return verdictAlive

@@ -265,12 +265,16 @@ const sharedFates = 200
 // tellFates tells the other nodes how far forced logouts have come here: what has changed, and for a while all, so that nothing
 // stays lost.
 func (h *Hub) tellFates(census time.Time) {
-	h.forced.mu.RLock()
-	logouts := slices.Clone(h.forced.logouts)
-	h.forced.mu.RUnlock()
-	for _, l := range logouts {
-		p := l.progress
+	h.forced.stirs.Lock()
+	stirred := slices.Collect(maps.Keys(h.forced.stirred))
+	h.forced.stirs.Unlock()
+	for _, p := range stirred {
 		p.mu.Lock()
+		if p.fateCounts == p.shared && time.Since(p.changed) >= restoredFor {
+			h.forced.stirs.Lock()
+			delete(h.forced.stirred, p)
+			h.forced.stirs.Unlock()
+		}
 		if p.fateCounts == p.shared && !(time.Since(census) < wordEvery && time.Since(p.changed) < restoredFor) || p.All == 0 {
 			p.mu.Unlock()
 			continue
@@ -278,7 +282,7 @@ func (h *Hub) tellFates(census time.Time) {
 		if p.fateCounts != p.shared {
 			p.shared, p.changed = p.fateCounts, time.Now()
 		}
-		f := fates{l.fact.ID, p.fateCounts, p.listLocked(sharedFates)}
+		f := fates{p.logout, p.fateCounts, p.listLocked(sharedFates)}
 		p.mu.Unlock()
 		h.emit(event{Kind: eventFates, Fates: &f})
 	}
@@ -311,7 +315,7 @@ type noticeEvent struct {
 const keptNotices = "notices"
 
 // shareNotice tells the other nodes a notice.
-func (h *Hub) shareNotice(ctx context.Context, n sentNotice) error {
+func (h *Hub) shareNotice(ctx context.Context, n *sentNotice) error {
 	if h.nodes == nil {
 		return nil
 	}
@@ -326,7 +330,7 @@ func (h *Hub) shareNotice(ctx context.Context, n sentNotice) error {
 
 // noticeElsewhere sends a notice of another node to the tabs here, once.
 func (h *Hub) noticeElsewhere(e noticeEvent) {
-	n := sentNotice{id: e.ID, message: e.Message, scope: e.Scope, except: e.Except, at: e.At}
+	n := &sentNotice{id: e.ID, message: e.Message, scope: e.Scope, target: e.Scope.Target(), except: e.Except, at: e.At}
 	if h.clock.Now().Sub(n.at) <= noticeFor && !h.notices.knows(n.id) {
 		h.send(n)
 	}

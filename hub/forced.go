@@ -1,9 +1,9 @@
 package hub
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -26,48 +26,6 @@ type LogoutRequest struct {
 	Message string        // plain text for the people it ends
 	Grace   time.Duration // they are warned for so long before
 	Block   time.Duration // new sign-ins are refused for so long after
-}
-
-// forced are the forced logouts that may still matter.
-type forced struct {
-	mu      sync.RWMutex // held while a session is adopted, so that no fact misses it
-	logouts []*logout    // by number
-	last    atomic.Int64 // number of the store's last fact when they were read
-	highest atomic.Int64 // the highest that last ever was: a fail-over may have lost the newest facts
-}
-
-// addLocked keeps the order of the numbers.
-func (f *forced) addLocked(l *logout) {
-	f.logouts = slices.DeleteFunc(f.logouts, func(other *logout) bool { return other.fact.ID == l.fact.ID })
-	at, _ := slices.BinarySearchFunc(f.logouts, l.fact.Number, func(l *logout, n int64) int { return cmp.Compare(l.fact.Number, n) })
-	f.logouts = slices.Insert(f.logouts, at, l)
-	f.raise(l.fact.Number)
-}
-
-func (f *forced) raise(number int64) {
-	for {
-		old := f.highest.Load()
-		if number <= old || f.highest.CompareAndSwap(old, number) {
-			return
-		}
-	}
-}
-
-// coveringLocked is the forced logout that ends r first; nil if none does.
-func (f *forced) coveringLocked(r *session.Record) *logout {
-	var first *logout
-	for _, l := range f.logouts {
-		if l.fact.Covers(r) && (first == nil || l.fact.EffectiveAt.Before(first.fact.EffectiveAt)) {
-			first = l
-		}
-	}
-	return first
-}
-
-// logout is a forced logout with what has come of it. Its fact is never changed: a logout that is called off is replaced.
-type logout struct {
-	fact     session.Fact
-	progress *progress
 }
 
 // LogoutState is how far a forced logout has come.
@@ -97,13 +55,26 @@ const maxFates = 1000
 // newPublicID draws the public name of something an administrator did.
 func newPublicID() string { return strings.ToLower(rand.Text()[:20]) }
 
+// maxLogouts bounds the forced logouts that are kept. Beyond it, only everyone can be signed out: that can always be said.
+const maxLogouts = 50_000
+
+// ErrTooManyLogouts is returned where so many forced logouts are remembered that no more can be.
+var ErrTooManyLogouts = errors.New("too many forced logouts in a day: sign out a group or everyone instead of one after the other")
+
 // Logout ends sessions, durably, at once or after a grace. It returns when the revocation is durable and no later request of
 // a session in scope is served (after its grace); the tabs are told meanwhile. Sessions counts what it covers.
+// session.ErrNotFound where the scope is a session that does not live; ErrTooManyLogouts.
 func (h *Hub) Logout(ctx context.Context, q LogoutRequest) (Logout, error) {
 	now := session.Millis(h.clock.Now())
-	f := session.Fact{ID: newPublicID(), Scope: q.Scope, Except: q.Except, Actor: q.Actor, Message: q.Message, At: now, EffectiveAt: now.Add(q.Grace)}
+	f := session.Fact{
+		Number: h.forced.highest.Load(), ID: newPublicID(), Scope: q.Scope, Except: q.Except, Actor: q.Actor, Message: q.Message,
+		At: now, EffectiveAt: now.Add(q.Grace),
+	}
 	if q.Block > 0 {
 		f.BlockUntil = f.EffectiveAt.Add(q.Block)
+	}
+	if err := h.MayLogOut(q.Scope); err != nil {
+		return Logout{}, err
 	}
 	f.Sessions, f.Tabs = h.Count(q.Scope, q.Except)
 	admitted := h.admitted.Load()
@@ -117,24 +88,32 @@ func (h *Hub) Logout(ctx context.Context, q LogoutRequest) (Logout, error) {
 	h.emit(event{Kind: eventFact, Fact: &told})
 	f.Sessions, f.Tabs = h.enforce(f, <-list, admitted)
 	h.log.Info("forced logout", "scope", f.Scope.String(), "actor", f.Actor, "sessions", f.Sessions, "tabs", f.Tabs, "grace", q.Grace)
-	return Logout{Fact: f, State: stateOfLogout(f, now)}, nil
+	return Logout{Fact: f, State: stateOfFact(&f, now)}, nil
+}
+
+// MayLogOut refuses a logout of a session that does not live, and one that there is no room for: session.ErrNotFound,
+// ErrTooManyLogouts.
+func (h *Hub) MayLogOut(scope session.Scope) error {
+	if scope.Session != "" {
+		if sessions, _ := h.Count(scope, ""); sessions == 0 {
+			return session.ErrNotFound
+		}
+	}
+	if !scope.Everyone && h.forced.count() >= maxLogouts {
+		return ErrTooManyLogouts
+	}
+	return nil
 }
 
 // enforce does what follows from a new fact, and counts the sessions that it covers, and their tabs. Tabs are told meanwhile:
 // those of this node before the other sessions are looked at, which may be many times as many. list is what withTabs gave when
 // so many sessions had been admitted; it is made anew if more are.
 func (h *Hub) enforce(f session.Fact, list []*live, admitted int64) (sessions, tabs int) {
-	l := &logout{fact: f, progress: &progress{}}
-	h.forced.mu.Lock()
-	if slices.ContainsFunc(h.forced.logouts, func(l *logout) bool { return l.fact.ID == f.ID }) {
-		h.forced.mu.Unlock()
+	l, isNew, newer := h.takeIn(f, admitted)
+	if !isNew {
 		return f.Sessions, f.Tabs // a message came first
 	}
-	h.forced.addLocked(l)
-	newer := h.admitted.Load() > admitted
-	h.forced.mu.Unlock()
-	atOnce := !f.EffectiveAt.After(h.clock.Now())
-
+	atOnce := f.InEffect(h.clock.Now())
 	if newer {
 		list = h.withTabs(f.Scope)
 	}
@@ -158,7 +137,7 @@ func (h *Hub) enforce(f session.Fact, list []*live, admitted int64) (sessions, t
 	})
 	var rest []*live
 	more := 0
-	if f.Scope.User == "" { // else here is all
+	if f.User == "" && f.Session == "" { // else here is all
 		rest, more = h.cover(l, h.liveIn(f.Scope), here)
 	}
 	h.spawn(func() {
@@ -169,6 +148,19 @@ func (h *Hub) enforce(f session.Fact, list []*live, admitted int64) (sessions, t
 		}
 	})
 	return len(here) + len(rest), tabs + more
+}
+
+// takeIn makes f one of the forced logouts that are known. newer: sessions were admitted that were not when admitted was read.
+func (h *Hub) takeIn(f session.Fact, admitted int64) (l *logout, isNew, newer bool) {
+	l = h.newLogout(f)
+	h.forced.mu.Lock()
+	defer h.forced.mu.Unlock()
+	if known := h.forced.byID[f.ID]; known != nil {
+		return known, false, false
+	}
+	h.forced.addLocked(l)
+	h.forced.follow(f.Number)
+	return l, true, h.admitted.Load() > admitted
 }
 
 // spawn runs f in a goroutine that Shutdown waits for; during Shutdown it runs f itself.
@@ -196,14 +188,14 @@ func (h *Hub) cover(l *logout, list, known []*live) (covered []*live, tabs int) 
 		var mine []*live
 		open := 0
 		for _, s := range share {
-			if isKnown[s] || !l.fact.Covers(s.record.Load()) {
+			if isKnown[s] || !l.fact.CoversNames(l.target, s.names.Load()) {
 				continue
 			}
 			s.mu.Lock()
 			if s.end == nil {
 				mine = append(mine, s)
 				open += s.tabsLocked()
-				if s.forced == nil || l.fact.EffectiveAt.Before(s.forced.fact.EffectiveAt) {
+				if s.forced == nil || l.fact.Before(&s.forced.fact) {
 					s.forced = l
 					s.warned.Store(true) // see act
 				}
@@ -296,15 +288,16 @@ func (h *Hub) writeEnd(ctx context.Context, s *live, end session.End) {
 
 // Count counts the live sessions in a scope, and their tabs.
 func (h *Hub) Count(scope session.Scope, except string) (sessions, tabs int) {
-	return h.count(scope, func(r *session.Record) bool { return scope.Includes(r) && (except == "" || except != r.ID.Ref()) })
+	target := scope.Target()
+	return h.count(scope, func(n *session.Names) bool { return target.Includes(n) && (except == "" || except != n.Ref) })
 }
 
-func (h *Hub) count(scope session.Scope, picks func(*session.Record) bool) (sessions, tabs int) {
+func (h *Hub) count(scope session.Scope, picks func(*session.Names) bool) (sessions, tabs int) {
 	var mu sync.Mutex
 	h.eachShare(h.liveIn(scope), func(share []*live) {
 		n, open := 0, 0
 		for _, s := range share {
-			if !picks(s.record.Load()) {
+			if !picks(s.names.Load()) {
 				continue
 			}
 			s.mu.Lock()
@@ -321,25 +314,14 @@ func (h *Hub) count(scope session.Scope, picks func(*session.Record) bool) (sess
 	return sessions, tabs
 }
 
-func stateOfLogout(f session.Fact, now time.Time) LogoutState {
+func stateOfFact(f *session.Fact, now time.Time) LogoutState {
 	switch {
 	case f.Void():
 		return LogoutCancelled
-	case now.Before(f.EffectiveAt):
-		return LogoutPending
+	case f.InEffect(now):
+		return LogoutEffective
 	}
-	return LogoutEffective
-}
-
-func (h *Hub) findLogout(id string) *logout {
-	h.forced.mu.RLock()
-	defer h.forced.mu.RUnlock()
-	for _, l := range h.forced.logouts {
-		if l.fact.ID == id {
-			return l
-		}
-	}
-	return nil
+	return LogoutPending
 }
 
 // LogoutOf tells how a forced logout stands. session.ErrNotFound.
@@ -354,9 +336,10 @@ func (h *Hub) LogoutOf(id string) (Logout, error) {
 // logoutOf lists so many tabs.
 func (h *Hub) logoutOf(l *logout, list int) Logout {
 	now := h.clock.Now()
-	out := Logout{Fact: l.fact, State: stateOfLogout(l.fact, now)}
+	l.takeEffect(now)
+	out := Logout{Fact: l.fact, State: stateOfFact(l.judged(), now)}
 	if out.State == LogoutPending {
-		out.Sessions, out.Open = h.count(l.fact.Scope, l.fact.Covers)
+		out.Sessions, out.Open = h.count(l.fact.Scope, func(n *session.Names) bool { return l.fact.CoversNames(l.target, n) })
 	}
 	p := l.progress
 	p.mu.Lock()
@@ -375,25 +358,40 @@ func (h *Hub) logoutOf(l *logout, list int) Logout {
 	return out
 }
 
-// Logouts lists the forced logouts that may still matter, newest first.
-func (h *Hub) Logouts() []Logout {
+// Logouts lists forced logouts that may still matter, newest first: those that picks picks, of lower numbers than before (0: of all),
+// so many at most.
+func (h *Hub) Logouts(before int64, most int, picks func(*session.Fact) bool) []Logout {
+	var picked []*logout
 	h.forced.mu.RLock()
-	logouts := slices.Clone(h.forced.logouts)
+	for _, l := range slices.Backward(h.forced.logouts) {
+		if len(picked) == most {
+			break
+		}
+		if (before == 0 || l.fact.Number < before) && picks(&l.fact) {
+			picked = append(picked, l)
+		}
+	}
 	h.forced.mu.RUnlock()
-	slices.Reverse(logouts)
-	list := make([]Logout, len(logouts))
-	for i, l := range logouts {
+	list := make([]Logout, len(picked))
+	for i, l := range picked {
 		list[i] = h.logoutOf(l, 0)
 	}
 	return list
 }
 
-// CancelLogout calls off what is left of the grace and the block of a forced logout. session.ErrNotFound.
+// CancelLogout calls off what is left of the grace and the block of a forced logout. Whether it has taken effect, the store
+// decides; meanwhile it ends nobody here. session.ErrNotFound, session.ErrTooLate.
 func (h *Hub) CancelLogout(ctx context.Context, id, actor string) (Logout, error) {
-	if h.findLogout(id) == nil {
+	l := h.findLogout(id)
+	if l == nil {
 		return Logout{}, session.ErrNotFound
 	}
-	f, err := h.store.CancelFact(context.WithoutCancel(ctx), id, session.Millis(h.clock.Now()), actor)
+	at := session.Millis(h.clock.Now())
+	if l.beginCancel(at) && at.Before(l.fact.EffectiveAt) {
+		at = l.fact.EffectiveAt // it was seen to take effect, and the clock was set back
+	}
+	defer l.endCancel()
+	f, err := h.store.CancelFact(context.WithoutCancel(ctx), id, at, actor)
 	if err != nil {
 		return Logout{}, err
 	}
@@ -405,10 +403,8 @@ func (h *Hub) CancelLogout(ctx context.Context, id, actor string) (Logout, error
 // callOff does what follows from a fact that was called off.
 func (h *Hub) callOff(f session.Fact) {
 	h.forced.mu.Lock()
-	for i, l := range h.forced.logouts {
-		if l.fact.ID == f.ID {
-			h.forced.logouts[i] = &logout{fact: f, progress: l.progress}
-		}
+	if l := h.forced.byID[f.ID]; l != nil {
+		h.forced.replaceLocked(l, &logout{fact: f, target: l.target, progress: l.progress, effect: l.effect})
 	}
 	h.forced.mu.Unlock()
 	if f.Void() {
@@ -421,17 +417,9 @@ func (h *Hub) takeFact(f session.Fact) {
 	switch known := h.findLogout(f.ID); {
 	case known == nil:
 		h.enforce(f, nil, -1)
-	case known != nil && known.fact.Cancelled.IsZero() && !f.Cancelled.IsZero():
+	case known.fact.Cancelled.IsZero() && !f.Cancelled.IsZero():
 		h.callOff(f)
 	}
-}
-
-// syncFacts takes over what other nodes have stored, if the number of the last fact is another than it was.
-func (h *Hub) syncFacts(ctx context.Context, last int64) error {
-	if h.forced.last.Load() == last {
-		return nil
-	}
-	return h.loadFacts(ctx)
 }
 
 // LastFact is the number of the last fact that the store or this node knows: after a fail-over the store may have to be told
@@ -480,39 +468,20 @@ func (h *Hub) uncover(id string) {
 
 // Blocked is the forced logout that refuses a sign-in of a member of these groups now; ok is false where none does.
 func (h *Hub) Blocked(user string, groups []string) (f session.Fact, ok bool) {
+	r := session.Record{User: user}
+	for _, name := range groups {
+		r.Groups = append(r.Groups, session.Group{Name: name})
+	}
+	n := r.Names()
 	now := h.clock.Now()
 	h.forced.mu.RLock()
 	defer h.forced.mu.RUnlock()
-	for _, l := range h.forced.logouts {
+	for l := range h.forced.aboutLocked(&n) {
 		if l.fact.Blocks(user, groups, h.admins, now) {
 			return l.fact, true
 		}
 	}
 	return session.Fact{}, false
-}
-
-// loadFacts reads the facts that may still matter, and keeps what is known of those that stay.
-func (h *Hub) loadFacts(ctx context.Context) error {
-	last, err := h.store.LastFact(ctx)
-	if err != nil {
-		return err
-	}
-	facts, err := h.store.Facts(ctx)
-	if err != nil {
-		return err
-	}
-	now := h.clock.Now()
-	h.forced.mu.Lock()
-	h.forced.logouts = slices.DeleteFunc(h.forced.logouts, func(l *logout) bool {
-		return l.fact.Number <= last && now.Sub(l.fact.At) > session.FactKeptFor && !slices.ContainsFunc(facts, func(f session.Fact) bool { return f.ID == l.fact.ID })
-	})
-	h.forced.mu.Unlock()
-	for _, f := range facts {
-		h.takeFact(f)
-	}
-	h.forced.last.Store(last)
-	h.forced.raise(last)
-	return nil
 }
 
 // Prune has the store forget what is too old; see [session.Store].

@@ -48,6 +48,7 @@ type Hub struct {
 	faults    *faults
 	counts    counts
 	people    *people
+	refs      refs
 	forced    forced
 	notices   notices
 	abandoned abandoned

@@ -19,33 +19,51 @@ type Filter struct {
 	Ref   string // session.ID.Ref
 }
 
-// Picks reports whether f picks a session that was listed.
-func (f Filter) Picks(s *Session) bool {
-	return (f.State == "" || f.State == s.State) && f.picks(s.Record)
+// Pick lists the sessions that f picks among those that were listed.
+func (f Filter) Pick(sessions []Session) (picked []*Session) {
+	c := f.compiled()
+	for i := range sessions {
+		s := &sessions[i]
+		if (f.State == "" || f.State == s.State) && c.picks(s.Record, s.Names) {
+			picked = append(picked, s)
+		}
+	}
+	return picked
 }
 
-func (f Filter) picks(r *session.Record) bool {
-	if f.User != "" && f.User != r.User || f.Ref != "" && f.Ref != r.ID.Ref() {
+// compiledFilter is a filter whose names are in the form in which they are compared.
+type compiledFilter struct{ Filter }
+
+func (f Filter) compiled() compiledFilter {
+	f.User, f.Group, f.Query = session.FoldName(f.User), session.FoldName(f.Group), session.FoldName(f.Query)
+	return compiledFilter{f}
+}
+
+func (f compiledFilter) picks(r *session.Record, n *session.Names) bool {
+	if f.User != "" && f.User != n.User || f.Ref != "" && f.Ref != n.Ref {
 		return false
 	}
-	if f.Group != "" && !(session.Scope{Group: f.Group}).Includes(r) {
+	inGroup := func(name string) bool {
+		return slices.ContainsFunc(n.Groups, func(g session.Group) bool { return g.Name == name })
+	}
+	if f.Group != "" && !inGroup(f.Group) {
 		return false
 	}
-	if f.Query == "" {
+	if f.Query == "" || strings.Contains(n.User, f.Query) || strings.Contains(n.Ref, f.Query) || inGroup(f.Query) {
 		return true
 	}
-	q := strings.ToLower(f.Query)
-	for _, text := range []string{r.User, r.Name, r.Address, session.Device(r.Agent), r.ID.Ref()} {
-		if strings.Contains(strings.ToLower(text), q) {
+	for _, text := range []string{r.Name, r.Address, session.Device(r.Agent)} {
+		if strings.Contains(session.FoldName(text), f.Query) {
 			return true
 		}
 	}
-	return slices.ContainsFunc(r.Groups, func(g session.Group) bool { return strings.ToLower(g.Name) == q })
+	return false
 }
 
 // Session is a live session as it is at an instant.
 type Session struct {
 	Record       *session.Record // what does not change; shared, not to be written to
+	Names        *session.Names  // of the record, likewise
 	State        State
 	Node         string // of its newest tab; empty without one
 	LastActiveAt time.Time
@@ -79,14 +97,15 @@ func (t *tab) unconfirmedLocked() bool {
 // Sessions lists the live sessions that f picks, in no order.
 func (h *Hub) Sessions(f Filter) []Session {
 	now := h.clock.Now()
-	live := h.liveIn(session.Scope{User: f.User})
+	live := h.liveIn(session.Scope{User: f.User, Session: f.Ref})
 	var list []Session
 	if f == (Filter{User: f.User}) {
 		list = make([]Session, 0, len(live))
 	}
+	c := f.compiled()
 	for _, s := range live {
-		r := s.record.Load()
-		if !f.picks(r) {
+		r, names := s.record.Load(), s.names.Load()
+		if !c.picks(r, names) {
 			continue
 		}
 		s.mu.Lock()
@@ -100,7 +119,7 @@ func (h *Hub) Sessions(f Filter) []Session {
 			continue
 		}
 		due, _ := s.policy.Load().Due(s.recordLocked())
-		one := Session{Record: r, State: state, LastActiveAt: session.FromUnixMilli(s.active.Load()), ExpiresAt: session.Millis(due), Tabs: s.tabsLocked()}
+		one := Session{Record: r, Names: names, State: state, LastActiveAt: session.FromUnixMilli(s.active.Load()), ExpiresAt: session.Millis(due), Tabs: s.tabsLocked()}
 		var newest int64
 		for _, t := range s.tabs {
 			tab := h.tabLocked(t)
@@ -155,15 +174,15 @@ type Totals struct {
 
 // Users sums sessions up by user, in the order of the names.
 func Users(sessions []Session) ([]User, Totals) {
-	byName := make(map[string]int, len(sessions)) // places in list
+	byName := make(map[string]int, len(sessions)) // places in list, by folded name
 	list := make([]User, 0, len(sessions))
 	totals := Totals{Sessions: len(sessions), States: make(map[State]int)}
 	for i := range sessions {
 		s := &sessions[i]
-		place, known := byName[s.Record.User]
+		place, known := byName[s.Names.User]
 		if !known {
 			place = len(list)
-			byName[s.Record.User] = place
+			byName[s.Names.User] = place
 			list = append(list, User{User: s.Record.User, State: StateGone})
 		}
 		u := &list[place]

@@ -21,6 +21,7 @@ type live struct {
 	shard     *shard
 
 	person   atomic.Pointer[person]         // whose session it is, once it is known; see people.go
+	names    atomic.Pointer[session.Names]  // of record, as scopes compare them
 	record   atomic.Pointer[session.Record] // as it was adopted, without its values; replaceRules changes its rules
 	policy   atomic.Pointer[session.Policy]
 	opened   atomic.Int64 // counts up over all sessions: when its newest tab opened
@@ -57,18 +58,24 @@ func newLive(r session.Record, shard *shard) *live {
 	policy := r.Policy
 	s.policy.Store(&policy)
 	r.Values, r.Forced = nil, nil
-	s.record.Store(&r)
+	s.setRecord(&r)
 	s.active.Store(r.LastActiveAt.UnixMilli())
 	end, _ := r.Policy.Deadline(r)
 	s.told.Store(end.UnixMilli())
 	return s
 }
 
+func (s *live) setRecord(r *session.Record) {
+	n := r.Names()
+	s.names.Store(&n)
+	s.record.Store(r)
+}
+
 // recordLocked is what the rules judge.
 func (s *live) recordLocked() session.Record {
 	r := session.Record{CreatedAt: s.createdAt, LastActiveAt: session.FromUnixMilli(s.active.Load()), LeftAt: s.tabTimes.LeftAt()}
 	if s.forced != nil {
-		r.Forced = &s.forced.fact
+		r.Forced = s.forced.judged()
 	}
 	return r
 }

@@ -13,18 +13,68 @@ import (
 
 // liveIn lists the live sessions that may be in a scope.
 func (h *Hub) liveIn(scope session.Scope) []*live {
-	if scope.User != "" { // each sign-in elsewhere is told: that must not cost a look at everybody
+	switch {
+	case scope.User != "": // each sign-in elsewhere is told: that must not cost a look at everybody
 		return h.sessionsOf(scope.User)
+	case scope.Session != "":
+		return h.refs.find(scope.Session)
 	}
 	return h.allLive()
+}
+
+// refs find live sessions by their refs. They are spread over parts, as people are.
+type refs struct {
+	parts [32]struct {
+		mu    sync.Mutex
+		byRef map[string]*live
+	}
+}
+
+// part is the part of a ref, by its first character: base32 has 32.
+func (rs *refs) part(ref string) (mu *sync.Mutex, byRef *map[string]*live) {
+	p := &rs.parts[0]
+	if ref != "" {
+		p = &rs.parts[ref[0]%32]
+	}
+	return &p.mu, &p.byRef
+}
+
+func (rs *refs) add(s *live) {
+	ref := s.names.Load().Ref
+	mu, byRef := rs.part(ref)
+	mu.Lock()
+	defer mu.Unlock()
+	if *byRef == nil {
+		*byRef = make(map[string]*live)
+	}
+	(*byRef)[ref] = s
+}
+
+func (rs *refs) remove(s *live) {
+	ref := s.names.Load().Ref
+	mu, byRef := rs.part(ref)
+	mu.Lock()
+	defer mu.Unlock()
+	delete(*byRef, ref)
+}
+
+// find lists the session of that ref, if it lives.
+func (rs *refs) find(ref string) []*live {
+	mu, byRef := rs.part(ref)
+	mu.Lock()
+	defer mu.Unlock()
+	if s := (*byRef)[ref]; s != nil {
+		return []*live{s}
+	}
+	return nil
 }
 
 // withTabs lists those of liveIn that have a tab here, and may list others: roughly in the order in which their tabs opened. Telling
 // many in that order takes less time than in the order of a map: what belongs to a tab, in the kernel too, lies beside that of
 // the tab before it.
 func (h *Hub) withTabs(scope session.Scope) (list []*live) {
-	if scope.User != "" {
-		list = h.sessionsOf(scope.User)
+	if scope.User != "" || scope.Session != "" {
+		list = h.liveIn(scope)
 		slices.SortFunc(list, func(a, b *live) int { return cmp.Compare(a.opened.Load(), b.opened.Load()) })
 		return list
 	}

@@ -43,6 +43,9 @@ type Peers interface {
 	Missing(ctx context.Context, ids []session.ID) (missing []session.ID, err error)
 	// EndLost ends those of the sessions that the store still does not know, as End would have, and tells which.
 	EndLost(ctx context.Context, records []session.Record, end session.End) (lost []session.ID, err error)
+	// FactsAfter lists the facts that were added or called off since LastFact was after, or all facts (all is true) where that
+	// cannot be told, and tells LastFact as it was before it looked.
+	FactsAfter(ctx context.Context, after int64) (facts []session.Fact, last int64, all bool, err error)
 	// RestoreFacts stores facts under their own numbers, and that they were called off, where that is not known. No fact gets
 	// a number up to last any more.
 	RestoreFacts(ctx context.Context, facts []session.Fact, last int64) error

@@ -15,59 +15,105 @@ import (
 // noticeFor is how long after a notice tabs that open are told too.
 const noticeFor = time.Minute
 
+// Bounds of what tabs that open are told.
+const (
+	maxNotices = 10_000 // of the last minute, for all; the oldest are forgotten first
+	maxLate    = 20     // for one tab: the newest
+)
+
 type sentNotice struct {
 	id, message string
 	scope       session.Scope
+	target      session.Target // of the scope
 	except      session.ID
 	at          time.Time
 }
 
-func (n sentNotice) onWire(seq int64) any { return notice{KindNotice, seq, n.id, n.message} }
+func (n *sentNotice) onWire(seq int64) any { return notice{KindNotice, seq, n.id, n.message} }
 
-func (n sentNotice) isFor(s *live) bool {
-	return n.except != s.id && (n.scope.Everyone || n.scope.Includes(s.record.Load())) // everyone's records need not be read
+func (n *sentNotice) isFor(s *live) bool {
+	return n.except != s.id && (n.scope.Everyone || n.target.Includes(s.names.Load())) // everyone's records need not be read
 }
 
-// notices are those of the last minute.
+// notices are those of the last minute, found by whom they are for: a tab that opens costs no look at those of others.
 type notices struct {
-	mu   sync.Mutex
-	list []sentNotice
+	mu      sync.Mutex
+	queue   []*sentNotice // as they came
+	ids     map[string]struct{}
+	byScope map[session.Scope][]*sentNotice // by folded scope, as they came
 }
 
-func (ns *notices) add(n sentNotice) {
+func (ns *notices) add(n *sentNotice) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	ns.list = append(slices.DeleteFunc(ns.list, func(old sentNotice) bool { return n.at.Sub(old.at) > noticeFor }), n)
+	if ns.ids == nil {
+		ns.ids, ns.byScope = make(map[string]struct{}), make(map[session.Scope][]*sentNotice)
+	}
+	for len(ns.queue) > 0 && (len(ns.queue) >= maxNotices || n.at.Sub(ns.queue[0].at) > noticeFor) {
+		ns.forgetOldestLocked()
+	}
+	scope := n.target.Scope()
+	ns.queue, ns.byScope[scope] = append(ns.queue, n), append(ns.byScope[scope], n)
+	ns.ids[n.id] = struct{}{}
 }
 
-func (ns *notices) recent(now time.Time, s *live) (list []sentNotice) {
+func (ns *notices) forgetOldestLocked() {
+	oldest := ns.queue[0]
+	ns.queue[0] = nil
+	ns.queue = ns.queue[1:]
+	delete(ns.ids, oldest.id)
+	scope := oldest.target.Scope()
+	if left := ns.byScope[scope][1:]; len(left) > 0 {
+		ns.byScope[scope] = left
+	} else {
+		delete(ns.byScope, scope)
+	}
+}
+
+// recent lists the newest of those that a tab of s that opens now is told, oldest first.
+func (ns *notices) recent(now time.Time, s *live) (list []*sentNotice) {
+	names := s.names.Load()
+	scopes := []session.Scope{everyone, {User: names.User}, {Session: names.Ref}}
+	for _, g := range names.Groups {
+		scopes = append(scopes, session.Scope{Group: g.Name})
+	}
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	for _, n := range ns.list {
-		if now.Sub(n.at) <= noticeFor && n.isFor(s) {
-			list = append(list, n)
+	for _, scope := range scopes {
+		found := 0
+		for _, n := range slices.Backward(ns.byScope[scope]) {
+			if found == maxLate {
+				break
+			}
+			if now.Sub(n.at) <= noticeFor && n.isFor(s) {
+				list = append(list, n)
+				found++
+			}
 		}
 	}
-	return list
+	slices.Reverse(list)
+	slices.SortStableFunc(list, func(a, b *sentNotice) int { return a.at.Compare(b.at) })
+	return list[max(0, len(list)-maxLate):]
 }
 
 // knows reports whether a notice was sent here.
 func (ns *notices) knows(id string) bool {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	return slices.ContainsFunc(ns.list, func(n sentNotice) bool { return n.id == id })
+	_, known := ns.ids[id]
+	return known
 }
 
 func (ns *notices) reset() {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	ns.list = nil
+	ns.queue, ns.ids, ns.byScope = nil, nil, nil
 }
 
 // Notify tells a message to all tabs in a scope, and to those that open within a minute. It returns how many were reached.
 // session.ErrNotFound where nobody in the scope is signed in: nothing is written then.
 func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message string) (id string, sessions, tabs int, err error) {
-	n := sentNotice{id: newPublicID(), message: message, scope: scope, at: h.clock.Now()}
+	n := &sentNotice{id: newPublicID(), message: message, scope: scope, target: scope.Target(), at: h.clock.Now()}
 	if sessions, tabs = h.Count(scope, ""); sessions == 0 {
 		return "", 0, 0, session.ErrNotFound
 	}
@@ -84,7 +130,7 @@ func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message st
 }
 
 // send queues a notice for all tabs that it is for.
-func (h *Hub) send(n sentNotice) {
+func (h *Hub) send(n *sentNotice) {
 	h.notices.add(n)
 	shared := h.share(n.onWire)
 	h.eachShare(h.withTabs(n.scope), func(share []*live) {
@@ -108,8 +154,9 @@ func (h *Hub) TellOfSignIn(ctx context.Context, r session.Record) {
 	if len(h.sessionsOf(r.User)) < 2 {
 		return
 	}
-	n := sentNotice{
-		id: newPublicID(), scope: session.Scope{User: r.User}, except: r.ID, at: h.clock.Now(),
+	scope := session.Scope{User: r.User}
+	n := &sentNotice{
+		id: newPublicID(), scope: scope, target: scope.Target(), except: r.ID, at: h.clock.Now(),
 		message: fmt.Sprintf("Your account has just signed in elsewhere: %s, %s. If that was not you, end that session on your account page and change your password.",
 			session.Device(r.Agent), r.Address),
 	}

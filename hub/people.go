@@ -4,6 +4,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,17 +28,16 @@ var liveliness = []State{StateActive, StateIdle, StateWarned, StateAway, StateGo
 
 // person is a user who is signed in, or watched, or both.
 type person struct {
-	name    string
 	watched atomic.Bool // somebody watches
 
 	mu       sync.Mutex
 	sessions []*live
-	watchers map[*tab]struct{}
-	told     State // what the watchers know
+	watchers map[*tab][]string // with the names by which they have asked: what is told is found by those
+	told     State             // what the watchers know
 	timer    session.Timer
 }
 
-// people finds persons by name. They are spread over parts, so that sign-ins do not wait for each other.
+// people finds persons by name, in the form in which names are compared. They are spread over parts, so that sign-ins do not wait for each other.
 type people struct {
 	seed  maphash.Seed
 	parts [32]struct {
@@ -54,14 +54,14 @@ func newPeople() *people {
 	return p
 }
 
-// with runs f on the person of that name, who is made if need be, and forgets a person who is neither signed in nor watched.
+// with runs f on the person of a folded name, who is made if need be, and forgets a person who is neither signed in nor watched.
 func (ps *people) with(name string, f func(*person)) {
 	part := &ps.parts[maphash.String(ps.seed, name)%uint64(len(ps.parts))]
 	part.mu.Lock()
 	defer part.mu.Unlock()
 	p := part.byName[name]
 	if p == nil {
-		p = &person{name: name}
+		p = &person{}
 		part.byName[name] = p
 	}
 	p.mu.Lock()
@@ -74,7 +74,7 @@ func (ps *people) with(name string, f func(*person)) {
 
 // enter makes s one of its user's sessions, unless it is over already, and returns the tabs that need a writer.
 func (h *Hub) enter(s *live) (start []*tab) {
-	h.people.with(s.user, func(p *person) {
+	h.people.with(s.names.Load().User, func(p *person) {
 		if s.shard.lookup(s.id) != s {
 			return // leave came first
 		}
@@ -88,7 +88,7 @@ func (h *Hub) enter(s *live) (start []*tab) {
 // leave takes s away from its user.
 func (h *Hub) leave(s *live) {
 	var start []*tab
-	h.people.with(s.user, func(p *person) {
+	h.people.with(s.names.Load().User, func(p *person) {
 		p.sessions = slices.DeleteFunc(p.sessions, func(other *live) bool { return other == s })
 		start = h.reviewLocked(p)
 	})
@@ -97,7 +97,7 @@ func (h *Hub) leave(s *live) {
 
 // sessionsOf lists the live sessions of a user.
 func (h *Hub) sessionsOf(user string) (list []*live) {
-	h.people.with(user, func(p *person) { list = slices.Clone(p.sessions) })
+	h.people.with(session.FoldName(user), func(p *person) { list = slices.Clone(p.sessions) })
 	return list
 }
 
@@ -126,7 +126,7 @@ func (h *Hub) reviewLocked(p *person) (start []*tab) {
 		return nil
 	}
 	p.told = state
-	return h.presenceFrames(p.watchers, map[string]State{p.name: state})
+	return h.presenceFrames(p.watchers, state)
 }
 
 // lookLocked is the state of p now. It has p looked at again when time alone may change that.
@@ -185,15 +185,33 @@ func (s *live) stateLocked(now time.Time) (state State, again time.Duration) {
 	return state, again
 }
 
-// presenceFrames queues the same presence for several tabs, encoded once for all whose numbers allow it.
-func (h *Hub) presenceFrames(tabs map[*tab]struct{}, users map[string]State) (start []*tab) {
-	message := func(seq int64) any { return presence{KindPresence, seq, users} }
-	shared := h.share(message)
-	for t := range tabs {
+// presenceFrames queues the state of a user for several tabs, under the names by which they have asked. It is encoded once for all
+// who have asked alike, which is nearly everybody, and whose numbers allow it.
+func (h *Hub) presenceFrames(tabs map[*tab][]string, state State) (start []*tab) {
+	type encoded struct {
+		frame   sharedFrame
+		message func(seq int64) any
+	}
+	byNames := make(map[string]encoded)
+	for t, names := range tabs {
+		key := names[0]
+		if len(names) > 1 {
+			key = strings.Join(names, "\x00")
+		}
+		e, ok := byNames[key]
+		if !ok {
+			users := make(map[string]State, len(names))
+			for _, name := range names {
+				users[name] = state
+			}
+			e.message = func(seq int64) any { return presence{KindPresence, seq, users} }
+			e.frame = h.share(e.message)
+			byNames[key] = e
+		}
 		s := t.session
 		s.mu.Lock()
 		if s.end == nil {
-			start = s.sendSharedLocked(start, t, h.faults.stalled(), shared, message)
+			start = s.sendSharedLocked(start, t, h.faults.stalled(), e.frame, e.message)
 		}
 		s.mu.Unlock()
 	}
@@ -215,14 +233,14 @@ func (h *Hub) watch(t *tab, names []string) {
 				continue
 			}
 			var start []*tab
-			h.people.with(name, func(p *person) {
+			h.people.with(session.FoldName(name), func(p *person) {
 				start = h.reviewLocked(p)
 				p.watched.Store(true) // before the state is read: what changes from now on is told
 				if p.watchers == nil {
-					p.watchers = make(map[*tab]struct{})
+					p.watchers = make(map[*tab][]string)
 					p.told = h.lookLocked(p)
 				}
-				p.watchers[t] = struct{}{}
+				p.watchers[t] = append(p.watchers[t], name)
 				states[name] = p.told
 			})
 			h.start(start)
@@ -239,9 +257,9 @@ func (h *Hub) watch(t *tab, names []string) {
 	h.sendPresence(t, states)
 	for name, state := range states { // what changed in between may have been told before the answer, which is older
 		var start []*tab
-		h.people.with(name, func(p *person) {
+		h.people.with(session.FoldName(name), func(p *person) {
 			if _, watches := p.watchers[t]; watches && p.told != state {
-				start = h.presenceFrames(map[*tab]struct{}{t: {}}, map[string]State{name: p.told})
+				start = h.presenceFrames(map[*tab][]string{t: {name}}, p.told)
 			}
 		})
 		h.start(start)
@@ -266,7 +284,7 @@ func (h *Hub) unwatch(t *tab) (watched bool) {
 	t.watching = nil
 	t.session.mu.Unlock()
 	for _, name := range names {
-		h.people.with(name, func(p *person) {
+		h.people.with(session.FoldName(name), func(p *person) {
 			delete(p.watchers, t)
 			if len(p.watchers) > 0 {
 				return
@@ -325,5 +343,5 @@ func (h *Hub) mayWatch(s *live) bool { return h.MayWatch(s.record.Load().GroupNa
 
 // IsAdmin reports whether a member of these groups may administer.
 func (h *Hub) IsAdmin(groups []string) bool {
-	return slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(h.admins, g) })
+	return slices.ContainsFunc(groups, func(g string) bool { return session.HasName(h.admins, g) })
 }

@@ -138,9 +138,10 @@ func (h *Hub) settleFormerOnce(ctx context.Context, s *live) error {
 func (h *Hub) logoutOfGroup(g session.FormerGroup) bool {
 	h.forced.mu.RLock()
 	defer h.forced.mu.RUnlock()
-	return slices.ContainsFunc(h.forced.logouts, func(l *logout) bool {
+	ofGroup := h.forced.byScope[session.Scope{Group: g.Name}.Target().Scope()]
+	return slices.ContainsFunc(ofGroup, func(l *logout) bool {
 		f := &l.fact
-		return f.Group != "" && session.SameName(f.Group, g.Name) && g.SeenFact < f.Number && f.Number <= g.Until && !f.Void()
+		return g.SeenFact < f.Number && f.Number <= g.Until && !f.Void()
 	})
 }
 
@@ -240,7 +241,7 @@ func (h *Hub) replaceRules(s *live, rules session.Rules, revision int64, newer f
 	wasDue, _ := before.At(s.recordLocked(), now)
 	regroup := !slices.Equal(r.Groups, rules.Groups)
 	r.Groups, r.Former, r.Revision, r.Policy = rules.Groups, rules.Former, revision, rules.Policy
-	s.record.Store(&r)
+	s.setRecord(&r)
 	s.policy.Store(&rules.Policy)
 	l := h.forced.coveringLocked(&r)
 	forced := l != s.forced && !s.ending

@@ -31,8 +31,11 @@ type FateOfTab struct {
 
 // progress notes what becomes of the tabs of a forced logout. It lives in memory.
 type progress struct {
+	logout string  // its ID
+	forced *forced // where news is noted for other nodes; nil: there are none
+
 	mu   sync.Mutex
-	tabs []*FateOfTab // in the order in which they were told; dropped after fatesFor
+	tabs []*FateOfTab // the first maxFates, in the order in which they were told; dropped after fatesFor
 
 	fateCounts
 
@@ -59,8 +62,24 @@ func (p *progress) told(t *tab) {
 	t.fate = &FateOfTab{Tab: t.id, User: t.session.user, Session: t.session.id, Fate: FateUnconfirmed, progress: p}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.tabs = append(p.tabs, t.fate)
+	if len(p.tabs) < maxFates {
+		p.tabs = append(p.tabs, t.fate)
+	}
 	p.All++
+	p.stirLocked()
+}
+
+// stirLocked notes that there is news for other nodes.
+func (p *progress) stirLocked() {
+	if p.forced == nil {
+		return
+	}
+	p.forced.stirs.Lock()
+	defer p.forced.stirs.Unlock()
+	if p.forced.stirred == nil {
+		p.forced.stirred = make(map[*progress]struct{})
+	}
+	p.forced.stirred[p] = struct{}{}
 }
 
 // listLocked is what became of the first tabs, so many at most.
@@ -97,4 +116,5 @@ func (f *FateOfTab) came(fate TabFate) {
 	case FateGone:
 		p.Gone++
 	}
+	p.stirLocked()
 }

@@ -55,24 +55,24 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 // rig is a hub with a real store behind a real HTTP server.
 type rig struct {
 	*Hub
-	t      *testing.T
+	t      testing.TB
 	store  session.Store
 	client *http.Client
 	stop   func()
 }
 
-func startHub(t *testing.T, p session.Policy) *rig {
+func startHub(t testing.TB, p session.Policy) *rig {
 	t.Helper()
 	return startHubIn(t, t.TempDir(), p)
 }
 
-func startHubIn(t *testing.T, folder string, p session.Policy) *rig {
+func startHubIn(t testing.TB, folder string, p session.Policy) *rig {
 	t.Helper()
 	return startHubOver(t, folder, p, func(s *bolt.Store) session.Store { return s })
 }
 
 // startHubOver starts a hub over what wrap makes of the store.
-func startHubOver(t *testing.T, folder string, p session.Policy, wrap func(*bolt.Store) session.Store) *rig {
+func startHubOver(t testing.TB, folder string, p session.Policy, wrap func(*bolt.Store) session.Store) *rig {
 	t.Helper()
 	store, err := bolt.Open(folder)
 	if err != nil {
@@ -114,7 +114,7 @@ func startHubRaced(t *testing.T) (*rig, *racedStore) {
 }
 
 // startHubWith starts a hub with what is usual, and a server for its tabs. It closes the store in the end.
-func startHubWith(t *testing.T, store session.Store, o Options) *rig {
+func startHubWith(t testing.TB, store session.Store, o Options) *rig {
 	t.Helper()
 	if o.Clock == nil {
 		o.Clock = session.RealClock{}

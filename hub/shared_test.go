@@ -192,6 +192,13 @@ func (m *member) GetMany(ctx context.Context, ids []session.ID) (list []session.
 	})
 }
 
+func (m *member) FactsAfter(ctx context.Context, _ int64) (facts []session.Fact, last int64, all bool, err error) {
+	if last, err = m.LastFact(ctx); err == nil {
+		facts, err = m.Facts(ctx)
+	}
+	return facts, last, true, err
+}
+
 func (m *member) RestoreFacts(context.Context, []session.Fact, int64) error { return nil }
 
 func (m *member) Keep(_ context.Context, kind, name, text string, _ time.Duration) error {

@@ -160,11 +160,7 @@ func (h *Hub) Reset(ctx context.Context) error {
 
 func (h *Hub) resetHere() {
 	h.SetFault(FaultNone)
-	h.forced.mu.Lock()
-	h.forced.logouts = nil
-	h.forced.last.Store(0)
-	h.forced.highest.Store(0)
-	h.forced.mu.Unlock()
+	h.forced.reset()
 	h.notices.reset()
 	h.timeline.reset()
 	h.movable.Reset()

@@ -107,15 +107,39 @@ func (s *Server) apiLogout(r *http.Request, who caller) (any, error) {
 	}
 	if body.DryRun {
 		now := s.clock.Now()
+		if err := s.hub.MayLogOut(q.Scope); err != nil {
+			return nil, refused(err)
+		}
 		dry := logoutJSON{Scope: q.Scope, Actor: q.Actor, Message: q.Message, At: instant(now), EffectiveAt: instant(now.Add(q.Grace))}
 		dry.Sessions, dry.Tabs = s.hub.Count(q.Scope, q.Except)
 		return dry, nil
 	}
 	l, err := s.hub.Logout(r.Context(), q)
 	if err != nil {
-		return nil, changeError{err}
+		return nil, refused(err)
 	}
 	return logoutOf(l), nil
+}
+
+var (
+	errNotSignedIn = &problem{status: http.StatusNotFound, code: "not-found", message: "No session of that ref is signed in."}
+	errTooLate     = &problem{status: http.StatusConflict, code: "too-late",
+		message: "The forced logout has taken effect, and no block of it is left: there is nothing to call off."}
+	errTooMany = &problem{status: http.StatusTooManyRequests, code: "too-many-logouts", retry: time.Hour,
+		message: "There were too many forced logouts in a day to remember one more. Everyone can still be signed out."}
+)
+
+// refused is why a forced logout was not made, or not called off.
+func refused(err error) error {
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		return errNotSignedIn
+	case errors.Is(err, session.ErrTooLate):
+		return errTooLate
+	case errors.Is(err, hub.ErrTooManyLogouts):
+		return errTooMany
+	}
+	return changeError{err}
 }
 
 // progressJSON is a logout with what has come of it.
@@ -159,25 +183,29 @@ func wholeProgress(l hub.Logout) progressJSON {
 
 func (s *Server) apiLogouts(r *http.Request, _ caller) (any, error) {
 	q := ask(r)
-	var items []progressJSON
-	for _, l := range s.hub.Logouts() {
-		items = append(items, progressOf(l))
+	limit, before := q.limit(), q.before() // by number: where a logout was forgotten, the list goes on after it all the same
+	if q.err != nil {
+		return nil, q.err
 	}
-	key := func(p progressJSON) string { return p.ID }
-	cursor := q.cursor()
-	if at := slices.IndexFunc(items, func(p progressJSON) bool { return p.ID == cursor }); at >= 0 {
-		items = items[at+1:]
+	logouts := s.hub.Logouts(int64(before), limit+1, func(*session.Fact) bool { return true }) // is there a next page
+	p := page[progressJSON]{Items: []progressJSON{}}
+	if len(logouts) > limit {
+		logouts = logouts[:limit]
+		p.NextCursor = cursorOf(uint64(logouts[limit-1].Number))
 	}
-	return paged(items, q, key, func(progressJSON, string) bool { return true }), q.err
+	for _, l := range logouts {
+		p.Items = append(p.Items, progressOf(l))
+	}
+	return p, nil
 }
 
 func (s *Server) apiCancelLogout(r *http.Request, who caller) (any, error) {
 	l, err := s.hub.CancelLogout(r.Context(), r.PathValue("id"), who.name)
 	if err != nil {
-		if isSessionError(err) {
+		if errors.Is(err, session.ErrNotFound) {
 			return nil, err
 		}
-		return nil, changeError{err}
+		return nil, refused(err)
 	}
 	return progressOf(l), nil
 }
@@ -243,19 +271,26 @@ func (q *question) eventQuery() session.EventQuery {
 		q.refuse("event %q: must be one of %v", kind, session.EventKinds())
 	}
 	e := session.EventQuery{Limit: q.limit(), User: q.text("user"), Actor: q.text("actor"), Kind: kind, Since: q.instant("since")}
-	if cursor := q.cursor(); cursor != "" {
-		n, err := strconv.ParseUint(cursor, 10, 64)
-		if err != nil || n == 0 {
-			q.refuse("cursor: must be the next_cursor of the page before")
-		}
-		e.Before = n
-	}
+	e.Before = q.before()
 	return e
 }
 
-// cursorOf is where the page that ends with e goes on.
-func cursorOf(e session.Event) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatUint(e.Number, 10)))
+// before is the number at which the page before has ended; 0 for the first page.
+func (q *question) before() uint64 {
+	cursor := q.cursor()
+	if cursor == "" {
+		return 0
+	}
+	n, err := strconv.ParseUint(cursor, 10, 63)
+	if err != nil || n == 0 {
+		q.refuse("cursor: must be the next_cursor of the page before")
+	}
+	return n
+}
+
+// cursorOf is where the page goes on that ends with this number.
+func cursorOf(number uint64) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatUint(number, 10)))
 }
 
 func (s *Server) apiAudit(r *http.Request, _ caller) (any, error) {
@@ -273,7 +308,7 @@ func (s *Server) apiAudit(r *http.Request, _ caller) (any, error) {
 	p := page[eventJSON]{Items: []eventJSON{}}
 	if len(events) > limit {
 		events = events[:limit]
-		p.NextCursor = cursorOf(events[limit-1])
+		p.NextCursor = cursorOf(events[limit-1].Number)
 	}
 	for _, e := range events {
 		p.Items = append(p.Items, eventOf(e))

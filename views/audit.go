@@ -75,7 +75,7 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
 	}
 	if len(events) > limit {
 		events = events[:limit]
-		p.Older = link("cursor", cursorOf(events[limit-1]))
+		p.Older = link("cursor", cursorOf(events[limit-1].Number))
 	}
 	for _, e := range events {
 		p.Events = append(p.Events, auditRow{e.At.UTC().Format("2006-01-02 15:04:05"), e})

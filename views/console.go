@@ -111,12 +111,7 @@ func (s *Server) consoleView(q consoleQuery) consoleView {
 	all := s.hub.Sessions(hub.Filter{})
 	_, totals := hub.Users(all)
 	shown := hub.Filter{Query: q.Query, State: q.State, Group: q.Group}
-	list := make([]*hub.Session, 0, len(all))
-	for i := range all {
-		if shown.Picks(&all[i]) {
-			list = append(list, &all[i])
-		}
-	}
+	list := shown.Pick(all)
 	order := consoleOrders[q.Sort]
 	slices.SortFunc(list, func(a, b *hub.Session) int {
 		c := order(a, b)
@@ -138,10 +133,8 @@ func (s *Server) consoleView(q consoleQuery) consoleView {
 		}
 		view.Rows = append(view.Rows, row)
 	}
-	for _, l := range s.hub.Logouts() {
-		if now.Sub(l.EffectiveAt) < time.Hour && len(view.Logouts) < 10 {
-			view.Logouts = append(view.Logouts, progressOf(l))
-		}
+	for _, l := range s.hub.Logouts(0, 10, func(f *session.Fact) bool { return now.Sub(f.EffectiveAt) < time.Hour }) {
+		view.Logouts = append(view.Logouts, progressOf(l))
 	}
 	return view
 }

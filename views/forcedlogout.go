@@ -103,10 +103,14 @@ func (n reach) InTabs() string     { return plural(n.Tabs, "open tab") }
 
 func (s *Server) reach(o order) (n reach) {
 	users := make(map[string]bool)
+	targets := make([]session.Target, len(o.requests))
+	for i, q := range o.requests {
+		targets[i] = q.Scope.Target()
+	}
 	for _, one := range s.hub.Sessions(hub.Filter{}) {
-		for _, q := range o.requests {
-			if q.Scope.Includes(one.Record) && (q.Except == "" || q.Except != one.Record.ID.Ref()) {
-				users[one.Record.User] = true
+		for i, q := range o.requests {
+			if targets[i].Includes(one.Names) && (q.Except == "" || q.Except != one.Names.Ref) {
+				users[one.Names.User] = true
 				n.Sessions++
 				n.Tabs += one.Tabs
 				break
@@ -168,10 +172,16 @@ func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
 	last := ""
 	for _, q := range o.requests {
 		l, err := s.hub.Logout(r.Context(), q)
+		if errors.Is(err, session.ErrNotFound) {
+			continue // it has ended since it was selected
+		}
 		if err != nil {
-			return changeError{err}
+			return refused(err)
 		}
 		last = l.ID
+	}
+	if last == "" {
+		return errNotSignedIn
 	}
 	if len(o.requests) > 1 {
 		redirect(w, s.base+"/admin", http.StatusSeeOther)
@@ -207,10 +217,10 @@ func (s *Server) cancelLogout(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	_, err := s.hub.CancelLogout(r.Context(), id, visitOf(r).status.Record.User)
 	switch {
-	case isSessionError(err):
+	case errors.Is(err, session.ErrNotFound):
 		return errNoPage
 	case err != nil:
-		return changeError{err}
+		return refused(err)
 	}
 	redirect(w, s.base+"/admin/logouts/"+id, http.StatusSeeOther)
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -422,4 +423,87 @@ func TestBlockRefusesSignInsWithTheMessage(t *testing.T) {
 	p.signIn("ada") // an administrator is exempt
 	admin.call("DELETE", "/logouts/"+done["id"].(string), "", 200)
 	p.signIn("grace")
+}
+
+func TestAPILogoutsOfNobody(t *testing.T) {
+	t.Parallel()
+	p, reader, admin := startAPI(t)
+	cookie, ref := p.session("grace", "staff")
+	for _, scope := range []string{`{"user":"nobody"`, `{"group":"nobody"`} {
+		if none := admin.call("POST", "/logouts", scope+`}`, 200); none["sessions"] != 0. {
+			t.Errorf("%s: %v", scope, none)
+		}
+	}
+	for _, more := range []string{``, `,"dry_run":true`, `,"grace_ms":1000`} {
+		admin.call("POST", "/logouts", `{"session":"unknown"`+more+`}`, 404)
+	}
+	if lines := items(reader.call("GET", "/logouts", "", 200)); len(lines) != 2 {
+		t.Errorf("%d logouts, want those of the user and the group", len(lines))
+	}
+	admin.call("POST", "/logouts", `{"session":"`+ref+`","dry_run":true}`, 200)
+	if code, _ := p.status(cookie); code != 200 {
+		t.Errorf("after calls that mean nobody: %d", code)
+	}
+	done := admin.call("POST", "/logouts", `{"session":"`+ref+`"}`, 200)
+	admin.call("POST", "/logouts", `{"session":"`+ref+`"}`, 404)
+	if late := admin.call("DELETE", "/logouts/"+done["id"].(string), "", 409); late["error"] != "too-late" {
+		t.Errorf("calling off what has taken effect: %v", late)
+	}
+	pending := admin.call("POST", "/logouts", `{"user":"nobody","grace_ms":60000}`, 200)
+	for range 2 { // the second call finds nothing left to do, and says how it stands
+		if off := admin.call("DELETE", "/logouts/"+pending["id"].(string), "", 200); off["state"] != "cancelled" {
+			t.Errorf("called off: %v", off)
+		}
+	}
+}
+
+func TestAPILogoutsArePagedByTheirNumbers(t *testing.T) {
+	t.Parallel()
+	_, reader, admin := startAPI(t)
+	var want []string
+	for range 5 {
+		done := admin.call("POST", "/logouts", `{"user":"nobody"}`, 200)
+		want = append([]string{done["id"].(string)}, want...)
+	}
+	var got []string
+	for path := "/logouts?limit=2"; path != ""; {
+		page := reader.call("GET", path, "", 200)
+		for _, item := range items(page) {
+			got = append(got, item.(map[string]any)["id"].(string))
+		}
+		path = ""
+		if cursor, more := page["next_cursor"].(string); more {
+			path = "/logouts?limit=2&cursor=" + cursor
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("pages hold %v, want %v", got, want)
+	}
+	// What a page ended with may be forgotten before the next one is asked for: it goes on after that all the same.
+	if page := reader.call("GET", "/logouts?cursor="+base64.RawURLEncoding.EncodeToString([]byte("1")), "", 200); len(items(page)) != 0 || page["next_cursor"] != nil {
+		t.Errorf("after the last one: %v", page)
+	}
+	for _, cursor := range []string{"x", base64.RawURLEncoding.EncodeToString([]byte(want[0])), base64.RawURLEncoding.EncodeToString([]byte("-1"))} {
+		reader.call("GET", "/logouts?cursor="+cursor, "", 422)
+	}
+}
+
+func TestAPITakesNamesHoweverTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	p, reader, admin := startAPI(t)
+	cookie, _ := p.session("Grace", "Staff")
+	for _, path := range []string{"/presence?user=gRACE", "/presence?group=STAFF", "/sessions?user=grace", "/sessions?group=staff&q=GRA", "/audit?event=sign-in&user=GRACE"} {
+		if got := items(reader.call("GET", path, "", 200)); len(got) != 1 || got[0].(map[string]any)["user"] != "Grace" {
+			t.Errorf("%s: %v, want one, shown as the directory writes it", path, got)
+		}
+	}
+	if n := admin.call("POST", "/notices", `{"group":"sTAFF","message":"Hello"}`, 200); n["sessions"] != 1. {
+		t.Errorf("notice = %v", n)
+	}
+	if done := admin.call("POST", "/logouts", `{"user":"\uff47RACE","block_ms":60000}`, 200); done["sessions"] != 1. {
+		t.Errorf("logout = %v", done)
+	}
+	if code, _ := p.status(cookie); code != 401 {
+		t.Errorf("she is still signed in: %d", code)
+	}
 }

@@ -44,7 +44,7 @@ type errUsage struct{ error }
 
 // cli runs a sub-command that talks to a server.
 func cli(ctx context.Context, name string, args, environ []string, stdout, stderr io.Writer) int {
-	err := cliCommand(ctx, name, args, environ, stdout)
+	err := cliCommand(ctx, name, args, environ, stdout, stderr)
 	var wrong errUsage
 	switch {
 	case err == nil:
@@ -70,7 +70,7 @@ func oneLine(s string) string {
 	}, s)
 }
 
-func cliCommand(ctx context.Context, name string, args, environ []string, stdout io.Writer) error {
+func cliCommand(ctx context.Context, name string, args, environ []string, stdout, stderr io.Writer) error {
 	if name == "token" {
 		return makeToken(args, stdout)
 	}
@@ -123,7 +123,7 @@ func cliCommand(ctx context.Context, name string, args, environ []string, stdout
 	if u.Scheme == "http" && !views.Loopback(u.Hostname()) {
 		return errUsage{fmt.Errorf("server %q must be https: a token is not sent in plain text", *server)}
 	}
-	return run(ctx, remote{strings.TrimSuffix(*server, "/"), strings.TrimSpace(string(token))}, printer{stdout, *output == "json"})
+	return run(ctx, remote{strings.TrimSuffix(*server, "/"), strings.TrimSpace(string(token))}, printer{stdout, stderr, *output == "json", name})
 }
 
 func makeToken(args []string, stdout io.Writer) error {
@@ -196,8 +196,19 @@ func (r remote) list(ctx context.Context, path string, query url.Values, limit i
 
 // printer writes answers for people or for programs.
 type printer struct {
-	to   io.Writer
-	json bool
+	to      io.Writer
+	notes   io.Writer // what people should know beside the answer
+	json    bool
+	command string
+}
+
+// nobody tells that whoever is named is not signed in: the name may be wrong.
+func (p printer) nobody(named map[string]any) {
+	for _, kind := range []string{"user", "group"} {
+		if name, ok := named[kind]; ok {
+			fmt.Fprintf(p.notes, "curfew %s: nobody of that name is signed in: %s %s\n", p.command, kind, oneLine(fmt.Sprint(name)))
+		}
+	}
 }
 
 func (p printer) object(v map[string]any, columns ...string) error {
@@ -273,8 +284,31 @@ func who(fs *flag.FlagSet) func(context.Context, remote, printer) error {
 		if err != nil {
 			return err
 		}
+		if len(items) == 0 {
+			if err := tellWhoIsNobody(ctx, r, p, query()); err != nil {
+				return err
+			}
+		}
 		return p.table(items, columns...)
 	}
+}
+
+// tellWhoIsNobody looks whether a query has found nothing because of a name in it.
+func tellWhoIsNobody(ctx context.Context, r remote, p printer, query url.Values) error {
+	for _, kind := range []string{"user", "group"} {
+		name := query.Get(kind)
+		if name == "" {
+			continue
+		}
+		items, err := r.list(ctx, "/presence", url.Values{kind: {name}}, 1)
+		if err != nil {
+			return err
+		}
+		if len(items) == 0 {
+			p.nobody(map[string]any{kind: name})
+		}
+	}
+	return nil
 }
 
 // filters are flags that become parameters of a query.
@@ -342,6 +376,9 @@ func logout(fs *flag.FlagSet) func(context.Context, remote, printer) error {
 			body["message"], body["dry_run"] = *message, *dryRun
 			body["grace_ms"], body["block_ms"] = grace.Milliseconds(), block.Milliseconds()
 			err = r.call(ctx, http.MethodPost, "/logouts", body, &answer)
+			if err == nil && answer["sessions"] == 0. {
+				p.nobody(body)
+			}
 		}
 		if err != nil {
 			return err

@@ -81,12 +81,31 @@ func TestCLIAdministersARunningServer(t *testing.T) {
 		t.Errorf("audit = %q", out)
 	}
 
+	for _, args := range [][]string{
+		{"who", "--user", "graec"}, {"who", "--sessions", "--group", "graec", "--state", "idle"}, {"logout", "--user", "graec"},
+		{"logout", "--group", "graec", "--dry-run"},
+	} {
+		status, out, errs := curfew(t, at(args...)...)
+		if status != 0 || out == "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "nobody of that name is signed in") || !strings.Contains(errs, "graec") {
+			t.Errorf("%v: status %d, %q, %q; want the answer, and one line that nobody has that name", args, status, out, errs)
+		}
+	}
+	if out := run("who", "--user", "LINUS"); !strings.Contains(out, "linus") {
+		t.Errorf("who by a name in capitals = %q", out)
+	}
+	run("who", "--user", "linus", "--state", "idle") // nobody is, but the name is right
+	if out := run("logout", "--user", " Linus", "--dry-run"); !strings.Contains(out, "sessions      1") {
+		t.Errorf("dry run by a name in capitals = %q", out)
+	}
+
 	for _, tt := range []struct {
 		name   string
 		args   []string
 		status int
 		says   string
 	}{
+		{"nobody is there to be told", at("notify", "--user", "graec", "--message", "Hello"), 1, "Nobody of that name is signed in"},
+		{"a session that does not live", at("logout", "--session", "unknown"), 1, "No session of that ref"},
 		{"nobody is meant", at("logout"), 2, "exactly one of"},
 		{"two are meant", at("logout", "--user", "ada", "--everyone"), 2, "exactly one of"},
 		{"an unknown flag", at("who", "--usr", "ada"), 2, "usr"},

@@ -40,7 +40,8 @@ func run(ctx context.Context, cfg *config, load func() (*config, error), hangup 
 	defer listener.Close()
 	local, public := urls(cfg, listener)
 
-	store, peers, err := openStore(ctx, cfg, auditLog(stderr), log)
+	clock := newClocks(cfg.testing, cfg.redisURL != "")
+	store, peers, err := openStore(ctx, cfg, clock, auditLog(stderr), log)
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,6 @@ func run(ctx context.Context, cfg *config, load func() (*config, error), hangup 
 		return err
 	}
 
-	clock := newClocks(cfg.testing, peers != nil)
 	var timeline *hub.Timeline
 	if cfg.testing {
 		timeline = hub.NewTimeline(clock)

@@ -11,13 +11,14 @@ import (
 )
 
 // openStore opens the store that is set, and tells what it offers to several nodes: nothing if it is the embedded one.
-func openStore(ctx context.Context, cfg *config, follow func(session.Event), log *slog.Logger) (session.Store, hub.Peers, error) {
+func openStore(ctx context.Context, cfg *config, clock session.Clock, follow func(session.Event), log *slog.Logger) (session.Store, hub.Peers, error) {
 	if cfg.redisURL == "" {
 		store, err := bolt.Open(cfg.dataDir)
 		if err != nil {
 			return nil, nil, err
 		}
 		store.Follow(follow)
+		store.SetClock(clock)
 		return store, nil, nil
 	}
 	store, err := redis.Open(ctx, cfg.redisURL, cfg.redisPrefix, follow, log)
