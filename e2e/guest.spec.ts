@@ -1,5 +1,5 @@
 import type {Page, WebSocketRoute} from '@playwright/test'
-import {countActs, expect, nothing, shows, test as base} from './curfew'
+import {countActs, expect, MINUTE, nothing, shows, test as base} from './curfew'
 import {Site} from './site'
 
 // The script on pages of some application that shares the origin with Curfew.
@@ -17,6 +17,15 @@ const pages = {
   '/first': page('First', '<input id="inside"><a href="/second">On</a>'),
   '/second': page('Second', '<input id="inside"><script async src="/never.js"></script>'),
   '/late': page('Late', script),
+  '/around': page('Around', '<iframe title="One" src="/within?1"></iframe><iframe title="Two" src="/within?2"></iframe>' + script),
+  '/within': page('Within', script),
+  '/files': page('Files', script + '<a href="/file">File</a>'),
+  '/file': ['application/octet-stream', 'content'] as [string, string],
+  '/kept': page('Kept', required),
+  '/worker.js': ['text/javascript', `
+    addEventListener('install', event => event.waitUntil(caches.open('kept').then(cache => cache.add('/kept'))))
+    addEventListener('activate', event => event.waitUntil(clients.claim()))
+    addEventListener('fetch', event => { if (event.request.url.endsWith('/kept')) event.respondWith(caches.match('/kept')) })`] as [string, string],
   '/based': ['text/html', `<!doctype html><html lang="en"><head><title>Based</title><base href="http://127.0.0.1:9/"></head><body><h1>Based</h1>
 ${script.replace('src="', 'src="ORIGIN')}</body></html>`] as [string, string],
   '/long': page('Long', script + '<p id="tall">text</p><script src="/long.js"></script>'),
@@ -224,4 +233,84 @@ test('messages that waited while the page slept lift nothing: a new connection i
     sends[2]!({...hello, ...inTime})
     await expect(page.getByRole('heading', {name: 'Late'})).toBeVisible()
   })
+})
+
+test('a page that a service worker answered is blank until the server has spoken, and goes to sign-in without a session', async ({page, context, signIn, server}) => {
+  await signIn()
+  await page.goto(server.url + '/plain')
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.register('/worker.js')
+    await navigator.serviceWorker.ready
+  })
+  const sockets: ((message: object) => void)[] = []
+  await ownSockets(page, (socket, send) => { sockets.push(send) })
+  await page.goto(server.url + '/kept')
+  await expect.poll(() => sockets.length).toBe(1)
+  expect(await shows(page)).toEqual(nothing(page))
+  sockets[0]!({...hello, ...inTime})
+  await expect(page.getByRole('heading', {name: 'Kept'})).toBeVisible()
+  await context.clearCookies()
+  const late = await context.newPage()
+  await late.goto(server.url + '/kept')
+  await expect(late).toHaveURL(server.url + '/login?next=%2Fkept')
+})
+
+test('a page guards its frames: one socket, one dialog, and their scripts pass on', async ({page, signIn, server, advance}) => {
+  await signIn()
+  const count = await countActs(page)
+  await page.goto(server.url + '/around')
+  const frame = page.frame({url: /within\?1/})!
+  await expect.poll(() => server.story('input')).toContain('tab opened')
+  await frame.evaluate(() => import('/static/curfew.js' as string).then(client => client.activity()))
+  await expect.poll(count).toBe(1)
+  await advance(9 * MINUTE)
+  await expect(page.getByRole('alertdialog')).toBeVisible()
+  await expect.poll(() => frame.evaluate(() => (window as any).curfewSeen)).toContain('warn')
+  for (const inner of page.frames().slice(1)) await expect(inner.locator('curfew-warning')).toHaveCount(0)
+  expect((await server.story('input')).filter(what => what === 'tab opened')).toHaveLength(1)
+  await advance(MINUTE)
+  await expect(page).toHaveURL(server.url + '/login?next=%2Faround')
+})
+
+test('a download is no goodbye: the page stays under the server, and closing it later is one @engines', async ({page, signIn, server}) => {
+  await signIn()
+  await page.clock.install()
+  await page.goto(server.url + '/files')
+  await expect.poll(() => server.story('input')).toContain('tab opened')
+  const download = page.waitForEvent('download')
+  await page.getByRole('link').click({noWaitAfter: true})
+  await download
+  const tabs = async () => (await server.forceLogout({user: 'ada', dry_run: true})).tabs
+  await page.clock.runFor(100)
+  await expect.poll(tabs, {timeout: 1_000}).toBe(1)
+  await page.clock.fastForward(9_000)
+  await page.close()
+  await expect.poll(() => server.story('decision')).toContain('last tab closed')
+})
+
+test('a browser that does not tell of navigations: a link is one, though the page keeps clicks to itself, and a button is none', async ({context, signIn, server}) => {
+  await signIn()
+  const leave = async (how: (page: Page) => Promise<unknown>) => {
+    const page = await context.newPage()
+    await page.addInitScript(() => {
+      Object.defineProperty(window, 'navigation', {value: undefined})
+      document.addEventListener('click', event => event.stopPropagation(), {capture: true})
+    })
+    const opened = (await server.story('input')).filter(what => what === 'tab opened').length
+    await page.goto(server.url + '/public')
+    await expect.poll(async () => (await server.story('input')).filter(what => what === 'tab opened').length).toBe(opened + 1)
+    await how(page)
+    await page.close()
+    await expect.poll(async () => (await server.story('input')).at(-1)).toMatch(/^tab left/)
+    return (await server.story('input')).at(-1)
+  }
+  expect(await leave(async page => {
+    await page.getByRole('link').click()
+    await expect(page).toHaveTitle('Plain')
+  })).toBe('tab left: navigate')
+  expect(await leave(async page => {
+    await page.evaluate(() => document.querySelector('a')!.addEventListener('click', event => event.preventDefault()))
+    await page.getByRole('link').click()
+    await page.evaluate(() => new Promise(done => setTimeout(done)))
+  })).toBe('tab left: closed')
 })

@@ -1,4 +1,5 @@
-import {expect, MINUTE, test} from './curfew'
+import type {WebSocketRoute} from '@playwright/test'
+import {expect, MINUTE, Tab, test} from './curfew'
 
 test.describe('a server of its own', () => {
   // A killed server forgets that its clock was moved: these are real seconds, enough to sign in on a busy machine.
@@ -123,4 +124,91 @@ test('a lost message signs nobody out: the page asks', async ({signIn, context, 
   await page.clock.fastForward(10 * MINUTE) // the page believes its time is up; nobody told it otherwise
   await expect(page.getByRole('heading', {name: 'Hello'})).toBeVisible()
   await expect(page).toHaveURL(server.url + '/')
+})
+
+test('an act whose connection has died is told over another, and withdraws the warning', async ({signIn, context, server}) => {
+  await signIn()
+  const page = await context.newPage()
+  let dead = false
+  await page.routeWebSocket(/session\/ws/, socket => {
+    if (dead) return // accepted, and silent
+    const upstream = socket.connectToServer()
+    upstream.onMessage(message => { if (!dead) socket.send(message) })
+    socket.onMessage(message => { if (!dead) upstream.send(message) })
+  })
+  await page.clock.install()
+  const tab = new Tab(page, server)
+  await tab.goto()
+  await tab.connected()
+  await server.advance(9 * MINUTE)
+  await expect(tab.warning).toBeVisible()
+  dead = true
+  await page.mouse.move(2, 2)
+  await page.clock.runFor(5_000)
+  await expect(tab.warning).toBeHidden()
+})
+
+test('a page that was cut off while its person signed out and in again saves, and signs out', async ({signIn, context, server}) => {
+  await signIn()
+  const page = await context.newPage()
+  const sockets: WebSocketRoute[] = []
+  let away = false
+  await page.routeWebSocket(/session\/ws/, socket => {
+    sockets.push(socket)
+    if (!away) socket.connectToServer()
+  })
+  const tab = new Tab(page, server)
+  await tab.goto()
+  await tab.connected()
+  await tab.note.fill('typed before')
+  away = true
+  await sockets[0]!.close({code: 1012})
+  const {csrf} = await (await context.request.get(server.url + '/session/status')).json()
+  await context.request.post(server.url + '/logout', {form: {csrf}})
+  await signIn()
+  away = false
+  await expect.poll(() => sockets.length, {timeout: 15_000}).toBeGreaterThan(1)
+  const fresh = (await (await context.request.get(server.url + '/session/status')).json()).csrf
+  const tokens = () => page.locator('input[name=csrf]').evaluateAll((fields: HTMLInputElement[]) => [...new Set(fields.map(field => field.value))])
+  await expect.poll(tokens, {timeout: 15_000}).toEqual([fresh])
+  await page.getByRole('button', {name: 'Save note'}).click()
+  await expect(tab.note).toHaveValue('typed before')
+  await page.getByRole('button', {name: 'Sign out'}).click()
+  await expect(page.getByText('You have signed out.')).toBeVisible()
+})
+
+test.describe('a server that is away for long', () => {
+  test.use({flags: ['--close-grace', '0']})
+
+  // Firefox makes the next socket wait the longer the more were refused, up to a minute.
+  test('is asked now and then, and gets sockets once it answers', async ({signIn, context, server}) => {
+    await signIn()
+    const page = await context.newPage()
+    await page.addInitScript(() => {
+      const Original = WebSocket
+      ;(window as any).opened = 0
+      window.WebSocket = class extends Original {
+        constructor(...given: ConstructorParameters<typeof WebSocket>) {
+          super(...given)
+          ;(window as any).opened++
+        }
+      }
+    })
+    let asked = 0
+    page.on('requestfailed', request => { if (request.url().endsWith('/session/status')) asked++ })
+    await page.clock.install()
+    const tab = new Tab(page, server)
+    await tab.goto()
+    await tab.connected()
+    await server.kill()
+    for (let i = 1; i <= 5; i++) {
+      await expect.poll(() => asked).toBeGreaterThanOrEqual(i)
+      await page.clock.runFor(4_500)
+    }
+    expect(await page.evaluate(() => (window as any).opened)).toBe(1)
+    await server.run()
+    await page.clock.runFor(4_500)
+    await expect(page.getByRole('status').filter({hasText: 'Reconnecting'})).toBeHidden()
+    expect(await page.evaluate(() => (window as any).opened)).toBe(2)
+  })
 })

@@ -15,6 +15,50 @@ test('a wrong password says so and keeps the name @engines', async ({context, se
   await expect(page.getByRole('row', {name: /Grace Hopper/})).toBeVisible()
 })
 
+test('sign-in pages that stand open go on once somebody has signed in in one of them @engines', async ({context, server, openTab}) => {
+  const pages = []
+  for (const next of ['/', '/account', '/?third']) {
+    const page = await context.newPage()
+    await page.goto(server.url + '/login?next=' + encodeURIComponent(next))
+    pages.push({page, next})
+  }
+  const {page: first} = pages[0]!
+  await first.getByLabel('User name').fill('ada')
+  await first.getByLabel('Password').fill('ada-demo')
+  await first.keyboard.press('Enter')
+  for (const {page, next} of pages) await expect(page).toHaveURL(server.url + next)
+})
+
+test('a second sign-in of the same person does not end the first', async ({context, server, signIn, openTab}) => {
+  const late = await context.newPage()
+  let known = false
+  await late.route('**/session/status', route => known ? route.fallback() : route.abort()) // it does not learn of the first
+  await late.goto(server.url + '/login?next=%2Faccount')
+  await signIn()
+  const tab = await openTab()
+  await tab.note.fill('half a sentence')
+  known = true
+  await late.getByLabel('User name').fill(' Ada')
+  await late.getByLabel('Password').fill('ada-demo')
+  await late.keyboard.press('Enter')
+  await expect(late).toHaveURL(server.url + '/account')
+  expect(await server.story('decision')).not.toContainEqual(expect.stringContaining('end replaced'))
+  await expect(tab.note).toHaveValue('half a sentence')
+})
+
+test('somebody else signs in over a session that there is', async ({context, server, signIn}) => {
+  const late = await context.newPage()
+  let known = false
+  await late.route('**/session/status', route => known ? route.fallback() : route.abort())
+  await late.goto(server.url + '/login')
+  await signIn()
+  known = true
+  await late.getByLabel('User name').fill('grace')
+  await late.getByLabel('Password').fill('grace-demo')
+  await late.keyboard.press('Enter')
+  await expect(late.getByRole('heading', {name: 'Hello, Grace Hopper'})).toBeVisible()
+})
+
 test('the cookie is opaque and closed to script @engines', async ({context, signIn, openTab}) => {
   await signIn()
   const tab = await openTab()

@@ -8,6 +8,8 @@
  * server decides and this page shows: a deadline known here only blanks the page until the server has said more. It
  * dispatches curfew:warn, curfew:active, curfew:notice, curfew:expire and curfew:connection on document, and keeps
  * data-state and a text on every element marked data-curfew-presence="USER".
+ * A page that never knew a session is left alone, or goes to the sign-in page where the tag has data-required. In a frame
+ * the script rests below a page of the same origin that has it, which guards its frames as well.
  *
  * In this file: time, the curtain, the warning, presence, what counts as an act, the connection, and how the page comes and goes.
  */
@@ -1072,6 +1074,7 @@ class Guard {
     this.#warning.onstay = () => this.#stay()
     this.#warning.onleave = () => this.#signOut()
     document.documentElement.append(this.#warning)
+    document.addEventListener(WORK, () => this.act(), {signal: this.#life.signal})
     this.#comeAndGo()
     this.#connect()
   }
@@ -1211,6 +1214,7 @@ class Guard {
       case 'hello':
         if (this.#user && this.#user !== message.user) return this.#end('replaced', '', '')
         if (this.#user) this.#renewForms()
+        else tellSignInPages()
         this.#user = message.user ?? ''
         this.#setConnected(true)
         this.#presence.begin()
@@ -1633,6 +1637,13 @@ function replacePage(url) {
   location.replace(url)
 }
 
+/** Sign-in pages that stand open in this browser go on by themselves: login.js listens. */
+function tellSignInPages() {
+  const channel = new BroadcastChannel('curfew.session')
+  channel.postMessage('')
+  channel.close()
+}
+
 /** @param {string} name @param {object} detail */
 function dispatch(name, detail) {
   document.dispatchEvent(new CustomEvent('curfew:' + name, {detail}))
@@ -1640,20 +1651,65 @@ function dispatch(name, detail) {
 
 // ---- start
 
+const TAG = 'script[type="module"][data-socket]'
+
+/** What a frame's script tells the page that guards it: a person's work, as activity() does. */
+const WORK = 'curfew:work'
+
+/** So long a frame waits for the page around it to be read, which may have the tag at its end. */
+const AROUND_MS = 2_000
+
 /** @type {Guard | undefined} */
 let guard
 
-const TAG = 'script[type="module"][data-socket]'
+/** The page around this frame that guards it, too. @type {Document | undefined} */
+let outer
+
+/** The documents of this origin around this one, from the inside out. @returns {Document[]} */
+function around() {
+  const documents = []
+  try {
+    for (let view = /** @type {Window} */ (window); view.parent !== view; view = view.parent) documents.push(view.parent.document)
+  } catch {} // of another origin: what is beyond does not see into this frame either
+  return documents
+}
 
 function start() {
   const script = /** @type {HTMLScriptElement | null} */ (document.querySelector(TAG))
-  if (script?.dataset.socket) guard = new Guard(script.dataset)
+  if (!script?.dataset.socket) return
+  outer = around().findLast(document => document.querySelector(TAG))
+  if (outer) passOn(outer)
+  else guard = new Guard(script.dataset)
+}
+
+/** One page guards all of its frames: in them the script rests, and passes on what it tells. @param {Document} from */
+function passOn(from) {
+  const life = new AbortController()
+  for (const name of ['warn', 'active', 'notice', 'expire', 'connection']) {
+    from.addEventListener('curfew:' + name, event => dispatch(name, /** @type {CustomEvent} */ (event).detail), {signal: life.signal})
+  }
+  window.addEventListener('pagehide', event => { if (!event.persisted) life.abort() })
 }
 
 /** Tells Curfew of work that is neither mouse nor keyboard: a gamepad, a voice. */
 export function activity() {
-  guard?.act()
+  if (outer) outer.dispatchEvent(new CustomEvent(WORK))
+  else guard?.act()
 }
 
-if (/** @type {any} */ (document).prerendering) document.addEventListener('prerenderingchange', start, {once: true})
-else start()
+/** Starts once the pages around this one are read. */
+function startBelow() {
+  const unread = around().find(document => document.readyState === 'loading')
+  if (!unread) return start()
+  const waited = new AbortController()
+  const go = () => {
+    waited.abort()
+    clearTimeout(timer)
+    start()
+  }
+  const timer = setTimeout(go, AROUND_MS)
+  unread.addEventListener('DOMContentLoaded', go, {signal: waited.signal})
+}
+
+if (/** @type {any} */ (document).prerendering) document.addEventListener('prerenderingchange', startBelow, {once: true})
+else startBelow()

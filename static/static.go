@@ -5,5 +5,5 @@ import "embed"
 
 // Files are served below /static/.
 //
-//go:embed curfew.js console.js curfew.css pages.css favicon.svg
+//go:embed curfew.js console.js login.js curfew.css pages.css favicon.svg
 var Files embed.FS
