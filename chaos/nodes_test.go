@@ -56,6 +56,7 @@ type node struct {
 	folder  string
 	command []string // that runs the server, as in another network namespace
 	args    []string
+	skew    time.Duration // how far its clock is ahead
 
 	mu  sync.Mutex
 	cmd *exec.Cmd
@@ -63,9 +64,12 @@ type node struct {
 }
 
 // policyFlags are of a policy that a test can wait for.
-var policyFlags = []string{"--warn-after", "6s", "--expire-after", expireAfter.String(), "--close-grace", "3s", "--max-lifetime", "0"}
+var policyFlags = []string{"--warn-after", "6s", "--expire-after", expireAfter.String(), "--close-grace", closeGrace.String(), "--max-lifetime", "0"}
 
-const expireAfter = 9 * time.Second
+const (
+	expireAfter = 9 * time.Second
+	closeGrace  = 3 * time.Second
+)
 
 func startNode(t testing.TB, name, address, redisURL string, command ...string) *node {
 	t.Helper()
@@ -110,11 +114,32 @@ func (n *node) run() error {
 	}
 	for limit := time.Now().Add(10 * time.Second); time.Now().Before(limit); time.Sleep(20 * time.Millisecond) {
 		if status, _, err := n.ask("GET", "/healthz", "", ""); err == nil && status == 200 {
-			return nil
+			return n.setSkew(n.skew)
 		}
 	}
 	n.kill()
 	return fmt.Errorf("node %s does not answer", n.name)
+}
+
+// setSkew makes the node's own clock wrong.
+func (n *node) setSkew(by time.Duration) error {
+	if status, _, err := n.ask("POST", "/testing/skew", "", fmt.Sprintf(`{"by_ms":%d}`, by.Milliseconds())); err != nil || status != 200 {
+		return fmt.Errorf("skew of node %s: %d, %w", n.name, status, err)
+	}
+	return nil
+}
+
+// setFaults has calls of the node's store fail, each method by a JSON object; without any they pass again.
+func (n *node) setFaults(rules ...string) (injected map[string]any) {
+	if len(rules) == 0 {
+		rules = []string{"{}"}
+	}
+	for _, rule := range rules {
+		if _, answer, err := n.ask("POST", "/testing/store", "", rule); err == nil {
+			injected, _ = answer["injected"].(map[string]any)
+		}
+	}
+	return injected
 }
 
 func (n *node) kill() { n.stop(syscall.SIGKILL) }
@@ -181,7 +206,8 @@ func (n *node) signIn(user string) (cookie string, ok bool) {
 
 // tab is a page's socket. It acknowledges what it is told.
 type tab struct {
-	ws *websocket.Conn
+	ws     *websocket.Conn
+	opened time.Time
 
 	mu     sync.Mutex
 	told   string    // the reason of the end; empty: none
@@ -198,7 +224,7 @@ func (n *node) open(cookie string) (*tab, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tab{ws: ws}
+	t := &tab{ws: ws, opened: time.Now()}
 	go t.read()
 	return t, nil
 }

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,18 +21,22 @@ import (
 )
 
 var (
-	seed = flag.Uint64("seed", 0, "repeats the choices of a run; 0: a new one")
+	seed = flag.Uint64("seed", 0, "repeats the choices of a run, as does the environment variable CURFEW_SEED; 0: a new one")
 	long = flag.Duration("for", 90*time.Second, "how long a random test goes on")
 )
 
 // What sleeps here holds a fault, or lets a deadline pass, in real time: several processes have no clock that a test could move.
 
-// Bounds of the model. Where a fault was under way they count from its end.
+// Bounds of the model. Nothing is left out while a fault lasts or because one has come: where it hinders those who judge or tell, time
+// counts from its end.
 const (
-	closeBound = 2 * time.Second // from an acknowledged end to the last closed tab
-	calmBound  = 5 * time.Second // from the end of a fault until all is in order again
-	lateBound  = 3 * time.Second // from a deadline until the end is seen
-	writeBound = 2 * time.Second // from an act until it is stored, at the latest
+	closeBound = 2 * time.Second         // from an acknowledged end to the last closed tab
+	calmBound  = 5 * time.Second         // from the end of a fault until all is in order again
+	failBound  = 5 * time.Second         // more, while calls of a store fail now and then
+	lateBound  = 3 * time.Second         // from a deadline until the end is seen
+	writeBound = 2 * time.Second         // from an act until it is stored, at the latest
+	skewBound  = 2500 * time.Millisecond // what a clock is wrong by at most until it is set right
+	clockBound = 100 * time.Millisecond  // what it is wrong by all the time
 )
 
 // visitor is a session of the model.
@@ -41,8 +47,9 @@ type visitor struct {
 
 	mu      sync.Mutex
 	tabs    map[*tab]*node
-	acted   time.Time // the last act that was answered
-	began   time.Time // the last act that was sent, answered or not
+	acted   time.Time // the last act that was answered: when it was sent
+	on      string    // the node that has answered it
+	began   time.Time // when the last act may have come in at the latest, answered or not
 	left    time.Time // when its tabs were closed; zero while one is open
 	ended   time.Time // when its end was answered or seen; zero before
 	how     string    // its end came to be known
@@ -64,32 +71,72 @@ type world struct {
 	violations atomic.Int64
 }
 
-type fault struct{ from, to time.Time } // to is zero while it lasts
+// fault is something that is broken for a while.
+type fault struct {
+	kind
+	on       string    // the node that it happens to; empty: none, or all
+	from, to time.Time // to is zero while it lasts
+}
+
+// kind says what a fault may excuse.
+type kind struct {
+	hinders bool // nodes cannot judge or tell
+	fails   bool // calls fail now and then: what depends on them takes longer
+	loses   bool // what was written last, or was about to be, may be lost
+	skews   bool // a clock is wrong
+}
 
 func (w *world) violate(format string, args ...any) {
 	w.violations.Add(1)
 	w.t.Errorf("%s: "+format, append([]any{time.Now().Format("15:04:05.000")}, args...)...)
 }
 
-// calm reports whether no fault touched the time from one instant to another.
-func (w *world) calm(from, to time.Time) bool {
+// any reports whether a fault that is picked touched the time from one instant to another, or ended up to after before it.
+func (w *world) any(from, to time.Time, after time.Duration, picks func(fault) bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, f := range w.faults {
-		if f.from.Before(to) && (f.to.IsZero() || f.to.Add(calmBound).After(from)) {
-			return false
-		}
-	}
-	return true
+	return slices.ContainsFunc(w.faults, func(f fault) bool {
+		return picks(f) && f.from.Before(to) && (f.to.IsZero() || f.to.Add(after).After(from))
+	})
 }
 
-func (w *world) inject(name string, begin, heal func(), hold time.Duration) {
+// calm reports whether no fault touched the time from one instant to another.
+func (w *world) calm(from, to time.Time) bool {
+	return !w.any(from, to, calmBound, func(fault) bool { return true })
+}
+
+// overdue reports whether what was to happen within a bound from an instant on should have happened by now. While a fault hinders it,
+// nothing is overdue; after that it has as long as all has to be in order again.
+func (w *world) overdue(from, now time.Time, bound time.Duration) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	limit, more := from.Add(bound), time.Duration(0)
+	for _, f := range w.faults {
+		if f.from.After(limit) || !f.to.IsZero() && f.to.Add(calmBound).Before(from) {
+			continue
+		}
+		if f.fails {
+			more = failBound
+		}
+		if f.hinders {
+			if f.to.IsZero() {
+				return false
+			}
+			if until := f.to.Add(calmBound); until.After(limit) {
+				limit = until
+			}
+		}
+	}
+	return now.After(limit.Add(more))
+}
+
+func (w *world) inject(name string, what kind, on string, begin, heal func(), hold time.Duration) {
 	w.mu.Lock()
 	i := len(w.faults)
-	w.faults = append(w.faults, fault{from: time.Now()})
+	w.faults = append(w.faults, fault{kind: what, on: on, from: time.Now()})
 	w.injected[name]++
 	w.mu.Unlock()
-	w.t.Logf("%s: fault: %s for %s", time.Now().Format("15:04:05.000"), name, hold)
+	w.t.Logf("%s: fault: %s %s for %s", time.Now().Format("15:04:05.000"), name, on, hold)
 	begin()
 	time.Sleep(hold)
 	heal()
@@ -120,7 +167,7 @@ func (w *world) step(r *rand.Rand) {
 		sent := time.Now()
 		if cookie, ok := n.signIn(user); ok {
 			w.mu.Lock()
-			w.visitors = append(w.visitors, &visitor{user: user, cookie: cookie, since: sent, tabs: make(map[*tab]*node), began: sent, acted: sent})
+			w.visitors = append(w.visitors, &visitor{user: user, cookie: cookie, since: sent, tabs: make(map[*tab]*node), began: time.Now(), acted: sent, on: n.name})
 			w.mu.Unlock()
 		}
 	case what < 35:
@@ -166,7 +213,7 @@ func (w *world) look(v *visitor, n *node) (csrf string) {
 		if !v.ended.IsZero() && v.ended.Before(sent) {
 			w.violate("%s on node %s: an ended session answers again, %s after its end (%s)", v.user, n.name, sent.Sub(v.ended), v.how)
 		}
-		if until := v.began.Add(expireAfter + lateBound); sent.After(until) && w.calm(v.began, sent) {
+		if sent.After(v.began.Add(expireAfter + lateBound + skewBound)) { // who cannot judge answers 503
 			w.violate("%s on node %s: alive %s after its last act", v.user, n.name, sent.Sub(v.began))
 		}
 		return answer["csrf"].(string)
@@ -191,18 +238,11 @@ func (w *world) sawEnd(v *visitor, reason, where string) {
 		return
 	}
 	v.ended, v.how = now, reason+", "+where
-	early := func(due time.Time) {
-		if now.Before(due) && w.calm(v.acted, v.acted.Add(writeBound)) {
-			w.violate("%s: ended (%s) %s early", v.user, reason, due.Sub(now))
-		}
-	}
 	switch reason {
 	case "idle":
-		early(v.acted.Add(expireAfter))
+		w.judgeIdle(v, now)
 	case "browser-closed":
-		if v.left.IsZero() && len(v.tabs) > 0 && w.calm(now.Add(-expireAfter), now) {
-			w.violate("%s: ended (%s) though a tab is open", v.user, reason)
-		}
+		w.judgeClosed(v, now)
 	case "logout":
 		if v.closing.IsZero() {
 			w.violate("%s: ended (%s) though nobody asked for it", v.user, reason)
@@ -219,6 +259,34 @@ func (w *world) sawEnd(v *visitor, reason, where string) {
 	}
 }
 
+// judgeIdle wants an idle end when the time is up. What was acknowledged counts, whatever fault has come, but for those that lose what was
+// written last: only a node that has died takes along the acts of its last moments.
+func (w *world) judgeIdle(v *visitor, now time.Time) {
+	wrong := clockBound
+	if w.any(v.acted, now, calmBound, func(f fault) bool { return f.skews }) {
+		wrong = skewBound
+	}
+	lost := w.any(v.acted, v.acted.Add(writeBound), 0, func(f fault) bool { return f.loses && (f.on == "" || f.on == v.on) })
+	if due := v.acted.Add(expireAfter - wrong); now.Before(due) && !lost {
+		w.violate("%s: ended (idle) %s early", v.user, due.Sub(now))
+	}
+}
+
+// judgeClosed wants no tab open. For a moment nodes may not know of a tab that has come on another.
+func (w *world) judgeClosed(v *visitor, now time.Time) {
+	for t, n := range v.tabs {
+		_, gone, _ := t.state()
+		if open := now.Sub(t.opened); !gone && open > closeGrace+closeBound && v.left.Before(t.opened) && w.calmSince(now.Add(-closeGrace-closeBound), now) {
+			w.violate("%s: ended (browser-closed) though a tab is open on node %s for %s", v.user, n.name, open)
+		}
+	}
+}
+
+// calmSince reports whether no fault touched the time between two instants.
+func (w *world) calmSince(from, to time.Time) bool {
+	return !w.any(from, to, 0, func(fault) bool { return true })
+}
+
 func (w *world) act(v *visitor, n *node) {
 	csrf := w.look(v, n)
 	if csrf == "" {
@@ -229,11 +297,14 @@ func (w *world) act(v *visitor, n *node) {
 	v.began = sent
 	v.mu.Unlock()
 	status, _, err := n.ask("POST", "/session/extend", v.cookie, "csrf="+csrf)
-	if err == nil && status/100 == 2 {
-		v.mu.Lock()
-		v.acted = sent
-		v.began = time.Now() // the act counts from its arrival
-		v.mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.began = time.Now() // the act counts from its arrival, also where its answer was lost
+	if err != nil {
+		v.began = v.began.Add(lateBound) // it may still be on its way
+	}
+	if err == nil && status/100 == 2 && v.ended.IsZero() {
+		v.acted, v.on = sent, n.name
 	}
 }
 
@@ -324,7 +395,7 @@ func (w *world) watch() {
 				delete(v.tabs, t)
 				continue
 			}
-			if !v.ended.IsZero() && now.Sub(v.ended) > closeBound && w.calm(v.ended, now) {
+			if !v.ended.IsZero() && w.overdue(v.ended, now, closeBound) {
 				w.violate("%s: a tab on node %s is open %s after the end", v.user, v.tabs[t].name, now.Sub(v.ended))
 				delete(v.tabs, t)
 			}
@@ -337,11 +408,8 @@ func (w *world) watch() {
 
 // randomly runs a crowd over three nodes while faults come and go, and checks all at the end.
 func randomly(t *testing.T, url string, faults func(*world, *rand.Rand)) {
-	chosen := *seed
-	if chosen == 0 {
-		chosen = rand.Uint64N(1 << 32)
-	}
-	t.Logf("repeat it with: make chaos CHAOS='-run %s -seed %d'", t.Name(), chosen)
+	chosen := chooseSeed(t)
+	t.Logf("repeat it with: CURFEW_SEED=%d make chaos CHAOS='-run %s'", chosen, t.Name())
 	w := &world{t: t, injected: make(map[string]int), forced: make(map[string]time.Time)}
 	for _, name := range []string{"a", "b", "c"} {
 		w.nodes = append(w.nodes, startNode(t, name, "127.0.0.1:"+freePort(t), url))
@@ -349,6 +417,13 @@ func randomly(t *testing.T, url string, faults func(*world, *rand.Rand)) {
 	within(t, "the nodes know each other", 10*time.Second, func() bool {
 		return !slices.ContainsFunc(w.nodes, func(n *node) bool { return nodesSeenBy(n) != len(w.nodes) })
 	})
+	r := rand.New(rand.NewPCG(chosen, 99))
+	for _, n := range w.nodes { // no two computers have the same time
+		n.skew = time.Duration(r.IntN(41)-20) * time.Millisecond
+		if err := n.setSkew(n.skew); err != nil {
+			t.Fatal(err)
+		}
+	}
 	done := make(chan struct{})
 	var running sync.WaitGroup
 	for i := range 6 {
@@ -375,22 +450,40 @@ func randomly(t *testing.T, url string, faults func(*world, *rand.Rand)) {
 			}
 		}
 	})
-	r := rand.New(rand.NewPCG(chosen, 99))
 	for end := time.Now().Add(*long); time.Now().Before(end); {
 		time.Sleep(time.Duration(1000+r.IntN(9000)) * time.Millisecond)
-		faults(w, r)
+		if r.IntN(2) == 0 {
+			w.trouble(r)
+		} else {
+			faults(w, r)
+		}
 	}
 	time.Sleep(calmBound)
 	close(done)
 	running.Wait()
 	time.Sleep(expireAfter + lateBound)
 	w.settle()
-	t.Logf("%d steps, %d sessions, faults injected: %s, violations %d", w.steps.Load(), len(w.visitors), summary(w.injected), w.violations.Load())
+	t.Logf("seed %d: %d steps, %d sessions, faults injected: %s, violations %d", chosen, w.steps.Load(), len(w.visitors), summary(w.injected), w.violations.Load())
 	if t.Failed() {
 		for _, n := range w.nodes {
 			t.Logf("log of node %s:\n%s", n.name, last(withoutAudit(n.log.String()), 3000))
 		}
 	}
+}
+
+// chooseSeed takes the seed that is asked for, or a new one.
+func chooseSeed(t *testing.T) uint64 {
+	if *seed != 0 {
+		return *seed
+	}
+	if text := os.Getenv("CURFEW_SEED"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatalf("CURFEW_SEED: %v", err)
+		}
+		return n
+	}
+	return rand.Uint64N(1 << 32)
 }
 
 func summary(counts map[string]int) string {
@@ -460,11 +553,11 @@ func (w *world) settle() {
 // breakNode kills or restarts a node.
 func (w *world) breakNode(r *rand.Rand) {
 	n := w.pick(r)
-	signal, name := syscall.SIGKILL, "kill -9 of a node"
+	signal, name, what := syscall.SIGKILL, "kill -9 of a node", kind{hinders: true, loses: true}
 	if r.IntN(2) == 0 {
-		signal, name = syscall.SIGTERM, "restart of a node"
+		signal, name, what = syscall.SIGTERM, "restart of a node", kind{hinders: true}
 	}
-	w.inject(name, func() { n.stop(signal) }, func() {
+	w.inject(name, what, n.name, func() { n.stop(signal) }, func() {
 		if err := n.run(); err != nil {
 			w.violate("%v", err)
 		}
@@ -474,16 +567,50 @@ func (w *world) breakNode(r *rand.Rand) {
 // breakServer stops or kills a server of Redis, or cuts subscriptions.
 func (w *world) breakServer(r *rand.Rand, s *redistest.Server) {
 	hold := time.Duration(500+r.IntN(3000)) * time.Millisecond
+	hinders := kind{hinders: true}
 	switch r.IntN(4) {
 	case 0:
-		w.inject("SIGSTOP of redis", func() { s.Signal(syscall.SIGSTOP) }, func() { s.Signal(syscall.SIGCONT) }, hold)
+		w.inject("SIGSTOP of redis", hinders, "", func() { s.Signal(syscall.SIGSTOP) }, func() { s.Signal(syscall.SIGCONT) }, hold)
 	case 1:
-		w.inject("kill -9 of redis", s.Kill, s.Run, hold)
+		w.inject("kill -9 of redis", kind{hinders: true, loses: true}, "", s.Kill, s.Run, hold)
 	case 2:
-		w.inject("killed subscriptions", func() { s.Command("CLIENT KILL TYPE pubsub") }, func() {}, 0)
+		w.inject("killed subscriptions", hinders, "", func() { s.Command("CLIENT KILL TYPE pubsub") }, func() {}, 0)
 	case 3:
-		w.inject("refused channels", func() { s.Command("ACL SETUSER default resetchannels") }, func() { s.Command("ACL SETUSER default allchannels") }, hold)
+		w.inject("refused channels", hinders, "", func() { s.Command("ACL SETUSER default resetchannels") }, func() { s.Command("ACL SETUSER default allchannels") }, hold)
 	}
+}
+
+// trouble makes the clock of a node wrong, or has calls of its store fail now and then.
+func (w *world) trouble(r *rand.Rand) {
+	n := w.pick(r)
+	hold := time.Duration(1000+r.IntN(5000)) * time.Millisecond
+	if r.IntN(2) == 0 {
+		by := time.Duration(r.IntN(4001)-2000) * time.Millisecond
+		w.inject("step of a clock", kind{skews: true}, n.name, func() {
+			if err := n.setSkew(by); err != nil {
+				w.violate("%v", err)
+			}
+		}, func() {
+			if err := n.setSkew(n.skew); err != nil {
+				w.violate("%v", err)
+			}
+			time.Sleep(2 * time.Second) // until it is set right
+		}, hold)
+		return
+	}
+	all := `{"method":%q,"before":0.12,"after":0.1,"slow":0.1,"not_due":%g,"by_ms":500}`
+	var before map[string]any
+	w.inject("failing calls", kind{fails: true}, n.name, func() {
+		before = n.setFaults(fmt.Sprintf(all, "*", 0.0), fmt.Sprintf(all, "End", 0.2))
+	}, func() {
+		after := n.setFaults()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for what, count := range after {
+			was, _ := before[what].(float64)
+			w.injected["call: "+strings.Split(what, ",")[0]] += int(count.(float64) - was)
+		}
+	}, hold)
 }
 
 func TestRandomOverOneServer(t *testing.T) {
@@ -520,7 +647,7 @@ func TestRandomUnderSentinel(t *testing.T) {
 				return // one server must live
 			}
 			began := time.Now()
-			w.inject("fail-over", master.Kill, func() {
+			w.inject("fail-over", kind{hinders: true, loses: true}, "", master.Kill, func() {
 				for !watched.Agreed(master) && time.Since(began) < 20*time.Second {
 					time.Sleep(20 * time.Millisecond)
 				}

@@ -67,6 +67,12 @@ func run(ctx context.Context, cfg *config, load func() (*config, error), hangup 
 	}
 
 	var timeline *hub.Timeline
+	var trouble *trouble
+	if cfg.testing {
+		trouble = newTrouble()
+		store, peers = trouble.over(store, peers)
+	}
+	clock := newClocks(trouble, peers != nil)
 	if cfg.testing {
 		timeline = hub.NewTimeline(clock)
 	}
@@ -91,7 +97,7 @@ func run(ctx context.Context, cfg *config, load func() (*config, error), hangup 
 	}
 	pages := views.New(options)
 	if cfg.testing {
-		(&testingRoutes{tabs, sessions, timeline, public}).routes(pages)
+		(&testingRoutes{tabs, sessions, timeline, public, trouble}).routes(pages)
 	}
 
 	var running sync.WaitGroup

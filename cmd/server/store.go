@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"curfew/hub"
 	"curfew/session"
@@ -35,14 +36,17 @@ type clocks struct {
 	steered *session.SteeredClock // set right by the store's, where several nodes share it; else nil
 }
 
-func newClocks(testing, shared bool) (c clocks) {
+// newClocks makes the clock of a server. trouble is that of one for testing, else nil.
+func newClocks(trouble *trouble, shared bool) (c clocks) {
 	c.Clock = session.RealClock{}
-	if testing {
+	var wall func() time.Time
+	if trouble != nil {
 		c.movable = &session.MovableClock{}
-		c.Clock = c.movable
+		trouble.clock.Clock = c.movable
+		c.Clock, wall = trouble.clock, trouble.clock.Wall
 	}
 	if shared {
-		c.steered = &session.SteeredClock{Clock: c.Clock}
+		c.steered = &session.SteeredClock{Clock: c.Clock, Wall: wall}
 		c.Clock = c.steered
 	}
 	return c

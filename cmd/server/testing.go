@@ -25,6 +25,7 @@ type testingRoutes struct {
 	sessions *gorilla.Store
 	timeline *hub.Timeline
 	public   *url.URL
+	trouble  *trouble
 }
 
 func (t *testingRoutes) routes(pages *views.Server) {
@@ -51,7 +52,12 @@ func (t *testingRoutes) routes(pages *views.Server) {
 	handle("POST /testing/session", t.session)
 	handle("POST /testing/fault", t.fault)
 	handle("GET /testing/timeline", func(*http.Request) (any, error) { return map[string]any{"items": t.timeline.Moments()}, nil })
-	handle("POST /testing/reset", func(r *http.Request) (any, error) { return struct{}{}, t.hub.Reset(r.Context()) })
+	handle("POST /testing/store", t.trouble.store)
+	handle("POST /testing/skew", t.trouble.skew)
+	handle("POST /testing/reset", func(r *http.Request) (any, error) {
+		t.trouble.end()
+		return struct{}{}, t.hub.Reset(r.Context())
+	})
 }
 
 func (t *testingRoutes) foreign(r *http.Request) bool {

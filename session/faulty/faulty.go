@@ -23,12 +23,12 @@ const All = "*"
 
 // Rule says how likely what happens to a call: each from 0 to 1, all together 1 at most.
 type Rule struct {
-	NotDue float64       `json:"not_due"` // of End with a condition: session.ErrNotDue, and nothing was asked
-	Before float64       `json:"before"`  // an error, and nothing was done
-	After  float64       `json:"after"`   // all was done, and then an error: the acknowledgement was lost
-	Slow   float64       `json:"slow"`    // it takes up to By, and is done then
-	By     time.Duration `json:"by_ns"`
-	Times  int           `json:"times"` // how many calls are touched at most; 0: any number
+	NotDue float64 // of End with a condition: session.ErrNotDue, and nothing was asked
+	Before float64 // an error, and nothing was done
+	After  float64 // all was done, and then an error: the acknowledgement was lost
+	Slow   float64 // it takes up to By, and is done then
+	By     time.Duration
+	Times  int // how many calls are touched at most; 0: any number
 }
 
 // Validate refuses what is no likelihood.

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"curfew/hub"
+	"curfew/session"
+	"curfew/session/faulty"
+)
+
+// trouble is what a server for testing can be made to bear, one node of several: a store whose calls fail, and a clock that is wrong.
+// It serves the tests of package chaos.
+type trouble struct {
+	faults *faulty.Faults
+	clock  *session.SkewedClock
+}
+
+func newTrouble() *trouble {
+	return &trouble{new(faulty.Faults), &session.SkewedClock{Clock: session.RealClock{}}}
+}
+
+// over puts itself before a store and what that offers to nodes.
+func (t *trouble) over(store session.Store, peers hub.Peers) (session.Store, hub.Peers) {
+	if peers != nil {
+		peers = faultyPeers{peers, t.faults}
+	}
+	return faulty.Store{Store: store, Faults: t.faults}, peers
+}
+
+// faultyPeers are peers whose most frequent calls fail.
+type faultyPeers struct {
+	hub.Peers
+	faults *faulty.Faults
+}
+
+// Publish implements [hub.Peers].
+func (p faultyPeers) Publish(ctx context.Context, message []byte) error {
+	_, err := faulty.Call(ctx, p.faults, "Publish", func() (struct{}, error) { return struct{}{}, p.Peers.Publish(ctx, message) })
+	return err
+}
+
+// Pulse implements [hub.Peers].
+func (p faultyPeers) Pulse(ctx context.Context, node string, after uint64) (session.Pulse, error) {
+	return faulty.Call(ctx, p.faults, "Pulse", func() (session.Pulse, error) { return p.Peers.Pulse(ctx, node, after) })
+}
+
+// GetMany implements [hub.Peers].
+func (p faultyPeers) GetMany(ctx context.Context, ids []session.ID) ([]session.Record, error) {
+	return faulty.Call(ctx, p.faults, "GetMany", func() ([]session.Record, error) { return p.Peers.GetMany(ctx, ids) })
+}
+
+// SetTabs implements [hub.Peers].
+func (p faultyPeers) SetTabs(ctx context.Context, node string, tabs map[session.ID]string, whole bool) error {
+	_, err := faulty.Call(ctx, p.faults, "SetTabs", func() (struct{}, error) { return struct{}{}, p.Peers.SetTabs(ctx, node, tabs, whole) })
+	return err
+}
+
+// Tabs implements [hub.Peers].
+func (p faultyPeers) Tabs(ctx context.Context, node string) (map[session.ID]string, error) {
+	return faulty.Call(ctx, p.faults, "Tabs", func() (map[session.ID]string, error) { return p.Peers.Tabs(ctx, node) })
+}
+
+// store has calls of a method fail, or heals all where none is named, and tells what was injected so far.
+func (t *trouble) store(r *http.Request) (any, error) {
+	var body struct {
+		Method string  `json:"method"`
+		NotDue float64 `json:"not_due"`
+		Before float64 `json:"before"`
+		After  float64 `json:"after"`
+		Slow   float64 `json:"slow"`
+		ByMS   int64   `json:"by_ms"`
+		Times  int     `json:"times"`
+	}
+	if err := read(r, &body); err != nil {
+		return nil, err
+	}
+	rule := faulty.Rule{NotDue: body.NotDue, Before: body.Before, After: body.After, Slow: body.Slow,
+		By: time.Duration(body.ByMS) * time.Millisecond, Times: max(0, body.Times)}
+	if err := rule.Validate(); err != nil {
+		return nil, badRequest{err}
+	}
+	if body.Method == "" {
+		t.faults.Heal()
+	} else {
+		t.faults.Set(body.Method, rule)
+	}
+	return map[string]any{"injected": t.faults.Injected()}, nil
+}
+
+// maxSkew is how wrong a clock can be made.
+const maxSkew = 24 * time.Hour
+
+// skew makes this node's own clock wrong.
+func (t *trouble) skew(r *http.Request) (any, error) {
+	var body struct {
+		ByMS int64 `json:"by_ms"`
+	}
+	if err := read(r, &body); err != nil {
+		return nil, err
+	}
+	by := time.Duration(body.ByMS) * time.Millisecond
+	if by.Abs() > maxSkew {
+		return nil, badRequest{errors.New("by_ms: must be a day at most")}
+	}
+	t.clock.SetSkew(by)
+	return struct{}{}, nil
+}
+
+// end takes back all that was done.
+func (t *trouble) end() {
+	t.faults.Heal()
+	t.clock.SetSkew(0)
+}
