@@ -39,6 +39,7 @@ func (h *Hub) schedule(s *live) {
 // wake does what is due for s: it reads it again if need be, ends it if its time is up, and else tells its tabs what they
 // have to know. Whatever comes of that, s is looked at again in time.
 func (h *Hub) wake(ctx context.Context, s *live) {
+	h.notAhead(s)
 	if s.owed.Load() != 0 {
 		h.storeOwed(ctx, s) // after an error it wakes s again
 	}
@@ -51,6 +52,18 @@ func (h *Hub) wake(ctx context.Context, s *live) {
 		return
 	}
 	h.tell(s, tellNews)
+}
+
+// notAhead has activity count from now at most. It lies ahead where the computer's clock was set back; an idle time would be longer by as
+// much. Where nodes share a store, the store's clock counts, by which it takes no activity that lies ahead.
+func (h *Hub) notAhead(s *live) {
+	if h.nodes != nil {
+		return
+	}
+	now, active := h.clock.Now().UnixMilli(), s.active.Load()
+	if active > now {
+		s.active.CompareAndSwap(active, now) // else somebody acts just now
+	}
 }
 
 // tell tells every tab how s stands, and has s looked at when something may be due next. alive is false where its time is

@@ -19,6 +19,7 @@ const (
 
 // flushLoop writes activity to the store every so often.
 func (h *Hub) flushLoop() {
+	watch := h.watchSteps()
 	for {
 		h.mu.Lock()
 		every := h.flushEvery
@@ -30,6 +31,7 @@ func (h *Hub) flushLoop() {
 			return
 		case <-timer.C:
 		}
+		watch()
 		if err := h.flush(h.ctx); err != nil && h.ctx.Err() == nil {
 			h.log.Error("activity not stored", "error", err)
 		}
@@ -68,4 +70,28 @@ func (h *Hub) flush(ctx context.Context) error {
 		}
 	}
 	return left
+}
+
+// stepped is the least by which a clock was set and did not just run a little faster or slower.
+const stepped = 100 * time.Millisecond
+
+// watchSteps returns what is to be called now and then: it notices that the computer's clock was set, and has what waits for a time
+// wait for it anew.
+func (h *Hub) watchSteps() func() {
+	wall, began := h.clock.Now(), time.Now()
+	return func() {
+		now, later := h.clock.Now(), time.Now()
+		by := now.Round(0).Sub(wall.Round(0)) - later.Sub(began)
+		wall, began = now, later
+		if by.Abs() < stepped {
+			return
+		}
+		for _, sh := range h.shards {
+			sh.rearm()
+			for _, s := range sh.all() {
+				h.notAhead(s)
+				h.schedule(s)
+			}
+		}
+	}
 }

@@ -436,7 +436,7 @@ func (h *Hub) LastFact(ctx context.Context) (int64, error) {
 		if err := h.syncFacts(ctx, last); err != nil {
 			return 0, err
 		}
-		if !h.nodes.restored(ctx) {
+		if !h.nodes.hasRestored(ctx) {
 			return 0, errUnsettled
 		}
 		h.forced.mu.RLock()

@@ -202,6 +202,9 @@ func (h *Hub) admit(r session.Record) (s *live, isNew bool) {
 	}
 	h.forced.mu.RUnlock()
 	h.start(start)
+	if isNew {
+		h.notAhead(s)
+	}
 	return s, isNew
 }
 

@@ -91,34 +91,36 @@ type nodes struct {
 	looked    time.Time // when lost sessions were last looked for; used by catchUp alone, as the next one
 	nextShard int
 
-	mu       sync.Mutex
-	queue    []event
-	skipped  bool // events were not queued, since there were too many
-	wake     chan struct{}
-	sent     int64
-	others   map[string]*node
-	deaf     time.Time // since when nothing was heard of oneself
-	cutOff   context.CancelFunc
-	after    uint64    // the audit line up to which all is known
-	highest  uint64    // what after was when the masters changed
-	masters  string    // to which this node has written again what they may have lost
-	found    string    // the masters, as the last pulse found them
-	began    bool      // the subscription has begun anew, or something else was missed
-	unworded bool      // word of all tabs is to be left
-	away     bool      // the last pulse has failed
-	leased   time.Time // until when the store may be believed; see inReach
-	settled  time.Time
-	changed  map[*live]struct{}         // whose tabs have changed since word was left
-	words    map[session.ID]string      // the word that was left
-	unsure   map[session.ID]struct{}    // to be read from the store
-	suspects map[session.ID]suspicion   // sessions that the store may have lost
-	ends     map[session.ID]recentEnd   // of the last restoredFor
-	pending  map[string]map[string]bool // calls: nodes that have not answered
-	answered chan struct{}              // closed when a node answers
-	leaves   bool                       // the hub is shutting down
-	forget   bool                       // all was reset: audit lines are numbered from the beginning
-	rank     int                        // place among the nodes
-	size     int                        // how many nodes there are
+	mu         sync.Mutex
+	queue      []event
+	skipped    bool // events were not queued, since there were too many
+	wake       chan struct{}
+	sent       int64
+	others     map[string]*node
+	deaf       time.Time // since when nothing was heard of oneself
+	cutOff     context.CancelFunc
+	after      uint64    // the audit line up to which all is known
+	highest    uint64    // what after was when the masters changed
+	masters    string    // to which this node has written again what they may have lost
+	found      string    // the masters, as the last pulse found them
+	began      bool      // the subscription has begun anew, or something else was missed
+	unworded   bool      // word of all tabs is to be left
+	away       bool      // the last pulse has failed
+	leased     time.Time // until when the store may be believed; see inReach
+	settled    time.Time
+	changed    map[*live]struct{}       // whose tabs have changed since word was left
+	words      map[session.ID]string    // the word that was left
+	unsure     map[session.ID]struct{}  // to be read from the store
+	suspects   map[session.ID]suspicion // sessions that the store may have lost
+	ends       map[session.ID]recentEnd // of the last restoredFor
+	restored   map[session.ID]struct{}  // those written again to restoredTo, while others are yet to be; see restoreEnds
+	restoredTo string
+	pending    map[string]map[string]bool // calls: nodes that have not answered
+	answered   chan struct{}              // closed when a node answers
+	leaves     bool                       // the hub is shutting down
+	forget     bool                       // all was reset: audit lines are numbered from the beginning
+	rank       int                        // place among the nodes
+	size       int                        // how many nodes there are
 }
 
 type recentEnd struct {

@@ -160,7 +160,7 @@ func (n *nodes) catchUp(ctx context.Context) (err error) {
 	}()
 	if anew {
 		n.hub.log.Warn("the store has failed over or was started anew: what it may have lost is written again")
-		if err := n.restore(ctx); err != nil {
+		if err := n.restore(ctx, found); err != nil {
 			return err
 		}
 		n.mu.Lock()
@@ -189,9 +189,9 @@ func (n *nodes) catchUp(ctx context.Context) (err error) {
 // errUnsettled refuses sign-ins for a moment.
 var errUnsettled = errors.New("the store has failed over, and nodes are writing again what it may have lost")
 
-// restored reports whether all nodes have had the time to write again what a fail-over may have lost. A sign-in that came
+// hasRestored reports whether all nodes have had the time to write again what a fail-over may have lost. A sign-in that came
 // before would be older than a forced logout that was.
-func (n *nodes) restored(ctx context.Context) bool {
+func (n *nodes) hasRestored(ctx context.Context) bool {
 	masters := n.peers.Masters(ctx)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -296,13 +296,63 @@ func (n *nodes) resync(ctx context.Context) error {
 	return n.readNotices(ctx)
 }
 
+// matters reports whether a fail-over must not lose f: it is new, or was called off or took effect not long ago, or has yet to.
+func matters(f *session.Fact, now time.Time) bool {
+	recent := now.Add(-restoredFor)
+	return f.At.After(recent) || f.Cancelled.After(recent) || f.EffectiveAt.After(recent) || f.BlockUntil.After(now)
+}
+
+// restoreEnds writes the ends of the last minutes again to the masters that were found. They may be more than fit into one call: the next one
+// goes on where this one stops.
+func (n *nodes) restoreEnds(ctx context.Context, found string) error {
+	n.mu.Lock()
+	if n.restored == nil || n.restoredTo != found {
+		n.restored, n.restoredTo = make(map[session.ID]struct{}), found
+	}
+	ends := make(map[session.ID]session.End, len(n.ends))
+	for id, e := range n.ends {
+		if _, done := n.restored[id]; !done && e.end != nil {
+			ends[id] = *e.end
+		}
+	}
+	n.mu.Unlock()
+	var failed error // guarded by n.mu
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 64)
+	for id, end := range ends {
+		if ctx.Err() != nil {
+			break
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			_, err := n.hub.store.End(ctx, id, end, time.Time{})
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			if err != nil && !isUnknown(err) {
+				failed = err
+				return
+			}
+			n.restored[id] = struct{}{}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(failed, ctx.Err()); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.restored = nil // the next fail-over begins anew
+	n.mu.Unlock()
+	return nil
+}
+
 // restore writes again what a fail-over may have lost: the facts, and the ends of the last minutes.
-func (n *nodes) restore(ctx context.Context) error {
+func (n *nodes) restore(ctx context.Context, found string) error {
 	h := n.hub
 	h.forced.mu.RLock()
 	var facts []session.Fact
 	for _, l := range h.forced.logouts {
-		if h.clock.Now().Sub(l.fact.At) < restoredFor || h.clock.Now().Before(l.fact.BlockUntil) {
+		if matters(&l.fact, h.clock.Now()) {
 			facts = append(facts, l.fact)
 		}
 	}
@@ -310,32 +360,8 @@ func (n *nodes) restore(ctx context.Context) error {
 	if err := n.peers.RestoreFacts(ctx, facts, h.forced.highest.Load()); err != nil {
 		return err
 	}
-	n.mu.Lock()
-	ends := make(map[session.ID]session.End, len(n.ends))
-	for id, e := range n.ends {
-		if e.end != nil {
-			ends[id] = *e.end
-		}
-	}
-	n.mu.Unlock()
-	var mu sync.Mutex
-	var failed error
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, 64)
-	for id, end := range ends {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if _, err := h.store.End(ctx, id, end, time.Time{}); err != nil && !isUnknown(err) {
-				mu.Lock()
-				failed = err
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	if failed != nil {
-		return failed
+	if err := n.restoreEnds(ctx, found); err != nil {
+		return err
 	}
 	last, err := n.peers.LastLine(ctx)
 	if err != nil {
