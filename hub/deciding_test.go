@@ -10,6 +10,7 @@ import (
 
 	"curfew/session"
 	"curfew/session/bolt"
+	"curfew/session/faulty"
 	"curfew/session/redis/redistest"
 )
 
@@ -154,5 +155,35 @@ func TestEndThatFailedWhileTheDeadlineMovedTakesActs(t *testing.T) {
 		tab.next(KindWarn)
 		tab.send(`{"type":"confirm"}`)
 		tab.next(KindActive)
+	})
+}
+
+// Where another node may end a session by what is stored, a page is told that an act in its warning counts once it is stored, and that is
+// tried until it is.
+func TestActInAWarningIsToldOnceItIsStored(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store, err := bolt.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, shared := faulty.New(1), newSharedStore(store)
+		m := &member{faulty.Store{Store: shared, Faults: f}, shared}
+		hub := startHubWith(t, m, Options{Store: m, Peers: m, Policies: session.Policies{Global: standard}, Node: "a"})
+		ada := hub.signIn("ada")
+		tab := ada.openTab()
+		tab.next(KindWarn)
+		f.Set("Touch", faulty.Rule{Before: 1, Times: 3})
+		if err := hub.Act(t.Context(), ada.token.ID(), 0, true); !errors.Is(err, faulty.ErrInjected) {
+			t.Errorf("an act that was not stored is answered with %v", err)
+		}
+		tab.silent()
+		acted := time.Now()
+		tab.next(KindActive)
+		if waited := time.Since(acted); waited < owedPause || waited > 10*owedPause {
+			t.Errorf("told after %s", waited)
+		}
+		if r, err := store.Get(t.Context(), ada.token.ID()); err != nil || !r.LastActiveAt.Equal(session.Millis(acted)) {
+			t.Errorf("told before it was stored: %s, %v", r.LastActiveAt, err)
+		}
 	})
 }

@@ -40,7 +40,11 @@ func run(ctx context.Context, cfg *config, load func() (*config, error), hangup 
 	defer listener.Close()
 	local, public := urls(cfg, listener)
 
-	clock := newClocks(cfg.testing, cfg.redisURL != "")
+	var trouble *trouble
+	if cfg.testing {
+		trouble = newTrouble()
+	}
+	clock := newClocks(trouble, cfg.redisURL != "")
 	store, peers, err := openStore(ctx, cfg, clock, auditLog(stderr), log)
 	if err != nil {
 		return err
@@ -67,13 +71,8 @@ func run(ctx context.Context, cfg *config, load func() (*config, error), hangup 
 	}
 
 	var timeline *hub.Timeline
-	var trouble *trouble
 	if cfg.testing {
-		trouble = newTrouble()
 		store, peers = trouble.over(store, peers)
-	}
-	clock := newClocks(trouble, peers != nil)
-	if cfg.testing {
 		timeline = hub.NewTimeline(clock)
 	}
 	tabs, err := hub.New(ctx, hub.Options{
