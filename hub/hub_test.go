@@ -286,6 +286,7 @@ func TestClosedBrowserEndsTheSessionAfterItsGrace(t *testing.T) {
 			p.agent = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Mobile Safari/537.36"
 			phone := p.openTab()
 			p.conn.CloseNow()
+			synctest.Wait() // that one is gone first
 			phone.send(`{"type":"visibility","hidden":true}`)
 			pass(30 * time.Second)
 			phone.conn.Close(websocket.StatusGoingAway, "")
@@ -294,6 +295,7 @@ func TestClosedBrowserEndsTheSessionAfterItsGrace(t *testing.T) {
 			p.agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1"
 			phone := p.openTab()
 			p.conn.CloseNow()
+			synctest.Wait() // that one is gone first
 			phone.send(`{"type":"visibility","hidden":true}`)
 			phone.conn.Close(StatusLeft, "close")
 		}, nil, true},
