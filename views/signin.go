@@ -110,7 +110,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 		}
 		s.log.Info("sign-in failed", "user", a.name, "address", a.address, "cause", err)
 		if err := s.countFailure(r, a, err); err != nil {
-			return storeError{err}
+			return changeError{err} // as for a right password that cannot be stored: the answer tells nobody which it was
 		}
 		return again(http.StatusUnauthorized, refusal(err))
 	}
@@ -118,7 +118,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 		e := session.Event{At: session.Millis(s.clock.Now()), Kind: session.EventSignInFailed, User: a.name, Address: a.address,
 			Reason: session.ReasonAdmin, Detail: "sign-ins are refused by the forced logout of " + fact.Scope.String()}
 		if err := s.trail.Append(context.WithoutCancel(r.Context()), e); err != nil {
-			return storeError{err}
+			return changeError{err}
 		}
 		s.log.Info("sign-in refused by a forced logout", "user", entry.User, "address", a.address)
 		message := fact.Message
