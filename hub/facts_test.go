@@ -301,6 +301,11 @@ func TestUsersAndGroupsAreKnownHoweverTheirNamesAreWritten(t *testing.T) {
 		if got := hub.Sessions(Filter{User: "GRACE Ho\u0308pper", Group: "staff members", Query: "HÖP"}); len(got) != 1 || got[0].Record.User != "Grace Höpper" {
 			t.Errorf("sessions = %+v", got)
 		}
+		for _, f := range []Filter{{User: "\u00ad"}, {Group: " "}} {
+			if got := hub.Sessions(f); len(got) != 0 {
+				t.Errorf("%d sessions of a name of which nothing is left to compare", len(got))
+			}
+		}
 		for _, scope := range []session.Scope{{User: "grace höpper"}, {Group: "STAFF members"}} {
 			if _, sessions, _, err := hub.Notify(t.Context(), scope, "root", "Hello"); sessions != 1 || err != nil {
 				t.Errorf("Notify %s = %d sessions, %v", scope, sessions, err)

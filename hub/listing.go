@@ -32,15 +32,19 @@ func (f Filter) Pick(sessions []Session) (picked []*Session) {
 }
 
 // compiledFilter is a filter whose names are in the form in which they are compared.
-type compiledFilter struct{ Filter }
+type compiledFilter struct {
+	Filter
+	nobody bool // a name was given of which nothing is left to compare
+}
 
 func (f Filter) compiled() compiledFilter {
+	nobody := f.User != "" && session.FoldName(f.User) == "" || f.Group != "" && session.FoldName(f.Group) == ""
 	f.User, f.Group, f.Query = session.FoldName(f.User), session.FoldName(f.Group), session.FoldName(f.Query)
-	return compiledFilter{f}
+	return compiledFilter{f, nobody}
 }
 
 func (f compiledFilter) picks(r *session.Record, n *session.Names) bool {
-	if f.User != "" && f.User != n.User || f.Ref != "" && f.Ref != n.Ref {
+	if f.nobody || f.User != "" && f.User != n.User || f.Ref != "" && f.Ref != n.Ref {
 		return false
 	}
 	inGroup := func(name string) bool {

@@ -15,15 +15,15 @@ type Scope struct {
 	Everyone bool   `json:"everyone,omitempty"`
 }
 
-// Validate demands that exactly one field is set.
+// Validate demands that exactly one field is set. A name of which nothing is left to compare is none.
 func (s Scope) Validate() error {
 	n := 0
-	for _, set := range []bool{s.User != "", s.Group != "", s.Session != "", s.Everyone} {
+	for _, set := range []bool{FoldName(s.User) != "", FoldName(s.Group) != "", s.Session != "", s.Everyone} {
 		if set {
 			n++
 		}
 	}
-	if n != 1 {
+	if t := s.Target().folded; n != 1 || (t.User == "") != (s.User == "") || (t.Group == "") != (s.Group == "") {
 		return errors.New("exactly one of user, group, session and everyone must be given")
 	}
 	return nil

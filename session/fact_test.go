@@ -25,6 +25,9 @@ func TestFactCovers(t *testing.T) {
 		{"a group that was joined before the fact", Fact{Number: 10, Scope: Scope{Group: "admins"}}, true},
 		{"a group of others", Fact{Number: 6, Scope: Scope{Group: "kiosk"}}, false},
 		{"called off in time", Fact{Number: 6, Scope: Scope{User: "ada"}, EffectiveAt: t0, Cancelled: t0.Add(-time.Millisecond)}, false},
+		{"the user in other letters", Fact{Number: 6, Scope: Scope{User: " ADA"}}, true},
+		{"a group in other letters", Fact{Number: 6, Scope: Scope{Group: "\uff33taff"}}, true},
+		{"without a grace, called off by a clock that is behind", Fact{Number: 6, Scope: Scope{User: "ada"}, At: t0, EffectiveAt: t0, Cancelled: t0.Add(-time.Second)}, true},
 		{"called off at its effect: too late", Fact{Number: 6, Scope: Scope{User: "ada"}, EffectiveAt: t0, Cancelled: t0}, true},
 	}
 	for _, tt := range tests {
@@ -47,6 +50,8 @@ func TestFactBlocks(t *testing.T) {
 		want   bool
 	}{
 		{"the user", Fact{Scope: Scope{User: "ada"}, BlockUntil: until}, "ada", nil, t0, true},
+		{"the user in other letters", Fact{Scope: Scope{User: "ADA"}, BlockUntil: until}, "ada", nil, t0, true},
+		{"a group in other letters", Fact{Scope: Scope{Group: "Staff"}, BlockUntil: until}, "ada", []string{"sTaff "}, t0, true},
 		{"at its end", Fact{Scope: Scope{User: "ada"}, BlockUntil: until}, "ada", nil, until, false},
 		{"without a block", Fact{Scope: Scope{User: "ada"}}, "ada", nil, t0, false},
 		{"called off", Fact{Scope: Scope{User: "ada"}, BlockUntil: until, Cancelled: t0}, "ada", nil, t0, false},
@@ -110,5 +115,46 @@ func TestDeviceNamesBrowserAndSystem(t *testing.T) {
 		if got := Device(agent); got != want {
 			t.Errorf("Device(%q) = %q, want %q", agent, got, want)
 		}
+	}
+}
+
+func TestScopeMeansExactlyOneThing(t *testing.T) {
+	for _, s := range []Scope{{User: "ada"}, {Group: "staff"}, {Session: "abc"}, {Everyone: true}} {
+		if err := s.Validate(); err != nil {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+	for _, s := range []Scope{{}, {User: "ada", Everyone: true}, {User: " "}, {Group: "\u00ad"}, {User: "\u200b", Group: "staff"}} {
+		if err := s.Validate(); err == nil {
+			t.Errorf("%+v is taken", s)
+		}
+	}
+}
+
+func TestLogoutWithoutAGraceIsOverWhateverTheClockSays(t *testing.T) {
+	r := at(0, 0)
+	r.LeftAt = t0.Add(time.Second) // closing the browser would end it before, by that clock
+	r.Forced = &Fact{At: t0.Add(time.Hour), EffectiveAt: t0.Add(time.Hour)}
+	if phase, _ := standard.At(r, t0); phase != Expired {
+		t.Errorf("phase %v, want over", phase)
+	}
+	if _, why := standard.Due(r); why != ReasonAdmin {
+		t.Errorf("it ends as %s", why)
+	}
+	if why, _, ok := standard.Standing(r, t0); ok {
+		t.Errorf("it warns of %s", why)
+	}
+	r.Forced = &Fact{At: t0, EffectiveAt: t0.Add(time.Hour), Took: true}
+	if phase, _ := standard.At(r, t0); phase != Expired {
+		t.Errorf("seen to take effect, then the clock was set back: phase %v, want over", phase)
+	}
+}
+
+func TestGroupsOfPoliciesAreComparedAsTheDirectoryDoes(t *testing.T) {
+	strict := standard
+	strict.ExpireAfter -= time.Second
+	ps := Policies{Global: standard, Groups: []GroupPolicy{{Group: "Interns", Policy: strict}}}
+	if ps.For([]string{"staff", "iNTERNS "}) != strict || ps.For([]string{"intern"}) != standard {
+		t.Error("the policy of a group is not found by another spelling, or by another name")
 	}
 }

@@ -20,8 +20,8 @@ func checkConfig(w io.Writer, c *config) {
 	rows := []session.GroupPolicy{{Group: "(everybody)", Policy: c.policies.Global}}
 	seen := map[string]bool{}
 	for _, g := range c.policies.Groups {
-		if !seen[g.Group] {
-			seen[g.Group] = true
+		if name := session.FoldName(g.Group); !seen[name] {
+			seen[name] = true
 			rows = append(rows, session.GroupPolicy{Group: g.Group, Policy: c.policies.For([]string{g.Group})})
 		}
 	}
