@@ -59,6 +59,7 @@ type visitor struct {
 // world is the crowd, the nodes and what is broken just now.
 type world struct {
 	t     *testing.T
+	fail  func(format string, args ...any) // reports a violation
 	nodes []*node
 
 	mu       sync.Mutex
@@ -88,7 +89,7 @@ type kind struct {
 
 func (w *world) violate(format string, args ...any) {
 	w.violations.Add(1)
-	w.t.Errorf("%s: "+format, append([]any{time.Now().Format("15:04:05.000")}, args...)...)
+	w.fail("%s: "+format, append([]any{time.Now().Format("15:04:05.000")}, args...)...)
 }
 
 // any reports whether a fault that is picked touched the time from one instant to another, or ended up to after before it.
@@ -210,12 +211,7 @@ func (w *world) look(v *visitor, n *node) (csrf string) {
 	case 200:
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		if !v.ended.IsZero() && v.ended.Before(sent) {
-			w.violate("%s on node %s: an ended session answers again, %s after its end (%s)", v.user, n.name, sent.Sub(v.ended), v.how)
-		}
-		if sent.After(v.began.Add(expireAfter + lateBound + skewBound)) { // who cannot judge answers 503
-			w.violate("%s on node %s: alive %s after its last act", v.user, n.name, sent.Sub(v.began))
-		}
+		w.judgeAlive(v, n.name, sent)
 		return answer["csrf"].(string)
 	case 401:
 		w.sawEnd(v, fmt.Sprint(answer["reason"]), "answered by node "+n.name)
@@ -227,6 +223,16 @@ func (w *world) look(v *visitor, n *node) (csrf string) {
 		w.violate("node %s: status %d", n.name, status)
 	}
 	return ""
+}
+
+// judgeAlive wants who was answered as signed in to be so, whatever is broken: who cannot judge answers 503.
+func (w *world) judgeAlive(v *visitor, on string, sent time.Time) {
+	if !v.ended.IsZero() && v.ended.Before(sent) {
+		w.violate("%s on node %s: an ended session answers again, %s after its end (%s)", v.user, on, sent.Sub(v.ended), v.how)
+	}
+	if sent.After(v.began.Add(expireAfter + lateBound + skewBound)) {
+		w.violate("%s on node %s: alive %s after its last act", v.user, on, sent.Sub(v.began))
+	}
 }
 
 // sawEnd judges an end that was seen.
@@ -410,7 +416,7 @@ func (w *world) watch() {
 func randomly(t *testing.T, url string, faults func(*world, *rand.Rand)) {
 	chosen := chooseSeed(t)
 	t.Logf("repeat it with: CURFEW_SEED=%d make chaos CHAOS='-run %s'", chosen, t.Name())
-	w := &world{t: t, injected: make(map[string]int), forced: make(map[string]time.Time)}
+	w := &world{t: t, fail: t.Errorf, injected: make(map[string]int), forced: make(map[string]time.Time)}
 	for _, name := range []string{"a", "b", "c"} {
 		w.nodes = append(w.nodes, startNode(t, name, "127.0.0.1:"+freePort(t), url))
 	}

@@ -294,6 +294,6 @@ func (h *Hub) verify(t *tab) {
 	case err == nil && r.End != nil:
 		h.finish(t.session, *r.End)
 	case err != nil && !isUnknown(err), h.inReach() != nil:
-		h.close(t, StatusRefused, "the store is out of reach")
+		h.close(t, StatusFull, "the store is out of reach")
 	}
 }

@@ -110,7 +110,7 @@ func TestTabIsSentAwayWhereItsSessionCannotBeRead(t *testing.T) {
 		ada := hub.signIn("ada")
 		store.after.Store(1) // the handshake's own look
 		store.on.Store(true)
-		ada.openTab().wantsClose(StatusRefused, "the store is out of reach")
+		ada.openTab().wantsClose(StatusFull, "the store is out of reach")
 	})
 }
 

@@ -56,8 +56,7 @@ const (
 	StatusExpired = 4001 // final: the session has ended, the reason names the Reason
 	StatusSlow    = 4101 // the page did not read; it reconnects after a jittered wait
 	StatusRestart = 1012 // so does it here
-	StatusFull    = 1013 // and here: there are too many tabs
-	StatusRefused = 1013 // and here
+	StatusFull    = 1013 // and here: there are too many tabs, or the store could not be asked
 	StatusBreach  = 1008
 )
 

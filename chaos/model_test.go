@@ -1,0 +1,73 @@
+//go:build chaos
+
+package chaos
+
+import (
+	"testing"
+	"time"
+)
+
+// TestTheModelReports keeps the model honest: what must never happen is reported while a fault lasts, too, and what a fault excuses is not.
+func TestTheModelReports(t *testing.T) {
+	now := time.Now()
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	lasting := fault{kind: kind{hinders: true}, from: ago(time.Second)}
+	past := func(k kind, on string, from, to time.Duration) fault {
+		return fault{kind: k, on: on, from: ago(from), to: ago(to)}
+	}
+	const minute = time.Minute
+	tests := []struct {
+		name   string
+		faults []fault
+		judge  func(w *world)
+		want   bool
+	}{
+		{"alive long after the last act, during a fault", []fault{lasting}, func(w *world) { w.judgeAlive(&visitor{began: ago(minute)}, "a", now) }, true},
+		{"alive soon after the last act", nil, func(w *world) { w.judgeAlive(&visitor{began: ago(expireAfter)}, "a", now) }, false},
+		{"answered again after its end, during a fault", []fault{lasting}, func(w *world) {
+			w.judgeAlive(&visitor{began: ago(time.Second), ended: ago(time.Second)}, "a", now)
+		}, true},
+		{"ended early after an outage", []fault{past(kind{hinders: true}, "", 4*time.Second, 2*time.Second)}, func(w *world) {
+			w.judgeIdle(&visitor{acted: ago(5 * time.Second), on: "a"}, now)
+		}, true},
+		{"ended early, and the node that took the act has died over it", []fault{past(kind{loses: true}, "a", 4*time.Second, 2*time.Second)}, func(w *world) {
+			w.judgeIdle(&visitor{acted: ago(5 * time.Second), on: "a"}, now)
+		}, false},
+		{"ended early, and another node has died", []fault{past(kind{loses: true}, "b", 4*time.Second, 2*time.Second)}, func(w *world) {
+			w.judgeIdle(&visitor{acted: ago(5 * time.Second), on: "a"}, now)
+		}, true},
+		{"ended a second early by a clock that was stepped", []fault{past(kind{skews: true}, "a", 9*time.Second, 2*time.Second)}, func(w *world) {
+			w.judgeIdle(&visitor{acted: ago(expireAfter - time.Second), on: "b"}, now)
+		}, false},
+		{"ended a second early though no clock was stepped", nil, func(w *world) {
+			w.judgeIdle(&visitor{acted: ago(expireAfter - time.Second), on: "b"}, now)
+		}, true},
+	}
+	for _, test := range tests {
+		reported := false
+		w := &world{t: t, faults: test.faults, fail: func(string, ...any) { reported = true }}
+		test.judge(w)
+		if reported != test.want {
+			t.Errorf("%s: reported %v, want %v", test.name, reported, test.want)
+		}
+	}
+	hinders, fails := kind{hinders: true}, kind{fails: true}
+	for _, test := range []struct {
+		name   string
+		faults []fault
+		want   bool
+	}{
+		{"nothing is broken", nil, true},
+		{"a fault hinders it since then", []fault{{kind: hinders, from: ago(14 * time.Second)}}, false},
+		{"a fault has come after a calm while", []fault{lasting}, true},
+		{"a fault has just ended", []fault{past(hinders, "", 20*time.Second, time.Second)}, false},
+		{"a fault ended a while ago", []fault{past(hinders, "", 20*time.Second, calmBound+time.Second)}, true},
+		{"calls fail now and then", []fault{{kind: fails, from: ago(20 * time.Second)}}, true},
+		{"a clock is wrong", []fault{{kind: kind{skews: true}, from: ago(20 * time.Second)}}, true},
+	} {
+		w := &world{t: t, faults: test.faults}
+		if got := w.overdue(ago(15*time.Second), now, closeBound); got != test.want {
+			t.Errorf("an end of 15 s ago is yet to be told, %s: overdue %v, want %v", test.name, got, test.want)
+		}
+	}
+}
