@@ -202,17 +202,21 @@ function disown(sheet) {
   document.adoptedStyleSheets = document.adoptedStyleSheets.filter(other => other !== sheet)
 }
 
-/** Where the focus is, in shadow trees too. */
+/** Where the focus is, in shadow trees and frames of this origin too. */
 function focused() {
   let element = document.activeElement
-  while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement
-  return element
+  for (;;) {
+    const frame = /** @type {HTMLIFrameElement | null} */ (element)?.contentDocument
+    const inner = element?.shadowRoot?.activeElement ?? frame?.activeElement
+    if (!inner || inner === frame?.body) return element
+    element = inner
+  }
 }
 
 /** Remembers where the focus and the selection are. @returns {() => void} puts them back */
 function rememberFocus() {
   const element = /** @type {HTMLInputElement | null} */ (focused())
-  const selection = getSelection()
+  const selection = (element?.ownerDocument ?? document).getSelection()
   const ranges = selection ? Array.from({length: selection.rangeCount}, (_, i) => selection.getRangeAt(i)) : []
   let start = /** @type {number | null} */ (null), end = start
   try {
@@ -297,7 +301,7 @@ function shield(isOurs) {
 
 /** The application's modal dialog that has the page to itself: nothing outside of it takes a click. */
 function topmostModal() {
-  for (let node = /** @type {Node | null} */ (focused()); node; node = node instanceof ShadowRoot ? node.host : node.parentNode) {
+  for (let node = /** @type {any} */ (focused()); node; node = node.parentNode ?? node.host ?? node.defaultView?.frameElement) {
     if (node instanceof HTMLDialogElement && node.matches(':modal')) return node
   }
   return Array.from(document.querySelectorAll('dialog:modal')).at(-1) ?? null
@@ -499,6 +503,7 @@ class CurfewWarning extends HTMLElement {
   #surprise = null
   /** @type {Set<string>} codes of the keys that were pressed in the dialog and are still held */
   #held = new Set()
+  #waits = false
   /** @type {() => void} */
   #refocus = () => {}
   /** What the buttons do; set by the guard. */
@@ -588,6 +593,7 @@ class CurfewWarning extends HTMLElement {
 
   /** @param {string} reason */
   #open(reason) {
+    this.#waits = false
     if (!this.isOpen && focused()?.getRootNode() !== this.#panel.shadowRoot) this.#refocus = rememberFocus()
     this.#reason = reason
     this.#aside = false
@@ -609,7 +615,15 @@ class CurfewWarning extends HTMLElement {
     if (this.#reason === '') return
     const wasOpen = this.isOpen
     this.#end()
-    if (wasOpen) this.#refocus()
+    if (wasOpen) this.#focusBack()
+  }
+
+  /** A key that is still held would go on in a frame, where this window does not hear it: there the focus waits for its end. */
+  #focusBack() {
+    this.#refocus()
+    const frame = /** @type {HTMLElement | null} */ (document.activeElement)
+    this.#waits = this.#held.size > 0 && !!frame?.matches(FRAMES)
+    if (this.#waits) frame?.blur()
   }
 
   /** Puts the warning aside, to a line that goes on counting, so that the page can be used until the end. */
@@ -618,7 +632,7 @@ class CurfewWarning extends HTMLElement {
     this.#close()
     this.#panel.aside(true)
     this.#countDown()
-    this.#refocus()
+    this.#focusBack()
   }
 
   #reopen() {
@@ -716,6 +730,7 @@ class CurfewWarning extends HTMLElement {
       const held = this.#held.has(code) && (type !== 'keydown' || repeat)
       if (held) this.#swallow(event) // still held from the dialog: it means nothing to the page behind
       if (type === 'keyup' || type === 'keydown' && !repeat) this.#held.delete(code)
+      if (this.#waits && this.#held.size === 0) this.#focusBack()
       return
     }
     stopImmediate.call(event)
