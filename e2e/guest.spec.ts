@@ -294,7 +294,10 @@ test('a browser that does not tell of navigations: a link is one, though the pag
     const page = await context.newPage()
     await page.addInitScript(() => {
       Object.defineProperty(window, 'navigation', {value: undefined})
-      document.addEventListener('click', event => event.stopPropagation(), {capture: true})
+      document.addEventListener('click', event => {
+        event.stopPropagation()
+        if ((window as any).opensNothing) event.preventDefault()
+      }, {capture: true})
     })
     const opened = (await server.story('input')).filter(what => what === 'tab opened').length
     await page.goto(server.url + '/public')
@@ -309,7 +312,7 @@ test('a browser that does not tell of navigations: a link is one, though the pag
     await expect(page).toHaveTitle('Plain')
   })).toBe('tab left: navigate')
   expect(await leave(async page => {
-    await page.evaluate(() => document.querySelector('a')!.addEventListener('click', event => event.preventDefault()))
+    await page.evaluate(() => { (window as any).opensNothing = true })
     await page.getByRole('link').click()
     await page.evaluate(() => new Promise(done => setTimeout(done)))
   })).toBe('tab left: closed')

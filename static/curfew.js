@@ -318,6 +318,7 @@ const PROBE_PX = 20
  * and within its modal dialog where one is open, and takes clicks on its buttons and notices only.
  */
 class CurfewPanel extends HTMLElement {
+  #life = new AbortController()
   #box = document.createElement('div')
   #notices = document.createElement('div')
   #lines = document.createElement('div')
@@ -357,9 +358,10 @@ class CurfewPanel extends HTMLElement {
     const shadow = this.attachShadow({mode: 'open'})
     shadow.adoptedStyleSheets = [look]
     shadow.append(this.#box)
-    document.addEventListener('toggle', event => this.#moved(event), {capture: true})
-    document.addEventListener('close', event => this.#moved(event), {capture: true})
-    window.addEventListener('resize', () => this.#place())
+    const {signal} = this.#life
+    document.addEventListener('toggle', event => this.#moved(event), {capture: true, signal})
+    document.addEventListener('close', event => this.#moved(event), {capture: true, signal})
+    window.addEventListener('resize', () => this.#place(), {signal})
   }
 
   /** A modal dialog of the page that goes takes what is in it along. */
@@ -370,6 +372,7 @@ class CurfewPanel extends HTMLElement {
   /** Takes the panel away for good. */
   retire() {
     this.#retired = true
+    this.#life.abort()
     this.remove()
   }
 
@@ -477,6 +480,7 @@ const MAX_RAISED = 5
 
 /** The warning: a dialog, out of reach of the page's own style, which may be put aside where it cannot be withdrawn. */
 class CurfewWarning extends HTMLElement {
+  #life = new AbortController()
   #dialog = document.createElement('dialog')
   #title = document.createElement('h2')
   #text = document.createElement('p')
@@ -544,11 +548,12 @@ class CurfewWarning extends HTMLElement {
   #watch() {
     this.#dialog.addEventListener('cancel', event => event.preventDefault())
     this.#dialog.addEventListener('close', () => { if (!this.#dialog.open) this.#raise() })
-    document.addEventListener('toggle', event => this.#covered(event), {capture: true})
-    document.addEventListener('fullscreenchange', event => this.#covered(event), {capture: true})
-    window.addEventListener('click', clicked, {capture: true})
+    const options = {capture: true, signal: this.#life.signal}
+    document.addEventListener('toggle', event => this.#covered(event), options)
+    document.addEventListener('fullscreenchange', event => this.#covered(event), options)
+    window.addEventListener('click', clicked, options)
     for (const type of /** @type {const} */ (['keydown', 'keypress', 'keyup'])) {
-      window.addEventListener(type, event => this.#key(event), {capture: true})
+      window.addEventListener(type, event => this.#key(event), options)
     }
   }
 
@@ -560,6 +565,7 @@ class CurfewWarning extends HTMLElement {
   /** Takes all of Curfew's elements away for good. */
   remove() {
     this.#end()
+    this.#life.abort()
     this.#panel.retire()
     super.remove()
   }
@@ -1311,9 +1317,13 @@ class Guard {
     this.#clockTimer = setTimeout(() => this.#watchClock(), Math.min(LONGEST_TIMEOUT, Math.max(1, next)))
   }
 
-  /** Asks, a moment after the end, since the server's word is on its way, and once a second at most. @param {number} late in ms */
+  /**
+   * Asks, a moment after the end, since the server's word is on its way, and once a second at most. Pages whose time is up
+   * together do not all ask together.
+   * @param {number} late in ms
+   */
   #askPastEnd(late) {
-    const wait = Math.max(WORD_MS - late, this.#asked ? AGAIN_MS - since(this.#asked) : 0)
+    const wait = Math.max(jitter(AGAIN_MS) - late, this.#asked ? AGAIN_MS - since(this.#asked) : 0)
     if (wait > 0) this.#clockTimer = setTimeout(() => this.#watchClock(), wait)
     else if (this.#connected) this.#renew()
     else this.#sync()
@@ -1604,7 +1614,8 @@ class Guard {
     /** @param {Event} event @param {string} target */
     const begin = (event, target) => {
       if (target && !/^_(self|top|parent)$/i.test(target)) return
-      setTimeout(() => { if (!event.defaultPrevented) this.#leaving = mark() }) // the page's own listeners come first
+      this.#leaving = mark()
+      setTimeout(() => { if (event.defaultPrevented) this.#leaving = null }) // the page's own listeners have spoken
     }
     window.addEventListener('submit', event => {
       const form = /** @type {HTMLFormElement} */ (event.target)
