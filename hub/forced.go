@@ -73,7 +73,7 @@ func (h *Hub) Logout(ctx context.Context, q LogoutRequest) (Logout, error) {
 	if q.Block > 0 {
 		f.BlockUntil = f.EffectiveAt.Add(q.Block)
 	}
-	if err := h.MayLogOut(q.Scope); err != nil {
+	if err := h.MayLogOut(ctx, q.Scope); err != nil {
 		return Logout{}, err
 	}
 	f.Sessions, f.Tabs = h.Count(q.Scope, q.Except)
@@ -92,17 +92,36 @@ func (h *Hub) Logout(ctx context.Context, q LogoutRequest) (Logout, error) {
 }
 
 // MayLogOut refuses a logout of a session that does not live, and one that there is no room for: session.ErrNotFound,
-// ErrTooManyLogouts.
-func (h *Hub) MayLogOut(scope session.Scope) error {
+// ErrTooManyLogouts. Any other error means that the store cannot be asked.
+func (h *Hub) MayLogOut(ctx context.Context, scope session.Scope) error {
 	if scope.Session != "" {
 		if sessions, _ := h.Count(scope, ""); sessions == 0 {
-			return session.ErrNotFound
+			if err := h.findInStore(ctx, scope.Session); err != nil {
+				return err
+			}
 		}
 	}
 	if !scope.Everyone && h.forced.count() >= maxLogouts {
 		return ErrTooManyLogouts
 	}
 	return nil
+}
+
+// findInStore takes in the session of a ref, which another node may have signed in a moment ago. session.ErrNotFound.
+func (h *Hub) findInStore(ctx context.Context, ref string) error {
+	if h.nodes == nil {
+		return session.ErrNotFound // nobody else signs anybody in
+	}
+	for r, err := range h.store.Live(ctx) {
+		if err != nil {
+			return err
+		}
+		if r.ID.Ref() == ref {
+			h.adopt(ctx, r)
+			return nil
+		}
+	}
+	return session.ErrNotFound
 }
 
 // enforce does what follows from a new fact, and counts the sessions that it covers, and their tabs. Tabs are told meanwhile:

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -294,5 +295,23 @@ func TestRulesThatAFailOverHasLostAreThoseOfTheStoreAgain(t *testing.T) {
 	a.nodes.compareRules(t.Context(), a.live(ada.token.ID()), *known)
 	if got := a.live(ada.token.ID()).record.Load().Revision; got != known.Revision {
 		t.Errorf("revision %d, want the store's %d", got, known.Revision)
+	}
+}
+
+func TestALogoutOfASessionThatThisNodeHasNotHeardOfYet(t *testing.T) {
+	server := redistest.Start(t)
+	a := startNode(t, server, "a", standard, func(p Peers) Peers { return p })
+	b := startNode(t, server, "b", standard, func(p Peers) Peers { return deafPeers{p} })
+	for range 5 { // none is found by a pulse first
+		ada := a.signIn("ada")
+		if l, err := b.Logout(t.Context(), LogoutRequest{Scope: session.Scope{Session: ada.token.ID().Ref()}}); err != nil || l.Sessions != 1 {
+			t.Fatalf("Logout = %d sessions, %v, want the one of a moment ago", l.Sessions, err)
+		}
+		if _, err := a.Check(t.Context(), ada.token.ID()); !errors.Is(err, session.ErrEnded) {
+			t.Errorf("Check = %v, want that she is signed out", err)
+		}
+	}
+	if _, err := b.Logout(t.Context(), LogoutRequest{Scope: session.Scope{Session: session.NewToken().ID().Ref()}}); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Logout of a session that nobody has = %v", err)
 	}
 }

@@ -107,7 +107,7 @@ func (s *Server) apiLogout(r *http.Request, who caller) (any, error) {
 	}
 	if body.DryRun {
 		now := s.clock.Now()
-		if err := s.hub.MayLogOut(q.Scope); err != nil {
+		if err := s.hub.MayLogOut(r.Context(), q.Scope); err != nil {
 			return nil, refused(err)
 		}
 		dry := logoutJSON{Scope: q.Scope, Actor: q.Actor, Message: q.Message, At: instant(now), EffectiveAt: instant(now.Add(q.Grace))}
