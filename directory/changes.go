@@ -50,8 +50,9 @@ func affectedBy(changes []change, accounts []Account) []Account {
 	})
 }
 
-// maxBacklog is how many changes wait one by one; where there are more, everybody is looked at instead.
-const maxBacklog = 1000
+// maxBacklog is how many changes wait one by one, each member of a changed group being one; where there are more, everybody is
+// looked at instead.
+const maxBacklog = 50_000
 
 // backlog are changes that were heard of and not yet looked into. Adding never waits.
 type backlog struct {
@@ -59,6 +60,7 @@ type backlog struct {
 
 	mu   sync.Mutex
 	list []change
+	size int  // of list, with members
 	all  bool // more than are kept
 }
 
@@ -67,7 +69,7 @@ func newBacklog() *backlog { return &backlog{some: make(chan struct{}, 1)} }
 func (b *backlog) add(c change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.list) < maxBacklog && !b.all {
+	if b.size += 1 + len(c.members); b.size <= maxBacklog && !b.all {
 		b.list = append(b.list, c)
 	} else {
 		b.list, b.all = nil, true
@@ -83,6 +85,6 @@ func (b *backlog) take() (list []change, all bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	list, all = b.list, b.all
-	b.list, b.all = nil, false
+	b.list, b.size, b.all = nil, 0, false
 	return list, all
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,20 @@ func TestBacklogNeverWaitsAndIsBounded(t *testing.T) {
 	}
 }
 
+func TestBacklogOfLargeGroupsIsBounded(t *testing.T) {
+	b := newBacklog()
+	large := change{members: make(map[string]bool)}
+	for i := range maxBacklog / 2 {
+		large.members[strconv.Itoa(i)] = true
+	}
+	for i, want := range []bool{false, true, true} {
+		b.add(large)
+		if b.all != want {
+			t.Errorf("after %d groups of %d: everybody %v, want %v", i+1, len(large.members), b.all, want)
+		}
+	}
+}
+
 func TestChangesAffectWhomTheyName(t *testing.T) {
 	ada := Account{Key: Key{User: "Ada", DN: "uid=Ada,ou=people,dc=x", Identity: "AB-1"}, Groups: []string{"Staff"}}
 	for name, tt := range map[string]struct {
@@ -60,9 +75,19 @@ func TestChangesAffectWhomTheyName(t *testing.T) {
 func TestOnlyIdentitiesThatAreKnownDiffer(t *testing.T) {
 	const uuid, other, guid = "6f0b6d0e-5a55-4a8f-8f5b-0a1d8f2c0001", "6f0b6d0e-5a55-4a8f-8f5b-0a1d8f2c0002", "000102030405060708090a0b0c0d0e0f"
 	for _, tt := range []struct {
-		before, now string
-		want        bool
-	}{{uuid, uuid, false}, {uuid, other, true}, {uuid, "6F0B6D0E-5A55-4A8F-8F5B-0A1D8F2C0001", false}, {uuid, "", false}, {"", uuid, false}, {uuid, guid, false}} {
+		before string
+		now    []string
+		want   bool
+	}{
+		{uuid, []string{uuid}, false},
+		{uuid, []string{other}, true},
+		{uuid, []string{"6F0B6D0E-5A55-4A8F-8F5B-0A1D8F2C0001"}, false},
+		{uuid, nil, false},
+		{"", []string{uuid}, false},
+		{uuid, []string{guid}, false},
+		{guid, []string{other, guid}, false}, // another kind has come to be readable
+		{guid, []string{uuid, "ff0102030405060708090a0b0c0d0e0f"}, true},
+	} {
 		if got := isOther(tt.before, tt.now); got != tt.want {
 			t.Errorf("%q and %q: %v, want %v", tt.before, tt.now, got, tt.want)
 		}

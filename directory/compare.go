@@ -74,7 +74,7 @@ func (d *Directory) lookAt(on *view, a Account) (verdict, error) {
 	v.entry = d.entry(found)
 	v.entry.User = a.User
 	names := found.GetEqualFoldAttributeValues(d.config.UserAttribute)
-	if isOther(a.Identity, v.entry.Identity) || len(names) > 0 && !containsName(names, a.User) {
+	if isOther(a.Identity, identities(found)) || len(names) > 0 && !containsName(names, a.User) {
 		return v.is(departed, "the name belongs to another entry now"), nil
 	}
 	if why := lockedBy(found, time.Now()); why != "" {
@@ -125,7 +125,7 @@ func (d *Directory) findAgain(conn *ldap.Conn, a Account) (*ldap.Entry, error) {
 		return nil, err
 	case searchErr != nil:
 		return nil, unavailable("read entry", searchErr)
-	case isOther(a.Identity, identity(result.Entries[0])):
+	case isOther(a.Identity, identities(result.Entries[0])):
 		return nil, err
 	}
 	return result.Entries[0], nil
@@ -136,11 +136,6 @@ func anyone(filter string) (string, bool) {
 	filter = strings.NewReplacer(UsernamePlaceholder, "*", DNPlaceholder, "*").Replace(filter)
 	_, err := ldap.CompileFilter(filter)
 	return filter, err == nil && !strings.Contains(filter, ":=") // a matching rule takes * for a value
-}
-
-// isOther reports whether two identities are known to differ. What cannot be read, or is of another kind, says nothing.
-func isOther(before, now string) bool {
-	return before != "" && now != "" && len(before) == len(now) && strings.Count(before, "-") == strings.Count(now, "-") && !strings.EqualFold(before, now)
 }
 
 // showsPeople reports whether the server shows any person in the place where dn is or was; where it does not, an entry there may be

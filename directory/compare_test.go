@@ -244,6 +244,28 @@ func TestFailOverToAServerThatLagsOrShowsLessEndsNobody(t *testing.T) {
 	}
 }
 
+func TestFailOverOfSyncreplEndsNobody(t *testing.T) {
+	t.Parallel()
+	first := startSlapd(t)
+	second := first.copyOf(t)
+	second.modify(t, second.ldap, fmt.Sprintf(person, "linus")+"changetype: delete\n") // not there yet
+	c := first.config()
+	c.URLs = []string{first.ldap, second.ldap}
+	w := watchAs(t, c, directory.WatchSyncrepl, time.Hour, "ada", "grace", "linus")
+	before := w.Accounts()
+	w.looksAgain(t, 3)
+	first.stop()
+	w.hears(t, "lost: ", 5*time.Second)
+	w.looksAgain(t, 2) // ada and grace, at the second server
+	w.polls(t, 2)      // linus, after a wait
+	w.wantsQuiet(t, before)
+	second.modify(t, second.ldap, fmt.Sprintf(person, "grace")+"changetype: delete\n")
+	w.hears(t, "grace barred: no longer", 2*time.Second) // at once, though of linus nothing is known
+	first.start(t, first.ldap)
+	first.modify(t, first.ldap, fmt.Sprintf(person, "linus")+"changetype: delete\n")
+	w.hears(t, "linus barred: no longer", 15*time.Second)
+}
+
 func TestServerThatHasAgreedIsBelieved(t *testing.T) {
 	t.Parallel()
 	first := startSlapd(t)

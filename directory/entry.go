@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/hex"
 	"fmt"
+	"strings"
 
 	"github.com/go-ldap/ldap/v3"
 )
@@ -18,7 +19,10 @@ func (d *Directory) attributes() []string {
 func (d *Directory) entry(e *ldap.Entry) Entry {
 	found := Entry{
 		User: choose(e, d.config.UserAttribute), Name: cmp.Or(choose(e, "displayName"), choose(e, "cn")), Email: choose(e, "mail"),
-		Title: choose(e, "title"), Phone: choose(e, "telephoneNumber"), DN: e.DN, Identity: identity(e),
+		Title: choose(e, "title"), Phone: choose(e, "telephoneNumber"), DN: e.DN,
+	}
+	if ids := identities(e); len(ids) > 0 {
+		found.Identity = ids[0]
 	}
 	if changes := passwordChanges(e); len(changes) > 0 {
 		found.PasswordChanged = changes[0]
@@ -26,15 +30,26 @@ func (d *Directory) entry(e *ldap.Entry) Entry {
 	return found
 }
 
-// identity is what stays the same of an entry whatever it is called, empty if it cannot be read.
-func identity(e *ldap.Entry) string {
-	guid := ""
+// identities are what stays the same of an entry whatever it is called, as far as it can be read; the first is told.
+func identities(e *ldap.Entry) []string {
+	list := e.GetEqualFoldAttributeValues("entryUUID")
 	for _, raw := range e.GetEqualFoldRawAttributeValues("objectGUID") {
-		if text := hex.EncodeToString(raw); guid == "" || text < guid {
-			guid = text
-		}
+		list = append(list, hex.EncodeToString(raw))
 	}
-	return cmp.Or(choose(e, "entryUUID"), guid, choose(e, "nsUniqueId"))
+	return append(list, e.GetEqualFoldAttributeValues("nsUniqueId")...)
+}
+
+// isOther reports whether an entry with the identities of now is known to be another than before. What cannot be read, or is of
+// another kind, says nothing.
+func isOther(before string, now []string) bool {
+	other := false
+	for _, id := range now {
+		if strings.EqualFold(before, id) {
+			return false
+		}
+		other = other || before != "" && len(before) == len(id) && strings.Count(before, "-") == strings.Count(id, "-")
+	}
+	return other
 }
 
 // groups are the names of the user's groups, by search and by memberOf. A group base that is not there, or not to be read, says

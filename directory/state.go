@@ -97,7 +97,7 @@ func lockedBy(e *ldap.Entry, now time.Time) string {
 		return "expired (accountExpires)"
 	}
 	for _, name := range []string{"pwdEndTime", "krbPrincipalExpiration"} {
-		if at, err := generalizedTime(value(name)); err == nil && !now.Before(at) {
+		if at, err := generalizedTime(value(name)); err == nil && !now.Before(at) && at.Unix() != 0 { // Kerberos writes 1970 for never
 			return "expired (" + name + ")"
 		}
 	}

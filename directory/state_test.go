@@ -35,6 +35,7 @@ func TestStatesOfAccounts(t *testing.T) {
 		{"389-DS: disabled", "nsAccountLock", "TRUE", "disabled"},
 		{"389-DS: not disabled", "nsAccountLock", "false", ""},
 		{"FreeIPA: expired", "krbPrincipalExpiration", "20200101000000Z", "expired"},
+		{"FreeIPA: never expires, as Kerberos writes it", "krbPrincipalExpiration", "19700101000000Z", ""},
 		{"shadow: expired", "shadowExpire", "1", "expired"},
 		{"shadow: expired, as chage -E 0 writes it", "shadowExpire", "0", "expired"},
 		{"shadow: expires today", "shadowExpire", "20455", "expired"},
