@@ -93,8 +93,11 @@ func TestAChangeThatTheStoreDoesNotTakeIsNotConfirmed(t *testing.T) {
 		ada.call(call.method, "/api/v1"+call.path, call.body).wants(t, "API: "+call.method+" "+call.path, 503, `"error":"not-confirmed"`)
 	}
 	stranger := &browser{site: s}
-	stranger.post("/login", url.Values{"username": {"grace"}, "password": {"pw"}}).wants(t, "a right password", 503)
-	stranger.post("/login", url.Values{"username": {"grace"}, "password": {"no"}}).wants(t, "a wrong password", 503)
+	right := stranger.post("/login", url.Values{"username": {"grace"}, "password": {"pw"}})
+	right.wants(t, "a right password", 503, "We cannot confirm")
+	if wrong := stranger.post("/login", url.Values{"username": {"grace"}, "password": {"no"}}); wrong.String() != right.String() {
+		t.Errorf("a wrong password: %s, want the answer to the right one: %s", wrong, right)
+	}
 	s.store.away.Store(false)
 	grace.get("/session/status").wants(t, "once the store is back", 200)
 }
@@ -155,6 +158,9 @@ func TestWhatDidNothingIsNoSuccess(t *testing.T) {
 	grace.call("GET", "/api/v1/presence", "").wants(t, "the API for one who is no administrator", 403, `"error":"forbidden"`)
 	for _, call := range []struct{ method, path string }{{"GET", "/sessions/x"}, {"GET", "/logouts/x"}, {"DELETE", "/logouts/x"}, {"GET", "/nothing"}} {
 		ada.call(call.method, "/api/v1"+call.path, "").wants(t, call.method+" "+call.path, 404, `"error":"not-found"`)
+	}
+	for _, asked := range []string{"user=grace&user=ada", "user=%zz", "user=grace;group=staff", "usr=grace", "limit=1&limit=2"} {
+		ada.call("GET", "/api/v1/presence?"+asked, "").wants(t, "asking for "+asked, 422)
 	}
 	if a := ada.call("POST", "/api/v1/presence", "{}"); a.StatusCode != 405 || a.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST /presence: %s, Allow %q", a, a.Header.Get("Allow"))

@@ -138,11 +138,18 @@ type question struct {
 
 // ask allows the parameters of a list and those named.
 func ask(r *http.Request, names ...string) *question {
-	q := &question{values: r.URL.Query()}
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	q := &question{values: values}
+	if err != nil { // what could not be read would be passed over, and more be answered than was asked for
+		q.refuse("the parameters cannot be read: %v", err)
+	}
 	names = append(names, "limit", "cursor")
-	for name := range q.values {
+	for name, given := range q.values {
 		if !slices.Contains(names, name) {
 			q.refuse("there is no parameter %q; there are %s", name, strings.Join(names, ", "))
+		}
+		if len(given) > 1 {
+			q.refuse("%s: stands twice", name)
 		}
 	}
 	return q

@@ -146,6 +146,22 @@ func TestFormsThatAreSentTwiceDoTheirWorkOnce(t *testing.T) {
 	}
 }
 
+func TestSignOutThatIsSentTwiceEndsOnce(t *testing.T) {
+	s := startSite(t, "")
+	ada := s.signIn("ada")
+	answers := make(chan answer, 4)
+	for range cap(answers) {
+		go func() { answers <- ada.post("/logout", url.Values{}) }()
+	}
+	for range cap(answers) {
+		a := <-answers
+		a.wants(t, "sign-out", http.StatusSeeOther, "/login")
+	}
+	if n := len(s.events(session.EventSessionEnd)); n != 1 {
+		t.Errorf("%d ends in the trail, want 1", n)
+	}
+}
+
 func cloned(v url.Values) url.Values {
 	c := make(url.Values)
 	for name, values := range v {

@@ -581,6 +581,43 @@ func TestTestingClockMovesEverything(t *testing.T) {
 	}
 }
 
+func TestCallsForTestingAreRefusedFromOtherSites(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--testing")
+	for _, tt := range []struct {
+		name   string
+		header []string
+		code   int
+	}{
+		{"a program", nil, 200},
+		{"a page of ours", []string{"Origin", p.url, "Sec-Fetch-Site", "same-origin"}, 200},
+		{"another site", []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{"a sister site", []string{"Sec-Fetch-Site", "same-site"}, 403},
+		{"another origin", []string{"Origin", "https://evil.example"}, 403},
+		{"another port", []string{"Origin", "http://localhost:1"}, 403},
+		{"no origin to speak of", []string{"Origin", "null"}, 403},
+	} {
+		if response, body := p.do("/testing/timeline", nil, tt.header...); response.StatusCode != tt.code {
+			t.Errorf("timeline for %s: %s %.100s, want %d", tt.name, response.Status, body, tt.code)
+		}
+		if response, body := p.do("/testing/reset", url.Values{}, tt.header...); response.StatusCode != tt.code {
+			t.Errorf("reset by %s: %s %.100s, want %d", tt.name, response.Status, body, tt.code)
+		}
+	}
+	for path, body := range map[string]string{
+		"clock": `{"advance_ms":1,"ADVANCE_MS":2}`, "session": `{"user":"ada","User":"grace"}`, "fault": `{"kind":"none","kind":"drop"}`,
+	} {
+		response, err := client.Post(p.url+"/testing/"+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("%s %s: %s", path, body, response.Status)
+		}
+	}
+}
+
 func TestTestingIsOffByDefault(t *testing.T) {
 	t.Parallel()
 	p := start(t)
