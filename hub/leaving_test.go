@@ -215,6 +215,12 @@ func TestAwayOnSeveralNodes(t *testing.T) {
 		{"lost", func(p *page) { p.conn.CloseNow() }, awayAfter},
 		{"closed after a navigation elsewhere", func(p *page) {
 			a.Navigated(p.t.Context(), p.token.ID())
+			s := b.live(p.token.ID())
+			within(t, time.Second, "b knows of the navigation", func() bool { // until then it can only take it for a closing
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				return !s.tabTimes.AskedAt.IsZero()
+			})
 			p.conn.Close(StatusLeft, "close")
 		}, awayAfter},
 	}
