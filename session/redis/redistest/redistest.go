@@ -4,6 +4,7 @@ package redistest
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -45,14 +46,27 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
+// freeAddress finds a port on which nothing listens, and of which the bus of a cluster is free too: that is 10,000 above. Both lie below
+// the ports that the system gives to connections, so that none takes them before the server does.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 11_000 + rand.IntN(10_000)
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		if isFree(address) && isFree(fmt.Sprintf("127.0.0.1:%d", port+10_000)) {
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port found")
+	return ""
+}
+
+func isFree(address string) bool {
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		l.Close()
+	}
+	return err == nil
 }
 
 // URL is where clients find the server.
