@@ -297,4 +297,7 @@ async function startChromium(): Promise<RealBrowser> {
   }
 }
 
+/** Goes back as the browser's button does. The page may be gone before a call in it could answer. */
+export const goBack = (page: Page): Promise<void> => page.evaluate(() => { setTimeout(() => history.back()) })
+
 export {type Browser, expect}

@@ -1,5 +1,5 @@
 import type {Page, WebSocketRoute} from '@playwright/test'
-import {countActs, expect, MINUTE, nothing, shows, test as base} from './curfew'
+import {countActs, expect, goBack, MINUTE, nothing, shows, test as base} from './curfew'
 import {Site} from './site'
 
 // The script on pages of some application that shares the origin with Curfew.
@@ -52,7 +52,7 @@ test('a page that has no session comes back by Back as it was', async ({page, se
   await page.evaluate(() => { (window as any).same = true })
   await page.getByRole('link').click()
   await expect(page).toHaveTitle('Plain')
-  await page.evaluate(() => history.back())
+  await goBack(page)
   await expect(page.getByRole('heading', {name: 'Public'})).toBeVisible()
   await expect(page).toHaveTitle('Public')
   expect(await page.evaluate(() => (window as any).same)).toBe(true) // out of the cache, where blank pages come from

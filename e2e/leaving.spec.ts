@@ -1,4 +1,4 @@
-import {expect, MINUTE, nothing, shows, Tab, test} from './curfew'
+import {expect, goBack, MINUTE, nothing, shows, Tab, test} from './curfew'
 
 test('Back after the end shows nothing @engines', async ({signIn, openTab, server, page}) => {
   await signIn()
@@ -8,7 +8,7 @@ test('Back after the end shows nothing @engines', async ({signIn, openTab, serve
   await tab.connected()
   await server.advance(10 * MINUTE)
   await tab.signedOut(/no activity/)
-  await tab.page.evaluate(() => history.back())
+  await goBack(tab.page)
   await expect(tab.page).toHaveURL(/\/login/)
   await expect(tab.page.getByText(/Hello/)).toBeHidden()
 })
@@ -22,11 +22,11 @@ test('a page kept for Back is blank until the server has spoken, and blank for g
     await expect(tab.page).toHaveTitle('Elsewhere')
   }
   await elsewhere()
-  await tab.page.evaluate(() => history.back())
+  await goBack(tab.page)
   await expect(tab.page.getByRole('heading', {name: 'Hello'})).toBeVisible() // alive: it shows itself
   await elsewhere()
   await server.advance(10 * MINUTE)
-  await tab.page.evaluate(() => history.back())
+  await goBack(tab.page)
   await tab.signedOut(/no activity/)
 })
 

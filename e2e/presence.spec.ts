@@ -42,7 +42,7 @@ test('presence is shown to those only who may see it, and forgotten with the con
   await expect(grace).toHaveText('Active', {timeout: 15_000})
 })
 
-test('a notice is read, dismissed, and not repeated in the same tab', async ({signIn, openTab, server}) => {
+test('notices are read, dismissed, and not repeated in the same tab', async ({signIn, openTab, server}) => {
   await signIn('grace')
   const tab = await openTab()
   await tab.note.fill('half a sentence')
@@ -57,8 +57,19 @@ test('a notice is read, dismissed, and not repeated in the same tab', async ({si
   await tab.goto('/?next')
   await tab.connected()
   await server.api('POST', '/notices', {user: 'grace', message: 'Another one.'})
-  await expect(tab.page.getByText('Another one.')).toBeVisible()
+  const another = tab.page.getByText('Another one.')
+  await expect(another).toBeVisible()
   await expect(notice).toBeHidden()
+  await server.api('POST', '/notices', {user: 'grace', message: 'One more.'})
+  await expect(tab.page.getByText('One more.')).toBeVisible()
+  for (const text of ['Another one.', 'One more.']) {
+    await tab.page.locator('.notice', {hasText: text}).getByRole('button', {name: 'Dismiss'}).click()
+  }
+  await tab.goto('/?last')
+  await tab.connected()
+  await server.api('POST', '/notices', {user: 'grace', message: 'The last one.'})
+  await expect(tab.page.getByText('The last one.')).toBeVisible()
+  for (const gone of [notice, another, tab.page.getByText('One more.')]) await expect(gone).toBeHidden()
 })
 
 test('the account page shows the own sessions and ends them in another browser', async ({signIn, openTab, otherBrowser, server}) => {

@@ -447,14 +447,8 @@ class CurfewPanel extends HTMLElement {
    * @returns {boolean} whether it is new to this tab
    */
   notice(id, message) {
-    /** @type {string[]} */
-    let dismissed = []
-    try {
-      const kept = JSON.parse(sessionStorage.getItem(DISMISSED_KEY) ?? '[]')
-      if (Array.isArray(kept)) dismissed = kept
-    } catch {} // storage is turned off
-    if (this.#shown.has(id) || dismissed.includes(id)) return false
-    this.#shown.add(id)
+    if (this.#shown.has(id) || dismissedNotices().includes(id)) return false
+    this.#shown = new Set([...this.#shown, id].slice(-MAX_NOTICES))
     const box = document.createElement('div')
     box.className = 'notice'
     const text = document.createElement('p')
@@ -463,10 +457,11 @@ class CurfewPanel extends HTMLElement {
       box.remove()
       this.arrange()
       try {
-        sessionStorage.setItem(DISMISSED_KEY, JSON.stringify([...dismissed, id].slice(-20)))
+        sessionStorage.setItem(DISMISSED_KEY, JSON.stringify([...dismissedNotices(), id].slice(-MAX_NOTICES)))
       } catch {}
     }))
     this.#notices.append(box)
+    if (this.#notices.childElementCount > MAX_NOTICES) this.#notices.firstElementChild?.remove()
     this.arrange()
     return true
   }
@@ -474,6 +469,19 @@ class CurfewPanel extends HTMLElement {
 
 /** Where the notices are kept that were dismissed in this tab: the next page is told of the last minute's again. */
 const DISMISSED_KEY = 'curfew.dismissed'
+
+/** So many notices are kept and shown: the oldest go. A server tells a page that opens of fewer. */
+const MAX_NOTICES = 50
+
+/** @returns {string[]} */
+function dismissedNotices() {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(DISMISSED_KEY) ?? '[]')
+    return Array.isArray(kept) ? kept : []
+  } catch {
+    return [] // storage is turned off
+  }
+}
 
 /** So often in a second the warning comes back on top of what the page opens: a page may do the same. */
 const MAX_RAISED = 5
