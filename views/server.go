@@ -85,6 +85,7 @@ type Server struct {
 	log           *slog.Logger
 	throttle      throttle
 	resolving     chan struct{} // a place for each look-up of resolve
+	entries       foundEntries
 	consoles      consoles
 	forms         forms
 	mux           *http.ServeMux

@@ -95,9 +95,13 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if a.leave != nil {
 		defer a.leave()
 	}
-	if a.wait > 0 {
-		w.Header().Set("Retry-After", retryAfter(a.wait))
+	if a.refused.wait > 0 {
+		w.Header().Set("Retry-After", retryAfter(a.refused.wait))
 		return again(http.StatusTooManyRequests, "Too many failed attempts. Please wait a minute, then try again.")
+	}
+	if errors.Is(err, errCrowded) {
+		w.Header().Set("Retry-After", retryAfter(time.Second))
+		return again(http.StatusServiceUnavailable, "Many people are signing in just now. Please try again in a moment.")
 	}
 	if failed := (storeError{}); errors.As(err, &failed) {
 		return err

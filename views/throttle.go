@@ -3,12 +3,10 @@ package views
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
-	"curfew/directory"
 	"curfew/session"
 )
 
@@ -20,8 +18,12 @@ const (
 	maxNameFails    = 30 // of one name, from addresses where it has not signed in
 )
 
-// maxUnderWay bounds the sign-ins of one name or one address that are under way or wait for others. Those beyond it are refused for a moment.
+// maxUnderWay bounds the sign-ins of one name or one address that are under way or wait for others. Those beyond it are asked to come
+// back in a moment.
 const maxUnderWay = 200
+
+// errCrowded says that too many sign-ins are under way.
+var errCrowded = errors.New("too many sign-ins of this name or address are under way")
 
 // throttle slows down guessing. It counts failures only, and those from elsewhere never keep anybody out of an address that
 // they have signed in from. A name is the directory's entry where one is found: see [Server.authenticate].
@@ -44,69 +46,79 @@ type turn struct {
 	moved chan struct{} // holds something where one ahead has gone
 }
 
-// full says that too many sign-ins are under way.
-const full = time.Second
+// delay is why a sign-in is refused.
+type delay struct {
+	wait time.Duration // for so long, a minute at most; 0: it is not refused
+	own  bool          // by failures of this name at this address
+}
 
-// enter waits for its turn. If wait is not zero, the sign-in is refused for that long; else leave must be called after it,
-// and after its failure was counted.
-func (t *throttle) enter(ctx context.Context, login, address string) (leave func(), wait time.Duration, err error) {
+// enter waits for its turn. Unless it is refused, leave must be called after the sign-in, and after its failure was counted.
+// errCrowded; any other error means that the failures cannot be read.
+func (t *throttle) enter(ctx context.Context, login, address string) (leave func(), refused delay, err error) {
 	network := session.Network(address)
 	login = session.FoldName(login)
 	pair, rest := "pair\x00"+login+"\x00"+network, []string{"address\x00" + network, "name\x00" + login}
-	mine := t.join(pair, rest)
+	mine, crowded := t.join(pair, rest)
 	if mine == nil {
-		return nil, full, nil
+		return nil, delay{}, errCrowded
 	}
 	done := func() { t.leave(mine, append(rest, pair)...) }
 	defer func() {
-		if wait > 0 || err != nil {
+		if refused.wait > 0 || err != nil {
 			done()
 		}
 	}()
+	stranger := false // the name has not signed in from the address
 	for {
 		inPair, byAddress, byName := t.ahead(mine, pair), t.ahead(mine, rest[0]), t.ahead(mine, rest[1]) // before failures are read
-		if inPair < maxPairFails {
+		if inPair < maxPairFails && !(stranger && (byAddress >= maxAddressFails || byName >= maxNameFails)) {
 			now := t.clock.Now()
 			f, err := t.failures.Failures(ctx, login, address, now.Add(-throttleWindow))
 			if err != nil {
-				return nil, 0, err
+				return nil, delay{}, err
 			}
-			if wait := throttled(f, now); wait > 0 {
-				return nil, wait, nil
+			if refused := throttled(f, now); refused.wait > 0 {
+				return nil, refused, nil
 			}
-			if f.Known {
+			switch stranger = !f.Known; {
+			case f.Known:
 				t.leave(mine, rest...) // it does not count there
+			case crowded:
+				return nil, delay{}, errCrowded
 			}
 			if len(f.Pair)+inPair < maxPairFails && (f.Known || len(f.Address)+byAddress < maxAddressFails && len(f.Name)+byName < maxNameFails) {
-				return done, 0, nil
+				return done, delay{}, nil
 			}
 		}
 		select {
 		case <-mine.moved:
 		case <-ctx.Done():
-			return nil, 0, ctx.Err()
+			return nil, delay{}, ctx.Err()
 		}
 	}
 }
 
-// join lines up in all of the lines; nil if one is full.
-func (t *throttle) join(pair string, rest []string) *turn {
+// join lines up in all of the lines; nil if that of the pair is full. crowded: another one is, and it has lined up in none of those.
+// Whoever has signed in from the address is not concerned by them.
+func (t *throttle) join(pair string, rest []string) (mine *turn, crowded bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.lines == nil {
 		t.lines = make(map[string][]*turn)
 	}
-	keys := append([]string{pair}, rest...)
-	for _, k := range keys {
-		if len(t.lines[k]) >= maxUnderWay {
-			return nil
-		}
+	if len(t.lines[pair]) >= maxUnderWay {
+		return nil, true
 	}
-	mine := &turn{make(chan struct{}, 1)}
+	crowded = slices.ContainsFunc(rest, func(k string) bool { return len(t.lines[k]) >= maxUnderWay })
+	keys := []string{pair}
+	if !crowded {
+		keys = append(keys, rest...)
+	}
+	mine = &turn{make(chan struct{}, 1)}
 	for _, k := range keys {
 		t.lines[k] = append(t.lines[k], mine)
 	}
-	return mine
+	return mine, crowded
 }
 
 // ahead is how many stand before mine in a line; 0 where it stands there no more.
@@ -138,94 +150,20 @@ func (t *throttle) leave(mine *turn, keys ...string) {
 	}
 }
 
-// errOtherEntry ends a sign-in whose name leads to another entry than the one that it is counted for.
-var errOtherEntry = errors.New("the name leads to another entry")
-
-// resolversAtOnce bounds the look-ups for names that are refused by what others do.
-const resolversAtOnce = 8
-
-// attempt is a try to sign in.
-type attempt struct {
-	typed, password, address string
-
-	name  string        // that it is counted for: the entry's, else what was typed
-	leave func()        // to be called after a failure was counted; nil where the sign-in was refused
-	wait  time.Duration // refused for so long; 0 if it was not
-}
-
-// authenticate asks the directory once the attempt has its turn. Failures count for the entry that the name leads to, however it is
-// typed; only what leads to none counts as it was typed. So the directory is asked whose name it is where it is not the entry's own:
-// before the password is tried, and before somebody is refused for what others did who may have signed in from there by another name.
-func (s *Server) authenticate(ctx context.Context, a *attempt) (entry directory.Entry, err error) {
-	a.name = session.FoldName(a.typed)
-	err = s.takeTurn(ctx, a)
-	if err == nil && a.wait > 0 && s.resolve(ctx, a) {
-		err = s.takeTurn(ctx, a)
-	}
-	for range maxEntries {
-		if err != nil || a.wait > 0 {
-			return directory.Entry{}, err
-		}
-		entry, err = s.authenticator.Authenticate(ctx, a.typed, a.password, a.found)
-		if !errors.Is(err, errOtherEntry) {
-			return entry, err
-		}
-		a.leave()
-		err = s.takeTurn(ctx, a)
-	}
-	return directory.Entry{}, fmt.Errorf("%w: the name leads to another entry each time", directory.ErrUnavailable)
-}
-
-// maxEntries is how often a name may lead to another entry than before: once, unless it is given away at that moment.
-const maxEntries = 3
-
-func (s *Server) takeTurn(ctx context.Context, a *attempt) (err error) {
-	a.leave, a.wait, err = s.throttle.enter(ctx, a.name, a.address)
-	if err != nil {
-		return storeError{err}
-	}
-	return nil
-}
-
-// found is told whose name was typed.
-func (a *attempt) found(canonical string) error {
-	if session.SameName(canonical, a.name) {
-		a.name = canonical
-		return nil
-	}
-	a.name = canonical
-	return errOtherEntry
-}
-
-// resolve finds out whose name was typed where that may be somebody whom the refusal does not concern. other: it is another name's.
-func (s *Server) resolve(ctx context.Context, a *attempt) (other bool) {
-	select {
-	case s.resolving <- struct{}{}:
-		defer func() { <-s.resolving }()
-	default:
-		return false
-	}
-	s.authenticator.Authenticate(ctx, a.typed, a.password, func(canonical string) error {
-		other = !session.SameName(canonical, a.name)
-		a.name = canonical
-		return errOtherEntry // the password is not tried
-	})
-	return other
-}
-
-// throttled is how long a sign-in has to wait, a minute at most; 0 if it need not.
-func throttled(f session.Failures, now time.Time) time.Duration {
+// throttled is how long a sign-in has to wait.
+func throttled(f session.Failures, now time.Time) delay {
 	wait := until(f.Pair, maxPairFails, now)
-	if !f.Known {
-		wait = max(wait, until(f.Address, maxAddressFails, now), until(f.Name, maxNameFails, now))
+	if own := wait > 0; own || f.Known {
+		return delay{wait, own}
 	}
-	return wait
+	return delay{max(until(f.Address, maxAddressFails, now), until(f.Name, maxNameFails, now)), false}
 }
 
-// until is the time until fewer than limit failures lie within the window.
+// until is the time until fewer than limit failures lie within the window, and no more than that: nodes that date them have clocks of
+// their own.
 func until(failures []time.Time, limit int, now time.Time) time.Duration {
 	if len(failures) < limit {
 		return 0
 	}
-	return failures[len(failures)-limit].Add(throttleWindow).Sub(now)
+	return min(throttleWindow, failures[len(failures)-limit].Add(throttleWindow).Sub(now))
 }

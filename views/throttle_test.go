@@ -33,14 +33,20 @@ func newGuesser(t *testing.T) *guesser {
 	return &guesser{t, store, throttle{failures: store, clock: session.RealClock{}}}
 }
 
+// crowded is what try reports where too many sign-ins are under way.
+const crowded = time.Hour
+
 // try reports how long a sign-in has to wait; 0 if it was made. takes is how long the directory takes.
 func (g *guesser) try(login, address string, right bool, takes time.Duration) time.Duration {
-	leave, wait, err := g.enter(context.Background(), login, address)
+	leave, refused, err := g.enter(context.Background(), login, address)
+	if errors.Is(err, errCrowded) {
+		return crowded
+	}
 	if err != nil {
 		g.t.Error(err)
 	}
-	if wait > 0 {
-		return wait
+	if refused.wait > 0 {
+		return refused.wait
 	}
 	defer leave()
 	pass(takes)
@@ -201,7 +207,7 @@ func TestSignInsUnderWayAreBounded(t *testing.T) {
 		var wg sync.WaitGroup
 		for range maxUnderWay + 20 {
 			wg.Go(func() {
-				if g.try("ada", "192.0.2.1", true, time.Second) == full {
+				if g.try("ada", "192.0.2.1", true, time.Second) == crowded {
 					refused.Add(1)
 				}
 			})
@@ -213,14 +219,63 @@ func TestSignInsUnderWayAreBounded(t *testing.T) {
 	})
 }
 
+func TestACrowdElsewhereKeepsNobodyOutOfAnAddressOfTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuesser(t)
+		g.known("grace", "192.0.2.1")
+		var wg sync.WaitGroup
+		for i := range maxUnderWay {
+			wg.Go(func() { g.try("grace", fmt.Sprintf("198.51.100.%d", i), true, time.Minute) })
+		}
+		synctest.Wait()
+		if wait := g.try("grace", "192.0.2.1", true, 0); wait != 0 {
+			t.Errorf("grace waits %s at an address that she has signed in from", wait)
+		}
+		if wait := g.try("grace", "203.0.113.1", true, 0); wait != crowded {
+			t.Errorf("from elsewhere she waits %s, want that it is crowded", wait)
+		}
+		wg.Wait()
+	})
+}
+
+func TestManyWhoSignInAtOnceFromOneAddressAreNoGuessers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuesser(t)
+		store := &counting{Store: g.store}
+		g.failures = store
+		var wg sync.WaitGroup
+		for i := range maxUnderWay {
+			wg.Go(func() {
+				if wait := g.try(fmt.Sprint("pupil", i), "192.0.2.1", true, time.Second); wait != 0 {
+					t.Errorf("pupil %d waits %s though nobody has failed", i, wait)
+				}
+			})
+		}
+		wg.Wait()
+		if n := store.reads.Load(); n > 3*maxUnderWay {
+			t.Errorf("%d reads for %d sign-ins", n, maxUnderWay)
+		}
+	})
+}
+
+func TestNobodyWaitsLongerThanAMinute(t *testing.T) {
+	now := time.Now()
+	ahead := now.Add(15 * time.Millisecond) // dated by a node whose clock is ahead
+	if d := throttled(session.Failures{Pair: []time.Time{ahead, ahead, ahead, ahead, ahead}}, now); d.wait != throttleWindow || !d.own {
+		t.Errorf("throttled = %+v, want a minute", d)
+	}
+}
+
 // nameBook is a directory in which several names lead to one entry.
 type nameBook struct {
 	entries  map[string]string // by folded name: the entry's
 	password string
+	asked    atomic.Int64
 	binds    atomic.Int64
 }
 
 func (b *nameBook) Authenticate(_ context.Context, username, password string, found func(string) error) (directory.Entry, error) {
+	b.asked.Add(1)
 	user, ok := b.entries[session.FoldName(username)]
 	if !ok {
 		return directory.Entry{}, directory.ErrBadCredentials
@@ -243,7 +298,7 @@ func (g *guesser) typing(s *Server, typed, password, address string) (wait time.
 		defer a.leave()
 	}
 	switch {
-	case a.wait > 0:
+	case a.refused.wait > 0:
 	case errors.Is(err, directory.ErrBadCredentials):
 		if err := g.store.Append(g.t.Context(), session.Event{At: time.Now(), Kind: session.EventSignInFailed, User: a.name, Address: address}); err != nil {
 			g.t.Fatal(err)
@@ -251,7 +306,7 @@ func (g *guesser) typing(s *Server, typed, password, address string) (wait time.
 	case err != nil:
 		g.t.Fatal(err)
 	}
-	return a.wait
+	return a.refused.wait
 }
 
 func TestFailuresCountForTheEntryHoweverItIsTyped(t *testing.T) {
@@ -274,6 +329,15 @@ func TestFailuresCountForTheEntryHoweverItIsTyped(t *testing.T) {
 		if n := book.binds.Load(); n != binds {
 			t.Errorf("%d passwords were tried although the name is throttled", n-binds)
 		}
+		asked := book.asked.Load()
+		for i := range 10 { // whose they are is known by now
+			for _, typed := range spellings {
+				g.typing(s, typed, "wrong", fmt.Sprintf("203.0.113.%d", i))
+			}
+		}
+		if n := book.asked.Load() - asked; n != 0 {
+			t.Errorf("attempts that were refused made the directory work %d times", n)
+		}
 	})
 }
 
@@ -289,7 +353,7 @@ func TestNobodyIsKeptOutOfAnAddressOfTheirOwnByAnotherNameOfTheirs(t *testing.T)
 		for i := range maxAddressFails {
 			g.typing(s, fmt.Sprint("nobody", i), "wrong", "192.0.2.1")
 		}
-		for _, typed := range []string{"grace", "grace@corp.example"} {
+		for _, typed := range []string{"grace@corp.example", "grace", "grace@corp.example"} {
 			if wait := g.typing(s, typed, "right", "192.0.2.1"); wait != 0 {
 				t.Errorf("%s waits %s at an address that she has signed in from", typed, wait)
 			}

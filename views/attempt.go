@@ -1,0 +1,140 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"curfew/directory"
+	"curfew/session"
+)
+
+// errOtherEntry ends a sign-in whose name leads to another entry than the one that it is counted for.
+var errOtherEntry = errors.New("the name leads to another entry")
+
+// attempt is a try to sign in.
+type attempt struct {
+	typed, password, address string
+
+	name    string // that it is counted for: the entry's, else what was typed
+	leave   func() // to be called after a failure was counted; nil where the sign-in was refused
+	refused delay
+}
+
+// authenticate asks the directory once the attempt has its turn. Failures count for the entry that the name leads to, however it is
+// typed; only what leads to none counts as it was typed. So the directory is asked whose name it is where it is not the entry's own:
+// before the password is tried, and before somebody is refused for what others did who may have signed in from there by another name.
+// errCrowded, storeError, and the errors of the directory.
+func (s *Server) authenticate(ctx context.Context, a *attempt) (entry directory.Entry, err error) {
+	name, isKnown := s.entries.of(a.typed)
+	a.name = name
+	err = s.takeTurn(ctx, a)
+	if err == nil && a.refused.wait > 0 && !a.refused.own && !isKnown {
+		err = s.resolve(ctx, a)
+	}
+	for range maxEntries {
+		if err != nil || a.refused.wait > 0 {
+			return directory.Entry{}, err
+		}
+		entry, err = s.authenticator.Authenticate(ctx, a.typed, a.password, s.finder(a))
+		if !errors.Is(err, errOtherEntry) {
+			return entry, err
+		}
+		a.leave()
+		err = s.takeTurn(ctx, a)
+	}
+	return directory.Entry{}, fmt.Errorf("%w: the name leads to another entry each time", directory.ErrUnavailable)
+}
+
+// maxEntries is how often a name may lead to another entry than before: once, unless it is given away at that moment.
+const maxEntries = 3
+
+func (s *Server) takeTurn(ctx context.Context, a *attempt) (err error) {
+	a.leave, a.refused, err = s.throttle.enter(ctx, a.name, a.address)
+	if err != nil && !errors.Is(err, errCrowded) {
+		return storeError{err}
+	}
+	return err
+}
+
+// finder is told whose name was typed. It refuses to go on where that is not whom the attempt is counted for.
+func (s *Server) finder(a *attempt) func(canonical string) error {
+	return func(canonical string) error {
+		same := session.SameName(canonical, a.name)
+		a.name = canonical
+		s.entries.note(a.typed, canonical)
+		if same {
+			return nil
+		}
+		return errOtherEntry
+	}
+}
+
+// Look-ups of resolve: so many at once, and for how long others wait for them.
+const (
+	resolversAtOnce = 8
+	resolverWait    = 5 * time.Second
+)
+
+// resolve finds out whose name was typed, without trying the password, and takes its turn where it is not the one that was refused: the
+// refusal may not concern them. errCrowded where too many ask at once.
+func (s *Server) resolve(ctx context.Context, a *attempt) error {
+	timer := time.NewTimer(resolverWait)
+	defer timer.Stop()
+	select {
+	case s.resolving <- struct{}{}:
+		defer func() { <-s.resolving }()
+	case <-timer.C:
+		return errCrowded
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	before, find := a.name, s.finder(a)
+	s.entries.note(a.typed, before) // should it lead to none
+	s.authenticator.Authenticate(ctx, a.typed, a.password, func(canonical string) error {
+		find(canonical)
+		return errOtherEntry
+	})
+	if session.SameName(a.name, before) {
+		return nil // the refusal stands
+	}
+	return s.takeTurn(ctx, a)
+}
+
+// foundEntries remember which entry a typed name has led to, for some minutes: whoever is refused makes the directory work once. A name
+// that is given to somebody else meanwhile is found out by the directory at the next sign-in. The zero value is ready.
+type foundEntries struct {
+	mu         sync.Mutex
+	young, old map[string]string // by folded name: the entry's, or the same name where it has led to none
+	turned     time.Time
+}
+
+// The younger half of the names becomes the older one when it is so old, or when there are so many.
+const (
+	entriesFor = time.Minute
+	maxFound   = 10_000
+)
+
+// of is the name of the entry that a typed one leads to, as far as that is known; else what was typed, folded.
+func (f *foundEntries) of(typed string) (name string, known bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	typed = session.FoldName(typed)
+	for _, names := range []map[string]string{f.young, f.old} {
+		if name, ok := names[typed]; ok {
+			return name, true
+		}
+	}
+	return typed, false
+}
+
+func (f *foundEntries) note(typed, name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now := time.Now(); f.young == nil || len(f.young) >= maxFound || now.Sub(f.turned) > entriesFor {
+		f.old, f.young, f.turned = f.young, make(map[string]string), now
+	}
+	f.young[session.FoldName(typed)] = name
+}
