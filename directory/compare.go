@@ -51,7 +51,8 @@ type view struct {
 	err error // why it cannot be looked at
 
 	mu     sync.Mutex
-	people map[string]bool // by the folded DN of their place: whether anybody is seen there
+	own    *string         // the folded DN of the service account's own entry; empty: it is not known
+	people map[string]bool // by the folded DN of their place: whether anybody else is seen there
 	groups *bool           // whether any group is
 }
 
@@ -138,7 +139,7 @@ func anyone(filter string) (string, bool) {
 	return filter, err == nil && !strings.Contains(filter, ":=") // a matching rule takes * for a value
 }
 
-// showsPeople reports whether the server shows any person in the place where dn is or was; where it does not, an entry there may be
+// showsPeople reports whether the server shows any person but the service account in the place where dn is or was; where it does not, an entry there may be
 // hidden as well as gone.
 func (v *view) showsPeople(d *Directory, dn string) (bool, error) {
 	parsed, err := ldap.ParseDN(dn)
@@ -156,7 +157,7 @@ func (v *view) showsPeople(d *Directory, dn string) (bool, error) {
 	if !ok {
 		filter = "(|(objectClass=person)(objectClass=account)(objectClass=posixAccount))"
 	}
-	seen, err := v.shows(place, filter, true)
+	seen, err := v.showsOtherLocked(d, place, filter)
 	if err == nil && !seen {
 		seen, err = v.isEmpty(place)
 	}
@@ -181,7 +182,7 @@ func (v *view) showsGroups(d *Directory, found *ldap.Entry) (bool, error) {
 	var err error
 	if d.config.GroupFilter == "" {
 		if seen, err = v.shows(d.config.GroupBaseDN, "(objectClass=*)", false); err == nil && seen && len(found.GetEqualFoldAttributeValues("memberOf")) == 0 {
-			seen, err = v.shows(d.config.BaseDN, "(memberOf=*)", true)
+			seen, err = v.showsOtherLocked(d, d.config.BaseDN, "(memberOf=*)")
 		}
 	} else {
 		filter, ok := anyone(d.config.GroupFilter)
@@ -206,14 +207,57 @@ func (v *view) shows(base, filter string, below bool) (bool, error) {
 	if below {
 		scope = ldap.ScopeWholeSubtree
 	}
-	result, err := v.Search(ldap.NewSearchRequest(base, scope, ldap.NeverDerefAliases, 1, int(requestTimeout.Seconds()), false, filter, []string{"1.1"}, nil))
+	dns, err := v.some(base, scope, filter, 1)
+	return len(dns) > 0, err
+}
+
+// some are the DNs of at most so many entries that are seen at base, or below it.
+func (v *view) some(base string, scope int, filter string, most int) ([]string, error) {
+	result, err := v.Search(ldap.NewSearchRequest(base, scope, ldap.NeverDerefAliases, most, int(requestTimeout.Seconds()), false, filter, []string{"1.1"}, nil))
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
-		return false, nil
+		return nil, nil
 	case err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded):
-		return false, unavailable("look at "+base, err)
+		return nil, unavailable("look at "+base, err)
+	case result == nil:
+		return nil, nil
 	}
-	return result != nil && len(result.Entries) > 0, nil
+	var dns []string
+	for _, e := range result.Entries {
+		dns = append(dns, e.DN)
+	}
+	return dns, nil
+}
+
+// showsOtherLocked reports whether an entry other than the service account's own is seen from base down. Many servers show an account
+// itself, whatever else they hide: that is no evidence. Where it is not known which entry that is, one alone may be it.
+func (v *view) showsOtherLocked(d *Directory, base, filter string) (bool, error) {
+	dns, err := v.some(base, ldap.ScopeWholeSubtree, filter, 2)
+	if err != nil || len(dns) != 1 || d.config.BindDN == "" {
+		return len(dns) > 0, err
+	}
+	if v.own == nil {
+		own := v.whoAmI(d.config.BindDN)
+		v.own = &own
+	}
+	return *v.own != "" && foldDN(dns[0]) != *v.own, nil
+}
+
+// whoAmI is the folded DN of the service account's own entry: what it binds as, or, where that is another kind of name as Active Directory takes
+// them, what the server says (RFC 4532). It is empty where the server does not say a DN.
+func (v *view) whoAmI(bindDN string) string {
+	if parsed, err := ldap.ParseDN(bindDN); err == nil && len(parsed.RDNs) > 0 {
+		return foldDN(bindDN)
+	}
+	answer, err := v.WhoAmI(nil)
+	if err != nil {
+		return ""
+	}
+	dn, ok := strings.CutPrefix(answer.AuthzID, "dn:")
+	if parsed, err := ldap.ParseDN(dn); !ok || err != nil || len(parsed.RDNs) == 0 {
+		return ""
+	}
+	return foldDN(dn)
 }
 
 // isEmpty reports whether the server says that nothing is below base, also nothing that it would not show.

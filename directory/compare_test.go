@@ -491,3 +491,23 @@ func TestShadowAccountExpires(t *testing.T) {
 		t.Errorf("grace signs in: %v, want ErrLocked", err)
 	}
 }
+
+func TestServiceAccountThatSeesItselfAloneSignsNobodyOut(t *testing.T) {
+	t.Parallel()
+	s := startSlapd(t)
+	s.add(t, "dn: uid=svc,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: svc\ncn: svc\nsn: svc\nuserPassword: svcpw\n")
+	c := s.config()
+	c.BindDN, c.BindPassword = "UID=svc, ou=People,dc=example,dc=org", "svcpw"
+	all := `to * by dn.exact="uid=svc,ou=people,dc=example,dc=org" read by * none`
+	s.access(t, all)
+	w := watchAs(t, c, directory.WatchPoll, pollEvery, "ada", "grace", "linus")
+	before := w.Accounts()
+	w.polls(t, 2)
+	s.access(t, `to dn.onelevel="ou=people,dc=example,dc=org" by self read by * none`, all)
+	w.hears(t, "lost: ", 5*time.Second)
+	w.polls(t, 8) // more than enough for second looks
+	w.wantsQuiet(t, before)
+	s.access(t, all)
+	s.modify(t, s.ldap, fmt.Sprintf(person, "linus")+"changetype: delete\n")
+	w.hears(t, "linus barred: no longer", 5*time.Second)
+}

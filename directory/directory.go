@@ -270,10 +270,17 @@ func (d *Directory) People(ctx context.Context, limit int) ([]Entry, error) {
 	return people, nil
 }
 
-// link is a connection that is bound as the service account.
+// link is a connection to one of the servers. It ends with the context that it was made with.
 type link struct {
 	*ldap.Conn
-	server int // index of its URL
+	server int         // index of its URL
+	forget func() bool // has the context forget the connection
+}
+
+// Close ends the connection, of which its context, which may be the process's, remembers nothing then.
+func (l *link) Close() error {
+	l.forget()
+	return l.Conn.Close()
 }
 
 // service connects to the first URL that takes the service account, beginning with the one that worked last.
@@ -291,7 +298,7 @@ func (d *Directory) serviceAt(ctx context.Context, server int) (*link, error) {
 	if err != nil {
 		return nil, unavailable("bind as service account", err)
 	}
-	conn, err := d.dialURL(ctx, d.config.URLs[server])
+	conn, err := d.dialServer(ctx, server)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -303,17 +310,17 @@ func (d *Directory) serviceAt(ctx context.Context, server int) (*link, error) {
 			return nil, unavailable("bind as service account", err)
 		}
 	}
-	return &link{conn, server}, nil
+	return conn, nil
 }
 
 // dial connects to the first URL that answers, beginning with the one that worked last.
-func (d *Directory) dial(ctx context.Context) (*ldap.Conn, error) {
-	var conn *ldap.Conn
+func (d *Directory) dial(ctx context.Context) (*link, error) {
+	var l *link
 	err := d.first(ctx, func(server int) (err error) {
-		conn, err = d.dialURL(ctx, d.config.URLs[server])
+		l, err = d.dialServer(ctx, server)
 		return err
 	})
-	return conn, err
+	return l, err
 }
 
 // first tries the servers in turn until one works.
@@ -335,7 +342,8 @@ func (d *Directory) first(ctx context.Context, try func(server int) error) error
 	return fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(errs...))
 }
 
-func (d *Directory) dialURL(ctx context.Context, address string) (*ldap.Conn, error) {
+func (d *Directory) dialServer(ctx context.Context, server int) (*link, error) {
+	address := d.config.URLs[server]
 	parsed, err := url.Parse(address)
 	if err != nil {
 		return nil, err
@@ -356,8 +364,8 @@ func (d *Directory) dialURL(ctx context.Context, address string) (*ldap.Conn, er
 			return nil, fmt.Errorf("start TLS with %s: %w", address, err)
 		}
 	}
-	context.AfterFunc(ctx, func() { conn.Close() }) // a request that waits for the answer ends with the context
-	return conn, nil
+	forget := context.AfterFunc(ctx, func() { conn.Close() }) // a request that waits for the answer ends with the context
+	return &link{Conn: conn, server: server, forget: forget}, nil
 }
 
 // find demands exactly one entry.

@@ -84,6 +84,7 @@ func (w *Watcher) all() []Account {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.listed = len(accounts)
 	maps.DeleteFunc(w.known, func(k Key, known *knowledge) bool { return !listed[k] && time.Since(known.since) > originFor })
 	return accounts
 }
@@ -94,17 +95,29 @@ func (w *Watcher) due() []Account {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	isOver := func(known *knowledge) bool { return known != nil && !known.due.IsZero() && !now.Before(known.due) }
 	var list []Account
+	listed := make(map[Key]bool, len(accounts))
 	for _, a := range accounts {
-		if known := w.known[a.Key]; known != nil && !known.due.IsZero() && !now.Before(known.due) {
+		listed[a.Key] = true
+		if isOver(w.known[a.Key]) {
 			list = append(list, a)
+		}
+	}
+	for k, known := range w.known {
+		if !listed[k] && isOver(known) { // signed out meanwhile, or not listed yet
+			known.due = now.Add(retryFirst)
 		}
 	}
 	return list
 }
 
-// arm sets a timer to when the next wait is over.
-func (w *Watcher) arm(timer *time.Timer) {
+// soonestAgain is the shortest time in which anybody is looked at again of themselves.
+const soonestAgain = 100 * time.Millisecond
+
+// arm sets a timer to when the next wait is over, though no sooner than after a rest, and never at once: a wait that is over and that
+// nobody has settled would else be looked at without end.
+func (w *Watcher) arm(timer *time.Timer, rest time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	next := time.Time{}
@@ -115,7 +128,7 @@ func (w *Watcher) arm(timer *time.Timer) {
 	}
 	timer.Stop()
 	if !next.IsZero() {
-		timer.Reset(max(0, time.Until(next)))
+		timer.Reset(max(soonestAgain, rest, time.Until(next)))
 	}
 }
 
@@ -185,7 +198,7 @@ func (w *Watcher) tell(ctx context.Context, server int, verdicts []verdict) erro
 	if n := failures.Load(); n > 0 && ctx.Err() == nil {
 		w.log.Error("what the directory says could not be carried out: it is tried again", "accounts", n)
 	}
-	if 2*int(hidden.Load()) > len(verdicts) {
+	if 2*int(hidden.Load()) > len(verdicts) && w.areMany(len(verdicts)) {
 		w.directory.leave(server)
 	}
 	for _, v := range verdicts {
@@ -195,6 +208,14 @@ func (w *Watcher) tell(ctx context.Context, server int, verdicts []verdict) erro
 		}
 	}
 	return ctx.Err()
+}
+
+// areMany reports whether so many are at least half of those who are signed in. A look at fewer, as those who are looked at again
+// are, says nothing about a server: it may hide or lack just them.
+func (w *Watcher) areMany(n int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return 2*n >= w.listed
 }
 
 // putBack has an account looked at again after a wait that grows.

@@ -81,6 +81,7 @@ type Watcher struct {
 	mu      sync.Mutex
 	lost    bool
 	cookies map[string][]byte  // by base: where the synchronisation stands
+	listed  int                // how many were signed in when it was last asked
 	known   map[Key]*knowledge // what was learned of accounts since they were first looked at
 }
 
@@ -190,12 +191,14 @@ func (w *Watcher) poll(ctx context.Context) {
 	defer due.Stop()
 	accounts := w.all()
 	for {
+		rest := time.Duration(0)
 		if err := w.compare(ctx, accounts); err != nil {
 			w.setLost(ctx, err)
+			rest = min(retryMost, w.every) // nobody was looked at, so their waits are over still
 		} else {
 			w.setBack()
 		}
-		w.arm(due)
+		w.arm(due, rest)
 		select {
 		case <-ctx.Done():
 			return
@@ -253,7 +256,7 @@ func (w *Watcher) sync(ctx context.Context) error {
 	defer due.Stop()
 	for {
 		var affected []Account
-		w.arm(due)
+		w.arm(due, 0)
 		select {
 		case err := <-failed:
 			return err

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -267,4 +268,43 @@ func TestDirectoryThatRefusesToBeFollowedIsPolled(t *testing.T) {
 	w := s.watch(t, directory.WatchAuto, 100*time.Millisecond, "grace")
 	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n")
 	w.hears(t, "grace barred: locked", 5*time.Second)
+}
+
+// counting is a context that counts what waits for its end.
+type counting struct {
+	context.Context
+	waiting atomic.Int64
+}
+
+// Value hides the context behind this one, so that who waits for its end asks AfterFunc.
+func (c *counting) Value(any) any { return nil }
+
+func (c *counting) AfterFunc(f func()) func() bool {
+	c.waiting.Add(1)
+	stop := context.AfterFunc(c.Context, f)
+	return func() bool {
+		stopped := stop()
+		if stopped {
+			c.waiting.Add(-1)
+		}
+		return stopped
+	}
+}
+
+func TestConnectionsOfThePastAreForgotten(t *testing.T) {
+	t.Parallel()
+	s := startSlapd(t)
+	d := open(t, s.config())
+	w := newWatched()
+	w.add(signIn(t, d, "grace", "grace-demo"))
+	ctx, cancel := context.WithCancel(t.Context())
+	counted := &counting{Context: ctx}
+	var wg sync.WaitGroup
+	wg.Go(func() { directory.NewWatcher(d, directory.WatchPoll, 5*time.Millisecond, w, logger(t)).Run(counted) })
+	defer wg.Wait()
+	defer cancel()
+	w.polls(t, 50)
+	if n := counted.waiting.Load(); n > 5 {
+		t.Errorf("after 50 comparisons the watcher's context remembers %d connections and contexts", n)
+	}
 }
