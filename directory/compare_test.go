@@ -511,3 +511,19 @@ func TestServiceAccountThatSeesItselfAloneSignsNobodyOut(t *testing.T) {
 	s.modify(t, s.ldap, fmt.Sprintf(person, "linus")+"changetype: delete\n")
 	w.hears(t, "linus barred: no longer", 5*time.Second)
 }
+
+func TestPersonIsFoundAgainByTheNameAsItWasTyped(t *testing.T) {
+	t.Parallel()
+	s := startSlapd(t)
+	s.add(t, "dn: uid=gross,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: gross\ncn: Jürgen Groß\nsn: Gross\nuserPassword: pw\n")
+	c := s.config()
+	c.UserFilter = "(|(uid={username})(cn={username}))"
+	w := newWatched()
+	d := open(t, c)
+	w.add(signIn(t, d, "Jürgen Groß", "pw"))
+	w.add(signIn(t, d, "GROSS", "pw"))
+	before := w.Accounts()
+	follow(t, directory.NewWatcher(d, directory.WatchPoll, pollEvery, w, logger(t)))
+	w.polls(t, 5)
+	w.wantsQuiet(t, before)
+}

@@ -37,7 +37,7 @@ type Record struct {
 	Former   []FormerGroup // groups that the user has left while forced logouts of them may still be theirs
 	Revision int64         // of Groups, Former and Policy; see Store.SetRules
 	Password string        // when the password was last changed, as the directory writes it; empty if it does not say
-	Login    string        // the name as it was typed, folded; the directory is asked by it again
+	Login    string        // the name as it was typed, trimmed (folded in older records); the directory is asked by it again
 	Address  string        // of the browser
 	Agent    string        // its User-Agent
 

@@ -127,7 +127,7 @@ func (p *people) Authenticate(ctx context.Context, username, password string, fo
 	p.asked.Add(1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	groups := map[string][]string{"ada": {"admins", "staff"}, "grace": {"staff"}}[username]
+	groups := map[string][]string{"ada": {"admins", "staff"}, "grace": {"staff"}, "Jürgen GROß": {"staff"}}[username]
 	switch {
 	case p.away.Load():
 		return directory.Entry{}, fmt.Errorf("%w: connection refused", directory.ErrUnavailable)

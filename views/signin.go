@@ -133,7 +133,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	record := session.Record{
 		User: entry.User, Name: entry.Name, Email: entry.Email, DN: entry.DN, Identity: entry.Identity, Password: entry.PasswordChanged,
-		Login: session.FoldName(username), Address: a.address,
+		Login: username, Address: a.address,
 		Agent: cut(r.UserAgent(), 300), Policy: s.hub.Policies().For(entry.Groups), SeenFact: fact,
 	}
 	for _, g := range entry.Groups {

@@ -91,6 +91,20 @@ func TestAccountsOfOneLoginNameAreApart(t *testing.T) {
 	}
 }
 
+// A directory may tell names apart that fold to one: each session is asked for by the name that its own sign-in was found by.
+func TestSessionsAreAskedForByTheNameThatTheirOwnSignInTyped(t *testing.T) {
+	typed := session.Record{User: "gross", DN: "uid=gross", Identity: "1", Login: "J\u00fcrgen Gro\u00df"}
+	before := typed
+	before.Login = "j\u00fcrgen gross" // as older versions kept it
+	s, _ := newSignedIn(t, before, typed)
+	if err := s.Barred(t.Context(), accountOf(before), "no longer in the directory"); err != nil {
+		t.Fatal(err)
+	}
+	if left := s.Accounts(); len(left) != 1 || left[0].Login != typed.Login {
+		t.Errorf("accounts are %+v, want %q alone", left, typed.Login)
+	}
+}
+
 func TestWhatTheStoreDoesNotTakeIsAnErrorOfTheWatchers(t *testing.T) {
 	ada := session.Record{User: "ada", DN: "cn=ada", Login: "ada", Groups: []session.Group{{Name: "Staff"}}}
 	s, store := newSignedIn(t, ada)
