@@ -23,13 +23,49 @@ type field struct {
 	value *yaml.Node
 }
 
+// Bounds of the file. Anchors let a short file say much: what it says is counted each time that it says it.
+const (
+	maxFile     = 1 << 20 // bytes
+	maxSaid     = 4 << 20 // bytes of keys and values, aliases and merges resolved
+	maxMerges   = 100     // of a mapping that is merged into one that is merged into one
+	mappingCost = 16      // what an empty mapping counts
+)
+
+var (
+	errItself  = errors.New("anchors that hold themselves")
+	errTooMuch = fmt.Errorf("anchors that stand for more than %d MiB", maxSaid>>20)
+)
+
+// fileReader reads one file. It is done with when more was said than may be.
+type fileReader struct{ said int }
+
+// count adds what a part of the file says.
+func (r *fileReader) count(n int) error {
+	if r.said += n; r.said > maxSaid {
+		return errTooMuch
+	}
+	return nil
+}
+
 // fieldsOf lists the fields of a mapping in their order. Those of a merge (<<) come after the mapping's own, which go before
 // them.
-func fieldsOf(n *yaml.Node) (fields []field, err error) {
+func (r *fileReader) fieldsOf(n *yaml.Node) ([]field, error) { return r.fieldsAt(n, 0) }
+
+func (r *fileReader) fieldsAt(n *yaml.Node, depth int) ([]field, error) {
 	if n = target(n); n.Kind != yaml.MappingNode {
 		return nil, errors.New("must be keys with values")
 	}
-	var merged []*yaml.Node
+	if depth > maxMerges {
+		return nil, fmt.Errorf("line %d: %w", n.Line, errItself)
+	}
+	if err := r.count(mappingCost); err != nil {
+		return nil, err
+	}
+	var (
+		fields []field
+		merged []*yaml.Node
+	)
+	known := make(map[string]bool)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, v := target(n.Content[i]), target(n.Content[i+1])
 		switch {
@@ -39,28 +75,35 @@ func fieldsOf(n *yaml.Node) (fields []field, err error) {
 			merged = append(merged, v)
 		case key.Kind != yaml.ScalarNode:
 			return nil, fmt.Errorf("line %d: a key must be a plain word", key.Line)
-		case has(fields, key.Value):
+		case known[key.Value]:
 			return nil, fmt.Errorf("line %d: %q stands twice", key.Line, key.Value)
 		default:
+			known[key.Value] = true
 			fields = append(fields, field{key.Value, v})
 		}
 	}
 	for _, m := range merged {
-		inherited, err := fieldsOf(m)
+		inherited, err := r.fieldsAt(m, depth+1)
 		if err != nil {
 			return nil, err
 		}
-		for _, f := range inherited {
-			if !has(fields, f.key) {
-				fields = append(fields, f)
+		for _, i := range inherited {
+			if !known[i.key] {
+				known[i.key] = true
+				fields = append(fields, i)
 			}
 		}
 	}
-	return fields, nil
+	return fields, r.countKeys(fields)
 }
 
-func has(fields []field, key string) bool {
-	return slices.ContainsFunc(fields, func(f field) bool { return f.key == key })
+func (r *fileReader) countKeys(fields []field) error {
+	for _, one := range fields {
+		if err := r.count(1 + len(one.key)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // target is what an alias stands for.
@@ -76,7 +119,7 @@ func readFile(all []setting, path string) (given map[string]value, groups []grou
 	refuse := func(format string, args ...any) {
 		mistakes = append(mistakes, fmt.Errorf("config %q: "+format, append([]any{path}, args...)...))
 	}
-	data, err := os.ReadFile(path)
+	data, err := readAtMost(path, maxFile)
 	if err != nil {
 		refuse("must be a readable file: %w", err)
 		return nil, nil, mistakes
@@ -93,14 +136,15 @@ func readFile(all []setting, path string) (given map[string]value, groups []grou
 	if err := d.Decode(&second); err != io.EOF {
 		refuse("must be one document, without a further --- in it")
 	}
-	fields, err := fieldsOf(document.Content[0])
+	var reader fileReader
+	fields, err := reader.fieldsOf(document.Content[0])
 	if err != nil && document.Content[0].ShortTag() != "!!null" {
 		refuse("%w", err)
 	}
 	given = make(map[string]value)
 	for _, f := range fields {
 		if f.key == "policies" {
-			entries, err := readPolicies(f.value)
+			entries, err := reader.policies(f.value)
 			groups = entries
 			mistakes = append(mistakes, err...)
 			continue
@@ -109,7 +153,7 @@ func readFile(all []setting, path string) (given map[string]value, groups []grou
 			refuse("there is no setting %q", f.key)
 			continue
 		}
-		if given[f.key], err = yamlValue(f.value); err != nil {
+		if given[f.key], err = reader.value(f.value); err != nil {
 			refuse("%s: %w", f.key, err)
 			delete(given, f.key)
 		}
@@ -117,8 +161,25 @@ func readFile(all []setting, path string) (given map[string]value, groups []grou
 	return given, groups, mistakes
 }
 
-// yamlValue is a scalar as it is written, or a list of such.
-func yamlValue(n *yaml.Node) (value, error) {
+// readAtMost reads a file of limit bytes at most.
+func readAtMost(path string, limit int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("has more than %d bytes", limit)
+	}
+	return data, err
+}
+
+// value is a scalar as it is written, or a list of such.
+func (r *fileReader) value(n *yaml.Node) (value, error) {
+	if err := r.count(1 + len(target(n).Value)); err != nil {
+		return value{}, err
+	}
 	switch n = target(n); n.Kind {
 	case yaml.ScalarNode:
 		if n.ShortTag() == "!!null" {
@@ -128,18 +189,21 @@ func yamlValue(n *yaml.Node) (value, error) {
 	case yaml.SequenceNode:
 		list := []string{}
 		for _, item := range n.Content {
-			inner, err := yamlValue(item)
-			if err != nil || inner.list != nil || strings.TrimSpace(inner.text) == "" {
+			item = target(item)
+			if item.Kind != yaml.ScalarNode || item.ShortTag() == "!!null" || strings.TrimSpace(item.Value) == "" {
 				return value{}, errors.New("must be a list of plain values, none of them empty")
 			}
-			list = append(list, inner.text)
+			if err := r.count(1 + len(item.Value)); err != nil {
+				return value{}, err
+			}
+			list = append(list, item.Value)
 		}
 		return value{list: list, text: strings.Join(list, ",")}, nil
 	}
 	return value{}, errors.New("must be a plain value or a list")
 }
 
-func readPolicies(n *yaml.Node) (groups []groupEntry, mistakes []error) {
+func (r *fileReader) policies(n *yaml.Node) (groups []groupEntry, mistakes []error) {
 	if n = target(n); n.Kind != yaml.SequenceNode {
 		return nil, []error{errors.New("policies: must be a list of entries, each with a group")}
 	}
@@ -148,14 +212,17 @@ func readPolicies(n *yaml.Node) (groups []groupEntry, mistakes []error) {
 		refuse := func(format string, args ...any) {
 			mistakes = append(mistakes, fmt.Errorf("policies, entry %d: "+format, append([]any{i + 1}, args...)...))
 		}
-		fields, err := fieldsOf(e)
+		fields, err := r.fieldsOf(e)
 		if err != nil {
 			refuse("must have a group and settings of its policy: %w", err)
+			if errors.Is(err, errTooMuch) {
+				return groups, mistakes
+			}
 			continue
 		}
 		g := groupEntry{given: make(map[string]value)}
 		for _, f := range fields {
-			parsed, err := yamlValue(f.value)
+			parsed, err := r.value(f.value)
 			switch {
 			case err == nil && parsed.list != nil:
 				refuse("%s %q: must be one value, not a list", f.key, parsed)
@@ -168,6 +235,9 @@ func readPolicies(n *yaml.Node) (groups []groupEntry, mistakes []error) {
 			default:
 				refuse("there is no setting %q of a policy", f.key)
 			}
+		}
+		if r.said > maxSaid {
+			return groups, mistakes // said once, not for each entry that follows
 		}
 		if strings.TrimSpace(g.group) == "" {
 			refuse("must name its group")
