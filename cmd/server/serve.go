@@ -55,20 +55,11 @@ func run(ctx context.Context, cfg *config, load func() (*config, error), hangup 
 		return err
 	}
 
-	if len(cfg.directory.URLs) == 0 {
-		server, err := demo.Start()
-		if err != nil {
-			return err
-		}
-		defer server.Stop()
-		required := cfg.directory.Required
-		cfg.directory = server.Config()
-		cfg.directory.Required = required
-	}
-	people, err := directory.New(cfg.directory)
+	people, stopDemo, err := openDirectory(cfg)
 	if err != nil {
 		return err
 	}
+	defer stopDemo()
 
 	var timeline *hub.Timeline
 	if cfg.testing {
@@ -99,62 +90,111 @@ func run(ctx context.Context, cfg *config, load func() (*config, error), hangup 
 		(&testingRoutes{tabs, sessions, timeline, public, trouble}).routes(pages)
 	}
 
-	var running sync.WaitGroup
-	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
-	running.Go(func() { housekeep(work, tabs, cfg.auditKeep, log) })
-	running.Go(func() { watcher.Run(work) })
-	running.Go(func() { options.Ready.Run(work) })
 	reload := &reloader{load: load, tabs: tabs, pages: pages, trail: store, clock: clock, log: log, told: cfg.policies}
-	running.Go(func() { reload.run(work, hangup) })
-	failed := make(chan error, 2)
-	servers := []*http.Server{newHTTPServer(pages, log)}
-	if cfg.tlsCert != "" {
-		certificate := &certificate{cert: cfg.tlsCert, key: cfg.tlsKey}
-		if _, err := certificate.get(nil); err != nil {
-			stopWork()
-			running.Wait()
-			return errors.Join(err, tabs.Shutdown(ctx))
-		}
-		listener = tls.NewListener(listener, &tls.Config{GetCertificate: certificate.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	p := &running{pages: pages, tabs: tabs, log: log, failed: make(chan error, 2)}
+	var work context.Context
+	work, p.stopWork = context.WithCancel(context.WithoutCancel(ctx))
+	p.group.Go(func() { housekeep(work, tabs, cfg.auditKeep, log) })
+	p.group.Go(func() { watcher.Run(work) })
+	p.group.Go(func() { options.Ready.Run(work) })
+	p.group.Go(func() { reload.run(work, hangup) })
+	if err = p.listen(cfg, listener, metrics); err == nil {
+		err = announce(cfg, local, public, stdout)
 	}
-	running.Go(func() { failed <- serve(servers[0], listener) })
-	if cfg.metricsListen != "" {
-		l, err := net.Listen("tcp", cfg.metricsListen)
-		if err != nil {
-			failed <- fmt.Errorf("listen for metrics: %w", err)
-		} else {
-			mux := http.NewServeMux()
-			mux.Handle("GET /metrics", metrics)
-			servers = append(servers, newHTTPServer(mux, log))
-			running.Go(func() { failed <- serve(servers[1], l) })
-		}
+	if err == nil {
+		log.Info("serving", "node", node, "local", local, "public", public.String())
+		err = p.wait(ctx)
 	}
-	if err := announce(cfg, local, public, stdout); err != nil {
-		failed <- err
-	}
-	log.Info("serving", "node", node, "local", local, "public", public.String())
-
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-	}
-	log.Info("stopping")
 	if cfg.readyFile != "" {
 		os.Remove(cfg.readyFile)
 	}
+	return p.stop(ctx, err)
+}
+
+// openDirectory is the directory of the settings, or the one for demonstrations where they name none. stop ends the latter.
+func openDirectory(cfg *config) (people *directory.Directory, stop func(), err error) {
+	stop = func() {}
+	if len(cfg.directory.URLs) == 0 {
+		server, err := demo.Start()
+		if err != nil {
+			return nil, nil, err
+		}
+		stop = server.Stop
+		required := cfg.directory.Required
+		cfg.directory = server.Config()
+		cfg.directory.Required = required
+	}
+	if people, err = directory.New(cfg.directory); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return people, stop, nil
+}
+
+// running is what goes on until the program stops.
+type running struct {
+	pages    *views.Server
+	tabs     *hub.Hub
+	log      *slog.Logger
+	stopWork context.CancelFunc
+	failed   chan error // room for what each server may tell
+	servers  []*http.Server
+	group    sync.WaitGroup
+}
+
+// listen serves the pages on l, with TLS where there is a certificate, and the metrics where they have an address of their own.
+func (p *running) listen(cfg *config, l net.Listener, metrics http.Handler) error {
+	if cfg.tlsCert != "" {
+		certificate := &certificate{cert: cfg.tlsCert, key: cfg.tlsKey}
+		if _, err := certificate.get(nil); err != nil {
+			return err
+		}
+		l = tls.NewListener(l, &tls.Config{GetCertificate: certificate.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	}
+	p.serve(l, p.pages)
+	if cfg.metricsListen == "" {
+		return nil
+	}
+	separate, err := net.Listen("tcp", cfg.metricsListen)
+	if err != nil {
+		return fmt.Errorf("listen for metrics: %w", err)
+	}
+	p.serve(separate, metricsRoutes(metrics))
+	return nil
+}
+
+func (p *running) serve(l net.Listener, h http.Handler) {
+	server := newHTTPServer(h, p.log)
+	p.servers = append(p.servers, server)
+	p.group.Go(func() { p.failed <- serve(server, l) })
+}
+
+// wait returns when ctx ends, or with the error of a server that fails before.
+func (p *running) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-p.failed:
+		return err
+	}
+}
+
+// stop ends it all gracefully, within [stopLimit]. It returns what went wrong, with err before it.
+func (p *running) stop(ctx context.Context, err error) error {
+	p.log.Info("stopping")
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer cancel()
-	for _, s := range servers {
-		running.Go(func() {
+	for _, s := range p.servers {
+		p.group.Go(func() {
 			if s.Shutdown(limit) != nil {
 				s.Close()
 			}
 		})
 	}
-	pages.Shutdown()
-	err = errors.Join(err, tabs.Shutdown(limit))
-	stopWork()
-	running.Wait()
+	p.pages.Shutdown()
+	err = errors.Join(err, p.tabs.Shutdown(limit))
+	p.stopWork()
+	p.group.Wait()
 	return err
 }
 

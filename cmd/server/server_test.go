@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -661,6 +662,20 @@ func TestMetricsAreForAdmins(t *testing.T) {
 	}
 	if response, _ := p.do("/metrics", nil, "Cookie", p.signIn("grace")); response.StatusCode != 403 {
 		t.Errorf("another: %s, want 403", response.Status)
+	}
+}
+
+func TestEveryAnswerOfTheMetricsAddressIsNeitherSniffedNorStored(t *testing.T) {
+	h := metricsRoutes(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "curfew_tabs 0") }))
+	for _, tt := range []struct {
+		method, path string
+		status       int
+	}{{"GET", "/metrics", 200}, {"GET", "/", 404}, {"POST", "/metrics", 405}, {"GET", "//metrics", 307}} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(tt.method, "http://node"+tt.path, nil))
+		if w.Code != tt.status || w.Header().Get("X-Content-Type-Options") != "nosniff" || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s %s: %d with %v, want %d, nosniff and no-store", tt.method, tt.path, w.Code, w.Header(), tt.status)
+		}
 	}
 }
 
