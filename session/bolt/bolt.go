@@ -404,7 +404,7 @@ func (s *Store) OfUser(ctx context.Context, user string) (rs []session.Record, e
 // Indexed is how many entries the index of a user's sessions has. storetest asks.
 func (s *Store) Indexed(ctx context.Context, user string) (n int, err error) {
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
-		prefix := userKey(user, session.ID{})[:len(user)+1]
+		prefix := append([]byte(session.FoldName(user)), 0)
 		c := tx.Bucket(bucketUsers).Cursor()
 		for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
 			n++

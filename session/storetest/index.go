@@ -45,6 +45,7 @@ func wantIndexed(t *testing.T, s session.Store, user string, want int) {
 }
 
 func indexRace(t *testing.T, s session.Store) {
+	create(t, s, Record("  Ada Lovelace")) // stays: an index that is not found under its spelled name would count as empty
 	for range 20 {
 		records := []session.Record{Record("ada"), Record("ada"), Record("ada")}
 		var wg sync.WaitGroup
@@ -71,6 +72,8 @@ func indexRace(t *testing.T, s session.Store) {
 		}
 	}
 	wantIndexed(t, s, "ada", 0)
+	wantIndexed(t, s, " ADA ", 0)
+	wantIndexed(t, s, "Ada  LOVELACE ", 1)
 	if n := len(eventsOf(t, s, session.EventSessionEnd)); n != 60 {
 		t.Errorf("%d session-end lines, want 60", n)
 	}

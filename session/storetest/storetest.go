@@ -348,6 +348,9 @@ func spellings(t *testing.T, s session.Store) {
 	if got := get(t, s, third.ID); got.User != "ADA Lovelace" {
 		t.Errorf("user = %q, want it as it was written", got.User)
 	}
+	for _, name := range []string{"Ada Lovelace", " ADA\u00a0LOVELACE", "ada   lovelace  "} {
+		wantIndexed(t, s, name, 2)
+	}
 	if err := s.Append(t.Context(), session.Event{At: start, Kind: session.EventNotice, User: "ADA Lovelace"}); err != nil {
 		t.Fatal(err)
 	}
@@ -374,6 +377,7 @@ func limitRace(t *testing.T, s session.Store) {
 		t.Errorf("%d session-end lines, want 9", n)
 	}
 	wantIndexed(t, s, "ada", 3)
+	wantIndexed(t, s, " ADA ", 3)
 }
 
 func leave(t *testing.T, s session.Store) {
