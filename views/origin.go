@@ -22,6 +22,9 @@ func ParseOrigin(text string) (*url.URL, error) {
 		return nil, errors.New("must be an origin as https://app.example.org")
 	}
 	host, err := asciiHost(u.Hostname())
+	if errors.Is(err, errShortAddress) {
+		return nil, errors.New("must have an IPv4 address as four decimal numbers from 0 to 255 without leading zeros, as http://127.0.0.1, which is how browsers write it")
+	}
 	if err != nil {
 		return nil, errors.New("must have a host name that browsers know, as https://app.example.org")
 	}
@@ -53,7 +56,24 @@ func asciiHost(host string) (string, error) {
 	if name == "" || strings.ContainsAny(name, " #%/:<>?@[\\]^|\x7f") {
 		return "", errors.New("is no host name")
 	}
+	if endsInNumber(name) {
+		return "", errShortAddress
+	}
 	return name, nil
+}
+
+// errShortAddress is the error for an IPv4 address in a spelling that browsers turn into another one: 127.1, 0x7f.0.0.1.
+var errShortAddress = errors.New("is an IPv4 address that browsers write otherwise")
+
+// endsInNumber says that browsers take a name for an IPv4 address, or refuse it (URL Standard, "ends in a number checker").
+func endsInNumber(name string) bool {
+	name = strings.TrimSuffix(name, ".")
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	digits, isHex := strings.CutPrefix(strings.ToLower(last), "0x")
+	if isHex {
+		return strings.Trim(digits, "0123456789abcdef") == ""
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
 // portOf is the port of u with its colon; empty if it is the scheme's own.

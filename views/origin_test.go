@@ -2,8 +2,25 @@ package views
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 )
+
+func TestAddressesThatBrowsersWriteOtherwiseAreNoOrigins(t *testing.T) {
+	for _, host := range []string{
+		"127.1", "127.0.0.1.", "0x7f.0.0.1", "0x7f.1", "2130706433", "0x7f000001", "0X7F000001", "0177.0.0.1", "127.0.0.01", "127.0.0.256", "1.2.3.4.5", "127.0.0.0x1", "127.0.0.0x",
+		"example.1", "example.09", "app.0x1.", "１２７.1", "127。1",
+	} {
+		if u, err := ParseOrigin("http://" + host); err == nil || !strings.Contains(err.Error(), "as http://127.0.0.1") {
+			t.Errorf("%s: %v, %v, want an error that says how it is written", host, u, err)
+		}
+	}
+	for _, name := range []string{"1.example", "0x.example", "127.1a", "0x7g", "x0x7f", "1-2"} {
+		if _, err := ParseOrigin("http://" + name); err != nil {
+			t.Errorf("%s: %v, want a name", name, err)
+		}
+	}
+}
 
 func TestOriginsAreWrittenAsBrowsersSendThem(t *testing.T) {
 	for _, tt := range []struct{ written, sent string }{
