@@ -89,6 +89,17 @@ func (s *Server) endOwn(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// leavesOthers says that the user has signed in elsewhere since all other sessions were ended.
+func (s *Server) leavesOthers(r *http.Request, _ *recorded) (bool, error) {
+	if r.PostForm.Get("others") == "" {
+		return false, nil // the end of one session is for good
+	}
+	v := visitOf(r)
+	return slices.ContainsFunc(s.hub.Sessions(hub.Filter{User: v.status.Record.User}), func(one hub.Session) bool {
+		return one.Record.ID != v.token.ID()
+	}), nil
+}
+
 var errNoSuchSession = &problem{status: http.StatusNotFound, code: "not-found", message: "There is no such session of yours, or no longer. Nothing was ended."}
 
 // ago is how long ago something was, as people say it.

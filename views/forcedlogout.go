@@ -179,6 +179,9 @@ func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
 			return refused(err)
 		}
 		last = l.ID
+		if a, ok := w.(*recorded); ok {
+			a.logouts = append(a.logouts, l.ID)
+		}
 	}
 	if last == "" {
 		return errNotSignedIn
@@ -189,6 +192,24 @@ func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
 	}
 	redirect(w, s.base+"/admin/logouts/"+last, http.StatusSeeOther)
 	return nil
+}
+
+// leavesSomebody says that one of the forced logouts of an answer was called off, or that somebody in its scope has signed
+// in since.
+func (s *Server) leavesSomebody(_ *http.Request, a *recorded) (bool, error) {
+	for _, id := range a.logouts {
+		l, err := s.hub.LogoutOf(id)
+		if err != nil || !l.Cancelled.IsZero() {
+			return true, nil
+		}
+		target := l.Scope.Target()
+		for _, one := range s.hub.Sessions(hub.Filter{}) {
+			if target.Includes(one.Names) && one.Names.Ref != l.Except && !l.CoversNames(target, one.Names) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 type progressPage struct {

@@ -54,6 +54,9 @@ func (s *Server) saveNote(w http.ResponseWriter, r *http.Request) error {
 	values.Values[noteValue] = note
 	switch err := values.Save(r, w); {
 	case errors.Is(err, session.ErrConflict):
+		if now, err := s.sessions.New(r, "home"); err == nil && now.Values[noteValue] == note {
+			break // a double click: the first has saved the same
+		}
 		return &problem{status: http.StatusConflict, code: "conflict", message: "Another tab saved the note at the same moment. Go back and save again."}
 	case isSessionError(err):
 		return err

@@ -15,6 +15,10 @@ import (
 // Forms that are sent twice, as by a double click, do their work once: whoever sends the same form again gets the answer of the
 // first. Each page gives its forms a text of its own for that, in the field named once; the same content with the same
 // text from the same session is the same form. Browsers break off the first of two requests, so its work goes on without it.
+//
+// A browser that goes back to a page sends its form again too, and means it. So an answer is given again only while it is
+// true: one that lets into a session that has ended since, or tells of a forced logout that was called off, is not. A form
+// whose answer may be made untrue by others, such as that of the note, does its work each time.
 
 const (
 	// rememberFor is how long an answer is given again.
@@ -88,8 +92,14 @@ func (f *forms) forgetLocked(one *form) {
 	}
 }
 
-// once answers a form that was sent before as it was answered then.
-func (s *Server) once(h handler) handler {
+// untrue says of an answer that what it tells is so no more. r is the request that would be given it, with its form.
+type untrue func(r *http.Request, a *recorded) (bool, error)
+
+// lasting is for answers that stay true: an end is for good, and who has been told something has been told.
+func lasting(*http.Request, *recorded) (bool, error) { return false, nil }
+
+// once answers a form that was sent before as it was answered then, unless that is untrue by now.
+func (s *Server) once(h handler, isOver untrue) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := parseForm(w, r); err != nil {
 			return err
@@ -109,7 +119,7 @@ func (s *Server) once(h handler) handler {
 				return nil // nobody waits for the answer any more
 			}
 			if !isFirst {
-				over, err := s.isOver(r.Context(), &one.answer)
+				over, err := one.isOver(r, isOver)
 				if err != nil {
 					return err
 				}
@@ -138,14 +148,22 @@ func (s *Server) work(one *form, h handler, r *http.Request) {
 	one.answer.WriteHeader(http.StatusOK) // unless it has said another status
 }
 
-// isOver says that an answer lets its browser into a session that has ended since.
-func (s *Server) isOver(ctx context.Context, a *recorded) (bool, error) {
+// isOver asks about a success. Whoever waited for a failure gets that.
+func (f *form) isOver(r *http.Request, isOver untrue) (bool, error) {
+	if f.err != nil || f.answer.status >= 400 {
+		return false, nil
+	}
+	return isOver(r, &f.answer)
+}
+
+// letsIntoEnded says that an answer lets its browser into a session that has ended since.
+func (s *Server) letsIntoEnded(r *http.Request, a *recorded) (bool, error) {
 	for _, c := range (&http.Response{Header: a.header}).Cookies() {
 		token, ok := gorilla.Token(&http.Request{Header: http.Header{"Cookie": {c.Name + "=" + c.Value}}})
 		if !ok {
 			continue
 		}
-		switch _, err := s.hub.Check(ctx, token.ID()); {
+		switch _, err := s.hub.Check(r.Context(), token.ID()); {
 		case isSessionError(err):
 			return true, nil
 		case err != nil:
@@ -160,6 +178,8 @@ type recorded struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
+
+	logouts []string // the forced logouts that were ordered, for leavesSomebody
 }
 
 func (a *recorded) Header() http.Header { return a.header }

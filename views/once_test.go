@@ -112,7 +112,9 @@ func TestFormsThatAreSentTwiceDoTheirWorkOnce(t *testing.T) {
 		{"calling it off", fmt.Sprint("/admin/logouts/", logout), fmt.Sprint("/admin/logouts/", logout, "/cancel"), url.Values{}, session.EventLogout},
 	}
 	for _, tt := range tests {
-		tt.form.Set("once", ada.get(tt.page).once(t))
+		if tt.page != "/" { // the note needs none
+			tt.form.Set("once", ada.get(tt.page).once(t))
+		}
 		before := 0
 		if tt.event != "" {
 			before = len(s.events(tt.event))
@@ -142,6 +144,80 @@ func TestFormsThatAreSentTwiceDoTheirWorkOnce(t *testing.T) {
 			if n := len(s.events(tt.event)) - before; n != 2 {
 				t.Errorf("another message of the same page: %d lines in the trail, want 2", n)
 			}
+		}
+	}
+}
+
+func TestNoteOfAnEarlierPageIsSavedAgain(t *testing.T) {
+	s := startSite(t, "")
+	ada := s.signIn("ada")
+	page := func() (hidden url.Values) {
+		hidden = url.Values{}
+		if text := ada.get("/").text; strings.Contains(text, `name="once"`) {
+			hidden.Set("once", answer{text: text}.once(t))
+		}
+		return hidden
+	}
+	first, second := page(), page()
+	first.Set("note", "the first note")
+	second.Set("note", "the second note")
+	for _, form := range []url.Values{first, second, first} {
+		ada.post("/", cloned(form)).wants(t, "a note", 303)
+		ada.get("/").wants(t, "the page afterwards", 200, form.Get("note"))
+	}
+}
+
+func TestAllOthersAreEndedAgainFromTheSamePage(t *testing.T) {
+	s := startSite(t, "")
+	ada := s.signIn("ada")
+	s.signIn("ada")
+	form := url.Values{"others": {"all"}, "once": {ada.get("/account").once(t)}}
+	for range 2 {
+		ada.post("/account", cloned(form)).wants(t, "the end of all others", 303)
+		ada.post("/account", cloned(form)).wants(t, "a second click", 303)
+		if n := len(s.hub.Sessions(hub.Filter{User: "ada"})); n != 1 {
+			t.Errorf("%d sessions are left, want the one that asked", n)
+		}
+		s.signIn("ada")
+	}
+	if n := len(s.events(session.EventSessionEnd)); n != 2 {
+		t.Errorf("%d ends in the trail, want 2", n)
+	}
+}
+
+func TestForcedLogoutIsOrderedAgainFromTheSamePage(t *testing.T) {
+	s := startSite(t, "")
+	ada := s.signIn("ada")
+	for _, tt := range []struct {
+		name, grace string
+		between     func(location string)
+	}{
+		{"after it was called off", "3600", func(location string) {
+			ada.post(location+"/cancel", url.Values{}).wants(t, "calling it off", 303)
+		}},
+		{"after its user has signed in again", "", func(string) { s.signIn("grace") }},
+	} {
+		s.signIn("grace")
+		form := url.Values{"scope": {"user"}, "user": {"grace"}, "grace_s": {tt.grace}, "once": {ada.get("/admin").once(t)}}
+		order := func() string {
+			a := ada.post("/admin/logouts", cloned(form))
+			a.wants(t, tt.name, 303)
+			return a.Header.Get("Location")
+		}
+		first := order()
+		if again := order(); again != first {
+			t.Errorf("a second click leads to %s, want %s", again, first)
+		}
+		tt.between(first)
+		second := order()
+		if second == first {
+			t.Errorf("%s: the answer of the first, want another forced logout", tt.name)
+		}
+		if again := order(); again != second {
+			t.Errorf("%s: a second click leads to %s, want %s", tt.name, again, second)
+		}
+		if tt.grace == "" {
+			s.eventually("no session of the user lives", func() bool { return len(s.hub.Sessions(hub.Filter{User: "grace"})) == 0 })
 		}
 	}
 }
