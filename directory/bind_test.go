@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -120,6 +121,30 @@ func TestServicePasswordIsReadAgainWhenItsFileHasChanged(t *testing.T) {
 	works("after a rotation in place")
 	s.modify(t, s.ldap, "dn: cn=admins,dc=example,dc=org\nchangetype: modify\ndelete: member\nmember: uid=grace,ou=people,dc=example,dc=org\n")
 	w.hears(t, "grace in ", 15*time.Second)
+}
+
+func TestManySignInsAtARotationAreOneGuess(t *testing.T) {
+	t.Parallel()
+	s := startSlapd(t)
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("not yet the server's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := s.config()
+	c.BindPasswordFile = file
+	d := open(t, c)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if err := d.Ping(t.Context()); !errors.Is(err, directory.ErrUnavailable) {
+				t.Errorf("with a wrong password: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := s.failures(t, service); n != 1 {
+		t.Errorf("the service account has %d wrong binds, want 1", n)
+	}
 }
 
 // failures counts the wrong binds of an entry since the last right one.

@@ -294,8 +294,7 @@ func (d *Directory) service(ctx context.Context) (*link, error) {
 }
 
 func (d *Directory) serviceAt(ctx context.Context, server int) (*link, error) {
-	password, err := d.secret.forServer(server)
-	if err != nil {
+	if _, err := d.secret.forServer(server); err != nil {
 		return nil, unavailable("bind as service account", err)
 	}
 	conn, err := d.dialServer(ctx, server)
@@ -303,8 +302,7 @@ func (d *Directory) serviceAt(ctx context.Context, server int) (*link, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if d.config.BindDN != "" {
-		err := conn.Bind(d.config.BindDN, password.text)
-		d.secret.tried(server, password, err)
+		err := d.secret.bind(ctx, server, func(password string) error { return conn.Bind(d.config.BindDN, password) })
 		if err != nil {
 			conn.Close()
 			return nil, unavailable("bind as service account", err)
