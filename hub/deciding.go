@@ -278,6 +278,7 @@ func (h *Hub) expire(ctx context.Context, s *live) verdict {
 	if told {
 		end = *s.end
 	} else if phase, _ := s.policy.Load().At(s.recordLocked(), now); phase != session.Expired {
+		s.overBy = time.Time{}
 		s.mu.Unlock()
 		h.schedule(s)
 		return verdictAlive
@@ -352,6 +353,9 @@ func (h *Hub) refresh(ctx context.Context, s *live) verdict {
 	s.ending = s.end != nil
 	if err == nil {
 		s.raise(r.LastActiveAt)
+	}
+	if phase, _ := s.policy.Load().At(s.recordLocked(), h.clock.Now()); phase != session.Expired {
+		s.overBy = time.Time{} // an act that was not known here has kept it
 	}
 	s.mu.Unlock()
 	if err == nil {

@@ -200,7 +200,7 @@ func (h *Hub) setElsewhere(s *live, instance string, on tabsOn, grace time.Durat
 	now := h.clock.Now()
 	if after == 0 && before > 0 {
 		s.awayAt = now
-		if !on.Closed || s.tabTimes.Merge(session.TabTimes{ClosedAt: s.tabTimes.Next(now)}).LeftAt().IsZero() { // or followed a navigation that this node knows of
+		if !on.Closed || s.leadsOnLocked(now) { // it followed a navigation that this node knows of
 			s.awayAt = now.Add(grace)
 		}
 	}

@@ -44,10 +44,11 @@ type logout struct {
 	target   session.Target
 	progress *progress
 	effect   *effect
+	covered  chan struct{} // closed once every session that it covers is noted
 }
 
 func (h *Hub) newLogout(f session.Fact) *logout {
-	l := &logout{fact: f, target: f.Scope.Target(), progress: &progress{logout: f.ID}, effect: &effect{}}
+	l := &logout{fact: f, target: f.Scope.Target(), progress: &progress{logout: f.ID}, effect: &effect{}, covered: make(chan struct{})}
 	if h.nodes != nil {
 		l.progress.forced = &h.forced
 	}

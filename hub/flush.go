@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"curfew/session"
@@ -51,16 +50,15 @@ func (h *Hub) flush(ctx context.Context) error {
 			dirty = append(dirty, s)
 		}
 	}
-	left := h.storeLeaving(ctx)
 	if len(acts) == 0 {
-		return left
+		return h.storeLeaving(ctx)
 	}
 	unknown, err := h.store.Touch(ctx, acts)
 	if err != nil {
 		for _, s := range dirty {
 			s.shard.markDirty(s)
 		}
-		return errors.Join(left, err)
+		return err
 	}
 	h.suspect(unknown...)
 	h.tellActed(known)
@@ -69,7 +67,7 @@ func (h *Hub) flush(ctx context.Context) error {
 			s.shard.wakeBy(s, h.clock.Now()) // what has become of it is to be found out
 		}
 	}
-	return left
+	return h.storeLeaving(ctx)
 }
 
 // stepped is the least by which a clock was set and did not just run a little faster or slower.

@@ -65,6 +65,9 @@ var ErrTooManyLogouts = errors.New("too many forced logouts in a day: sign out a
 // a session in scope is served (after its grace); the tabs are told meanwhile. Sessions counts what it covers.
 // session.ErrNotFound where the scope is a session that does not live; ErrTooManyLogouts.
 func (h *Hub) Logout(ctx context.Context, q LogoutRequest) (Logout, error) {
+	if err := h.MayLogOut(ctx, q.Scope); err != nil {
+		return Logout{}, err
+	}
 	now := session.Millis(h.clock.Now())
 	f := session.Fact{
 		Number: h.forced.highest.Load(), ID: newPublicID(), Scope: q.Scope, Except: q.Except, Actor: q.Actor, Message: q.Message,
@@ -72,9 +75,6 @@ func (h *Hub) Logout(ctx context.Context, q LogoutRequest) (Logout, error) {
 	}
 	if q.Block > 0 {
 		f.BlockUntil = f.EffectiveAt.Add(q.Block)
-	}
-	if err := h.MayLogOut(ctx, q.Scope); err != nil {
-		return Logout{}, err
 	}
 	f.Sessions, f.Tabs = h.Count(q.Scope, q.Except)
 	admitted := h.admitted.Load()
@@ -107,21 +107,38 @@ func (h *Hub) MayLogOut(ctx context.Context, scope session.Scope) error {
 	return nil
 }
 
-// findInStore takes in the session of a ref, which another node may have signed in a moment ago. session.ErrNotFound.
+// findInStore takes in the session of a ref, which another node may have signed in a moment ago. It reads all sessions: whoever asks
+// meanwhile waits, and is answered by one look that begins after that. session.ErrNotFound.
 func (h *Hub) findInStore(ctx context.Context, ref string) error {
 	if h.nodes == nil {
 		return session.ErrNotFound // nobody else signs anybody in
 	}
-	for r, err := range h.store.Live(ctx) {
-		if err != nil {
-			return err
-		}
-		if r.ID.Ref() == ref {
+	looks := &h.nodes.looks
+	asked := looks.begun.Load()
+	looks.mu.Lock()
+	defer looks.mu.Unlock()
+	if looks.done <= asked {
+		looks.done = looks.begun.Add(1)
+		for r, err := range h.store.Live(ctx) {
+			if err != nil {
+				looks.done = 0
+				return err
+			}
 			h.adopt(ctx, r)
-			return nil
 		}
 	}
-	return session.ErrNotFound
+	if len(h.refs.find(ref)) == 0 {
+		return session.ErrNotFound
+	}
+	return nil
+}
+
+// looks are those of findInStore at all sessions.
+type looks struct {
+	begun atomic.Int64 // how many have begun
+
+	mu   sync.Mutex // held during a look
+	done int64      // which one is done; 0: it has failed
 }
 
 // enforce does what follows from a new fact, and counts the sessions that it covers, and their tabs. Tabs are told meanwhile:
@@ -130,6 +147,7 @@ func (h *Hub) findInStore(ctx context.Context, ref string) error {
 func (h *Hub) enforce(f session.Fact, list []*live, admitted int64) (sessions, tabs int) {
 	l, isNew, newer := h.takeIn(f, admitted)
 	if !isNew {
+		<-l.covered
 		return f.Sessions, f.Tabs // a message came first
 	}
 	atOnce := f.InEffect(h.clock.Now())
@@ -146,7 +164,6 @@ func (h *Hub) enforce(f session.Fact, list []*live, admitted int64) (sessions, t
 		h.eachShare(list, func(share []*live) {
 			for _, s := range share {
 				h.tell(s, tellNews)
-				h.schedule(s)
 			}
 		})
 	}
@@ -159,6 +176,8 @@ func (h *Hub) enforce(f session.Fact, list []*live, admitted int64) (sessions, t
 	if f.User == "" && f.Session == "" { // else here is all
 		rest, more = h.cover(l, h.liveIn(f.Scope), here)
 	}
+	close(l.covered)
+	h.forced.follow(f.Number) // from now on no request need wait for it
 	h.spawn(func() {
 		<-told
 		tell(rest)
@@ -178,7 +197,6 @@ func (h *Hub) takeIn(f session.Fact, admitted int64) (l *logout, isNew, newer bo
 		return known, false, false
 	}
 	h.forced.addLocked(l)
-	h.forced.follow(f.Number)
 	return l, true, h.admitted.Load() > admitted
 }
 
@@ -382,7 +400,9 @@ func (h *Hub) logoutOf(l *logout, list int) Logout {
 func (h *Hub) Logouts(before int64, most int, picks func(*session.Fact) bool) []Logout {
 	var picked []*logout
 	h.forced.mu.RLock()
-	for _, l := range slices.Backward(h.forced.logouts) {
+	logouts := slices.Clone(h.forced.logouts)
+	h.forced.mu.RUnlock()
+	for _, l := range slices.Backward(logouts) {
 		if len(picked) == most {
 			break
 		}
@@ -390,7 +410,6 @@ func (h *Hub) Logouts(before int64, most int, picks func(*session.Fact) bool) []
 			picked = append(picked, l)
 		}
 	}
-	h.forced.mu.RUnlock()
 	list := make([]Logout, len(picked))
 	for i, l := range picked {
 		list[i] = h.logoutOf(l, 0)
@@ -421,9 +440,12 @@ func (h *Hub) CancelLogout(ctx context.Context, id, actor string) (Logout, error
 
 // callOff does what follows from a fact that was called off.
 func (h *Hub) callOff(f session.Fact) {
+	if l := h.findLogout(f.ID); l != nil {
+		<-l.covered // else a session could be noted after the warnings are withdrawn
+	}
 	h.forced.mu.Lock()
 	if l := h.forced.byID[f.ID]; l != nil {
-		h.forced.replaceLocked(l, &logout{fact: f, target: l.target, progress: l.progress, effect: l.effect})
+		h.forced.replaceLocked(l, &logout{fact: f, target: l.target, progress: l.progress, effect: l.effect, covered: l.covered})
 	}
 	h.forced.mu.Unlock()
 	if f.Void() {
@@ -438,6 +460,8 @@ func (h *Hub) takeFact(f session.Fact) {
 		h.enforce(f, nil, -1)
 	case known.fact.Cancelled.IsZero() && !f.Cancelled.IsZero():
 		h.callOff(f)
+	default:
+		<-known.covered // by whoever has taken it in
 	}
 }
 
@@ -480,7 +504,6 @@ func (h *Hub) uncover(id string) {
 		h.forced.mu.RUnlock()
 		if mine {
 			h.tell(s, tellAnyway)
-			h.schedule(s)
 		}
 	}
 }

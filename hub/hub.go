@@ -163,8 +163,13 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		}
 		<-done
 	}
-	return errors.Join(flushed, h.flush(context.WithoutCancel(ctx)))
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
+	defer cancel()
+	return errors.Join(flushed, h.flush(last))
 }
+
+// lastFlush is how long a store may take for what is left at the end of [Hub.Shutdown].
+const lastFlush = 5 * time.Second
 
 func (h *Hub) shardOf(id session.ID) *shard { return h.shards[id[0]%shards] }
 
@@ -218,12 +223,12 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 		return err
 	}
 	s := h.adopt(ctx, r)
+	h.tellBegun(r)                        // before word of other rules, which nobody else would know whose they are
 	if h.policyOf(r.Groups) != r.Policy { // a reload that began before the session was stored has not seen it
 		if err := h.changeRules(ctx, s, keepGroups); err != nil {
 			h.log.Error("policy not stored", "session", r.ID, "error", err)
 		}
 	}
-	h.tellBegun(r)
 	for _, id := range displaced {
 		end := session.ReplacedBy(r)
 		h.tellEnded(id, end)

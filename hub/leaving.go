@@ -118,7 +118,7 @@ func (h *Hub) storeTimes(ctx context.Context, s *live) error {
 	s.mu.Unlock()
 	known, err := h.store.Leave(ctx, s.id, t)
 	switch {
-	case err == nil && t.LeftAt().IsZero() && !known.LeftAt().IsZero(): // what is told comes after the grace
+	case err == nil && t.LeftAt().IsZero() && !known.LeftAt().IsZero() && !known.ClosedAt.After(t.ClosedAt): // what is told comes after the grace
 		s.mu.Lock()
 		if s.tabTimes == t {
 			s.tabTimes = known
@@ -209,7 +209,7 @@ func (h *Hub) leavingLoop() {
 	}
 }
 
-// storeLeaving stores what could not be stored before.
+// storeLeaving stores what could not be stored before. Where the store does not answer, it asks no more and keeps the rest.
 func (h *Hub) storeLeaving(ctx context.Context) error {
 	var (
 		writes sync.WaitGroup
@@ -222,6 +222,14 @@ func (h *Hub) storeLeaving(ctx context.Context) error {
 			continue
 		}
 		slots <- struct{}{}
+		mu.Lock()
+		away := failed != nil
+		mu.Unlock()
+		if away {
+			h.leaving.add(s)
+			<-slots
+			continue
+		}
 		writes.Go(func() {
 			defer func() { <-slots }()
 			if err := h.storeTimes(ctx, s); err != nil {

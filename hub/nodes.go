@@ -85,8 +85,9 @@ type nodes struct {
 	inbox   chan []byte
 	behind  chan struct{} // a pulse wants catchUp
 	wording sync.Mutex    // held while word of tabs is left
-	leaping sync.Mutex    // held while the test clock is moved
-	synced  time.Time     // when the last resync began; used by catchUp alone
+	looks   looks
+	leaping sync.Mutex // held while the test clock is moved
+	synced  time.Time  // when the last resync began; used by catchUp alone
 
 	looked    time.Time // when lost sessions were last looked for; used by catchUp alone, as the next one
 	nextShard int
@@ -400,6 +401,7 @@ func (n *nodes) heard(data []byte) {
 	other.name = m.Name
 	if m.Number != other.heard+1 {
 		other.stale = true
+		n.began = n.began || other.heard > 0 // what else was lost is to be found in the store
 	}
 	other.heard = m.Number
 	if m.Version > messageVersion {

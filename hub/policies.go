@@ -31,6 +31,7 @@ func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed in
 		}
 		s := h.adopt(ctx, r)
 		if h.nodes != nil {
+			h.actedElsewhere(s, r.LastActiveAt) // first: it may keep the session by the new policy
 			h.takeRules(s, r.Rules(), r.Revision)
 		}
 		if r.Policy != policies.For(r.GroupNames()) || s.unsure.Load() {
@@ -159,6 +160,7 @@ func (h *Hub) changeRules(ctx context.Context, s *live, change func(session.Rule
 		if err != nil {
 			return unlessOver(err)
 		}
+		h.actedElsewhere(s, r.LastActiveAt)
 		rules := change(r.Rules())
 		rules.Policy = h.policyOf(rules.Groups)
 		if !rules.Equal(r.Rules()) || s.unsure.Load() {

@@ -286,6 +286,9 @@ func (s *Store) FactsAfter(ctx context.Context, after int64) (facts []session.Fa
 	if last, err = s.LastFact(ctx); err != nil {
 		return nil, 0, false, err
 	}
+	if last == after {
+		return nil, last, false, nil
+	}
 	if since := last - after; since > 0 && since <= changesKept {
 		changes, err := s.call(ctx, s.client.B().Zrangebyscore().Key(s.changesKey()).Min("("+strconv.FormatInt(after, 10)).
 			Max(strconv.FormatInt(last, 10)).Build()).AsStrSlice()
