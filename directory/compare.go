@@ -38,6 +38,7 @@ type verdict struct {
 	outcome outcome
 	entry   Entry
 	why     string
+	gone    bool // all that speaks for a departure is that the server says that their entry is not there; see view.saysGone
 }
 
 func (v verdict) is(o outcome, format string, args ...any) verdict {
@@ -51,22 +52,20 @@ type view struct {
 	err error // why it cannot be looked at
 
 	mu     sync.Mutex
+	exact  *bool           // whether it is a server that tells what is not there from what it does not show
 	own    *string         // the folded DN of the service account's own entry; empty: it is not known
 	people map[string]bool // by the folded DN of their place: whether anybody else is seen there
 	groups *bool           // whether any group is
 }
 
-// lookAt asks a server about one account, as a sign-in would. The error is that of a server that cannot answer.
-func (d *Directory) lookAt(on *view, a Account) (verdict, error) {
+// lookAt asks a server about one account, as a sign-in would; seen says that their entry was at a.DN when this process last saw it.
+// The error is that of a server that cannot answer.
+func (d *Directory) lookAt(on *view, a Account, seen bool) (verdict, error) {
 	v := verdict{account: a, server: on.server}
 	found, err := d.findAgain(on.Conn, a)
 	switch {
 	case errors.Is(err, errNobody):
-		seen, err := on.showsPeople(d, a.DN)
-		if err != nil || seen {
-			return v.is(departed, "no longer in the directory"), err
-		}
-		return v.is(unseen, "nobody else is seen where %q was", a.DN), nil
+		return d.lookAtPlace(on, v, seen)
 	case errors.Is(err, errSeveral):
 		return v.is(departed, "the name is that of several entries now"), nil
 	case err != nil:
@@ -88,6 +87,20 @@ func (d *Directory) lookAt(on *view, a Account) (verdict, error) {
 		return v.is(departed, "the password must be changed (pwdLastSet)"), nil
 	}
 	return d.lookAtGroups(on, v, found)
+}
+
+// lookAtPlace says what follows for somebody whose name leads to nobody.
+func (d *Directory) lookAtPlace(on *view, v verdict, seen bool) (verdict, error) {
+	others, err := on.showsPeople(d, v.account.DN)
+	if err != nil || others {
+		return v.is(departed, "no longer in the directory"), err
+	}
+	if seen {
+		if v.gone, err = on.saysGone(d, v.account.DN); err != nil || v.gone {
+			return v.is(departed, "no longer in the directory, with their place"), err
+		}
+	}
+	return v.is(unseen, "nobody else is seen where %q was", v.account.DN), nil
 }
 
 // lookAtGroups completes a verdict by the person's groups. One that is missing counts as left only where the server shows groups.
@@ -153,11 +166,7 @@ func (v *view) showsPeople(d *Directory, dn string) (bool, error) {
 	if seen, ok := v.people[foldDN(place)]; ok {
 		return seen, nil
 	}
-	filter, ok := anyone(d.config.UserFilter)
-	if !ok {
-		filter = "(|(objectClass=person)(objectClass=account)(objectClass=posixAccount))"
-	}
-	seen, err := v.showsOtherLocked(d, place, filter)
+	seen, err := v.showsOtherLocked(d, place, d.anybody())
 	if err == nil && !seen {
 		seen, err = v.isEmpty(place)
 	}
@@ -169,6 +178,52 @@ func (v *view) showsPeople(d *Directory, dn string) (bool, error) {
 	}
 	v.people[foldDN(place)] = seen
 	return seen, nil
+}
+
+// anybody is a filter that finds people.
+func (d *Directory) anybody() string {
+	if filter, ok := anyone(d.config.UserFilter); ok {
+		return filter
+	}
+	return "(|(objectClass=person)(objectClass=account)(objectClass=posixAccount))"
+}
+
+// saysGone reports whether the server says that there is no entry at dn, by naming the nearest one above it (RFC 4511 §4.1.9),
+// and shows other people below that. OpenLDAP names it only where there is none at dn, and nothing where there is one that it hides; others
+// name it in either case, or never, so that they are not asked.
+func (v *view) saysGone(d *Directory, dn string) (bool, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if exact, err := v.isExactLocked(); err != nil || !exact {
+		return false, err
+	}
+	_, err := v.Search(ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, int(requestTimeout.Seconds()), false,
+		"(objectClass=*)", []string{"1.1"}, nil))
+	var answer *ldap.Error
+	if !ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) || !errors.As(err, &answer) {
+		if err != nil {
+			err = unavailable("look at "+dn, err)
+		}
+		return false, err
+	}
+	here, err1 := ldap.ParseDN(dn)
+	above, err2 := ldap.ParseDN(answer.MatchedDN)
+	if err1 != nil || err2 != nil || len(above.RDNs) == 0 || !above.AncestorOfFold(here) {
+		return false, nil
+	}
+	return v.showsOtherLocked(d, answer.MatchedDN, d.anybody())
+}
+
+func (v *view) isExactLocked() (bool, error) {
+	if v.exact == nil {
+		dns, err := v.some("", ldap.ScopeBaseObject, "(objectClass=OpenLDAProotDSE)", 1)
+		if err != nil {
+			return false, err
+		}
+		exact := len(dns) > 0
+		v.exact = &exact
+	}
+	return *v.exact, nil
 }
 
 // showsGroups reports whether the server shows anybody's membership of a group, in the way that the person's groups are found.
@@ -263,7 +318,7 @@ func (v *view) whoAmI(bindDN string) string {
 // isEmpty reports whether the server says that nothing is below base, also nothing that it would not show.
 func (v *view) isEmpty(base string) (bool, error) {
 	result, err := v.Search(ldap.NewSearchRequest(base, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, int(requestTimeout.Seconds()), false,
-		"(objectClass=*)", []string{"hasSubordinates", "numSubordinates"}, nil))
+		"(objectClass=*)", []string{"hasSubordinates", "numSubordinates", "msDS-Approx-Immed-Subordinates"}, nil))
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
 		return false, nil
@@ -273,7 +328,8 @@ func (v *view) isEmpty(base string) (bool, error) {
 		return false, nil
 	}
 	e := result.Entries[0]
-	return strings.EqualFold(e.GetEqualFoldAttributeValue("hasSubordinates"), "false") || e.GetEqualFoldAttributeValue("numSubordinates") == "0", nil
+	return strings.EqualFold(e.GetEqualFoldAttributeValue("hasSubordinates"), "false") || e.GetEqualFoldAttributeValue("numSubordinates") == "0" ||
+		e.GetEqualFoldAttributeValue("msDS-Approx-Immed-Subordinates") == "0", nil
 }
 
 // comparison is one look at many accounts.
@@ -306,6 +362,7 @@ func (w *Watcher) compare(ctx context.Context, accounts []Account) error {
 	}
 	w.doubt(verdicts)
 	inParallel(len(verdicts), func(i int) { verdicts[i] = c.confirm(ctx, verdicts[i]) })
+	w.awaitGone(verdicts)
 	return w.tell(ctx, conn.server, verdicts)
 }
 
@@ -409,7 +466,8 @@ func (c *comparison) lookElsewhere(ctx context.Context, server int, a Account) (
 
 // lookOn looks at a on a server, by what is known of a now. The error is that of a server that cannot answer any question.
 func (c *comparison) lookOn(on *view, a Account) (verdict, error) {
-	v, err := c.watcher.directory.lookAt(on, c.watcher.withLearned(a))
+	learned, seen := c.watcher.withLearned(a)
+	v, err := c.watcher.directory.lookAt(on, learned, seen)
 	v.account, v.server = a, on.server
 	if err != nil && on.canAnswer(err) {
 		return v.is(unseen, "%s", err), nil

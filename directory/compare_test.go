@@ -527,3 +527,64 @@ func TestPersonIsFoundAgainByTheNameAsItWasTyped(t *testing.T) {
 	w.polls(t, 5)
 	w.wantsQuiet(t, before)
 }
+
+const lonely = "dn: ou=lonely,dc=example,dc=org\nobjectClass: organizationalUnit\nou: lonely\n\n" +
+	"dn: uid=solo,ou=lonely,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: solo\ncn: Solo\nsn: Solo\nuserPassword: solo\n"
+
+const lonelyGoes = "dn: uid=solo,ou=lonely,dc=example,dc=org\nchangetype: delete\n\ndn: ou=lonely,dc=example,dc=org\nchangetype: delete\n"
+
+// lonelySite watches grace, and solo who is alone in their place.
+func lonelySite(t *testing.T) (*slapd, *watched) {
+	t.Helper()
+	s := startSlapd(t)
+	s.add(t, lonely)
+	w := newWatched()
+	d := open(t, s.config())
+	w.add(signIn(t, d, "solo", "solo"))
+	w.add(signIn(t, d, "grace", passwords["grace"]))
+	follow(t, directory.NewWatcher(d, directory.WatchPoll, pollEvery, w, logger(t)))
+	w.looksAgain(t, 4) // both were seen
+	return s, w
+}
+
+func TestWhoWasDeletedWithTheirPlaceIsSeenToBeGone(t *testing.T) {
+	t.Parallel()
+	s, w := lonelySite(t)
+	s.modify(t, s.ldap, lonelyGoes)
+	w.hears(t, "lost: ", 5*time.Second)
+	w.hears(t, "solo barred: no longer in the directory, with their place", 10*time.Second)
+	if n := len(w.Accounts()); n != 1 {
+		t.Errorf("%d are signed in, want grace", n)
+	}
+}
+
+func TestPlaceThatIsHiddenIsNoDeparture(t *testing.T) {
+	for name, rule := range map[string]string{
+		"with who is in it": `to dn.subtree="ou=lonely,dc=example,dc=org" by * none`,
+		"who is in it only": `to dn.onelevel="ou=lonely,dc=example,dc=org" by * none`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, w := lonelySite(t)
+			before := w.Accounts()
+			s.access(t, rule, everything)
+			w.hears(t, "lost: ", 5*time.Second)
+			w.looksAgain(t, 80) // of grace: longer than a server's word has to stand
+			w.wantsQuiet(t, before)
+			s.modify(t, s.ldap, lonelyGoes) // nobody may tell the difference, but for the server
+			w.hears(t, "solo barred: no longer", 10*time.Second)
+		})
+	}
+}
+
+func TestWhoWasRenamedAndThenHiddenIsNotGone(t *testing.T) {
+	t.Parallel()
+	s, w := lonelySite(t)
+	before := w.Accounts()
+	s.modify(t, s.ldap, "dn: ou=lonely,dc=example,dc=org\nchangetype: modrdn\nnewrdn: ou=alone\ndeleteoldrdn: 1\n")
+	w.looksAgain(t, 4)
+	s.access(t, `to dn.subtree="ou=alone,dc=example,dc=org" by * none`, everything)
+	w.hears(t, "lost: ", 5*time.Second)
+	w.looksAgain(t, 80) // of grace
+	w.wantsQuiet(t, before)
+}

@@ -17,11 +17,14 @@ type knowledge struct {
 	agreed   map[int]bool // servers that have let the account in as it is: that of the sign-in, and those that have said so since
 	identity string       // what the sign-in could not read and was read since
 	password string
+	dn       string // where their entry was last seen; empty: it was not
 
+	gone      time.Time // since when the server has said that their entry is not there; zero: it does not
 	suspected time.Time // when it was first barred together with most others; zero: it is not
 	tries     int       // since it could last be told
 	due       time.Time // when it is looked at again; zero: with all others
 	trouble   string    // why nothing may be concluded; empty: the directory has answered
+	troubled  time.Time // since when there is trouble
 }
 
 // Waits until an account is looked at again of which nothing could be concluded, or told.
@@ -66,13 +69,13 @@ func (w *Watcher) agreed(k Key) map[int]bool {
 	return maps.Clone(w.knowLocked(k).agreed)
 }
 
-// withLearned is a with what its sign-in could not read.
-func (w *Watcher) withLearned(a Account) Account {
+// withLearned is a with what its sign-in could not read, and where its entry was last seen, if this process has seen it.
+func (w *Watcher) withLearned(a Account) (learned Account, seen bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	known := w.knowLocked(a.Key)
-	a.Identity, a.Password = cmp.Or(a.Identity, known.identity), cmp.Or(a.Password, known.password)
-	return a
+	a.Identity, a.Password, a.DN = cmp.Or(a.Identity, known.identity), cmp.Or(a.Password, known.password), cmp.Or(known.dn, a.DN)
+	return a, known.dn != ""
 }
 
 // all are the accounts that are signed in; others are forgotten, but for those of sign-ins that are not listed yet.
@@ -132,14 +135,44 @@ func (w *Watcher) arm(timer *time.Timer, rest time.Duration) {
 	}
 }
 
-// isTroubledLocked reports whether there is anybody of whom nothing may be concluded.
-func (w *Watcher) isTroubledLocked() bool {
+// lastingTrouble is how long it counts as a loss of the directory that nothing may be concluded about a few of those who are signed in. After
+// that it is taken for what it is, or a loss of all would not be told any more.
+const lastingTrouble = 15 * time.Minute
+
+// troubledLocked is how many there are of whom nothing may be concluded, and whether that is a loss of the directory.
+func (w *Watcher) troubledLocked() (n int, lost bool) {
+	recent := false
 	for _, known := range w.known {
 		if known.trouble != "" {
-			return true
+			n++
+			recent = recent || time.Since(known.troubled) < lastingTrouble
 		}
 	}
-	return false
+	return n, recent || 2*n > w.listed
+}
+
+// goneAfter is how long a server has to say that an entry is not there before that is believed without others in its place.
+func (w *Watcher) goneAfter() time.Duration { return min(10*time.Minute, 40*w.every) }
+
+// awaitGone takes back what only the server's word speaks for, until it has stood for long: somebody may be loading the
+// directory anew.
+func (w *Watcher) awaitGone(verdicts []verdict) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now, after := time.Now(), w.goneAfter()
+	for i, v := range verdicts {
+		known := w.knowLocked(v.account.Key)
+		switch {
+		case !v.gone:
+			known.gone = time.Time{}
+			continue
+		case known.gone.IsZero():
+			known.gone = now
+		}
+		if v.outcome == departed && now.Sub(known.gone) < after {
+			verdicts[i] = v.is(unseen, "%s; that is believed after %s", v.why, after)
+		}
+	}
 }
 
 // doubt takes back what is said of most of those looked at, and of more than one: that is trouble of the directory until a second
@@ -201,8 +234,11 @@ func (w *Watcher) tell(ctx context.Context, server int, verdicts []verdict) erro
 	if 2*int(hidden.Load()) > len(verdicts) && w.areMany(len(verdicts)) {
 		w.directory.leave(server)
 	}
+	w.mu.Lock()
+	_, lost := w.troubledLocked()
+	w.mu.Unlock()
 	for _, v := range verdicts {
-		if v.outcome == unseen {
+		if v.outcome == unseen && lost {
 			w.setLost(ctx, fmt.Errorf("nothing is concluded about %d of %d who were looked at, as of %q: %s: %w", hidden.Load(), len(verdicts), v.account.User, v.why, ErrUnavailable))
 			break
 		}
@@ -228,6 +264,11 @@ func (w *Watcher) putBack(k Key, trouble string) {
 		wait = max(wait, w.secondLook())
 	}
 	known.tries++
+	if trouble == "" {
+		known.troubled = time.Time{}
+	} else if known.trouble == "" {
+		known.troubled = time.Now()
+	}
 	known.due, known.trouble = time.Now().Add(wait), trouble
 }
 
@@ -244,6 +285,7 @@ func (w *Watcher) settle(v verdict) {
 		clear(known.agreed) // others may not have heard of it yet
 	}
 	known.agreed[v.server] = true
+	known.dn = v.entry.DN
 	known.identity = cmp.Or(known.identity, v.entry.Identity)
 	known.password = cmp.Or(known.password, v.entry.PasswordChanged)
 }

@@ -68,8 +68,8 @@ func TestWaitThatNobodySettlesKeepsNobodyBusy(t *testing.T) {
 		signedIn []Account
 		most     int // questions in a minute
 	}{
-		{"the directory is away when it is over", []Account{put}, 2 * 12}, // by the ticker, and by the wait
-		{"its person has signed out when it is over", nil, 12 + 60},
+		{"the directory is away when it is over", []Account{put}, 1 + 2*12}, // at first, by the ticker, and by the wait
+		{"its person has signed out when it is over", nil, 1 + 12 + 60},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -132,5 +132,46 @@ func TestOnlyALookAtManyLeavesAServer(t *testing.T) {
 		if left := d.good.Load() != 0; left != tt.leaves {
 			t.Errorf("%d of %d looked at are hidden, %d are signed in: the server is left: %v", tt.hidden, tt.looked, tt.of, left)
 		}
+	}
+}
+
+func TestTroubleOfAFewIsNoLossOfTheDirectoryForEver(t *testing.T) {
+	for _, tt := range []struct {
+		troubled, of int
+		lasts        bool // the loss
+	}{
+		{1, 3, false},
+		{2, 3, true},
+		{1, 1, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := &crowd{accounts: people(tt.of), enough: func() {}}
+			w := NewWatcher(nowhere(t, 1), WatchPoll, time.Minute, c, slog.New(slog.DiscardHandler))
+			look := func() {
+				t.Helper()
+				var verdicts []verdict
+				for i, a := range w.all() {
+					v := verdict{account: a}
+					if i < tt.troubled {
+						v = v.is(unseen, "hidden")
+					}
+					verdicts = append(verdicts, v)
+				}
+				if err := w.tell(t.Context(), 0, verdicts); err != nil {
+					t.Fatal(err)
+				}
+				w.setBack()
+			}
+			for range 30 {
+				look()
+				time.Sleep(time.Minute) // the bubble's
+			}
+			if len(c.lost) != 1 || w.lost != tt.lasts {
+				t.Errorf("trouble of %d of %d: lost %d times, and now %v, want once, and %v", tt.troubled, tt.of, len(c.lost), w.lost, tt.lasts)
+			}
+			if w.setLost(t.Context(), ErrUnavailable); !tt.lasts && len(c.lost) != 2 {
+				t.Errorf("trouble of %d of %d: a loss of all is not told", tt.troubled, tt.of)
+			}
+		})
 	}
 }

@@ -159,9 +159,13 @@ func (w *Watcher) setLost(ctx context.Context, err error) {
 
 func (w *Watcher) setBack() {
 	w.mu.Lock()
-	was := w.lost && !w.isTroubledLocked()
+	n, lost := w.troubledLocked()
+	was := w.lost && !lost
 	w.lost = w.lost && !was
 	w.mu.Unlock()
+	if was && n > 0 {
+		w.log.Warn("of some nothing may be concluded for long: they stay signed in until their sessions end otherwise", "accounts", n)
+	}
 	if was {
 		w.log.Info("the directory is back: everybody who is signed in was looked at")
 	}
