@@ -300,10 +300,7 @@ func TestForcedLogoutRacesSignInsAndActs(t *testing.T) {
 			t.Errorf("Act after the end = %v", err)
 		}
 	}
-	hub.stop()
-	for _, s := range hub.allLive() {
-		t.Errorf("%s is still watched over", s.user)
-	}
+	within(t, 5*time.Second, "nobody is watched over any more", func() bool { return len(hub.allLive()) == 0 })
 }
 
 // TestForcedLogoutOfOneUserRacesHisSignIn starts both at once, after the sign-in has read the number: however they meet, it is over.
