@@ -53,6 +53,7 @@ type Hub struct {
 	notices   notices
 	abandoned abandoned
 	leaving   leavingQueue
+	former    formerQueue
 	places    places
 	history   history
 	seq       atomic.Int64 // of the newest message to anybody
@@ -113,6 +114,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	}
 	h.running.Go(h.flushLoop)
 	h.running.Go(h.leavingLoop)
+	h.running.Go(h.formerLoop)
 	h.running.Go(h.tickLoop)
 	h.running.Go(h.history.loop(h))
 	return h, nil

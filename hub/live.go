@@ -20,21 +20,20 @@ type live struct {
 	createdAt time.Time
 	shard     *shard
 
-	person   atomic.Pointer[person]         // whose session it is, once it is known; see people.go
-	names    atomic.Pointer[session.Names]  // of record, as scopes compare them
-	record   atomic.Pointer[session.Record] // as it was adopted, without its values; replaceRules changes its rules
-	policy   atomic.Pointer[session.Policy]
-	opened   atomic.Int64 // counts up over all sessions: when its newest tab opened
-	places   int          // guarded by Hub.places.mu: its tabs here, from their handshake on
-	listed   int64        // guarded by Hub.mu: the last call of withTabs that found it
-	active   atomic.Int64 // last activity, Unix ms
-	owed     atomic.Int64 // an act in a warning that is not stored yet, Unix ms; see actForAll
-	told     atomic.Int64 // the deadline that every tab has been told at least, Unix ms
-	warned   atomic.Bool  // a warning stands
-	dirty    atomic.Bool  // active is ahead of the store
-	unsure   atomic.Bool  // the store has not confirmed the rules that it was given last
-	settling atomic.Bool  // settleFormer is at it
-	unread   atomic.Bool  // the store could not be asked; it is when the session is woken
+	person atomic.Pointer[person]         // whose session it is, once it is known; see people.go
+	names  atomic.Pointer[session.Names]  // of record, as scopes compare them
+	record atomic.Pointer[session.Record] // as it was adopted, without its values; replaceRules changes its rules
+	policy atomic.Pointer[session.Policy]
+	opened atomic.Int64 // counts up over all sessions: when its newest tab opened
+	places int          // guarded by Hub.places.mu: its tabs here, from their handshake on
+	listed int64        // guarded by Hub.mu: the last call of withTabs that found it
+	active atomic.Int64 // last activity, Unix ms
+	owed   atomic.Int64 // an act in a warning that is not stored yet, Unix ms; see actForAll
+	told   atomic.Int64 // the deadline that every tab has been told at least, Unix ms
+	warned atomic.Bool  // a warning stands
+	dirty  atomic.Bool  // active is ahead of the store
+	unsure atomic.Bool  // the store has not confirmed the rules that it was given last
+	unread atomic.Bool  // the store could not be asked; it is when the session is woken
 
 	wakeAt time.Time // guarded by shard.mu: when the session is looked at next; zero if never
 

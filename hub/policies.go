@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"curfew/session"
@@ -40,7 +43,10 @@ func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed in
 			}
 			changed++
 		}
-		h.settleFormer(ctx, s)
+		h.awaitFormer(s)
+	}
+	if err := h.settleFormers(ctx); err != nil {
+		h.log.Warn("groups that users have left not settled", "error", err)
 	}
 	return changed, nil
 }
@@ -65,7 +71,7 @@ func (h *Hub) SetGroups(ctx context.Context, id session.ID, names []string) erro
 	if err != nil {
 		return err
 	}
-	if err := h.changeRules(ctx, s, func(now session.Rules) session.Rules { return regrouped(now, names, last) }); err != nil {
+	if err := h.changeRules(ctx, s, func(now session.Rules, _ int64) session.Rules { return regrouped(now, names, last) }); err != nil {
 		return err
 	}
 	h.settleFormer(ctx, s)
@@ -91,48 +97,123 @@ func regrouped(rules session.Rules, names []string, last int64) session.Rules {
 	return session.Rules{Groups: groups, Former: former, Policy: rules.Policy}
 }
 
-func keepGroups(rules session.Rules) session.Rules { return rules }
+func keepGroups(rules session.Rules, _ int64) session.Rules { return rules }
 
 // settleFormer finds out which facts were written before the user of s left a group: those up to the number that is read after the leaving was
 // stored. Only where one of them ends the session the group is remembered. What cannot be found out now is tried again: until then
 // every forced logout of the group ends the session.
 func (h *Hub) settleFormer(ctx context.Context, s *live) {
-	if !slices.ContainsFunc(s.record.Load().Former, isOpen) {
+	r := s.record.Load()
+	if !slices.ContainsFunc(r.Former, isOpen) {
 		return
 	}
-	if err := h.settleFormerOnce(ctx, s); err == nil || !s.settling.CompareAndSwap(false, true) {
-		return
+	if last, err := h.LastFact(ctx); err != nil || h.settleFormerUpTo(ctx, s, r.Revision, last) != nil {
+		h.awaitFormer(s)
 	}
-	h.spawn(func() {
-		defer s.settling.Store(false)
-		for h.rest(time.Second) && s.shard.lookup(s.id) == s {
-			if err := h.settleFormerOnce(h.ctx, s); err == nil {
-				return
-			}
-		}
-	})
 }
 
 func isOpen(g session.FormerGroup) bool { return g.Until == 0 }
 
-func (h *Hub) settleFormerOnce(ctx context.Context, s *live) error {
-	last, err := h.LastFact(ctx)
-	if err != nil {
-		return err
-	}
-	return h.changeRules(ctx, s, func(now session.Rules) session.Rules {
-		var kept []session.FormerGroup
-		for _, g := range now.Former {
-			if g.Until == 0 {
-				g.Until = last
-			}
-			if h.logoutOfGroup(g) {
-				kept = append(kept, g)
-			}
+// settleFormerUpTo has the groups that the rules of that revision tell left be left at the number last, which was read since. Where the rules
+// have changed meanwhile, a group may have been left after that number: it waits for another one.
+func (h *Hub) settleFormerUpTo(ctx context.Context, s *live, revision, last int64) error {
+	err := h.changeRules(ctx, s, func(now session.Rules, stored int64) session.Rules {
+		if stored == revision {
+			now.Former = h.closeFormer(now.Former, last)
 		}
-		now.Former = kept
 		return now
 	})
+	if err == nil {
+		h.awaitFormer(s)
+	}
+	return err
+}
+
+// closeFormer are the groups of a list that a forced logout is about, when those that are open were left at the number last.
+func (h *Hub) closeFormer(former []session.FormerGroup, last int64) (kept []session.FormerGroup) {
+	for _, g := range former {
+		if g.Until == 0 {
+			g.Until = last
+		}
+		if h.logoutOfGroup(g) {
+			kept = append(kept, g)
+		}
+	}
+	return kept
+}
+
+// formerQueue are the sessions of which it is not known yet when their users left a group, each with the revision of the rules that tell it.
+type formerQueue struct {
+	mu        sync.Mutex
+	revisions map[*live]int64 // bounded by the live ones
+}
+
+func (q *formerQueue) add(s *live, revision int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.revisions == nil {
+		q.revisions = make(map[*live]int64)
+	}
+	q.revisions[s] = revision
+}
+
+func (q *formerQueue) take() map[*live]int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	taken := q.revisions
+	q.revisions = nil
+	return taken
+}
+
+// awaitFormer has settleFormers look at s, if it has a group that is open.
+func (h *Hub) awaitFormer(s *live) {
+	if r := s.record.Load(); slices.ContainsFunc(r.Former, isOpen) && s.shard.lookup(s.id) == s {
+		h.former.add(s, r.Revision)
+	}
+}
+
+// settleFormerEvery is how soon it is tried again to find out when groups were left. It is real time.
+const settleFormerEvery = time.Second
+
+// formerLoop settles what could not be settled at once.
+func (h *Hub) formerLoop() {
+	for h.rest(settleFormerEvery) {
+		if err := h.settleFormers(h.ctx); err != nil && h.ctx.Err() == nil {
+			h.log.Warn("groups that users have left not settled", "error", err)
+		}
+	}
+}
+
+// settleFormers is settleFormer for all sessions that wait for it. They share one number, which is read after they are taken from the
+// queue. What fails waits for the next call.
+func (h *Hub) settleFormers(ctx context.Context) error {
+	waiting := h.former.take()
+	if len(waiting) == 0 {
+		return nil
+	}
+	last, err := h.LastFact(ctx)
+	if err != nil {
+		for s := range waiting {
+			h.awaitFormer(s)
+		}
+		return err
+	}
+	var failed atomic.Pointer[error]
+	inShares(endsAtOnce, slices.Collect(maps.Keys(waiting)), func(share []*live) {
+		for _, s := range share {
+			if s.shard.lookup(s.id) != s {
+				continue
+			}
+			if err := h.settleFormerUpTo(ctx, s, waiting[s], last); err != nil {
+				failed.Store(&err)
+				h.awaitFormer(s)
+			}
+		}
+	})
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // logoutOfGroup reports whether a forced logout was answered while somebody was a member of g.
@@ -147,8 +228,9 @@ func (h *Hub) logoutOfGroup(g session.FormerGroup) bool {
 }
 
 // changeRules stores what change makes of the groups of s, with the policy that follows from them, and tells the tabs what they must
-// know of it. Where the rules were changed meanwhile it begins anew, and so it does where the policies were reloaded.
-func (h *Hub) changeRules(ctx context.Context, s *live, change func(session.Rules) session.Rules) error {
+// know of it. change is told the revision of the rules that it is given, too. Where they were changed meanwhile it begins anew, and so it
+// does where the policies were reloaded.
+func (h *Hub) changeRules(ctx context.Context, s *live, change func(now session.Rules, revision int64) session.Rules) error {
 	for {
 		if over, err := h.endIfDue(ctx, s); over || err != nil {
 			return err
@@ -161,7 +243,7 @@ func (h *Hub) changeRules(ctx context.Context, s *live, change func(session.Rule
 			return unlessOver(err)
 		}
 		h.actedElsewhere(s, r.LastActiveAt)
-		rules := change(r.Rules())
+		rules := change(r.Rules(), r.Revision)
 		rules.Policy = h.policyOf(rules.Groups)
 		if !rules.Equal(r.Rules()) || s.unsure.Load() {
 			s.unsure.Store(true) // the store may have it and say that it could not make sure

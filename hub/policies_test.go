@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -230,6 +232,121 @@ func TestALogoutOfAGroupIsNoneOfThoseWhoHaveLeftIt(t *testing.T) {
 		if err != nil || len(status.Record.Former) != 0 {
 			t.Errorf("Check = %v, former groups %+v, want it alive with none", err, status.Record.Former)
 		}
+	})
+}
+
+// numberStore has its number of the last fact counted, refused, and overtaken.
+type numberStore struct {
+	session.Store
+	reads atomic.Int64
+	away  atomic.Bool
+	after atomic.Pointer[func()] // happens once, after the number was read and before it is answered
+	rules atomic.Pointer[func()] // happens once, before rules are stored
+}
+
+func (s *numberStore) LastFact(ctx context.Context) (int64, error) {
+	s.reads.Add(1)
+	if s.away.Load() {
+		return 0, errMum
+	}
+	last, err := s.Store.LastFact(ctx)
+	if f := s.after.Swap(nil); f != nil {
+		(*f)()
+	}
+	return last, err
+}
+
+func (s *numberStore) SetRules(ctx context.Context, id session.ID, revision int64, rules session.Rules) (int64, error) {
+	if f := s.rules.Swap(nil); f != nil {
+		(*f)()
+	}
+	return s.Store.SetRules(ctx, id, revision, rules)
+}
+
+func startHubOverNumbers(t *testing.T) (*rig, *numberStore) {
+	t.Helper()
+	store := &numberStore{}
+	return startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store {
+		store.Store = s
+		return store
+	}), store
+}
+
+// leaveUnsettled has the user be a member of these groups only, while nobody can say when they have left the others.
+func (s *numberStore) leaveUnsettled(u *user, groups ...string) {
+	u.t.Helper()
+	away := func() { s.away.Store(true) }
+	s.away.Store(false)
+	s.rules.Store(&away)
+	if err := u.SetGroups(u.t.Context(), u.token.ID(), groups); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+func TestManyWhoLeaveAGroupAskTogetherWhenTheyLeftIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub, store := startHubOverNumbers(t)
+		var users []*user
+		for i := range 100 {
+			users = append(users, hub.signIn(fmt.Sprint("user", i), "staff"))
+		}
+		before := runtime.NumGoroutine()
+		for _, u := range users {
+			store.leaveUnsettled(u)
+		}
+		if n := runtime.NumGoroutine(); n >= before+len(users) {
+			t.Errorf("%d goroutines more for %d people", n-before, len(users))
+		}
+		store.reads.Store(0)
+		pass(10 * time.Second)
+		synctest.Wait()
+		if n := store.reads.Load(); n < 9 || n > 11 {
+			t.Errorf("the number of the last fact was read %d times within 10 s, want once a second", n)
+		}
+		store.reads.Store(0)
+		if _, err := hub.Reload(t.Context(), session.Policies{Global: standard}); err != nil || store.reads.Load() != 1 {
+			t.Errorf("Reload read the number of the last fact %d times, %v, want once for all", store.reads.Load(), err)
+		}
+		ended := users[0]
+		if _, err := hub.End(t.Context(), ended.token.ID(), session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}); err != nil {
+			t.Fatal(err)
+		}
+		store.away.Store(false)
+		pass(2 * time.Second)
+		synctest.Wait()
+		for _, u := range users[1:] {
+			if r, err := hub.store.Get(t.Context(), u.token.ID()); err != nil || len(r.Former) != 0 {
+				t.Fatalf("%s: stored former groups %+v, %v, want none once the store answers", u.token.ID().Ref(), r.Former, err)
+			}
+		}
+		if left := hub.former.take(); len(left) != 0 {
+			t.Errorf("%d sessions are still waiting", len(left))
+		}
+	})
+}
+
+func TestAGroupThatIsLeftWhileAnotherIsSettledIsNotSettledByAnOlderNumber(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub, store := startHubOverNumbers(t)
+		ada := hub.signIn("ada", "staff", "guests")
+		tab := ada.openTab()
+		store.leaveUnsettled(ada, "staff")
+		leaves := func() {
+			logout := func() {
+				store.away.Store(true)
+				hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}, Grace: time.Minute})
+			}
+			store.rules.Store(&logout)
+			if err := hub.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
+				t.Error(err)
+			}
+		}
+		store.after.Store(&leaves)
+		store.away.Store(false)
+		tab.wants(KindWarn, time.Second)
+		synctest.Wait() // the number is read once more, and refused
+		store.away.Store(false)
+		tab.wantsEnd(session.ReasonAdmin, time.Minute+time.Second)
 	})
 }
 
