@@ -286,14 +286,17 @@ func (h *Hub) add(t *tab) (remove func()) {
 	return func() { h.remove(t) }
 }
 
-// verify asks the store again for the session of a tab that was just registered. Where it cannot be asked, the tab is sent away: its browser
-// comes back, to be refused before the upgrade or let in.
+// verify asks the store again for the session of a tab that was just registered. Where it cannot be asked now, it is asked again: the tab
+// stays, as others do. Where it is known to be out of reach, the tab is sent away: its browser comes back, to be refused before the
+// upgrade or let in.
 func (h *Hub) verify(t *tab) {
 	r, err := h.store.Get(h.ctx, t.session.id)
 	switch {
 	case err == nil && r.End != nil:
 		h.finish(t.session, *r.End)
-	case err != nil && !isUnknown(err), h.inReach() != nil:
+	case h.inReach() != nil:
 		h.close(t, StatusFull, "the store is out of reach")
+	case err != nil && !isUnknown(err):
+		h.readAgain(t.session)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"curfew/session"
@@ -100,7 +101,7 @@ func (s *unreadable) Get(ctx context.Context, id session.ID) (session.Record, er
 	return s.Store.Get(ctx, id)
 }
 
-func TestTabIsSentAwayWhereItsSessionCannotBeRead(t *testing.T) {
+func TestTabWhoseSessionCannotBeReadStaysAndIsToldOnceItCan(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		store := &unreadable{}
 		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store {
@@ -110,7 +111,18 @@ func TestTabIsSentAwayWhereItsSessionCannotBeRead(t *testing.T) {
 		ada := hub.signIn("ada")
 		store.after.Store(1) // the handshake's own look
 		store.on.Store(true)
-		ada.openTab().wantsClose(StatusFull, "the store is out of reach")
+		tab := ada.openTab()
+		if _, err := store.Store.End(t.Context(), ada.token.ID(), session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		pass(5 * time.Second)
+		tab.silent()
+		store.on.Store(false)
+		pass(tryAgainAfter)
+		synctest.Wait()
+		if m := tab.next(KindExpire); m["reason"] != string(session.ReasonLogout) {
+			t.Errorf("told %v, want the end that came meanwhile", m)
+		}
 	})
 }
 
