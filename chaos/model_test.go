@@ -16,6 +16,7 @@ func TestTheModelReports(t *testing.T) {
 		return fault{kind: k, on: on, from: ago(from), to: ago(to)}
 	}
 	const minute = time.Minute
+	with := func(t *tab) *visitor { return &visitor{tabs: map[*tab]*node{t: {name: "a"}}} }
 	tests := []struct {
 		name   string
 		faults []fault
@@ -42,6 +43,17 @@ func TestTheModelReports(t *testing.T) {
 		{"ended a second early though no clock was stepped", nil, func(w *world) {
 			w.judgeIdle(&visitor{acted: ago(expireAfter - time.Second), on: "b"}, now)
 		}, true},
+		{"ended as its browser was closed, and a tab is open", nil, func(w *world) { w.judgeClosed(with(&tab{opened: ago(minute)}), now) }, true},
+		{"ended as its browser was closed, and a tab was open that was told so", nil, func(w *world) {
+			w.judgeClosed(with(&tab{opened: ago(minute), told: "browser-closed", gone: true, goneAt: now}), now)
+		}, true},
+		{"ended as its browser was closed, and its tab had gone", nil, func(w *world) {
+			w.judgeClosed(with(&tab{opened: ago(minute), gone: true, goneAt: ago(closeGrace)}), now)
+		}, false},
+		{"ended as its browser was closed, and a tab has just come", nil, func(w *world) { w.judgeClosed(with(&tab{opened: ago(time.Second)}), now) }, false},
+		{"ended as its browser was closed, and a fault kept a tab from being known", []fault{lasting}, func(w *world) {
+			w.judgeClosed(with(&tab{opened: ago(minute)}), now)
+		}, false},
 	}
 	for _, test := range tests {
 		reported := false

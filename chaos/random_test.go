@@ -178,7 +178,7 @@ func (w *world) step(r *rand.Rand) {
 	case what < 85:
 		w.act(v, n)
 	case what < 90:
-		w.leave(v)
+		w.leave(v, r.IntN(2) == 0)
 	case what < 95:
 		w.signOut(v, n)
 	default:
@@ -278,11 +278,15 @@ func (w *world) judgeIdle(v *visitor, now time.Time) {
 	}
 }
 
-// judgeClosed wants no tab open. For a moment nodes may not know of a tab that has come on another.
+// judgeClosed wants no tab open; one that was told of the end was. For a moment nodes may not know of a tab that has come on another.
 func (w *world) judgeClosed(v *visitor, now time.Time) {
 	for t, n := range v.tabs {
-		_, gone, _ := t.state()
-		if open := now.Sub(t.opened); !gone && open > closeGrace+closeBound && v.left.Before(t.opened) && w.calmSince(now.Add(-closeGrace-closeBound), now) {
+		told, gone, goneAt := t.state()
+		open := now.Sub(t.opened)
+		if gone {
+			open = goneAt.Sub(t.opened)
+		}
+		if (!gone || told != "") && open > closeGrace+closeBound && v.left.Before(t.opened) && w.calmSince(now.Add(-closeGrace-closeBound), now) {
 			w.violate("%s: ended (browser-closed) though a tab is open on node %s for %s", v.user, n.name, open)
 		}
 	}
@@ -314,14 +318,17 @@ func (w *world) act(v *visitor, n *node) {
 	}
 }
 
-// leave closes all tabs of a session, as a browser that is closed.
-func (w *world) leave(v *visitor) {
+// leave closes all tabs of a session, as a browser that is closed, or one of several.
+func (w *world) leave(v *visitor, one bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for t := range v.tabs {
 		go t.ws.Close(4000, "close")
+		delete(v.tabs, t)
+		if one && len(v.tabs) > 0 {
+			return
+		}
 	}
-	clear(v.tabs)
 	v.left = time.Now()
 }
 
@@ -390,6 +397,7 @@ func (w *world) eachVisitor(f func(*visitor)) {
 func (w *world) watch() {
 	now := time.Now()
 	var told []func()
+	went := make(map[*visitor][]*tab) // forgotten after what was told is judged
 	w.eachVisitor(func(v *visitor) {
 		for t := range v.tabs {
 			reason, gone, _ := t.state()
@@ -398,7 +406,7 @@ func (w *world) watch() {
 				told = append(told, func() { w.sawEnd(v, reason, "told to a tab on node "+on) })
 			}
 			if gone {
-				delete(v.tabs, t)
+				went[v] = append(went[v], t)
 				continue
 			}
 			if !v.ended.IsZero() && w.overdue(v.ended, now, closeBound) {
@@ -409,6 +417,13 @@ func (w *world) watch() {
 	})
 	for _, f := range told {
 		f()
+	}
+	for v, tabs := range went {
+		v.mu.Lock()
+		for _, t := range tabs {
+			delete(v.tabs, t)
+		}
+		v.mu.Unlock()
 	}
 }
 

@@ -57,6 +57,7 @@ type visitor struct {
 	name  string
 	token session.Token
 	tabs  []*socket
+	all   []*socket // those that have gone, too
 	acted time.Time // when its person last acted, where that must count
 	asked bool      // somebody asked for its end
 	over  bool      // that was acknowledged
@@ -65,12 +66,14 @@ type visitor struct {
 
 // socket is a page that does as it is told.
 type socket struct {
-	conn *websocket.Conn
+	conn   *websocket.Conn
+	opened time.Time
 
 	mu     sync.Mutex
 	told   session.Reason // of the end; empty: none
 	toldAt time.Time
 	gone   bool
+	shutAt time.Time // when its person or the network began to close it, it was told of the end, or it was found closed; zero while it is open
 	warned bool
 	until  time.Time // the end, as it was last told
 }
@@ -79,6 +82,7 @@ func (s *socket) read() {
 	for {
 		_, data, err := s.conn.Read(context.Background())
 		if err != nil {
+			s.shut()
 			s.mu.Lock()
 			s.gone = true
 			s.mu.Unlock()
@@ -97,6 +101,7 @@ func (s *socket) read() {
 		switch m.Type {
 		case KindExpire:
 			s.told, s.toldAt = m.Reason, time.Now()
+			s.shutLocked()
 		case KindHello, KindActive, KindWarn:
 			s.until = time.Now().Add(time.Duration(*m.Expire) * time.Millisecond)
 			s.warned = m.Type == KindWarn
@@ -104,6 +109,26 @@ func (s *socket) read() {
 		s.mu.Unlock()
 		go s.conn.Write(context.Background(), websocket.MessageText, fmt.Appendf(nil, `{"type":"ack","seq":%d}`, m.Seq)) // the pipe waits for a reader
 	}
+}
+
+// shut notes that the socket is open no more.
+func (s *socket) shut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shutLocked()
+}
+
+func (s *socket) shutLocked() {
+	if s.shutAt.IsZero() {
+		s.shutAt = time.Now()
+	}
+}
+
+// openFrom reports whether the socket was open from one instant to another.
+func (s *socket) openFrom(from, to time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opened.Before(from) && (s.shutAt.IsZero() || s.shutAt.After(to))
 }
 
 func (s *socket) state() (told session.Reason, gone, warned bool, until, at time.Time) {
@@ -186,6 +211,7 @@ func (c *crowd) step() {
 		c.close(v)
 	case what < 85:
 		if len(v.tabs) > 0 {
+			v.tabs[0].shut()
 			v.tabs[0].conn.CloseNow() // the network broke it
 			v.tabs = v.tabs[1:]
 		}
@@ -220,8 +246,8 @@ func (c *crowd) open(n *rig, v *visitor) {
 	if v.over {
 		c.t.Errorf("%s: a socket was opened on %s after the end was acknowledged", v.name, n.node)
 	}
-	s := &socket{conn: conn}
-	v.tabs = append(v.tabs, s)
+	s := &socket{conn: conn, opened: time.Now()}
+	v.tabs, v.all = append(v.tabs, s), append(v.all, s)
 	go s.read()
 }
 
@@ -248,15 +274,21 @@ func (c *crowd) act(v *visitor) {
 	}
 }
 
+// close closes all tabs of v, or one of several.
 func (c *crowd) close(v *visitor) {
 	reason := "close"
 	if c.chance(0.5) {
 		reason = LeftNavigate
 	}
-	for _, s := range v.tabs {
+	closing := v.tabs
+	if len(v.tabs) > 1 && c.chance(0.5) {
+		closing = v.tabs[:1]
+	}
+	for _, s := range closing {
+		s.shut()
 		go s.conn.Close(StatusLeft, reason)
 	}
-	v.tabs = nil
+	v.tabs = v.tabs[len(closing):]
 }
 
 func (c *crowd) logout(n *rig, v *visitor) {
@@ -333,9 +365,9 @@ func (c *crowd) judgeEnd(v *visitor, r session.Record) {
 			c.t.Errorf("%s: ended (idle) %s early", v.name, due.Sub(r.End.At))
 		}
 	case session.ReasonBrowserClosed:
-		for _, s := range v.tabs {
-			if told, gone, _, _, _ := s.state(); told != "" && !gone && r.LeftAt.IsZero() {
-				c.t.Errorf("%s: ended (browser closed) though a tab is open", v.name)
+		for _, s := range v.all {
+			if s.openFrom(r.End.At.Add(-randomPolicy.CloseGrace-c.tolerance), r.End.At.Add(-c.tolerance)) {
+				c.t.Errorf("%s: ended (browser closed) though a tab is open for %s", v.name, r.End.At.Sub(s.opened))
 			}
 		}
 	default:
