@@ -39,6 +39,8 @@ type verdict struct {
 	entry   Entry
 	why     string
 	gone    bool // all that speaks for a departure is that the server says that their entry is not there; see view.saysGone
+
+	shown func(*view) (bool, error) // where something was missing: whether a view would show it
 }
 
 func (v verdict) is(o outcome, format string, args ...any) verdict {
@@ -93,6 +95,7 @@ func (d *Directory) lookAt(on *view, a Account, seen bool) (verdict, error) {
 func (d *Directory) lookAtPlace(on *view, v verdict, seen bool) (verdict, error) {
 	others, err := on.showsPeople(d, v.account.DN)
 	if err != nil || others {
+		v.shown = func(on *view) (bool, error) { return on.showsPeople(d, v.account.DN) }
 		return v.is(departed, "no longer in the directory"), err
 	}
 	if seen {
@@ -101,6 +104,16 @@ func (d *Directory) lookAtPlace(on *view, v verdict, seen bool) (verdict, error)
 		}
 	}
 	return v.is(unseen, "nobody else is seen where %q was", v.account.DN), nil
+}
+
+// lookAgain looks a second time at somebody of whom something was missing, between two looks at what the server shows: what it shows may
+// have changed between the first look and the evidence, and the evidence may have been older.
+func (d *Directory) lookAgain(on *view, v verdict, a Account, seen bool) (verdict, error) {
+	shown, err := v.shown(&view{link: on.link})
+	if err != nil || !shown {
+		return v.is(unseen, "the server shows it no more"), err
+	}
+	return d.lookAt(&view{link: on.link}, a, seen)
 }
 
 // lookAtGroups completes a verdict by the person's groups. One that is missing counts as left only where the server shows groups.
@@ -117,6 +130,7 @@ func (d *Directory) lookAtGroups(on *view, v verdict, found *ldap.Entry) (verdic
 		if !seen {
 			return v.is(unseen, "no group is seen below %q", d.config.GroupBaseDN), nil
 		}
+		v.shown = func(on *view) (bool, error) { return on.showsGroups(d, found) }
 	}
 	if !d.isAllowed(v.entry.Groups) {
 		return v.is(departed, "%s", ErrNotAllowed), nil
@@ -468,6 +482,9 @@ func (c *comparison) lookElsewhere(ctx context.Context, server int, a Account) (
 func (c *comparison) lookOn(on *view, a Account) (verdict, error) {
 	learned, seen := c.watcher.withLearned(a)
 	v, err := c.watcher.directory.lookAt(on, learned, seen)
+	if err == nil && v.shown != nil {
+		v, err = c.watcher.directory.lookAgain(on, v, learned, seen)
+	}
 	v.account, v.server = a, on.server
 	if err != nil && on.canAnswer(err) {
 		return v.is(unseen, "%s", err), nil

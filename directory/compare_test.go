@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-ldap/ldap/v3"
+
 	"curfew/directory"
 )
 
@@ -586,5 +588,45 @@ func TestWhoWasRenamedAndThenHiddenIsNotGone(t *testing.T) {
 	s.access(t, `to dn.subtree="ou=alone,dc=example,dc=org" by * none`, everything)
 	w.hears(t, "lost: ", 5*time.Second)
 	w.looksAgain(t, 80) // of grace
+	w.wantsQuiet(t, before)
+}
+
+func TestWhatIsHiddenAndShownAgainDuringALookIsNoDeparture(t *testing.T) {
+	t.Parallel()
+	s := startSlapd(t)
+	w := watchAs(t, s.config(), directory.WatchPoll, time.Millisecond, "ada", "grace", "linus")
+	before := w.Accounts()
+	w.polls(t, 2)
+	conn, err := ldap.DialURL(s.ldap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Bind("cn=config", "configpw"); err != nil {
+		t.Fatal(err)
+	}
+	access := func(rules ...string) {
+		t.Helper()
+		change := ldap.NewModifyRequest("olcDatabase={1}mdb,cn=config", nil)
+		change.Replace("olcAccess", append([]string{"to attrs=userPassword by anonymous auth by * none"}, rules...))
+		if err := conn.Modify(change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 150 {
+		hidden := []string{"to filter=(objectClass=groupOfNames) by * none", "to attrs=memberOf by * none", everything}
+		if i%2 == 0 {
+			hidden = []string{`to dn.onelevel="ou=people,dc=example,dc=org" by * none`, everything}
+		}
+		access(hidden...)
+		w.polls(t, 1)
+		access(everything)
+		w.polls(t, 2) // a look sees one change at most
+		for len(w.news) > 0 {
+			if got := <-w.news; !strings.HasPrefix(got, "lost: ") {
+				t.Errorf("heard %q", got)
+			}
+		}
+	}
 	w.wantsQuiet(t, before)
 }

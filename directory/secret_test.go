@@ -86,8 +86,11 @@ func TestPasswordThatIsNotProvenIsTriedByOneFirst(t *testing.T) {
 					})
 				}
 				synctest.Wait()
-				if binds != 1 {
-					t.Errorf("%d binds before anything is known of the password, want 1", binds)
+				mu.Lock()
+				early := binds
+				mu.Unlock()
+				if early != 1 {
+					t.Errorf("%d binds before anything is known of the password, want 1", early)
 				}
 				if tt.gone {
 					cancel()
