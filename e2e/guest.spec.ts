@@ -207,6 +207,23 @@ test('a page past its deadline whose server cannot end the session yet asks once
   expect(await page.evaluate(() => (window as any).shown)).toEqual([])
 })
 
+test('an act that is told before the server has greeted the page is told once', async ({page, signIn, server}) => {
+  await signIn()
+  const heard: string[] = []
+  let say = (_message: object) => {}
+  await ownSockets(page, (socket, send) => {
+    say = send
+    socket.onMessage(message => { heard.push(JSON.parse(String(message)).type) })
+  })
+  await page.goto(server.url + '/late')
+  await page.keyboard.press('a')
+  await expect.poll(() => heard).toContain('activity')
+  say({...hello, ...inTime})
+  say({type: 'tick'})
+  await expect.poll(() => heard).toContain('ack') // what was sent before has arrived
+  expect(heard.filter(type => type === 'activity')).toHaveLength(1)
+})
+
 test('messages that waited while the page slept lift nothing: a new connection is asked', async ({page, signIn, server}) => {
   await signIn()
   const sends: ((message: object) => void)[] = []

@@ -1075,6 +1075,8 @@ class Guard {
   #reported = null
   /** @type {Mark | null} the last one that the server was told, until it has spoken since: it may have been lost */
   #unsure = null
+  /** @type {WebSocket | null} over which it was told; null: over none */
+  #toldOver = null
   #toldInWarning = false
   /** The csrf token, where the page polls. */
   #csrf = ''
@@ -1218,7 +1220,7 @@ class Guard {
   #received(message) {
     if (this.#connected && this.#left() <= 0) this.#watchClock() // it has not had its turn yet
     if (this.#socket === this.#doubted && message.type !== 'expire') return
-    if (message.type === 'hello') this.#recall()
+    if (message.type === 'hello' && this.#toldOver !== this.#socket) this.#recall() // else it is on its way
     this.#unsure = null
     this.#answered()
     clearTimeout(this.#silenceTimer)
@@ -1464,9 +1466,11 @@ class Guard {
       return false
     }
     const idle = Math.max(0, Math.round(since(this.#acted)))
+    this.#toldOver = this.#socket
     if (this.#send({type: 'activity', idle_ms: idle})) {
       if (atOnce && this.#warned) this.#expectAnswer() // the warning depends on it
     } else {
+      this.#toldOver = null
       if (!this.#csrf || this.#connected) return false // it goes out with the next connection
       this.#post('/session/activity', {idle_ms: String(idle)}).then(answer => {
         if (typeof answer !== 'object') return this.#recall()
