@@ -1,10 +1,11 @@
-// Command bench measures what a tab costs, and how late ends come, against two bare WebSocket servers in the same run:
+// Command bench measures what a tab costs, and how late ends come, against two bare WebSocket
+// servers in the same run:
 //
 //	make bench                # 10,000 tabs
 //	go run ./bench -tabs 2000 # fewer
 //
-// The servers run as processes of their own; the load comes from this one over loopback. Figures depend on the machine:
-// compare those of one run with each other.
+// The servers run as processes of their own; the load comes from this one over loopback. Figures
+// depend on the machine: compare those of one run with each other.
 package main
 
 import (
@@ -60,7 +61,8 @@ func main() {
 	}{
 		{"tabs", measureAllTabs}, {"lateness", measureLateness}, {"storm", measureStorm}, {"console", measureConsole},
 		{"sign-ins", func() { measureSignIns(1); measureSignIns(64) }},
-		{"logout", measureForcedLogout}, {"notice", measureBroadcast}, {"nodes", measureNodes}, {"simulation", measureSimulation}, // these call giveWay
+		// these call giveWay
+		{"logout", measureForcedLogout}, {"notice", measureBroadcast}, {"nodes", measureNodes}, {"simulation", measureSimulation},
 	}
 	for _, p := range parts {
 		if *only == "" || slices.Contains(strings.Split(*only, ","), p.name) {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Several nodes over one Redis: how soon a forced logout on one of them reaches the tabs of the others, and what sessions cost
-// Redis.
+// Several nodes over one Redis: how soon a forced logout on one of them reaches the tabs of the
+// others, and what sessions cost Redis.
 
 // redis is a server of the benchmark's own.
 type redis struct {
@@ -83,7 +83,8 @@ func (c cost) since(before cost) cost {
 	return cost{c.scripts - before.scripts, c.commands - before.commands, c.published - before.published, c.cpu - before.cpu, c.memory - before.memory}
 }
 
-// across has a forced logout on the first of some nodes told to tabs that are spread over the others.
+// across has a forced logout on the first of some nodes told to tabs that are spread over the
+// others.
 func across(nodes, n int) (ms []float64, spent cost) {
 	r := startRedis()
 	defer r.stop()

@@ -35,7 +35,8 @@ import (
 
 const origin = "http://localhost"
 
-// serve is a server until its standard input ends. It prints its address, then a line for each command it is sent.
+// serve is a server until its standard input ends. It prints its address, then a line for each
+// command it is sent.
 func serve(name string) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(err)
@@ -185,8 +186,8 @@ const token = "curfew_bench"
 
 var tokenHash = sha256.Sum256([]byte(token))
 
-// raw is the bare library's best way to tell many: connections as in detached, and one frame, encoded once, written to the
-// bare connections by as many writers as there are cores.
+// raw is the bare library's best way to tell many: connections as in detached, and one frame,
+// encoded once, written to the bare connections by as many writers as there are cores.
 type raw struct {
 	mu    sync.Mutex
 	conns []net.Conn

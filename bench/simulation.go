@@ -23,10 +23,12 @@ import (
 	"curfew/session/gorilla"
 )
 
-// A node among many: the real hub in real time, with real tabs, in a world of sessions and other nodes that is simulated, at a size
-// that needs a hundred machines. What Redis and the network between cost is not in it; see measureNodes for that.
+// A node among many: the real hub in real time, with real tabs, in a world of sessions and other
+// nodes that is simulated, at a size that needs a hundred machines. What Redis and the network
+// between cost is not in it; see measureNodes for that.
 
-// What people do. A tenth of the tabs of an installation are looked at (session.Policy warns the others); see docs/nodes.md.
+// What people do. A tenth of the tabs of an installation are looked at (session.Policy warns the
+// others); see docs/nodes.md.
 const (
 	tabsPerSession = 2.5
 	tabsPerNode    = 100_000
@@ -38,8 +40,8 @@ const (
 	writtenWithin  = 40 * time.Second // in which the ends of a logout of everyone are written
 )
 
-// world is the store and the other nodes, as the real node sees them. The first sessions have the real tabs; of the others
-// every second person acts all the time, and the rest are quiet.
+// world is the store and the other nodes, as the real node sees them. The first sessions have the
+// real tabs; of the others every second person acts all the time, and the rest are quiet.
 type world struct {
 	session.Store // nil: what is not simulated panics
 
@@ -73,7 +75,8 @@ func (w *world) others() int { return w.nodes - 1 }
 // acts reports whether the person of a session acts all the time.
 func (w *world) acts(i int) bool { return i >= simulatedTabs && i/w.others()%2 == 0 }
 
-// orphaned reports whether a quiet session has lost the node of its tabs: it is anybody's turn to end it.
+// orphaned reports whether a quiet session has lost the node of its tabs: it is anybody's turn to
+// end it.
 func (w *world) orphaned(i int) bool { return i/w.others()%50 == 1 }
 
 func newWorld(sessions int) *world {

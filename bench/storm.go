@@ -12,7 +12,8 @@ import (
 
 // The reconnect storm: a node of several is stopped, and its tabs come back on the others.
 
-// How long a page waits that was closed with 1012, before it comes back: this, and up to so much more; see static/curfew.js.
+// How long a page waits that was closed with 1012, before it comes back: this, and up to so much
+// more; see static/curfew.js.
 const (
 	reconnectAfter  = 500 * time.Millisecond
 	reconnectSpread = 4 * time.Second
@@ -28,8 +29,8 @@ type comeback struct {
 	refused        bool          // its session was over
 }
 
-// storm stops a node with n tabs whose pages wait as long as said, and returns what they met. missed counts tabs of ended
-// sessions that were let in.
+// storm stops a node with n tabs whose pages wait as long as said, and returns what they met.
+// missed counts tabs of ended sessions that were let in.
 func storm(n int, after, spread time.Duration) (list []comeback, missed int, cpu float64, stopped time.Duration) {
 	r := startRedis()
 	defer r.stop()

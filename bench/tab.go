@@ -20,10 +20,11 @@ import (
 	"curfew/hub"
 )
 
-// tab is a browser's end of a socket, as small as can be: it acknowledges what it is told. Tabs have machines of their own;
-// here they run on the cores of the server, and must not take those from it. So there is no goroutine for each tab, but one
-// thread that reads what epoll(7) finds readable and one that writes what is to be acknowledged; see giveWay. When a message
-// arrived is told by the kernel's stamp (SO_TIMESTAMPNS, socket(7)), not by when the thread came to read it.
+// tab is a browser's end of a socket, as small as can be: it acknowledges what it is told. Tabs
+// have machines of their own; here they run on the cores of the server, and must not take those
+// from it. So there is no goroutine for each tab, but one thread that reads what epoll(7) finds
+// readable and one that writes what is to be acknowledged; see giveWay. When a message arrived is
+// told by the kernel's stamp (SO_TIMESTAMPNS, socket(7)), not by when the thread came to read it.
 type tab struct {
 	cookie  string
 	hello   time.Time // when it arrived
@@ -113,8 +114,8 @@ func lockPageThread() {
 	pageThreads <- unix.Gettid()
 }
 
-// giveWay leaves to the tabs only what the server does not need of the cores, from now on: see SCHED_IDLE in sched(7). There is
-// no way back for a process without rights.
+// giveWay leaves to the tabs only what the server does not need of the cores, from now on: see
+// SCHED_IDLE in sched(7). There is no way back for a process without rights.
 func giveWay() {
 	both := []int{<-pageThreads, <-pageThreads} // they may just be starting
 	for _, thread := range both {
@@ -123,8 +124,8 @@ func giveWay() {
 	}
 }
 
-// arrival is when the newest part of what was read arrived: now, if the kernel has not stamped it. It begins to a little after
-// the first socket asks for it.
+// arrival is when the newest part of what was read arrived: now, if the kernel has not stamped it.
+// It begins to a little after the first socket asks for it.
 func arrival(control []byte) time.Time {
 	messages, err := syscall.ParseSocketControlMessage(control)
 	check(err)
@@ -274,7 +275,8 @@ func writeAcks() {
 	}
 }
 
-// opening reads how every message of the server begins, without decoding it: the load must not cost more than the server.
+// opening reads how every message of the server begins, without decoding it: the load must not cost
+// more than the server.
 func opening(body []byte) (kind hub.Kind, seq []byte, ok bool) {
 	rest, ok := bytes.CutPrefix(body, []byte(`{"type":"`))
 	if !ok {

@@ -16,14 +16,14 @@ import (
 	"curfew/views"
 )
 
-// Telling many tabs at once: forced logouts and notices, against the bare library's best way in the same run, and how far
-// the console is behind.
+// Telling many tabs at once: forced logouts and notices, against the bare library's best way in the
+// same run, and how far the console is behind.
 
 // rounds of each server, one after the other; the middle one counts.
 const rounds = 7
 
-// post sends a request and returns the time just before it. The connection stands before: to make one takes milliseconds where
-// most ports of the load's address are taken by tabs.
+// post sends a request and returns the time just before it. The connection stands before: to make
+// one takes milliseconds where most ports of the load's address are taken by tabs.
 func (s *server) post(path, body string) time.Time {
 	warm, err := http.Get("http://" + s.address + "/healthz") // whatever the answer is
 	check(err)
@@ -63,8 +63,9 @@ func arrivals(list []*tab, begin time.Time) []float64 {
 	return ms
 }
 
-// tell opens tabs, has them told by a request, and returns the sorted arrivals, and the milliseconds until all were closed: if
-// the server closes them, until the last was sent its close frame, which comes after its acknowledgement.
+// tell opens tabs, has them told by a request, and returns the sorted arrivals, and the
+// milliseconds until all were closed: if the server closes them, until the last was sent its close
+// frame, which comes after its acknowledgement.
 func tell(name, command string, n int, path, body string, closes bool) (ms []float64, closed float64) {
 	s := startServer("-serve", name)
 	defer s.stop()
@@ -139,8 +140,8 @@ const (
 	markers          = 20
 )
 
-// measureConsole has an administrator look at the newest sessions while others sign in and out, and times how soon a session
-// that was just made is in his view.
+// measureConsole has an administrator look at the newest sessions while others sign in and out, and
+// times how soon a session that was just made is in his view.
 func measureConsole() {
 	s := startServer("-serve", "curfew")
 	defer s.stop()

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestTheModelReports keeps the model honest: what must never happen is reported while a fault lasts, too, and what a fault excuses is not.
+// TestTheModelReports keeps the model honest: what must never happen is reported while a fault
+// lasts, too, and what a fault excuses is not.
 func TestTheModelReports(t *testing.T) {
 	now := time.Now()
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }

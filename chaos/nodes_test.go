@@ -129,7 +129,8 @@ func (n *node) setSkew(by time.Duration) error {
 	return nil
 }
 
-// setFaults has calls of the node's store fail, each method by a JSON object; without any they pass again.
+// setFaults has calls of the node's store fail, each method by a JSON object; without any they pass
+// again.
 func (n *node) setFaults(rules ...string) (injected map[string]any) {
 	if len(rules) == 0 {
 		rules = []string{"{}"}

@@ -13,7 +13,8 @@ import (
 	"curfew/session/redis/redistest"
 )
 
-// TestPartition cuts one node off from Redis, by iptables in a network namespace of its own, in three ways.
+// TestPartition cuts one node off from Redis, by iptables in a network namespace of its own, in
+// three ways.
 func TestPartition(t *testing.T) {
 	if os.Getenv("CURFEW_IN_NAMESPACE") == "" {
 		cmd := exec.Command("unshare", "-n", "sh", "-c", `ip link set lo up && exec "$@"`, "sh", os.Args[0], "-test.run=^TestPartition$", "-test.v")

@@ -25,10 +25,11 @@ var (
 	long = flag.Duration("for", 90*time.Second, "how long a random test goes on")
 )
 
-// What sleeps here holds a fault, or lets a deadline pass, in real time: several processes have no clock that a test could move.
+// What sleeps here holds a fault, or lets a deadline pass, in real time: several processes have no
+// clock that a test could move.
 
-// Bounds of the model. Nothing is left out while a fault lasts or because one has come: where it hinders those who judge or tell, time
-// counts from its end.
+// Bounds of the model. Nothing is left out while a fault lasts or because one has come: where it
+// hinders those who judge or tell, time counts from its end.
 const (
 	closeBound = 2 * time.Second         // from an acknowledged end to the last closed tab
 	calmBound  = 5 * time.Second         // from the end of a fault until all is in order again
@@ -92,7 +93,8 @@ func (w *world) violate(format string, args ...any) {
 	w.fail("%s: "+format, append([]any{time.Now().Format("15:04:05.000")}, args...)...)
 }
 
-// any reports whether a fault that is picked touched the time from one instant to another, or ended up to after before it.
+// any reports whether a fault that is picked touched the time from one instant to another, or ended
+// up to after before it.
 func (w *world) any(from, to time.Time, after time.Duration, picks func(fault) bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,8 +108,9 @@ func (w *world) calm(from, to time.Time) bool {
 	return !w.any(from, to, calmBound, func(fault) bool { return true })
 }
 
-// overdue reports whether what was to happen within a bound from an instant on should have happened by now. While a fault hinders it,
-// nothing is overdue; after that it has as long as all has to be in order again.
+// overdue reports whether what was to happen within a bound from an instant on should have happened
+// by now. While a fault hinders it, nothing is overdue; after that it has as long as all has to be
+// in order again.
 func (w *world) overdue(from, now time.Time, bound time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -225,7 +228,8 @@ func (w *world) look(v *visitor, n *node) (csrf string) {
 	return ""
 }
 
-// judgeAlive wants who was answered as signed in to be so, whatever is broken: who cannot judge answers 503.
+// judgeAlive wants who was answered as signed in to be so, whatever is broken: who cannot judge
+// answers 503.
 func (w *world) judgeAlive(v *visitor, on string, sent time.Time) {
 	if !v.ended.IsZero() && v.ended.Before(sent) {
 		w.violate("%s on node %s: an ended session answers again, %s after its end (%s)", v.user, on, sent.Sub(v.ended), v.how)
@@ -265,8 +269,9 @@ func (w *world) sawEnd(v *visitor, reason, where string) {
 	}
 }
 
-// judgeIdle wants an idle end when the time is up. What was acknowledged counts, whatever fault has come, but for those that lose what was
-// written last: only a node that has died takes along the acts of its last moments.
+// judgeIdle wants an idle end when the time is up. What was acknowledged counts, whatever fault has
+// come, but for those that lose what was written last: only a node that has died takes along the
+// acts of its last moments.
 func (w *world) judgeIdle(v *visitor, now time.Time) {
 	wrong := clockBound
 	if w.any(v.acted, now, calmBound, func(f fault) bool { return f.skews }) {
@@ -278,7 +283,8 @@ func (w *world) judgeIdle(v *visitor, now time.Time) {
 	}
 }
 
-// judgeClosed wants no tab open; one that was told of the end was. For a moment nodes may not know of a tab that has come on another.
+// judgeClosed wants no tab open; one that was told of the end was. For a moment nodes may not know
+// of a tab that has come on another.
 func (w *world) judgeClosed(v *visitor, now time.Time) {
 	for t, n := range v.tabs {
 		told, gone, goneAt := t.state()
@@ -527,7 +533,8 @@ func withoutAudit(log string) string {
 
 func last(s string, n int) string { return s[max(0, len(s)-n):] }
 
-// settle checks what must be true when all is quiet: every session has ended by now, with exactly one audit line, and no tab is open.
+// settle checks what must be true when all is quiet: every session has ended by now, with exactly
+// one audit line, and no tab is open.
 func (w *world) settle() {
 	w.watch()
 	for _, v := range w.visitors {

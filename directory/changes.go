@@ -43,15 +43,16 @@ func affectedBy(changes []change, accounts []Account) []Account {
 	return slices.DeleteFunc(accounts, func(a Account) bool {
 		dn, user := foldDN(a.DN), fold(a.User)
 		return !slices.ContainsFunc(changes, func(c change) bool {
-			// A change in a group names the group's entry only: those are affected who were in it, and those who are now.
+			// A change in a group names the group's entry only: those are affected who were in it,
+			// and those who are now.
 			return a.Identity != "" && strings.EqualFold(a.Identity, c.identity) || dn == c.dn || c.members[dn] || c.members[user] ||
 				slices.ContainsFunc(a.Groups, func(g string) bool { return fold(g) == c.name })
 		})
 	})
 }
 
-// maxBacklog is how many changes wait one by one, each member of a changed group being one; where there are more, everybody is
-// looked at instead.
+// maxBacklog is how many changes wait one by one, each member of a changed group being one; where
+// there are more, everybody is looked at instead.
 const maxBacklog = 50_000
 
 // backlog are changes that were heard of and not yet looked into. Adding never waits.

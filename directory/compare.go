@@ -12,12 +12,15 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// A comparison asks the directory about people who are signed in. Absence is no evidence: an entry, a group or an attribute may not
-// be found because it is gone, because the service account may not read it any more, or because the server that answers lags behind or
-// holds less than the one that signed the person in. So whoever would be barred, or be in other groups, is so only where
+// A comparison asks the directory about people who are signed in. Absence is no evidence: an entry,
+// a group or an attribute may not be found because it is gone, because the service account may not
+// read it any more, or because the server that answers lags behind or holds less than the one that
+// signed the person in. So whoever would be barred, or be in other groups, is so only where
 //
-//   - the server shows that it would show what is missing: others' entries in the same place, other groups;
-//   - it is the server that signed the person in, or one that has agreed about them since, or that one says the same;
+//   - the server shows that it would show what is missing: others' entries in the same place, other
+//     groups;
+//   - it is the server that signed the person in, or one that has agreed about them since, or that
+//     one says the same;
 //   - it is not most of those who were looked at, or a second look a while later finds the same.
 //
 // All else is trouble of the directory: nobody is ended, and it is asked again.
@@ -38,7 +41,9 @@ type verdict struct {
 	outcome outcome
 	entry   Entry
 	why     string
-	gone    bool // all that speaks for a departure is that the server says that their entry is not there; see view.saysGone
+	// all that speaks for a departure is that the server says that their entry is not there; see
+	// view.saysGone
+	gone bool
 
 	shown func(*view) (bool, error) // where something was missing: whether a view would show it
 }
@@ -60,8 +65,8 @@ type view struct {
 	groups *bool           // whether any group is
 }
 
-// lookAt asks a server about one account, as a sign-in would; seen says that their entry was at a.DN when this process last saw it.
-// The error is that of a server that cannot answer.
+// lookAt asks a server about one account, as a sign-in would; seen says that their entry was at
+// a.DN when this process last saw it. The error is that of a server that cannot answer.
 func (d *Directory) lookAt(on *view, a Account, seen bool) (verdict, error) {
 	v := verdict{account: a, server: on.server}
 	found, err := d.findAgain(on.Conn, a)
@@ -106,8 +111,9 @@ func (d *Directory) lookAtPlace(on *view, v verdict, seen bool) (verdict, error)
 	return v.is(unseen, "nobody else is seen where %q was", v.account.DN), nil
 }
 
-// lookAgain looks a second time at somebody of whom something was missing, between two looks at what the server shows: what it shows may
-// have changed between the first look and the evidence, and the evidence may have been older.
+// lookAgain looks a second time at somebody of whom something was missing, between two looks at
+// what the server shows: what it shows may have changed between the first look and the evidence,
+// and the evidence may have been older.
 func (d *Directory) lookAgain(on *view, v verdict, a Account, seen bool) (verdict, error) {
 	shown, err := v.shown(&view{link: on.link})
 	if err != nil || !shown {
@@ -116,7 +122,8 @@ func (d *Directory) lookAgain(on *view, v verdict, a Account, seen bool) (verdic
 	return d.lookAt(&view{link: on.link}, a, seen)
 }
 
-// lookAtGroups completes a verdict by the person's groups. One that is missing counts as left only where the server shows groups.
+// lookAtGroups completes a verdict by the person's groups. One that is missing counts as left only
+// where the server shows groups.
 func (d *Directory) lookAtGroups(on *view, v verdict, found *ldap.Entry) (verdict, error) {
 	var err error
 	if v.entry.Groups, err = d.groups(on.Conn, found, v.account.User); err != nil {
@@ -138,8 +145,9 @@ func (d *Directory) lookAtGroups(on *view, v verdict, found *ldap.Entry) (verdic
 	return v, nil
 }
 
-// findAgain finds an account's entry by the name of its sign-in. Where that was the canonical name, a filter that knows other names
-// only does not find it: the entry itself is asked whether it still is a user's.
+// findAgain finds an account's entry by the name of its sign-in. Where that was the canonical name,
+// a filter that knows other names only does not find it: the entry itself is asked whether it still
+// is a user's.
 func (d *Directory) findAgain(conn *ldap.Conn, a Account) (*ldap.Entry, error) {
 	found, err := d.find(conn, a.Login)
 	filter, ok := anyone(d.config.UserFilter)
@@ -166,8 +174,8 @@ func anyone(filter string) (string, bool) {
 	return filter, err == nil && !strings.Contains(filter, ":=") // a matching rule takes * for a value
 }
 
-// showsPeople reports whether the server shows any person but the service account in the place where dn is or was; where it does not, an entry there may be
-// hidden as well as gone.
+// showsPeople reports whether the server shows any person but the service account in the place
+// where dn is or was; where it does not, an entry there may be hidden as well as gone.
 func (v *view) showsPeople(d *Directory, dn string) (bool, error) {
 	parsed, err := ldap.ParseDN(dn)
 	if err != nil || len(parsed.RDNs) < 2 {
@@ -202,9 +210,10 @@ func (d *Directory) anybody() string {
 	return "(|(objectClass=person)(objectClass=account)(objectClass=posixAccount))"
 }
 
-// saysGone reports whether the server says that there is no entry at dn, by naming the nearest one above it (RFC 4511 §4.1.9),
-// and shows other people below that. OpenLDAP names it only where there is none at dn, and nothing where there is one that it hides; others
-// name it in either case, or never, so that they are not asked.
+// saysGone reports whether the server says that there is no entry at dn, by naming the nearest one
+// above it (RFC 4511 §4.1.9), and shows other people below that. OpenLDAP names it only where there
+// is none at dn, and nothing where there is one that it hides; others name it in either case, or
+// never, so that they are not asked.
 func (v *view) saysGone(d *Directory, dn string) (bool, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -240,7 +249,8 @@ func (v *view) isExactLocked() (bool, error) {
 	return *v.exact, nil
 }
 
-// showsGroups reports whether the server shows anybody's membership of a group, in the way that the person's groups are found.
+// showsGroups reports whether the server shows anybody's membership of a group, in the way that the
+// person's groups are found.
 func (v *view) showsGroups(d *Directory, found *ldap.Entry) (bool, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -270,7 +280,8 @@ func (v *view) showsGroups(d *Directory, found *ldap.Entry) (bool, error) {
 	return seen, nil
 }
 
-// shows reports whether at least one entry is seen at base or, where below is set, anywhere from there down.
+// shows reports whether at least one entry is seen at base or, where below is set, anywhere from
+// there down.
 func (v *view) shows(base, filter string, below bool) (bool, error) {
 	scope := ldap.ScopeBaseObject
 	if below {
@@ -298,8 +309,9 @@ func (v *view) some(base string, scope int, filter string, most int) ([]string, 
 	return dns, nil
 }
 
-// showsOtherLocked reports whether an entry other than the service account's own is seen from base down. Many servers show an account
-// itself, whatever else they hide: that is no evidence. Where it is not known which entry that is, one alone may be it.
+// showsOtherLocked reports whether an entry other than the service account's own is seen from base
+// down. Many servers show an account itself, whatever else they hide: that is no evidence. Where it
+// is not known which entry that is, one alone may be it.
 func (v *view) showsOtherLocked(d *Directory, base, filter string) (bool, error) {
 	dns, err := v.some(base, ldap.ScopeWholeSubtree, filter, 2)
 	if err != nil || len(dns) != 1 || d.config.BindDN == "" {
@@ -312,8 +324,9 @@ func (v *view) showsOtherLocked(d *Directory, base, filter string) (bool, error)
 	return *v.own != "" && foldDN(dns[0]) != *v.own, nil
 }
 
-// whoAmI is the folded DN of the service account's own entry: what it binds as, or, where that is another kind of name as Active Directory takes
-// them, what the server says (RFC 4532). It is empty where the server does not say a DN.
+// whoAmI is the folded DN of the service account's own entry: what it binds as, or, where that is
+// another kind of name as Active Directory takes them, what the server says (RFC 4532). It is empty
+// where the server does not say a DN.
 func (v *view) whoAmI(bindDN string) string {
 	if parsed, err := ldap.ParseDN(bindDN); err == nil && len(parsed.RDNs) > 0 {
 		return foldDN(bindDN)
@@ -329,7 +342,8 @@ func (v *view) whoAmI(bindDN string) string {
 	return foldDN(dn)
 }
 
-// isEmpty reports whether the server says that nothing is below base, also nothing that it would not show.
+// isEmpty reports whether the server says that nothing is below base, also nothing that it would
+// not show.
 func (v *view) isEmpty(base string) (bool, error) {
 	result, err := v.Search(ldap.NewSearchRequest(base, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, int(requestTimeout.Seconds()), false,
 		"(objectClass=*)", []string{"hasSubordinates", "numSubordinates", "msDS-Approx-Immed-Subordinates"}, nil))
@@ -358,7 +372,8 @@ type comparison struct {
 // workers is how many accounts are asked for at once, on one connection.
 const workers = 8
 
-// compare looks at accounts as a sign-in would, and tells what may be concluded. The error is that of a directory that cannot answer.
+// compare looks at accounts as a sign-in would, and tells what may be concluded. The error is that
+// of a directory that cannot answer.
 func (w *Watcher) compare(ctx context.Context, accounts []Account) error {
 	if len(accounts) == 0 {
 		return nil
@@ -380,7 +395,8 @@ func (w *Watcher) compare(ctx context.Context, accounts []Account) error {
 	return w.tell(ctx, conn.server, verdicts)
 }
 
-// leave has the next connection go to another server than this one, which cannot answer or shows too little.
+// leave has the next connection go to another server than this one, which cannot answer or shows
+// too little.
 func (d *Directory) leave(server int) {
 	d.good.CompareAndSwap(int32(server), int32((server+1)%len(d.config.URLs)))
 }
@@ -418,7 +434,8 @@ func (c *comparison) lookAtAll(ctx context.Context, accounts []Account) ([]verdi
 	return verdicts, ctx.Err()
 }
 
-// canAnswer reports whether err is the server's answer to one question, so that others may be answered all the same.
+// canAnswer reports whether err is the server's answer to one question, so that others may be
+// answered all the same.
 func (v *view) canAnswer(err error) bool {
 	var answer *ldap.Error
 	return !v.IsClosing() && errors.As(err, &answer) && answer.ResultCode < ldap.ErrorNetwork &&
@@ -441,7 +458,8 @@ func (c *comparison) at(ctx context.Context, server int) *view {
 	return v
 }
 
-// confirm asks the server that signed the person in, or all where that is not known, when another one says what would change something.
+// confirm asks the server that signed the person in, or all where that is not known, when another
+// one says what would change something.
 func (c *comparison) confirm(ctx context.Context, v verdict) verdict {
 	d := c.watcher.directory
 	agreed := c.watcher.agreed(v.account.Key)
@@ -478,7 +496,8 @@ func (c *comparison) lookElsewhere(ctx context.Context, server int, a Account) (
 	return c.lookOn(on, a)
 }
 
-// lookOn looks at a on a server, by what is known of a now. The error is that of a server that cannot answer any question.
+// lookOn looks at a on a server, by what is known of a now. The error is that of a server that
+// cannot answer any question.
 func (c *comparison) lookOn(on *view, a Account) (verdict, error) {
 	learned, seen := c.watcher.withLearned(a)
 	v, err := c.watcher.directory.lookAt(on, learned, seen)

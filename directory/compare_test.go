@@ -162,7 +162,8 @@ func TestGroupBaseThatGoesAwayIsNoDeparture(t *testing.T) {
 	}
 }
 
-// copyOf is a second server with what the first holds at that time, operational attributes included.
+// copyOf is a second server with what the first holds at that time, operational attributes
+// included.
 func (s *slapd) copyOf(t *testing.T) *slapd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/usr/sbin/slapcat", "-n1", "-F", s.conf)
@@ -236,7 +237,8 @@ func TestFailOverToAServerThatLagsOrShowsLessEndsNobody(t *testing.T) {
 			w.polls(t, 3)
 			// Whoever is gone from both is gone.
 			for _, s := range []*slapd{first, second} {
-				exec.CommandContext(t.Context(), "ldapdelete", "-x", "-H", s.ldap, "-D", admin, "-w", adminPW, "uid=linus,ou=people,"+base).Run() // may not be there
+				// may not be there
+				exec.CommandContext(t.Context(), "ldapdelete", "-x", "-H", s.ldap, "-D", admin, "-w", adminPW, "uid=linus,ou=people,"+base).Run()
 			}
 			waitFor(t, "linus barred", func() bool { return len(w.Accounts()) == 2 })
 			if got := w.Accounts(); got[0].User != "Ada" || got[1].User != "grace" {

@@ -1,7 +1,8 @@
 // Package directory signs people in against an LDAP directory and reads who is in it.
 //
-// A sign-in searches for the name with the service account, demands exactly one match, and binds as the entry found, on
-// a connection of its own. The user's name, groups and stable identity come from the entry, never from what was typed.
+// A sign-in searches for the name with the service account, demands exactly one match, and binds as
+// the entry found, on a connection of its own. The user's name, groups and stable identity come
+// from the entry, never from what was typed.
 package directory
 
 import (
@@ -43,7 +44,8 @@ const (
 	totalTimeout   = 8 * time.Second
 )
 
-// Config says where the directory is and how users and groups are found in it. See [Config.Validate].
+// Config says where the directory is and how users and groups are found in it. See
+// [Config.Validate].
 type Config struct {
 	URLs          []string // ldap:// or ldaps://, tried in order from the last that worked
 	StartTLS      bool     // RFC 4513 §3; there is no fall-back to plain text
@@ -57,7 +59,8 @@ type Config struct {
 	UserAttribute string // holds the canonical user name
 	Required      []string
 
-	BindPasswordFile string // where BindPassword was read from, and is read again once the file has changed; may be empty
+	// where BindPassword was read from, and is read again once the file has changed; may be empty
+	BindPasswordFile string
 }
 
 // Validate reports every mistake of c, joined; each names the flag of the server that sets it.
@@ -166,14 +169,17 @@ func (d *Directory) Ping(ctx context.Context) error {
 	return conn.Close()
 }
 
-// Authenticate signs a person in. ErrBadCredentials, ErrLocked, ErrNotAllowed, or ErrUnavailable, all wrapped with the cause.
+// Authenticate signs a person in. ErrBadCredentials, ErrLocked, ErrNotAllowed, or ErrUnavailable,
+// all wrapped with the cause.
 //
-// found may be nil. It is called once where the name leads to an entry, before the password is tried, with what stands for that
-// entry however the name was typed: its canonical user name, as the directory writes it, or its DN where it has none. An error
-// of found ends the sign-in: it is returned as it is, and the password is not tried. A name that leads to no entry has no call.
+// found may be nil. It is called once where the name leads to an entry, before the password is
+// tried, with what stands for that entry however the name was typed: its canonical user name, as
+// the directory writes it, or its DN where it has none. An error of found ends the sign-in: it is
+// returned as it is, and the password is not tried. A name that leads to no entry has no call.
 func (d *Directory) Authenticate(ctx context.Context, username, password string, found func(canonical string) error) (Entry, error) {
 	if username == "" || password == "" || strings.Contains(password, "\x00") {
-		// An empty password would succeed as an anonymous bind (RFC 4513 §5.1.2); a server may read one only up to its first NUL.
+		// An empty password would succeed as an anonymous bind (RFC 4513 §5.1.2); a server may read
+		// one only up to its first NUL.
 		return Entry{}, fmt.Errorf("empty user name, or a password that is empty or holds a NUL: %w", ErrBadCredentials)
 	}
 	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
@@ -209,9 +215,9 @@ func (d *Directory) Authenticate(ctx context.Context, username, password string,
 	return entry, err
 }
 
-// pretend takes as long as the refusal of a wrong password, so that names cannot be told by time: many servers answer at once where
-// there is no entry, and take their time over the password of one that is there. Until the first wrong password is seen, nobody
-// knows how long that is.
+// pretend takes as long as the refusal of a wrong password, so that names cannot be told by time:
+// many servers answer at once where there is no entry, and take their time over the password of one
+// that is there. Until the first wrong password is seen, nobody knows how long that is.
 func (d *Directory) pretend(ctx context.Context, password string) {
 	timer := time.NewTimer(d.pace.one())
 	defer timer.Stop()
@@ -245,7 +251,8 @@ func (d *Directory) isAllowed(groups []string) bool {
 	return len(d.config.Required) == 0 || slices.ContainsFunc(groups, func(g string) bool { return containsName(d.config.Required, g) })
 }
 
-// People lists who is in the directory, at most limit, by name. Groups are left out. ErrUnavailable.
+// People lists who is in the directory, at most limit, by name. Groups are left out.
+// ErrUnavailable.
 func (d *Directory) People(ctx context.Context, limit int) ([]Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
 	defer cancel()
@@ -277,13 +284,15 @@ type link struct {
 	forget func() bool // has the context forget the connection
 }
 
-// Close ends the connection, of which its context, which may be the process's, remembers nothing then.
+// Close ends the connection, of which its context, which may be the process's, remembers nothing
+// then.
 func (l *link) Close() error {
 	l.forget()
 	return l.Conn.Close()
 }
 
-// service connects to the first URL that takes the service account, beginning with the one that worked last.
+// service connects to the first URL that takes the service account, beginning with the one that
+// worked last.
 func (d *Directory) service(ctx context.Context) (*link, error) {
 	var l *link
 	err := d.first(ctx, func(server int) (err error) {
@@ -362,7 +371,8 @@ func (d *Directory) dialServer(ctx context.Context, server int) (*link, error) {
 			return nil, fmt.Errorf("start TLS with %s: %w", address, err)
 		}
 	}
-	forget := context.AfterFunc(ctx, func() { conn.Close() }) // a request that waits for the answer ends with the context
+	// a request that waits for the answer ends with the context
+	forget := context.AfterFunc(ctx, func() { conn.Close() })
 	return &link{Conn: conn, server: server, forget: forget}, nil
 }
 
@@ -388,7 +398,8 @@ var (
 	errSeveral = fmt.Errorf("more than one entry matches: %w", ErrBadCredentials)
 )
 
-// bind proves the password on a connection of its own, so that the service's search rights never mix with the user's.
+// bind proves the password on a connection of its own, so that the service's search rights never
+// mix with the user's.
 func (d *Directory) bind(ctx context.Context, dn, password string) error {
 	conn, err := d.dial(ctx)
 	if err != nil {
@@ -406,7 +417,8 @@ func (d *Directory) bind(ctx context.Context, dn, password string) error {
 	if !isRefused(err) {
 		return unavailable("bind as user", err)
 	}
-	// Who is told that an account is locked must have known its password, or locks would tell names apart.
+	// Who is told that an account is locked must have known its password, or locks would tell names
+	// apart.
 	if why := refusedByPolicy(result); why != "" {
 		return fmt.Errorf("%s: %w", why, ErrLocked)
 	}
@@ -416,8 +428,9 @@ func (d *Directory) bind(ctx context.Context, dn, password string) error {
 	return fmt.Errorf("bind: %s%w", lockedAnyhow(result, err), ErrBadCredentials)
 }
 
-// isRefused reports whether a bind was refused for what this user is or has typed, and not because the server cannot answer: it may
-// do so by many codes (389-DS answers 19 or 53 where it has locked an account). All others are those of a directory in trouble.
+// isRefused reports whether a bind was refused for what this user is or has typed, and not because
+// the server cannot answer: it may do so by many codes (389-DS answers 19 or 53 where it has locked
+// an account). All others are those of a directory in trouble.
 func isRefused(err error) bool {
 	return ldap.IsErrorAnyOf(err, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultInappropriateAuthentication, ldap.LDAPResultNoSuchObject,
 		ldap.LDAPResultConstraintViolation, ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultAdminLimitExceeded,

@@ -246,7 +246,8 @@ func TestOpenLDAP(t *testing.T) {
 		{"a filter of both", "*)(|(uid=*", adaPW, directory.ErrBadCredentials},
 		{"a backslash", `ada\`, adaPW, directory.ErrBadCredentials},
 		{"a NUL", "ada\x00", adaPW, directory.ErrBadCredentials},
-		// slapd does not look at the password then, so nobody may learn from the refusal that there is such an account.
+		// slapd does not look at the password then, so nobody may learn from the refusal that there
+		// is such an account.
 		{"a locked account", "locked", lockedPW, directory.ErrBadCredentials},
 	}
 	for _, tt := range refused {
@@ -338,8 +339,8 @@ func TestOpenLDAP(t *testing.T) {
 	})
 }
 
-// lists are entries that have the name of a group and are none: somebody who may write elsewhere than below the groups' base has
-// made them.
+// lists are entries that have the name of a group and are none: somebody who may write elsewhere
+// than below the groups' base has made them.
 const lists = `dn: ou=groups,dc=example,dc=org
 objectClass: organizationalUnit
 ou: groups

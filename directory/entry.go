@@ -30,7 +30,8 @@ func (d *Directory) entry(e *ldap.Entry) Entry {
 	return found
 }
 
-// identities are what stays the same of an entry whatever it is called, as far as it can be read; the first is told.
+// identities are what stays the same of an entry whatever it is called, as far as it can be read;
+// the first is told.
 func identities(e *ldap.Entry) []string {
 	list := e.GetEqualFoldAttributeValues("entryUUID")
 	for _, raw := range e.GetEqualFoldRawAttributeValues("objectGUID") {
@@ -39,8 +40,8 @@ func identities(e *ldap.Entry) []string {
 	return append(list, e.GetEqualFoldAttributeValues("nsUniqueId")...)
 }
 
-// isOther reports whether an entry with the identities of now is known to be another than before. What cannot be read, or is of
-// another kind, says nothing.
+// isOther reports whether an entry with the identities of now is known to be another than before.
+// What cannot be read, or is of another kind, says nothing.
 func isOther(before string, now []string) bool {
 	other := false
 	for _, id := range now {
@@ -52,8 +53,8 @@ func isOther(before string, now []string) bool {
 	return other
 }
 
-// groups are the names of the user's groups, by search and by memberOf. A group base that is not there, or not to be read, says
-// nothing about anybody's groups: ErrUnavailable.
+// groups are the names of the user's groups, by search and by memberOf. A group base that is not
+// there, or not to be read, says nothing about anybody's groups: ErrUnavailable.
 func (d *Directory) groups(conn *ldap.Conn, found *ldap.Entry, user string) ([]string, error) {
 	var names []string
 	add := func(dn string) {

@@ -10,12 +10,15 @@ import (
 	"time"
 )
 
-// knowledge is what a watcher has learned of an account. Accounts that are signed in no more are forgotten at the next full look.
+// knowledge is what a watcher has learned of an account. Accounts that are signed in no more are
+// forgotten at the next full look.
 type knowledge struct {
 	since time.Time
 
-	agreed   map[int]bool // servers that have let the account in as it is: that of the sign-in, and those that have said so since
-	identity string       // what the sign-in could not read and was read since
+	// servers that have let the account in as it is: that of the sign-in, and those that have said
+	// so since
+	agreed   map[int]bool
+	identity string // what the sign-in could not read and was read since
 	password string
 	dn       string // where their entry was last seen; empty: it was not
 
@@ -33,12 +36,14 @@ const (
 	retryMost  = 10 * time.Second
 )
 
-// secondLookAfter is how long after the first a second look at most of those who are signed in counts.
+// secondLookAfter is how long after the first a second look at most of those who are signed in
+// counts.
 const secondLookAfter = 5 * time.Second
 
 func (w *Watcher) secondLook() time.Duration { return min(secondLookAfter, w.every) }
 
-// maxFailures is how many accounts that cannot be told are tried in one comparison: the store is out of reach, and each may take seconds.
+// maxFailures is how many accounts that cannot be told are tried in one comparison: the store is
+// out of reach, and each may take seconds.
 const maxFailures = 8
 
 func (w *Watcher) knowLocked(k Key) *knowledge {
@@ -69,7 +74,8 @@ func (w *Watcher) agreed(k Key) map[int]bool {
 	return maps.Clone(w.knowLocked(k).agreed)
 }
 
-// withLearned is a with what its sign-in could not read, and where its entry was last seen, if this process has seen it.
+// withLearned is a with what its sign-in could not read, and where its entry was last seen, if this
+// process has seen it.
 func (w *Watcher) withLearned(a Account) (learned Account, seen bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -78,7 +84,8 @@ func (w *Watcher) withLearned(a Account) (learned Account, seen bool) {
 	return a, known.dn != ""
 }
 
-// all are the accounts that are signed in; others are forgotten, but for those of sign-ins that are not listed yet.
+// all are the accounts that are signed in; others are forgotten, but for those of sign-ins that are
+// not listed yet.
 func (w *Watcher) all() []Account {
 	accounts := w.signedIn.Accounts()
 	listed := make(map[Key]bool, len(accounts))
@@ -118,8 +125,8 @@ func (w *Watcher) due() []Account {
 // soonestAgain is the shortest time in which anybody is looked at again of themselves.
 const soonestAgain = 100 * time.Millisecond
 
-// arm sets a timer to when the next wait is over, though no sooner than after a rest, and never at once: a wait that is over and that
-// nobody has settled would else be looked at without end.
+// arm sets a timer to when the next wait is over, though no sooner than after a rest, and never at
+// once: a wait that is over and that nobody has settled would else be looked at without end.
 func (w *Watcher) arm(timer *time.Timer, rest time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -135,11 +142,13 @@ func (w *Watcher) arm(timer *time.Timer, rest time.Duration) {
 	}
 }
 
-// lastingTrouble is how long it counts as a loss of the directory that nothing may be concluded about a few of those who are signed in. After
-// that it is taken for what it is, or a loss of all would not be told any more.
+// lastingTrouble is how long it counts as a loss of the directory that nothing may be concluded
+// about a few of those who are signed in. After that it is taken for what it is, or a loss of all
+// would not be told any more.
 const lastingTrouble = 15 * time.Minute
 
-// troubledLocked is how many there are of whom nothing may be concluded, and whether that is a loss of the directory.
+// troubledLocked is how many there are of whom nothing may be concluded, and whether that is a loss
+// of the directory.
 func (w *Watcher) troubledLocked() (n int, lost bool) {
 	recent := false
 	for _, known := range w.known {
@@ -151,11 +160,12 @@ func (w *Watcher) troubledLocked() (n int, lost bool) {
 	return n, recent || 2*n > w.listed
 }
 
-// goneAfter is how long a server has to say that an entry is not there before that is believed without others in its place.
+// goneAfter is how long a server has to say that an entry is not there before that is believed
+// without others in its place.
 func (w *Watcher) goneAfter() time.Duration { return min(10*time.Minute, 40*w.every) }
 
-// awaitGone takes back what only the server's word speaks for, until it has stood for long: somebody may be loading the
-// directory anew.
+// awaitGone takes back what only the server's word speaks for, until it has stood for long:
+// somebody may be loading the directory anew.
 func (w *Watcher) awaitGone(verdicts []verdict) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -175,8 +185,8 @@ func (w *Watcher) awaitGone(verdicts []verdict) {
 	}
 }
 
-// doubt takes back what is said of most of those looked at, and of more than one: that is trouble of the directory until a second
-// look says the same.
+// doubt takes back what is said of most of those looked at, and of more than one: that is trouble
+// of the directory until a second look says the same.
 func (w *Watcher) doubt(verdicts []verdict) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -246,8 +256,8 @@ func (w *Watcher) tell(ctx context.Context, server int, verdicts []verdict) erro
 	return ctx.Err()
 }
 
-// areMany reports whether so many are at least half of those who are signed in. A look at fewer, as those who are looked at again
-// are, says nothing about a server: it may hide or lack just them.
+// areMany reports whether so many are at least half of those who are signed in. A look at fewer, as
+// those who are looked at again are, says nothing about a server: it may hide or lack just them.
 func (w *Watcher) areMany(n int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

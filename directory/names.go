@@ -11,11 +11,13 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Names are compared as the directory itself compares them, and told as it writes them. The order and the number of an
-// attribute's values mean nothing: what is taken of several is the same whatever their order (RFC 4511 §4.1.7).
+// Names are compared as the directory itself compares them, and told as it writes them. The order
+// and the number of an attribute's values mean nothing: what is taken of several is the same
+// whatever their order (RFC 4511 §4.1.7).
 
-// fold is the form in which names are compared: that of caseIgnoreMatch (RFC 4517 §4.2.11, prepared by RFC 4518). It is the same
-// as the session package's FoldName, which this package may not import; a test holds one to the other.
+// fold is the form in which names are compared: that of caseIgnoreMatch (RFC 4517 §4.2.11, prepared
+// by RFC 4518). It is the same as the session package's FoldName, which this package may not
+// import; a test holds one to the other.
 func fold(name string) string {
 	if isFolded(name) {
 		return name
@@ -27,7 +29,8 @@ func fold(name string) string {
 	return strings.Join(strings.Fields(norm.NFKC.String(name)), " ")
 }
 
-// isFolded reports whether name is plain: small letters, digits and marks of ASCII, with no space that would go.
+// isFolded reports whether name is plain: small letters, digits and marks of ASCII, with no space
+// that would go.
 func isFolded(name string) bool {
 	last := byte(' ')
 	for i := range len(name) {
@@ -75,8 +78,8 @@ func foldDN(dn string) string {
 	return b.String()
 }
 
-// choose is the value of an attribute that is told of e: the one that its DN begins with, else the one whose folded form is
-// least. It is empty where e has none.
+// choose is the value of an attribute that is told of e: the one that its DN begins with, else the
+// one whose folded form is least. It is empty where e has none.
 func choose(e *ldap.Entry, attribute string) string {
 	values := e.GetEqualFoldAttributeValues(attribute)
 	if len(values) < 2 {
@@ -92,8 +95,9 @@ func choose(e *ldap.Entry, attribute string) string {
 	return slices.MinFunc(values, func(a, b string) int { return cmp.Or(strings.Compare(fold(a), fold(b)), strings.Compare(a, b)) })
 }
 
-// groupName is the name of the group at dn. There is none where dn does not lie below the group base, or its RDN is anything but a
-// single cn: whoever may make entries elsewhere, or of another kind, could give them the name of any group.
+// groupName is the name of the group at dn. There is none where dn does not lie below the group
+// base, or its RDN is anything but a single cn: whoever may make entries elsewhere, or of another
+// kind, could give them the name of any group.
 func (d *Directory) groupName(dn string) (name string, ok bool) {
 	parsed, err := ldap.ParseDN(dn)
 	if err != nil || len(parsed.RDNs) == 0 || len(parsed.RDNs[0].Attributes) != 1 || !d.groupBase.AncestorOfFold(parsed) {

@@ -7,13 +7,15 @@ import (
 	"time"
 )
 
-// originFor is how long a sign-in's server is remembered for whoever watches its session from then on, and maxOrigins how many are.
+// originFor is how long a sign-in's server is remembered for whoever watches its session from then
+// on, and maxOrigins how many are.
 const (
 	originFor  = time.Minute
 	maxOrigins = 10_000
 )
 
-// origins are the servers that have just signed people in. Where one is not known, all servers are asked.
+// origins are the servers that have just signed people in. Where one is not known, all servers are
+// asked.
 type origins struct {
 	mu   sync.Mutex
 	list map[string]origin // by identity, else DN

@@ -12,8 +12,9 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// A password that was refused is not tried again for so long, twice as long each time, unless its file has changed: else every poll and
-// every sign-in would count as a guess, and the directory would lock its service account.
+// A password that was refused is not tried again for so long, twice as long each time, unless its
+// file has changed: else every poll and every sign-in would count as a guess, and the directory
+// would lock its service account.
 const (
 	secretRest     = 5 * time.Minute
 	secretRestMost = time.Hour
@@ -21,7 +22,8 @@ const (
 
 var errSecretRefused = errors.New("the password was refused; it is tried again once its file has changed")
 
-// secret is the service account's password. Where it comes from a file, the file is looked at before each bind.
+// secret is the service account's password. Where it comes from a file, the file is looked at
+// before each bind.
 type secret struct {
 	file string
 
@@ -33,14 +35,15 @@ type secret struct {
 	flights map[int]*flight  // by server: the bind that goes before all others
 }
 
-// flight is a bind with a password that is not proven at a server yet. Others wait for it, so that one that is wrong counts as one
-// guess, however many sign-ins there are.
+// flight is a bind with a password that is not proven at a server yet. Others wait for it, so that
+// one that is wrong counts as one guess, however many sign-ins there are.
 type flight struct {
 	done    chan struct{} // closed at its end
 	trouble error         // set before that: why the server can take no bind, whatever the password
 }
 
-// password is a password as it was read once; who writes the same into the file again wants it tried again.
+// password is a password as it was read once; who writes the same into the file again wants it
+// tried again.
 type password struct {
 	text  string
 	round int
@@ -62,7 +65,8 @@ func newSecret(text, file string) *secret {
 	return s
 }
 
-// readLocked takes what the file holds. One that is empty is half written: what is known stays, and it is looked at again.
+// readLocked takes what the file holds. One that is empty is half written: what is known stays, and
+// it is looked at again.
 func (s *secret) readLocked(info os.FileInfo) {
 	data, err := os.ReadFile(s.file)
 	text := strings.TrimRight(string(data), "\r\n")
@@ -73,7 +77,8 @@ func (s *secret) readLocked(info os.FileInfo) {
 	s.read = info
 }
 
-// forServer is the password to be tried at a server, or errSecretRefused while it is not to be tried there.
+// forServer is the password to be tried at a server, or errSecretRefused while it is not to be
+// tried there.
 func (s *secret) forServer(server int) (password, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,7 +98,8 @@ func (s *secret) forServerLocked(server int) (password, error) {
 	return s.current, nil
 }
 
-// bind tries the password at a server. While it is not proven there one bind goes first, and the others share what becomes of it.
+// bind tries the password at a server. While it is not proven there one bind goes first, and the
+// others share what becomes of it.
 func (s *secret) bind(ctx context.Context, server int, bind func(text string) error) error {
 	for {
 		p, before, mine, err := s.enter(server)
@@ -114,7 +120,8 @@ func (s *secret) bind(ctx context.Context, server int, bind func(text string) er
 	}
 }
 
-// enter is the password to be tried, and the bind to be waited for first, or, where others are to wait for this one, its own flight.
+// enter is the password to be tried, and the bind to be waited for first, or, where others are to
+// wait for this one, its own flight.
 func (s *secret) enter(server int) (p password, before, mine *flight, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,8 +156,9 @@ func (s *secret) try(ctx context.Context, server int, p password, mine *flight, 
 	return err
 }
 
-// isWrongPassword reports whether the service account's bind was refused for what it was made with. All other refusals are the
-// directory's trouble: nobody else binds as this account, and a server in maintenance refuses whatever the password.
+// isWrongPassword reports whether the service account's bind was refused for what it was made with.
+// All other refusals are the directory's trouble: nobody else binds as this account, and a server
+// in maintenance refuses whatever the password.
 func isWrongPassword(err error) bool {
 	return ldap.IsErrorAnyOf(err, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultInvalidDNSyntax)
 }

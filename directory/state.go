@@ -10,14 +10,17 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// passwordAttributes say when a password was last changed: OpenLDAP's ppolicy, Active Directory, FreeIPA, 389-DS.
+// passwordAttributes say when a password was last changed: OpenLDAP's ppolicy, Active Directory,
+// FreeIPA, 389-DS.
 var passwordAttributes = []string{"pwdChangedTime", "pwdLastSet", "krbLastPwdChange", "pwdUpdateTime"}
 
-// stateAttributes tell that an account may not be used. They are asked for by name because most are operational.
+// stateAttributes tell that an account may not be used. They are asked for by name because most are
+// operational.
 var stateAttributes = append([]string{"pwdAccountLockedTime", "pwdStartTime", "pwdEndTime", "userAccountControl", "accountExpires", "nsAccountLock",
 	"krbPrincipalExpiration", "shadowExpire"}, passwordAttributes...)
 
-// passwordChanges are when the password was last changed, in the directory's own notation, by each attribute that says so.
+// passwordChanges are when the password was last changed, in the directory's own notation, by each
+// attribute that says so.
 func passwordChanges(e *ldap.Entry) []string {
 	var list []string
 	for _, name := range passwordAttributes {
@@ -28,8 +31,9 @@ func passwordChanges(e *ldap.Entry) []string {
 	return list
 }
 
-// passwordMoved reports whether a password was changed after was, as far as the values of now can tell. What is empty, cannot be
-// read, or is of another notation says nothing; an older time is that of a server that lags behind.
+// passwordMoved reports whether a password was changed after was, as far as the values of now can
+// tell. What is empty, cannot be read, or is of another notation says nothing; an older time is
+// that of a server that lags behind.
 func passwordMoved(was string, now []string) bool {
 	before, written := passwordTime(was)
 	if written == none || slices.Contains(now, was) {
@@ -71,20 +75,23 @@ func passwordTime(value string) (time.Time, notation) {
 	return time.Time{}, none
 }
 
-// mustChange reports whether Active Directory demands a new password before the next sign-in: pwdLastSet is 0, unless the
-// password never expires. The bind judges that at a sign-in; it matters for those who are signed in.
+// mustChange reports whether Active Directory demands a new password before the next sign-in:
+// pwdLastSet is 0, unless the password never expires. The bind judges that at a sign-in; it matters
+// for those who are signed in.
 func mustChange(e *ldap.Entry) bool {
 	const dontExpirePassword = 0x10000 // MS-ADTS 2.2.16
 	flags, _ := strconv.ParseInt(e.GetEqualFoldAttributeValue("userAccountControl"), 10, 64)
 	return e.GetEqualFoldAttributeValue("pwdLastSet") == "0" && flags&dontExpirePassword == 0
 }
 
-// lockedBy reads the state of an account at now, as OpenLDAP's ppolicy, Active Directory, 389-DS, FreeIPA and shadow accounts
-// write it. It is empty for an account in use. What is missing or cannot be read says nothing.
+// lockedBy reads the state of an account at now, as OpenLDAP's ppolicy, Active Directory, 389-DS,
+// FreeIPA and shadow accounts write it. It is empty for an account in use. What is missing or
+// cannot be read says nothing.
 func lockedBy(e *ldap.Entry, now time.Time) string {
 	value := e.GetEqualFoldAttributeValue
 	if at, err := generalizedTime(value("pwdAccountLockedTime")); err == nil && at.Year() == 0 {
-		return "locked by an administrator (pwdAccountLockedTime)" // a lock for failed binds ends by itself: the bind has judged it
+		// a lock for failed binds ends by itself: the bind has judged it
+		return "locked by an administrator (pwdAccountLockedTime)"
 	}
 	const accountDisabled = 0x2 // MS-ADTS 2.2.16
 	if flags, err := strconv.ParseInt(value("userAccountControl"), 10, 64); err == nil && flags&accountDisabled != 0 {
@@ -97,7 +104,8 @@ func lockedBy(e *ldap.Entry, now time.Time) string {
 		return "expired (accountExpires)"
 	}
 	for _, name := range []string{"pwdEndTime", "krbPrincipalExpiration"} {
-		if at, err := generalizedTime(value(name)); err == nil && !now.Before(at) && at.Unix() != 0 { // Kerberos writes 1970 for never
+		// Kerberos writes 1970 for never
+		if at, err := generalizedTime(value(name)); err == nil && !now.Before(at) && at.Unix() != 0 {
 			return "expired (" + name + ")"
 		}
 	}
@@ -110,8 +118,8 @@ func lockedBy(e *ldap.Entry, now time.Time) string {
 	return ""
 }
 
-// refusedByPolicy reads the password policy control of a bind's answer (draft-behera-ldap-password-policy §6.2) where it shows that
-// the password was right.
+// refusedByPolicy reads the password policy control of a bind's answer
+// (draft-behera-ldap-password-policy §6.2) where it shows that the password was right.
 func refusedByPolicy(result *ldap.SimpleBindResult) string {
 	switch policyError(result) {
 	case 0:
@@ -133,8 +141,8 @@ func policyError(result *ldap.SimpleBindResult) int8 {
 	return control.Error
 }
 
-// lockedAnyhow says for the log what a server has refused without a look at the password: a locked account is refused with the right
-// password and with a wrong one.
+// lockedAnyhow says for the log what a server has refused without a look at the password: a locked
+// account is refused with the right password and with a wrong one.
 func lockedAnyhow(result *ldap.SimpleBindResult, err error) string {
 	switch {
 	case policyError(result) == 1:
@@ -157,7 +165,8 @@ func adCode(message string) string {
 	return match[1]
 }
 
-// adState reads the sub-code that Active Directory adds to error 49, of those that it gives for the right password only.
+// adState reads the sub-code that Active Directory adds to error 49, of those that it gives for the
+// right password only.
 func adState(message string) string {
 	switch adCode(message) {
 	case "530", "531":

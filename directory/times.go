@@ -9,8 +9,9 @@ import (
 
 var errTime = errors.New("no time of a directory")
 
-// generalizedTime reads every form of RFC 4517 §3.3.13: YYYYMMDDHH[MM[SS]], a fraction of the last unit after a point or a
-// comma, and Z or a difference ±HH[MM]. A leap second is the second that follows.
+// generalizedTime reads every form of RFC 4517 §3.3.13: YYYYMMDDHH[MM[SS]], a fraction of the last
+// unit after a point or a comma, and Z or a difference ±HH[MM]. A leap second is the second that
+// follows.
 func generalizedTime(text string) (time.Time, error) {
 	digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
 	if digits != 10 && digits != 12 && digits != 14 {
@@ -74,7 +75,8 @@ func zone(text string) (time.Duration, error) {
 	return offset, nil
 }
 
-// Active Directory counts 100 ns from 1601 (MS-ADTS, LargeInteger); these two counts stand for no time at all.
+// Active Directory counts 100 ns from 1601 (MS-ADTS, LargeInteger); these two counts stand for no
+// time at all.
 const (
 	ticksUnset = 0
 	ticksNever = 1<<63 - 1

@@ -14,10 +14,11 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// Changes in the directory, noticed by RFC 4533 content synchronisation (refreshAndPersist) where the server offers it, else
-// by asking anew for those who are signed in. Either way the question about a person is the one of their sign-in: would they
-// still be let in, and with which groups. A directory that is out of reach, or shows too little, answers nothing, and nothing follows
-// from that: see comparison. When it is back, everybody who is signed in is looked at again.
+// Changes in the directory, noticed by RFC 4533 content synchronisation (refreshAndPersist) where
+// the server offers it, else by asking anew for those who are signed in. Either way the question
+// about a person is the one of their sign-in: would they still be let in, and with which groups. A
+// directory that is out of reach, or shows too little, answers nothing, and nothing follows from
+// that: see comparison. When it is back, everybody who is signed in is looked at again.
 
 // WatchMode says how changes are noticed.
 type WatchMode string
@@ -39,8 +40,9 @@ func (m WatchMode) Validate() error {
 	return errors.New("must be syncrepl, poll, auto or off")
 }
 
-// Key tells accounts apart. Sessions that agree in it stand and fall together: two people may have signed in by one name that was
-// given from one to the other, and one person may have done so before and after a change of the password.
+// Key tells accounts apart. Sessions that agree in it stand and fall together: two people may have
+// signed in by one name that was given from one to the other, and one person may have done so
+// before and after a change of the password.
 type Key struct {
 	Login    string // the name of the sign-in, as it was typed or canonical: the directory is asked for it again
 	User     string // canonical name
@@ -55,15 +57,16 @@ type Account struct {
 	Groups []string
 }
 
-// SignedIn is who is signed in. It is asked by a [Watcher] and told what the directory says. What it cannot carry out it returns as
-// an error: it is told the same again after a while.
+// SignedIn is who is signed in. It is asked by a [Watcher] and told what the directory says. What
+// it cannot carry out it returns as an error: it is told the same again after a while.
 type SignedIn interface {
 	Accounts() []Account
 	// Found says that the directory would still let the account in, as e.
 	Found(ctx context.Context, a Account, e Entry) error
 	// Barred says that it would not, or that the account is another one now.
 	Barred(ctx context.Context, a Account, why string) error
-	// Lost says that the directory is out of reach or shows too little; once, until it has been back.
+	// Lost says that the directory is out of reach or shows too little; once, until it has been
+	// back.
 	Lost(ctx context.Context, err error)
 }
 
@@ -214,8 +217,8 @@ func (w *Watcher) poll(ctx context.Context) {
 	}
 }
 
-// Recheck looks again at somebody who has just signed in, where a change was heard of since their sign-in began, or all were
-// looked at: either may have been before they were known.
+// Recheck looks again at somebody who has just signed in, where a change was heard of since their
+// sign-in began, or all were looked at: either may have been before they were known.
 func (w *Watcher) Recheck(a Account, began time.Time) {
 	if w.mode == WatchOff {
 		return
@@ -230,13 +233,15 @@ func (w *Watcher) Recheck(a Account, began time.Time) {
 	}
 }
 
-// aliveEvery is how often a persistent search's connection is asked for a sign of life, which must come within requestTimeout.
+// aliveEvery is how often a persistent search's connection is asked for a sign of life, which must
+// come within requestTimeout.
 const aliveEvery = 10 * time.Second
 
 // errRefused says that the server will not be followed.
 var errRefused = errors.New("search refused")
 
-// expiryEvery is how often all are looked at although nothing has changed: an account may expire by time alone.
+// expiryEvery is how often all are looked at although nothing has changed: an account may expire by
+// time alone.
 const expiryEvery = 2 * time.Minute
 
 // sync follows the users' and the groups' base until a connection is lost.
@@ -307,7 +312,8 @@ func (d *Directory) bases() []string {
 	return []string{d.config.BaseDN, d.config.GroupBaseDN}
 }
 
-// follow holds one persistent search. refreshed is told when what was there before it has been passed.
+// follow holds one persistent search. refreshed is told when what was there before it has been
+// passed.
 func (w *Watcher) follow(ctx context.Context, base string, changes *backlog, refreshed chan<- struct{}) error {
 	conn, err := w.directory.service(ctx)
 	if err != nil {
@@ -368,7 +374,8 @@ func (w *Watcher) setCookie(base string, cookie []byte) {
 	w.cookies[base] = cookie
 }
 
-// readSync reads a control of RFC 4533: the new cookie, if it has one, and whether the refresh is done.
+// readSync reads a control of RFC 4533: the new cookie, if it has one, and whether the refresh is
+// done.
 func readSync(control ldap.Control) (cookie []byte, done bool) {
 	switch c := control.(type) {
 	case *ldap.ControlSyncState:
@@ -388,7 +395,8 @@ func readSync(control ldap.Control) (cookie []byte, done bool) {
 	return nil, false
 }
 
-// keepAlive closes a connection that does not answer: a peer that is cut off says nothing by itself.
+// keepAlive closes a connection that does not answer: a peer that is cut off says nothing by
+// itself.
 func keepAlive(ctx context.Context, conn *ldap.Conn) {
 	ticker := time.NewTicker(aliveEvery)
 	defer ticker.Stop()

@@ -170,7 +170,8 @@ func TestChangesAreNoticed(t *testing.T) {
 			t.Parallel()
 			s := startSlapd(t)
 			w := s.watch(t, tt.mode, tt.every, "ada", "grace", "linus", "guess")
-			// The first change proves that the watcher is at work; what comes before that is a matter of the first comparison.
+			// The first change proves that the watcher is at work; what comes before that is a
+			// matter of the first comparison.
 			s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n")
 			w.hears(t, "grace barred: locked", tt.within)
 			s.modify(t, s.ldap, "dn: cn=admins,dc=example,dc=org\nchangetype: modify\ndelete: member\nmember: uid=linus,ou=people,dc=example,dc=org\n")

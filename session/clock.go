@@ -9,7 +9,8 @@ import (
 // Clock is where everything that runs by itself gets its time from.
 type Clock interface {
 	Now() time.Time
-	// AfterFunc calls f in a goroutine of its own once d has passed, unless the timer is stopped before.
+	// AfterFunc calls f in a goroutine of its own once d has passed, unless the timer is stopped
+	// before.
 	AfterFunc(d time.Duration, f func()) Timer
 }
 
@@ -28,7 +29,8 @@ func (RealClock) Now() time.Time { return time.Now() }
 // AfterFunc is [time.AfterFunc].
 func (RealClock) AfterFunc(d time.Duration, f func()) Timer { return time.AfterFunc(d, f) }
 
-// MovableClock runs in real time and can be moved forward by [MovableClock.Advance]. Its zero value is the real time.
+// MovableClock runs in real time and can be moved forward by [MovableClock.Advance]. Its zero value
+// is the real time.
 type MovableClock struct {
 	leap sync.Mutex // held by Advance
 
@@ -96,8 +98,9 @@ func (t *movableTimer) Stop() bool {
 	return pending
 }
 
-// Advance moves the clock forward by d. Calls that fall due on the way are made one after the other in the order of
-// their due times, the clock standing at each; Advance waits for them. It returns the new time.
+// Advance moves the clock forward by d. Calls that fall due on the way are made one after the other
+// in the order of their due times, the clock standing at each; Advance waits for them. It returns
+// the new time.
 func (c *MovableClock) Advance(d time.Duration) time.Time {
 	c.leap.Lock()
 	defer c.leap.Unlock()
@@ -158,7 +161,8 @@ func (c *MovableClock) Reset() {
 	}
 }
 
-// SteeredClock is a clock that is set right by another one, as that of a store which several computers share.
+// SteeredClock is a clock that is set right by another one, as that of a store which several
+// computers share.
 type SteeredClock struct {
 	Clock
 	Wall  func() time.Time // what the computer's own clock shows, which is set right; nil: time.Now
@@ -167,16 +171,18 @@ type SteeredClock struct {
 
 // How exactly a clock is set right. The other clock shows whole milliseconds.
 const (
-	steeredBy   = 2 * time.Millisecond  // nothing less is set right
-	steeredFrom = 20 * time.Millisecond // an answer that may be off by more proves only that the clock is wrong, not what is right
+	steeredBy = 2 * time.Millisecond // nothing less is set right
+	// an answer that may be off by more proves only that the clock is wrong, not what is right
+	steeredFrom = 20 * time.Millisecond
 )
 
 // Now is the time of the clock that it is set right by.
 func (c *SteeredClock) Now() time.Time { return c.Clock.Now().Add(time.Duration(c.ahead.Load())) }
 
-// Steer takes in that the other clock was asked at a time, by [time.Now], and has answered now, after it took so long. At which moment of
-// these it has looked is unknown. So nothing is set right that is right at one of them; and where they are many, the clock is
-// set only as far as is proved. Steer reports whether the clock was moved.
+// Steer takes in that the other clock was asked at a time, by [time.Now], and has answered now,
+// after it took so long. At which moment of these it has looked is unknown. So nothing is set right
+// that is right at one of them; and where they are many, the clock is set only as far as is proved.
+// Steer reports whether the clock was moved.
 func (c *SteeredClock) Steer(now, asked time.Time, took time.Duration) (moved bool) {
 	wall := c.Wall
 	if wall == nil {

@@ -2,8 +2,8 @@ package session
 
 import "strings"
 
-// Device names the browser and the system of a User-Agent, so that people recognise their own. It is a guess for their
-// eyes; nothing is decided by it.
+// Device names the browser and the system of a User-Agent, so that people recognise their own. It
+// is a guess for their eyes; nothing is decided by it.
 func Device(agent string) string {
 	browser := firstOf(agent, [][2]string{
 		{"Edg/", "Edge"}, {"OPR/", "Opera"}, {"SamsungBrowser/", "Samsung Internet"}, {"Firefox/", "Firefox"}, {"FxiOS/", "Firefox"},

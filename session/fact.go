@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Scope says whose sessions something is for. Exactly one of its fields is set; see [Scope.Validate].
+// Scope says whose sessions something is for. Exactly one of its fields is set; see
+// [Scope.Validate].
 type Scope struct {
 	User     string `json:"user,omitempty"`
 	Group    string `json:"group,omitempty"`
@@ -15,7 +16,8 @@ type Scope struct {
 	Everyone bool   `json:"everyone,omitempty"`
 }
 
-// Validate demands that exactly one field is set. A name of which nothing is left to compare is none.
+// Validate demands that exactly one field is set. A name of which nothing is left to compare is
+// none.
 func (s Scope) Validate() error {
 	n := 0
 	for _, set := range []bool{FoldName(s.User) != "", FoldName(s.Group) != "", s.Session != "", s.Everyone} {
@@ -51,8 +53,8 @@ func (s Scope) Includes(r *Record) bool {
 	return s.Target().Includes(&n)
 }
 
-// Names are what scopes compare of a session: its user and groups in the form in which names are compared, and its ref. They
-// are made once and compared often.
+// Names are what scopes compare of a session: its user and groups in the form in which names are
+// compared, and its ref. They are made once and compared often.
 type Names struct {
 	User     string
 	Groups   []Group
@@ -64,7 +66,8 @@ type Names struct {
 // Names prepares r for comparisons.
 func (r *Record) Names() Names {
 	n := Names{User: FoldName(r.User), Groups: r.Groups, Former: r.Former, Ref: r.ID.Ref(), SeenFact: r.SeenFact}
-	if slices.ContainsFunc(n.Groups, func(g Group) bool { return !isFolded(g.Name) }) { // usually there is nothing to fold
+	// usually there is nothing to fold
+	if slices.ContainsFunc(n.Groups, func(g Group) bool { return !isFolded(g.Name) }) {
 		n.Groups = slices.Clone(n.Groups)
 		for i := range n.Groups {
 			n.Groups[i].Name = FoldName(n.Groups[i].Name)
@@ -79,8 +82,8 @@ func (r *Record) Names() Names {
 	return n
 }
 
-// Target is a scope in the form in which it is compared with [Names]. Only [Scope.Target] makes it, so that no name is
-// compared as somebody has written it.
+// Target is a scope in the form in which it is compared with [Names]. Only [Scope.Target] makes it,
+// so that no name is compared as somebody has written it.
 type Target struct{ folded Scope }
 
 // Target prepares s for comparisons.
@@ -106,10 +109,11 @@ func (t Target) Includes(n *Names) bool {
 	return s.Everyone
 }
 
-// A Fact is a forced logout: one durable statement that ends all sessions in its scope that are older than it, at once or
-// after a grace. Facts are numbered by one counter of the store. A session records the number that was the last before its
-// sign-in asked the directory, and for each group the last before its user joined it; a fact with a higher number covers it,
-// whatever has happened to the messages that tell of it.
+// A Fact is a forced logout: one durable statement that ends all sessions in its scope that are
+// older than it, at once or after a grace. Facts are numbered by one counter of the store. A
+// session records the number that was the last before its sign-in asked the directory, and for each
+// group the last before its user joined it; a fact with a higher number covers it, whatever has
+// happened to the messages that tell of it.
 type Fact struct {
 	Number int64  `json:"number"` // set by the store
 	ID     string `json:"id"`     // public, unguessable
@@ -122,17 +126,19 @@ type Fact struct {
 
 	EffectiveAt time.Time `json:"effective_at"` // when the sessions are over: At and the grace
 	BlockUntil  time.Time `json:"block_until"`  // new sign-ins in scope are refused until then; zero for none
-	Cancelled   time.Time `json:"cancelled_at"` // when what was left of its grace and its block was called off; zero if it was not
+	// when what was left of its grace and its block was called off; zero if it was not
+	Cancelled time.Time `json:"cancelled_at"`
 
-	// Took says that the fact was seen to take effect: a clock that is set back does not take that back. It is not stored.
+	// Took says that the fact was seen to take effect: a clock that is set back does not take that
+	// back. It is not stored.
 	Took bool `json:"-"`
 
 	Sessions int `json:"sessions"` // in scope when it was written
 	Tabs     int `json:"tabs"`
 }
 
-// AtOnce reports whether the fact has no grace. It is in effect because it exists: the clock of the node that wrote it may be
-// ahead of that of a node which reads it.
+// AtOnce reports whether the fact has no grace. It is in effect because it exists: the clock of the
+// node that wrote it may be ahead of that of a node which reads it.
 func (f *Fact) AtOnce() bool { return f.EffectiveAt.Equal(f.At) }
 
 // proven reports whether the fact is in effect, whatever time it is. f may be nil.
@@ -141,7 +147,8 @@ func (f *Fact) proven() bool { return f != nil && (f.Took || f.AtOnce()) }
 // InEffect reports whether the sessions that the fact covers are over.
 func (f *Fact) InEffect(now time.Time) bool { return f.proven() || !now.Before(f.EffectiveAt) }
 
-// Before reports whether f ends a session rather than g does: it takes effect sooner. Of two at once the older one does.
+// Before reports whether f ends a session rather than g does: it takes effect sooner. Of two at
+// once the older one does.
 func (f *Fact) Before(g *Fact) bool {
 	switch {
 	case f.AtOnce() && g.AtOnce():
@@ -152,14 +159,15 @@ func (f *Fact) Before(g *Fact) bool {
 	return f.EffectiveAt.Before(g.EffectiveAt)
 }
 
-// Void reports whether the fact was called off before it took effect: nobody is ended by it. What has no grace cannot be
-// called off, but for its block.
+// Void reports whether the fact was called off before it took effect: nobody is ended by it. What
+// has no grace cannot be called off, but for its block.
 func (f *Fact) Void() bool {
 	return !f.AtOnce() && !f.Cancelled.IsZero() && f.Cancelled.Before(f.EffectiveAt)
 }
 
-// CallOff is the fact as it is once it was called off at an instant. late: it has taken effect, and only its block ends.
-// ErrTooLate where that leaves nothing to call off. Stores decide by it, or as it does, in the step that writes the outcome.
+// CallOff is the fact as it is once it was called off at an instant. late: it has taken effect, and
+// only its block ends. ErrTooLate where that leaves nothing to call off. Stores decide by it, or as
+// it does, in the step that writes the outcome.
 func (f Fact) CallOff(at time.Time, late bool) (Fact, error) {
 	if late = late || f.AtOnce() || !at.Before(f.EffectiveAt); !late {
 		f.Cancelled = at
@@ -195,7 +203,8 @@ func (f *Fact) CoversNames(t Target, n *Names) bool {
 	return n.SeenFact < f.Number && t.Includes(n)
 }
 
-// Blocks reports whether the fact refuses a sign-in of user at now. A block for everyone spares members of exempt.
+// Blocks reports whether the fact refuses a sign-in of user at now. A block for everyone spares
+// members of exempt.
 func (f Fact) Blocks(user string, groups, exempt []string, now time.Time) bool {
 	if !f.Cancelled.IsZero() || !now.Before(f.BlockUntil) {
 		return false

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Follower tells the lines of the audit trail to a function that may take its time, as one that writes a log does: whoever
-// writes to the trail does not wait for it. [Follower.Close] ends it.
+// Follower tells the lines of the audit trail to a function that may take its time, as one that
+// writes a log does: whoever writes to the trail does not wait for it. [Follower.Close] ends it.
 type Follower struct {
 	tell func(Event)
 	done chan struct{}
@@ -18,7 +18,8 @@ type Follower struct {
 }
 
 const (
-	// followedTogether bounds the lines that wait to be told. Further ones are not told; the trail has them.
+	// followedTogether bounds the lines that wait to be told. Further ones are not told; the trail
+	// has them.
 	followedTogether = 10_000
 	// followedFor is how long the last lines may take to be told.
 	followedFor = time.Second

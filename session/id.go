@@ -11,8 +11,9 @@ import (
 	"strings"
 )
 
-// Token is the secret that a browser's cookie carries: 256 random bits. Whoever has it is the session, so it is
-// never stored, logged or sent anywhere but in the cookie; everything else works with its hash, the [ID].
+// Token is the secret that a browser's cookie carries: 256 random bits. Whoever has it is the
+// session, so it is never stored, logged or sent anywhere but in the cookie; everything else works
+// with its hash, the [ID].
 type Token [32]byte
 
 // ErrBadToken is returned for text that no [Token] has written.
@@ -25,7 +26,8 @@ func NewToken() Token {
 	return t
 }
 
-// ParseToken reads what [Token.Text] wrote. Only that one spelling is accepted, so that no two cookies mean one session.
+// ParseToken reads what [Token.Text] wrote. Only that one spelling is accepted, so that no two
+// cookies mean one session.
 func ParseToken(s string) (Token, error) {
 	var t Token
 	if len(s) != base64.RawURLEncoding.EncodedLen(len(t)) {
@@ -58,7 +60,8 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 // LogValue shortens the ID to what tells sessions apart in a log.
 func (id ID) LogValue() slog.Value { return slog.StringValue(id.Ref()) }
 
-// Ref is the session's public name, for pages, logs and the API. It follows from the ID but does not lead back to it.
+// Ref is the session's public name, for pages, logs and the API. It follows from the ID but does
+// not lead back to it.
 func (id ID) Ref() string {
 	sum := sha256.Sum256(append([]byte("curfew ref\x00"), id[:]...))
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10]))

@@ -18,10 +18,10 @@ func HasName(names []string, name string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return FoldName(n) == name })
 }
 
-// FoldName is the form in which names of users and groups are compared and indexed, never the one that is shown. Two names
-// have the same form where LDAP's caseIgnoreMatch calls them equal (RFC 4517, section 4.2.11; preparation by RFC 4518): case,
-// compatibility forms, characters that do not show, outer spaces and runs of inner ones do not matter. Folding a folded name
-// changes nothing.
+// FoldName is the form in which names of users and groups are compared and indexed, never the one
+// that is shown. Two names have the same form where LDAP's caseIgnoreMatch calls them equal (RFC
+// 4517, section 4.2.11; preparation by RFC 4518): case, compatibility forms, characters that do not
+// show, outer spaces and runs of inner ones do not matter. Folding a folded name changes nothing.
 func FoldName(name string) string {
 	if isFolded(name) {
 		return name
@@ -36,7 +36,8 @@ func FoldName(name string) string {
 	return strings.Join(strings.Fields(norm.NFKC.String(name)), " ")
 }
 
-// isFolded reports whether name is plain: small letters, digits and marks of ASCII, with no space that would go.
+// isFolded reports whether name is plain: small letters, digits and marks of ASCII, with no space
+// that would go.
 func isFolded(name string) bool {
 	last := byte(' ')
 	for i := range len(name) {
@@ -59,7 +60,8 @@ func isPlain(name string) bool {
 	return true
 }
 
-// prepare maps as RFC 4518, section 2.2, does: what does not show goes, every kind of space is one space.
+// prepare maps as RFC 4518, section 2.2, does: what does not show goes, every kind of space is one
+// space.
 func prepare(r rune) rune {
 	switch {
 	case r >= '\t' && r <= '\r', r == '\u0085', unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp):

@@ -17,18 +17,23 @@ const (
 
 // Policy says when a session warns and when it ends. See [Policy.Validate].
 type Policy struct {
-	WarnAfter   time.Duration `json:"warn_after"`             // idle time until the warning; at least 20s before the end for real users (WCAG 2.2, SC 2.2.1)
+	// idle time until the warning; at least 20s before the end for real users (WCAG 2.2, SC 2.2.1)
+	WarnAfter   time.Duration `json:"warn_after"`
 	ExpireAfter time.Duration `json:"expire_after"`           // idle time until the end
 	MaxLifetime time.Duration `json:"max_lifetime,omitempty"` // since sign-in; activity does not move it; 0 for none
-	CloseGrace  time.Duration `json:"close_grace,omitempty"`  // how long the session outlives the closing of its last tab; 0 turns this off
-	ExtendOn    ExtendOn      `json:"extend_on"`
-	MaxSessions int           `json:"max_sessions,omitempty"` // of one user; the oldest ends when one too many signs in; 0 for no limit
+	// how long the session outlives the closing of its last tab; 0 turns this off
+	CloseGrace time.Duration `json:"close_grace,omitempty"`
+	ExtendOn   ExtendOn      `json:"extend_on"`
+	// of one user; the oldest ends when one too many signs in; 0 for no limit
+	MaxSessions int `json:"max_sessions,omitempty"`
 }
 
-// MinLead is the least time that a person must have between a warning and the end (WCAG 2.2, SC 2.2.1).
+// MinLead is the least time that a person must have between a warning and the end (WCAG 2.2, SC
+// 2.2.1).
 const MinLead = 20 * time.Second
 
-// Validate reports every mistake of p, joined. With testing, warnings may be shorter than [MinLead].
+// Validate reports every mistake of p, joined. With testing, warnings may be shorter than
+// [MinLead].
 func (p Policy) Validate(testing bool) error {
 	var errs []error
 	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -58,10 +63,12 @@ func (p Policy) Validate(testing bool) error {
 	return errors.Join(errs...)
 }
 
-// Lead is the time from a warning to the end it warns of. It is the same for the idle timeout and the lifetime.
+// Lead is the time from a warning to the end it warns of. It is the same for the idle timeout and
+// the lifetime.
 func (p Policy) Lead() time.Duration { return p.ExpireAfter - p.WarnAfter }
 
-// HeartbeatEvery is how often at most a page reports activity: a quarter of the time to the warning and of the lead, 15 s at most.
+// HeartbeatEvery is how often at most a page reports activity: a quarter of the time to the warning
+// and of the lead, 15 s at most.
 func (p Policy) HeartbeatEvery() time.Duration {
 	return max(time.Millisecond, min(15*time.Second, p.WarnAfter/4, p.Lead()/4))
 }
@@ -79,8 +86,9 @@ const (
 	Expired
 )
 
-// At reports the phase of r at now and the instant at which to look again: the end, or where a warning begins before it.
-// Deadlines are inclusive: at the deadline itself r is Expired, and next is zero because nothing can happen to it any more.
+// At reports the phase of r at now and the instant at which to look again: the end, or where a
+// warning begins before it. Deadlines are inclusive: at the deadline itself r is Expired, and next
+// is zero because nothing can happen to it any more.
 func (p Policy) At(r Record, now time.Time) (phase Phase, next time.Time) {
 	end, _ := p.Due(r)
 	if r.Forced.proven() || !now.Before(end) {
@@ -96,8 +104,9 @@ func (p Policy) At(r Record, now time.Time) (phase Phase, next time.Time) {
 	return phase, end // nobody is warned of the end of a closed browser
 }
 
-// Due is the instant at which r ends if nothing more happens, and the reason it ends for. A forced logout without a grace, or
-// one that was seen to take effect, has ended it, whatever instant it names; see [Policy.At].
+// Due is the instant at which r ends if nothing more happens, and the reason it ends for. A forced
+// logout without a grace, or one that was seen to take effect, has ended it, whatever instant it
+// names; see [Policy.At].
 func (p Policy) Due(r Record) (end time.Time, why Reason) {
 	if r.Forced.proven() {
 		return r.Forced.EffectiveAt, ReasonAdmin
@@ -111,7 +120,8 @@ func (p Policy) Due(r Record) (end time.Time, why Reason) {
 	return end, why
 }
 
-// Deadline is the end that people are warned of: the earliest of the idle timeout, the absolute lifetime and a forced logout.
+// Deadline is the end that people are warned of: the earliest of the idle timeout, the absolute
+// lifetime and a forced logout.
 func (p Policy) Deadline(r Record) (end time.Time, why Reason) {
 	end, why = p.own(r)
 	if r.Forced != nil && !r.Forced.EffectiveAt.After(end) {
@@ -131,8 +141,8 @@ func (p Policy) own(r Record) (end time.Time, why Reason) {
 	return end, why
 }
 
-// Standing is the warning that stands at now: of several, the one of the earliest end. That of a forced logout stands from
-// its beginning. ok is false where none does.
+// Standing is the warning that stands at now: of several, the one of the earliest end. That of a
+// forced logout stands from its beginning. ok is false where none does.
 func (p Policy) Standing(r Record, now time.Time) (why Reason, end time.Time, ok bool) {
 	end, why = p.own(r)
 	if r.Forced.proven() {
@@ -145,7 +155,8 @@ func (p Policy) Standing(r Record, now time.Time) (why Reason, end time.Time, ok
 	return why, end, ok
 }
 
-// Stricter takes of each value of p and q the strictest: the least, where 0 means unlimited, and confirm before activity.
+// Stricter takes of each value of p and q the strictest: the least, where 0 means unlimited, and
+// confirm before activity.
 func (p Policy) Stricter(q Policy) Policy {
 	return Policy{
 		WarnAfter:   min(p.WarnAfter, q.WarnAfter),
@@ -186,8 +197,9 @@ type GroupPolicy struct {
 	Policy
 }
 
-// For is the policy of a user with these groups: value by value the strictest among the entries of the groups, even
-// where that is laxer than the global one; the global policy for a user of no listed group.
+// For is the policy of a user with these groups: value by value the strictest among the entries of
+// the groups, even where that is laxer than the global one; the global policy for a user of no
+// listed group.
 func (ps Policies) For(groups []string) Policy {
 	var p Policy
 	found := false
@@ -206,9 +218,10 @@ func (ps Policies) For(groups []string) Policy {
 	return p
 }
 
-// Validate looks at what the entries of several groups give together, value by value, for a user of all of them: it reports each
-// smallest set of groups whose mixture is a mistake though every entry is valid. Only the lifetime can come out so: the shortest of
-// one group may be within the time from the warning of a second one to the end of a third.
+// Validate looks at what the entries of several groups give together, value by value, for a user of
+// all of them: it reports each smallest set of groups whose mixture is a mistake though every entry
+// is valid. Only the lifetime can come out so: the shortest of one group may be within the time
+// from the warning of a second one to the end of a third.
 func (ps Policies) Validate(testing bool) error {
 	var errs []error
 	refused := make(map[[2]int]bool)
@@ -259,8 +272,8 @@ type Profile struct {
 // DefaultProfile is the profile of a server that names none.
 const DefaultProfile = "default"
 
-// Profiles are the presets, in the order in which they are documented. Sources: NIST SP 800-63B-4 §2.2.3 and §2.3.3,
-// PCI DSS 4.0.1 8.2.8, HIPAA 45 CFR 164.312(a)(2)(iii).
+// Profiles are the presets, in the order in which they are documented. Sources: NIST SP
+// 800-63B-4 §2.2.3 and §2.3.3, PCI DSS 4.0.1 8.2.8, HIPAA 45 CFR 164.312(a)(2)(iii).
 func Profiles() []Profile {
 	preset := func(name string, warn, expire, lifetime time.Duration) Profile {
 		return Profile{name, Policy{WarnAfter: warn, ExpireAfter: expire, MaxLifetime: lifetime, CloseGrace: 20 * time.Second, ExtendOn: ExtendOnActivity}}

@@ -1,6 +1,7 @@
 package session
 
-// Reason says why a session ended. It is part of the wire protocol, the audit trail and the tombstone.
+// Reason says why a session ended. It is part of the wire protocol, the audit trail and the
+// tombstone.
 type Reason string
 
 // The reasons of an end.
@@ -15,7 +16,8 @@ const (
 	ReasonPolicy        Reason = "policy"         // a changed policy made it too old
 )
 
-// Message tells the user, in a sentence of plain English, why the session ended. It is empty for an unknown reason.
+// Message tells the user, in a sentence of plain English, why the session ended. It is empty for an
+// unknown reason.
 func (r Reason) Message() string {
 	switch r {
 	case ReasonIdle:

@@ -25,7 +25,8 @@ const TombstoneFor = 24 * time.Hour
 // KnownFor is how long an address counts as one from which a name has signed in before.
 const KnownFor = 30 * 24 * time.Hour
 
-// Record is one session: one sign-in of one user in one browser. Its times are UTC in whole milliseconds.
+// Record is one session: one sign-in of one user in one browser. Its times are UTC in whole
+// milliseconds.
 type Record struct {
 	ID       ID
 	User     string        // canonical name, from the directory
@@ -37,12 +38,16 @@ type Record struct {
 	Former   []FormerGroup // groups that the user has left while forced logouts of them may still be theirs
 	Revision int64         // of Groups, Former and Policy; see Store.SetRules
 	Password string        // when the password was last changed, as the directory writes it; empty if it does not say
-	Login    string        // the name as it was typed, trimmed (folded in older records); the directory is asked by it again
-	Address  string        // of the browser
-	Agent    string        // its User-Agent
+	// the name as it was typed, trimmed (folded in older records); the directory is asked by it
+	// again
+	Login   string
+	Address string // of the browser
+	Agent   string // its User-Agent
 
-	Policy    Policy
-	SeenFact  int64 // number of the last revocation fact before the directory was asked; a higher one in scope ends the session
+	Policy Policy
+	// number of the last revocation fact before the directory was asked; a higher one in scope ends
+	// the session
+	SeenFact  int64
 	CreatedAt time.Time
 
 	LastActiveAt time.Time
@@ -54,26 +59,30 @@ type Record struct {
 
 	End *End // nil while the session lives
 
-	// Forced is the forced logout that ends the session first, nil if none covers it. It is not stored: whoever judges a
-	// record looks it up among the facts that cover it.
+	// Forced is the forced logout that ends the session first, nil if none covers it. It is not
+	// stored: whoever judges a record looks it up among the facts that cover it.
 	Forced *Fact
 }
 
-// Group is a group of a session's user, with the number of the last revocation fact when the user joined it.
+// Group is a group of a session's user, with the number of the last revocation fact when the user
+// joined it.
 type Group struct {
 	Name     string `json:"name"`
 	SeenFact int64  `json:"seen_fact,omitempty"`
 }
 
-// FormerGroup is a group that a session's user has left. A forced logout that was answered while the user was a member ends the
-// session all the same: leaving a group is no way round it.
+// FormerGroup is a group that a session's user has left. A forced logout that was answered while
+// the user was a member ends the session all the same: leaving a group is no way round it.
 type FormerGroup struct {
 	Name     string `json:"name"`
 	SeenFact int64  `json:"seen_fact,omitempty"` // as that of [Group]
-	Until    int64  `json:"until,omitempty"`     // number of the last fact when the user had left; 0: that is not yet known, and every fact counts
+	// number of the last fact when the user had left; 0: that is not yet known, and every fact
+	// counts
+	Until int64 `json:"until,omitempty"`
 }
 
-// Rules are what a session is judged by, beside what its person does: a change in the directory or in the settings replaces them.
+// Rules are what a session is judged by, beside what its person does: a change in the directory or
+// in the settings replaces them.
 type Rules struct {
 	Groups []Group
 	Former []FormerGroup
@@ -123,7 +132,8 @@ type Activity struct {
 // Millis cuts t to what a store keeps: UTC, whole milliseconds.
 func Millis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-// recordFormat is the version that Encode writes. A reader refuses higher ones, because it cannot know what they mean.
+// recordFormat is the version that Encode writes. A reader refuses higher ones, because it cannot
+// know what they mean.
 const recordFormat = 1
 
 // stored is a record at rest: times in Unix milliseconds, 0 for none.
@@ -165,7 +175,8 @@ func (r Record) Encode() ([]byte, error) {
 	})
 }
 
-// Decode reads what [Record.Encode] wrote, of this version or an older one. ErrNewerFormat for a newer one.
+// Decode reads what [Record.Encode] wrote, of this version or an older one. ErrNewerFormat for a
+// newer one.
 func Decode(id ID, data []byte) (Record, error) {
 	var s stored
 	if err := json.Unmarshal(data, &s); err != nil {

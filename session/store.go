@@ -7,61 +7,70 @@ import (
 	"time"
 )
 
-// Store keeps session records and the audit trail. Methods may be called concurrently; storetest.Run is the rest of this
-// contract. What changes a session changes it only while it is alive; there is no upsert and no delete. A method that
-// changes something returns once the change is durable. Errors other than those named mean that the store is out of
-// reach: nothing may be concluded about any session then.
+// Store keeps session records and the audit trail. Methods may be called concurrently;
+// storetest.Run is the rest of this contract. What changes a session changes it only while it is
+// alive; there is no upsert and no delete. A method that changes something returns once the change
+// is durable. Errors other than those named mean that the store is out of reach: nothing may be
+// concluded about any session then.
 type Store interface {
-	// Create adds r, remembers that r.User has signed in from r.Address, and writes the audit line, in one step with
-	// counting: where the user would have more than limit live sessions (0: no limit), the oldest are ended as replaced.
-	// ErrExists if the ID is in use.
+	// Create adds r, remembers that r.User has signed in from r.Address, and writes the audit line,
+	// in one step with counting: where the user would have more than limit live sessions (0: no
+	// limit), the oldest are ended as replaced. ErrExists if the ID is in use.
 	Create(ctx context.Context, r Record, limit int) (displaced []ID, err error)
 	// Get returns ended sessions too, for TombstoneFor. ErrNotFound.
 	Get(ctx context.Context, id ID) (Record, error)
-	// Save replaces the application's values if the session lives and still has this version, which then rises by one.
-	// ErrNotFound, ErrEnded, ErrConflict.
+	// Save replaces the application's values if the session lives and still has this version, which
+	// then rises by one. ErrNotFound, ErrEnded, ErrConflict.
 	Save(ctx context.Context, id ID, version int64, values []byte) error
-	// Touch records activities; the later time wins. Those of sessions that have ended, or were due to end before the activity, are
-	// passed over, and so are those of unknown ones, which it tells.
+	// Touch records activities; the later time wins. Those of sessions that have ended, or were due
+	// to end before the activity, are passed over, and so are those of unknown ones, which it
+	// tells.
 	Touch(ctx context.Context, acts []Activity) (unknown []ID, err error)
-	// Leave takes over what has become known of the session's tabs, as [Record.Leave] does, and returns what is known now.
-	// ErrNotFound, ErrEnded.
+	// Leave takes over what has become known of the session's tabs, as [Record.Leave] does, and
+	// returns what is known now. ErrNotFound, ErrEnded.
 	Leave(ctx context.Context, id ID, news TabTimes) (TabTimes, error)
-	// SetRules replaces the rules of a session if nobody has replaced those that were read at this revision, and returns the
-	// new one, which is higher. Where replicas take part, all of them have the new rules by then. ErrNotFound, ErrEnded; ErrConflict: read the
-	// session again.
+	// SetRules replaces the rules of a session if nobody has replaced those that were read at this
+	// revision, and returns the new one, which is higher. Where replicas take part, all of them
+	// have the new rules by then. ErrNotFound, ErrEnded; ErrConflict: read the session again.
 	SetRules(ctx context.Context, id ID, revision int64, rules Rules) (int64, error)
-	// End ends the session, leaves its tombstone and writes its audit line in one step. first is true to exactly one
-	// caller. If ifDueBy is not zero, a session that by its own record is not due by then stays: ErrNotDue. ErrNotFound.
+	// End ends the session, leaves its tombstone and writes its audit line in one step. first is
+	// true to exactly one caller. If ifDueBy is not zero, a session that by its own record is not
+	// due by then stays: ErrNotDue. ErrNotFound.
 	End(ctx context.Context, id ID, why End, ifDueBy time.Time) (first bool, err error)
-	// Live goes through all sessions that have not ended, in no order. Sessions that come or go meanwhile may be missed.
+	// Live goes through all sessions that have not ended, in no order. Sessions that come or go
+	// meanwhile may be missed.
 	Live(ctx context.Context) iter.Seq2[Record, error]
 	// OfUser lists the live sessions of a user, oldest first.
 	OfUser(ctx context.Context, user string) ([]Record, error)
 
-	// AddFact numbers a forced logout and writes it with its audit line in one step. The number is higher than any that was
-	// given before, and than f.Number, the highest that the caller knows of: the store may have forgotten its last ones.
+	// AddFact numbers a forced logout and writes it with its audit line in one step. The number is
+	// higher than any that was given before, and than f.Number, the highest that the caller knows
+	// of: the store may have forgotten its last ones.
 	AddFact(ctx context.Context, f Fact) (Fact, error)
-	// CancelFact calls off what is left of a fact's grace and block, for actor, with an audit line. Whether the fact has taken
-	// effect is decided in the step that writes the outcome, by the time of that, which is no earlier than at; see
-	// [Fact.CallOff]. A second call changes nothing. ErrNotFound, ErrTooLate.
+	// CancelFact calls off what is left of a fact's grace and block, for actor, with an audit line.
+	// Whether the fact has taken effect is decided in the step that writes the outcome, by the time
+	// of that, which is no earlier than at; see [Fact.CallOff]. A second call changes nothing.
+	// ErrNotFound, ErrTooLate.
 	CancelFact(ctx context.Context, id string, at time.Time, actor string) (Fact, error)
 	// Facts lists the facts that may still matter, by number.
 	Facts(ctx context.Context) ([]Fact, error)
 	// LastFact is the number of the last fact, 0 if there is none.
 	LastFact(ctx context.Context) (int64, error)
 
-	// Append writes an event to the audit trail and, for a failed sign-in without a Reason, counts it for throttling.
+	// Append writes an event to the audit trail and, for a failed sign-in without a Reason, counts
+	// it for throttling.
 	Append(ctx context.Context, e Event) error
 	// Events reads the audit trail, newest first.
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
-	// Failures tells what throttling needs to know about a name and an address. Only failures after since count.
+	// Failures tells what throttling needs to know about a name and an address. Only failures after
+	// since count.
 	Failures(ctx context.Context, login, address string, since time.Time) (Failures, error)
 
 	// Secret returns the server's secret of that name, 32 bytes, drawn when it is first asked for.
 	Secret(ctx context.Context, name string) ([]byte, error)
-	// Prune forgets tombstones older than TombstoneFor, known addresses older than KnownFor, audit entries older than
-	// auditKeep, and facts older than FactKeptFor that no live session is older than.
+	// Prune forgets tombstones older than TombstoneFor, known addresses older than KnownFor, audit
+	// entries older than auditKeep, and facts older than FactKeptFor that no live session is older
+	// than.
 	Prune(ctx context.Context, now time.Time, auditKeep time.Duration) error
 	// Ping returns nil if the store would work now.
 	Ping(ctx context.Context) error
@@ -99,8 +108,9 @@ type Event struct {
 	Actor   string    `json:"actor,omitempty"`
 	Session string    `json:"session,omitempty"` // ID.Ref
 	Address string    `json:"address,omitempty"`
-	Reason  Reason    `json:"reason,omitempty"` // of an end; of a sign-in that was refused although the password was right
-	Detail  string    `json:"detail,omitempty"`
+	// of an end; of a sign-in that was refused although the password was right
+	Reason Reason `json:"reason,omitempty"`
+	Detail string `json:"detail,omitempty"`
 }
 
 // EventQuery picks events. Fields at their zero value pick all.
@@ -118,7 +128,8 @@ func (q EventQuery) Picks(e Event) bool {
 	return (q.User == "" || SameName(q.User, e.User)) && (q.Actor == "" || SameName(q.Actor, e.Actor)) && (q.Kind == "" || q.Kind == e.Kind) && !e.At.Before(q.Since)
 }
 
-// FactKeptFor is how long a fact is kept at least: longer than any sign-in takes that has read an older number.
+// FactKeptFor is how long a fact is kept at least: longer than any sign-in takes that has read an
+// older number.
 const FactKeptFor = 24 * time.Hour
 
 // SignInEvent is the audit line of a sign-in.
@@ -137,7 +148,8 @@ func ReplacedBy(newer Record) End {
 		Message: "You were signed out because of a newer sign-in: " + Device(newer.Agent) + ", " + newer.Address + "."}
 }
 
-// Failures is what throttling knows about a name and an address. The times are those of failed sign-ins, oldest first.
+// Failures is what throttling knows about a name and an address. The times are those of failed
+// sign-ins, oldest first.
 type Failures struct {
 	Pair    []time.Time // of the name from the address
 	Address []time.Time // from the address, by names that had not signed in from there
@@ -145,7 +157,8 @@ type Failures struct {
 	Known   bool        // the name has signed in from the address within KnownFor
 }
 
-// Network is the part of an address by which throttling counts: all of an IPv4 address, the /64 of an IPv6 one.
+// Network is the part of an address by which throttling counts: all of an IPv4 address, the /64 of
+// an IPv6 one.
 func Network(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {

@@ -1,7 +1,9 @@
-// Package demo is a small LDAP server in this process with three people in it, so that Curfew can be tried without a
-// directory. It is spoken to over real LDAP on loopback by the code that speaks to any other directory.
+// Package demo is a small LDAP server in this process with three people in it, so that Curfew can
+// be tried without a directory. It is spoken to over real LDAP on loopback by the code that speaks
+// to any other directory.
 //
-// It knows simple bind and search (RFC 4511) with the filters that sign-in needs, and refuses the rest.
+// It knows simple bind and search (RFC 4511) with the filters that sign-in needs, and refuses the
+// rest.
 package demo
 
 import (
@@ -285,7 +287,8 @@ func found(e entry, wanted *ber.Packet) *ber.Packet {
 
 var errFilter = errors.New("filter not supported")
 
-// matches judges an entry by a filter of RFC 4511 §4.5.1.7; names and values compare without regard to case.
+// matches judges an entry by a filter of RFC 4511 §4.5.1.7; names and values compare without regard
+// to case.
 func matches(e entry, f *ber.Packet) (bool, error) {
 	switch f.Tag {
 	case ldap.FilterAnd, ldap.FilterOr:

@@ -16,8 +16,8 @@ import (
 	"curfew/session"
 )
 
-// Append implements [session.Store]. A failed sign-in counts although its line cannot be written: on a full disk nobody may
-// guess without end.
+// Append implements [session.Store]. A failed sign-in counts although its line cannot be written:
+// on a full disk nobody may guess without end.
 func (s *Store) Append(ctx context.Context, e session.Event) error {
 	if e.Kind == session.EventSignInFailed && e.Reason == "" {
 		known := false
@@ -36,18 +36,21 @@ func (s *Store) Append(ctx context.Context, e session.Event) error {
 	return nil
 }
 
-// Follow calls f with every event once it is durable, in order. It must be called before anything is written.
+// Follow calls f with every event once it is durable, in order. It must be called before anything
+// is written.
 func (s *Store) Follow(f func(session.Event)) { s.follow = session.NewFollower(f) }
 
-// auditLine is an event as it is kept. Lines stand in the order in which they were written, and an end is dated by its
-// deadline, which may have passed long before. So each line also tells the latest date of all lines up to it: by that,
-// whoever looks for what came since a time knows where to stop.
+// auditLine is an event as it is kept. Lines stand in the order in which they were written, and an
+// end is dated by its deadline, which may have passed long before. So each line also tells the
+// latest date of all lines up to it: by that, whoever looks for what came since a time knows where
+// to stop.
 type auditLine struct {
 	session.Event
 	Highest int64 `json:"highest,omitempty"` // Unix ms; that of the line itself where it is missing
 }
 
-// highest is the latest date of all lines up to l. Earlier versions told it of no line: there an end tells nothing.
+// highest is the latest date of all lines up to l. Earlier versions told it of no line: there an
+// end tells nothing.
 func (l *auditLine) highest() (at time.Time, known bool) {
 	if l.Highest != 0 {
 		return session.FromUnixMilli(l.Highest), true
@@ -242,7 +245,8 @@ type failures struct {
 // failuresKept bounds what one key may cost. Throttling asks for fewer.
 const failuresKept = 64
 
-// failureKeysTogether bounds the keys. Beyond it a tenth is forgotten, those whose last failure is the longest ago.
+// failureKeysTogether bounds the keys. Beyond it a tenth is forgotten, those whose last failure is
+// the longest ago.
 const failureKeysTogether = 100_000
 
 // failuresFor is longer than any window that throttling asks for.

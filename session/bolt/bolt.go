@@ -1,8 +1,8 @@
 // Package bolt is the embedded session store: one file, durable, for one process.
 //
-// A sign-in and an end are on disk, with their audit line in the same transaction, before they are acknowledged.
-// Changes that wait at the same time share one transaction (see commit.go), so that many sign-ins at once cost few
-// disk flushes.
+// A sign-in and an end are on disk, with their audit line in the same transaction, before they are
+// acknowledged. Changes that wait at the same time share one transaction (see commit.go), so that
+// many sign-ins at once cost few disk flushes.
 package bolt
 
 import (
@@ -59,14 +59,15 @@ type Store struct {
 	writer    sync.WaitGroup
 	wrote     atomic.Int64 // when a transaction was last written, Unix ms; 0 if the last one was not
 
-	// Failed sign-ins of the last minutes. They live in memory: a restart forgets a minute of them at most.
+	// Failed sign-ins of the last minutes. They live in memory: a restart forgets a minute of them
+	// at most.
 	failures failures
 }
 
 var _ session.Store = (*Store)(nil)
 
-// Open opens the store in a folder, which it makes if need be, and locks it. If another process holds it, the error names
-// the folder and that process.
+// Open opens the store in a folder, which it makes if need be, and locks it. If another process
+// holds it, the error names the folder and that process.
 func Open(folder string) (*Store, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -93,8 +94,8 @@ func Open(folder string) (*Store, error) {
 	return s, nil
 }
 
-// SetClock sets the clock by which the store decides what comes too late. Without it that is the computer's. It is called before
-// the store is used.
+// SetClock sets the clock by which the store decides what comes too late. Without it that is the
+// computer's. It is called before the store is used.
 func (s *Store) SetClock(c session.Clock) { s.clock = c }
 
 const pidFile = "curfew.pid"
@@ -128,8 +129,8 @@ func (s *Store) prepare() error {
 	})
 }
 
-// foldUsers puts the entries of earlier versions, which wrote names as the directory does, under the names by which they are
-// looked for.
+// foldUsers puts the entries of earlier versions, which wrote names as the directory does, under
+// the names by which they are looked for.
 func foldUsers(tx *bbolt.Tx) error {
 	users := tx.Bucket(bucketUsers)
 	var old [][]byte
@@ -344,7 +345,8 @@ func (s *Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy
 	return first, nil
 }
 
-// Live implements [session.Store]. It reads in steps, so that no long transaction holds back the file's free pages.
+// Live implements [session.Store]. It reads in steps, so that no long transaction holds back the
+// file's free pages.
 func (s *Store) Live(ctx context.Context) iter.Seq2[session.Record, error] {
 	const step = 1000
 	return func(yield func(session.Record, error) bool) {
@@ -435,10 +437,12 @@ func (s *Store) Secret(ctx context.Context, name string) (secret []byte, err err
 // writtenFor is how long a transaction proves that the disk takes writes.
 const writtenFor = 30 * time.Second
 
-// pingSize is what Ping writes: about as much as a sign-in or an end does, which goes into several buckets.
+// pingSize is what Ping writes: about as much as a sign-in or an end does, which goes into several
+// buckets.
 const pingSize = 32 << 10
 
-// Ping writes, unless something else just was: a file that can be read but not be written, as on a full disk, is of no use.
+// Ping writes, unless something else just was: a file that can be read but not be written, as on a
+// full disk, is of no use.
 func (s *Store) Ping(ctx context.Context) error {
 	now := time.Now()
 	if since := now.Sub(time.UnixMilli(s.wrote.Load())); since >= 0 && since < writtenFor {
@@ -508,7 +512,8 @@ func putRecord(tx *bbolt.Tx, r session.Record) error {
 	return tx.Bucket(bucketSessions).Put(r.ID[:], append(timing(r), data...))
 }
 
-// timingSize is the size of what stands before a record: all that judges an activity, so that the record need not be decoded.
+// timingSize is the size of what stands before a record: all that judges an activity, so that the
+// record need not be decoded.
 const timingSize = 7 * 8
 
 var errShort = errors.New("stored session is cut short")
@@ -576,7 +581,8 @@ func ofUser(tx *bbolt.Tx, user string) ([]session.Record, error) {
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-// userKey is unambiguous because no user name holds a NUL: the directory's names are checked at sign-in.
+// userKey is unambiguous because no user name holds a NUL: the directory's names are checked at
+// sign-in.
 func userKey(user string, id session.ID) []byte {
 	return append(append([]byte(session.FoldName(user)), 0), id[:]...)
 }

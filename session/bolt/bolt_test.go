@@ -65,7 +65,8 @@ func TestNewerFileIsRefused(t *testing.T) {
 	}
 }
 
-// TestKilledProcessKeepsWhatItAcknowledged runs this test again as a process that signs in, ends, says so and is killed.
+// TestKilledProcessKeepsWhatItAcknowledged runs this test again as a process that signs in, ends,
+// says so and is killed.
 func TestKilledProcessKeepsWhatItAcknowledged(t *testing.T) {
 	if folder := os.Getenv("CURFEW_TEST_FOLDER"); folder != "" {
 		acknowledgeForever(t, folder)

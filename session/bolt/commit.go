@@ -11,19 +11,20 @@ import (
 // errClosed is returned to those who still write while the store closes.
 var errClosed = errors.New("store is closed")
 
-// maxPerTransaction bounds how many changes share one transaction, and so how long the first of them waits.
+// maxPerTransaction bounds how many changes share one transaction, and so how long the first of
+// them waits.
 const maxPerTransaction = 1024
 
-// commit is a change that waits for its transaction. The function may refuse by returning an error, before it has written
-// anything: its neighbours in the transaction are committed all the same.
+// commit is a change that waits for its transaction. The function may refuse by returning an error,
+// before it has written anything: its neighbours in the transaction are committed all the same.
 type commit struct {
 	change func(*bbolt.Tx) error
 	err    error
 	done   chan struct{}
 }
 
-// update runs change in a transaction and returns once that is on disk, or with the error of change. A context that ends
-// while the change waits leaves it open whether the change is made.
+// update runs change in a transaction and returns once that is on disk, or with the error of
+// change. A context that ends while the change waits leaves it open whether the change is made.
 func (s *Store) update(ctx context.Context, change func(*bbolt.Tx) error) error {
 	if err := ctx.Err(); err != nil { // else it would be chance whether the change is made
 		return err

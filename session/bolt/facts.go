@@ -119,7 +119,8 @@ func readFacts(tx *bbolt.Tx) ([]session.Fact, error) {
 	return facts, err
 }
 
-// pruneFacts forgets the facts that can end nobody any more: every live session knew of them when it began.
+// pruneFacts forgets the facts that can end nobody any more: every live session knew of them when
+// it began.
 func (s *Store) pruneFacts(ctx context.Context, now time.Time) error {
 	facts, err := s.Facts(ctx)
 	if err != nil || len(facts) == 0 {

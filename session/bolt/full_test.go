@@ -20,7 +20,8 @@ import (
 	"curfew/session/storetest"
 )
 
-// TestFullDisk runs this test again as a process that may not make a file larger than its store's is.
+// TestFullDisk runs this test again as a process that may not make a file larger than its store's
+// is.
 func TestFullDisk(t *testing.T) {
 	if folder := os.Getenv("CURFEW_TEST_FULL"); folder != "" {
 		fullDisk(t, folder)

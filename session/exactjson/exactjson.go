@@ -1,7 +1,9 @@
-// Package exactjson decodes JSON from outside without a second opinion: a name counts only as it is written, and stands once.
+// Package exactjson decodes JSON from outside without a second opinion: a name counts only as it is
+// written, and stands once.
 //
-// encoding/json takes the last of two equal names, and passes a name for a field that it resembles: TYPE for type, ſ for s,
-// the Kelvin sign for k. What a proxy, a log or another reader of the same bytes understands may then be something else.
+// encoding/json takes the last of two equal names, and passes a name for a field that it resembles:
+// TYPE for type, ſ for s, the Kelvin sign for k. What a proxy, a log or another reader of the same
+// bytes understands may then be something else.
 package exactjson
 
 import (
@@ -30,12 +32,12 @@ func (e *NameError) Error() string {
 	return fmt.Sprintf("unknown field %q", e.Name)
 }
 
-// Unmarshal decodes one JSON object into the struct that into points to. The error is ErrSyntax, a *NameError, or one of
-// encoding/json, such as *json.UnmarshalTypeError.
+// Unmarshal decodes one JSON object into the struct that into points to. The error is ErrSyntax, a
+// *NameError, or one of encoding/json, such as *json.UnmarshalTypeError.
 func Unmarshal(data []byte, into any) error { return unmarshal(data, into, false) }
 
-// UnmarshalKnown is Unmarshal for what may hold fields that are not known yet: they are passed over. A name that resembles a
-// known one is an error all the same.
+// UnmarshalKnown is Unmarshal for what may hold fields that are not known yet: they are passed
+// over. A name that resembles a known one is an error all the same.
 func UnmarshalKnown(data []byte, into any) error { return unmarshal(data, into, true) }
 
 func unmarshal(data []byte, into any, open bool) error {
@@ -114,7 +116,8 @@ func resembles(name string, fields map[string]reflect.Type) bool {
 	return false
 }
 
-// fieldsOf lists the names that a struct has in JSON. known is false for what is no struct, or decodes itself.
+// fieldsOf lists the names that a struct has in JSON. known is false for what is no struct, or
+// decodes itself.
 func fieldsOf(t reflect.Type) (fields map[string]reflect.Type, known bool) {
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()

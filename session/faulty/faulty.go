@@ -1,5 +1,6 @@
-// Package faulty wraps a session.Store so that its calls fail, are done although they fail, or take long. It serves tests and
-// --testing: what depends on a store must come right again after any of it.
+// Package faulty wraps a session.Store so that its calls fail, are done although they fail, or take
+// long. It serves tests and --testing: what depends on a store must come right again after any of
+// it.
 package faulty
 
 import (
@@ -47,7 +48,8 @@ func (r Rule) Validate() error {
 	return nil
 }
 
-// Faults decide what happens to calls. Their zero value lets all pass. Several wrappers may share them.
+// Faults decide what happens to calls. Their zero value lets all pass. Several wrappers may share
+// them.
 type Faults struct {
 	mu       sync.Mutex
 	random   *rand.Rand
@@ -135,7 +137,8 @@ func (f *Faults) choose(method string, conditional bool) (what kind, by time.Dur
 	return what, by
 }
 
-// Call makes a call, or what becomes of it. It is for what a wrapper of another interface than [session.Store] passes on.
+// Call makes a call, or what becomes of it. It is for what a wrapper of another interface than
+// [session.Store] passes on.
 func Call[T any](ctx context.Context, f *Faults, method string, call func() (T, error)) (T, error) {
 	return perform(ctx, f, method, false, call)
 }
@@ -170,7 +173,8 @@ func do(ctx context.Context, f *Faults, method string, call func() error) error 
 	return err
 }
 
-// Store is a store whose calls fail as Faults decide. Close, Ping, Prune, Reset and Secret always pass.
+// Store is a store whose calls fail as Faults decide. Close, Ping, Prune, Reset and Secret always
+// pass.
 type Store struct {
 	session.Store
 	Faults *Faults

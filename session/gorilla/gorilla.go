@@ -1,8 +1,10 @@
-// Package gorilla lets any net/http application use Curfew's sessions through github.com/gorilla/sessions.
+// Package gorilla lets any net/http application use Curfew's sessions through
+// github.com/gorilla/sessions.
 //
-// The cookie carries an opaque ID and nothing else; the values are kept in the session's record. A session begins with
-// [Store.SignIn], which gives the browser a new ID, and ends with [Store.SignOut] or a Save with a negative MaxAge.
-// [Store.Save] changes only what is alive: a slow request that saves after the end is refused and revives nothing.
+// The cookie carries an opaque ID and nothing else; the values are kept in the session's record. A
+// session begins with [Store.SignIn], which gives the browser a new ID, and ends with
+// [Store.SignOut] or a Save with a negative MaxAge. [Store.Save] changes only what is alive: a slow
+// request that saves after the end is refused and revives nothing.
 package gorilla
 
 import (
@@ -17,11 +19,12 @@ import (
 	"curfew/session"
 )
 
-// CookieName is the name of the cookie. Its prefix makes browsers insist on Secure, Path=/ and no Domain (RFC 6265bis §4.1.3.2).
+// CookieName is the name of the cookie. Its prefix makes browsers insist on Secure, Path=/ and no
+// Domain (RFC 6265bis §4.1.3.2).
 const CookieName = "__Host-curfew"
 
-// Sessions is what the adapter needs of those who keep sessions. A hub.Hub with its store does it, and so does a bare
-// session.Store wrapped to judge deadlines.
+// Sessions is what the adapter needs of those who keep sessions. A hub.Hub with its store does it,
+// and so does a bare session.Store wrapped to judge deadlines.
 type Sessions interface {
 	// Lookup judges a session now: session.ErrNotFound, session.ErrEnded.
 	Lookup(ctx context.Context, id session.ID) (session.Record, error)
@@ -63,8 +66,9 @@ func (s *Store) Get(r *http.Request, name string) (*sessions.Session, error) {
 	return sessions.GetRegistry(r).Get(s, name)
 }
 
-// New reads the session of the request from the store. It never returns a nil session: without a live one the session is
-// new and empty. The error is session.ErrEnded if the cookie's session is over, and any other if the store is out of reach.
+// New reads the session of the request from the store. It never returns a nil session: without a
+// live one the session is new and empty. The error is session.ErrEnded if the cookie's session is
+// over, and any other if the store is out of reach.
 func (s *Store) New(r *http.Request, name string) (*sessions.Session, error) {
 	fresh := sessions.NewSession(s, name)
 	fresh.IsNew = true
@@ -100,8 +104,9 @@ func options() *sessions.Options {
 	return &sessions.Options{Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
 }
 
-// Save stores the session's values. With a negative Options.MaxAge it ends the session, as is the custom of gorilla/sessions.
-// session.ErrNotFound without a signed-in session, session.ErrEnded, session.ErrConflict if another request saved first.
+// Save stores the session's values. With a negative Options.MaxAge it ends the session, as is the
+// custom of gorilla/sessions. session.ErrNotFound without a signed-in session, session.ErrEnded,
+// session.ErrConflict if another request saved first.
 func (s *Store) Save(r *http.Request, w http.ResponseWriter, current *sessions.Session) error {
 	t, err := session.ParseToken(current.ID)
 	if err != nil {
@@ -128,9 +133,9 @@ func (s *Store) Save(r *http.Request, w http.ResponseWriter, current *sessions.S
 	return nil
 }
 
-// SignIn begins a session for the browser of r under a new ID and sends its cookie. The session that the browser had
-// before ends as replaced once the new one is durable. The record's ID and times are set here. A sign-in that fails leaves no
-// session.
+// SignIn begins a session for the browser of r under a new ID and sends its cookie. The session
+// that the browser had before ends as replaced once the new one is durable. The record's ID and
+// times are set here. A sign-in that fails leaves no session.
 func (s *Store) SignIn(w http.ResponseWriter, r *http.Request, record session.Record) (session.Token, error) {
 	t, err := s.Begin(r.Context(), record)
 	if err != nil {
@@ -164,7 +169,8 @@ func (s *Store) Begin(ctx context.Context, record session.Record) (session.Token
 	return t, nil
 }
 
-// SignOut ends the session of the browser of r, if it has one. The cookie stays: by it the sign-in page knows the reason.
+// SignOut ends the session of the browser of r, if it has one. The cookie stays: by it the sign-in
+// page knows the reason.
 func (s *Store) SignOut(r *http.Request) error {
 	t, ok := Token(r)
 	if !ok {

@@ -12,9 +12,10 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// A master that dies and comes back while Sentinel makes another one believes for a moment that it is still the master, and
-// knows nothing of what was ended since. So nothing is believed over a connection that was made anew until the
-// Sentinels have confirmed, all that answer and most of them, that it leads to the master.
+// A master that dies and comes back while Sentinel makes another one believes for a moment that it
+// is still the master, and knows nothing of what was ended since. So nothing is believed over a
+// connection that was made anew until the Sentinels have confirmed, all that answer and most of
+// them, that it leads to the master.
 
 // errNoMaster is returned until then.
 var errNoMaster = errors.New("the Sentinels do not agree which server is the master")
@@ -49,8 +50,8 @@ func (c *confirmation) watch(o *rueidis.ClientOption) {
 	}
 }
 
-// trusted runs f over connections that are known to lead to the master. If a new one was made meanwhile, what f found counts
-// only after that one is confirmed, too.
+// trusted runs f over connections that are known to lead to the master. If a new one was made
+// meanwhile, what f found counts only after that one is confirmed, too.
 func (s *Store) trusted(ctx context.Context, f func()) error {
 	if len(s.master.sentinels) == 0 {
 		f()

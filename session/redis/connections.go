@@ -11,11 +11,13 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// A name that leads to one server may lead to another after a fail-over, while the connections stay with the old one, which
-// has become a replica. It says so to each write; then all connections are given up, and new ones find where the name leads.
-// In a cluster a replica says where the master is instead.
+// A name that leads to one server may lead to another after a fail-over, while the connections stay
+// with the old one, which has become a replica. It says so to each write; then all connections are
+// given up, and new ones find where the name leads. In a cluster a replica says where the master is
+// instead.
 
-// droppedEvery is how often connections are given up, at most: a server that stays a replica is asked once a second.
+// droppedEvery is how often connections are given up, at most: a server that stays a replica is
+// asked once a second.
 const droppedEvery = time.Second
 
 // connections are those that a store has open.
@@ -89,8 +91,9 @@ func isDemoted(err error) bool {
 	return ok && (strings.Contains(e.Error(), "READONLY You can") || strings.HasPrefix(e.Error(), "MASTERDOWN"))
 }
 
-// isMoving reports whether the slot of a command is on its way to another server of the cluster, or is without one for a moment.
-// rueidis follows a slot that has moved; where a script's keys lie on both servers it must wait.
+// isMoving reports whether the slot of a command is on its way to another server of the cluster, or
+// is without one for a moment. rueidis follows a slot that has moved; where a script's keys lie on
+// both servers it must wait.
 func isMoving(err error) bool {
 	e, ok := rueidis.IsRedisErr(err)
 	if !ok {

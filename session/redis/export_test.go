@@ -26,7 +26,8 @@ func (s *Store) CreateUnreserved(ctx context.Context, r session.Record) error {
 	return err
 }
 
-// LeaveAsBefore writes as nodes of an older version do, which know only when the last tab was closed.
+// LeaveAsBefore writes as nodes of an older version do, which know only when the last tab was
+// closed.
 func (s *Store) LeaveAsBefore(ctx context.Context, id session.ID, at time.Time) error {
 	return s.client.Do(ctx, s.client.B().Hset().Key(s.timingKey(id)).FieldValue().FieldValue("l", ms(at)).Build()).Error()
 }

@@ -15,11 +15,13 @@ import (
 	"curfew/session"
 )
 
-// Facts and their counter lie in one slot. The counter rises when a fact is called off, too, so that it tells whether
-// anything has changed, and changes lists what did so at each of its last numbers.
+// Facts and their counter lie in one slot. The counter rises when a fact is called off, too, so
+// that it tells whether anything has changed, and changes lists what did so at each of its last
+// numbers.
 //
-// A fail-over may take back the counter's last numbers, which sign-ins have read. Therefore the counter notes which run of the
-// server it belongs to, and leaps where that is another one: no number is given twice.
+// A fail-over may take back the counter's last numbers, which sign-ins have read. Therefore the
+// counter notes which run of the server it belongs to, and leaps where that is another one: no
+// number is given twice.
 
 const slotFacts = "{facts}"
 
@@ -34,12 +36,15 @@ func (s *Store) factKeys() []string {
 }
 
 const (
-	factsLeap    = 1 << 20 // more numbers than a fail-over loses
-	changesKept  = 10_000  // a node that is further behind reads all facts
-	cancelMargin = 50      // ms before its effect at which a fact cannot be called off any more: nodes' clocks differ by 20
+	factsLeap   = 1 << 20 // more numbers than a fail-over loses
+	changesKept = 10_000  // a node that is further behind reads all facts
+	// ms before its effect at which a fact cannot be called off any more: nodes' clocks differ by
+	// 20
+	cancelMargin = 50
 )
 
-// numbering is the part of a script that counts. next takes the next number, above least, for a change of a fact.
+// numbering is the part of a script that counts. next takes the next number, above least, for a
+// change of a fact.
 var numbering = `
 local function run()
   return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
@@ -59,8 +64,8 @@ local function take(last, least, served)
 end
 `
 
-// factScript stores a fact: a new one under the next number, above the highest that the caller knows, or one that another node
-// may have seen lost under its own.
+// factScript stores a fact: a new one under the next number, above the highest that the caller
+// knows, or one that another node may have seen lost under its own.
 var factScript = newVitalScript(online + numbering + `
 local all, last, changes, served, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, fact, line, number, own = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5] == 'own'
@@ -96,8 +101,9 @@ if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then redis.ca
 return {'ok', online()}
 `)
 
-// RestoreFacts stores facts again, under their own numbers, and that they were called off, in case a fail-over has lost that.
-// last is the highest number that was ever read: the next fact gets a higher one.
+// RestoreFacts stores facts again, under their own numbers, and that they were called off, in case
+// a fail-over has lost that. last is the highest number that was ever read: the next fact gets a
+// higher one.
 func (s *Store) RestoreFacts(ctx context.Context, facts []session.Fact, last int64) error {
 	for _, f := range facts {
 		if _, err := s.addFact(ctx, f, "own"); err != nil {
@@ -150,8 +156,9 @@ func (s *Store) addFact(ctx context.Context, f session.Fact, number string) (ses
 	return f, err
 }
 
-// cancelScript stores one of two outcomes: what the fact is where it was called off in time, and where that came too late. Which
-// one holds is decided by the time of this step, unless it is known already.
+// cancelScript stores one of two outcomes: what the fact is where it was called off in time, and
+// where that came too late. Which one holds is decided by the time of this step, unless it is known
+// already.
 var cancelScript = newVitalScript(online + clock + numbering + `
 local all, last, changes, served, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, before, known = ARGV[1], ARGV[2], ARGV[3]
@@ -280,8 +287,8 @@ func (s *Store) Facts(ctx context.Context) ([]session.Fact, error) {
 	return facts, nil
 }
 
-// FactsAfter lists the facts that were added or called off since LastFact was after, or all facts where that cannot be told, and
-// tells LastFact as it was before it looked.
+// FactsAfter lists the facts that were added or called off since LastFact was after, or all facts
+// where that cannot be told, and tells LastFact as it was before it looked.
 func (s *Store) FactsAfter(ctx context.Context, after int64) (facts []session.Fact, last int64, all bool, err error) {
 	if last, err = s.LastFact(ctx); err != nil {
 		return nil, 0, false, err

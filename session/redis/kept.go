@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// What nodes leave for those that were not listening, each text for its own time. A hash has the texts, by name, and a sorted
-// set beside it until when each is kept, by Redis's clock. Whoever writes one forgets those whose time is over.
+// What nodes leave for those that were not listening, each text for its own time. A hash has the
+// texts, by name, and a sorted set beside it until when each is kept, by Redis's clock. Whoever
+// writes one forgets those whose time is over.
 
-// keptTogether bounds the texts of one kind. Beyond it those that would be forgotten first are forgotten at once: what is
-// left here also went out as a message.
+// keptTogether bounds the texts of one kind. Beyond it those that would be forgotten first are
+// forgotten at once: what is left here also went out as a message.
 const keptTogether = 4096
 
 func (s *Store) keptKeys(kind string) []string {
@@ -18,8 +19,8 @@ func (s *Store) keptKeys(kind string) []string {
 	return []string{texts, texts + ":until"}
 }
 
-// keepScript also takes in what a node of an earlier version has left, which wrote no time beside it. That the keys expire
-// serves only those that nobody writes to any more.
+// keepScript also takes in what a node of an earlier version has left, which wrote no time beside
+// it. That the keys expire serves only those that nobody writes to any more.
 var keepScript = newScript(clock + `
 local texts, until_, name, text, lifetime, bound = KEYS[1], KEYS[2], ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local present = now(0)

@@ -11,7 +11,8 @@ import (
 	"curfew/session"
 )
 
-// Sessions whose keys somebody has deleted. Both the record and the timing make a session; where one is missing it is unknown.
+// Sessions whose keys somebody has deleted. Both the record and the timing make a session; where
+// one is missing it is unknown.
 
 // Missing tells which of these sessions are unknown.
 func (s *Store) Missing(ctx context.Context, ids []session.ID) (missing []session.ID, err error) {
@@ -61,7 +62,8 @@ func (s *Store) missing(ctx context.Context, ids []session.ID) (missing []sessio
 	return missing, nil
 }
 
-// lostScript leaves a tombstone and the audit line of a session that is unknown, and nothing else of it.
+// lostScript leaves a tombstone and the audit line of a session that is unknown, and nothing else
+// of it.
 var lostScript = newVitalScript(`
 local record, timing, values, live, ended, outbox = unpack(KEYS)
 local id, data, why, created, active, at, line, keep = unpack(ARGV)

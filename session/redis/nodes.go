@@ -14,7 +14,8 @@ import (
 	"curfew/session"
 )
 
-// What the nodes leave for each other. A node is named by its instance: two runs of one process are two nodes.
+// What the nodes leave for each other. A node is named by its instance: two runs of one process are
+// two nodes.
 
 // slotNodes is where the leases lie.
 const slotNodes = "{nodes}"
@@ -40,8 +41,9 @@ func (s *Store) Publish(ctx context.Context, message []byte) error {
 	return s.call(ctx, s.client.B().Publish().Channel(s.channel()).Message(string(message)).Build()).Error()
 }
 
-// Subscribe calls heard with every message, and began each time when the subscription has begun, anew too after the
-// connection was lost: what was sent in between is lost. It returns when ctx ends, or with an error.
+// Subscribe calls heard with every message, and began each time when the subscription has begun,
+// anew too after the connection was lost: what was sent in between is lost. It returns when ctx
+// ends, or with an error.
 func (s *Store) Subscribe(ctx context.Context, began func(), heard func(message []byte)) error {
 	ctx = rueidis.WithOnSubscriptionHook(ctx, func(e rueidis.PubSubSubscription) {
 		if e.Kind == "subscribe" {
@@ -60,8 +62,8 @@ redis.call('ZREMRANGEBYSCORE', leases, '-inf', '(' .. string.format('%d', presen
 return {string.format('%d', present), redis.call('GET', offset) or '0', fresh, redis.call('ZRANGE', leases, 0, -1)}
 `)
 
-// Pulse renews the lease of a node and tells what it may have missed: the sign-ins and ends whose audit lines come after a
-// number.
+// Pulse renews the lease of a node and tells what it may have missed: the sign-ins and ends whose
+// audit lines come after a number.
 func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session.Pulse, err error) {
 	defer func() {
 		if err != nil {
@@ -129,7 +131,8 @@ func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session
 	return p, nil
 }
 
-// Masters names the runs of the servers that are masters now. After a fail-over or a restart it is another text.
+// Masters names the runs of the servers that are masters now. After a fail-over or a restart it is
+// another text.
 func (s *Store) Masters(ctx context.Context) string {
 	var runs []string
 	for _, node := range s.client.Nodes() {
@@ -167,8 +170,8 @@ func (s *Store) Depart(ctx context.Context, node string) error {
 // tabsTogether is how many words of tabs are written or read with one command.
 const tabsTogether = 500
 
-// SetTabs leaves word of the tabs that a node has of sessions, in the hub's own notation; an empty one means none. whole: all
-// that was left before is replaced, in one step.
+// SetTabs leaves word of the tabs that a node has of sessions, in the hub's own notation; an empty
+// one means none. whole: all that was left before is replaced, in one step.
 func (s *Store) SetTabs(ctx context.Context, node string, tabs map[session.ID]string, whole bool) error {
 	key, b := s.tabsKey(node), s.client.B()
 	into := key

@@ -1,9 +1,10 @@
-// Package redis keeps sessions in Redis (7 and its compatible kin: a single server, Sentinel or Cluster), so that several
-// nodes share them.
+// Package redis keeps sessions in Redis (7 and its compatible kin: a single server, Sentinel or
+// Cluster), so that several nodes share them.
 //
-// Each session's keys lie in one of 256 hash slots, chosen by its ID, together with the list of the live sessions and the
-// outbox of audit lines of that slot. Whatever changes a session is one script on that slot. Expiry is judged against
-// Redis's clock; the expiry of keys is housekeeping only.
+// Each session's keys lie in one of 256 hash slots, chosen by its ID, together with the list of the
+// live sessions and the outbox of audit lines of that slot. Whatever changes a session is one
+// script on that slot. Expiry is judged against Redis's clock; the expiry of keys is housekeeping
+// only.
 package redis
 
 import (
@@ -26,8 +27,8 @@ import (
 	"curfew/session"
 )
 
-// ErrNotReplicated is returned where a change is made, but not every replica that the master has acknowledged it in time: it
-// may be lost if the master is.
+// ErrNotReplicated is returned where a change is made, but not every replica that the master has
+// acknowledged it in time: it may be lost if the master is.
 var ErrNotReplicated = errors.New("not every replica has acknowledged the change")
 
 // Store is a [session.Store] in Redis. See [Open].
@@ -54,15 +55,16 @@ type Store struct {
 
 var _ session.Store = (*Store)(nil)
 
-// Limits of one call. A Redis that does not answer within callLimit is out of reach; replicas have waitLimit to acknowledge.
+// Limits of one call. A Redis that does not answer within callLimit is out of reach; replicas have
+// waitLimit to acknowledge.
 const (
 	callLimit = 2 * time.Second
 	waitLimit = time.Second
 	dialLimit = time.Second
 )
 
-// ParseURL checks a URL: redis:// or rediss://, with ?addr=HOST:PORT for further nodes of a cluster or further Sentinels, and
-// ?master_set=NAME for Sentinel.
+// ParseURL checks a URL: redis:// or rediss://, with ?addr=HOST:PORT for further nodes of a cluster
+// or further Sentinels, and ?master_set=NAME for Sentinel.
 func ParseURL(url string) error {
 	_, err := options(url)
 	return err
@@ -87,8 +89,8 @@ func options(url string) (rueidis.ClientOption, error) {
 	return o, nil
 }
 
-// Open connects. Keys begin with prefix. follow, which may be nil, is called with every line that this node brings into the
-// audit trail; nobody waits for it. [Store.Close] ends what Open starts.
+// Open connects. Keys begin with prefix. follow, which may be nil, is called with every line that
+// this node brings into the audit trail; nobody waits for it. [Store.Close] ends what Open starts.
 func Open(ctx context.Context, url, prefix string, follow func(session.Event), log *slog.Logger) (*Store, error) {
 	o, err := options(url)
 	if err != nil {
@@ -144,7 +146,8 @@ func (s *Store) checkFormat(ctx context.Context) error {
 	return err
 }
 
-// Weaknesses says, in words for operators, how the masters are set up so that they may lose what they have acknowledged.
+// Weaknesses says, in words for operators, how the masters are set up so that they may lose what
+// they have acknowledged.
 func (s *Store) Weaknesses(ctx context.Context) (list []string) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -193,21 +196,23 @@ func (s *Store) recordKey(id session.ID) string { return s.prefix + partition(id
 func (s *Store) timingKey(id session.ID) string { return s.prefix + partition(id) + ":t:" + name(id) }
 func (s *Store) valuesKey(id session.ID) string { return s.prefix + partition(id) + ":v:" + name(id) }
 
-// liveKey lists the live sessions of a partition, by the number of the last fact that each has seen.
+// liveKey lists the live sessions of a partition, by the number of the last fact that each has
+// seen.
 func (s *Store) liveKey(partition string) string { return s.prefix + partition + ":live" }
 
 // endedKey lists the ended sessions of a partition, by the time of their end.
 func (s *Store) endedKey(partition string) string { return s.prefix + partition + ":ended" }
 
-// outboxKey lists the audit lines that were written along with a change and are not in the trail yet.
+// outboxKey lists the audit lines that were written along with a change and are not in the trail
+// yet.
 func (s *Store) outboxKey(slot string) string { return s.prefix + slot + ":outbox" }
 
 func (s *Store) userKey(user string) string {
 	return s.prefix + "{u:" + encode(session.FoldName(user)) + "}"
 }
 
-// formerUserKey is where an earlier version kept the index of a user, by the name as the directory writes it; empty where that
-// is the same place.
+// formerUserKey is where an earlier version kept the index of a user, by the name as the directory
+// writes it; empty where that is the same place.
 func (s *Store) formerUserKey(user string) string {
 	if session.FoldName(user) == user {
 		return ""
@@ -250,7 +255,8 @@ func (s *Store) callMany(ctx context.Context, commands ...rueidis.Completed) (re
 	return results
 }
 
-// repeatMoving runs again what Redis has not begun, because its slot is on its way to another server.
+// repeatMoving runs again what Redis has not begun, because its slot is on its way to another
+// server.
 func (s *Store) repeatMoving(ctx context.Context, commands []rueidis.Completed, results []rueidis.RedisResult) {
 	for {
 		var again []rueidis.Completed
@@ -292,8 +298,9 @@ func newScript(text string) *script {
 	return &script{text: text, sha: hex.EncodeToString(sum[:])}
 }
 
-// newVitalScript is a script that Redis runs although its memory is full: what ends sessions, takes something away or keeps people
-// signed in who act. It must not let a caller fill the memory further but by a little for each session that exists.
+// newVitalScript is a script that Redis runs although its memory is full: what ends sessions, takes
+// something away or keeps people signed in who act. It must not let a caller fill the memory
+// further but by a little for each session that exists.
 func newVitalScript(text string) *script { return newScript("#!lua flags=allow-oom\n" + text) }
 
 func newReadingScript(text string) *script {
@@ -349,7 +356,8 @@ local function online()
 end
 `
 
-// clock is the part of a script that knows what time it is, in ms, and when a session is due. ahead: of a test clock.
+// clock is the part of a script that knows what time it is, in ms, and when a session is due.
+// ahead: of a test clock.
 const clock = `
 local function now(ahead)
   local t = redis.call('TIME')
@@ -366,9 +374,10 @@ end
 // waitText writes something, so that replicas can be waited for.
 const waitText = "#!lua flags=allow-oom\nredis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) return 1"
 
-// replicated returns once all replicas have what was written to a slot. It writes there once more on a connection of its own,
-// and waits for that: replicas take all writes in their order. Where the slot is on its way to another server it waits until it
-// has arrived: that server has sent its replicas what came with the slot before.
+// replicated returns once all replicas have what was written to a slot. It writes there once more
+// on a connection of its own, and waits for that: replicas take all writes in their order. Where
+// the slot is on its way to another server it waits until it has arrived: that server has sent its
+// replicas what came with the slot before.
 func (s *Store) replicated(ctx context.Context, slot string, replicas int64) (err error) {
 	if replicas == 0 {
 		return nil
@@ -421,7 +430,8 @@ func (s *Store) Secret(ctx context.Context, name string) ([]byte, error) {
 	return []byte(secret), nil
 }
 
-// once reads a value that is written when it is first asked for. It reads first: a Redis whose memory is full takes no writes.
+// once reads a value that is written when it is first asked for. It reads first: a Redis whose
+// memory is full takes no writes.
 func (s *Store) once(ctx context.Context, key, fresh string) (string, error) {
 	value, err := s.call(ctx, s.client.B().Get().Key(key).Build()).ToString()
 	if !rueidis.IsRedisNil(err) {

@@ -108,7 +108,8 @@ func TestWhatIsAcknowledgedIsOnEveryReplica(t *testing.T) {
 	}
 }
 
-// A fail-over of the trail's master may lose lines that were carried there: until its replicas have them they stay in the outbox.
+// A fail-over of the trail's master may lose lines that were carried there: until its replicas have
+// them they stay in the outbox.
 func TestALineThatAFailOverOfTheTrailLosesIsWrittenAgain(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
@@ -143,7 +144,8 @@ func TestALineThatAFailOverOfTheTrailLosesIsWrittenAgain(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"events", "last", "highest", "k:x" + redis.Name(r.ID)} { // as on a replica that had nothing of it
+	// as on a replica that had nothing of it
+	for _, key := range []string{"events", "last", "highest", "k:x" + redis.Name(r.ID)} {
 		if n := count(t, master, "DEL lost:{trail}:"+key); n != 1 {
 			t.Errorf("the trail had no %s", key)
 		}
@@ -223,7 +225,8 @@ func TestAReservationWithoutASessionIsVoid(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	s := openWith(t, server.URL(), "void:")
-	// A node that died between reserving and creating, eleven seconds ago, and one that did so just now.
+	// A node that died between reserving and creating, eleven seconds ago, and one that did so just
+	// now.
 	now := time.Now().UnixMilli()
 	for id, at := range map[string]int64{"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA": now - 11_000, "BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA": now} {
 		if answer, err := server.Command(fmt.Sprintf("HSET void:{u:YWRh} %s r|%d|%d", id, at, at)); err != nil || answer != ":1\r\n" {
@@ -344,7 +347,8 @@ func TestSessionsOfAnEarlierVersionCountUnderAnySpelling(t *testing.T) {
 	}
 }
 
-// A fail-over may take back numbers that sign-ins have read, also ones that the node has not heard of which adds the next fact.
+// A fail-over may take back numbers that sign-ins have read, also ones that the node has not heard
+// of which adds the next fact.
 func TestNoNumberOfAForcedLogoutIsGivenTwice(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -18,7 +18,8 @@ import (
 	"curfew/session/redis/redistest"
 )
 
-// relay is a name that leads to one server or another. A connection stays where it led when it was made.
+// relay is a name that leads to one server or another. A connection stays where it led when it was
+// made.
 type relay struct {
 	listener net.Listener
 	to       atomic.Pointer[string]
@@ -112,7 +113,8 @@ func TestADemotedServerBehindOneNameIsLeft(t *testing.T) {
 	}
 }
 
-// A Redis that takes nothing more still ends sessions, tells nodes of each other, and keeps people signed in who act.
+// A Redis that takes nothing more still ends sessions, tells nodes of each other, and keeps people
+// signed in who act.
 func TestFullMemory(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -16,8 +16,8 @@ import (
 	"curfew/session"
 )
 
-// A session is two or three keys: its record, which rarely changes; its timing, a small hash by which scripts judge it; and
-// the application's values. The fields of the timing are
+// A session is two or three keys: its record, which rarely changes; its timing, a small hash by
+// which scripts judge it; and the application's values. The fields of the timing are
 //
 //	c created   a last activity   l last tab left   e, m, g  idle timeout, lifetime and close grace of its policy   (ms)
 //	v version of the values       n revision of its rules                          x the end, once it is over
@@ -71,7 +71,8 @@ return {'ok', online()}
 // errUnexpected is an answer that no script of ours gives.
 var errUnexpected = errors.New("unexpected answer of redis")
 
-// Create implements [session.Store]. The user's index, in a slot of its own, counts first; see reserve.
+// Create implements [session.Store]. The user's index, in a slot of its own, counts first; see
+// reserve.
 func (s *Store) Create(ctx context.Context, r session.Record, limit int) (displaced []session.ID, err error) {
 	displaced, err = s.signIn(ctx, r, limit)
 	if err != nil {
@@ -97,8 +98,8 @@ func (s *Store) signIn(ctx context.Context, r session.Record, limit int) (displa
 	return displaced, err
 }
 
-// signInReserved is the rest of a sign-in that has its place. Where it fails a session may have been stored; its sign-in
-// fails with it, and whoever called ends it.
+// signInReserved is the rest of a sign-in that has its place. Where it fails a session may have
+// been stored; its sign-in fails with it, and whoever called ends it.
 func (s *Store) signInReserved(ctx context.Context, r session.Record, others []displacement) (displaced []session.ID, err error) {
 	if err := s.know(ctx, r); err != nil {
 		return nil, err
@@ -156,7 +157,8 @@ func unanswered(err error) bool {
 	return !errors.As(err, &refused)
 }
 
-// replicatedAnswer is replicated for a script that has counted the replicas at index i of its answer.
+// replicatedAnswer is replicated for a script that has counted the replicas at index i of its
+// answer.
 func (s *Store) replicatedAnswer(ctx context.Context, slot string, answer []rueidis.RedisMessage, i int) error {
 	if len(answer) <= i {
 		return errUnexpected
@@ -439,8 +441,8 @@ func (s *Store) Leave(ctx context.Context, id session.ID, news session.TabTimes)
 	return known, nil
 }
 
-// rulesScript replaces a record of which nobody has replaced the rules meanwhile. Revisions are times where they can be, so that
-// one which a fail-over has lost is not given to other rules.
+// rulesScript replaces a record of which nobody has replaced the rules meanwhile. Revisions are
+// times where they can be, so that one which a fail-over has lost is not given to other rules.
 var rulesScript = newVitalScript(online + clock + `
 local record, timing = KEYS[1], KEYS[2]
 local known = redis.call('HMGET', timing, 'c', 'x', 'n')
@@ -499,8 +501,8 @@ func (s *Store) setRules(ctx context.Context, id session.ID, revision int64, rul
 // keptEnded is when Redis forgets what is left of an ended session by itself. Prune comes first.
 const keptEnded = session.TombstoneFor + time.Hour
 
-// endScript ends a session, unless it has a time by which it must be due and is not: no node's clock counts there beyond
-// Redis's own.
+// endScript ends a session, unless it has a time by which it must be due and is not: no node's
+// clock counts there beyond Redis's own.
 var endScript = newVitalScript(online + clock + `
 local record, timing, values, live, ended, outbox = unpack(KEYS)
 local id, why, by, ahead, line, at, keep = unpack(ARGV)

@@ -14,23 +14,25 @@ import (
 	"curfew/session"
 )
 
-// The audit trail is a stream in a slot of its own. What changes a session writes its line into the outbox of the session's
-// slot, in the same script; a node then carries it to the trail, which takes each line once. So the trail is also where a
-// node reads what it has missed: see Since.
+// The audit trail is a stream in a slot of its own. What changes a session writes its line into the
+// outbox of the session's slot, in the same script; a node then carries it to the trail, which
+// takes each line once. So the trail is also where a node reads what it has missed: see Since.
 
 const slotTrail = "{trail}"
 
 func (s *Store) trailKey() string   { return s.prefix + slotTrail + ":events" }
 func (s *Store) counterKey() string { return s.prefix + slotTrail + ":last" }
 
-// takenFor is how long the trail remembers that it has taken a line: longer than an outbox may wait for its node.
+// takenFor is how long the trail remembers that it has taken a line: longer than an outbox may wait
+// for its node.
 const takenFor = session.TombstoneFor + time.Hour
 
 func (s *Store) highestKey() string { return s.prefix + slotTrail + ":highest" }
 
-// trailText appends lines, each key once. The keys after the third remember that. Lines stand in the order in which they
-// come, and an end is dated by its deadline, which may have passed long before. So each line also tells the latest date of
-// all lines up to it: by that, whoever looks for what came since a time knows where to stop.
+// trailText appends lines, each key once. The keys after the third remember that. Lines stand in
+// the order in which they come, and an end is dated by its deadline, which may have passed long
+// before. So each line also tells the latest date of all lines up to it: by that, whoever looks for
+// what came since a time knows where to stop.
 const trailText = online + `
 local events, last, highest = KEYS[1], KEYS[2], KEYS[3]
 local latest = tonumber(redis.call('GET', highest) or '0')
@@ -53,13 +55,15 @@ numbers[#numbers + 1] = online()
 return numbers
 `
 
-// What was written to an outbox moves to the trail although the memory is full; a line that comes only now waits.
+// What was written to an outbox moves to the trail although the memory is full; a line that comes
+// only now waits.
 var (
 	carryScript  = newVitalScript(trailText)
 	appendScript = newScript(trailText)
 )
 
-// appendLines writes lines into the trail, and returns once all replicas have them. Those that it has taken before are passed over.
+// appendLines writes lines into the trail, and returns once all replicas have them. Those that it
+// has taken before are passed over.
 func (s *Store) appendLines(ctx context.Context, how *script, lines []line) error {
 	if len(lines) == 0 {
 		return nil
@@ -74,7 +78,8 @@ func (s *Store) appendLines(ctx context.Context, how *script, lines []line) erro
 		if l.Key != "" {
 			key = s.prefix + slotTrail + ":k:" + l.Key
 		}
-		keys, args = append(keys, key), append(args, string(data), l.Session, ms(l.Event.At.Add(time.Millisecond-1))) // no earlier than its date
+		// no earlier than its date
+		keys, args = append(keys, key), append(args, string(data), l.Session, ms(l.Event.At.Add(time.Millisecond-1)))
 	}
 	numbers, err := s.run(ctx, how, keys, args)
 	if err != nil {
@@ -161,9 +166,10 @@ func (s *Store) carryFrom(ctx context.Context, slots []string) error {
 	return nil
 }
 
-// carryOnce carries the first lines of these outboxes, and tells which have more. Who has ended goes from the index of the user's
-// sessions first, and the line from the outbox last, once all replicas have it in the trail: where it breaks off, it begins again, and so an
-// end has its line though the trail's master is lost.
+// carryOnce carries the first lines of these outboxes, and tells which have more. Who has ended
+// goes from the index of the user's sessions first, and the line from the outbox last, once all
+// replicas have it in the trail: where it breaks off, it begins again, and so an end has its line
+// though the trail's master is lost.
 func (s *Store) carryOnce(ctx context.Context, slots []string) (full []string, err error) {
 	b := s.client.B()
 	var reads []rueidis.Completed
@@ -246,7 +252,8 @@ func (s *Store) Events(ctx context.Context, q session.EventQuery) ([]session.Eve
 }
 
 func (s *Store) events(ctx context.Context, q session.EventQuery) (events []session.Event, err error) {
-	if err := s.carryFrom(ctx, outboxes()); err != nil && !errors.Is(err, ErrNotReplicated) { // they stand in the trail all the same
+	// they stand in the trail all the same
+	if err := s.carryFrom(ctx, outboxes()); err != nil && !errors.Is(err, ErrNotReplicated) {
 		return nil, err
 	}
 	const step = 500
@@ -289,7 +296,8 @@ func eventOf(entry rueidis.XRangeEntry) (e session.Event, err error) {
 	return e, err
 }
 
-// highestOf is the latest date of all lines up to this one. Earlier versions told it of no line: there an end tells nothing.
+// highestOf is the latest date of all lines up to this one. Earlier versions told it of no line:
+// there an end tells nothing.
 func highestOf(entry rueidis.XRangeEntry, e session.Event) (at time.Time, known bool) {
 	if h, err := strconv.ParseInt(entry.FieldValues["h"], 10, 64); err == nil {
 		return session.FromUnixMilli(h), true
@@ -326,8 +334,8 @@ func (s *Store) pruneTrail(ctx context.Context, now time.Time, keep time.Duratio
 	}
 }
 
-// What throttling counts: failed sign-ins by name and by address, each in a slot of its own, and the addresses that a name
-// has signed in from.
+// What throttling counts: failed sign-ins by name and by address, each in a slot of its own, and
+// the addresses that a name has signed in from.
 
 // failuresFor is how long a failed sign-in is kept: longer than throttling looks back.
 const failuresFor = 5 * time.Minute
@@ -354,10 +362,12 @@ func (s *Store) addressKey(address string) string {
 	return s.prefix + "{a:" + session.Network(address) + "}"
 }
 
-// addressesKept bounds the addresses of one name. Beyond it those that it has not signed in from for longest are forgotten.
+// addressesKept bounds the addresses of one name. Beyond it those that it has not signed in from
+// for longest are forgotten.
 const addressesKept = 1024
 
-// knowScript notes an address, and forgets those that count no more, by the clock that has dated them all.
+// knowScript notes an address, and forgets those that count no more, by the clock that has dated
+// them all.
 var knowScript = newScript(`
 local from, network, at, keep, bound = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 redis.call('ZADD', from, 'GT', ARGV[2], network)

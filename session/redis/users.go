@@ -13,16 +13,18 @@ import (
 	"curfew/session"
 )
 
-// The index of a user's sessions lies in a slot of its own, so that one script counts them. A sign-in reserves its place
-// there, is created in its own slot, and confirms. The index is a hash, name of a session to
+// The index of a user's sessions lies in a slot of its own, so that one script counts them. A
+// sign-in reserves its place there, is created in its own slot, and confirms. The index is a hash,
+// name of a session to
 //
 //	r|CREATED|RESERVED  being signed in; void after reservedFor, and forgotten by the next sign-in
 //	l|CREATED           live
 //	d|CREATED|END       displaced by a newer sign-in, which is about to end it
 //
-// and beside it the sessions that are being signed in are listed by the time of their reservation. An entry goes when the
-// audit line of the session's end is carried to the trail. Nobody makes an entry but by reserving, and only what is still
-// reserved is confirmed: an entry that has gone stays gone. Whoever finds that a displaced session has ended removes its entry, too.
+// and beside it the sessions that are being signed in are listed by the time of their reservation.
+// An entry goes when the audit line of the session's end is carried to the trail. Nobody makes an
+// entry but by reserving, and only what is still reserved is confirmed: an entry that has gone
+// stays gone. Whoever finds that a displaced session has ended removes its entry, too.
 
 // reservedFor is how long a sign-in may take from its reservation. It is real time.
 const reservedFor = 10 * time.Second
@@ -79,8 +81,8 @@ redis.call('HSET', index, id, 'l|' .. ARGV[2])
 return {'ok'}
 `)
 
-// dropScript removes the entry of a session that is no more, but not that of one that is still being signed in, unless it
-// is known to have ended.
+// dropScript removes the entry of a session that is no more, but not that of one that is still
+// being signed in, unless it is known to have ended.
 var dropScript = newVitalScript(clock + `
 local index, pending, id, keep, ended = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local since = redis.call('ZSCORE', pending, id)
@@ -96,7 +98,8 @@ type displacement struct {
 	end session.End
 }
 
-// reserve counts the user's sessions and takes a place among them. Those that are one too many are to be ended.
+// reserve counts the user's sessions and takes a place among them. Those that are one too many are
+// to be ended.
 func (s *Store) reserve(ctx context.Context, r session.Record, limit int) (list []displacement, err error) {
 	why, err := json.Marshal(session.ReplacedBy(r))
 	if err != nil {
@@ -130,7 +133,8 @@ func (s *Store) reserve(ctx context.Context, r session.Record, limit int) (list 
 	return list, nil
 }
 
-// confirm makes a reservation a session of the index. If it was displaced meanwhile, or has become void, the session ends.
+// confirm makes a reservation a session of the index. If it was displaced meanwhile, or has become
+// void, the session ends.
 func (s *Store) confirm(ctx context.Context, r session.Record) error {
 	answer, err := s.run(ctx, confirmScript, s.indexKeys(r.User), []string{name(r.ID), ms(r.CreatedAt)})
 	if err != nil {
@@ -159,7 +163,8 @@ func (s *Store) confirm(ctx context.Context, r session.Record) error {
 	return errUnexpected
 }
 
-// displace ends a session for a newer one. One that is still being signed in will see that it was displaced.
+// displace ends a session for a newer one. One that is still being signed in will see that it was
+// displaced.
 func (s *Store) displace(ctx context.Context, user string, d displacement) (ended bool, err error) {
 	ended, err = s.End(ctx, d.id, d.end, time.Time{})
 	switch {
@@ -181,8 +186,8 @@ func (s *Store) drop(ctx context.Context, user string, id session.ID, ended bool
 	return err
 }
 
-// makeRoom removes from the index who has ended, before a sign-in counts it against the limit. There is nobody but where a
-// fail-over has lost the removal, or somebody deleted a session's keys.
+// makeRoom removes from the index who has ended, before a sign-in counts it against the limit.
+// There is nobody but where a fail-over has lost the removal, or somebody deleted a session's keys.
 func (s *Store) makeRoom(ctx context.Context, user string, limit int) error {
 	if err := s.takeFormerIndex(ctx, user); err != nil {
 		return err
@@ -195,8 +200,9 @@ func (s *Store) makeRoom(ctx context.Context, user string, limit int) error {
 	return err
 }
 
-// takeFormerIndex moves the entries that an earlier version made under the name as the directory writes it to where all spellings
-// are counted. Nodes of that version may make more of them: those are found by the next sign-in. Its reservations stay there.
+// takeFormerIndex moves the entries that an earlier version made under the name as the directory
+// writes it to where all spellings are counted. Nodes of that version may make more of them: those
+// are found by the next sign-in. Its reservations stay there.
 func (s *Store) takeFormerIndex(ctx context.Context, user string) error {
 	former := s.formerUserKey(user)
 	if former == "" {

@@ -20,7 +20,8 @@ func wantIndex(t *testing.T, s *redis.Store, user string, live int) {
 	var entries, pending int64
 	limit := time.Now().Add(5 * time.Second)
 	for {
-		if _, err := s.Events(t.Context(), session.EventQuery{Limit: 1}); err != nil { // carries what lies in the outboxes
+		// carries what lies in the outboxes
+		if _, err := s.Events(t.Context(), session.EventQuery{Limit: 1}); err != nil {
 			t.Fatal(err)
 		}
 		var err error
@@ -46,7 +47,8 @@ func recordNow(user string) session.Record {
 	return r
 }
 
-// Two nodes sign one user in at once, again and again: each sign-in displaces others, is displaced, or both.
+// Two nodes sign one user in at once, again and again: each sign-in displaces others, is displaced,
+// or both.
 func TestIndexHoldsNobodyWhoHasEnded(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -151,7 +153,8 @@ func TestADeadEntryTakesNobodysPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantIndex(t, s, "ada", 1)
-	for _, entry := range []string{ // the one that has ended, younger than the one that lives; and one that nobody knows
+	// the one that has ended, younger than the one that lives; and one that nobody knows
+	for _, entry := range []string{
 		fmt.Sprintf("%s l|%d", redis.Name(over.ID), over.CreatedAt.UnixMilli()),
 		fmt.Sprintf("%s l|%d", strings.Repeat("A", 43), over.CreatedAt.UnixMilli()),
 	} {

@@ -95,7 +95,8 @@ func factKnown(t *testing.T, s session.Store) {
 	}
 }
 
-// graced is a fact of this minute, since stores decide by their own time whether it can be called off.
+// graced is a fact of this minute, since stores decide by their own time whether it can be called
+// off.
 func graced(id string, grace, block time.Duration) session.Fact {
 	f := fact(id, session.Scope{User: "ada"})
 	f.At = session.Millis(time.Now())

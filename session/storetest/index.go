@@ -12,14 +12,15 @@ import (
 	"curfew/session"
 )
 
-// Indexer is what a store offers its own test: how many entries the index of a user's sessions has. The outside sees only
-// those that live; entries of others would make each sign-in slower, or take a place.
+// Indexer is what a store offers its own test: how many entries the index of a user's sessions has.
+// The outside sees only those that live; entries of others would make each sign-in slower, or take
+// a place.
 type Indexer interface {
 	Indexed(ctx context.Context, user string) (int, error)
 }
 
-// wantIndexed wants the index of a user's sessions to hold those that live and no others, once all that follows from what
-// was done is done.
+// wantIndexed wants the index of a user's sessions to hold those that live and no others, once all
+// that follows from what was done is done.
 func wantIndexed(t *testing.T, s session.Store, user string, want int) {
 	t.Helper()
 	indexer, ok := s.(Indexer)
@@ -45,7 +46,8 @@ func wantIndexed(t *testing.T, s session.Store, user string, want int) {
 }
 
 func indexRace(t *testing.T, s session.Store) {
-	create(t, s, Record("  Ada Lovelace")) // stays: an index that is not found under its spelled name would count as empty
+	// stays: an index that is not found under its spelled name would count as empty
+	create(t, s, Record("  Ada Lovelace"))
 	for range 20 {
 		records := []session.Record{Record("ada"), Record("ada"), Record("ada")}
 		var wg sync.WaitGroup
@@ -79,8 +81,8 @@ func indexRace(t *testing.T, s session.Store) {
 	}
 }
 
-// auditOutOfOrder: an end is dated by its deadline, which a downtime of any length lets lie far before the lines beside it; and a
-// clock that was ahead was set back.
+// auditOutOfOrder: an end is dated by its deadline, which a downtime of any length lets lie far
+// before the lines beside it; and a clock that was ahead was set back.
 func auditOutOfOrder(t *testing.T, s session.Store) {
 	for _, e := range []session.Event{
 		{At: start, Kind: session.EventSignIn, User: "early"},

@@ -1,4 +1,5 @@
-// Package storetest checks that a session.Store keeps its promises. A new store is proved by one call of [Run].
+// Package storetest checks that a session.Store keeps its promises. A new store is proved by one
+// call of [Run].
 package storetest
 
 import (
@@ -30,7 +31,8 @@ func Record(user string) session.Record {
 	}
 }
 
-// Run proves a store. open is called once for each case and must return an empty store; it may use t.Cleanup to close it.
+// Run proves a store. open is called once for each case and must return an empty store; it may use
+// t.Cleanup to close it.
 func Run(t *testing.T, open func(t *testing.T) session.Store) {
 	cases := []struct {
 		name string

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// Server is a Redis server of a test's own, on a free port of this machine, with an append-only file.
+// Server is a Redis server of a test's own, on a free port of this machine, with an append-only
+// file.
 type Server struct {
 	Address string
 
@@ -26,7 +27,8 @@ type Server struct {
 	output bytes.Buffer
 }
 
-// Start starts a server with further arguments, as "--replicaof", "127.0.0.1 6379". It is stopped when the test ends.
+// Start starts a server with further arguments, as "--replicaof", "127.0.0.1 6379". It is stopped
+// when the test ends.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	address := freeAddress(t)
@@ -46,8 +48,9 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// freeAddress finds a port on which nothing listens, and of which the bus of a cluster is free too: that is 10,000 above. Both lie below
-// the ports that the system gives to connections, so that none takes them before the server does.
+// freeAddress finds a port on which nothing listens, and of which the bus of a cluster is free too:
+// that is 10,000 above. Both lie below the ports that the system gives to connections, so that none
+// takes them before the server does.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	for range 100 {
@@ -110,7 +113,8 @@ func (s *Server) Kill() {
 // Signal sends the server a signal, as SIGSTOP and SIGCONT.
 func (s *Server) Signal(signal syscall.Signal) { s.cmd.Process.Signal(signal) }
 
-// Command sends one inline command and returns the first line of the answer, in Redis's own notation.
+// Command sends one inline command and returns the first line of the answer, in Redis's own
+// notation.
 func (s *Server) Command(line string) (string, error) { return command(s.Address, line) }
 
 func command(address, line string) (string, error) {

@@ -34,7 +34,8 @@ func Cluster(t testing.TB, n int) []*Server {
 	return servers
 }
 
-// Watched is a master with two replicas, watched by three Sentinels. A master without a replica takes no writes.
+// Watched is a master with two replicas, watched by three Sentinels. A master without a replica
+// takes no writes.
 type Watched struct {
 	Servers   []*Server
 	Sentinels []string // addresses
