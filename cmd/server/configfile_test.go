@@ -4,10 +4,133 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"curfew/session"
 )
+
+// loadFile loads a file of settings.
+func loadFile(t *testing.T, text string, args ...string) (*config, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "curfew.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return load(append([]string{"--config", file}, args...), nil)
+}
+
+func TestTextsOfTheFileAreTakenAsTheyAreWritten(t *testing.T) {
+	for _, text := range []string{
+		"0123", "0o17", "0x1F", "1_000", "1e3", "1.50", ".5", "-0", "+1", "12345678901234567890", "on", "off", "yes", "No", "TRUE", "y", "n", "2026-01-01", "2026-01-01T10:00:00Z",
+		"12:30:45", "0b1", ".inf", ".NaN", "Jürgen Größ", "J\u0075\u0308rgen", "日本", "a, b", "#a", "a: b", "~x", "=", "<<", " spaces around ", "null", "it's", `back\slash`,
+	} {
+		quoted := `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
+		written := []string{quoted, "'" + strings.ReplaceAll(text, "'", "''") + "'"}
+		if !slices.Contains([]string{"#a", "a: b", "=", "<<", " spaces around ", "null"}, text) {
+			written = append(written, text)
+		}
+		for _, w := range written {
+			c, err := loadFile(t, "node-name: "+w+"\nadmin-groups: ["+strings.Join([]string{quoted, w}, ", ")+"]\npolicies:\n  - group: "+w+"\n    max-sessions: 3\n")
+			if err != nil {
+				t.Errorf("%s: %v", w, err)
+				continue
+			}
+			wantGroups := []string{text, text}
+			if w == "a, b" { // without quotes two items
+				wantGroups = []string{"a, b", "a", "b"}
+			}
+			if c.nodeName != text || !slices.Equal(c.adminGroups, wantGroups) || len(c.policies.Groups) != 1 || c.policies.Groups[0].Group != text {
+				t.Errorf("%s: node %q, groups %q, policies of %+v, want %q", w, c.nodeName, c.adminGroups, c.policies.Groups, text)
+			}
+		}
+	}
+}
+
+func TestValuesOfTheFile(t *testing.T) {
+	c, err := loadFile(t, `
+warn-after: 10m
+expire-after: "20m"
+max-lifetime: 0
+max-sessions: 3
+testing: true
+presence: off
+passive-paths: /poll, /stream*
+allowed-origins:
+  - https://bücher.example
+  - https://b.example:443
+policies:
+  - &strict
+    group: one
+    max-sessions: 1
+    expire-after: 15m
+  - <<: *strict
+    group: two
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := c.policies.Global
+	if g.WarnAfter != 10*time.Minute || g.ExpireAfter != 20*time.Minute || g.MaxLifetime != 0 || g.MaxSessions != 3 || !c.testing || c.presence != "off" {
+		t.Errorf("config = %+v", c)
+	}
+	if !slices.Equal(c.passivePaths, []string{"/poll", "/stream*"}) || !slices.Equal(c.allowedOrigins, []string{"https://xn--bcher-kva.example", "https://b.example"}) {
+		t.Errorf("passive paths %q, origins %q", c.passivePaths, c.allowedOrigins)
+	}
+	want := func(group string) session.GroupPolicy {
+		p := g
+		p.MaxSessions, p.ExpireAfter = 1, 15*time.Minute
+		return session.GroupPolicy{Group: group, Policy: p}
+	}
+	if !slices.Equal(c.policies.Groups, []session.GroupPolicy{want("one"), want("two")}) {
+		t.Errorf("policies = %+v", c.policies.Groups)
+	}
+	for _, empty := range []string{"", "# nothing\n", "---\n", "{}\n"} {
+		if _, err := loadFile(t, empty); err != nil {
+			t.Errorf("%q: %v", empty, err)
+		}
+	}
+}
+
+func TestMistakesOfTheFileSayWhatWouldBeRight(t *testing.T) {
+	for _, tt := range []struct{ file, told string }{
+		{"warn-after: 9\n", `warn-after "9": must be a duration as 90s`},
+		{"warn-after: 9.5\n", `warn-after "9.5": must be a duration as 90s`},
+		{"warn-after: 1:30\n", `warn-after "1:30": must be a duration as 90s`},
+		{"ldap-poll-every: 15\n", `ldap-poll-every "15": must be a duration`},
+		{"audit-keep: 2026-01-01\n", `audit-keep "2026-01-01": must be a duration`},
+		{"testing: on\n", `testing "on": must be true or false`},
+		{"max-sessions: 1.0\n", `max-sessions "1.0": must be a number, 0 or more`},
+		{"max-sessions: -1\n", "max-sessions -1: must be 0 (no limit) or more"},
+		{"node-name: [a, b]\n", `node-name "a,b": must be one value, not a list`},
+		{"listen: ['127.0.0.1:1', '127.0.0.1:2']\n", "must be one value, not a list"},
+		{"node-name: {a: b}\n", "node-name: must be a plain value or a list"},
+		{"admin-groups: [a, [b]]\n", "admin-groups: must be a list of plain values"},
+		{"admin-groups: [a, '']\n", "none of them empty"},
+		{"node-name: a\nnode-name: b\n", `"node-name" stands twice`},
+		{"- a\n", "must be keys with values"},
+		{"a\n", "must be keys with values"},
+		{"node-name: a\n---\nnode-name: b\n", "must be one document"},
+		{"node-name: \xe4\n", "must be YAML"},
+		{"Node-Name: a\n", `there is no setting "Node-Name"`},
+		{"policies: {group: a}\n", "policies: must be a list of entries"},
+		{"policies:\n  - a\n", "policies, entry 1: must have a group"},
+		{"policies:\n  - group: [a]\n", `group "a": must be one value, not a list`},
+		{"policies:\n  - group: ' '\n", "policies, entry 1: must name its group"},
+		{"policies:\n  - group: a\n    group: b\n", `"group" stands twice`},
+		{"policies:\n  - group: a\n    warn-after: 60\n", `policies, entry 1 (a): warn-after "60": must be a duration`},
+		{"metrics-listen: 0.0.0.0:9\ntesting: true\n", `testing with metrics-listen "0.0.0.0:9": must be a loopback address`},
+	} {
+		c, err := loadFile(t, tt.file)
+		if err == nil {
+			t.Errorf("%q is taken: %+v", tt.file, c)
+		} else if !strings.Contains(err.Error(), tt.told) {
+			t.Errorf("%q: told\n%v\nwant %s", tt.file, err, tt.told)
+		}
+	}
+}
 
 // nested is a mapping that merges ten times the one before it, and so on.
 func nested(levels int) string {

@@ -1,18 +1,13 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"curfew/session/redis/redistest"
 )
@@ -35,83 +30,6 @@ func startNodes(t *testing.T, server *redistest.Server, n int, args ...string) [
 		})
 	}
 	return nodes
-}
-
-// openTab is a tab whose messages are kept, and acknowledged.
-type openTab struct {
-	process *process
-	ws      *websocket.Conn
-
-	mu       sync.Mutex
-	messages []map[string]any
-	closed   websocket.StatusCode // once it is
-	closedAt time.Time
-}
-
-func (p *process) openTab(cookie string) *openTab {
-	p.t.Helper()
-	tab := &openTab{process: p, ws: p.socket(cookie)}
-	p.message(tab.ws, "hello")
-	go func() {
-		for {
-			_, data, err := tab.ws.Read(context.Background())
-			tab.mu.Lock()
-			if err != nil {
-				tab.closed, tab.closedAt = websocket.CloseStatus(err), time.Now()
-				tab.mu.Unlock()
-				return
-			}
-			var m map[string]any
-			json.Unmarshal(data, &m)
-			tab.messages = append(tab.messages, m)
-			tab.mu.Unlock()
-			tab.say(fmt.Sprintf(`{"type":"ack","seq":%.0f}`, m["seq"]))
-		}
-	}()
-	return tab
-}
-
-func (tab *openTab) say(message string) {
-	tab.ws.Write(context.Background(), websocket.MessageText, []byte(message))
-}
-
-// last is the newest message that says how the session stands.
-func (tab *openTab) last() (kind string) {
-	tab.mu.Lock()
-	defer tab.mu.Unlock()
-	for _, m := range tab.messages {
-		if k := m["type"].(string); slices.Contains([]string{"active", "warn", "expire"}, k) {
-			kind = k
-		}
-	}
-	return kind
-}
-
-func (tab *openTab) wants(kind string) {
-	tab.process.t.Helper()
-	tab.process.eventually("the tab is told "+kind, func() bool { return tab.last() == kind })
-}
-
-func (tab *openTab) wantsEnd(reason string) {
-	tab.process.t.Helper()
-	tab.process.eventually("the tab is closed", func() bool {
-		tab.mu.Lock()
-		defer tab.mu.Unlock()
-		return tab.closed == 4001
-	})
-	tab.mu.Lock()
-	defer tab.mu.Unlock()
-	if m := tab.messages[len(tab.messages)-1]; m["type"] != "expire" || m["reason"] != reason {
-		tab.process.t.Errorf("the last word was %v, want the end: %s", m, reason)
-	}
-}
-
-// leave closes the tab as a page does.
-func (tab *openTab) leave() { tab.ws.Close(4000, "close") }
-
-func (p *process) advance(d time.Duration) {
-	p.t.Helper()
-	p.testing("clock", fmt.Sprintf(`{"advance_ms":%d}`, d.Milliseconds()))
 }
 
 func (a *asking) presenceOf(user string) map[string]any {
@@ -157,11 +75,6 @@ func TestNodesWarnWithdrawAndEndTogether(t *testing.T) {
 	if n := len(items(a.call("GET", "/audit?event=session-end", "", 200))); n != 1 {
 		t.Errorf("%d session-end lines, want 1", n)
 	}
-}
-
-func (p *process) timeline() string {
-	_, body := p.do("/testing/timeline", nil)
-	return body
 }
 
 func TestForcedLogoutReachesAllNodes(t *testing.T) {

@@ -28,6 +28,35 @@ func (p *process) holds(file string) bool {
 	return false
 }
 
+func TestHangupReloadsPoliciesOntoLiveSessions(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "curfew.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("policies:\n  - group: kiosk\n    expire-after: 30m\n    warn-after: 20m\n")
+	p := start(t, "--config", file)
+	cookie := p.signIn("linus")
+	if _, answer := p.status(cookie); answer["warn_in_ms"].(float64) < 19*60_000 {
+		t.Fatalf("the group's policy does not hold: %v", answer)
+	}
+	c := p.socket(cookie)
+	p.message(c, "hello")
+	write("policies:\n  - group: kiosk\n    expire-after: 2m\n    warn-after: 1m\n    extend-on: confirm\n")
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	if m := p.message(c, "active"); m["extend_on"] != "confirm" || m["expire_in_ms"].(float64) > 120_000 {
+		t.Errorf("active = %v", m)
+	}
+	write("policies:\n  - group: kiosk\n    expire-after: soon\n")
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	p.eventually("the fault is logged", func() bool { return strings.Contains(p.log.String(), "settings not reloaded") })
+	if _, answer := p.status(cookie); answer["expire_in_ms"].(float64) > 120_000 {
+		t.Errorf("a faulty file changed something: %v", answer)
+	}
+}
+
 func TestHangupWhileTheServerStartsIsAReload(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "curfew.yaml")

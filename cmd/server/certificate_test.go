@@ -1,0 +1,43 @@
+package main
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+)
+
+func TestTLSAndReloadedCertificate(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	cert, key := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
+	certify := func(name string) {
+		out, err := exec.Command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+			"-subj", "/CN="+name, "-keyout", key, "-out", cert).CombinedOutput()
+		if err != nil {
+			t.Fatalf("openssl: %v %s", err, out)
+		}
+	}
+	certify("one")
+	p := start(t, "--tls-cert", cert, "--tls-key", key)
+	if !strings.HasPrefix(p.url, "https://localhost:") {
+		t.Fatalf("ready at %q, want https", p.url)
+	}
+	name := func() string {
+		response, _ := p.do("/healthz", nil)
+		return response.TLS.PeerCertificates[0].Subject.CommonName
+	}
+	if name() != "one" {
+		t.Errorf("certificate %q", name())
+	}
+	c := p.socket(p.signIn("ada"))
+	p.message(c, "hello")
+	if err := c.Write(t.Context(), websocket.MessageText, []byte(`{"type":"sync"}`)); err != nil {
+		t.Fatal(err)
+	}
+	p.message(c, "active")
+	certify("two")
+	p.eventually("the new certificate is served", func() bool { return name() == "two" })
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// importRule says which packages of ours a package may import, and why no others. Its names are relative to the module.
+type importRule struct {
+	name string
+	may  string // separated by spaces
+	why  string // ends the sentence "it may not, because …"
+}
+
+// wiring is what a program that wires a server together may import.
+const wiring = "directory directory/demo hub session session/bolt session/exactjson session/faulty session/gorilla " +
+	"session/redis views"
+
+// importRules has every package of the module. A new package gets a row here, in the commit that makes it.
+var importRules = []importRule{
+	// Floors: each stands on those above it.
+	{"session", "", "its rules hold whatever stores records, opens sockets or renders pages"},
+	{"session/exactjson", "", "it decodes JSON and knows nothing of what that means"},
+	{"directory", "", "it says whom the directory lets in, and knows no session"},
+	{"static", "", "it embeds browser files and nothing else"},
+	{"hub", "session session/exactjson", "it takes stores by their interface and links no engine, no page and no directory"},
+	{"views", "directory hub session session/exactjson session/gorilla static", "its pages know sessions, not where they are stored"},
+
+	// Engines and adapters: a program chooses among them.
+	{"session/bolt", "session", "an engine stores what the rules say, and knows no tab and no other engine"},
+	{"session/redis", "session", "an engine stores what the rules say, and knows no tab and no other engine"},
+	{"session/gorilla", "session", "it shows sessions to any net/http application, with or without a hub"},
+	{"directory/demo", "directory", "it is a directory server and knows nobody's session"},
+
+	// Programs.
+	{"cmd/server", wiring, "it wires up a server and runs no test suite and no bench"},
+	{"bench", wiring, "it measures what the program is made of"},
+	{"chaos", "", "it drives the real program from outside, as anybody can"},
+
+	// For tests.
+	{"session/storetest", "session", "the same rules are tested on every engine"},
+	{"session/faulty", "session", "it makes calls of any store fail, whichever engine that is"},
+	{"session/redis/redistest", "", "it starts servers of Redis and knows nothing of what is stored there"},
+}
+
+const module = "curfew/"
+
+// mistakenImports lists what rules forbid of packages, which are the lines "PACKAGE IMPORT…" of go list.
+func mistakenImports(rules []importRule, packages string) (mistakes []string) {
+	refuse := func(format string, args ...any) { mistakes = append(mistakes, fmt.Sprintf(format, args...)) }
+	gone := make(map[string]importRule)
+	for _, r := range rules {
+		if _, twice := gone[r.name]; twice || r.why == "" {
+			refuse("the rule of %s stands twice, or does not say why", r.name)
+		}
+		gone[r.name] = r
+	}
+	for line := range strings.Lines(packages) {
+		words := strings.Fields(line)
+		name := strings.TrimPrefix(words[0], module)
+		rule, known := gone[name]
+		if !known {
+			refuse("%s is a new package: importRules must say what it may import", name)
+			continue
+		}
+		delete(gone, name)
+		for _, imported := range words[1:] {
+			imported, ours := strings.CutPrefix(imported, module)
+			if ours && !slices.Contains(strings.Fields(rule.may), imported) {
+				refuse("%s imports %s, and it may not, because %s", name, imported, rule.why)
+			}
+		}
+	}
+	for name := range gone {
+		refuse("there is no package %s any more: it has a rule", name)
+	}
+	slices.Sort(mistakes)
+	return mistakes
+}
+
+// TestImportsPointRight keeps the arrows of docs/architecture.md honest.
+func TestImportsPointRight(t *testing.T) {
+	const format = `{{.ImportPath}} {{join .Imports " "}}`
+	packages, err := exec.Command("go", "list", "-tags", "chaos", "-f", format, module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mistake := range mistakenImports(importRules, string(packages)) {
+		t.Error(mistake)
+	}
+}
+
+func TestImportRulesCatchWhatTheyForbid(t *testing.T) {
+	rules := []importRule{
+		{"session", "", "it is pure"},
+		{"session/redis", "session", "it is an engine"},
+		{"hub", "session", "it links no engine"},
+	}
+	const right = "curfew/hub context curfew/session\ncurfew/session time\n"
+	for _, tt := range []struct {
+		name, packages string
+		told           []string
+	}{
+		{"all is right", right + "curfew/session/redis curfew/session github.com/redis/go-redis/v9\n", nil},
+		{"an engine imports the hub", right + "curfew/session/redis curfew/hub\n",
+			[]string{"session/redis imports hub, and it may not, because it is an engine"}},
+		{"the floor imports an engine", "curfew/hub\ncurfew/session curfew/session/redis\ncurfew/session/redis\n",
+			[]string{"session imports session/redis, and it may not, because it is pure"}},
+		{"a package below a known one", right + "curfew/session/redis\ncurfew/session/redis/cluster curfew/hub\n",
+			[]string{"session/redis/cluster is a new package: importRules must say what it may import"}},
+		{"a package is gone", right, []string{"there is no package session/redis any more: it has a rule"}},
+	} {
+		if got := mistakenImports(rules, tt.packages); !slices.Equal(got, tt.told) {
+			t.Errorf("%s: told %q, want %q", tt.name, got, tt.told)
+		}
+	}
+}

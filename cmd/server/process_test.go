@@ -1,0 +1,353 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// TestMain lets this test binary be the server, so that tests can kill it.
+func TestMain(m *testing.M) {
+	if os.Getenv("CURFEW_TEST_RUN") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// process is the real program.
+type process struct {
+	t      *testing.T
+	url    string
+	folder string
+	args   []string
+	cmd    *exec.Cmd
+	log    *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
+
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, folder: t.TempDir(), args: args, log: &lockedBuffer{}}
+	p.run()
+	t.Cleanup(p.kill)
+	return p
+}
+
+func (p *process) run() {
+	p.t.Helper()
+	p.launch()
+	p.waitUntilReady()
+}
+
+// launch starts the program and does not wait for it.
+func (p *process) launch() {
+	p.t.Helper()
+	ready := filepath.Join(p.folder, "ready")
+	os.Remove(ready)
+	args := append([]string{"--listen", "127.0.0.1:0", "--data-dir", filepath.Join(p.folder, "data"), "--ready-file", ready}, p.args...)
+	p.cmd = exec.Command(os.Args[0], args...)
+	p.cmd.Env = append(os.Environ(), "CURFEW_TEST_RUN=1")
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *process) waitUntilReady() {
+	p.t.Helper()
+	p.eventually("the server is ready", func() bool {
+		data, err := os.ReadFile(filepath.Join(p.folder, "ready"))
+		p.url = string(data)
+		return err == nil
+	})
+}
+
+func (p *process) kill() {
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
+}
+
+// eventually waits for something that the server does by itself.
+func (p *process) eventually(what string, ok func() bool) {
+	p.t.Helper()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			p.t.Fatalf("waited in vain until %s; the log:\n%s", what, p.log.String())
+		}
+	}
+}
+
+var client = &http.Client{
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
+}
+
+// sockets may keep its connections: a handshake must not ask for the end of its own.
+var sockets = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+
+// do sends a request. Headers come in pairs; a form makes it a POST.
+func (p *process) do(path string, form url.Values, header ...string) (*http.Response, string) {
+	p.t.Helper()
+	method, body := "GET", io.Reader(nil)
+	if form != nil {
+		method, body = "POST", strings.NewReader(form.Encode())
+	}
+	r, err := http.NewRequestWithContext(p.t.Context(), method, p.url+path, body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Host" {
+			r.Host = header[i+1]
+			continue
+		}
+		r.Header.Set(header[i], header[i+1])
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return response, string(data)
+}
+
+func (p *process) signIn(user string, header ...string) (cookie string) {
+	p.t.Helper()
+	response, body := p.login(user, user+"-demo", header...)
+	for _, c := range response.Cookies() {
+		if c.Name == "__Host-curfew" {
+			return c.Name + "=" + c.Value
+		}
+	}
+	p.t.Fatalf("sign-in of %s: %s %s", user, response.Status, body)
+	return ""
+}
+
+func (p *process) login(user, password string, header ...string) (*http.Response, string) {
+	p.t.Helper()
+	return p.do("/login", url.Values{"username": {user}, "password": {password}}, header...)
+}
+
+func (p *process) status(cookie string) (code int, answer map[string]any) {
+	p.t.Helper()
+	response, body := p.do("/session/status", nil, "Cookie", cookie)
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		p.t.Fatalf("status: %s %q", response.Status, body)
+	}
+	return response.StatusCode, answer
+}
+
+func (p *process) testing(path, body string) string {
+	p.t.Helper()
+	response, err := client.Post(p.url+"/testing/"+path, "application/json", strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	data, _ := io.ReadAll(response.Body)
+	if response.StatusCode != http.StatusOK {
+		p.t.Fatalf("%s: %s %s", path, response.Status, data)
+	}
+	return string(data)
+}
+
+func (p *process) advance(d time.Duration) {
+	p.t.Helper()
+	p.testing("clock", fmt.Sprintf(`{"advance_ms":%d}`, d.Milliseconds()))
+}
+
+func (p *process) timeline() string {
+	_, body := p.do("/testing/timeline", nil)
+	return body
+}
+
+func (p *process) socket(cookie string) *websocket.Conn {
+	p.t.Helper()
+	c, _, err := websocket.Dial(p.t.Context(), p.url+"/session/ws", &websocket.DialOptions{
+		HTTPClient: sockets, Subprotocols: []string{"curfew.v1"}, HTTPHeader: http.Header{"Origin": {p.url}, "Cookie": {cookie}},
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { c.CloseNow() })
+	return c
+}
+
+func (p *process) message(c *websocket.Conn, kind string) (m map[string]any) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	defer cancel()
+	_, data, err := c.Read(ctx)
+	if err != nil {
+		p.t.Fatalf("waiting for %s: %v", kind, err)
+	}
+	if json.Unmarshal(data, &m); m["type"] != kind {
+		p.t.Fatalf("got %s, want %s", data, kind)
+	}
+	return m
+}
+
+// openTab is a tab whose messages are kept, and acknowledged.
+type openTab struct {
+	process *process
+	ws      *websocket.Conn
+
+	mu       sync.Mutex
+	messages []map[string]any
+	closed   websocket.StatusCode // once it is
+	closedAt time.Time
+}
+
+func (p *process) openTab(cookie string) *openTab {
+	p.t.Helper()
+	tab := &openTab{process: p, ws: p.socket(cookie)}
+	p.message(tab.ws, "hello")
+	go func() {
+		for {
+			_, data, err := tab.ws.Read(context.Background())
+			tab.mu.Lock()
+			if err != nil {
+				tab.closed, tab.closedAt = websocket.CloseStatus(err), time.Now()
+				tab.mu.Unlock()
+				return
+			}
+			var m map[string]any
+			json.Unmarshal(data, &m)
+			tab.messages = append(tab.messages, m)
+			tab.mu.Unlock()
+			tab.say(fmt.Sprintf(`{"type":"ack","seq":%.0f}`, m["seq"]))
+		}
+	}()
+	return tab
+}
+
+func (tab *openTab) say(message string) {
+	tab.ws.Write(context.Background(), websocket.MessageText, []byte(message))
+}
+
+// last is the newest message that says how the session stands.
+func (tab *openTab) last() (kind string) {
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	for _, m := range tab.messages {
+		if k := m["type"].(string); slices.Contains([]string{"active", "warn", "expire"}, k) {
+			kind = k
+		}
+	}
+	return kind
+}
+
+func (tab *openTab) wants(kind string) {
+	tab.process.t.Helper()
+	tab.process.eventually("the tab is told "+kind, func() bool { return tab.last() == kind })
+}
+
+func (tab *openTab) wantsEnd(reason string) {
+	tab.process.t.Helper()
+	tab.process.eventually("the tab is closed", func() bool {
+		tab.mu.Lock()
+		defer tab.mu.Unlock()
+		return tab.closed == 4001
+	})
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	if m := tab.messages[len(tab.messages)-1]; m["type"] != "expire" || m["reason"] != reason {
+		tab.process.t.Errorf("the last word was %v, want the end: %s", m, reason)
+	}
+}
+
+// leave closes the tab as a page does.
+func (tab *openTab) leave() { tab.ws.Close(4000, "close") }
+
+func TestAcknowledgedSignInsAndEndsSurviveAKill(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--testing")
+	stays, goes := p.signIn("ada"), p.signIn("grace")
+	_, before := p.status(goes)
+	response, _ := p.do("/logout", url.Values{"csrf": {before["csrf"].(string)}}, "Cookie", goes)
+	p.kill()
+	if response.StatusCode != http.StatusSeeOther {
+		t.Fatalf("logout: %s", response.Status)
+	}
+	p.run()
+	if code, answer := p.status(stays); code != 200 || answer["user"] != "ada" {
+		t.Errorf("the sign-in is lost: %d %v", code, answer)
+	}
+	if code, answer := p.status(goes); code != 401 || answer["reason"] != "logout" || answer["location"] != "/login" {
+		t.Errorf("the end is lost: %d %v", code, answer)
+	}
+	_, page := p.do("/login", nil, "Cookie", goes, "Accept", "text/html")
+	if !strings.Contains(page, "You have signed out.") {
+		t.Errorf("the sign-in page does not know why: %s", page)
+	}
+}
+
+func TestSecondProcessOnTheDataFolderEndsWithStatus1(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	cmd := exec.Command(os.Args[0], "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(p.folder, "data"))
+	cmd.Env = append(os.Environ(), "CURFEW_TEST_RUN=1")
+	out, _ := cmd.CombinedOutput()
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), filepath.Join(p.folder, "data")) || !strings.Contains(string(out), fmt.Sprint(p.cmd.Process.Pid)) {
+		t.Errorf("status %d, output %s: want 1, the folder and process %d", code, out, p.cmd.Process.Pid)
+	}
+}
+
+func TestStopSaysRestartAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	c := p.socket(p.signIn("ada"))
+	p.message(c, "hello")
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	_, _, err := c.Read(t.Context())
+	if websocket.CloseStatus(err) != 1012 {
+		t.Errorf("closed with %v, want 1012", err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("exit: %v\n%s", err, p.log.String())
+	}
+	if _, err := os.Stat(filepath.Join(p.folder, "ready")); !os.IsNotExist(err) {
+		t.Errorf("the ready-file is still there: %v", err)
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestTestingClockMovesEverything(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--testing")
+	var made struct{ Cookie, Ref string }
+	if err := json.Unmarshal([]byte(p.testing("session", `{"user":"zoe","groups":["staff"]}`)), &made); err != nil || made.Ref == "" {
+		t.Fatal(made, err)
+	}
+	c := p.socket(made.Cookie)
+	p.message(c, "hello")
+	p.testing("clock", `{"advance_ms":300000}`)
+	if m := p.message(c, "active"); m["expire_in_ms"].(float64) > 300_000 {
+		t.Errorf("active = %v", m)
+	}
+	p.testing("clock", `{"advance_ms":3600000}`)
+	p.message(c, "warn")
+	if m := p.message(c, "expire"); m["reason"] != "idle" {
+		t.Errorf("expire = %v", m)
+	}
+	p.testing("reset", `{}`)
+	if code, answer := p.status(made.Cookie); code != 401 || answer["reason"] != nil {
+		t.Errorf("after the reset: %d %v", code, answer)
+	}
+	for path, body := range map[string]string{"clock": `{"advance_ms":-1}`, "session": `{"user":""}`, "fault": `{"kind":"fire"}`, "session?": `{"name":"x"}`} {
+		response, err := client.Post(p.url+"/testing/"+path, "application/json", strings.NewReader(body))
+		if err != nil || response.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("%s %s: %v, %v, want 422", path, body, response, err)
+		}
+		response.Body.Close()
+	}
+	for _, header := range [][]string{{"Origin", "https://evil.example"}, {"Sec-Fetch-Site", "cross-site"}} {
+		if response, _ := p.do("/testing/timeline", nil, header...); response.StatusCode != 403 {
+			t.Errorf("%v: %s, want 403", header, response.Status)
+		}
+	}
+}
+
+func TestCallsForTestingAreRefusedFromOtherSites(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--testing")
+	for _, tt := range []struct {
+		name   string
+		header []string
+		code   int
+	}{
+		{"a program", nil, 200},
+		{"a page of ours", []string{"Origin", p.url, "Sec-Fetch-Site", "same-origin"}, 200},
+		{"another site", []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{"a sister site", []string{"Sec-Fetch-Site", "same-site"}, 403},
+		{"another origin", []string{"Origin", "https://evil.example"}, 403},
+		{"another port", []string{"Origin", "http://localhost:1"}, 403},
+		{"no origin to speak of", []string{"Origin", "null"}, 403},
+	} {
+		if response, body := p.do("/testing/timeline", nil, tt.header...); response.StatusCode != tt.code {
+			t.Errorf("timeline for %s: %s %.100s, want %d", tt.name, response.Status, body, tt.code)
+		}
+		if response, body := p.do("/testing/reset", url.Values{}, tt.header...); response.StatusCode != tt.code {
+			t.Errorf("reset by %s: %s %.100s, want %d", tt.name, response.Status, body, tt.code)
+		}
+	}
+	for path, body := range map[string]string{
+		"clock": `{"advance_ms":1,"ADVANCE_MS":2}`, "session": `{"user":"ada","User":"grace"}`, "fault": `{"kind":"none","kind":"drop"}`,
+	} {
+		response, err := client.Post(p.url+"/testing/"+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("%s %s: %s", path, body, response.Status)
+		}
+	}
+}
+
+func TestTestingIsOffByDefault(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	if response, _ := p.do("/testing/timeline", nil); response.StatusCode != 404 {
+		t.Errorf("%s, want 404", response.Status)
+	}
+}
