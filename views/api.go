@@ -15,20 +15,37 @@ import (
 
 	_ "embed"
 
+	"go.yaml.in/yaml/v3"
+
 	"curfew/hub"
 	"curfew/session/exactjson"
 )
 
-// The API for administrators and their programs: JSON under /api/v1, errors as problem+json (RFC 9457). openapi.json
-// describes it; a test holds the two together.
+// The API for administrators and their programs: JSON under /api/v1, errors as problem+json (RFC 9457). openapi.yaml
+// describes it; tests hold the two together.
 
-//go:embed openapi.json
+//go:embed openapi.yaml
 var openAPI []byte
 
+// describe returns the description of the API as JSON, with its paths below the base path.
+func describe(base string) []byte {
+	var description map[string]any
+	if err := yaml.Unmarshal(openAPI, &description); err != nil {
+		panic(fmt.Sprintf("openapi.yaml: %v", err)) // embedded
+	}
+	description["servers"] = []any{map[string]string{"url": base + "/api/v1"}}
+	data, err := json.MarshalIndent(description, "", " ")
+	if err != nil {
+		panic(fmt.Sprintf("openapi.yaml: %v", err))
+	}
+	return append(data, '\n')
+}
+
 func (s *Server) apiRoutes() {
+	description := describe(s.base)
 	s.mux.Handle("GET /api/v1/openapi.json", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		w.Write(openAPI)
+		w.Write(description)
 	}))
 	s.mux.Handle("GET /api/v1/presence", s.api(s.apiPresence))
 	s.mux.Handle("GET /api/v1/sessions", s.api(s.apiSessions))

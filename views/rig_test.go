@@ -1,10 +1,12 @@
 package views
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -20,14 +22,16 @@ import (
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/gorilla"
+	"curfew/views/apitest"
 )
 
 // site is a server over a real hub and a real store. Users ada (staff, admins) and grace (staff) have the password pw.
 type site struct {
 	*Server
-	t         *testing.T
-	store     *flaky
-	directory *people
+	t           *testing.T
+	store       *flaky
+	directory   *people
+	description *apitest.Description // of the API
 }
 
 // flaky is a store that a test can put out of reach.
@@ -187,7 +191,9 @@ func startSite(t *testing.T, base string) *site {
 			t.Error(err)
 		}
 	})
-	return &site{s, t, store, who}
+	one := &site{Server: s, t: t, store: store, directory: who}
+	one.description = apitest.Read(t, []byte((&browser{site: one}).get(base+"/api/v1/openapi.json").text))
+	return one
 }
 
 // browser keeps a cookie.
@@ -213,9 +219,18 @@ func (a answer) json(name string) any {
 	return fields[name]
 }
 
+// send sends a request. Whatever the API answers must be described.
 func (s *site) send(r *http.Request) answer {
 	w := httptest.NewRecorder()
+	sent, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.t.Error(err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(sent))
 	s.ServeHTTP(w, r)
+	if strings.HasPrefix(r.URL.Path, s.base+"/api/v1/") && s.description != nil {
+		s.description.Check(s.t, r, sent, w.Code, w.Result().Header, w.Body.Bytes())
+	}
 	return answer{w.Result(), w.Body.String()}
 }
 
@@ -257,17 +272,9 @@ func (b *browser) call(method, path, body string) answer {
 	if token, err := session.ParseToken(strings.TrimPrefix(b.cookie, gorilla.CookieName+"=")); err == nil {
 		r.Header.Set("X-CSRF-Token", b.csrf(token.ID()))
 	}
-	r.Body = http.NoBody
-	if body != "" {
-		r = r.Clone(b.t.Context())
-		r.Body = readCloser{strings.NewReader(body)}
-	}
+	r.Body = io.NopCloser(strings.NewReader(body))
 	return b.send(r)
 }
-
-type readCloser struct{ *strings.Reader }
-
-func (readCloser) Close() error { return nil }
 
 // signIn signs a user in in a new browser.
 func (s *site) signIn(user string) *browser {

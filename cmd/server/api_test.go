@@ -5,24 +5,25 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 
 	"curfew/views"
+	"curfew/views/apitest"
 )
 
 // asking is a program or an administrator that uses the API.
 type asking struct {
 	*process
 	header http.Header
-	spec   map[string]any
+	spec   *apitest.Description
 }
 
 // startAPI starts a server with a token of each scope.
@@ -46,10 +47,7 @@ func startAPI(t *testing.T, args ...string) (p *process, reader, admin *asking) 
 	}
 	p = start(t, append([]string{"--testing", "--api-tokens-file", path}, args...)...)
 	_, text := p.do("/api/v1/openapi.json", nil)
-	var spec map[string]any
-	if err := json.Unmarshal([]byte(text), &spec); err != nil {
-		t.Fatal(err)
-	}
+	spec := apitest.Read(t, []byte(text))
 	for _, a := range askers {
 		a.process, a.spec = p, spec
 	}
@@ -57,7 +55,7 @@ func startAPI(t *testing.T, args ...string) (p *process, reader, admin *asking) 
 }
 
 // by is an administrator's page: the cookie and its csrf token.
-func (p *process) by(cookie string, spec map[string]any) *asking {
+func (p *process) by(cookie string, spec *apitest.Description) *asking {
 	p.t.Helper()
 	_, status := p.status(cookie)
 	return &asking{p, http.Header{"Cookie": {cookie}, "X-Csrf-Token": {status["csrf"].(string)}}, spec}
@@ -76,24 +74,18 @@ func (a *asking) call(method, path, body string, status int) map[string]any {
 		a.t.Fatal(err)
 	}
 	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		a.t.Fatal(err)
+	}
 	var answer map[string]any
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+	if err := json.Unmarshal(data, &answer); err != nil {
 		a.t.Fatalf("%s %s: %s, %v", method, path, response.Status, err)
 	}
 	if response.StatusCode != status {
 		a.t.Fatalf("%s %s %s: %s %v, want %d", method, path, body, response.Status, answer, status)
 	}
-	route, _, _ := strings.Cut(path, "?")
-	if parts := strings.Split(route, "/"); len(parts) == 3 {
-		route = "/" + parts[1] + map[string]string{"sessions": "/{ref}", "logouts": "/{id}"}[parts[1]]
-	}
-	described := dig(a.spec, "paths", route, strings.ToLower(method), "responses", fmt.Sprint(status), "content", response.Header.Get("Content-Type"), "schema")
-	if described == nil {
-		a.t.Fatalf("%s %s: an answer %d of type %s is not described", method, path, status, response.Header.Get("Content-Type"))
-	}
-	for _, mistake := range a.mistakes("answer", answer, described) {
-		a.t.Errorf("%s %s: %s", method, path, mistake)
-	}
+	a.spec.Check(a.t, r, []byte(body), status, response.Header, data)
 	return answer
 }
 
@@ -104,74 +96,6 @@ func dig(v any, keys ...string) map[string]any {
 	}
 	m, _ := v.(map[string]any)
 	return m
-}
-
-// mistakes checks a value against the part of JSON Schema that our description uses.
-func (a *asking) mistakes(at string, v any, schema map[string]any) (list []string) {
-	if ref, ok := schema["$ref"].(string); ok {
-		return a.mistakes(at, v, dig(a.spec, strings.Split(strings.TrimPrefix(ref, "#/"), "/")...))
-	}
-	if schema == nil {
-		return []string{at + ": is not described"}
-	}
-	if enum, ok := schema["enum"].([]any); ok {
-		if !slices.Contains(enum, v) {
-			return []string{fmt.Sprintf("%s: %v is none of %v", at, v, enum)}
-		}
-		return nil
-	}
-	wrong := func() []string { return []string{fmt.Sprintf("%s: %v is no %v", at, v, schema["type"])} }
-	switch schema["type"] {
-	case "object":
-		fields, ok := v.(map[string]any)
-		if !ok {
-			return wrong()
-		}
-		required, _ := schema["required"].([]any)
-		for _, name := range required {
-			if _, ok := fields[name.(string)]; !ok {
-				list = append(list, fmt.Sprintf("%s: has no %s", at, name))
-			}
-		}
-		properties := dig(schema, "properties")
-		for name, field := range fields {
-			described, known := properties[name].(map[string]any)
-			if !known {
-				if described, known = schema["additionalProperties"].(map[string]any); !known {
-					list = append(list, fmt.Sprintf("%s: %s is not described", at, name))
-					continue
-				}
-			}
-			list = append(list, a.mistakes(at+"."+name, field, described)...)
-		}
-	case "array":
-		items, ok := v.([]any)
-		if !ok {
-			return wrong()
-		}
-		for i, item := range items {
-			list = append(list, a.mistakes(fmt.Sprintf("%s[%d]", at, i), item, dig(schema, "items"))...)
-		}
-	case "string":
-		text, ok := v.(string)
-		if !ok {
-			return wrong()
-		}
-		if _, err := time.Parse(time.RFC3339, text); schema["format"] == "date-time" && (err != nil || !strings.HasSuffix(text, "Z")) {
-			return []string{at + ": " + text + " is no instant in UTC"}
-		}
-	case "integer":
-		if n, ok := v.(float64); !ok || n != float64(int64(n)) {
-			return wrong()
-		}
-	case "boolean":
-		if _, ok := v.(bool); !ok {
-			return wrong()
-		}
-	default:
-		return []string{fmt.Sprintf("%s: the test knows no type %v", at, schema["type"])}
-	}
-	return list
 }
 
 func items(answer map[string]any) []any { return answer["items"].([]any) }
