@@ -31,18 +31,23 @@ import (
 )
 
 var (
-	tabs           = flag.Int("tabs", 10_000, "open tabs")
-	broadcast      = flag.Int("broadcast", 19_500, "open tabs that a notice goes to")
-	beats          = flag.Int("beats", 20_000, "heartbeats a second")
-	beatFor        = flag.Duration("beat-for", 10*time.Second, "how long heartbeats are sent")
-	restFor        = flag.Duration("rest-for", 25*time.Second, "how long CPU at rest is measured: each tab is ticked once in 25 s")
-	roundTrip      = flag.Duration("round-trip", 50*time.Millisecond, "how long a page's acknowledgement is on its way: the load runs on the cores of the server, and 0 makes it answer while others are being told")
-	only           = flag.String("only", "", "some of tabs, lateness, storm, console, sign-ins, logout, notice, nodes, simulation; empty: all")
-	serveAs        = flag.String("serve", "", "be a server: curfew, simulated, plain, detached or raw (used by the benchmark itself)")
+	tabs      = flag.Int("tabs", 10_000, "open tabs")
+	broadcast = flag.Int("broadcast", 19_500, "open tabs that a notice goes to")
+	beats     = flag.Int("beats", 20_000, "heartbeats a second")
+	beatFor   = flag.Duration("beat-for", 10*time.Second, "how long heartbeats are sent")
+	restFor   = flag.Duration("rest-for", 25*time.Second,
+		"how long CPU at rest is measured: each tab is ticked once in 25 s")
+	roundTrip = flag.Duration("round-trip", 50*time.Millisecond, "how long a page's acknowledgement is on its "+
+		"way: the load runs on the cores of the server, and 0 makes it answer while others are being told")
+	only = flag.String("only", "",
+		"some of tabs, lateness, storm, console, sign-ins, logout, notice, nodes, simulation; empty: all")
+	serveAs = flag.String("serve", "",
+		"be a server: curfew, simulated, plain, detached or raw (used by the benchmark itself)")
 	serveRedis     = flag.String("redis", "", "with -serve curfew: the Redis that nodes share")
 	serveSessions  = flag.Int("sessions", 0, "with -serve simulated: sessions in all")
-	simulatedSizes = flag.String("simulated", "400000,4000000", "sessions of the simulated installations: a tab and a half to each more")
-	serveShort     = flag.Bool("short", false, "with -serve curfew: sessions that end after 15 s")
+	simulatedSizes = flag.String("simulated", "400000,4000000",
+		"sessions of the simulated installations: a tab and a half to each more")
+	serveShort = flag.Bool("short", false, "with -serve curfew: sessions that end after 15 s")
 )
 
 func main() {
@@ -54,7 +59,8 @@ func main() {
 	}
 	go watched.readTabs()
 	go writeAcks()
-	fmt.Printf("%d tabs, %d heartbeats a second for %s, acknowledgements after %s, %s, %d cores\n\n", *tabs, *beats, *beatFor, *roundTrip, runtime.Version(), runtime.NumCPU())
+	fmt.Printf("%d tabs, %d heartbeats a second for %s, acknowledgements after %s, %s, %d cores\n"+
+		"\n", *tabs, *beats, *beatFor, *roundTrip, runtime.Version(), runtime.NumCPU())
 	parts := []struct {
 		name    string
 		measure func()
@@ -62,7 +68,8 @@ func main() {
 		{"tabs", measureAllTabs}, {"lateness", measureLateness}, {"storm", measureStorm}, {"console", measureConsole},
 		{"sign-ins", func() { measureSignIns(1); measureSignIns(64) }},
 		// these call giveWay
-		{"logout", measureForcedLogout}, {"notice", measureBroadcast}, {"nodes", measureNodes}, {"simulation", measureSimulation},
+		{"logout", measureForcedLogout}, {"notice", measureBroadcast}, {"nodes", measureNodes},
+		{"simulation", measureSimulation},
 	}
 	for _, p := range parts {
 		if *only == "" || slices.Contains(strings.Split(*only, ","), p.name) {
@@ -72,7 +79,8 @@ func main() {
 }
 
 func measureAllTabs() {
-	fmt.Printf("%-26s %12s %14s %14s %22s\n", "server", "bytes a tab", "CPU at rest", "connects a s", "CPU-s a M heartbeats")
+	fmt.Printf("%-26s %12s %14s %14s %22s\n", "server", "bytes a tab", "CPU at rest", "connects a s",
+		"CPU-s a M heartbeats")
 	for _, name := range []string{"plain", "detached", "curfew"} {
 		measureTabs(name)
 	}
@@ -257,7 +265,8 @@ func measureLateness() {
 			log.Fatal("a session did not end")
 		}
 	}
-	fmt.Printf("\nlateness of %d ends, %d a second, on the socket: %s\n", len(late), len(late)/int(spread.Seconds()), percentiles(late))
+	fmt.Printf("\nlateness of %d ends, %d a second, on the socket: %s\n", len(late), len(late)/int(spread.Seconds()),
+		percentiles(late))
 }
 
 // percentile is of sorted values.
@@ -268,7 +277,8 @@ func percentile(sorted []float64, p float64) float64 {
 // percentiles sorts milliseconds and tells them.
 func percentiles(ms []float64) string {
 	slices.Sort(ms)
-	return fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, most %.1f ms", percentile(ms, 0.5), percentile(ms, 0.99), ms[len(ms)-1])
+	return fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, most %.1f ms", percentile(ms, 0.5), percentile(ms, 0.99),
+		ms[len(ms)-1])
 }
 
 // measureSignIns creates durable sessions, with so many at once.

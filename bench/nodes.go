@@ -29,7 +29,8 @@ func startRedis() *redis {
 	_, port, _ := net.SplitHostPort(r.address)
 	r.folder, err = os.MkdirTemp("", "curfew-bench-redis-")
 	check(err)
-	r.cmd = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", r.folder, "--appendonly", "yes", "--save", "")
+	r.cmd = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", r.folder, "--appendonly",
+		"yes", "--save", "")
 	check(r.cmd.Start())
 	for limit := time.Now().Add(5 * time.Second); ; pause(5 * time.Millisecond) {
 		c, err := net.Dial("tcp", r.address)
@@ -80,7 +81,8 @@ func (r *redis) cost() cost {
 }
 
 func (c cost) since(before cost) cost {
-	return cost{c.scripts - before.scripts, c.commands - before.commands, c.published - before.published, c.cpu - before.cpu, c.memory - before.memory}
+	return cost{c.scripts - before.scripts, c.commands - before.commands, c.published - before.published,
+		c.cpu - before.cpu, c.memory - before.memory}
 }
 
 // across has a forced logout on the first of some nodes told to tabs that are spread over the
@@ -114,17 +116,20 @@ func across(nodes, n int) (ms []float64, spent cost) {
 
 func measureNodes() {
 	giveWay()
-	fmt.Printf("\nforced logout of one user, %d tabs, from the call to the message on the socket, over one Redis\n", *tabs)
+	fmt.Printf("\nforced logout of one user, %d tabs, from the call to the message on the socket, over one Redis\n",
+		*tabs)
 	var one, three []float64
 	for range rounds {
 		ms, _ := across(1, *tabs)
 		fmt.Printf("  one node                          %s\n", percentiles(ms))
 		one = append(one, percentile(ms, 0.99))
 		ms, spent := across(3, *tabs)
-		fmt.Printf("  called on A, tabs on B and C      %s; %.0f scripts, %.0f messages between nodes\n", percentiles(ms), spent.scripts, spent.published)
+		fmt.Printf("  called on A, tabs on B and C      %s; %.0f scripts, %.0f messages between nodes\n",
+			percentiles(ms), spent.scripts, spent.published)
 		three = append(three, percentile(ms, 0.99))
 	}
-	fmt.Printf("  middle of the p99: %.1f ms on one node, %.1f ms across: %+.1f ms\n", middle(one), middle(three), middle(three)-middle(one))
+	fmt.Printf("  middle of the p99: %.1f ms on one node, %.1f ms across: %+.1f ms\n", middle(one), middle(three),
+		middle(three)-middle(one))
 
 	r := startRedis()
 	defer r.stop()
@@ -143,8 +148,10 @@ func measureNodes() {
 	cookies := s.cookies(n)
 	took := time.Since(begin)
 	made := r.cost().since(before)
-	fmt.Printf("  a sign-in: %.1f scripts, %.1f commands, %.0f us of CPU, %.0f bytes with its audit line; %.0f a second\n",
-		made.scripts/float64(n), made.commands/float64(n), made.cpu/float64(n)*1e6, made.memory/float64(n), float64(n)/took.Seconds())
+	fmt.Printf(
+		"  a sign-in: %.1f scripts, %.1f commands, %.0f us of CPU, %.0f bytes with its audit line; %.0f a second\n",
+		made.scripts/float64(n), made.commands/float64(n), made.cpu/float64(n)*1e6, made.memory/float64(n),
+		float64(n)/took.Seconds())
 	pause(2 * time.Second)
 	fmt.Printf("  every other node knows it, too: %.0f bytes of memory\n", (other.rss()-small)/float64(n))
 	other.stop()
@@ -157,7 +164,8 @@ func measureNodes() {
 	beat := r.cost().since(before)
 	rest := idle.commands / 20 * seconds
 	perBeat := (beat.commands - rest) / float64(sent)
-	fmt.Printf("  %d heartbeats, %d a second: %.2f commands and %.3f scripts each, %.1f us of CPU each\n", sent, perSecond, perBeat, beat.scripts/float64(sent), beat.cpu/float64(sent)*1e6)
+	fmt.Printf("  %d heartbeats, %d a second: %.2f commands and %.3f scripts each, %.1f us of CPU each\n", sent,
+		perSecond, perBeat, beat.scripts/float64(sent), beat.cpu/float64(sent)*1e6)
 	fmt.Printf("  an hour of a session whose person acts all the time: %.0f commands\n", perBeat*3600/15)
 	for _, t := range list {
 		t.close()

@@ -80,7 +80,8 @@ func serve(name string) {
 
 // plain reads in the handler, as the library's examples do.
 func plain(w http.ResponseWriter, r *http.Request) {
-	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{hub.Subprotocol}, InsecureSkipVerify: true})
+	c, err := websocket.Accept(w, r,
+		&websocket.AcceptOptions{Subprotocols: []string{hub.Subprotocol}, InsecureSkipVerify: true})
 	if err == nil {
 		read(c)
 	}
@@ -88,7 +89,8 @@ func plain(w http.ResponseWriter, r *http.Request) {
 
 // detached lets the handler return and reads in a goroutine of its own, through buffers of 256 B.
 func detached(w http.ResponseWriter, r *http.Request) {
-	c, err := websocket.Accept(&slim{ResponseWriter: w}, r, &websocket.AcceptOptions{Subprotocols: []string{hub.Subprotocol}, InsecureSkipVerify: true})
+	c, err := websocket.Accept(&slim{ResponseWriter: w}, r,
+		&websocket.AcceptOptions{Subprotocols: []string{hub.Subprotocol}, InsecureSkipVerify: true})
 	if err == nil {
 		go read(c)
 	}
@@ -140,8 +142,16 @@ var policy = session.Profiles()[0].Policy
 func record(t session.Token) session.Record {
 	now := session.Millis(time.Now())
 	return session.Record{
-		ID: t.ID(), User: "user" + t.ID().Ref(), Name: "A Person", Groups: []session.Group{{Name: "staff"}}, Login: "user" + t.ID().Ref(), Address: "192.0.2.1",
-		Agent: "Mozilla/5.0 (X11; Linux x86_64)", Policy: policy, CreatedAt: now, LastActiveAt: now,
+		ID:           t.ID(),
+		User:         "user" + t.ID().Ref(),
+		Name:         "A Person",
+		Groups:       []session.Group{{Name: "staff"}},
+		Login:        "user" + t.ID().Ref(),
+		Address:      "192.0.2.1",
+		Agent:        "Mozilla/5.0 (X11; Linux x86_64)",
+		Policy:       policy,
+		CreatedAt:    now,
+		LastActiveAt: now,
 	}
 }
 
@@ -203,7 +213,8 @@ func newRaw() http.Handler {
 
 func (r *raw) accept(w http.ResponseWriter, request *http.Request) {
 	keep := &slim{ResponseWriter: w}
-	c, err := websocket.Accept(keep, request, &websocket.AcceptOptions{Subprotocols: []string{hub.Subprotocol}, InsecureSkipVerify: true})
+	c, err := websocket.Accept(keep, request,
+		&websocket.AcceptOptions{Subprotocols: []string{hub.Subprotocol}, InsecureSkipVerify: true})
 	if err != nil {
 		return
 	}
@@ -284,8 +295,14 @@ func curfew(short bool, redisURL string) (h http.Handler, command func(name stri
 // node is the real hub behind the real routes.
 func node(store session.Store, peers hub.Peers) (tabs *hub.Hub, pages http.Handler, stop func()) {
 	tabs, err := hub.New(context.Background(), hub.Options{
-		Store: store, Peers: peers, Node: strconv.Itoa(os.Getpid()), Clock: session.RealClock{}, Policies: session.Policies{Global: policy}, Origins: []string{origin}, SignIn: "/login",
-		Admins: []string{"admins"},
+		Store:    store,
+		Peers:    peers,
+		Node:     strconv.Itoa(os.Getpid()),
+		Clock:    session.RealClock{},
+		Policies: session.Policies{Global: policy},
+		Origins:  []string{origin},
+		SignIn:   "/login",
+		Admins:   []string{"admins"},
 	})
 	check(err)
 	public, err := url.Parse(origin)
@@ -293,10 +310,17 @@ func node(store session.Store, peers hub.Peers) (tabs *hub.Hub, pages http.Handl
 	tokens, err := views.ParseAPITokens("bench:admin:" + hex.EncodeToString(tokenHash[:]))
 	check(err)
 	routes := views.New(views.Options{
-		Tokens: tokens,
-		Hub:    tabs, Sessions: gorilla.New(tabs, session.RealClock{}), Trail: store, Authenticator: nobody{}, People: nobody{},
-		Clock: session.RealClock{}, Secret: make([]byte, 32), PublicURL: public,
-		Proxies: views.NewProxies(nil), Log: slog.New(slog.DiscardHandler),
+		Tokens:        tokens,
+		Hub:           tabs,
+		Sessions:      gorilla.New(tabs, session.RealClock{}),
+		Trail:         store,
+		Authenticator: nobody{},
+		People:        nobody{},
+		Clock:         session.RealClock{},
+		Secret:        make([]byte, 32),
+		PublicURL:     public,
+		Proxies:       views.NewProxies(nil),
+		Log:           slog.New(slog.DiscardHandler),
 	})
 	return tabs, routes, func() {
 		routes.Shutdown()

@@ -80,7 +80,12 @@ func (w *world) acts(i int) bool { return i >= simulatedTabs && i/w.others()%2 =
 func (w *world) orphaned(i int) bool { return i/w.others()%50 == 1 }
 
 func newWorld(sessions int) *world {
-	w := &world{nodes: int(float64(sessions)*tabsPerSession/tabsPerNode) + 1, initial: sessions, real: make(map[session.ID]int), calls: make(map[string]int)}
+	w := &world{
+		nodes:   int(float64(sessions)*tabsPerSession/tabsPerNode) + 1,
+		initial: sessions,
+		real:    make(map[session.ID]int),
+		calls:   make(map[string]int),
+	}
 	w.numbers = make([]int64, w.nodes)
 	w.opening = 60*time.Second + time.Duration(sessions)*45*time.Microsecond
 	w.active, w.ended = make([]int64, sessions, sessions+sessions/20), make([]bool, sessions, sessions+sessions/20)
@@ -148,10 +153,19 @@ func (w *world) count(call string, n int) {
 func (w *world) record(i int) session.Record {
 	name := "person-" + strconv.Itoa(i)
 	return session.Record{
-		ID: w.idOf(i), User: name, Name: "A Person " + name, Email: name + "@example.org", DN: "uid=" + name + ",ou=people,dc=example,dc=org",
-		Identity: "5f4dcc3b-5aa7-65d6-1d83-" + fmt.Sprintf("%012d", i), Groups: []session.Group{{Name: strings.Clone("staff")}}, Login: strings.Clone(name),
-		Address: fmt.Sprintf("192.0.2.%d", i%250), Agent: strings.Clone("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
-		Policy: policy, CreatedAt: session.Millis(w.began.Add(-time.Minute)), LastActiveAt: session.FromUnixMilli(w.active[i]),
+		ID:           w.idOf(i),
+		User:         name,
+		Name:         "A Person " + name,
+		Email:        name + "@example.org",
+		DN:           "uid=" + name + ",ou=people,dc=example,dc=org",
+		Identity:     "5f4dcc3b-5aa7-65d6-1d83-" + fmt.Sprintf("%012d", i),
+		Groups:       []session.Group{{Name: strings.Clone("staff")}},
+		Login:        strings.Clone(name),
+		Address:      fmt.Sprintf("192.0.2.%d", i%250),
+		Agent:        strings.Clone("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+		Policy:       policy,
+		CreatedAt:    session.Millis(w.began.Add(-time.Minute)),
+		LastActiveAt: session.FromUnixMilli(w.active[i]),
 	}
 }
 
@@ -265,7 +279,16 @@ func (w *world) Pulse(_ context.Context, node string, after uint64) (session.Pul
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls["Pulse"]++
-	p := session.Pulse{Lease: time.Minute, Now: time.Now(), Asked: time.Now(), LastFact: int64(len(w.facts)), Last: after + uint64(len(w.begun)+len(w.over)), Begun: w.begun, Ended: w.over, Masters: "one"}
+	p := session.Pulse{
+		Lease:    time.Minute,
+		Now:      time.Now(),
+		Asked:    time.Now(),
+		LastFact: int64(len(w.facts)),
+		Last:     after + uint64(len(w.begun)+len(w.over)),
+		Begun:    w.begun,
+		Ended:    w.over,
+		Masters:  "one",
+	}
 	w.begun, w.over = nil, nil
 	p.Nodes = append(p.Nodes, node)
 	for i := 1; i < w.nodes; i++ {
@@ -306,7 +329,8 @@ func (w *world) word(i int, opened time.Time) string {
 		if k > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"tab":"%d-%d-%d","node":"node-%d","opened_at":%q}`, i, k, opened.Unix(), w.nodeOf(i), opened.UTC().Format(time.RFC3339))
+		fmt.Fprintf(&b, `{"tab":"%d-%d-%d","node":"node-%d","opened_at":%q}`, i, k, opened.Unix(), w.nodeOf(i),
+			opened.UTC().Format(time.RFC3339))
 	}
 	b.WriteString("]}")
 	return b.String()
@@ -334,7 +358,8 @@ func (w *world) SetOffset(time.Duration)                                        
 func (w *world) say(node int, events []byte) {
 	w.mu.Lock()
 	w.numbers[node]++
-	message := fmt.Appendf(nil, `{"v":1,"node":%q,"name":"node-%d","n":%d,"events":[`, w.instance(node), node, w.numbers[node])
+	message := fmt.Appendf(nil, `{"v":1,"node":%q,"name":"node-%d","n":%d,"events":[`, w.instance(node), node,
+		w.numbers[node])
 	heard := w.heard
 	w.messages++
 	message = append(append(message, events...), `]}`...)
@@ -520,7 +545,15 @@ func (w *world) tellEnd(i int) {
 func (w *world) everyone() {
 	now := session.Millis(time.Now())
 	w.mu.Lock()
-	f := session.Fact{ID: "k3vq5ybz2mk3vq5ybz2m", Number: int64(len(w.facts)) + 1, Scope: session.Scope{Everyone: true}, Actor: "root", Message: endedMessage, At: now, EffectiveAt: now}
+	f := session.Fact{
+		ID:          "k3vq5ybz2mk3vq5ybz2m",
+		Number:      int64(len(w.facts)) + 1,
+		Scope:       session.Scope{Everyone: true},
+		Actor:       "root",
+		Message:     endedMessage,
+		At:          now,
+		EffectiveAt: now,
+	}
 	w.facts, w.mass = append(w.facts, f), true
 	w.mu.Unlock()
 	data, err := json.Marshal(f)
@@ -603,7 +636,8 @@ func simulate(sessions int) {
 	s := startServer("-serve", "simulated", "-sessions", strconv.Itoa(sessions))
 	defer s.stop()
 	w := newWorld(sessions)
-	fmt.Printf("\na node among %d, with %d of %.0f tabs and all %d sessions\n", w.nodes, simulatedTabs, float64(sessions)*tabsPerSession, sessions)
+	fmt.Printf("\na node among %d, with %d of %.0f tabs and all %d sessions\n", w.nodes, simulatedTabs,
+		float64(sessions)*tabsPerSession, sessions)
 	pause(w.opening - 60*time.Second - time.Since(began)) // word of all tabs is read
 	fmt.Printf("  start: %.1f s to read the sessions; %.0f bytes of memory for each, with word of its tabs\n",
 		s.figure("loading"), (s.rss()-s.figure("before"))/float64(sessions))
@@ -636,8 +670,8 @@ func simulate(sessions int) {
 		}
 	}
 	perSecond := 1 / simulatedFor.Seconds()
-	fmt.Printf("  people of %d sessions act: %.0f messages a second from other nodes, %.1f MB; %.0f %% of a core\n", sessions/2,
-		messages*perSecond, bytes*perSecond/1e6, (cpu-feed)*perSecond*100)
+	fmt.Printf("  people of %d sessions act: %.0f messages a second from other nodes, %.1f MB; %.0f %% of a core\n",
+		sessions/2, messages*perSecond, bytes*perSecond/1e6, (cpu-feed)*perSecond*100)
 	fmt.Printf("  lateness of %d idle timeouts at their tabs: %s\n", len(late), percentiles(late))
 	fmt.Printf("  lateness of those that lost their node, whoever's turn it was: %s\n", s.ask("late 0"))
 	fmt.Printf("  calls: %s\n", s.ask("calls 0"))
@@ -656,7 +690,8 @@ func simulate(sessions int) {
 	}
 	spent = s.figures("spent")
 	took := time.Since(begin)
-	fmt.Printf("  after %.0f s all were forgotten, %.0f %% of a core meanwhile\n", took.Seconds(), (s.cpu()-used-(spent[0]-now[0]))/took.Seconds()*100)
+	fmt.Printf("  after %.0f s all were forgotten, %.0f %% of a core meanwhile\n", took.Seconds(),
+		(s.cpu()-used-(spent[0]-now[0]))/took.Seconds()*100)
 	fmt.Printf("  calls: %s\n", s.ask("calls 0"))
 	for _, t := range list {
 		t.close()

@@ -127,8 +127,11 @@ func measureStorm() {
 			most = max(most, n)
 		}
 		slices.Sort(gaps)
-		fmt.Printf("  %s: most within a tenth of a second %d; from dial to hello %s\n", how.name, most, percentiles(handshakes))
-		fmt.Printf("    without a socket for %s; the node was gone after %.1f s; %.2f CPU-seconds of each of the others\n", percentiles(gaps), stopped.Seconds(), cpu/2)
-		fmt.Printf("    %d sessions were signed out meanwhile: %d refused, %d told, %d missed\n", leavers, refused, leavers-refused-missed, missed)
+		fmt.Printf("  %s: most within a tenth of a second %d; from dial to hello %s\n", how.name, most,
+			percentiles(handshakes))
+		fmt.Printf("    without a socket for %s; the node was gone after %.1f s; %.2f CPU-seconds of each of the "+
+			"others\n", percentiles(gaps), stopped.Seconds(), cpu/2)
+		fmt.Printf("    %d sessions were signed out meanwhile: %d refused, %d told, %d missed\n", leavers, refused,
+			leavers-refused-missed, missed)
 	}
 }

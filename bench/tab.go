@@ -63,8 +63,10 @@ func tryDial(address, cookie string) (t *tab, status int) {
 	c, err := net.Dial("tcp", address)
 	check(err)
 	defer c.Close() // the tab has a descriptor of its own
-	fmt.Fprintf(c, "GET /session/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: %s\r\nCookie: %s\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\n\r\n", origin, cookie, hub.Subprotocol)
+	fmt.Fprintf(c, "GET /session/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Origin: %s\r\nCookie: %s\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\n"+
+		"\r\n", origin, cookie, hub.Subprotocol)
 	r := bufio.NewReaderSize(c, 512)
 	response, err := http.ReadResponse(r, nil)
 	check(err)
@@ -73,7 +75,13 @@ func tryDial(address, cookie string) (t *tab, status int) {
 	}
 	early, err := r.Peek(r.Buffered())
 	check(err)
-	t = &tab{cookie: cookie, rest: early, greeted: make(chan struct{}), expired: make(chan struct{}), closed: make(chan struct{})}
+	t = &tab{
+		cookie:  cookie,
+		rest:    early,
+		greeted: make(chan struct{}),
+		expired: make(chan struct{}),
+		closed:  make(chan struct{}),
+	}
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	check(err)
 	check(raw.Control(func(fd uintptr) { t.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }))
@@ -103,7 +111,8 @@ func (w *watch) add(t *tab) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.tabs[int32(t.fd)] = t
-	check(syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_ADD, t.fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(t.fd)}))
+	check(syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_ADD, t.fd,
+		&syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(t.fd)}))
 }
 
 // pageThreads are the two threads of the tabs, by their IDs.

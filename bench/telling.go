@@ -92,7 +92,8 @@ func tell(name, command string, n int, path, body string, closes bool) (ms []flo
 
 const (
 	endedMessage  = "The server is going down for maintenance. Your work is saved."
-	expireMessage = `{"type":"expire","seq":20001,"reason":"admin","message":"` + endedMessage + `","location":"/login"}`
+	expireMessage = `{"type":"expire","seq":20001,"reason":"admin","message":"` + endedMessage +
+		`","location":"/login"}`
 	noticeMessage = `{"type":"notice","seq":20001,"id":"k3vq5ybz2mk3vq5ybz2m","message":"` + endedMessage + `"}`
 )
 
@@ -119,7 +120,8 @@ func compare(what string, n int, command, path, body, bare string, closes bool) 
 		fmt.Println()
 		own = append(own, percentile(ms, 0.99))
 	}
-	fmt.Printf("  middle of the p99: %.1f against %.1f ms, %.2f times", middle(own), middle(raw), middle(own)/middle(raw))
+	fmt.Printf("  middle of the p99: %.1f against %.1f ms, %.2f times", middle(own), middle(raw),
+		middle(own)/middle(raw))
 	if closes {
 		fmt.Printf("; closed after %.0f ms", middle(closings))
 	}
@@ -127,11 +129,13 @@ func compare(what string, n int, command, path, body, bare string, closes bool) 
 }
 
 func measureForcedLogout() {
-	compare("forced logout of one user", *tabs, "of-one-user", "/api/v1/logouts", `{"user":"many","message":"`+endedMessage+`"}`, expireMessage, true)
+	compare("forced logout of one user", *tabs, "of-one-user", "/api/v1/logouts",
+		`{"user":"many","message":"`+endedMessage+`"}`, expireMessage, true)
 }
 
 func measureBroadcast() {
-	compare("notice to everyone", *broadcast, "sessions", "/api/v1/notices", `{"everyone":true,"message":"`+endedMessage+`"}`, noticeMessage, false)
+	compare("notice to everyone", *broadcast, "sessions", "/api/v1/notices",
+		`{"everyone":true,"message":"`+endedMessage+`"}`, noticeMessage, false)
 }
 
 // Figures of the console's measurement.
@@ -185,6 +189,7 @@ func measureConsole() {
 		lags = append(lags, time.Since(made).Seconds()*1000)
 		pause(300 * time.Millisecond)
 	}
-	fmt.Printf("\nconsole with %d sessions and %d changes a second: a new session is in view after %s; the server used %.0f %% of a core\n",
+	fmt.Printf("\nconsole with %d sessions and %d changes a second: a new session is in view after %s; the server "+
+		"used %.0f %% of a core\n",
 		*tabs, changesPerSecond, percentiles(lags), (s.cpu()-used)/time.Since(begin).Seconds()*100)
 }

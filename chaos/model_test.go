@@ -24,34 +24,46 @@ func TestTheModelReports(t *testing.T) {
 		judge  func(w *world)
 		want   bool
 	}{
-		{"alive long after the last act, during a fault", []fault{lasting}, func(w *world) { w.judgeAlive(&visitor{began: ago(minute)}, "a", now) }, true},
-		{"alive soon after the last act", nil, func(w *world) { w.judgeAlive(&visitor{began: ago(expireAfter)}, "a", now) }, false},
+		{"alive long after the last act, during a fault", []fault{lasting}, func(w *world) {
+			w.judgeAlive(&visitor{began: ago(minute)}, "a", now)
+		}, true},
+		{"alive soon after the last act", nil, func(w *world) {
+			w.judgeAlive(&visitor{began: ago(expireAfter)}, "a", now)
+		}, false},
 		{"answered again after its end, during a fault", []fault{lasting}, func(w *world) {
 			w.judgeAlive(&visitor{began: ago(time.Second), ended: ago(time.Second)}, "a", now)
 		}, true},
-		{"ended early after an outage", []fault{past(kind{hinders: true}, "", 4*time.Second, 2*time.Second)}, func(w *world) {
+		{"ended early after an outage", []fault{past(kind{hinders: true}, "", 4*time.Second,
+			2*time.Second)}, func(w *world) {
 			w.judgeIdle(&visitor{acted: ago(5 * time.Second), on: "a"}, now)
 		}, true},
-		{"ended early, and the node that took the act has died over it", []fault{past(kind{loses: true}, "a", 4*time.Second, 2*time.Second)}, func(w *world) {
+		{"ended early, and the node that took the act has died over it", []fault{past(kind{loses: true}, "a",
+			4*time.Second, 2*time.Second)}, func(w *world) {
 			w.judgeIdle(&visitor{acted: ago(5 * time.Second), on: "a"}, now)
 		}, false},
-		{"ended early, and another node has died", []fault{past(kind{loses: true}, "b", 4*time.Second, 2*time.Second)}, func(w *world) {
+		{"ended early, and another node has died", []fault{past(kind{loses: true}, "b", 4*time.Second,
+			2*time.Second)}, func(w *world) {
 			w.judgeIdle(&visitor{acted: ago(5 * time.Second), on: "a"}, now)
 		}, true},
-		{"ended a second early by a clock that was stepped", []fault{past(kind{skews: true}, "a", 9*time.Second, 2*time.Second)}, func(w *world) {
+		{"ended a second early by a clock that was stepped", []fault{past(kind{skews: true}, "a", 9*time.Second,
+			2*time.Second)}, func(w *world) {
 			w.judgeIdle(&visitor{acted: ago(expireAfter - time.Second), on: "b"}, now)
 		}, false},
 		{"ended a second early though no clock was stepped", nil, func(w *world) {
 			w.judgeIdle(&visitor{acted: ago(expireAfter - time.Second), on: "b"}, now)
 		}, true},
-		{"ended as its browser was closed, and a tab is open", nil, func(w *world) { w.judgeClosed(with(&tab{opened: ago(minute)}), now) }, true},
+		{"ended as its browser was closed, and a tab is open", nil, func(w *world) {
+			w.judgeClosed(with(&tab{opened: ago(minute)}), now)
+		}, true},
 		{"ended as its browser was closed, and a tab was open that was told so", nil, func(w *world) {
 			w.judgeClosed(with(&tab{opened: ago(minute), told: "browser-closed", gone: true, goneAt: now}), now)
 		}, true},
 		{"ended as its browser was closed, and its tab had gone", nil, func(w *world) {
 			w.judgeClosed(with(&tab{opened: ago(minute), gone: true, goneAt: ago(closeGrace)}), now)
 		}, false},
-		{"ended as its browser was closed, and a tab has just come", nil, func(w *world) { w.judgeClosed(with(&tab{opened: ago(time.Second)}), now) }, false},
+		{"ended as its browser was closed, and a tab has just come", nil, func(w *world) {
+			w.judgeClosed(with(&tab{opened: ago(time.Second)}), now)
+		}, false},
 		{"ended as its browser was closed, and a fault kept a tab from being known", []fault{lasting}, func(w *world) {
 			w.judgeClosed(with(&tab{opened: ago(minute)}), now)
 		}, false},

@@ -64,7 +64,8 @@ type node struct {
 }
 
 // policyFlags are of a policy that a test can wait for.
-var policyFlags = []string{"--warn-after", "6s", "--expire-after", expireAfter.String(), "--close-grace", closeGrace.String(), "--max-lifetime", "0"}
+var policyFlags = []string{"--warn-after", "6s", "--expire-after", expireAfter.String(), "--close-grace",
+	closeGrace.String(), "--max-lifetime", "0"}
 
 const (
 	expireAfter = 9 * time.Second
@@ -76,11 +77,12 @@ func startNode(t testing.TB, name, address, redisURL string, command ...string) 
 	n := &node{t: t, name: name, address: address, folder: t.TempDir(), command: command}
 	tokens := filepath.Join(n.folder, "tokens")
 	hash := sha256.Sum256([]byte(token))
-	if err := os.WriteFile(tokens, fmt.Appendf(nil, "chaos:admin:%s\n", hex.EncodeToString(hash[:])), 0o600); err != nil {
+	err := os.WriteFile(tokens, fmt.Appendf(nil, "chaos:admin:%s\n", hex.EncodeToString(hash[:])), 0o600)
+	if err != nil {
 		t.Fatal(err)
 	}
-	n.args = append([]string{"--listen", address, "--node-name", name, "--redis-url", redisURL, "--api-tokens-file", tokens, "--testing",
-		"--public-url", "http://localhost:1", "--log-level", "warn"}, policyFlags...)
+	n.args = append([]string{"--listen", address, "--node-name", name, "--redis-url", redisURL, "--api-tokens-file",
+		tokens, "--testing", "--public-url", "http://localhost:1", "--log-level", "warn"}, policyFlags...)
 	t.Cleanup(n.kill)
 	if err := n.run(); err != nil {
 		t.Fatal(err)
@@ -123,7 +125,8 @@ func (n *node) run() error {
 
 // setSkew makes the node's own clock wrong.
 func (n *node) setSkew(by time.Duration) error {
-	if status, _, err := n.ask("POST", "/testing/skew", "", fmt.Sprintf(`{"by_ms":%d}`, by.Milliseconds())); err != nil || status != 200 {
+	status, _, err := n.ask("POST", "/testing/skew", "", fmt.Sprintf(`{"by_ms":%d}`, by.Milliseconds()))
+	if err != nil || status != 200 {
 		return fmt.Errorf("skew of node %s: %d, %w", n.name, status, err)
 	}
 	return nil
@@ -220,7 +223,9 @@ func (n *node) open(cookie string) (*tab, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	ws, _, err := websocket.Dial(ctx, "ws://"+n.address+"/session/ws", &websocket.DialOptions{
-		Subprotocols: []string{"curfew.v1"}, HTTPHeader: http.Header{"Origin": {"http://localhost:1"}, "Cookie": {cookie}}, Host: "localhost:1",
+		Subprotocols: []string{"curfew.v1"},
+		HTTPHeader:   http.Header{"Origin": {"http://localhost:1"}, "Cookie": {cookie}},
+		Host:         "localhost:1",
 	})
 	if err != nil {
 		return nil, err

@@ -17,7 +17,8 @@ import (
 // three ways.
 func TestPartition(t *testing.T) {
 	if os.Getenv("CURFEW_IN_NAMESPACE") == "" {
-		cmd := exec.Command("unshare", "-n", "sh", "-c", `ip link set lo up && exec "$@"`, "sh", os.Args[0], "-test.run=^TestPartition$", "-test.v")
+		cmd := exec.Command("unshare", "-n", "sh", "-c", `ip link set lo up && exec "$@"`, "sh", os.Args[0],
+			"-test.run=^TestPartition$", "-test.v")
 		cmd.Env = append(os.Environ(), "CURFEW_IN_NAMESPACE=1")
 		out, err := cmd.CombinedOutput()
 		t.Logf("%s", withoutAudit(string(out)))
@@ -46,7 +47,8 @@ func TestPartition(t *testing.T) {
 	}{
 		{"packets vanish", []string{"-j", "DROP"}, true},
 		{"connections are reset", []string{"-j", "REJECT", "--reject-with", "tcp-reset"}, true},
-		{"three packets of ten vanish", []string{"-m", "statistic", "--mode", "random", "--probability", "0.3", "-j", "DROP"}, false},
+		{"three packets of ten vanish",
+			[]string{"-m", "statistic", "--mode", "random", "--probability", "0.3", "-j", "DROP"}, false},
 	} {
 		var goes, stays string
 		within(t, "sign-ins are let in", calmBound, func() (ok bool) {
@@ -66,7 +68,8 @@ func TestPartition(t *testing.T) {
 		if status, _, err := b.ask("POST", "/api/v1/logouts", "", `{"user":"goes"}`); err != nil || status != 200 {
 			t.Errorf("%s: forced logout on the other node: %d, %v", way.name, status, err)
 		}
-		within(t, way.name+": the tab on the other node is closed", closeBound, func() bool { _, gone, _ := there.state(); return gone })
+		within(t, way.name+": the tab on the other node is closed", closeBound,
+			func() bool { _, gone, _ := there.state(); return gone })
 		status, _, err := a.ask("GET", "/session/status", goes, "")
 		switch {
 		case err != nil, status == 200, way.whole && status != 503:
@@ -76,9 +79,10 @@ func TestPartition(t *testing.T) {
 			t.Errorf("%s: the tab on the node that is cut off was closed: nobody there can know", way.name)
 		}
 		if way.whole {
-			within(t, way.name+": the tabs of the node that is cut off are not counted any more", 15*time.Second-time.Since(began), func() bool {
-				return nodesSeenBy(b) == 1
-			})
+			within(t, way.name+": the tabs of the node that is cut off are not counted any more",
+				15*time.Second-time.Since(began), func() bool {
+					return nodesSeenBy(b) == 1
+				})
 		} else {
 			time.Sleep(3 * time.Second) // that is how long this partition lasts
 		}
@@ -94,7 +98,9 @@ func TestPartition(t *testing.T) {
 		})
 		t.Logf("%s: converged %s after its end", way.name, time.Since(healed).Round(time.Millisecond))
 		kept.ws.CloseNow()
-		within(t, "the nodes know each other", 10*time.Second, func() bool { return nodesSeenBy(a) == 2 && nodesSeenBy(b) == 2 })
+		within(t, "the nodes know each other", 10*time.Second, func() bool {
+			return nodesSeenBy(a) == 2 && nodesSeenBy(b) == 2
+		})
 	}
 }
 

@@ -21,7 +21,8 @@ import (
 )
 
 var (
-	seed = flag.Uint64("seed", 0, "repeats the choices of a run, as does the environment variable CURFEW_SEED; 0: a new one")
+	seed = flag.Uint64("seed", 0,
+		"repeats the choices of a run, as does the environment variable CURFEW_SEED; 0: a new one")
 	long = flag.Duration("for", 90*time.Second, "how long a random test goes on")
 )
 
@@ -171,7 +172,15 @@ func (w *world) step(r *rand.Rand) {
 		sent := time.Now()
 		if cookie, ok := n.signIn(user); ok {
 			w.mu.Lock()
-			w.visitors = append(w.visitors, &visitor{user: user, cookie: cookie, since: sent, tabs: make(map[*tab]*node), began: time.Now(), acted: sent, on: n.name})
+			w.visitors = append(w.visitors, &visitor{
+				user:   user,
+				cookie: cookie,
+				since:  sent,
+				tabs:   make(map[*tab]*node),
+				began:  time.Now(),
+				acted:  sent,
+				on:     n.name,
+			})
 			w.mu.Unlock()
 		}
 	case what < 35:
@@ -232,7 +241,8 @@ func (w *world) look(v *visitor, n *node) (csrf string) {
 // answers 503.
 func (w *world) judgeAlive(v *visitor, on string, sent time.Time) {
 	if !v.ended.IsZero() && v.ended.Before(sent) {
-		w.violate("%s on node %s: an ended session answers again, %s after its end (%s)", v.user, on, sent.Sub(v.ended), v.how)
+		w.violate("%s on node %s: an ended session answers again, %s after its end (%s)", v.user, on, sent.Sub(v.ended),
+			v.how)
 	}
 	if sent.After(v.began.Add(expireAfter + lateBound + skewBound)) {
 		w.violate("%s on node %s: alive %s after its last act", v.user, on, sent.Sub(v.began))
@@ -277,7 +287,9 @@ func (w *world) judgeIdle(v *visitor, now time.Time) {
 	if w.any(v.acted, now, calmBound, func(f fault) bool { return f.skews }) {
 		wrong = skewBound
 	}
-	lost := w.any(v.acted, v.acted.Add(writeBound), 0, func(f fault) bool { return f.loses && (f.on == "" || f.on == v.on) })
+	lost := w.any(v.acted, v.acted.Add(writeBound), 0, func(f fault) bool {
+		return f.loses && (f.on == "" || f.on == v.on)
+	})
 	if due := v.acted.Add(expireAfter - wrong); now.Before(due) && !lost {
 		w.violate("%s: ended (idle) %s early", v.user, due.Sub(now))
 	}
@@ -292,7 +304,8 @@ func (w *world) judgeClosed(v *visitor, now time.Time) {
 		if gone {
 			open = goneAt.Sub(t.opened)
 		}
-		if (!gone || told != "") && open > closeGrace+closeBound && v.left.Before(t.opened) && w.calmSince(now.Add(-closeGrace-closeBound), now) {
+		if (!gone || told != "") && open > closeGrace+closeBound && v.left.Before(t.opened) &&
+			w.calmSince(now.Add(-closeGrace-closeBound), now) {
 			w.violate("%s: ended (browser-closed) though a tab is open on node %s for %s", v.user, n.name, open)
 		}
 	}
@@ -490,7 +503,8 @@ func randomly(t *testing.T, url string, faults func(*world, *rand.Rand)) {
 	running.Wait()
 	time.Sleep(expireAfter + lateBound)
 	w.settle()
-	t.Logf("seed %d: %d steps, %d sessions, faults injected: %s, violations %d", chosen, w.steps.Load(), len(w.visitors), summary(w.injected), w.violations.Load())
+	t.Logf("seed %d: %d steps, %d sessions, faults injected: %s, violations %d", chosen, w.steps.Load(),
+		len(w.visitors), summary(w.injected), w.violations.Load())
 	if t.Failed() {
 		for _, n := range w.nodes {
 			t.Logf("log of node %s:\n%s", n.name, last(withoutAudit(n.log.String()), 3000))
@@ -598,13 +612,16 @@ func (w *world) breakServer(r *rand.Rand, s *redistest.Server) {
 	hinders := kind{hinders: true}
 	switch r.IntN(4) {
 	case 0:
-		w.inject("SIGSTOP of redis", hinders, "", func() { s.Signal(syscall.SIGSTOP) }, func() { s.Signal(syscall.SIGCONT) }, hold)
+		w.inject("SIGSTOP of redis", hinders, "", func() { s.Signal(syscall.SIGSTOP) },
+			func() { s.Signal(syscall.SIGCONT) }, hold)
 	case 1:
 		w.inject("kill -9 of redis", kind{hinders: true, loses: true}, "", s.Kill, s.Run, hold)
 	case 2:
 		w.inject("killed subscriptions", hinders, "", func() { s.Command("CLIENT KILL TYPE pubsub") }, func() {}, 0)
 	case 3:
-		w.inject("refused channels", hinders, "", func() { s.Command("ACL SETUSER default resetchannels") }, func() { s.Command("ACL SETUSER default allchannels") }, hold)
+		w.inject("refused channels", hinders, "", func() {
+			s.Command("ACL SETUSER default resetchannels")
+		}, func() { s.Command("ACL SETUSER default allchannels") }, hold)
 	}
 }
 

@@ -25,7 +25,8 @@ func TestStoreUnderSentinel(t *testing.T) {
 func proveStore(t *testing.T, url string) {
 	var opened atomic.Int64
 	storetest.Run(t, func(t *testing.T) session.Store {
-		s, err := redis.Open(t.Context(), url, "test"+strconv.FormatInt(opened.Add(1), 10)+":", nil, slog.New(slog.DiscardHandler))
+		s, err := redis.Open(t.Context(), url, "test"+strconv.FormatInt(opened.Add(1), 10)+":", nil,
+			slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

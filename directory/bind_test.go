@@ -19,8 +19,10 @@ import (
 func TestRefusalsOfABindAreToldFromTrouble(t *testing.T) {
 	t.Parallel()
 	s := startSlapd(t)
-	s.configure(t, "ldapmodify", "dn: cn=module{0},cn=config\nchangetype: modify\nadd: olcModuleLoad\nolcModuleLoad: retcode.so\n")
-	s.configure(t, "ldapadd", "dn: olcOverlay=retcode,olcDatabase={1}mdb,cn=config\nobjectClass: olcOverlayConfig\nobjectClass: olcRetcodeConfig\n"+
+	s.configure(t, "ldapmodify", "dn: cn=module{0},cn=config\nchangetype: modify\nadd: olcModuleLoad\n"+
+		"olcModuleLoad: retcode.so\n")
+	s.configure(t, "ldapadd", "dn: olcOverlay=retcode,olcDatabase={1}mdb,cn=config\nobjectClass: olcOverlayConfig\n"+
+		"objectClass: olcRetcodeConfig\n"+
 		"olcOverlay: retcode\nolcRetcodeParent: ou=retcodes,dc=example,dc=org\nolcRetcodeInDir: TRUE\n")
 	s.access(t, "to * by * read") // the overlay reads the code as whoever binds
 	d := open(t, s.config())
@@ -40,7 +42,8 @@ func TestRefusalsOfABindAreToldFromTrouble(t *testing.T) {
 		ldap.LDAPResultUnavailable:                 directory.ErrUnavailable,
 		ldap.LDAPResultOther:                       directory.ErrUnavailable,
 	} {
-		s.add(t, fmt.Sprintf("dn: uid=code%[1]d,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nobjectClass: errAuxObject\nuid: code%[1]d\ncn: x\nsn: x\n"+
+		s.add(t, fmt.Sprintf("dn: uid=code%[1]d,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\n"+
+			"objectClass: errAuxObject\nuid: code%[1]d\ncn: x\nsn: x\n"+
 			"userPassword: right\nerrCode: %[1]d\nerrOp: bind\n", code))
 		_, err := d.Authenticate(t.Context(), fmt.Sprintf("code%d", code), "right", nil)
 		if !errors.Is(err, want) || errors.Is(err, directory.ErrLocked) {
@@ -53,7 +56,8 @@ func TestNamesCannotBeToldByTime(t *testing.T) {
 	t.Parallel()
 	s := startSlapd(t)
 	// The hash takes a while; no password has it.
-	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nreplace: userPassword\nuserPassword: {CRYPT}$6$rounds=400000$saltsalt$"+strings.Repeat(".", 86)+"\n")
+	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nreplace: userPassword\n"+
+		"userPassword: {CRYPT}$6$rounds=400000$saltsalt$"+strings.Repeat(".", 86)+"\n")
 	d := open(t, s.config())
 	took := func(name string) time.Duration {
 		began := time.Now()
@@ -101,7 +105,8 @@ func TestServicePasswordIsReadAgainWhenItsFileHasChanged(t *testing.T) {
 	w.hears(t, "lost: ", 5*time.Second)
 	w.polls(t, 10) // four wrong binds lock an account
 	for range 5 {
-		if _, err := d.Authenticate(t.Context(), "grace", "grace-demo", nil); !errors.Is(err, directory.ErrUnavailable) {
+		_, err := d.Authenticate(t.Context(), "grace", "grace-demo", nil)
+		if !errors.Is(err, directory.ErrUnavailable) {
 			t.Errorf("a sign-in without the service account: %v", err)
 		}
 	}
@@ -119,7 +124,8 @@ func TestServicePasswordIsReadAgainWhenItsFileHasChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	works("after a rotation in place")
-	s.modify(t, s.ldap, "dn: cn=admins,dc=example,dc=org\nchangetype: modify\ndelete: member\nmember: uid=grace,ou=people,dc=example,dc=org\n")
+	s.modify(t, s.ldap, "dn: cn=admins,dc=example,dc=org\nchangetype: modify\ndelete: member\n"+
+		"member: uid=grace,ou=people,dc=example,dc=org\n")
 	w.hears(t, "grace in ", 15*time.Second)
 }
 
@@ -150,7 +156,8 @@ func TestManySignInsAtARotationAreOneGuess(t *testing.T) {
 // failures counts the wrong binds of an entry since the last right one.
 func (s *slapd) failures(t *testing.T, dn string) int {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "ldapsearch", "-x", "-LLL", "-H", s.ldap, "-D", admin, "-w", adminPW, "-s", "base", "-b", dn, "pwdFailureTime").Output()
+	out, err := exec.CommandContext(t.Context(), "ldapsearch", "-x", "-LLL", "-H", s.ldap, "-D", admin, "-w", adminPW,
+		"-s", "base", "-b", dn, "pwdFailureTime").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,8 +45,8 @@ func affectedBy(changes []change, accounts []Account) []Account {
 		return !slices.ContainsFunc(changes, func(c change) bool {
 			// A change in a group names the group's entry only: those are affected who were in it,
 			// and those who are now.
-			return a.Identity != "" && strings.EqualFold(a.Identity, c.identity) || dn == c.dn || c.members[dn] || c.members[user] ||
-				slices.ContainsFunc(a.Groups, func(g string) bool { return fold(g) == c.name })
+			return a.Identity != "" && strings.EqualFold(a.Identity, c.identity) || dn == c.dn || c.members[dn] ||
+				c.members[user] || slices.ContainsFunc(a.Groups, func(g string) bool { return fold(g) == c.name })
 		})
 	})
 }

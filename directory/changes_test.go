@@ -59,8 +59,11 @@ func TestChangesAffectWhomTheyName(t *testing.T) {
 		"another entry":           {change{dn: foldDN("uid=bob,ou=people,dc=x"), identity: "ab-2"}, false},
 		"her identity elsewhere":  {change{dn: "uid=zoe,", identity: "ab-1"}, true},
 		"a group that she was in": {change{dn: "cn=staff,", name: "staff"}, true},
-		"a group that she is in":  {change{dn: "cn=x,", members: map[string]bool{foldDN("uid=ADA,ou=people,dc=x"): true}}, true},
-		"a group of names":        {change{dn: "cn=x,", members: map[string]bool{"ada": true}}, true},
+		"a group that she is in": {change{
+			dn:      "cn=x,",
+			members: map[string]bool{foldDN("uid=ADA,ou=people,dc=x"): true},
+		}, true},
+		"a group of names": {change{dn: "cn=x,", members: map[string]bool{"ada": true}}, true},
 	} {
 		if got := len(affectedBy([]change{{dn: "other"}, tt.change}, []Account{ada})) == 1; got != tt.want {
 			t.Errorf("%s: affected %v, want %v", name, got, tt.want)
@@ -73,7 +76,8 @@ func TestChangesAffectWhomTheyName(t *testing.T) {
 }
 
 func TestOnlyIdentitiesThatAreKnownDiffer(t *testing.T) {
-	const uuid, other, guid = "6f0b6d0e-5a55-4a8f-8f5b-0a1d8f2c0001", "6f0b6d0e-5a55-4a8f-8f5b-0a1d8f2c0002", "000102030405060708090a0b0c0d0e0f"
+	const uuid, other, guid = "6f0b6d0e-5a55-4a8f-8f5b-0a1d8f2c0001", "6f0b6d0e-5a55-4a8f-8f5b-0a1d8f2c0002",
+		"000102030405060708090a0b0c0d0e0f"
 	for _, tt := range []struct {
 		before string
 		now    []string

@@ -154,8 +154,8 @@ func (d *Directory) findAgain(conn *ldap.Conn, a Account) (*ldap.Entry, error) {
 	if !errors.Is(err, errNobody) || !ok || !sameName(a.Login, a.User) || a.DN == "" {
 		return found, err
 	}
-	result, searchErr := conn.Search(ldap.NewSearchRequest(a.DN, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, int(requestTimeout.Seconds()),
-		false, filter, d.attributes(), nil))
+	result, searchErr := conn.Search(ldap.NewSearchRequest(a.DN, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1,
+		int(requestTimeout.Seconds()), false, filter, d.attributes(), nil))
 	switch {
 	case ldap.IsErrorWithCode(searchErr, ldap.LDAPResultNoSuchObject) || searchErr == nil && len(result.Entries) == 0:
 		return nil, err
@@ -220,8 +220,8 @@ func (v *view) saysGone(d *Directory, dn string) (bool, error) {
 	if exact, err := v.isExactLocked(); err != nil || !exact {
 		return false, err
 	}
-	_, err := v.Search(ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, int(requestTimeout.Seconds()), false,
-		"(objectClass=*)", []string{"1.1"}, nil))
+	_, err := v.Search(ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1,
+		int(requestTimeout.Seconds()), false, "(objectClass=*)", []string{"1.1"}, nil))
 	var answer *ldap.Error
 	if !ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) || !errors.As(err, &answer) {
 		if err != nil {
@@ -260,7 +260,8 @@ func (v *view) showsGroups(d *Directory, found *ldap.Entry) (bool, error) {
 	var seen bool
 	var err error
 	if d.config.GroupFilter == "" {
-		if seen, err = v.shows(d.config.GroupBaseDN, "(objectClass=*)", false); err == nil && seen && len(found.GetEqualFoldAttributeValues("memberOf")) == 0 {
+		if seen, err = v.shows(d.config.GroupBaseDN, "(objectClass=*)", false); err == nil && seen &&
+			len(found.GetEqualFoldAttributeValues("memberOf")) == 0 {
 			seen, err = v.showsOtherLocked(d, d.config.BaseDN, "(memberOf=*)")
 		}
 	} else {
@@ -293,7 +294,8 @@ func (v *view) shows(base, filter string, below bool) (bool, error) {
 
 // some are the DNs of at most so many entries that are seen at base, or below it.
 func (v *view) some(base string, scope int, filter string, most int) ([]string, error) {
-	result, err := v.Search(ldap.NewSearchRequest(base, scope, ldap.NeverDerefAliases, most, int(requestTimeout.Seconds()), false, filter, []string{"1.1"}, nil))
+	result, err := v.Search(ldap.NewSearchRequest(base, scope, ldap.NeverDerefAliases, most,
+		int(requestTimeout.Seconds()), false, filter, []string{"1.1"}, nil))
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
 		return nil, nil
@@ -345,8 +347,9 @@ func (v *view) whoAmI(bindDN string) string {
 // isEmpty reports whether the server says that nothing is below base, also nothing that it would
 // not show.
 func (v *view) isEmpty(base string) (bool, error) {
-	result, err := v.Search(ldap.NewSearchRequest(base, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, int(requestTimeout.Seconds()), false,
-		"(objectClass=*)", []string{"hasSubordinates", "numSubordinates", "msDS-Approx-Immed-Subordinates"}, nil))
+	result, err := v.Search(ldap.NewSearchRequest(base, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1,
+		int(requestTimeout.Seconds()), false, "(objectClass=*)",
+		[]string{"hasSubordinates", "numSubordinates", "msDS-Approx-Immed-Subordinates"}, nil))
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
 		return false, nil
@@ -356,7 +359,8 @@ func (v *view) isEmpty(base string) (bool, error) {
 		return false, nil
 	}
 	e := result.Entries[0]
-	return strings.EqualFold(e.GetEqualFoldAttributeValue("hasSubordinates"), "false") || e.GetEqualFoldAttributeValue("numSubordinates") == "0" ||
+	return strings.EqualFold(e.GetEqualFoldAttributeValue("hasSubordinates"), "false") ||
+		e.GetEqualFoldAttributeValue("numSubordinates") == "0" ||
 		e.GetEqualFoldAttributeValue("msDS-Approx-Immed-Subordinates") == "0", nil
 }
 
@@ -463,7 +467,8 @@ func (c *comparison) at(ctx context.Context, server int) *view {
 func (c *comparison) confirm(ctx context.Context, v verdict) verdict {
 	d := c.watcher.directory
 	agreed := c.watcher.agreed(v.account.Key)
-	if v.outcome == unseen || len(d.config.URLs) == 1 || agreed[v.server] || v.outcome == letIn && sameNames(v.entry.Groups, v.account.Groups) {
+	if v.outcome == unseen || len(d.config.URLs) == 1 || agreed[v.server] ||
+		v.outcome == letIn && sameNames(v.entry.Groups, v.account.Groups) {
 		return v
 	}
 	missing, why := false, v.why

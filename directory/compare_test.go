@@ -21,7 +21,8 @@ const pollEvery = 50 * time.Millisecond
 // access replaces the access rules; everybody may still try a password.
 func (s *slapd) access(t *testing.T, rules ...string) {
 	t.Helper()
-	ldif := "dn: olcDatabase={1}mdb,cn=config\nchangetype: modify\nreplace: olcAccess\nolcAccess: to attrs=userPassword by anonymous auth by * none\n"
+	ldif := "dn: olcDatabase={1}mdb,cn=config\nchangetype: modify\nreplace: olcAccess\n" +
+		"olcAccess: to attrs=userPassword by anonymous auth by * none\n"
 	for _, r := range rules {
 		ldif += "olcAccess: " + r + "\n"
 	}
@@ -55,7 +56,9 @@ func (w *watched) wantsQuiet(t *testing.T, before []directory.Account) {
 		t.Errorf("heard %q", <-w.news)
 	}
 	now := w.Accounts()
-	if !slices.EqualFunc(now, before, func(a, b directory.Account) bool { return a.Key == b.Key && slices.Equal(a.Groups, b.Groups) }) {
+	if !slices.EqualFunc(now, before, func(a, b directory.Account) bool {
+		return a.Key == b.Key && slices.Equal(a.Groups, b.Groups)
+	}) {
 		t.Errorf("signed in are %+v, want %+v", now, before)
 	}
 }
@@ -69,10 +72,13 @@ func TestServiceAccountThatSeesLessSignsNobodyOut(t *testing.T) {
 	}{
 		{"nothing", true, []string{"to * by * none"}},
 		{"the base only", true, []string{`to dn.base="dc=example,dc=org" by * read`, "to * by * none"}},
-		{"the people's place, and nobody in it", true, []string{`to dn.onelevel="ou=people,dc=example,dc=org"` + svc, everything}},
-		{"the people's place no more, but others", true, []string{`to dn.subtree="ou=people,dc=example,dc=org"` + svc, everything}},
+		{"the people's place, and nobody in it", true,
+			[]string{`to dn.onelevel="ou=people,dc=example,dc=org"` + svc, everything}},
+		{"the people's place no more, but others", true,
+			[]string{`to dn.subtree="ou=people,dc=example,dc=org"` + svc, everything}},
 		{"no login names", true, []string{"to attrs=uid" + svc, everything}},
-		{"no groups", true, []string{"to filter=(objectClass=groupOfNames)" + svc, "to attrs=memberOf" + svc, everything}},
+		{"no groups", true,
+			[]string{"to filter=(objectClass=groupOfNames)" + svc, "to attrs=memberOf" + svc, everything}},
 		{"no members", true, []string{"to attrs=member,memberOf" + svc, everything}},
 		{"no identities", false, []string{"to attrs=entryUUID" + svc, everything}},
 		{"no times of passwords", false, []string{"to attrs=pwdChangedTime" + svc, everything}},
@@ -87,7 +93,8 @@ func TestServiceAccountThatSeesLessSignsNobodyOut(t *testing.T) {
 			if tt.name == "no canonical names" {
 				c.UserAttribute = "employeeNumber"
 				for _, name := range []string{"Ada", "linus", "grace"} {
-					s.modify(t, s.ldap, fmt.Sprintf(person, name)+"changetype: modify\nadd: employeeNumber\nemployeeNumber: number-"+name+"\n")
+					s.modify(t, s.ldap, fmt.Sprintf(person, name)+"changetype: modify\nadd: employeeNumber\n"+
+						"employeeNumber: number-"+name+"\n")
 				}
 			}
 			w := watchAs(t, c, directory.WatchPoll, pollEvery, "ada", "grace", "linus")
@@ -102,7 +109,8 @@ func TestServiceAccountThatSeesLessSignsNobodyOut(t *testing.T) {
 			s.access(t, everything)
 			w.polls(t, 2)
 			w.wantsQuiet(t, before)
-			s.modify(t, s.ldap, fmt.Sprintf(person, "linus")+"changetype: modify\nreplace: pwdChangedTime\npwdChangedTime: 20260101000001Z\n")
+			s.modify(t, s.ldap, fmt.Sprintf(person, "linus")+"changetype: modify\nreplace: pwdChangedTime\n"+
+				"pwdChangedTime: 20260101000001Z\n")
 			w.hears(t, "linus barred: the password was changed", 5*time.Second)
 		})
 	}
@@ -122,10 +130,12 @@ func TestWhatCanBeReadLaterIsLearned(t *testing.T) {
 	s.access(t, everything)
 	w.polls(t, 3)
 	w.wantsQuiet(t, before)
-	s.modify(t, s.ldap, fmt.Sprintf(person, "linus")+"changetype: modify\nreplace: pwdChangedTime\npwdChangedTime: 20260101000001Z\n")
+	s.modify(t, s.ldap, fmt.Sprintf(person, "linus")+"changetype: modify\nreplace: pwdChangedTime\n"+
+		"pwdChangedTime: 20260101000001Z\n")
 	w.hears(t, "linus barred: the password was changed", 5*time.Second)
 	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: delete\n")
-	s.add(t, "dn: uid=grace,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: grace\ncn: Another Grace\nsn: Another\n")
+	s.add(t, "dn: uid=grace,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: grace\ncn: Another Grace\n"+
+		"sn: Another\n")
 	select {
 	case got := <-w.news: // which of them depends on what the comparison came to see
 		if !strings.Contains(got, "no longer in the directory") && !strings.Contains(got, "belongs to another entry") {
@@ -147,16 +157,19 @@ func TestGroupBaseThatGoesAwayIsNoDeparture(t *testing.T) {
 			w := watchAs(t, c, directory.WatchPoll, pollEvery, "grace")
 			before := w.Accounts()
 			w.polls(t, 2)
-			s.modify(t, s.ldap, "dn: ou=groups,dc=example,dc=org\nchangetype: modrdn\nnewrdn: ou=teams\ndeleteoldrdn: 1\n")
+			s.modify(t, s.ldap, "dn: ou=groups,dc=example,dc=org\nchangetype: modrdn\nnewrdn: ou=teams\n"+
+				"deleteoldrdn: 1\n")
 			if filter != "" { // memberOf names the old place for as long as nobody changes the group
 				w.hears(t, "lost", 5*time.Second)
 			}
 			w.polls(t, 5)
 			w.wantsQuiet(t, before)
-			s.modify(t, s.ldap, "dn: ou=teams,dc=example,dc=org\nchangetype: modrdn\nnewrdn: ou=groups\ndeleteoldrdn: 1\n")
+			s.modify(t, s.ldap, "dn: ou=teams,dc=example,dc=org\nchangetype: modrdn\nnewrdn: ou=groups\n"+
+				"deleteoldrdn: 1\n")
 			w.polls(t, 2)
 			w.wantsQuiet(t, before)
-			s.modify(t, s.ldap, "dn: cn=Team,ou=groups,dc=example,dc=org\nchangetype: modify\nreplace: member\nmember: uid=linus,ou=people,dc=example,dc=org\n")
+			s.modify(t, s.ldap, "dn: cn=Team,ou=groups,dc=example,dc=org\nchangetype: modify\nreplace: member\n"+
+				"member: uid=linus,ou=people,dc=example,dc=org\n")
 			w.hears(t, "grace barred: user is in none", 5*time.Second)
 		})
 	}
@@ -184,7 +197,8 @@ func TestFailOverToAServerThatLagsOrShowsLessEndsNobody(t *testing.T) {
 	change := func(ldif string) func(*testing.T, *slapd) {
 		return func(t *testing.T, s *slapd) { s.modify(t, s.ldap, ldif) }
 	}
-	linus, staff, admins := fmt.Sprintf(person, "linus"), "dn: cn=staff,dc=example,dc=org\n", "dn: cn=admins,dc=example,dc=org\n"
+	linus, staff, admins := fmt.Sprintf(person, "linus"), "dn: cn=staff,dc=example,dc=org\n",
+		"dn: cn=admins,dc=example,dc=org\n"
 	tests := []struct {
 		name   string
 		differ func(*testing.T, *slapd) // what is other at the second server
@@ -200,19 +214,26 @@ func TestFailOverToAServerThatLagsOrShowsLessEndsNobody(t *testing.T) {
 				s.modify(t, s.ldap, fmt.Sprintf(person, name)+"changetype: delete\n")
 			}
 		}},
-		{"it has the password of before", change(linus + "changetype: modify\nreplace: pwdChangedTime\npwdChangedTime: 20251231000000Z\n")},
-		{"it has a later password", change(linus + "changetype: modify\nreplace: pwdChangedTime\npwdChangedTime: 20260301000000Z\n")},
-		{"it still has a lock", change(linus + "changetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n")},
+		{"it has the password of before", change(linus + "changetype: modify\nreplace: pwdChangedTime\n" +
+			"pwdChangedTime: 20251231000000Z\n")},
+		{"it has a later password", change(linus + "changetype: modify\nreplace: pwdChangedTime\n" +
+			"pwdChangedTime: 20260301000000Z\n")},
+		{"it still has a lock", change(linus + "changetype: modify\nadd: pwdAccountLockedTime\n" +
+			"pwdAccountLockedTime: 000001010000Z\n")},
 		{"it has the entry of before", func(t *testing.T, s *slapd) {
 			s.modify(t, s.ldap, linus+"changetype: delete\n")
-			s.add(t, "dn: uid=linus,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: linus\ncn: Linus\nsn: Torvalds\n")
+			s.add(t, "dn: uid=linus,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: linus\ncn: Linus\n"+
+				"sn: Torvalds\n")
 		}},
-		{"somebody is not in the group yet", change(admins + "changetype: modify\ndelete: member\nmember: uid=linus,ou=people,dc=example,dc=org\n")},
-		{"somebody is still in a group", change(staff + "changetype: modify\nadd: member\nmember: uid=linus,ou=people,dc=example,dc=org\n")},
+		{"somebody is not in the group yet", change(admins + "changetype: modify\ndelete: member\n" +
+			"member: uid=linus,ou=people,dc=example,dc=org\n")},
+		{"somebody is still in a group", change(staff + "changetype: modify\nadd: member\n" +
+			"member: uid=linus,ou=people,dc=example,dc=org\n")},
 		{"it shows no times", hide("to attrs=pwdChangedTime")},
 		{"it shows no identities", hide("to attrs=entryUUID")},
 		{"it shows no groups", hide("to attrs=member,memberOf")},
-		{"it has names in another order", change(linus + "changetype: modify\nreplace: uid\nuid: aaa\nuid: linus\nuid: zzz\n")},
+		{"it has names in another order", change(linus + "changetype: modify\nreplace: uid\nuid: aaa\nuid: linus\n" +
+			"uid: zzz\n")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -238,7 +259,8 @@ func TestFailOverToAServerThatLagsOrShowsLessEndsNobody(t *testing.T) {
 			// Whoever is gone from both is gone.
 			for _, s := range []*slapd{first, second} {
 				// may not be there
-				exec.CommandContext(t.Context(), "ldapdelete", "-x", "-H", s.ldap, "-D", admin, "-w", adminPW, "uid=linus,ou=people,"+base).Run()
+				exec.CommandContext(t.Context(), "ldapdelete", "-x", "-H", s.ldap, "-D", admin, "-w", adminPW,
+					"uid=linus,ou=people,"+base).Run()
 			}
 			waitFor(t, "linus barred", func() bool { return len(w.Accounts()) == 2 })
 			if got := w.Accounts(); got[0].User != "Ada" || got[1].User != "grace" {
@@ -287,7 +309,8 @@ func TestServerThatHasAgreedIsBelieved(t *testing.T) {
 	}
 	second.modify(t, second.ldap, fmt.Sprintf(person, "linus")+"changetype: delete\n")
 	w.hears(t, "linus barred: no longer", 5*time.Second)
-	second.modify(t, second.ldap, "dn: cn=staff,dc=example,dc=org\nchangetype: modrdn\nnewrdn: cn=others\ndeleteoldrdn: 1\n")
+	second.modify(t, second.ldap, "dn: cn=staff,dc=example,dc=org\nchangetype: modrdn\nnewrdn: cn=others\n"+
+		"deleteoldrdn: 1\n")
 	w.hears(t, "ada in odd, name; others", 5*time.Second)
 }
 
@@ -297,7 +320,8 @@ func TestServerOfAnUnknownSignInIsFound(t *testing.T) {
 	second := first.copyOf(t)
 	second.modify(t, second.ldap, fmt.Sprintf(person, "linus")+"changetype: delete\n") // it lags
 	c := first.config()
-	accounts := []directory.Account{signIn(t, open(t, c), "grace", "grace-demo"), signIn(t, open(t, c), "linus", "linus-demo")}
+	accounts := []directory.Account{signIn(t, open(t, c), "grace", "grace-demo"),
+		signIn(t, open(t, c), "linus", "linus-demo")}
 	c.URLs = []string{second.ldap, first.ldap}
 	w := newWatched()
 	w.accounts = slices.Clone(accounts) // as after a restart, or at another node
@@ -354,7 +378,8 @@ func TestLastOfAPlaceIsSeenToBeGone(t *testing.T) {
 	t.Parallel()
 	s := startSlapd(t)
 	s.add(t, "dn: ou=lonely,dc=example,dc=org\nobjectClass: organizationalUnit\nou: lonely\n\n"+
-		"dn: uid=solo,ou=lonely,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: solo\ncn: Solo\nsn: Solo\nuserPassword: solo\n")
+		"dn: uid=solo,ou=lonely,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: solo\ncn: Solo\nsn: Solo\n"+
+		"userPassword: solo\n")
 	w := newWatched()
 	d := open(t, s.config())
 	w.add(signIn(t, d, "solo", "solo"))
@@ -371,7 +396,8 @@ func TestWhatCouldNotBeCarriedOutIsToldAgain(t *testing.T) {
 	w.mu.Lock()
 	w.fails = 2
 	w.mu.Unlock()
-	s.modify(t, s.ldap, "dn: cn=admins,dc=example,dc=org\nchangetype: modify\ndelete: member\nmember: uid=linus,ou=people,dc=example,dc=org\n")
+	s.modify(t, s.ldap, "dn: cn=admins,dc=example,dc=org\nchangetype: modify\ndelete: member\n"+
+		"member: uid=linus,ou=people,dc=example,dc=org\n")
 	w.hears(t, "linus not stored", 2*time.Second)
 	w.hears(t, "linus not stored", 5*time.Second)
 	w.hears(t, "linus in ", 5*time.Second)
@@ -406,7 +432,8 @@ func TestTwoPeopleOfOneLoginNameAreTwoAccounts(t *testing.T) {
 func TestCanonicalNameOfASessionStays(t *testing.T) {
 	t.Parallel()
 	s := startSlapd(t)
-	s.add(t, "dn: cn=Zoe,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: zoe\ncn: Zoe\nsn: Zoe\nmail: zoe@example.org\nuserPassword: zoe\n")
+	s.add(t, "dn: cn=Zoe,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: zoe\ncn: Zoe\nsn: Zoe\n"+
+		"mail: zoe@example.org\nuserPassword: zoe\n")
 	c := s.config()
 	c.UserFilter = "(mail={username})" // which does not find her by her canonical name
 	d := open(t, c)
@@ -440,13 +467,17 @@ func TestActiveDirectoryIsReadAsItWrites(t *testing.T) {
 	s.configure(t, "ldapadd", string(schema))
 	s.access(t, "to attrs=entryUUID,pwdChangedTime,pwdAccountLockedTime by * none", everything)
 	for _, name := range []string{"ada", "grace", "linus", "eve"} {
-		s.add(t, fmt.Sprintf("dn: cn=%[1]s,ou=more,dc=example,dc=org\nobjectClass: inetOrgPerson\nobjectClass: user\ncn: %[1]s\nsn: x\n"+
-			"sAMAccountName: %[1]s\nuserAccountControl: 512\naccountExpires: 9223372036854775807\npwdLastSet: 133484736000000000\nobjectGUID:: AAECAwQFBgcICQoLDA0OD%[2]s==\nuserPassword: secret\n",
+		s.add(t, fmt.Sprintf("dn: cn=%[1]s,ou=more,dc=example,dc=org\nobjectClass: inetOrgPerson\n"+
+			"objectClass: user\ncn: %[1]s\nsn: x\n"+
+			"sAMAccountName: %[1]s\nuserAccountControl: 512\naccountExpires: 9223372036854775807\n"+
+			"pwdLastSet: 133484736000000000\nobjectGUID:: AAECAwQFBgcICQoLDA0OD%[2]s==\nuserPassword: secret\n",
 			name, map[string]string{"ada": "w", "grace": "g", "linus": "Q", "eve": "A"}[name]))
 	}
-	s.add(t, "dn: cn=VPN,ou=more,dc=example,dc=org\nobjectClass: groupOfNames\ncn: VPN\nmember: cn=eve,ou=more,dc=example,dc=org\nmember: cn=ada,ou=more,dc=example,dc=org\n")
+	s.add(t, "dn: cn=VPN,ou=more,dc=example,dc=org\nobjectClass: groupOfNames\ncn: VPN\n"+
+		"member: cn=eve,ou=more,dc=example,dc=org\nmember: cn=ada,ou=more,dc=example,dc=org\n")
 	c := s.config()
-	c.UserFilter, c.UserAttribute, c.GroupBaseDN = "(&(objectClass=user)(sAMAccountName={username}))", "sAMAccountName", "ou=more,"+base
+	c.UserFilter, c.UserAttribute, c.GroupBaseDN = "(&(objectClass=user)(sAMAccountName={username}))", "sAMAccountName",
+		"ou=more,"+base
 	d := open(t, c)
 	w := newWatched()
 	for _, name := range []string{"ada", "grace", "linus", "eve"} {
@@ -459,7 +490,8 @@ func TestActiveDirectoryIsReadAsItWrites(t *testing.T) {
 	before := w.Accounts()
 	follow(t, directory.NewWatcher(d, directory.WatchPoll, pollEvery, w, logger(t)))
 	set := func(name, attribute, value string) {
-		s.modify(t, s.ldap, fmt.Sprintf("dn: cn=%s,ou=more,dc=example,dc=org\nchangetype: modify\nreplace: %s\n%[2]s: %s\n", name, attribute, value))
+		s.modify(t, s.ldap, fmt.Sprintf("dn: cn=%s,ou=more,dc=example,dc=org\nchangetype: modify\nreplace: %s\n"+
+			"%[2]s: %s\n", name, attribute, value))
 	}
 	set("ada", "accountExpires", "0")
 	set("ada", "userAccountControl", "66048") // the password never expires
@@ -485,13 +517,15 @@ func TestShadowAccountExpires(t *testing.T) {
 	t.Parallel()
 	s := startSlapd(t)
 	s.configure(t, "ldapadd", "include: file:///etc/ldap/schema/nis.ldif\n")
-	const shadow = "changetype: modify\nadd: objectClass\nobjectClass: shadowAccount\n-\nadd: shadowExpire\nshadowExpire: %s\n"
+	const shadow = "changetype: modify\nadd: objectClass\nobjectClass: shadowAccount\n-\nadd: shadowExpire\n" +
+		"shadowExpire: %s\n"
 	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+fmt.Sprintf(shadow, "-1"))
 	w := s.watch(t, directory.WatchSyncrepl, time.Hour, "grace", "ada")
 	w.looksAgain(t, 2)
 	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nreplace: shadowExpire\nshadowExpire: 1\n")
 	w.hears(t, "grace barred: expired", 2*time.Second)
-	if _, err := open(t, s.config()).Authenticate(t.Context(), "grace", "grace-demo", nil); !errors.Is(err, directory.ErrLocked) {
+	_, err := open(t, s.config()).Authenticate(t.Context(), "grace", "grace-demo", nil)
+	if !errors.Is(err, directory.ErrLocked) {
 		t.Errorf("grace signs in: %v, want ErrLocked", err)
 	}
 }
@@ -499,7 +533,8 @@ func TestShadowAccountExpires(t *testing.T) {
 func TestServiceAccountThatSeesItselfAloneSignsNobodyOut(t *testing.T) {
 	t.Parallel()
 	s := startSlapd(t)
-	s.add(t, "dn: uid=svc,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: svc\ncn: svc\nsn: svc\nuserPassword: svcpw\n")
+	s.add(t, "dn: uid=svc,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: svc\ncn: svc\nsn: svc\n"+
+		"userPassword: svcpw\n")
 	c := s.config()
 	c.BindDN, c.BindPassword = "UID=svc, ou=People,dc=example,dc=org", "svcpw"
 	all := `to * by dn.exact="uid=svc,ou=people,dc=example,dc=org" read by * none`
@@ -519,7 +554,8 @@ func TestServiceAccountThatSeesItselfAloneSignsNobodyOut(t *testing.T) {
 func TestPersonIsFoundAgainByTheNameAsItWasTyped(t *testing.T) {
 	t.Parallel()
 	s := startSlapd(t)
-	s.add(t, "dn: uid=gross,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: gross\ncn: Jürgen Groß\nsn: Gross\nuserPassword: pw\n")
+	s.add(t, "dn: uid=gross,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: gross\ncn: Jürgen Groß\n"+
+		"sn: Gross\nuserPassword: pw\n")
 	c := s.config()
 	c.UserFilter = "(|(uid={username})(cn={username}))"
 	w := newWatched()
@@ -533,9 +569,11 @@ func TestPersonIsFoundAgainByTheNameAsItWasTyped(t *testing.T) {
 }
 
 const lonely = "dn: ou=lonely,dc=example,dc=org\nobjectClass: organizationalUnit\nou: lonely\n\n" +
-	"dn: uid=solo,ou=lonely,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: solo\ncn: Solo\nsn: Solo\nuserPassword: solo\n"
+	"dn: uid=solo,ou=lonely,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: solo\ncn: Solo\nsn: Solo\n" +
+	"userPassword: solo\n"
 
-const lonelyGoes = "dn: uid=solo,ou=lonely,dc=example,dc=org\nchangetype: delete\n\ndn: ou=lonely,dc=example,dc=org\nchangetype: delete\n"
+const lonelyGoes = "dn: uid=solo,ou=lonely,dc=example,dc=org\nchangetype: delete\n\n" +
+	"dn: ou=lonely,dc=example,dc=org\nchangetype: delete\n"
 
 // lonelySite watches grace, and solo who is alone in their place.
 func lonelySite(t *testing.T) (*slapd, *watched) {

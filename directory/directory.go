@@ -78,7 +78,8 @@ func (c Config) Validate() error {
 		case parsed.Scheme == "ldaps" && c.StartTLS:
 			refuse("ldap-start-tls with %q: must be off where the URL is ldaps://", u)
 		case parsed.Scheme == "ldap" && !c.StartTLS && !loopback(parsed.Hostname()):
-			refuse("ldap-url %q: must be ldaps://, or ldap-start-tls be set: passwords go to other machines encrypted only", u)
+			refuse("ldap-url %q: must be ldaps://, or ldap-start-tls be set: passwords go to other machines "+
+				"encrypted only", u)
 		}
 	}
 	if _, err := ldap.ParseDN(c.BaseDN); err != nil || c.BaseDN == "" {
@@ -91,13 +92,15 @@ func (c Config) Validate() error {
 		refuse("ldap-bind-dn: must be set where a password is")
 	}
 	if c.BindDN != "" && c.BindPassword == "" {
-		refuse("ldap-bind-password-file: must be set where ldap-bind-dn is: a bind without a password is anonymous (RFC 4513 §5.1.2)")
+		refuse("ldap-bind-password-file: must be set where ldap-bind-dn is: a bind without a password is anonymous " +
+			"(RFC 4513 §5.1.2)")
 	}
 	if !strings.Contains(c.UserFilter, UsernamePlaceholder) || !compiles(c.UserFilter) {
 		refuse("ldap-user-filter %q: must be an LDAP filter with %s, as (uid=%[2]s)", c.UserFilter, UsernamePlaceholder)
 	}
 	if c.GroupFilter != "" && !compiles(c.GroupFilter) {
-		refuse("ldap-group-filter %q: must be an LDAP filter with %s, as (member=%[2]s), or empty", c.GroupFilter, DNPlaceholder)
+		refuse("ldap-group-filter %q: must be an LDAP filter with %s, as (member=%[2]s), or empty", c.GroupFilter,
+			DNPlaceholder)
 	}
 	if c.UserAttribute == "" {
 		refuse("ldap-user-attribute: must name the attribute with the user name, as uid")
@@ -116,7 +119,8 @@ func compiles(filter string) bool {
 }
 
 func fill(filter, username, dn string) string {
-	return strings.NewReplacer(UsernamePlaceholder, ldap.EscapeFilter(username), DNPlaceholder, ldap.EscapeFilter(dn)).Replace(filter)
+	return strings.NewReplacer(UsernamePlaceholder, ldap.EscapeFilter(username), DNPlaceholder,
+		ldap.EscapeFilter(dn)).Replace(filter)
 }
 
 // Entry is a person of the directory.
@@ -176,7 +180,11 @@ func (d *Directory) Ping(ctx context.Context) error {
 // tried, with what stands for that entry however the name was typed: its canonical user name, as
 // the directory writes it, or its DN where it has none. An error of found ends the sign-in: it is
 // returned as it is, and the password is not tried. A name that leads to no entry has no call.
-func (d *Directory) Authenticate(ctx context.Context, username, password string, found func(canonical string) error) (Entry, error) {
+func (d *Directory) Authenticate(
+	ctx context.Context,
+	username, password string,
+	found func(canonical string) error,
+) (Entry, error) {
 	if username == "" || password == "" || strings.Contains(password, "\x00") {
 		// An empty password would succeed as an anonymous bind (RFC 4513 §5.1.2); a server may read
 		// one only up to its first NUL.
@@ -248,7 +256,8 @@ func (d *Directory) judge(conn *ldap.Conn, found *ldap.Entry) (Entry, error) {
 }
 
 func (d *Directory) isAllowed(groups []string) bool {
-	return len(d.config.Required) == 0 || slices.ContainsFunc(groups, func(g string) bool { return containsName(d.config.Required, g) })
+	return len(d.config.Required) == 0 ||
+		slices.ContainsFunc(groups, func(g string) bool { return containsName(d.config.Required, g) })
 }
 
 // People lists who is in the directory, at most limit, by name. Groups are left out.
@@ -273,7 +282,9 @@ func (d *Directory) People(ctx context.Context, limit int) ([]Entry, error) {
 			people = append(people, p)
 		}
 	}
-	slices.SortFunc(people, func(a, b Entry) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
+	slices.SortFunc(people, func(a, b Entry) int {
+		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+	})
 	return people, nil
 }
 
@@ -432,9 +443,9 @@ func (d *Directory) bind(ctx context.Context, dn, password string) error {
 // the server cannot answer: it may do so by many codes (389-DS answers 19 or 53 where it has locked
 // an account). All others are those of a directory in trouble.
 func isRefused(err error) bool {
-	return ldap.IsErrorAnyOf(err, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultInappropriateAuthentication, ldap.LDAPResultNoSuchObject,
-		ldap.LDAPResultConstraintViolation, ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultAdminLimitExceeded,
-		ldap.LDAPResultUnwillingToPerform, ldap.ErrorEmptyPassword)
+	return ldap.IsErrorAnyOf(err, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultInappropriateAuthentication,
+		ldap.LDAPResultNoSuchObject, ldap.LDAPResultConstraintViolation, ldap.LDAPResultInsufficientAccessRights,
+		ldap.LDAPResultAdminLimitExceeded, ldap.LDAPResultUnwillingToPerform, ldap.ErrorEmptyPassword)
 }
 
 func unavailable(what string, err error) error {

@@ -163,9 +163,15 @@ func writeCertificates(t *testing.T, folder string) *x509.CertPool {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "test"},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:              []string{"localhost"},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -190,7 +196,13 @@ func writeCertificates(t *testing.T, folder string) *x509.CertPool {
 
 func (s *slapd) config() directory.Config {
 	return directory.Config{
-		URLs: []string{s.ldap}, BindDN: service, BindPassword: servPW, BaseDN: base, UserFilter: "(uid={username})", GroupFilter: "(member={dn})", UserAttribute: "uid",
+		URLs:          []string{s.ldap},
+		BindDN:        service,
+		BindPassword:  servPW,
+		BaseDN:        base,
+		UserFilter:    "(uid={username})",
+		GroupFilter:   "(member={dn})",
+		UserAttribute: "uid",
 	}
 }
 
@@ -222,7 +234,8 @@ func TestOpenLDAP(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if e.User != "Ada" || e.Name != "Ada Lovelace" || e.Email != "ada@example.org" || len(e.Identity) != 36 || !slices.Equal(e.Groups, []string{"odd, name", "staff"}) {
+				if e.User != "Ada" || e.Name != "Ada Lovelace" || e.Email != "ada@example.org" ||
+					len(e.Identity) != 36 || !slices.Equal(e.Groups, []string{"odd, name", "staff"}) {
 					t.Errorf("entry = %+v", e)
 				}
 			}
@@ -259,12 +272,14 @@ func TestOpenLDAP(t *testing.T) {
 	}
 	t.Run("a lock after failures is not told to whoever guesses, but to the log", func(t *testing.T) {
 		for range 4 {
-			if _, err := d.Authenticate(t.Context(), "guess", "wrong", nil); !errors.Is(err, directory.ErrBadCredentials) || errors.Is(err, directory.ErrLocked) {
+			_, err := d.Authenticate(t.Context(), "guess", "wrong", nil)
+			if !errors.Is(err, directory.ErrBadCredentials) || errors.Is(err, directory.ErrLocked) {
 				t.Fatal(err)
 			}
 		}
 		_, err := d.Authenticate(t.Context(), "guess", "right", nil)
-		if !errors.Is(err, directory.ErrBadCredentials) || errors.Is(err, directory.ErrLocked) || !strings.Contains(err.Error(), "account locked") {
+		if !errors.Is(err, directory.ErrBadCredentials) || errors.Is(err, directory.ErrLocked) ||
+			!strings.Contains(err.Error(), "account locked") {
 			t.Errorf("got %v, want ErrBadCredentials that says why", err)
 		}
 	})
@@ -290,7 +305,8 @@ func TestOpenLDAP(t *testing.T) {
 			if c.StartTLS = start; !start {
 				c.URLs = []string{s.ldaps}
 			}
-			if _, err := open(t, c).Authenticate(t.Context(), "ada", adaPW, nil); !errors.Is(err, directory.ErrUnavailable) {
+			_, err := open(t, c).Authenticate(t.Context(), "ada", adaPW, nil)
+			if !errors.Is(err, directory.ErrUnavailable) {
 				t.Errorf("got %v, want ErrUnavailable", err)
 			}
 		}
@@ -298,7 +314,8 @@ func TestOpenLDAP(t *testing.T) {
 	t.Run("a wrong service password is not the person's fault", func(t *testing.T) {
 		c := s.config()
 		c.BindPassword = "wrong"
-		if _, err := open(t, c).Authenticate(t.Context(), "ada", adaPW, nil); !errors.Is(err, directory.ErrUnavailable) {
+		_, err := open(t, c).Authenticate(t.Context(), "ada", adaPW, nil)
+		if !errors.Is(err, directory.ErrUnavailable) {
 			t.Errorf("got %v, want ErrUnavailable", err)
 		}
 	})
@@ -387,7 +404,8 @@ func TestOnlyGroupsBelowTheGroupBaseCount(t *testing.T) {
 			t.Errorf("filter %q: groups %q, %v, want Team alone", filter, e.Groups, err)
 		}
 		c.Required = []string{"admins"}
-		if _, err := open(t, c).Authenticate(t.Context(), "grace", "grace-demo", nil); !errors.Is(err, directory.ErrNotAllowed) {
+		d := open(t, c)
+		if _, err := d.Authenticate(t.Context(), "grace", "grace-demo", nil); !errors.Is(err, directory.ErrNotAllowed) {
 			t.Errorf("filter %q: %v, want ErrNotAllowed: none of these is the group", filter, err)
 		}
 	}
@@ -410,31 +428,43 @@ func TestGroupBaseThatIsNotThereSaysNothing(t *testing.T) {
 func TestEntryIsTheSameHoweverItsNameIsTyped(t *testing.T) {
 	t.Parallel()
 	s := startSlapd(t)
-	s.modify(t, s.ldap, "dn: uid=Ada,ou=people,dc=example,dc=org\nchangetype: modify\nreplace: uid\nuid: aaa\nuid: Ada\nuid: zoe\n"+
+	s.modify(t, s.ldap, "dn: uid=Ada,ou=people,dc=example,dc=org\nchangetype: modify\nreplace: uid\nuid: aaa\n"+
+		"uid: Ada\nuid: zoe\n"+
 		"-\nadd: mail\nmail: zoe@example.org\nmail: Aaa@example.org\n")
-	s.modify(t, s.ldap, "dn: uid=locked,ou=people,dc=example,dc=org\nchangetype: modrdn\nnewrdn: cn=Locked\ndeleteoldrdn: 0\n")
-	s.modify(t, s.ldap, "dn: cn=Locked,ou=people,dc=example,dc=org\nchangetype: modify\nreplace: uid\nuid: zz\nuid: Locked\n")
+	s.modify(t, s.ldap, "dn: uid=locked,ou=people,dc=example,dc=org\nchangetype: modrdn\nnewrdn: cn=Locked\n"+
+		"deleteoldrdn: 0\n")
+	s.modify(t, s.ldap, "dn: cn=Locked,ou=people,dc=example,dc=org\nchangetype: modify\nreplace: uid\nuid: zz\n"+
+		"uid: Locked\n")
 	c := s.config()
 	c.UserFilter = "(|(uid={username})(mail={username}))"
 	d := open(t, c)
 	refusal := errors.New("too many")
 	for typed, want := range map[string]string{
-		"ada": "Ada", "zoe": "Ada", "AAA": "Ada", "ada@example.org": "Ada", "\uff41da": "Ada", "zz": "Locked", "locked": "Locked", "nobody": "",
+		"ada":             "Ada",
+		"zoe":             "Ada",
+		"AAA":             "Ada",
+		"ada@example.org": "Ada",
+		"\uff41da":        "Ada",
+		"zz":              "Locked",
+		"locked":          "Locked",
+		"nobody":          "",
 	} {
 		var told []string
 		found := func(canonical string) error { told = append(told, canonical); return nil }
-		if _, err := d.Authenticate(t.Context(), typed, "wrong", found); !errors.Is(err, directory.ErrBadCredentials) && want != "Locked" {
+		_, err := d.Authenticate(t.Context(), typed, "wrong", found)
+		if !errors.Is(err, directory.ErrBadCredentials) && want != "Locked" {
 			t.Errorf("%q with a wrong password: %v", typed, err)
 		}
 		if strings.Join(told, "; ") != want {
 			t.Errorf("%q: told of %q, want %q", typed, told, want)
 		}
-		_, err := d.Authenticate(t.Context(), typed, adaPW, func(string) error { return refusal })
+		_, err = d.Authenticate(t.Context(), typed, adaPW, func(string) error { return refusal })
 		if got := errors.Is(err, refusal); got != (want != "") {
 			t.Errorf("%q refused as soon as it was found: %v", typed, err)
 		}
 		if want == "Ada" {
-			if e, err := d.Authenticate(t.Context(), typed, adaPW, nil); err != nil || e.User != "Ada" || e.Email != "Aaa@example.org" {
+			e, err := d.Authenticate(t.Context(), typed, adaPW, nil)
+			if err != nil || e.User != "Ada" || e.Email != "Aaa@example.org" {
 				t.Errorf("%q: %+v, %v", typed, e, err)
 			}
 		}
@@ -468,14 +498,22 @@ func TestDemoDirectory(t *testing.T) {
 	}
 	anonymous := server.Config()
 	anonymous.BindDN, anonymous.BindPassword = "", ""
-	if _, err := open(t, anonymous).Authenticate(t.Context(), "ada", "ada-demo", nil); !errors.Is(err, directory.ErrUnavailable) {
+	nobody := open(t, anonymous)
+	if _, err := nobody.Authenticate(t.Context(), "ada", "ada-demo", nil); !errors.Is(err, directory.ErrUnavailable) {
 		t.Errorf("a search without the service account: %v, want it refused", err)
 	}
 }
 
 func TestConfigMistakesAreToldTogether(t *testing.T) {
-	err := directory.Config{URLs: []string{"ldap://ldap.example.org", "http://x"}, BaseDN: "nonsense", UserFilter: "(uid=x)", GroupFilter: "((", BindDN: "cn=x"}.Validate()
-	for _, word := range []string{"encrypted only", `"http://x"`, "ldap-base-dn", "ldap-user-filter", "ldap-group-filter", "ldap-bind-password-file", "ldap-user-attribute"} {
+	err := directory.Config{
+		URLs:        []string{"ldap://ldap.example.org", "http://x"},
+		BaseDN:      "nonsense",
+		UserFilter:  "(uid=x)",
+		GroupFilter: "((",
+		BindDN:      "cn=x",
+	}.Validate()
+	for _, word := range []string{"encrypted only", `"http://x"`, "ldap-base-dn", "ldap-user-filter",
+		"ldap-group-filter", "ldap-bind-password-file", "ldap-user-attribute"} {
 		if err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("Validate = %v, want it to name %s", err, word)
 		}

@@ -18,8 +18,12 @@ func (d *Directory) attributes() []string {
 // entry reads a person's entry. Groups are left out.
 func (d *Directory) entry(e *ldap.Entry) Entry {
 	found := Entry{
-		User: choose(e, d.config.UserAttribute), Name: cmp.Or(choose(e, "displayName"), choose(e, "cn")), Email: choose(e, "mail"),
-		Title: choose(e, "title"), Phone: choose(e, "telephoneNumber"), DN: e.DN,
+		User:  choose(e, d.config.UserAttribute),
+		Name:  cmp.Or(choose(e, "displayName"), choose(e, "cn")),
+		Email: choose(e, "mail"),
+		Title: choose(e, "title"),
+		Phone: choose(e, "telephoneNumber"),
+		DN:    e.DN,
 	}
 	if ids := identities(e); len(ids) > 0 {
 		found.Identity = ids[0]
@@ -63,8 +67,9 @@ func (d *Directory) groups(conn *ldap.Conn, found *ldap.Entry, user string) ([]s
 		}
 	}
 	if d.config.GroupFilter != "" {
-		result, err := conn.SearchWithPaging(ldap.NewSearchRequest(d.config.GroupBaseDN, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases,
-			0, int(requestTimeout.Seconds()), false, fill(d.config.GroupFilter, user, found.DN), []string{"cn"}, nil), 500)
+		result, err := conn.SearchWithPaging(ldap.NewSearchRequest(d.config.GroupBaseDN, ldap.ScopeWholeSubtree,
+			ldap.NeverDerefAliases, 0, int(requestTimeout.Seconds()), false, fill(d.config.GroupFilter, user, found.DN),
+			[]string{"cn"}, nil), 500)
 		if err != nil {
 			return nil, unavailable(fmt.Sprintf("search groups below %q", d.config.GroupBaseDN), err)
 		}

@@ -80,7 +80,8 @@ func (w *Watcher) withLearned(a Account) (learned Account, seen bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	known := w.knowLocked(a.Key)
-	a.Identity, a.Password, a.DN = cmp.Or(a.Identity, known.identity), cmp.Or(a.Password, known.password), cmp.Or(known.dn, a.DN)
+	a.Identity, a.Password, a.DN = cmp.Or(a.Identity, known.identity), cmp.Or(a.Password, known.password),
+		cmp.Or(known.dn, a.DN)
 	return a, known.dn != ""
 }
 
@@ -95,7 +96,9 @@ func (w *Watcher) all() []Account {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.listed = len(accounts)
-	maps.DeleteFunc(w.known, func(k Key, known *knowledge) bool { return !listed[k] && time.Since(known.since) > originFor })
+	maps.DeleteFunc(w.known, func(k Key, known *knowledge) bool {
+		return !listed[k] && time.Since(known.since) > originFor
+	})
 	return accounts
 }
 
@@ -209,7 +212,8 @@ func (w *Watcher) doubt(verdicts []verdict) {
 		if known.suspected.IsZero() {
 			known.suspected = now
 		}
-		verdicts[i] = verdicts[i].is(unseen, "so it is said of %d of %d who were looked at: %s", len(doubtful), len(verdicts), verdicts[i].why)
+		verdicts[i] = verdicts[i].is(unseen, "so it is said of %d of %d who were looked at: %s", len(doubtful),
+			len(verdicts), verdicts[i].why)
 	}
 }
 
@@ -249,7 +253,8 @@ func (w *Watcher) tell(ctx context.Context, server int, verdicts []verdict) erro
 	w.mu.Unlock()
 	for _, v := range verdicts {
 		if v.outcome == unseen && lost {
-			w.setLost(ctx, fmt.Errorf("nothing is concluded about %d of %d who were looked at, as of %q: %s: %w", hidden.Load(), len(verdicts), v.account.User, v.why, ErrUnavailable))
+			w.setLost(ctx, fmt.Errorf("nothing is concluded about %d of %d who were looked at, as of %q: %s: %w",
+				hidden.Load(), len(verdicts), v.account.User, v.why, ErrUnavailable))
 			break
 		}
 	}

@@ -42,7 +42,8 @@ func people(n int) []Account {
 	var list []Account
 	for i := range n {
 		name := fmt.Sprintf("person%d", i)
-		list = append(list, Account{Key: Key{Login: name, User: name, DN: "uid=" + name + ",ou=people,dc=example,dc=org"}})
+		list = append(list,
+			Account{Key: Key{Login: name, User: name, DN: "uid=" + name + ",ou=people,dc=example,dc=org"}})
 	}
 	return list
 }
@@ -117,7 +118,8 @@ func TestOnlyALookAtManyLeavesAServer(t *testing.T) {
 		{1, 1, 1, true},
 	} {
 		d := nowhere(t, 2)
-		w := NewWatcher(d, WatchPoll, time.Second, &crowd{accounts: people(tt.of), enough: func() {}}, slog.New(slog.DiscardHandler))
+		w := NewWatcher(d, WatchPoll, time.Second, &crowd{accounts: people(tt.of), enough: func() {}},
+			slog.New(slog.DiscardHandler))
 		var verdicts []verdict
 		for i, a := range w.all()[:tt.looked] {
 			v := verdict{account: a}
@@ -130,7 +132,8 @@ func TestOnlyALookAtManyLeavesAServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if left := d.good.Load() != 0; left != tt.leaves {
-			t.Errorf("%d of %d looked at are hidden, %d are signed in: the server is left: %v", tt.hidden, tt.looked, tt.of, left)
+			t.Errorf("%d of %d looked at are hidden, %d are signed in: the server is left: %v", tt.hidden, tt.looked,
+				tt.of, left)
 		}
 	}
 }
@@ -167,7 +170,8 @@ func TestTroubleOfAFewIsNoLossOfTheDirectoryForEver(t *testing.T) {
 				time.Sleep(time.Minute) // the bubble's
 			}
 			if len(c.lost) != 1 || w.lost != tt.lasts {
-				t.Errorf("trouble of %d of %d: lost %d times, and now %v, want once, and %v", tt.troubled, tt.of, len(c.lost), w.lost, tt.lasts)
+				t.Errorf("trouble of %d of %d: lost %d times, and now %v, want once, and %v", tt.troubled, tt.of,
+					len(c.lost), w.lost, tt.lasts)
 			}
 			if w.setLost(t.Context(), ErrUnavailable); !tt.lasts && len(c.lost) != 2 {
 				t.Errorf("trouble of %d of %d: a loss of all is not told", tt.troubled, tt.of)

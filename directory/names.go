@@ -48,7 +48,8 @@ func prepare(r rune) rune {
 	switch {
 	case r >= '\t' && r <= '\r', r == '\u0085', unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp):
 		return ' '
-	case unicode.In(r, unicode.Cc, unicode.Cf), r == '\u034F', r >= '\u180B' && r <= '\u180D', unicode.Is(unicode.Variation_Selector, r), r == '\uFFFC':
+	case unicode.In(r, unicode.Cc, unicode.Cf), r == '\u034F', r >= '\u180B' && r <= '\u180D',
+		unicode.Is(unicode.Variation_Selector, r), r == '\uFFFC':
 		return -1
 	}
 	return r
@@ -92,7 +93,9 @@ func choose(e *ldap.Entry, attribute string) string {
 			}
 		}
 	}
-	return slices.MinFunc(values, func(a, b string) int { return cmp.Or(strings.Compare(fold(a), fold(b)), strings.Compare(a, b)) })
+	return slices.MinFunc(values, func(a, b string) int {
+		return cmp.Or(strings.Compare(fold(a), fold(b)), strings.Compare(a, b))
+	})
 }
 
 // groupName is the name of the group at dn. There is none where dn does not lie below the group
@@ -100,7 +103,8 @@ func choose(e *ldap.Entry, attribute string) string {
 // kind, could give them the name of any group.
 func (d *Directory) groupName(dn string) (name string, ok bool) {
 	parsed, err := ldap.ParseDN(dn)
-	if err != nil || len(parsed.RDNs) == 0 || len(parsed.RDNs[0].Attributes) != 1 || !d.groupBase.AncestorOfFold(parsed) {
+	if err != nil || len(parsed.RDNs) == 0 || len(parsed.RDNs[0].Attributes) != 1 ||
+		!d.groupBase.AncestorOfFold(parsed) {
 		return "", false
 	}
 	rdn := parsed.RDNs[0].Attributes[0]

@@ -10,7 +10,8 @@ import (
 )
 
 func TestNamesAreFoldedAsSessionsFoldThem(t *testing.T) {
-	for _, name := range []string{"", "ada", "ADA", "ａda", "a\u00adda", "a\u200bda", "ada\u00a0", "  Ada   Lovelace ", "Größe", "GRÖSSE", "ﬁn", "Ⅷ", "ᏣᎳᎩ", "\u0345", "İ", "a\u0301", "x\ty"} {
+	for _, name := range []string{"", "ada", "ADA", "ａda", "a\u00adda", "a\u200bda", "ada\u00a0", "  Ada   Lovelace ",
+		"Größe", "GRÖSSE", "ﬁn", "Ⅷ", "ᏣᎳᎩ", "\u0345", "İ", "a\u0301", "x\ty"} {
 		if got, want := fold(name), session.FoldName(name); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}

@@ -56,7 +56,13 @@ type refusal struct {
 }
 
 func newSecret(text, file string) *secret {
-	s := &secret{file: file, current: password{text: text}, refused: make(map[int]refusal), proven: make(map[int]password), flights: make(map[int]*flight)}
+	s := &secret{
+		file:    file,
+		current: password{text: text},
+		refused: make(map[int]refusal),
+		proven:  make(map[int]password),
+		flights: make(map[int]*flight),
+	}
 	if file != "" {
 		if info, err := os.Stat(file); err == nil {
 			s.readLocked(info)
@@ -88,7 +94,8 @@ func (s *secret) forServer(server int) (password, error) {
 func (s *secret) forServerLocked(server int) (password, error) {
 	if s.file != "" {
 		info, err := os.Stat(s.file)
-		if err == nil && (s.read == nil || !os.SameFile(info, s.read) || !info.ModTime().Equal(s.read.ModTime()) || info.Size() != s.read.Size()) {
+		if err == nil && (s.read == nil || !os.SameFile(info, s.read) || !info.ModTime().Equal(s.read.ModTime()) ||
+			info.Size() != s.read.Size()) {
 			s.readLocked(info)
 		}
 	}

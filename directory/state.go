@@ -16,8 +16,8 @@ var passwordAttributes = []string{"pwdChangedTime", "pwdLastSet", "krbLastPwdCha
 
 // stateAttributes tell that an account may not be used. They are asked for by name because most are
 // operational.
-var stateAttributes = append([]string{"pwdAccountLockedTime", "pwdStartTime", "pwdEndTime", "userAccountControl", "accountExpires", "nsAccountLock",
-	"krbPrincipalExpiration", "shadowExpire"}, passwordAttributes...)
+var stateAttributes = append([]string{"pwdAccountLockedTime", "pwdStartTime", "pwdEndTime", "userAccountControl",
+	"accountExpires", "nsAccountLock", "krbPrincipalExpiration", "shadowExpire"}, passwordAttributes...)
 
 // passwordChanges are when the password was last changed, in the directory's own notation, by each
 // attribute that says so.
@@ -134,7 +134,8 @@ func policyError(result *ldap.SimpleBindResult) int8 {
 	if result == nil {
 		return -1
 	}
-	control, ok := ldap.FindControl(result.Controls, ldap.ControlTypeBeheraPasswordPolicy).(*ldap.ControlBeheraPasswordPolicy)
+	control, ok := ldap.FindControl(result.Controls,
+		ldap.ControlTypeBeheraPasswordPolicy).(*ldap.ControlBeheraPasswordPolicy)
 	if !ok {
 		return -1
 	}

@@ -53,7 +53,13 @@ func TestStatesOfAccounts(t *testing.T) {
 }
 
 func TestSubCodesOfActiveDirectory(t *testing.T) {
-	for code, want := range map[string]string{"52e": "", "533": "disabled", "701": "expired", "775": "", "773": "changed"} {
+	for code, want := range map[string]string{
+		"52e": "",
+		"533": "disabled",
+		"701": "expired",
+		"775": "",
+		"773": "changed",
+	} {
 		message := "80090308: LdapErr: DSID-0C090439, comment: AcceptSecurityContext error, data " + code + ", v4563"
 		if got := adState(message); (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("AD data %s: %q, want %q", code, got, want)
@@ -63,9 +69,13 @@ func TestSubCodesOfActiveDirectory(t *testing.T) {
 
 func TestPasswordChangesAreReadInEveryNotation(t *testing.T) {
 	for name, value := range map[string]string{
-		"pwdChangedTime": "20260101000000Z", "pwdLastSet": "133484736000000000", "krbLastPwdChange": "20260101000000Z", "pwdUpdateTime": "20260101000000Z",
+		"pwdChangedTime":   "20260101000000Z",
+		"pwdLastSet":       "133484736000000000",
+		"krbLastPwdChange": "20260101000000Z",
+		"pwdUpdateTime":    "20260101000000Z",
 	} {
-		if got := passwordChanges(ldap.NewEntry("cn=x", map[string][]string{strings.ToUpper(name): {value}})); !slices.Equal(got, []string{value}) {
+		got := passwordChanges(ldap.NewEntry("cn=x", map[string][]string{strings.ToUpper(name): {value}}))
+		if !slices.Equal(got, []string{value}) {
 			t.Errorf("%s: got %q, want %q", name, got, value)
 		}
 	}
@@ -86,7 +96,8 @@ func TestOnlyALaterPasswordIsAnotherOne(t *testing.T) {
 		{"the same in another form", general, []string{"202601010000Z"}, false},
 		{"the same with a fraction", general, []string{"20260101000000.250Z"}, false},
 		{"a second later", general, []string{"20260101000001Z"}, true},
-		{"a quarter of a second later, where both have fractions", "20260101000000.25Z", []string{"20260101000000.5Z"}, true},
+		{"a quarter of a second later, where both have fractions", "20260101000000.25Z", []string{"20260101000000.5Z"},
+			true},
 		{"older: the server lags behind", general, []string{"20251231235959Z"}, false},
 		{"it cannot be read any more", general, nil, false},
 		{"it could not be read", "", []string{general}, false},
@@ -112,7 +123,8 @@ func TestWhoMustChangeThePassword(t *testing.T) {
 	for _, tt := range []struct {
 		set, flags string
 		want       bool
-	}{{"0", "512", true}, {"0", "", true}, {"0", "66048", false}, {"133484736000000000", "512", false}, {"", "512", false}} {
+	}{{"0", "512", true}, {"0", "", true}, {"0", "66048", false}, {"133484736000000000", "512", false},
+		{"", "512", false}} {
 		attributes := map[string][]string{"pwdLastSet": {tt.set}, "userAccountControl": {tt.flags}}
 		if got := mustChange(ldap.NewEntry("cn=x", attributes)); got != tt.want {
 			t.Errorf("pwdLastSet %q, userAccountControl %q: %v, want %v", tt.set, tt.flags, got, tt.want)

@@ -60,7 +60,8 @@ func zone(text string) (time.Duration, error) {
 	if text == "Z" {
 		return 0, nil
 	}
-	if len(text) != 3 && len(text) != 5 || text[0] != '+' && text[0] != '-' || strings.Trim(text[1:], "0123456789") != "" {
+	if len(text) != 3 && len(text) != 5 || text[0] != '+' && text[0] != '-' ||
+		strings.Trim(text[1:], "0123456789") != "" {
 		return 0, errTime
 	}
 	hours, _ := strconv.Atoi(text[1:3])

@@ -116,7 +116,8 @@ func (w *Watcher) Run(ctx context.Context) {
 		}
 		if !offered {
 			if w.mode == WatchSyncrepl {
-				w.log.Error("the directory does not offer syncrepl (RFC 4533) to the service account: it is polled instead")
+				w.log.Error(
+					"the directory does not offer syncrepl (RFC 4533) to the service account: it is polled instead")
 			}
 			w.poll(ctx)
 			return
@@ -167,7 +168,8 @@ func (w *Watcher) setBack() {
 	w.lost = w.lost && !was
 	w.mu.Unlock()
 	if was && n > 0 {
-		w.log.Warn("of some nothing may be concluded for long: they stay signed in until their sessions end otherwise", "accounts", n)
+		w.log.Warn("of some nothing may be concluded for long: they stay signed in until their sessions end otherwise",
+			"accounts", n)
 	}
 	if was {
 		w.log.Info("the directory is back: everybody who is signed in was looked at")
@@ -182,12 +184,13 @@ func (w *Watcher) offersSync(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	defer conn.Close()
-	root, err := conn.Search(ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, int(requestTimeout.Seconds()), false,
-		"(objectClass=*)", []string{"supportedControl"}, nil))
+	root, err := conn.Search(ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1,
+		int(requestTimeout.Seconds()), false, "(objectClass=*)", []string{"supportedControl"}, nil))
 	if err != nil {
 		return false, unavailable("read the directory's own entry", err)
 	}
-	return len(root.Entries) == 1 && slices.Contains(root.Entries[0].GetEqualFoldAttributeValues("supportedControl"), oidSync), nil
+	return len(root.Entries) == 1 &&
+		slices.Contains(root.Entries[0].GetEqualFoldAttributeValues("supportedControl"), oidSync), nil
 }
 
 // poll asks for everybody who is signed in, again and again.
@@ -327,8 +330,8 @@ func (w *Watcher) follow(ctx context.Context, base string, changes *backlog, ref
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() { keepAlive(ctx, conn.Conn) })
-	request := ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)",
-		[]string{"cn", "member", "uniqueMember", "memberUid"}, nil)
+	request := ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false,
+		"(objectClass=*)", []string{"cn", "member", "uniqueMember", "memberUid"}, nil)
 	cookie := w.cookie(base)
 	response := conn.Syncrepl(ctx, request, 64, ldap.SyncRequestModeRefreshAndPersist, cookie, false)
 	persisting := false
@@ -408,7 +411,8 @@ func keepAlive(ctx context.Context, conn *ldap.Conn) {
 		case <-ticker.C:
 		}
 		limit := time.AfterFunc(requestTimeout, func() { conn.Close() })
-		_, err := conn.Search(ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false, "(objectClass=*)", []string{"1.1"}, nil))
+		_, err := conn.Search(ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false,
+			"(objectClass=*)", []string{"1.1"}, nil))
 		limit.Stop()
 		if err != nil {
 			conn.Close()

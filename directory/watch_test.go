@@ -134,7 +134,13 @@ func (s *slapd) watch(t *testing.T, mode directory.WatchMode, every time.Duratio
 	return watchAs(t, s.config(), mode, every, logins...)
 }
 
-func watchAs(t *testing.T, c directory.Config, mode directory.WatchMode, every time.Duration, logins ...string) *watched {
+func watchAs(
+	t *testing.T,
+	c directory.Config,
+	mode directory.WatchMode,
+	every time.Duration,
+	logins ...string,
+) *watched {
 	t.Helper()
 	d := open(t, c)
 	w := newWatched()
@@ -172,13 +178,17 @@ func TestChangesAreNoticed(t *testing.T) {
 			w := s.watch(t, tt.mode, tt.every, "ada", "grace", "linus", "guess")
 			// The first change proves that the watcher is at work; what comes before that is a
 			// matter of the first comparison.
-			s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n")
+			s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nadd: pwdAccountLockedTime\n"+
+				"pwdAccountLockedTime: 000001010000Z\n")
 			w.hears(t, "grace barred: locked", tt.within)
-			s.modify(t, s.ldap, "dn: cn=admins,dc=example,dc=org\nchangetype: modify\ndelete: member\nmember: uid=linus,ou=people,dc=example,dc=org\n")
+			s.modify(t, s.ldap, "dn: cn=admins,dc=example,dc=org\nchangetype: modify\ndelete: member\n"+
+				"member: uid=linus,ou=people,dc=example,dc=org\n")
 			w.hears(t, "linus in ", tt.within)
-			s.modify(t, s.ldap, "dn: cn=staff,dc=example,dc=org\nchangetype: modify\nadd: member\nmember: uid=linus,ou=people,dc=example,dc=org\n")
+			s.modify(t, s.ldap, "dn: cn=staff,dc=example,dc=org\nchangetype: modify\nadd: member\n"+
+				"member: uid=linus,ou=people,dc=example,dc=org\n")
 			w.hears(t, "linus in staff", tt.within)
-			run(t, "", "ldappasswd", "-x", "-H", s.ldap, "-D", admin, "-w", adminPW, "-s", "new password", "uid=linus,ou=people,dc=example,dc=org")
+			run(t, "", "ldappasswd", "-x", "-H", s.ldap, "-D", admin, "-w", adminPW, "-s", "new password",
+				"uid=linus,ou=people,dc=example,dc=org")
 			w.hears(t, "linus barred: the password was changed", tt.within)
 			linus := signIn(t, open(t, s.config()), "linus", "new password")
 			w.add(linus)
@@ -188,10 +198,12 @@ func TestChangesAreNoticed(t *testing.T) {
 			}
 			s.modify(t, s.ldap, fmt.Sprintf(person, "linus")+"changetype: delete\n")
 			w.hears(t, "linus barred: no longer in the directory", tt.within)
-			s.modify(t, s.ldap, fmt.Sprintf(person, "Ada")+"changetype: modrdn\nnewrdn: uid=countess\ndeleteoldrdn: 1\n")
+			s.modify(t, s.ldap, fmt.Sprintf(person, "Ada")+"changetype: modrdn\nnewrdn: uid=countess\n"+
+				"deleteoldrdn: 1\n")
 			w.hears(t, "ada barred", tt.within)
 			// A failed bind is a change, too; it bars nobody.
-			if _, err := open(t, s.config()).Authenticate(t.Context(), "guess", "wrong", nil); !errors.Is(err, directory.ErrBadCredentials) {
+			_, err := open(t, s.config()).Authenticate(t.Context(), "guess", "wrong", nil)
+			if !errors.Is(err, directory.ErrBadCredentials) {
 				t.Errorf("a wrong password gave %v", err)
 			}
 			s.modify(t, s.ldap, fmt.Sprintf(person, "guess")+"changetype: delete\n")
@@ -218,7 +230,8 @@ func TestSignInDuringTheFirstComparisonIsLookedAt(t *testing.T) {
 	d := open(t, s.config())
 	began := time.Now()
 	grace := signIn(t, d, "grace", "grace-demo")
-	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n")
+	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nadd: pwdAccountLockedTime\n"+
+		"pwdAccountLockedTime: 000001010000Z\n")
 	w := &looked{watched: newWatched(), first: make(chan struct{})}
 	watcher := directory.NewWatcher(d, directory.WatchSyncrepl, time.Hour, w, logger(t))
 	follow(t, watcher)
@@ -238,7 +251,8 @@ func TestNothingIsMissedWhileTheDirectoryIsAway(t *testing.T) {
 			t.Parallel()
 			s := startSlapd(t)
 			w := s.watch(t, mode, 100*time.Millisecond, "ada", "grace", "linus")
-			s.modify(t, s.ldap, "dn: cn=admins,dc=example,dc=org\nchangetype: modify\ndelete: member\nmember: uid=grace,ou=people,dc=example,dc=org\n")
+			s.modify(t, s.ldap, "dn: cn=admins,dc=example,dc=org\nchangetype: modify\ndelete: member\n"+
+				"member: uid=grace,ou=people,dc=example,dc=org\n")
 			w.hears(t, "grace in ", 5*time.Second)
 			for _, name := range []string{"grace", "linus"} { // the second time the watcher has a cookie
 				s.stop()
@@ -249,9 +263,11 @@ func TestNothingIsMissedWhileTheDirectoryIsAway(t *testing.T) {
 				s.stop()
 				s.start(t, s.ldap+" "+s.ldaps)
 				w.hears(t, name+" barred: no longer", 15*time.Second)
-				s.modify(t, s.ldap, "dn: cn=staff,dc=example,dc=org\nchangetype: modrdn\nnewrdn: cn=not "+name+"\ndeleteoldrdn: 1\n")
+				s.modify(t, s.ldap, "dn: cn=staff,dc=example,dc=org\nchangetype: modrdn\n"+
+					"newrdn: cn=not "+name+"\ndeleteoldrdn: 1\n")
 				w.hears(t, "ada in", 5*time.Second) // the comparison before is over
-				s.modify(t, s.ldap, "dn: cn=not "+name+",dc=example,dc=org\nchangetype: modrdn\nnewrdn: cn=staff\ndeleteoldrdn: 1\n")
+				s.modify(t, s.ldap, "dn: cn=not "+name+",dc=example,dc=org\nchangetype: modrdn\nnewrdn: cn=staff\n"+
+					"deleteoldrdn: 1\n")
 				w.hears(t, "ada in", 5*time.Second)
 			}
 			if n := len(w.Accounts()); n != 1 {
@@ -264,10 +280,12 @@ func TestNothingIsMissedWhileTheDirectoryIsAway(t *testing.T) {
 func TestDirectoryThatRefusesToBeFollowedIsPolled(t *testing.T) {
 	t.Parallel()
 	s := startSlapd(t)
-	run(t, "dn: olcDatabase={1}mdb,cn=config\nchangetype: modify\nreplace: olcLimits\nolcLimits: {0}dn.exact=\"cn=svc,dc=example,dc=org\" size=3\n",
+	run(t, "dn: olcDatabase={1}mdb,cn=config\nchangetype: modify\nreplace: olcLimits\n"+
+		"olcLimits: {0}dn.exact=\"cn=svc,dc=example,dc=org\" size=3\n",
 		"ldapmodify", "-x", "-H", s.ldap, "-D", "cn=config", "-w", "configpw")
 	w := s.watch(t, directory.WatchAuto, 100*time.Millisecond, "grace")
-	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n")
+	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nadd: pwdAccountLockedTime\n"+
+		"pwdAccountLockedTime: 000001010000Z\n")
 	w.hears(t, "grace barred: locked", 5*time.Second)
 }
 

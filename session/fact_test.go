@@ -7,7 +7,12 @@ import (
 
 func TestFactCovers(t *testing.T) {
 	id := NewToken().ID()
-	r := Record{ID: id, User: "ada", SeenFact: 5, Groups: []Group{{Name: "staff", SeenFact: 5}, {Name: "admins", SeenFact: 9}}}
+	r := Record{
+		ID:       id,
+		User:     "ada",
+		SeenFact: 5,
+		Groups:   []Group{{Name: "staff", SeenFact: 5}, {Name: "admins", SeenFact: 9}},
+	}
 	tests := []struct {
 		name string
 		fact Fact
@@ -24,11 +29,27 @@ func TestFactCovers(t *testing.T) {
 		{"a group that was joined after the fact", Fact{Number: 9, Scope: Scope{Group: "admins"}}, false},
 		{"a group that was joined before the fact", Fact{Number: 10, Scope: Scope{Group: "admins"}}, true},
 		{"a group of others", Fact{Number: 6, Scope: Scope{Group: "kiosk"}}, false},
-		{"called off in time", Fact{Number: 6, Scope: Scope{User: "ada"}, EffectiveAt: t0, Cancelled: t0.Add(-time.Millisecond)}, false},
+		{"called off in time", Fact{
+			Number:      6,
+			Scope:       Scope{User: "ada"},
+			EffectiveAt: t0,
+			Cancelled:   t0.Add(-time.Millisecond),
+		}, false},
 		{"the user in other letters", Fact{Number: 6, Scope: Scope{User: " ADA"}}, true},
 		{"a group in other letters", Fact{Number: 6, Scope: Scope{Group: "\uff33taff"}}, true},
-		{"without a grace, called off by a clock that is behind", Fact{Number: 6, Scope: Scope{User: "ada"}, At: t0, EffectiveAt: t0, Cancelled: t0.Add(-time.Second)}, true},
-		{"called off at its effect: too late", Fact{Number: 6, Scope: Scope{User: "ada"}, EffectiveAt: t0, Cancelled: t0}, true},
+		{"without a grace, called off by a clock that is behind", Fact{
+			Number:      6,
+			Scope:       Scope{User: "ada"},
+			At:          t0,
+			EffectiveAt: t0,
+			Cancelled:   t0.Add(-time.Second),
+		}, true},
+		{"called off at its effect: too late", Fact{
+			Number:      6,
+			Scope:       Scope{User: "ada"},
+			EffectiveAt: t0,
+			Cancelled:   t0,
+		}, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -51,14 +72,18 @@ func TestFactBlocks(t *testing.T) {
 	}{
 		{"the user", Fact{Scope: Scope{User: "ada"}, BlockUntil: until}, "ada", nil, t0, true},
 		{"the user in other letters", Fact{Scope: Scope{User: "ADA"}, BlockUntil: until}, "ada", nil, t0, true},
-		{"a group in other letters", Fact{Scope: Scope{Group: "Staff"}, BlockUntil: until}, "ada", []string{"sTaff "}, t0, true},
+		{"a group in other letters", Fact{Scope: Scope{Group: "Staff"}, BlockUntil: until}, "ada", []string{"sTaff "},
+			t0, true},
 		{"at its end", Fact{Scope: Scope{User: "ada"}, BlockUntil: until}, "ada", nil, until, false},
 		{"without a block", Fact{Scope: Scope{User: "ada"}}, "ada", nil, t0, false},
 		{"called off", Fact{Scope: Scope{User: "ada"}, BlockUntil: until, Cancelled: t0}, "ada", nil, t0, false},
-		{"a member of the group", Fact{Scope: Scope{Group: "staff"}, BlockUntil: until}, "ada", []string{"staff"}, t0, true},
-		{"an admin, by the group", Fact{Scope: Scope{Group: "staff"}, BlockUntil: until}, "ada", []string{"staff", "admins"}, t0, true},
+		{"a member of the group", Fact{Scope: Scope{Group: "staff"}, BlockUntil: until}, "ada", []string{"staff"}, t0,
+			true},
+		{"an admin, by the group", Fact{Scope: Scope{Group: "staff"}, BlockUntil: until}, "ada",
+			[]string{"staff", "admins"}, t0, true},
 		{"everyone", Fact{Scope: Scope{Everyone: true}, BlockUntil: until}, "ada", nil, t0, true},
-		{"an admin, by everyone", Fact{Scope: Scope{Everyone: true}, BlockUntil: until}, "ada", []string{"admins"}, t0, false},
+		{"an admin, by everyone", Fact{Scope: Scope{Everyone: true}, BlockUntil: until}, "ada", []string{"admins"}, t0,
+			false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -84,10 +109,13 @@ func TestForcedLogoutAmongTheWarnings(t *testing.T) {
 	}{
 		{"it stands from its beginning", forced(at(0, 0), 5*time.Minute), 0, Warning, 5 * time.Minute, ReasonAdmin},
 		{"it ends the session", forced(at(0, 0), 5*time.Minute), 5 * time.Minute, Expired, 0, ""},
-		{"the idle warning is yet to come", forced(at(0, 0), 30*time.Minute), time.Minute, Warning, 9 * time.Minute, ReasonAdmin},
-		{"of two that stand the one of the earlier end is told", forced(at(0, 0), 30*time.Minute), 9 * time.Minute, Warning, 10 * time.Minute, ReasonIdle},
+		{"the idle warning is yet to come", forced(at(0, 0), 30*time.Minute), time.Minute, Warning, 9 * time.Minute,
+			ReasonAdmin},
+		{"of two that stand the one of the earlier end is told", forced(at(0, 0), 30*time.Minute), 9 * time.Minute,
+			Warning, 10 * time.Minute, ReasonIdle},
 		{"the idle timeout ends it before", forced(at(0, 0), 30*time.Minute), 10 * time.Minute, Expired, 0, ""},
-		{"within the idle warning", forced(at(0, 0), 9*time.Minute+30*time.Second), 9 * time.Minute, Warning, 9*time.Minute + 30*time.Second, ReasonAdmin},
+		{"within the idle warning", forced(at(0, 0), 9*time.Minute+30*time.Second), 9 * time.Minute, Warning,
+			9*time.Minute + 30*time.Second, ReasonAdmin},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -106,9 +134,14 @@ func TestForcedLogoutAmongTheWarnings(t *testing.T) {
 
 func TestDeviceNamesBrowserAndSystem(t *testing.T) {
 	for agent, want := range map[string]string{
-		"Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0":                                                           "Firefox on Linux",
-		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36 Edg/156.0":        "Edge on Windows",
-		"Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.0 Mobile Safari/604.1": "Safari on iPhone",
+		"Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0": "Firefox on Linux",
+
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 " +
+			"Safari/537.36 Edg/156.0": "Edge on Windows",
+
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) " +
+			"Version/19.0 Mobile Safari/604.1": "Safari on iPhone",
+
 		"curl/8.1": "curl",
 		"":         "an unknown browser",
 	} {
@@ -124,7 +157,8 @@ func TestScopeMeansExactlyOneThing(t *testing.T) {
 			t.Errorf("%+v: %v", s, err)
 		}
 	}
-	for _, s := range []Scope{{}, {User: "ada", Everyone: true}, {User: " "}, {Group: "\u00ad"}, {User: "\u200b", Group: "staff"}} {
+	for _, s := range []Scope{{}, {User: "ada", Everyone: true}, {User: " "}, {Group: "\u00ad"},
+		{User: "\u200b", Group: "staff"}} {
 		if err := s.Validate(); err == nil {
 			t.Errorf("%+v is taken", s)
 		}

@@ -66,7 +66,8 @@ func prepare(r rune) rune {
 	switch {
 	case r >= '\t' && r <= '\r', r == '\u0085', unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp):
 		return ' '
-	case unicode.In(r, unicode.Cc, unicode.Cf), r == '\u034F', r >= '\u180B' && r <= '\u180D', unicode.Is(unicode.Variation_Selector, r), r == '\uFFFC':
+	case unicode.In(r, unicode.Cc, unicode.Cf), r == '\u034F', r >= '\u180B' && r <= '\u180D',
+		unicode.Is(unicode.Variation_Selector, r), r == '\uFFFC':
 		return -1
 	}
 	return r

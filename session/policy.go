@@ -44,7 +44,8 @@ func (p Policy) Validate(testing bool) error {
 	case lead <= 0:
 		refuse("expire-after %s: must be more than warn-after (%s)", p.ExpireAfter, p.WarnAfter)
 	case lead < MinLead && !testing:
-		refuse("warn-after %s: must be at least %s before expire-after (%s), so that people can react (WCAG 2.2.1)", p.WarnAfter, MinLead, p.ExpireAfter)
+		refuse("warn-after %s: must be at least %s before expire-after (%s), so that people can react (WCAG 2.2.1)",
+			p.WarnAfter, MinLead, p.ExpireAfter)
 	case p.MaxLifetime != 0 && p.MaxLifetime <= lead && !testing:
 		refuse("max-lifetime %s: must be 0 or more than the time from warning to end (%s)", p.MaxLifetime, lead)
 	}
@@ -276,7 +277,13 @@ const DefaultProfile = "default"
 // 800-63B-4 §2.2.3 and §2.3.3, PCI DSS 4.0.1 8.2.8, HIPAA 45 CFR 164.312(a)(2)(iii).
 func Profiles() []Profile {
 	preset := func(name string, warn, expire, lifetime time.Duration) Profile {
-		return Profile{name, Policy{WarnAfter: warn, ExpireAfter: expire, MaxLifetime: lifetime, CloseGrace: 20 * time.Second, ExtendOn: ExtendOnActivity}}
+		return Profile{name, Policy{
+			WarnAfter:   warn,
+			ExpireAfter: expire,
+			MaxLifetime: lifetime,
+			CloseGrace:  20 * time.Second,
+			ExtendOn:    ExtendOnActivity,
+		}}
 	}
 	kiosk := preset("kiosk", 90*time.Second, 2*time.Minute, 8*time.Hour)
 	kiosk.ExtendOn, kiosk.MaxSessions = ExtendOnConfirm, 1

@@ -8,7 +8,12 @@ import (
 
 func TestPoliciesThatAreAMistakeTogether(t *testing.T) {
 	group := func(name string, warn, expire, lifetime time.Duration) GroupPolicy {
-		p := GroupPolicy{name, Policy{WarnAfter: warn, ExpireAfter: expire, MaxLifetime: lifetime, ExtendOn: ExtendOnActivity}}
+		p := GroupPolicy{name, Policy{
+			WarnAfter:   warn,
+			ExpireAfter: expire,
+			MaxLifetime: lifetime,
+			ExtendOn:    ExtendOnActivity,
+		}}
 		if err := p.Validate(false); err != nil {
 			t.Fatalf("%s alone: %v", name, err)
 		}
@@ -25,7 +30,8 @@ func TestPoliciesThatAreAMistakeTogether(t *testing.T) {
 	}{
 		{"one alone", []GroupPolicy{early}, nil},
 		{"two that fit", []GroupPolicy{early, open}, nil},
-		{"a warning of one is longer than the lifetime of the other", []GroupPolicy{early, short}, []string{"early and short", "max-lifetime 50m0s"}},
+		{"a warning of one is longer than the lifetime of the other", []GroupPolicy{early, short},
+			[]string{"early and short", "max-lifetime 50m0s"}},
 		{"each such pair once", []GroupPolicy{early, short, open, long}, []string{"early and short", "open and long"}},
 	} {
 		err := Policies{Groups: row.groups}.Validate(false)

@@ -167,11 +167,30 @@ type stored struct {
 // Encode writes r for a store. The ID is the store's key and not part of it.
 func (r Record) Encode() ([]byte, error) {
 	return json.Marshal(stored{
-		Format: recordFormat, User: r.User, Name: r.Name, Email: r.Email, DN: r.DN, Identity: r.Identity, Groups: r.Groups, Password: r.Password,
-		Former: r.Former, Revision: r.Revision, Login: r.Login, Address: r.Address, Agent: r.Agent, Policy: r.Policy, SeenFact: r.SeenFact,
-		CreatedAt: UnixMilli(r.CreatedAt), LastActiveAt: UnixMilli(r.LastActiveAt), LeftAt: UnixMilli(r.LeftAt),
-		OpenedAt: UnixMilli(r.Tabs.OpenedAt), AskedAt: UnixMilli(r.Tabs.AskedAt), ClosedAt: UnixMilli(r.Tabs.ClosedAt),
-		Version: r.Version, Values: r.Values, End: r.End,
+		Format:       recordFormat,
+		User:         r.User,
+		Name:         r.Name,
+		Email:        r.Email,
+		DN:           r.DN,
+		Identity:     r.Identity,
+		Groups:       r.Groups,
+		Password:     r.Password,
+		Former:       r.Former,
+		Revision:     r.Revision,
+		Login:        r.Login,
+		Address:      r.Address,
+		Agent:        r.Agent,
+		Policy:       r.Policy,
+		SeenFact:     r.SeenFact,
+		CreatedAt:    UnixMilli(r.CreatedAt),
+		LastActiveAt: UnixMilli(r.LastActiveAt),
+		LeftAt:       UnixMilli(r.LeftAt),
+		OpenedAt:     UnixMilli(r.Tabs.OpenedAt),
+		AskedAt:      UnixMilli(r.Tabs.AskedAt),
+		ClosedAt:     UnixMilli(r.Tabs.ClosedAt),
+		Version:      r.Version,
+		Values:       r.Values,
+		End:          r.End,
 	})
 }
 
@@ -188,12 +207,31 @@ func Decode(id ID, data []byte) (Record, error) {
 	if s.Format < 1 {
 		return Record{}, fmt.Errorf("decode session record: no format")
 	}
-	tabs := TabTimes{FromUnixMilli(s.OpenedAt), FromUnixMilli(s.AskedAt), FromUnixMilli(s.ClosedAt)}.Agreeing(FromUnixMilli(s.LeftAt))
+	tabs := TabTimes{FromUnixMilli(s.OpenedAt), FromUnixMilli(s.AskedAt), FromUnixMilli(s.ClosedAt)}
+	tabs = tabs.Agreeing(FromUnixMilli(s.LeftAt))
 	return Record{
-		ID: id, User: s.User, Name: s.Name, Email: s.Email, DN: s.DN, Identity: s.Identity, Groups: s.Groups, Password: s.Password,
-		Former: s.Former, Revision: s.Revision, Login: s.Login, Address: s.Address, Agent: s.Agent, Policy: s.Policy, SeenFact: s.SeenFact,
-		CreatedAt: FromUnixMilli(s.CreatedAt), LastActiveAt: FromUnixMilli(s.LastActiveAt), LeftAt: FromUnixMilli(s.LeftAt), Tabs: tabs,
-		Version: s.Version, Values: s.Values, End: s.End,
+		ID:           id,
+		User:         s.User,
+		Name:         s.Name,
+		Email:        s.Email,
+		DN:           s.DN,
+		Identity:     s.Identity,
+		Groups:       s.Groups,
+		Password:     s.Password,
+		Former:       s.Former,
+		Revision:     s.Revision,
+		Login:        s.Login,
+		Address:      s.Address,
+		Agent:        s.Agent,
+		Policy:       s.Policy,
+		SeenFact:     s.SeenFact,
+		CreatedAt:    FromUnixMilli(s.CreatedAt),
+		LastActiveAt: FromUnixMilli(s.LastActiveAt),
+		LeftAt:       FromUnixMilli(s.LeftAt),
+		Tabs:         tabs,
+		Version:      s.Version,
+		Values:       s.Values,
+		End:          s.End,
 	}, nil
 }
 

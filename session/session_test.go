@@ -12,7 +12,11 @@ import (
 var t0 = time.Date(2026, 10, 25, 0, 59, 0, 0, time.UTC)
 
 var standard = Policy{
-	WarnAfter: 9 * time.Minute, ExpireAfter: 10 * time.Minute, MaxLifetime: time.Hour, CloseGrace: 20 * time.Second, ExtendOn: ExtendOnActivity,
+	WarnAfter:   9 * time.Minute,
+	ExpireAfter: 10 * time.Minute,
+	MaxLifetime: time.Hour,
+	CloseGrace:  20 * time.Second,
+	ExtendOn:    ExtendOnActivity,
 }
 
 func at(created, active time.Duration) Record {
@@ -42,14 +46,19 @@ func TestPolicyAt(t *testing.T) {
 		{"long after the end", standard, at(0, 0), 24 * time.Hour, Expired, 0},
 		{"activity moves both", standard, at(0, 5*time.Minute), 13 * time.Minute, Active, 14 * time.Minute},
 		{"activity in the future of a stepped clock", standard, at(0, time.Minute), 0, Active, 10 * time.Minute},
-		{"the lifetime cuts the idle time", standard, at(0, 55*time.Minute), 58 * time.Minute, Active, 59 * time.Minute},
-		{"the lifetime warns as long before its end", standard, at(0, 58*time.Minute), 59 * time.Minute, Warning, time.Hour},
+		{"the lifetime cuts the idle time", standard, at(0, 55*time.Minute), 58 * time.Minute, Active,
+			59 * time.Minute},
+		{"the lifetime warns as long before its end", standard, at(0, 58*time.Minute), 59 * time.Minute, Warning,
+			time.Hour},
 		{"the lifetime ends whatever happens", standard, at(0, time.Hour), time.Hour, Expired, 0},
 		{"no lifetime", unlimited, at(0, 100*time.Hour), 100 * time.Hour, Active, 100*time.Hour + 9*time.Minute},
-		{"a closed browser is not warned", standard, left(at(0, 0), time.Minute), time.Minute, Active, time.Minute + 20*time.Second},
+		{"a closed browser is not warned", standard, left(at(0, 0), time.Minute), time.Minute, Active,
+			time.Minute + 20*time.Second},
 		{"a closed browser ends", standard, left(at(0, 0), time.Minute), time.Minute + 20*time.Second, Expired, 0},
-		{"closed within the warning: the earlier end counts", standard, left(at(0, 0), 9*time.Minute+50*time.Second), 9*time.Minute + 55*time.Second, Warning, 10 * time.Minute},
-		{"without a close grace nothing comes of closing", unlimited, left(at(0, 0), 0), time.Minute, Active, 9 * time.Minute},
+		{"closed within the warning: the earlier end counts", standard, left(at(0, 0), 9*time.Minute+50*time.Second),
+			9*time.Minute + 55*time.Second, Warning, 10 * time.Minute},
+		{"without a close grace nothing comes of closing", unlimited, left(at(0, 0), 0), time.Minute, Active,
+			9 * time.Minute},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -75,7 +84,8 @@ func TestStandingWarningIsTheOneOfTheEarliestEnd(t *testing.T) {
 		{"none before its time", 40 * time.Minute, 49*time.Minute - 1, ""},
 		{"idle", 40 * time.Minute, 49 * time.Minute, ReasonIdle},
 		{"both stand, idle ends first", 50*time.Minute - time.Second, 59*time.Minute + time.Second, ReasonIdle},
-		{"both stand, the lifetime ends first", 50*time.Minute + time.Second, 59*time.Minute + 2*time.Second, ReasonLifetime},
+		{"both stand, the lifetime ends first", 50*time.Minute + time.Second, 59*time.Minute + 2*time.Second,
+			ReasonLifetime},
 		{"nothing stands at the end", 40 * time.Minute, 50 * time.Minute, ""},
 	}
 	for _, tt := range tests {
@@ -104,8 +114,16 @@ func TestPolicyValidate(t *testing.T) {
 		{"less than 20 s", change(func(p *Policy) { p.WarnAfter = p.ExpireAfter - MinLead + 1 }), []string{"WCAG"}},
 		{"warning after the end", change(func(p *Policy) { p.WarnAfter = p.ExpireAfter }), []string{"expire-after"}},
 		{"no lifetime", change(func(p *Policy) { p.MaxLifetime = 0 }), nil},
-		{"a lifetime that is all warning", change(func(p *Policy) { p.MaxLifetime = time.Minute }), []string{"max-lifetime"}},
-		{"all wrong at once", Policy{WarnAfter: -1, ExpireAfter: -2, MaxLifetime: -1, CloseGrace: -1, MaxSessions: -1, ExtendOn: "never"},
+		{"a lifetime that is all warning", change(func(p *Policy) { p.MaxLifetime = time.Minute }),
+			[]string{"max-lifetime"}},
+		{"all wrong at once", Policy{
+			WarnAfter:   -1,
+			ExpireAfter: -2,
+			MaxLifetime: -1,
+			CloseGrace:  -1,
+			MaxSessions: -1,
+			ExtendOn:    "never",
+		},
 			[]string{"warn-after", "expire-after", "max-lifetime", "close-grace", "max-sessions", "extend-on"}},
 		{"the zero value", Policy{}, []string{"warn-after", "extend-on"}},
 	}
@@ -135,8 +153,20 @@ func TestPolicyValidate(t *testing.T) {
 
 func TestGroupPoliciesAreMixedValueByValue(t *testing.T) {
 	ps := Policies{Global: standard, Groups: []GroupPolicy{
-		{"lax", Policy{WarnAfter: 50 * time.Minute, ExpireAfter: time.Hour, CloseGrace: 0, ExtendOn: ExtendOnConfirm, MaxSessions: 5}},
-		{"strict", Policy{WarnAfter: time.Minute, ExpireAfter: 2 * time.Minute, MaxLifetime: time.Hour, CloseGrace: time.Minute, ExtendOn: ExtendOnActivity}},
+		{"lax", Policy{
+			WarnAfter:   50 * time.Minute,
+			ExpireAfter: time.Hour,
+			CloseGrace:  0,
+			ExtendOn:    ExtendOnConfirm,
+			MaxSessions: 5,
+		}},
+		{"strict", Policy{
+			WarnAfter:   time.Minute,
+			ExpireAfter: 2 * time.Minute,
+			MaxLifetime: time.Hour,
+			CloseGrace:  time.Minute,
+			ExtendOn:    ExtendOnActivity,
+		}},
 	}}
 	tests := []struct {
 		name   string
@@ -145,8 +175,14 @@ func TestGroupPoliciesAreMixedValueByValue(t *testing.T) {
 	}{
 		{"no listed group", []string{"staff"}, ps.Global},
 		{"one entry, laxer than the global policy", []string{"staff", "lax"}, ps.Groups[0].Policy},
-		{"two entries", []string{"strict", "lax"}, Policy{WarnAfter: time.Minute, ExpireAfter: 2 * time.Minute, MaxLifetime: time.Hour,
-			CloseGrace: time.Minute, ExtendOn: ExtendOnConfirm, MaxSessions: 5}},
+		{"two entries", []string{"strict", "lax"}, Policy{
+			WarnAfter:   time.Minute,
+			ExpireAfter: 2 * time.Minute,
+			MaxLifetime: time.Hour,
+			CloseGrace:  time.Minute,
+			ExtendOn:    ExtendOnConfirm,
+			MaxSessions: 5,
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -177,7 +213,8 @@ func TestHeartbeatAndSlack(t *testing.T) {
 	for _, tt := range tests {
 		p := Policy{WarnAfter: tt.warn, ExpireAfter: tt.expire}
 		if p.HeartbeatEvery() != tt.beat || p.Slack() != tt.slack {
-			t.Errorf("%s/%s: heartbeat %s, slack %s, want %s, %s", tt.warn, tt.expire, p.HeartbeatEvery(), p.Slack(), tt.beat, tt.slack)
+			t.Errorf("%s/%s: heartbeat %s, slack %s, want %s, %s", tt.warn, tt.expire, p.HeartbeatEvery(), p.Slack(),
+				tt.beat, tt.slack)
 		}
 	}
 }
@@ -188,7 +225,8 @@ func TestTokensAndIDs(t *testing.T) {
 	if err != nil || back != token || back.ID() != token.ID() {
 		t.Errorf("ParseToken(Text) = %v, %v", back, err)
 	}
-	for _, s := range []string{"", "x", token.Text() + "A", token.Text()[:42], strings.Repeat("=", 43), strings.Repeat("_", 42) + "9"} {
+	for _, s := range []string{"", "x", token.Text() + "A", token.Text()[:42], strings.Repeat("=", 43),
+		strings.Repeat("_", 42) + "9"} {
 		if _, err := ParseToken(s); !errors.Is(err, ErrBadToken) {
 			t.Errorf("ParseToken(%q) = %v, want ErrBadToken", s, err)
 		}
@@ -232,7 +270,11 @@ func TestNewerRecordIsRefused(t *testing.T) {
 
 func TestNetwork(t *testing.T) {
 	for address, want := range map[string]string{
-		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8::1": "2001:db8::/64", "fe80::1%eth0": "fe80::/64", "odd": "odd",
+		"192.0.2.7":        "192.0.2.7",
+		"::ffff:192.0.2.7": "192.0.2.7",
+		"2001:db8::1":      "2001:db8::/64",
+		"fe80::1%eth0":     "fe80::/64",
+		"odd":              "odd",
 	} {
 		if got := Network(address); got != want {
 			t.Errorf("Network(%s) = %s, want %s", address, got, want)
@@ -284,9 +326,11 @@ func TestSteeredClockIsSetOnlyAsFarAsIsProved(t *testing.T) {
 		{"... also by a little", -15 * time.Millisecond, time.Millisecond, time.Millisecond, 0},
 		{"a slow answer moves nothing that may be right", 0, 400 * time.Millisecond, 0, 0},
 		{"... whichever way was slow", 0, 0, 400 * time.Millisecond, 0},
-		{"... nor what is wrong by less than it proves", 100 * time.Millisecond, 400 * time.Millisecond, 0, 100 * time.Millisecond},
+		{"... nor what is wrong by less than it proves", 100 * time.Millisecond, 400 * time.Millisecond, 0,
+			100 * time.Millisecond},
 		{"a slow answer sets a clock only to where it may be right", 2 * time.Second, 0, 400 * time.Millisecond, 0},
-		{"... which may be off by the time it took", 2 * time.Second, 400 * time.Millisecond, 0, 400 * time.Millisecond},
+		{"... which may be off by the time it took", 2 * time.Second, 400 * time.Millisecond, 0,
+			400 * time.Millisecond},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -96,7 +96,8 @@ const (
 
 // EventKinds are all of them.
 func EventKinds() []EventKind {
-	return []EventKind{EventSignIn, EventSignInFailed, EventSessionEnd, EventLogout, EventNotice, EventPolicy, EventOriginRefused, EventDirectoryLost}
+	return []EventKind{EventSignIn, EventSignInFailed, EventSessionEnd, EventLogout, EventNotice, EventPolicy,
+		EventOriginRefused, EventDirectoryLost}
 }
 
 // Event is a line of the audit trail.
@@ -125,7 +126,8 @@ type EventQuery struct {
 
 // Picks reports whether e is asked for, Before and Limit apart.
 func (q EventQuery) Picks(e Event) bool {
-	return (q.User == "" || SameName(q.User, e.User)) && (q.Actor == "" || SameName(q.Actor, e.Actor)) && (q.Kind == "" || q.Kind == e.Kind) && !e.At.Before(q.Since)
+	return (q.User == "" || SameName(q.User, e.User)) && (q.Actor == "" || SameName(q.Actor, e.Actor)) &&
+		(q.Kind == "" || q.Kind == e.Kind) && !e.At.Before(q.Since)
 }
 
 // FactKeptFor is how long a fact is kept at least: longer than any sign-in takes that has read an
@@ -139,7 +141,16 @@ func SignInEvent(r Record) Event {
 
 // EndEvent is the audit line of the end of r.
 func EndEvent(r Record, e End) Event {
-	return Event{At: e.At, Kind: EventSessionEnd, User: r.User, Actor: e.Actor, Session: r.ID.Ref(), Address: r.Address, Reason: e.Reason, Detail: e.Detail}
+	return Event{
+		At:      e.At,
+		Kind:    EventSessionEnd,
+		User:    r.User,
+		Actor:   e.Actor,
+		Session: r.ID.Ref(),
+		Address: r.Address,
+		Reason:  e.Reason,
+		Detail:  e.Detail,
+	}
 }
 
 // ReplacedBy is the end of a session that a newer sign-in of its user displaces.

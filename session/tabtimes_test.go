@@ -77,7 +77,8 @@ func TestTabTimesAgreeWithWhatAnOlderVersionWrote(t *testing.T) {
 			t.Errorf("left at %s, want %s", got, leftAt)
 		}
 	}
-	r, err := Decode(ID{}, []byte(`{"v":1,"user":"ada","created_at":1,"last_active_at":1,"left_at":1767355200000,"policy":{}}`))
+	r, err := Decode(ID{},
+		[]byte(`{"v":1,"user":"ada","created_at":1,"last_active_at":1,"left_at":1767355200000,"policy":{}}`))
 	if err != nil || !r.Tabs.LeftAt().Equal(noon) || !r.LeftAt.Equal(noon) {
 		t.Errorf("%+v, %v, want it left at %s", r.Tabs, err, noon)
 	}

@@ -55,19 +55,28 @@ func entries() []entry {
 		"linus": {"Linus Torvalds", "Kernel", "+358 9 5550 0199", "6f0b6d0e-5a55-4a8f-8f5b-0a1d8f2c0003"},
 	}
 	groups := []entry{
-		{dn: "cn=staff,ou=groups," + baseDN}, {dn: "cn=admins,ou=groups," + baseDN}, {dn: "cn=kiosk,ou=groups," + baseDN},
+		{dn: "cn=staff,ou=groups," + baseDN}, {dn: "cn=admins,ou=groups," + baseDN},
+		{dn: "cn=kiosk,ou=groups," + baseDN},
 	}
 	for i, name := range []string{"staff", "admins", "kiosk"} {
 		groups[i].attributes = map[string][]string{
-			"objectclass": {"groupOfNames"}, "cn": {name}, "entryuuid": {fmt.Sprintf("6f0b6d0e-5a55-4a8f-8f5b-0a1d8f2c01%02d", i+1)},
+			"objectclass": {"groupOfNames"},
+			"cn":          {name},
+			"entryuuid":   {fmt.Sprintf("6f0b6d0e-5a55-4a8f-8f5b-0a1d8f2c01%02d", i+1)},
 		}
 	}
 	var all []entry
 	for _, u := range Users() {
 		p := people[u.Name]
 		e := entry{dn: "uid=" + u.Name + ",ou=people," + baseDN, password: u.Password, attributes: map[string][]string{
-			"objectclass": {"inetOrgPerson"}, "uid": {u.Name}, "cn": {p[0]}, "displayname": {p[0]}, "mail": {u.Name + "@demo.example"},
-			"title": {p[1]}, "telephonenumber": {p[2]}, "entryuuid": {p[3]},
+			"objectclass":     {"inetOrgPerson"},
+			"uid":             {u.Name},
+			"cn":              {p[0]},
+			"displayname":     {p[0]},
+			"mail":            {u.Name + "@demo.example"},
+			"title":           {p[1]},
+			"telephonenumber": {p[2]},
+			"entryuuid":       {p[3]},
 		}}
 		for i := range groups {
 			for _, g := range u.Groups {
@@ -107,8 +116,13 @@ func Start() (*Server, error) {
 // Config is how the directory is spoken to.
 func (s *Server) Config() directory.Config {
 	return directory.Config{
-		URLs: []string{"ldap://" + s.listener.Addr().String()}, BindDN: ServiceDN, BindPassword: s.password, BaseDN: baseDN,
-		UserFilter: "(uid={username})", GroupFilter: "(member={dn})", UserAttribute: "uid",
+		URLs:          []string{"ldap://" + s.listener.Addr().String()},
+		BindDN:        ServiceDN,
+		BindPassword:  s.password,
+		BaseDN:        baseDN,
+		UserFilter:    "(uid={username})",
+		GroupFilter:   "(member={dn})",
+		UserAttribute: "uid",
 	}
 }
 

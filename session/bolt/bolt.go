@@ -41,7 +41,8 @@ var (
 	bucketKnown    = []byte("known")    // login, NUL, network: last sign-in
 	bucketFacts    = []byte("facts")    // number: revocation facts
 
-	buckets = [][]byte{bucketMeta, bucketSessions, bucketActivity, bucketUsers, bucketEnded, bucketAudit, bucketKnown, bucketFacts}
+	buckets = [][]byte{bucketMeta, bucketSessions, bucketActivity, bucketUsers, bucketEnded, bucketAudit, bucketKnown,
+		bucketFacts}
 )
 
 // Store implements [session.Store].
@@ -81,7 +82,13 @@ func Open(folder string) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open store in %s: %w", folder, err)
 	}
-	s := &Store{db: db, folder: folder, clock: session.RealClock{}, commits: make(chan *commit), closing: make(chan struct{})}
+	s := &Store{
+		db:      db,
+		folder:  folder,
+		clock:   session.RealClock{},
+		commits: make(chan *commit),
+		closing: make(chan struct{}),
+	}
 	err = s.prepare()
 	if err == nil {
 		s.highest, err = highestDate(db)
@@ -193,7 +200,8 @@ func (s *Store) Create(ctx context.Context, r session.Record, limit int) (displa
 		if err := tx.Bucket(bucketUsers).Put(userKey(r.User, r.ID), nil); err != nil {
 			return err
 		}
-		if err := tx.Bucket(bucketKnown).Put(knownKey(r.User, r.Address), number(uint64(r.CreatedAt.UnixMilli()))); err != nil {
+		at := number(uint64(r.CreatedAt.UnixMilli()))
+		if err := tx.Bucket(bucketKnown).Put(knownKey(r.User, r.Address), at); err != nil {
 			return err
 		}
 		return s.appendEvent(tx, session.SignInEvent(r))
@@ -448,7 +456,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	if since := now.Sub(time.UnixMilli(s.wrote.Load())); since >= 0 && since < writtenFor {
 		return ctx.Err()
 	}
-	return s.update(ctx, func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put([]byte("ping"), make([]byte, pingSize)) })
+	return s.update(ctx, func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketMeta).Put([]byte("ping"), make([]byte, pingSize))
+	})
 }
 
 // Reset implements [session.Store].
@@ -525,8 +535,9 @@ func timing(r session.Record) []byte {
 	}
 	b := make([]byte, 0, timingSize)
 	for _, n := range []uint64{
-		ended, uint64(session.UnixMilli(r.CreatedAt)), uint64(session.UnixMilli(r.LastActiveAt)), uint64(session.UnixMilli(r.LeftAt)),
-		uint64(r.Policy.ExpireAfter), uint64(r.Policy.MaxLifetime), uint64(r.Policy.CloseGrace),
+		ended, uint64(session.UnixMilli(r.CreatedAt)), uint64(session.UnixMilli(r.LastActiveAt)),
+		uint64(session.UnixMilli(r.LeftAt)), uint64(r.Policy.ExpireAfter), uint64(r.Policy.MaxLifetime),
+		uint64(r.Policy.CloseGrace),
 	} {
 		b = binary.BigEndian.AppendUint64(b, n)
 	}
@@ -538,8 +549,13 @@ func decodeTiming(data []byte) (r session.Record, ended bool, err error) {
 		return r, false, errShort
 	}
 	at := func(i int) int64 { return int64(binary.BigEndian.Uint64(data[8*i:])) }
-	r.CreatedAt, r.LastActiveAt, r.LeftAt = session.FromUnixMilli(at(1)), session.FromUnixMilli(at(2)), session.FromUnixMilli(at(3))
-	r.Policy = session.Policy{ExpireAfter: time.Duration(at(4)), MaxLifetime: time.Duration(at(5)), CloseGrace: time.Duration(at(6))}
+	r.CreatedAt, r.LastActiveAt, r.LeftAt = session.FromUnixMilli(at(1)), session.FromUnixMilli(at(2)),
+		session.FromUnixMilli(at(3))
+	r.Policy = session.Policy{
+		ExpireAfter: time.Duration(at(4)),
+		MaxLifetime: time.Duration(at(5)),
+		CloseGrace:  time.Duration(at(6)),
+	}
 	return r, at(0) != 0, nil
 }
 

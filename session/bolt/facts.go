@@ -135,7 +135,8 @@ func (s *Store) pruneFacts(ctx context.Context, now time.Time) error {
 	}
 	return s.update(ctx, func(tx *bbolt.Tx) error {
 		for _, f := range facts {
-			if f.Number <= oldest && now.Sub(f.At) > session.FactKeptFor && now.After(f.EffectiveAt) && now.After(f.BlockUntil) {
+			if f.Number <= oldest && now.Sub(f.At) > session.FactKeptFor && now.After(f.EffectiveAt) &&
+				now.After(f.BlockUntil) {
 				if err := tx.Bucket(bucketFacts).Delete(number(uint64(f.Number))); err != nil {
 					return err
 				}

@@ -10,7 +10,8 @@ func TestFailedSignInsAreBounded(t *testing.T) {
 	var f failures
 	at := time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC)
 	for i := range 80_000 { // each is of a name and an address of its own, within five minutes
-		f.add(fmt.Sprintf("user%d", i), fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), at.Add(time.Duration(i)*time.Millisecond), false)
+		f.add(fmt.Sprintf("user%d", i), fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255),
+			at.Add(time.Duration(i)*time.Millisecond), false)
 		if n := len(f.byKey); n > 100_000 {
 			t.Fatalf("%d keys after %d failures", n, i+1)
 		}

@@ -103,7 +103,8 @@ var signedOut = session.End{Reason: session.ReasonLogout, At: time.Now()}
 
 func unavailable(t *testing.T, what string, err error) {
 	t.Helper()
-	if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrExists) {
+	if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) ||
+		errors.Is(err, session.ErrExists) {
 		t.Errorf("%s on a full disk = %v, want that it could not be written", what, err)
 	}
 }
@@ -193,7 +194,8 @@ func TestLinesOfEarlierVersionsAreFoundBySince(t *testing.T) {
 	db.Close()
 	s := open(t, folder)
 	noon := time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC)
-	if err := s.Append(t.Context(), session.Event{At: noon.Add(-2 * time.Hour), Kind: session.EventNotice}); err != nil {
+	if err := s.Append(t.Context(),
+		session.Event{At: noon.Add(-2 * time.Hour), Kind: session.EventNotice}); err != nil {
 		t.Fatal(err)
 	}
 	events, err := s.Events(t.Context(), session.EventQuery{Since: noon, Limit: 10})

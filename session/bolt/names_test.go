@@ -47,7 +47,8 @@ func TestSessionsOfAnEarlierVersionAreFoundByAnySpelling(t *testing.T) {
 	if rs, err := s.OfUser(t.Context(), "ada"); err != nil || len(rs) != 1 || rs[0].ID != r.ID {
 		t.Errorf("OfUser = %+v, %v, want the one that lives", rs, err)
 	}
-	if displaced, err := s.Create(t.Context(), storetest.Record("ADA"), 1); err != nil || len(displaced) != 1 || displaced[0] != r.ID {
+	displaced, err := s.Create(t.Context(), storetest.Record("ADA"), 1)
+	if err != nil || len(displaced) != 1 || displaced[0] != r.ID {
 		t.Errorf("a sign-in with a limit of one displaces %v, %v, want the one before", displaced, err)
 	}
 	err = s.db.View(func(tx *bbolt.Tx) error {

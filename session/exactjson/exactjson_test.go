@@ -18,18 +18,25 @@ type order struct {
 
 func TestNamesAreExactAndStandOnce(t *testing.T) {
 	for _, c := range []struct{ what, text, want, wantKnown string }{
-		{"what is asked for", `{"user":"ada","keys":["a","b"],"dry_run":true,"parts":[{"N":1},{"N":2}],"raw":{"any":[1,{"x":2}]}}`, "", ""},
+		{"what is asked for",
+			`{"user":"ada","keys":["a","b"],"dry_run":true,"parts":[{"N":1},{"N":2}],"raw":{"any":[1,{"x":2}]}}`, "",
+			""},
 		{"spaces around it", " {\"user\" : \"ada\"}\n", "", ""},
 		{"another case", `{"USER":"ada"}`, `unknown field "USER"`, `unknown field "USER"`},
 		{"a letter that folds to s", `{"uſer":"ada"}`, `unknown field "uſer"`, `unknown field "uſer"`},
-		{"a letter that folds to k", "{\"\u212Aeys\":[]}", "unknown field \"\u212Aeys\"", "unknown field \"\u212Aeys\""},
+		{"a letter that folds to k", "{\"\u212Aeys\":[]}", "unknown field \"\u212Aeys\"",
+			"unknown field \"\u212Aeys\""},
 		{"an escape is the letter that it stands for", `{"\u0075ser":"ada"}`, "", ""},
-		{"the same name twice", `{"user":"grace","user":"ada"}`, `field "user" stands twice`, `field "user" stands twice`},
-		{"twice, once escaped", `{"user":"grace","us\u0065r":"ada"}`, `field "user" stands twice`, `field "user" stands twice`},
-		{"twice in another case", `{"dry_run":true,"Dry_Run":false}`, `unknown field "Dry_Run"`, `unknown field "Dry_Run"`},
+		{"the same name twice", `{"user":"grace","user":"ada"}`, `field "user" stands twice`,
+			`field "user" stands twice`},
+		{"twice, once escaped", `{"user":"grace","us\u0065r":"ada"}`, `field "user" stands twice`,
+			`field "user" stands twice`},
+		{"twice in another case", `{"dry_run":true,"Dry_Run":false}`, `unknown field "Dry_Run"`,
+			`unknown field "Dry_Run"`},
 		{"a name that is not known", `{"colour":"green"}`, `unknown field "colour"`, ""},
 		{"further down, another case", `{"parts":[{"N":1},{"n":2}]}`, `unknown field "n"`, `unknown field "n"`},
-		{"twice in what nobody knows", `{"raw":{"a":{"b":1,"b":2}}}`, `field "b" stands twice`, `field "b" stands twice`},
+		{"twice in what nobody knows", `{"raw":{"a":{"b":1,"b":2}}}`, `field "b" stands twice`,
+			`field "b" stands twice`},
 		{"twice below an unknown name", `{"new":[{"b":1,"b":2}]}`, `unknown field "new"`, `field "b" stands twice`},
 		{"the same name in two objects", `{"parts":[{"N":1},{"N":1}]}`, "", ""},
 		{"nothing", ``, ErrSyntax.Error(), ErrSyntax.Error()},
@@ -38,7 +45,8 @@ func TestNamesAreExactAndStandOnce(t *testing.T) {
 		{"two objects", `{"user":"ada"}{}`, ErrSyntax.Error(), ErrSyntax.Error()},
 		{"half an object", `{"user":"ada"`, ErrSyntax.Error(), ErrSyntax.Error()},
 		{"no UTF-8", "{\"user\":\"\xff\"}", ErrSyntax.Error(), ErrSyntax.Error()},
-		{"deeper than anybody needs", `{"raw":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`, ErrSyntax.Error(), ErrSyntax.Error()},
+		{"deeper than anybody needs", `{"raw":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`,
+			ErrSyntax.Error(), ErrSyntax.Error()},
 	} {
 		for _, decoder := range []struct {
 			name   string
@@ -64,7 +72,8 @@ func TestWrongTypesAreToldAsSuch(t *testing.T) {
 		t.Errorf("got %v, want the error to name the field", err)
 	}
 	o = order{}
-	if err := Unmarshal([]byte(`{"user":"ada","dry_run":false}`), &o); err != nil || o.User != "ada" || o.DryRun == nil || *o.DryRun {
+	err := Unmarshal([]byte(`{"user":"ada","dry_run":false}`), &o)
+	if err != nil || o.User != "ada" || o.DryRun == nil || *o.DryRun {
 		t.Errorf("got %+v, %v", o, err)
 	}
 }

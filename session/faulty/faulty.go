@@ -143,7 +143,13 @@ func Call[T any](ctx context.Context, f *Faults, method string, call func() (T, 
 	return perform(ctx, f, method, false, call)
 }
 
-func perform[T any](ctx context.Context, f *Faults, method string, conditional bool, call func() (T, error)) (none T, err error) {
+func perform[T any](
+	ctx context.Context,
+	f *Faults,
+	method string,
+	conditional bool,
+	call func() (T, error),
+) (none T, err error) {
 	what, by := f.choose(method, conditional)
 	switch what {
 	case notDue:
@@ -212,7 +218,8 @@ func (s Store) SetRules(ctx context.Context, id session.ID, revision int64, rule
 
 // End implements [session.Store].
 func (s Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (bool, error) {
-	return perform(ctx, s.Faults, "End", !ifDueBy.IsZero(), func() (bool, error) { return s.Store.End(ctx, id, why, ifDueBy) })
+	return perform(ctx, s.Faults, "End", !ifDueBy.IsZero(),
+		func() (bool, error) { return s.Store.End(ctx, id, why, ifDueBy) })
 }
 
 // Live implements [session.Store].
@@ -238,7 +245,9 @@ func (s Store) AddFact(ctx context.Context, fact session.Fact) (session.Fact, er
 
 // CancelFact implements [session.Store].
 func (s Store) CancelFact(ctx context.Context, id string, at time.Time, actor string) (session.Fact, error) {
-	return Call(ctx, s.Faults, "CancelFact", func() (session.Fact, error) { return s.Store.CancelFact(ctx, id, at, actor) })
+	return Call(ctx, s.Faults, "CancelFact", func() (session.Fact, error) {
+		return s.Store.CancelFact(ctx, id, at, actor)
+	})
 }
 
 // Facts implements [session.Store].
@@ -263,5 +272,7 @@ func (s Store) Events(ctx context.Context, q session.EventQuery) ([]session.Even
 
 // Failures implements [session.Store].
 func (s Store) Failures(ctx context.Context, login, address string, since time.Time) (session.Failures, error) {
-	return Call(ctx, s.Faults, "Failures", func() (session.Failures, error) { return s.Store.Failures(ctx, login, address, since) })
+	return Call(ctx, s.Faults, "Failures", func() (session.Failures, error) {
+		return s.Store.Failures(ctx, login, address, since)
+	})
 }

@@ -83,7 +83,8 @@ func TestFaults(t *testing.T) {
 	if first, err := store.End(t.Context(), r.ID, why, time.Time{}); first || err != nil {
 		t.Errorf("End when healed = %v, %v", first, err)
 	}
-	if got := f.Injected(); got["error before, Create"] != 1 || got["not due, End"] != 1 || got["error after, End"] != 1 {
+	got := f.Injected()
+	if got["error before, Create"] != 1 || got["not due, End"] != 1 || got["error after, End"] != 1 {
 		t.Errorf("injected: %v", got)
 	}
 	synctest.Test(t, func(t *testing.T) {

@@ -58,7 +58,14 @@ func Token(r *http.Request) (t session.Token, ok bool) {
 
 // Cookie is the cookie for a token. It has no Max-Age: the server decides when a session ends.
 func Cookie(t session.Token) *http.Cookie {
-	return &http.Cookie{Name: CookieName, Value: t.Text(), Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	return &http.Cookie{
+		Name:     CookieName,
+		Value:    t.Text(),
+		Path:     "/",
+		Secure:   true,
+		HttpOnly: true,
+		SameSite: http.SameSiteLaxMode,
+	}
 }
 
 // Get returns the session of the request, the same one for all callers of one request.
@@ -148,7 +155,8 @@ func (s *Store) SignIn(w http.ResponseWriter, r *http.Request, record session.Re
 		}
 	}()
 	if old, ok := Token(r); ok {
-		if err := s.end(r.Context(), old, session.ReasonReplaced, record.User); err != nil && !errors.Is(err, session.ErrNotFound) {
+		err := s.end(r.Context(), old, session.ReasonReplaced, record.User)
+		if err != nil && !errors.Is(err, session.ErrNotFound) {
 			return t, err
 		}
 	}

@@ -30,7 +30,11 @@ func openHub(t *testing.T) (*gorilla.Store, *hub.Hub) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := hub.New(t.Context(), hub.Options{Store: store, Clock: session.RealClock{}, Policies: session.Policies{Global: session.Profiles()[0].Policy}})
+	h, err := hub.New(t.Context(), hub.Options{
+		Store:    store,
+		Clock:    session.RealClock{},
+		Policies: session.Policies{Global: session.Profiles()[0].Policy},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +57,8 @@ func request(cookies ...*http.Cookie) *http.Request {
 func signIn(t *testing.T, s *gorilla.Store, before ...*http.Cookie) *http.Cookie {
 	t.Helper()
 	w := httptest.NewRecorder()
-	if _, err := s.SignIn(w, request(before...), session.Record{User: "ada", Policy: session.Profiles()[0].Policy}); err != nil {
+	_, err := s.SignIn(w, request(before...), session.Record{User: "ada", Policy: session.Profiles()[0].Policy})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return w.Result().Cookies()[0]
@@ -99,7 +104,14 @@ func TestNewNeverReturnsNil(t *testing.T) {
 
 func TestCookieFlagsAreOurs(t *testing.T) {
 	cookie := signIn(t, open(t))
-	want := http.Cookie{Name: gorilla.CookieName, Value: cookie.Value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	want := http.Cookie{
+		Name:     gorilla.CookieName,
+		Value:    cookie.Value,
+		Path:     "/",
+		Secure:   true,
+		HttpOnly: true,
+		SameSite: http.SameSiteLaxMode,
+	}
 	if cookie.Raw = ""; fmt.Sprint(*cookie) != fmt.Sprint(want) {
 		t.Errorf("cookie = %+v, want %+v", *cookie, want)
 	}
@@ -203,7 +215,8 @@ func TestASignInThatFailsLeavesNoSession(t *testing.T) {
 			t.Fatalf("SignIn = %v, cookies %v, want the error and none", err, w.Result().Cookies())
 		}
 		time.Sleep(2 * time.Second)
-		if r, err := h.Lookup(t.Context(), fresh.ID()); !errors.Is(err, session.ErrEnded) || r.End.Detail != "its sign-in failed" {
+		if r, err := h.Lookup(t.Context(), fresh.ID()); !errors.Is(err, session.ErrEnded) ||
+			r.End.Detail != "its sign-in failed" {
 			t.Errorf("the new session: %+v, %v, want it ended", r.End, err)
 		}
 		if _, err := h.Lookup(t.Context(), token.ID()); err != nil {

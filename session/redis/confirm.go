@@ -36,9 +36,17 @@ func (c *confirmation) watch(o *rueidis.ClientOption) {
 	}
 	for _, address := range o.InitAddress {
 		c.sentinels = append(c.sentinels, rueidis.ClientOption{
-			InitAddress: []string{address}, Username: o.Sentinel.Username, Password: o.Sentinel.Password, TLSConfig: o.Sentinel.TLSConfig,
-			Dialer: o.Dialer, ForceSingleClient: true, DisableCache: true, DisableRetry: true, PipelineMultiplex: -1,
-			ReadBufferEachConn: 4 << 10, WriteBufferEachConn: 4 << 10,
+			InitAddress:         []string{address},
+			Username:            o.Sentinel.Username,
+			Password:            o.Sentinel.Password,
+			TLSConfig:           o.Sentinel.TLSConfig,
+			Dialer:              o.Dialer,
+			ForceSingleClient:   true,
+			DisableCache:        true,
+			DisableRetry:        true,
+			PipelineMultiplex:   -1,
+			ReadBufferEachConn:  4 << 10,
+			WriteBufferEachConn: 4 << 10,
 		})
 	}
 	o.DialCtxFn = func(ctx context.Context, address string, dialer *net.Dialer, config *tls.Config) (net.Conn, error) {

@@ -29,5 +29,6 @@ func (s *Store) CreateUnreserved(ctx context.Context, r session.Record) error {
 // LeaveAsBefore writes as nodes of an older version do, which know only when the last tab was
 // closed.
 func (s *Store) LeaveAsBefore(ctx context.Context, id session.ID, at time.Time) error {
-	return s.client.Do(ctx, s.client.B().Hset().Key(s.timingKey(id)).FieldValue().FieldValue("l", ms(at)).Build()).Error()
+	return s.client.Do(ctx,
+		s.client.B().Hset().Key(s.timingKey(id)).FieldValue().FieldValue("l", ms(at)).Build()).Error()
 }

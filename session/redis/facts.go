@@ -142,7 +142,8 @@ func (s *Store) addFact(ctx context.Context, f session.Fact, number string) (ses
 	if err != nil {
 		return f, err
 	}
-	answer, err := s.run(ctx, factScript, s.factKeys(), []string{f.ID, string(data), event, strconv.FormatInt(f.Number, 10), number})
+	answer, err := s.run(ctx, factScript, s.factKeys(),
+		[]string{f.ID, string(data), event, strconv.FormatInt(f.Number, 10), number})
 	if err != nil {
 		return f, err
 	}
@@ -297,7 +298,8 @@ func (s *Store) FactsAfter(ctx context.Context, after int64) (facts []session.Fa
 		return nil, last, false, nil
 	}
 	if since := last - after; since > 0 && since <= changesKept {
-		changes, err := s.call(ctx, s.client.B().Zrangebyscore().Key(s.changesKey()).Min("("+strconv.FormatInt(after, 10)).
+		changes, err := s.call(ctx, s.client.B().Zrangebyscore().Key(s.changesKey()).Min("("+strconv.FormatInt(after,
+			10)).
 			Max(strconv.FormatInt(last, 10)).Build()).AsStrSlice()
 		if err != nil {
 			return nil, 0, false, fmt.Errorf("read forced logouts: %w", err)

@@ -22,7 +22,8 @@ func (s *Store) keptKeys(kind string) []string {
 // keepScript also takes in what a node of an earlier version has left, which wrote no time beside
 // it. That the keys expire serves only those that nobody writes to any more.
 var keepScript = newScript(clock + `
-local texts, until_, name, text, lifetime, bound = KEYS[1], KEYS[2], ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local texts, until_, name, text = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+local lifetime, bound = tonumber(ARGV[3]), tonumber(ARGV[4])
 local present = now(0)
 redis.call('HSET', texts, name, text)
 redis.call('ZADD', until_, string.format('%d', present + lifetime), name)
@@ -47,7 +48,8 @@ return {'ok'}
 
 // Keep leaves a text under a name for other nodes, for a while.
 func (s *Store) Keep(ctx context.Context, kind, name, text string, forHowLong time.Duration) error {
-	_, err := s.run(ctx, keepScript, s.keptKeys(kind), []string{name, text, inMillis(forHowLong), strconv.Itoa(keptTogether)})
+	_, err := s.run(ctx, keepScript, s.keptKeys(kind),
+		[]string{name, text, inMillis(forHowLong), strconv.Itoa(keptTogether)})
 	return err
 }
 

@@ -83,7 +83,10 @@ func TestKeptTextsAreBounded(t *testing.T) {
 	server := redistest.Start(t)
 	s := openWith(t, server.URL(), "many:")
 	// As if 5,000 had been left within the last minute.
-	answer, err := server.Command(`EVAL "local t = redis.call('TIME') for i = 1, 5000 do redis.call('HSET', KEYS[1], 'n' .. i, 'x') redis.call('ZADD', KEYS[2], string.format('%d', t[1] * 1000 + 60000 + i), 'n' .. i) end return 1" 2 many:{facts}:notices many:{facts}:notices:until`)
+	answer, err := server.Command(
+		`EVAL "local t = redis.call('TIME') for i = 1, 5000 do redis.call('HSET', KEYS[1], 'n' .. i, 'x') ` +
+			`redis.call('ZADD', KEYS[2], string.format('%d', t[1] * 1000 + 60000 + i), 'n' .. i) end return 1" ` +
+			`2 many:{facts}:notices many:{facts}:notices:until`)
 	if err != nil || !strings.HasPrefix(answer, ":1") {
 		t.Fatal(answer, err)
 	}
@@ -137,7 +140,10 @@ func TestAddressesOfANameAreForgottenOneByOne(t *testing.T) {
 	if !known("192.0.2.4") {
 		t.Error("an address that an earlier version has noted is not known")
 	}
-	answer, err := server.Command(fmt.Sprintf(`EVAL "for i = 1, 2000 do redis.call('ZADD', KEYS[1], ARGV[1] + i, 'a' .. i) end return 1" 1 known:{l:YWRh}:from %d`, now.UnixMilli()))
+	answer, err := server.Command(fmt.Sprintf(
+		`EVAL "for i = 1, 2000 do redis.call('ZADD', KEYS[1], ARGV[1] + i, 'a' .. i) end return 1" `+
+			`1 known:{l:YWRh}:from %d`,
+		now.UnixMilli()))
 	if err != nil || !strings.HasPrefix(answer, ":1") {
 		t.Fatal(answer, err)
 	}

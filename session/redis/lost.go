@@ -97,8 +97,10 @@ func (s *Store) EndLost(ctx context.Context, records []session.Record, end sessi
 		}
 		p := partition(r.ID)
 		calls = append(calls, invocation{
-			[]string{s.recordKey(r.ID), s.timingKey(r.ID), s.valuesKey(r.ID), s.liveKey(p), s.endedKey(p), s.outboxKey(p)},
-			[]string{name(r.ID), string(data), string(why), ms(r.CreatedAt), ms(r.LastActiveAt), ms(end.At), event, inMillis(keptEnded)},
+			[]string{s.recordKey(r.ID), s.timingKey(r.ID), s.valuesKey(r.ID), s.liveKey(p), s.endedKey(p),
+				s.outboxKey(p)},
+			[]string{name(r.ID), string(data), string(why), ms(r.CreatedAt), ms(r.LastActiveAt), ms(end.At), event,
+				inMillis(keptEnded)},
 		})
 	}
 	for i, result := range s.runMany(ctx, lostScript, calls) {

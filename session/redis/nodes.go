@@ -50,7 +50,8 @@ func (s *Store) Subscribe(ctx context.Context, began func(), heard func(message 
 			began()
 		}
 	})
-	return s.client.Receive(ctx, s.client.B().Subscribe().Channel(s.channel()).Build(), func(m rueidis.PubSubMessage) { heard([]byte(m.Message)) })
+	return s.client.Receive(ctx, s.client.B().Subscribe().Channel(s.channel()).Build(),
+		func(m rueidis.PubSubMessage) { heard([]byte(m.Message)) })
 }
 
 // pulseScript renews a lease by Redis's own clock.
@@ -127,7 +128,8 @@ func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session
 		return p, err
 	}
 	p.Masters = s.Masters(limited)
-	p.Now, p.Offset, p.Fresh, p.Nodes = session.FromUnixMilli(present), time.Duration(offset)*time.Millisecond, fresh == 1, nodes
+	p.Now, p.Offset = session.FromUnixMilli(present), time.Duration(offset)*time.Millisecond
+	p.Fresh, p.Nodes = fresh == 1, nodes
 	return p, nil
 }
 
@@ -212,7 +214,8 @@ func (s *Store) SetTabs(ctx context.Context, node string, tabs map[session.ID]st
 func (s *Store) Tabs(ctx context.Context, node string) (map[session.ID]string, error) {
 	tabs := make(map[session.ID]string)
 	for cursor := uint64(0); ; {
-		page, err := s.call(ctx, s.client.B().Hscan().Key(s.tabsKey(node)).Cursor(cursor).Count(tabsTogether).Build()).AsScanEntry()
+		page, err := s.call(ctx,
+			s.client.B().Hscan().Key(s.tabsKey(node)).Cursor(cursor).Count(tabsTogether).Build()).AsScanEntry()
 		if err != nil {
 			return nil, fmt.Errorf("read tabs of node: %w", err)
 		}

@@ -73,7 +73,8 @@ func ParseURL(url string) error {
 func options(url string) (rueidis.ClientOption, error) {
 	o, err := rueidis.ParseURL(url)
 	if err != nil {
-		return o, errors.New("must be redis://[USER:PASSWORD@]HOST:PORT, rediss://…, with ?master_set=NAME for Sentinel and &addr=HOST:PORT for more nodes")
+		return o, errors.New("must be redis://[USER:PASSWORD@]HOST:PORT, rediss://…, with ?master_set=NAME for " +
+			"Sentinel and &addr=HOST:PORT for more nodes")
 	}
 	if o.Sentinel.MasterSet != "" { // the same account at the Sentinels
 		o.Sentinel.Username, o.Sentinel.Password, o.Sentinel.TLSConfig = o.Username, o.Password, o.TLSConfig
@@ -96,7 +97,13 @@ func Open(ctx context.Context, url, prefix string, follow func(session.Event), l
 	if err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
 	}
-	s := &Store{masterSet: o.Sentinel.MasterSet, prefix: prefix, log: log, pending: make(map[string]struct{}), wake: make(chan struct{}, 1)}
+	s := &Store{
+		masterSet: o.Sentinel.MasterSet,
+		prefix:    prefix,
+		log:       log,
+		pending:   make(map[string]struct{}),
+		wake:      make(chan struct{}, 1),
+	}
 	s.master.watch(&o)
 	s.conns.watch(&o)
 	if s.client, err = rueidis.NewClient(o); err != nil {
@@ -316,7 +323,8 @@ type invocation struct {
 
 func (s *Store) evalsha(sc *script, in invocation) rueidis.Completed {
 	if sc.reads {
-		return s.client.B().EvalshaRo().Sha1(sc.sha).Numkeys(int64(len(in.keys))).Key(in.keys...).Arg(in.args...).Build()
+		return s.client.B().EvalshaRo().Sha1(sc.sha).Numkeys(int64(len(in.keys))).Key(in.keys...).Arg(in.args...).
+			Build()
 	}
 	return s.client.B().Evalsha().Sha1(sc.sha).Numkeys(int64(len(in.keys))).Key(in.keys...).Arg(in.args...).Build()
 }
@@ -461,12 +469,14 @@ func (s *Store) Reset(ctx context.Context) error {
 		}
 		cursor := uint64(0)
 		for {
-			entry, err := node.Do(ctx, node.B().Scan().Cursor(cursor).Match(globEscape(s.prefix)+"*").Count(1000).Build()).AsScanEntry()
+			entry, err := node.Do(ctx,
+				node.B().Scan().Cursor(cursor).Match(globEscape(s.prefix)+"*").Count(1000).Build()).AsScanEntry()
 			if err != nil {
 				return fmt.Errorf("reset store: %w", err)
 			}
 			for _, key := range entry.Elements {
-				if rest := key[len(s.prefix):]; strings.HasPrefix(rest, "secret:") || strings.HasPrefix(rest, "format") || strings.HasPrefix(rest, slotNodes) {
+				if rest := key[len(s.prefix):]; strings.HasPrefix(rest, "secret:") ||
+					strings.HasPrefix(rest, "format") || strings.HasPrefix(rest, slotNodes) {
 					continue
 				}
 				if err := node.Do(ctx, node.B().Unlink().Key(key).Build()).Error(); err != nil {

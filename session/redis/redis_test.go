@@ -81,10 +81,16 @@ func TestWhatIsAcknowledgedIsOnEveryReplica(t *testing.T) {
 	if _, err := s.End(t.Context(), other.ID, logout, time.Time{}); !errors.Is(err, redis.ErrNotReplicated) {
 		t.Errorf("End while a replica stands still = %v, want ErrNotReplicated", err)
 	}
-	if _, err := s.AddFact(t.Context(), session.Fact{ID: "x", Scope: session.Scope{Everyone: true}, At: time.Now(), EffectiveAt: time.Now()}); !errors.Is(err, redis.ErrNotReplicated) {
+	if _, err := s.AddFact(t.Context(), session.Fact{
+		ID:          "x",
+		Scope:       session.Scope{Everyone: true},
+		At:          time.Now(),
+		EffectiveAt: time.Now(),
+	}); !errors.Is(err, redis.ErrNotReplicated) {
 		t.Errorf("AddFact while a replica stands still = %v, want ErrNotReplicated", err)
 	}
-	if _, err := s.SetRules(t.Context(), third.ID, 0, session.Rules{Policy: third.Policy}); !errors.Is(err, redis.ErrNotReplicated) {
+	if _, err := s.SetRules(t.Context(), third.ID, 0,
+		session.Rules{Policy: third.Policy}); !errors.Is(err, redis.ErrNotReplicated) {
 		t.Errorf("SetRules while a replica stands still = %v, want ErrNotReplicated", err)
 	}
 	replica.Signal(syscall.SIGCONT)
@@ -205,7 +211,8 @@ func TestExpiryIsJudgedByTheClockOfRedis(t *testing.T) {
 	s := open(t, redistest.Start(t))
 	r := signIn(t, s, "ada")
 	ahead := r.CreatedAt.Add(r.Policy.ExpireAfter) // the caller's clock is ten minutes ahead
-	if _, err := s.End(t.Context(), r.ID, session.End{Reason: session.ReasonIdle, At: ahead}, ahead); !errors.Is(err, session.ErrNotDue) {
+	idle := session.End{Reason: session.ReasonIdle, At: ahead}
+	if _, err := s.End(t.Context(), r.ID, idle, ahead); !errors.Is(err, session.ErrNotDue) {
 		t.Errorf("End by a clock that is ahead = %v, want ErrNotDue", err)
 	}
 	if _, err := s.Touch(t.Context(), []session.Activity{{ID: r.ID, At: time.Now().Add(5 * time.Minute)}}); err != nil {
@@ -216,7 +223,8 @@ func TestExpiryIsJudgedByTheClockOfRedis(t *testing.T) {
 		t.Errorf("an act of the future counts from %s, %v, want from now at most", got.LastActiveAt, err)
 	}
 	s.SetOffset(r.Policy.ExpireAfter + time.Minute)
-	if ended, err := s.End(t.Context(), r.ID, session.End{Reason: session.ReasonIdle, At: ahead}, ahead.Add(time.Minute)); !ended || err != nil {
+	if ended, err := s.End(t.Context(), r.ID, session.End{Reason: session.ReasonIdle, At: ahead},
+		ahead.Add(time.Minute)); !ended || err != nil {
 		t.Errorf("End with the test clock moved = %v, %v, want the first end", ended, err)
 	}
 }
@@ -228,8 +236,12 @@ func TestAReservationWithoutASessionIsVoid(t *testing.T) {
 	// A node that died between reserving and creating, eleven seconds ago, and one that did so just
 	// now.
 	now := time.Now().UnixMilli()
-	for id, at := range map[string]int64{"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA": now - 11_000, "BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA": now} {
-		if answer, err := server.Command(fmt.Sprintf("HSET void:{u:YWRh} %s r|%d|%d", id, at, at)); err != nil || answer != ":1\r\n" {
+	for id, at := range map[string]int64{
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA": now - 11_000,
+		"BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA": now,
+	} {
+		answer, err := server.Command(fmt.Sprintf("HSET void:{u:YWRh} %s r|%d|%d", id, at, at))
+		if err != nil || answer != ":1\r\n" {
 			t.Fatal(answer, err)
 		}
 	}
@@ -251,7 +263,9 @@ func TestALineThatANodeLeftBehindIsCarriedOnce(t *testing.T) {
 	}
 	// As if a node had died between writing the line to the trail and removing it from the outbox.
 	key := fmt.Sprintf("left:{%x}:outbox", r.ID[:1])
-	answer, err := server.Command(fmt.Sprintf(`RPUSH %s "{\"k\":\"s%s\",\"e\":{\"event\":\"sign-in\",\"at\":\"2026-01-01T00:00:00Z\"}}"`, key, base64.RawURLEncoding.EncodeToString(r.ID[:])))
+	answer, err := server.Command(fmt.Sprintf(
+		`RPUSH %s "{\"k\":\"s%s\",\"e\":{\"event\":\"sign-in\",\"at\":\"2026-01-01T00:00:00Z\"}}"`,
+		key, base64.RawURLEncoding.EncodeToString(r.ID[:])))
 	if err != nil || !strings.HasPrefix(answer, ":") {
 		t.Fatal(answer, err)
 	}
@@ -274,7 +288,13 @@ func TestWhatAFailOverLostOfForcedLogoutsIsRestored(t *testing.T) {
 	now := session.Millis(time.Now())
 	add := func(id string) session.Fact {
 		t.Helper()
-		f, err := s.AddFact(ctx, session.Fact{ID: id, Scope: session.Scope{User: "ada"}, Actor: "root", At: now, EffectiveAt: now.Add(time.Hour)})
+		f, err := s.AddFact(ctx, session.Fact{
+			ID:          id,
+			Scope:       session.Scope{User: "ada"},
+			Actor:       "root",
+			At:          now,
+			EffectiveAt: now.Add(time.Hour),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,7 +302,8 @@ func TestWhatAFailOverLostOfForcedLogoutsIsRestored(t *testing.T) {
 	}
 	redis := func(format string) {
 		t.Helper()
-		if answer, err := server.Command(strings.ReplaceAll(format, "facts:", prefix+"{facts}:")); err != nil || strings.HasPrefix(answer, "-") {
+		answer, err := server.Command(strings.ReplaceAll(format, "facts:", prefix+"{facts}:"))
+		if err != nil || strings.HasPrefix(answer, "-") {
 			t.Fatalf("%s: %q, %v", format, answer, err)
 		}
 	}
@@ -309,7 +330,8 @@ func TestWhatAFailOverLostOfForcedLogoutsIsRestored(t *testing.T) {
 		}
 	}
 	facts, err := s.Facts(ctx)
-	if err != nil || len(facts) != 2 || facts[0].ID != "stays" || facts[1].ID != "lost" || facts[0].Number != stays.Number || facts[1].Number != lost.Number {
+	if err != nil || len(facts) != 2 || facts[0].ID != "stays" || facts[1].ID != "lost" ||
+		facts[0].Number != stays.Number || facts[1].Number != lost.Number {
 		t.Fatalf("facts = %+v, %v", facts, err)
 	}
 	for _, f := range facts {
@@ -329,7 +351,8 @@ func TestSessionsOfAnEarlierVersionCountUnderAnySpelling(t *testing.T) {
 	prefix := fmt.Sprintf("test%d:", prefixes.Add(1))
 	s := openWith(t, server.URL(), prefix)
 	first := signIn(t, s, "Ada")
-	if answer, err := server.Command("RENAME " + prefix + "{u:YWRh} " + prefix + "{u:QWRh}"); err != nil || answer != "+OK\r\n" {
+	if answer, err := server.Command("RENAME " + prefix + "{u:YWRh} " + prefix + "{u:QWRh}"); err != nil ||
+		answer != "+OK\r\n" {
 		t.Fatalf("rename: %q, %v", answer, err)
 	}
 	r := storetest.Record("Ada")
@@ -357,7 +380,13 @@ func TestNoNumberOfAForcedLogoutIsGivenTwice(t *testing.T) {
 	add := func(known int64) session.Fact {
 		t.Helper()
 		now := session.Millis(time.Now())
-		f, err := s.AddFact(t.Context(), session.Fact{ID: fmt.Sprint(time.Now().UnixNano()), Number: known, Scope: session.Scope{User: "ada"}, At: now, EffectiveAt: now})
+		f, err := s.AddFact(t.Context(), session.Fact{
+			ID:          fmt.Sprint(time.Now().UnixNano()),
+			Number:      known,
+			Scope:       session.Scope{User: "ada"},
+			At:          now,
+			EffectiveAt: now,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -366,7 +395,8 @@ func TestNoNumberOfAForcedLogoutIsGivenTwice(t *testing.T) {
 	lose := func(commands ...string) {
 		t.Helper()
 		for _, c := range commands {
-			if answer, err := server.Command(strings.ReplaceAll(c, "facts:", prefix+"{facts}:")); err != nil || strings.HasPrefix(answer, "-") {
+			answer, err := server.Command(strings.ReplaceAll(c, "facts:", prefix+"{facts}:"))
+			if err != nil || strings.HasPrefix(answer, "-") {
 				t.Fatalf("%s: %q, %v", c, answer, err)
 			}
 		}
@@ -381,7 +411,8 @@ func TestNoNumberOfAForcedLogoutIsGivenTwice(t *testing.T) {
 	last := add(0)
 	lose("SET facts:last 3", "SET facts:run anotherserver") // the new master is another process
 	if f := add(0); f.Number <= last.Number {
-		t.Errorf("number %d by a node that knows of none, after %d was given on the master before", f.Number, last.Number)
+		t.Errorf("number %d by a node that knows of none, after %d was given on the master before", f.Number,
+			last.Number)
 	}
 }
 
@@ -393,7 +424,12 @@ func TestFactsAfterANumber(t *testing.T) {
 	ctx, now := t.Context(), session.Millis(time.Now())
 	add := func(id string) {
 		t.Helper()
-		if _, err := s.AddFact(ctx, session.Fact{ID: id, Scope: session.Scope{User: "ada"}, At: now, EffectiveAt: now.Add(time.Hour)}); err != nil {
+		if _, err := s.AddFact(ctx, session.Fact{
+			ID:          id,
+			Scope:       session.Scope{User: "ada"},
+			At:          now,
+			EffectiveAt: now.Add(time.Hour),
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -405,7 +441,8 @@ func TestFactsAfterANumber(t *testing.T) {
 			ids = append(ids, f.ID)
 		}
 		if stored, _ := s.LastFact(ctx); err != nil || all != whole || last != stored || !slices.Equal(ids, want) {
-			t.Errorf("after %d: %q (all %v) up to %d, %v, want %q (all %v) up to %d", after, ids, all, last, err, want, whole, stored)
+			t.Errorf("after %d: %q (all %v) up to %d, %v, want %q (all %v) up to %d", after, ids, all, last, err, want,
+				whole, stored)
 		}
 	}
 	for _, id := range []string{"a", "b", "c"} {
@@ -421,7 +458,13 @@ func TestFactsAfterANumber(t *testing.T) {
 	wants(9, true, "a", "b", "c")                     // the store has forgotten numbers
 	server.Command("INCR " + prefix + "{facts}:last") // as an earlier version does, which notes no changes
 	wants(3, true, "a", "b", "c")
-	if err := s.RestoreFacts(ctx, []session.Fact{{ID: "d", Number: 2, Scope: session.Scope{User: "ada"}, At: now, EffectiveAt: now.Add(time.Hour)}}, 5); err != nil {
+	if err := s.RestoreFacts(ctx, []session.Fact{{
+		ID:          "d",
+		Number:      2,
+		Scope:       session.Scope{User: "ada"},
+		At:          now,
+		EffectiveAt: now.Add(time.Hour),
+	}}, 5); err != nil {
 		t.Fatal(err)
 	}
 	wants(5, false, "d") // whoever never knew it learns of it

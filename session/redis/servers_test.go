@@ -86,10 +86,12 @@ func TestADemotedServerBehindOneNameIsLeft(t *testing.T) {
 	<-began
 
 	name.to.Store(&promoted.Address) // the connections stay
-	if answer, err := old.Command("REPLICAOF " + strings.Replace(promoted.Address, ":", " ", 1)); err != nil || !strings.HasPrefix(answer, "+OK") {
+	if answer, err := old.Command("REPLICAOF " + strings.Replace(promoted.Address, ":", " ", 1)); err != nil ||
+		!strings.HasPrefix(answer, "+OK") {
 		t.Fatal(answer, err)
 	}
-	within(t, 5*time.Second, "the store writes to the server that the name leads to", func() bool { return s.Ping(t.Context()) == nil })
+	within(t, 5*time.Second, "the store writes to the server that the name leads to",
+		func() bool { return s.Ping(t.Context()) == nil })
 	var r session.Record
 	within(t, 5*time.Second, "people sign in", func() bool { // what was under way over the old connections fails once
 		r = recordNow("grace")
@@ -130,13 +132,19 @@ func TestFullMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	one, two := signIn(t, s, "ada"), signIn(t, s, "ada")
-	called, err := s.AddFact(ctx, session.Fact{ID: "called", Scope: session.Scope{User: "x"}, At: time.Now(), EffectiveAt: time.Now().Add(time.Hour)})
+	called, err := s.AddFact(ctx, session.Fact{
+		ID:          "called",
+		Scope:       session.Scope{User: "x"},
+		At:          time.Now(),
+		EffectiveAt: time.Now().Add(time.Hour),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	memory := func(limit string) {
 		t.Helper()
-		if answer, err := server.Command("CONFIG SET maxmemory " + limit); err != nil || !strings.HasPrefix(answer, "+OK") {
+		answer, err := server.Command("CONFIG SET maxmemory " + limit)
+		if err != nil || !strings.HasPrefix(answer, "+OK") {
 			t.Fatal(answer, err)
 		}
 	}
@@ -150,7 +158,12 @@ func TestFullMemory(t *testing.T) {
 	refused(t, "Create", err)
 	refused(t, "Save", s.Save(ctx, two.ID, 0, []byte("values")))
 	refused(t, "Ping", s.Ping(ctx))
-	refused(t, "Append", s.Append(ctx, session.Event{At: time.Now(), Kind: session.EventSignInFailed, User: "linus", Address: "192.0.2.1"}))
+	refused(t, "Append", s.Append(ctx, session.Event{
+		At:      time.Now(),
+		Kind:    session.EventSignInFailed,
+		User:    "linus",
+		Address: "192.0.2.1",
+	}))
 
 	memory("0")
 	if n := count(t, replica, "EXISTS "+prefix+"{u:Z3JhY2U}"); n != 0 {
@@ -172,7 +185,8 @@ func works(t *testing.T, what string, err error) {
 
 func refused(t *testing.T, what string, err error) {
 	t.Helper()
-	if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrExists) || !strings.Contains(err.Error(), "OOM") {
+	if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) ||
+		errors.Is(err, session.ErrExists) || !strings.Contains(err.Error(), "OOM") {
 		t.Errorf("%s with full memory = %v, want it refused", what, err)
 	}
 }
@@ -185,7 +199,12 @@ func endsAndKeepsPeople(t *testing.T, s *redis.Store, one, two session.Record, c
 	if !ended {
 		t.Error("it was not the first end")
 	}
-	_, err = s.AddFact(ctx, session.Fact{ID: "forced", Scope: session.Scope{Everyone: true}, At: time.Now(), EffectiveAt: time.Now().Add(time.Hour)})
+	_, err = s.AddFact(ctx, session.Fact{
+		ID:          "forced",
+		Scope:       session.Scope{Everyone: true},
+		At:          time.Now(),
+		EffectiveAt: time.Now().Add(time.Hour),
+	})
 	works(t, "AddFact", err)
 	_, err = s.CancelFact(ctx, called.ID, time.Now(), "root")
 	works(t, "CancelFact", err)
@@ -252,7 +271,8 @@ func TestWhatASlotOnItsWayRefusesIsDoneWhenItHasArrived(t *testing.T) {
 	from, to := holding(t, servers, key)
 	set := func(on *redistest.Server, how string) {
 		t.Helper()
-		if answer, err := on.Command(fmt.Sprintf("CLUSTER SETSLOT %d %s", slot, how)); err != nil || !strings.HasPrefix(answer, "+OK") {
+		answer, err := on.Command(fmt.Sprintf("CLUSTER SETSLOT %d %s", slot, how))
+		if err != nil || !strings.HasPrefix(answer, "+OK") {
 			t.Fatal(how, answer, err)
 		}
 	}
@@ -335,8 +355,9 @@ func TestReshardingUnderSignIns(t *testing.T) {
 	within(t, 10*time.Second, "people sign in", func() bool { return signedIn.Load() > 20 || t.Failed() })
 	before := signedIn.Load()
 	for _, way := range [][2]*redistest.Server{{servers[0], servers[1]}, {servers[1], servers[2]}} {
-		out, err := exec.Command("redis-cli", "--cluster", "reshard", servers[0].Address, "--cluster-from", nodeID(t, way[0]), "--cluster-to", nodeID(t, way[1]),
-			"--cluster-slots", "1500", "--cluster-yes").CombinedOutput()
+		out, err := exec.Command("redis-cli", "--cluster", "reshard", servers[0].Address, "--cluster-from",
+			nodeID(t, way[0]), "--cluster-to", nodeID(t, way[1]), "--cluster-slots", "1500",
+			"--cluster-yes").CombinedOutput()
 		if err != nil {
 			t.Errorf("redis-cli: %v\n%.2000s", err, out)
 		}

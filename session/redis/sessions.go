@@ -19,8 +19,13 @@ import (
 // A session is two or three keys: its record, which rarely changes; its timing, a small hash by
 // which scripts judge it; and the application's values. The fields of the timing are
 //
-//	c created   a last activity   l last tab left   e, m, g  idle timeout, lifetime and close grace of its policy   (ms)
-//	v version of the values       n revision of its rules                          x the end, once it is over
+//	c        created                                                           (ms)
+//	a        last activity                                                     (ms)
+//	l        last tab left                                                     (ms)
+//	e, m, g  idle timeout, lifetime and close grace of its policy              (ms)
+//	v        version of the values
+//	n        revision of its rules
+//	x        the end, once it is over
 
 func name(id session.ID) string { return encode(string(id[:])) }
 
@@ -61,7 +66,8 @@ var createScript = newScript(online + `
 local record, timing, values, live, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 if redis.call('EXISTS', timing) == 1 then return {'exists'} end
 redis.call('SET', record, ARGV[2])
-redis.call('HSET', timing, 'c', ARGV[3], 'a', ARGV[4], 'l', ARGV[5], 'e', ARGV[6], 'm', ARGV[7], 'g', ARGV[8], 'v', ARGV[9])
+redis.call('HSET', timing, 'c', ARGV[3], 'a', ARGV[4], 'l', ARGV[5],
+  'e', ARGV[6], 'm', ARGV[7], 'g', ARGV[8], 'v', ARGV[9])
 if ARGV[10] ~= '' then redis.call('SET', values, ARGV[10]) end
 redis.call('ZADD', live, ARGV[11], ARGV[1])
 redis.call('RPUSH', outbox, ARGV[12])
@@ -100,7 +106,11 @@ func (s *Store) signIn(ctx context.Context, r session.Record, limit int) (displa
 
 // signInReserved is the rest of a sign-in that has its place. Where it fails a session may have
 // been stored; its sign-in fails with it, and whoever called ends it.
-func (s *Store) signInReserved(ctx context.Context, r session.Record, others []displacement) (displaced []session.ID, err error) {
+func (s *Store) signInReserved(
+	ctx context.Context,
+	r session.Record,
+	others []displacement,
+) (displaced []session.ID, err error) {
 	if err := s.know(ctx, r); err != nil {
 		return nil, err
 	}
@@ -134,8 +144,9 @@ func (s *Store) create(ctx context.Context, r session.Record) error {
 	p := partition(r.ID)
 	answer, err := s.run(ctx, createScript,
 		[]string{s.recordKey(r.ID), s.timingKey(r.ID), s.valuesKey(r.ID), s.liveKey(p), s.outboxKey(p)},
-		[]string{name(r.ID), string(data), ms(r.CreatedAt), ms(r.LastActiveAt), ms(r.LeftAt), inMillis(r.Policy.ExpireAfter), inMillis(r.Policy.MaxLifetime),
-			inMillis(r.Policy.CloseGrace), strconv.FormatInt(r.Version, 10), string(r.Values), strconv.FormatInt(r.SeenFact, 10), event})
+		[]string{name(r.ID), string(data), ms(r.CreatedAt), ms(r.LastActiveAt), ms(r.LeftAt),
+			inMillis(r.Policy.ExpireAfter), inMillis(r.Policy.MaxLifetime), inMillis(r.Policy.CloseGrace),
+			strconv.FormatInt(r.Version, 10), string(r.Values), strconv.FormatInt(r.SeenFact, 10), event})
 	if err != nil {
 		return err
 	}
@@ -340,7 +351,8 @@ return {'ok'}
 
 // Save implements [session.Store].
 func (s *Store) Save(ctx context.Context, id session.ID, version int64, values []byte) error {
-	err := outcome(s.run(ctx, saveScript, []string{s.timingKey(id), s.valuesKey(id)}, []string{strconv.FormatInt(version, 10), string(values)}))
+	err := outcome(s.run(ctx, saveScript, []string{s.timingKey(id), s.valuesKey(id)},
+		[]string{strconv.FormatInt(version, 10), string(values)}))
 	if err != nil {
 		return fmt.Errorf("save session: %w", err)
 	}
@@ -356,7 +368,8 @@ for i, timing in ipairs(KEYS) do
   if t[1] and not t[7] then
     local at = math.min(tonumber(ARGV[i + 1]), present)
     local active = tonumber(t[2])
-    if at > active and at < due(tonumber(t[1]), active, tonumber(t[3]), tonumber(t[4]), tonumber(t[5]), tonumber(t[6])) then
+    local left, idle, lifetime, grace = tonumber(t[3]), tonumber(t[4]), tonumber(t[5]), tonumber(t[6])
+    if at > active and at < due(tonumber(t[1]), active, left, idle, lifetime, grace) then
       redis.call('HSET', timing, 'a', string.format('%d', at))
     end
   end
@@ -416,7 +429,8 @@ if grace > 0 and was > 0 then
 end
 opened, asked, closed = math.max(opened, o), math.max(asked, a), math.max(closed, d)
 local function text(ms) return string.format('%d', ms) end
-redis.call('HSET', KEYS[1], 'l', text(left(opened, asked, closed, limit)), 'to', text(opened), 'ta', text(asked), 'tc', text(closed))
+redis.call('HSET', KEYS[1], 'l', text(left(opened, asked, closed, limit)),
+  'to', text(opened), 'ta', text(asked), 'tc', text(closed))
 return {'ok', text(opened), text(asked), text(closed)}
 `)
 
@@ -481,7 +495,8 @@ func (s *Store) setRules(ctx context.Context, id session.ID, revision int64, rul
 		return 0, err
 	}
 	answer, err := s.run(ctx, rulesScript, []string{s.recordKey(id), s.timingKey(id)},
-		[]string{strconv.FormatInt(revision, 10), string(data), inMillis(p.ExpireAfter), inMillis(p.MaxLifetime), inMillis(p.CloseGrace)})
+		[]string{strconv.FormatInt(revision, 10), string(data), inMillis(p.ExpireAfter), inMillis(p.MaxLifetime),
+			inMillis(p.CloseGrace)})
 	if err := outcome(answer, err); err != nil {
 		return 0, err
 	}
@@ -512,7 +527,8 @@ if t[7] then return {'again', online()} end
 local whose = cjson.decode(stored)
 if by ~= '0' then
   local when = math.min(tonumber(by), now(tonumber(ahead)))
-  if due(tonumber(t[1]), tonumber(t[2]), tonumber(t[3]), tonumber(t[4]), tonumber(t[5]), tonumber(t[6])) > when then return {'not due'} end
+  local created, active, left = tonumber(t[1]), tonumber(t[2]), tonumber(t[3])
+  if due(created, active, left, tonumber(t[4]), tonumber(t[5]), tonumber(t[6])) > when then return {'not due'} end
 end
 redis.call('HSET', timing, 'x', why)
 redis.call('DEL', values)
@@ -541,7 +557,11 @@ func (s *Store) end(ctx context.Context, id session.ID, why session.End, ifDueBy
 	if err != nil {
 		return false, err
 	}
-	event, err := line{Key: "x" + name(id), Session: name(id), Event: session.EndEvent(session.Record{ID: id}, why)}.encode()
+	event, err := line{
+		Key:     "x" + name(id),
+		Session: name(id),
+		Event:   session.EndEvent(session.Record{ID: id}, why),
+	}.encode()
 	if err != nil {
 		return false, err
 	}

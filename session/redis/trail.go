@@ -262,7 +262,8 @@ func (s *Store) events(ctx context.Context, q session.EventQuery) (events []sess
 		before = fmt.Sprintf("(%d-0", q.Before)
 	}
 	for {
-		entries, err := s.call(ctx, s.client.B().Xrevrange().Key(s.trailKey()).End(before).Start("-").Count(step).Build()).AsXRange()
+		entries, err := s.call(ctx,
+			s.client.B().Xrevrange().Key(s.trailKey()).End(before).Start("-").Count(step).Build()).AsXRange()
 		if err != nil {
 			return nil, err
 		}
@@ -309,7 +310,8 @@ func highestOf(entry rueidis.XRangeEntry, e session.Event) (at time.Time, known 
 func (s *Store) pruneTrail(ctx context.Context, now time.Time, keep time.Duration) error {
 	const step = 1000
 	for {
-		entries, err := s.call(ctx, s.client.B().Xrange().Key(s.trailKey()).Start("-").End("+").Count(step).Build()).AsXRange()
+		entries, err := s.call(ctx,
+			s.client.B().Xrange().Key(s.trailKey()).Start("-").End("+").Count(step).Build()).AsXRange()
 		if err != nil {
 			return err
 		}
@@ -327,7 +329,8 @@ func (s *Store) pruneTrail(ctx context.Context, now time.Time, keep time.Duratio
 		if oldest == 0 {
 			return nil
 		}
-		err = s.call(ctx, s.client.B().Xtrim().Key(s.trailKey()).Minid().Threshold(strconv.FormatUint(oldest, 10)).Build()).Error()
+		err = s.call(ctx,
+			s.client.B().Xtrim().Key(s.trailKey()).Minid().Threshold(strconv.FormatUint(oldest, 10)).Build()).Error()
 		if err != nil || len(entries) < step {
 			return err
 		}
@@ -422,7 +425,8 @@ func (s *Store) countFailure(ctx context.Context, e session.Event) error {
 	}
 	var calls []invocation
 	for _, key := range keys {
-		calls = append(calls, invocation{[]string{key}, []string{ms(e.At), name(session.NewToken().ID()), strconv.Itoa(failuresKept), inMillis(failuresFor)}})
+		calls = append(calls, invocation{[]string{key},
+			[]string{ms(e.At), name(session.NewToken().ID()), strconv.Itoa(failuresKept), inMillis(failuresFor)}})
 	}
 	for _, result := range s.runMany(ctx, failScript, calls) {
 		if err := result.Error(); err != nil {
@@ -472,7 +476,8 @@ return {'ok'}
 func (s *Store) Prune(ctx context.Context, now time.Time, auditKeep time.Duration) error {
 	for _, p := range partitions() {
 		for {
-			names, err := s.call(ctx, s.client.B().Zrangebyscore().Key(s.endedKey(p)).Min("-inf").Max(ms(now.Add(-session.TombstoneFor))).Limit(0, 500).Build()).AsStrSlice()
+			names, err := s.call(ctx, s.client.B().Zrangebyscore().Key(s.endedKey(p)).Min("-inf").
+				Max(ms(now.Add(-session.TombstoneFor))).Limit(0, 500).Build()).AsStrSlice()
 			if err != nil {
 				return fmt.Errorf("prune store: %w", err)
 			}

@@ -38,7 +38,8 @@ func (s *Store) indexKeys(user string) []string {
 }
 
 var reserveScript = newScript(clock + `
-local index, pending, id, created, limit, why, keep = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local index, pending, id, created = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2])
+local limit, why, keep = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 if redis.call('HEXISTS', index, id) == 1 then return {'exists'} end
 local present, living, displaced = now(0), {}, {'ok'}
 for _, n in ipairs(redis.call('ZRANGE', pending, '-inf', '(' .. string.format('%d', present - keep), 'BYSCORE')) do
@@ -154,7 +155,9 @@ func (s *Store) confirm(ctx context.Context, r session.Record) error {
 		}
 		return err
 	case "void":
-		ended, err := s.End(ctx, r.ID, session.End{Reason: session.ReasonLogout, At: r.CreatedAt, Detail: "its sign-in took too long"}, time.Time{})
+		ended, err := s.End(ctx, r.ID,
+			session.End{Reason: session.ReasonLogout, At: r.CreatedAt, Detail: "its sign-in took too long"},
+			time.Time{})
 		if ended && err == nil {
 			err = errVoid
 		}

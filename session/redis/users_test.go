@@ -32,7 +32,8 @@ func wantIndex(t *testing.T, s *redis.Store, user string, live int) {
 			break
 		}
 		if time.Now().After(limit) {
-			t.Fatalf("the index of %s has %d entries, %d of them pending, want the %d who live", user, entries, pending, live)
+			t.Fatalf("the index of %s has %d entries, %d of them pending, want the %d who live", user, entries, pending,
+				live)
 		}
 	}
 	if list, err := s.OfUser(t.Context(), user); err != nil || len(list) != live {
@@ -168,7 +169,8 @@ func TestADeadEntryTakesNobodysPlace(t *testing.T) {
 	}
 	wantIndex(t, s, "ada", 2)
 	// One that was displaced before it was stored, by a node that died over it.
-	if n := count(t, server, fmt.Sprintf(`HSET dead:{u:YWRh} %s "d|%d|{\"reason\":\"replaced\"}"`, strings.Repeat("E", 42)+"A", over.CreatedAt.UnixMilli())); n != 1 {
+	if n := count(t, server, fmt.Sprintf(`HSET dead:{u:YWRh} %s "d|%d|{\"reason\":\"replaced\"}"`,
+		strings.Repeat("E", 42)+"A", over.CreatedAt.UnixMilli())); n != 1 {
 		t.Fatal(n)
 	}
 	if displaced, err := s.Create(t.Context(), recordNow("ada"), 9); err != nil || len(displaced) != 0 {

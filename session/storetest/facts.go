@@ -13,8 +13,18 @@ import (
 // Forced logouts, and what else an administrator does.
 
 func fact(id string, scope session.Scope) session.Fact {
-	return session.Fact{ID: id, Scope: scope, Actor: "grace", Message: "Maintenance <b>\nnow</b>", At: start, EffectiveAt: start.Add(time.Minute),
-		BlockUntil: start.Add(time.Hour), Except: "aaaa", Sessions: 3, Tabs: 5}
+	return session.Fact{
+		ID:          id,
+		Scope:       scope,
+		Actor:       "grace",
+		Message:     "Maintenance <b>\nnow</b>",
+		At:          start,
+		EffectiveAt: start.Add(time.Minute),
+		BlockUntil:  start.Add(time.Hour),
+		Except:      "aaaa",
+		Sessions:    3,
+		Tabs:        5,
+	}
 }
 
 func addFact(t *testing.T, s session.Store, f session.Fact) session.Fact {
@@ -195,7 +205,12 @@ func pruneFacts(t *testing.T, s session.Store) {
 
 func filteredAudit(t *testing.T, s session.Store) {
 	for i, user := range []string{"ada", "grace", "ada", "ada"} {
-		e := session.Event{At: start.Add(time.Duration(i) * 2 * time.Hour), Kind: session.EventNotice, User: user, Actor: "linus"}
+		e := session.Event{
+			At:    start.Add(time.Duration(i) * 2 * time.Hour),
+			Kind:  session.EventNotice,
+			User:  user,
+			Actor: "linus",
+		}
 		if i == 3 {
 			e.Kind, e.Actor = session.EventPolicy, ""
 		}

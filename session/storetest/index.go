@@ -104,7 +104,8 @@ func auditOutOfOrder(t *testing.T, s session.Store) {
 	}{
 		{"an hour after", time.Hour, []string{"grace", "ada", "ahead"}},
 		{"from the first line", 0, []string{"grace", "ada", "ahead", "early"}},
-		{"from before all", -200 * time.Hour, []string{"grace", "older", "old", "ada", "ahead", "late-carried", "early"}},
+		{"from before all", -200 * time.Hour,
+			[]string{"grace", "older", "old", "ada", "ahead", "late-carried", "early"}},
 		{"from the latest date", 5 * time.Hour, []string{"ahead"}},
 		{"from after all", 6 * time.Hour, nil},
 	} {
@@ -172,7 +173,8 @@ func cancelled(t *testing.T, s session.Store) {
 			}
 		}
 	}
-	if got := get(t, s, id); got.End != nil || got.Version != 0 || !got.LeftAt.IsZero() || !got.LastActiveAt.Equal(live.LastActiveAt) {
+	got := get(t, s, id)
+	if got.End != nil || got.Version != 0 || !got.LeftAt.IsZero() || !got.LastActiveAt.Equal(live.LastActiveAt) {
 		t.Errorf("calls that failed have changed the session: %+v", got)
 	}
 	if last, err := s.LastFact(t.Context()); err != nil || last != f.Number {

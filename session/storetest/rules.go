@@ -13,8 +13,10 @@ import (
 
 func setRules(t *testing.T, s session.Store) {
 	want, ctx := create(t, s, Record("ada")), t.Context()
-	want.Groups, want.Former = []session.Group{{Name: "kiosk", SeenFact: 9}}, []session.FormerGroup{{Name: "staff", SeenFact: 3, Until: 8}, {Name: "guests"}}
-	want.Policy.WarnAfter, want.Policy.ExpireAfter, want.Policy.ExtendOn, want.Policy.MaxSessions = time.Minute, 2*time.Minute, session.ExtendOnConfirm, 1
+	want.Groups = []session.Group{{Name: "kiosk", SeenFact: 9}}
+	want.Former = []session.FormerGroup{{Name: "staff", SeenFact: 3, Until: 8}, {Name: "guests"}}
+	want.Policy.WarnAfter, want.Policy.ExpireAfter = time.Minute, 2*time.Minute
+	want.Policy.ExtendOn, want.Policy.MaxSessions = session.ExtendOnConfirm, 1
 	revision, err := s.SetRules(ctx, want.ID, want.Revision, want.Rules())
 	if err != nil || revision <= want.Revision {
 		t.Fatalf("SetRules = %d, %v, want a revision above %d", revision, err, want.Revision)

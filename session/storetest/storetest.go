@@ -25,9 +25,21 @@ var policy = session.Policy{
 // Record is a live session of a user, signed in at a fixed time.
 func Record(user string) session.Record {
 	return session.Record{
-		ID: session.NewToken().ID(), User: user, Name: "Name of " + user, Email: user + "@example.org", DN: "uid=" + user + ",dc=example",
-		Identity: "11111111-2222-3333-4444-555555555555", Password: "20260101000000Z", Groups: []session.Group{{Name: "staff", SeenFact: 7}, {Name: "Ünïcode, with comma"}},
-		Login: user, Address: "192.0.2.1", Agent: "Browser/1.0", Policy: policy, SeenFact: 42, CreatedAt: start, LastActiveAt: start,
+		ID:           session.NewToken().ID(),
+		User:         user,
+		Name:         "Name of " + user,
+		Email:        user + "@example.org",
+		DN:           "uid=" + user + ",dc=example",
+		Identity:     "11111111-2222-3333-4444-555555555555",
+		Password:     "20260101000000Z",
+		Groups:       []session.Group{{Name: "staff", SeenFact: 7}, {Name: "Ünïcode, with comma"}},
+		Login:        user,
+		Address:      "192.0.2.1",
+		Agent:        "Browser/1.0",
+		Policy:       policy,
+		SeenFact:     42,
+		CreatedAt:    start,
+		LastActiveAt: start,
 	}
 }
 
@@ -144,14 +156,20 @@ func unknown(t *testing.T, s session.Store) {
 	_, err = s.End(ctx, id, end(session.ReasonLogout, 0), time.Time{})
 	wantError(t, "End", err, session.ErrNotFound)
 	known := create(t, s, Record("ada"))
-	if unknown, err := s.Touch(ctx, []session.Activity{{ID: id, At: start}, {ID: known.ID, At: start}}); err != nil || !slices.Equal(unknown, []session.ID{id}) {
+	if unknown, err := s.Touch(ctx, []session.Activity{{ID: id, At: start}, {ID: known.ID, At: start}}); err != nil ||
+		!slices.Equal(unknown, []session.ID{id}) {
 		t.Errorf("Touch = %v, %v, want the unknown one told", unknown, err)
 	}
 }
 
 func endTwice(t *testing.T, s session.Store) {
 	r := create(t, s, Record("ada"))
-	first := session.End{Reason: session.ReasonAdmin, At: start.Add(time.Second), Actor: "grace", Message: "Maintenance <b>now</b>"}
+	first := session.End{
+		Reason:  session.ReasonAdmin,
+		At:      start.Add(time.Second),
+		Actor:   "grace",
+		Message: "Maintenance <b>now</b>",
+	}
 	mustEnd(t, s, r.ID, first)
 	if again, err := s.End(t.Context(), r.ID, end(session.ReasonIdle, time.Minute), time.Time{}); again || err != nil {
 		t.Errorf("second End = %v, %v, want false and no error", again, err)
@@ -204,7 +222,8 @@ func endIfDue(t *testing.T, s session.Store) {
 
 func touch(t *testing.T, s session.Store, id session.ID, after time.Duration) {
 	t.Helper()
-	if unknown, err := s.Touch(t.Context(), []session.Activity{{ID: id, At: start.Add(after)}}); err != nil || len(unknown) > 0 {
+	unknown, err := s.Touch(t.Context(), []session.Activity{{ID: id, At: start.Add(after)}})
+	if err != nil || len(unknown) > 0 {
 		t.Fatalf("Touch = %v, %v", unknown, err)
 	}
 }
@@ -353,7 +372,8 @@ func spellings(t *testing.T, s session.Store) {
 	for _, name := range []string{"Ada Lovelace", " ADA\u00a0LOVELACE", "ada   lovelace  "} {
 		wantIndexed(t, s, name, 2)
 	}
-	if err := s.Append(t.Context(), session.Event{At: start, Kind: session.EventNotice, User: "ADA Lovelace"}); err != nil {
+	if err := s.Append(t.Context(),
+		session.Event{At: start, Kind: session.EventNotice, User: "ADA Lovelace"}); err != nil {
 		t.Fatal(err)
 	}
 	events, err := s.Events(t.Context(), session.EventQuery{Limit: 10, User: "ada LOVELACE", Kind: session.EventNotice})
@@ -398,10 +418,12 @@ func leave(t *testing.T, s session.Store) {
 		{"a tab comes when the grace is over", []session.TabTimes{closed(60), opened(60 + grace)}, 60},
 		{"a navigation comes in time", []session.TabTimes{closed(60), asked(61)}, 0},
 		{"a navigation comes when the grace is over", []session.TabTimes{closed(60), asked(60 + grace)}, 60},
-		{"a navigation led on: the goodbye is of the page before", []session.TabTimes{opened(10), asked(59), closed(60)}, 0},
+		{"a navigation led on: the goodbye is of the page before",
+			[]session.TabTimes{opened(10), asked(59), closed(60)}, 0},
 		{"the same, heard of the other way round", []session.TabTimes{closed(60), asked(59), opened(10)}, 0},
 		{"a navigation of long ago", []session.TabTimes{asked(29), closed(60)}, 60},
-		{"the page that was asked for became a tab, and was closed", []session.TabTimes{asked(40), opened(41), closed(60)}, 60},
+		{"the page that was asked for became a tab, and was closed",
+			[]session.TabTimes{asked(40), opened(41), closed(60)}, 60},
 		{"the same, heard of the other way round", []session.TabTimes{closed(60), opened(41), asked(40)}, 60},
 		{"closed, back, closed", []session.TabTimes{closed(60), opened(61), closed(62)}, 62},
 		{"told twice", []session.TabTimes{closed(60), opened(61), closed(60)}, 0},
@@ -429,7 +451,8 @@ func leave(t *testing.T, s session.Store) {
 			wantError(t, c.what+": End", err, session.ErrNotDue)
 			continue
 		}
-		_, err := s.End(t.Context(), r.ID, end(session.ReasonBrowserClosed, 0), want.Add(policy.CloseGrace-time.Millisecond))
+		_, err := s.End(t.Context(), r.ID, end(session.ReasonBrowserClosed, 0),
+			want.Add(policy.CloseGrace-time.Millisecond))
 		wantError(t, c.what+": End within the grace", err, session.ErrNotDue)
 		mustEndBy(t, s, r.ID, want.Add(policy.CloseGrace))
 	}
@@ -484,7 +507,11 @@ func eventsOf(t *testing.T, s session.Store, kind session.EventKind) []session.E
 func audit(t *testing.T, s session.Store) {
 	r := create(t, s, Record("ada"))
 	mustEnd(t, s, r.ID, session.End{Reason: session.ReasonAdmin, At: start.Add(time.Hour), Actor: "grace"})
-	if err := s.Append(t.Context(), session.Event{At: start.Add(2 * time.Hour), Kind: session.EventOriginRefused, Detail: "http://evil.example\n"}); err != nil {
+	if err := s.Append(t.Context(), session.Event{
+		At:     start.Add(2 * time.Hour),
+		Kind:   session.EventOriginRefused,
+		Detail: "http://evil.example\n",
+	}); err != nil {
 		t.Fatal(err)
 	}
 	all, err := s.Events(t.Context(), session.EventQuery{Limit: 10})
@@ -505,10 +532,12 @@ func audit(t *testing.T, s session.Store) {
 	if err != nil || len(page) != 1 || page[0] != want {
 		t.Errorf("second page = %+v, %v, want the end", page, err)
 	}
-	if page, err := s.Events(t.Context(), session.EventQuery{Before: all[0].Number + 96, Limit: 10}); err != nil || !reflect.DeepEqual(page, all) {
+	if page, err := s.Events(t.Context(), session.EventQuery{Before: all[0].Number + 96, Limit: 10}); err != nil ||
+		!reflect.DeepEqual(page, all) {
 		t.Errorf("page before a number that was never given = %+v, %v, want all", page, err)
 	}
-	if page, err := s.Events(t.Context(), session.EventQuery{Before: all[2].Number, Limit: 1}); err != nil || len(page) != 0 {
+	if page, err := s.Events(t.Context(), session.EventQuery{Before: all[2].Number, Limit: 1}); err != nil ||
+		len(page) != 0 {
 		t.Errorf("page before the oldest = %+v, %v, want none", page, err)
 	}
 }

@@ -38,7 +38,8 @@ func Start(t testing.TB, args ...string) *Server {
 	}
 	_, port, _ := net.SplitHostPort(address)
 	s := &Server{Address: address, t: t, folder: folder, args: append([]string{
-		"--port", port, "--bind", "127.0.0.1", "--dir", folder, "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--repl-diskless-sync-delay", "0",
+		"--port", port, "--bind", "127.0.0.1", "--dir", folder, "--appendonly", "yes", "--appendfsync", "everysec",
+		"--save", "", "--repl-diskless-sync-delay", "0",
 	}, args...)}
 	t.Cleanup(func() {
 		s.Kill()

@@ -103,7 +103,9 @@ func Sentinel(t testing.TB) *Watched {
 		address := freeAddress(t)
 		_, own, _ := net.SplitHostPort(address)
 		file := filepath.Join(folder, "sentinel.conf")
-		conf := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor curfew %s %s 2\nsentinel down-after-milliseconds curfew 1000\nsentinel failover-timeout curfew 5000\nsentinel parallel-syncs curfew 1\n", own, folder, host, port)
+		conf := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor curfew %s %s 2\n"+
+			"sentinel down-after-milliseconds curfew 1000\nsentinel failover-timeout curfew 5000\n"+
+			"sentinel parallel-syncs curfew 1\n", own, folder, host, port)
 		if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +124,8 @@ func Sentinel(t testing.TB) *Watched {
 	for _, address := range w.Sentinels {
 		eventually(t, "the Sentinels know each other and the replicas", func() bool {
 			answer, err := command(address, "SENTINEL master curfew")
-			return err == nil && strings.Contains(answer, "num-other-sentinels\r\n$1\r\n2") && strings.Contains(answer, "num-slaves\r\n$1\r\n2")
+			return err == nil && strings.Contains(answer, "num-other-sentinels\r\n"+
+				"$1\r\n2") && strings.Contains(answer, "num-slaves\r\n$1\r\n2")
 		})
 	}
 	return w
