@@ -2,6 +2,7 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 DEBS = gcc libc6-dev openssl chromium firefox-esr slapd ldap-utils redis-server redis-sentinel redis-tools nginx-light iproute2 iptables
+SCRIPTS = 'static/**/*.js' 'e2e/**/*.ts' '*.ts' # what prettier formats
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
 
 .PHONY: help run fmt lint test go-test types e2e bench chaos fuzz install
@@ -12,8 +13,9 @@ help: ## Say what there is
 run: ## Start the server with the embedded store and the demo directory
 	go run ./cmd/server
 
-fmt: ## Format the Go code
+fmt: node_modules/.installed ## Format the code
 	gofmt -w .
+	npx prettier --write --log-level warn $(SCRIPTS)
 
 install: node_modules/.installed
 	@missing=; for p in $(DEBS); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
@@ -26,8 +28,9 @@ node_modules/.installed: package-lock.json
 	npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-lint: ## Check formatting, vet, staticcheck
+lint: node_modules/.installed ## Check formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run make fmt'; exit 1; }
+	@npx prettier --check --log-level warn $(SCRIPTS) || { echo 'run make fmt'; exit 1; }
 	go vet -tags chaos ./...
 	go run $(STATICCHECK) -tags chaos ./...
 

@@ -3,7 +3,9 @@ import type {Page} from '@playwright/test'
 import {expect, MINUTE, test} from './curfew'
 
 async function accessible(page: Page) {
-  const {violations} = await new AxeBuilder({page: page as never}).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']).analyze()
+  const {violations} = await new AxeBuilder({page: page as never})
+    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
+    .analyze()
   expect(violations.map(v => `${v.id}: ${v.nodes.map(n => n.html).join(' ')}`)).toEqual([])
 }
 
@@ -25,7 +27,12 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await accessible(page)
     })
 
-    test('what is signed in passes axe, wide and narrow, warned and ended @engines', async ({signIn, openTab, advance, server}) => {
+    test('what is signed in passes axe, wide and narrow, warned and ended @engines', async ({
+      signIn,
+      openTab,
+      advance,
+      server,
+    }) => {
       await signIn()
       const tab = await openTab()
       await accessible(tab.page)

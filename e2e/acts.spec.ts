@@ -28,14 +28,19 @@ const noise = `
   document.title = 'noise made'`
 
 const test = base.extend<{workshop: Tab}, {site: Site}>({
-  site: [async ({}, use) => {
-    const site = await Site.start({
-      '/workshop': ['text/html', workshop], '/frame': ['text/html', '<!doctype html><title>Frame</title><label>Inside <input id="inside"></label>'],
-      '/workshop.js': ['text/javascript', script], '/noise.js': ['text/javascript', noise],
-    })
-    await use(site)
-    await site.stop()
-  }, {scope: 'worker'}],
+  site: [
+    async ({}, use) => {
+      const site = await Site.start({
+        '/workshop': ['text/html', workshop],
+        '/frame': ['text/html', '<!doctype html><title>Frame</title><label>Inside <input id="inside"></label>'],
+        '/workshop.js': ['text/javascript', script],
+        '/noise.js': ['text/javascript', noise],
+      })
+      await use(site)
+      await site.stop()
+    },
+    {scope: 'worker'},
+  ],
   server: async ({site}, use) => {
     await site.server.reset()
     await use(site.server)
@@ -48,10 +53,15 @@ const test = base.extend<{workshop: Tab}, {site: Site}>({
 
 const ways: Record<string, (tab: Tab) => Promise<void>> = {
   'the pointer moves': tab => tab.page.mouse.move(200 + Math.random() * 50, 9),
-  'a button is pressed': async tab => { await tab.page.mouse.down(); await tab.page.mouse.up() },
+  'a button is pressed': async tab => {
+    await tab.page.mouse.down()
+    await tab.page.mouse.up()
+  },
   'the wheel turns': tab => tab.page.mouse.wheel(0, 10),
   'a key is pressed': tab => tab.page.keyboard.press('a'),
-  'a key is held': async tab => { for (let i = 0; i < 3; i++) await tab.page.keyboard.down('j') },
+  'a key is held': async tab => {
+    for (let i = 0; i < 3; i++) await tab.page.keyboard.down('j')
+  },
   'a key is let go': tab => tab.page.keyboard.up('j'),
 }
 
@@ -71,17 +81,35 @@ test('everything that a person does withdraws the warning', async ({workshop: ta
 const causes: Record<string, (page: Page) => Promise<unknown>> = {
   pointermove: page => page.mouse.move(200, 9),
   mousemove: page => page.mouse.move(210, 9),
-  pointerdown: async page => { await page.mouse.down(); await page.mouse.up() },
-  pointerup: async page => { await page.mouse.down(); await page.mouse.up() },
-  mousedown: async page => { await page.mouse.down(); await page.mouse.up() },
+  pointerdown: async page => {
+    await page.mouse.down()
+    await page.mouse.up()
+  },
+  pointerup: async page => {
+    await page.mouse.down()
+    await page.mouse.up()
+  },
+  mousedown: async page => {
+    await page.mouse.down()
+    await page.mouse.up()
+  },
   wheel: page => page.mouse.wheel(0, 10),
   touchstart: touch,
   touchmove: touch,
   keydown: page => page.keyboard.press('a'),
   keyup: page => page.keyboard.press('a'),
-  input: async page => { await page.locator('#text').focus(); await page.keyboard.insertText('dictated') },
-  cut: async page => { await page.locator('#text').selectText(); await page.keyboard.press('Control+x') },
-  paste: async page => { await page.locator('#text').focus(); await page.keyboard.press('Control+v') },
+  input: async page => {
+    await page.locator('#text').focus()
+    await page.keyboard.insertText('dictated')
+  },
+  cut: async page => {
+    await page.locator('#text').selectText()
+    await page.keyboard.press('Control+x')
+  },
+  paste: async page => {
+    await page.locator('#text').focus()
+    await page.keyboard.press('Control+v')
+  },
   drag: dragAndDrop,
   dragover: dragAndDrop,
   drop: dragAndDrop,
@@ -100,9 +128,15 @@ async function dragAndDrop(page: Page) {
   const [from, to] = [(await page.locator('#drag').boundingBox())!, (await page.locator('#drop').boundingBox())!]
   const cdp = await page.context().newCDPSession(page)
   await cdp.send('Input.setInterceptDrags', {enabled: false})
-  const mouse = (type: 'mousePressed' | 'mouseMoved' | 'mouseReleased', way: number) => cdp.send('Input.dispatchMouseEvent', {
-    type, button: 'left', buttons: type === 'mouseReleased' ? 0 : 1, clickCount: 1, x: from.x + 5 + 20 * way, y: from.y + 5 + (to.y - from.y) * way,
-  })
+  const mouse = (type: 'mousePressed' | 'mouseMoved' | 'mouseReleased', way: number) =>
+    cdp.send('Input.dispatchMouseEvent', {
+      type,
+      button: 'left',
+      buttons: type === 'mouseReleased' ? 0 : 1,
+      clickCount: 1,
+      x: from.x + 5 + 20 * way,
+      y: from.y + 5 + (to.y - from.y) * way,
+    })
   await mouse('mousePressed', 0)
   for (let i = 1; i <= 10; i++) await mouse('mouseMoved', i / 10)
   await mouse('mouseReleased', 1)
@@ -111,16 +145,26 @@ async function dragAndDrop(page: Page) {
 
 /** A page in which Curfew hears no event but those of one type: a listener that was there first takes away the others. */
 async function keenEar(page: Page) {
-  await page.addInitScript(types => {
-    for (const type of types) {
-      window.addEventListener(type, event => {
-        if (type === (window as any).only) return
-        event.stopImmediatePropagation()
-        if (type === 'dragover') event.preventDefault() // the page itself would allow the drop
-      }, {capture: true})
-    }
-  }, [...Object.keys(causes), 'scroll'])
-  return (type: string) => page.evaluate(only => { (window as any).only = only }, type)
+  await page.addInitScript(
+    types => {
+      for (const type of types) {
+        window.addEventListener(
+          type,
+          event => {
+            if (type === (window as any).only) return
+            event.stopImmediatePropagation()
+            if (type === 'dragover') event.preventDefault() // the page itself would allow the drop
+          },
+          {capture: true},
+        )
+      }
+    },
+    [...Object.keys(causes), 'scroll'],
+  )
+  return (type: string) =>
+    page.evaluate(only => {
+      ;(window as any).only = only
+    }, type)
 }
 
 test('each event by itself is an act', async ({context, signIn, server}) => {
@@ -130,17 +174,22 @@ test('each event by itself is an act', async ({context, signIn, server}) => {
   const only = await keenEar(page)
   await page.goto(server.url + '/workshop')
   await expect.poll(() => server.story('input')).toContain('tab opened')
-  const heard = async (type: string, cause: () => Promise<unknown>) => test.step(type, async () => {
-    await only(type)
-    const before = count()
-    await cause()
-    await expect.poll(count, type).toBeGreaterThan(before)
-  })
+  const heard = async (type: string, cause: () => Promise<unknown>) =>
+    test.step(type, async () => {
+      await only(type)
+      const before = count()
+      await cause()
+      await expect.poll(count, type).toBeGreaterThan(before)
+    })
   for (const [type, cause] of Object.entries(causes)) await heard(type, () => cause(page))
   await page.locator('#inner').hover()
   await only('pointerdown')
   await page.mouse.down()
-  await heard('scroll', () => page.locator('#inner').evaluate(inner => { inner.scrollTop += 40 })) // with the button held
+  await heard('scroll', () =>
+    page.locator('#inner').evaluate(inner => {
+      inner.scrollTop += 40
+    }),
+  ) // with the button held
   await page.mouse.up()
 })
 
@@ -182,7 +231,12 @@ test('what scripts do is no act, nor is polling or a reload by a timer', async (
   await tab.signedOut(/no activity/)
 })
 
-test('moving over the warning, Tab and arrows leave it open; its buttons work by keyboard alone', async ({signIn, openTab, advance, server}) => {
+test('moving over the warning, Tab and arrows leave it open; its buttons work by keyboard alone', async ({
+  signIn,
+  openTab,
+  advance,
+  server,
+}) => {
   await signIn()
   const tab = await openTab()
   await tab.note.fill('typed')
@@ -201,7 +255,9 @@ test('moving over the warning, Tab and arrows leave it open; its buttons work by
   await tab.page.keyboard.press('Enter')
   await expect(tab.warning).toBeHidden()
   await expect(tab.note).toBeFocused()
-  expect(await tab.note.evaluate((field: HTMLTextAreaElement) => [field.selectionStart, field.selectionEnd, field.value])).toEqual([1, 3, 'typed'])
+  expect(
+    await tab.note.evaluate((field: HTMLTextAreaElement) => [field.selectionStart, field.selectionEnd, field.value]),
+  ).toEqual([1, 3, 'typed'])
   await advance(9 * MINUTE)
   await expect(tab.warning).toBeVisible()
   await tab.page.keyboard.press('Escape')
@@ -219,7 +275,13 @@ test('Space on Sign out now signs out', async ({signIn, openTab, advance}) => {
   await expect(tab.page.getByText('You have signed out.')).toBeVisible()
 })
 
-test('the countdown is told at minutes, then at 40 and 20 seconds', async ({signIn, openTab, advance, context, server}) => {
+test('the countdown is told at minutes, then at 40 and 20 seconds', async ({
+  signIn,
+  openTab,
+  advance,
+  context,
+  server,
+}) => {
   await signIn()
   const tab = await openTab()
   await advance(9 * MINUTE)
@@ -238,7 +300,13 @@ test('the countdown is told at minutes, then at 40 and 20 seconds', async ({sign
   await expect(spoken).toHaveText('20 seconds left')
 })
 
-test('the time is told, a little late, by a page that was busy at its mark', async ({signIn, openTab, advance, context, server}) => {
+test('the time is told, a little late, by a page that was busy at its mark', async ({
+  signIn,
+  openTab,
+  advance,
+  context,
+  server,
+}) => {
   await signIn()
   const tab = await openTab()
   await advance(9 * MINUTE)

@@ -4,7 +4,12 @@ import {type Browser, expect, Tab, test} from './curfew'
 
 // An administrator at the console, and what the people notice whom he signs out.
 
-test('an admin forces out a user with tabs in two browsers; a bystander stays @engines', async ({signIn, openTab, otherBrowser, server}) => {
+test('an admin forces out a user with tabs in two browsers; a bystander stays @engines', async ({
+  signIn,
+  openTab,
+  otherBrowser,
+  server,
+}) => {
   await signIn('ada')
   const [first, second, third] = [await otherBrowser(), await otherBrowser(), await otherBrowser()]
   await signIn('grace', first)
@@ -49,7 +54,11 @@ test('a group is forced out, and everyone except the admin himself', async ({sig
   await expect(page.getByRole('heading', {name: 'Console'})).toBeVisible()
 })
 
-test('a grace warns with the message, also a late tab, and can be called off', async ({signIn, openTab, otherBrowser}) => {
+test('a grace warns with the message, also a late tab, and can be called off', async ({
+  signIn,
+  openTab,
+  otherBrowser,
+}) => {
   await signIn('ada')
   const other = await otherBrowser()
   await signIn('grace', other)
@@ -103,7 +112,12 @@ test('a block refuses sign-ins with the message', async ({server, page}) => {
   await expect(page.getByRole('heading', {name: 'Hello, Grace Hopper'})).toBeVisible()
 })
 
-test('a frozen tab is shown unconfirmed, and is blank when it thaws', async ({realBrowser, signIn, openTab, server}) => {
+test('a frozen tab is shown unconfirmed, and is blank when it thaws', async ({
+  realBrowser,
+  signIn,
+  openTab,
+  server,
+}) => {
   const {context} = await realBrowser()
   await signIn('grace', context)
   const frozen = new Tab(context.pages()[0]!, server)
@@ -223,11 +237,14 @@ test('a non-admin gets nothing, by page or by socket', async ({signIn, openTab, 
   for (const path of ['/admin', '/admin/audit', '/admin/sessions/x', '/admin/logouts/x', '/api/v1/presence']) {
     expect((await context.request.get(server.url + path)).status(), path).toBe(403)
   }
-  const code = await page.evaluate(() => new Promise(resolve => {
-    const socket = new WebSocket('/admin/ws', 'curfew.console.v1')
-    socket.addEventListener('open', () => resolve('open'))
-    socket.addEventListener('close', event => resolve(event.code))
-  }))
+  const code = await page.evaluate(
+    () =>
+      new Promise(resolve => {
+        const socket = new WebSocket('/admin/ws', 'curfew.console.v1')
+        socket.addEventListener('open', () => resolve('open'))
+        socket.addEventListener('close', event => resolve(event.code))
+      }),
+  )
   expect(code).toBe(1006)
 })
 

@@ -13,7 +13,10 @@ export class Server {
   #process: ChildProcess | undefined
   #port = '0'
 
-  private constructor(readonly folder: string, readonly flags: string[]) {}
+  private constructor(
+    readonly folder: string,
+    readonly flags: string[],
+  ) {}
 
   static async start(...flags: string[]): Promise<Server> {
     const server = new Server(await mkdtemp(join(tmpdir(), 'curfew-e2e-')), flags)
@@ -27,10 +30,19 @@ export class Server {
     await rm(ready, {force: true})
     const tokens = join(this.folder, 'tokens')
     await writeFile(tokens, `e2e:admin:${createHash('sha256').update(TOKEN).digest('hex')}\n`)
-    const args = ['--api-tokens-file', tokens, '--listen', `127.0.0.1:${this.#port}`, '--data-dir', join(this.folder, 'data'), '--ready-file', ready, '--testing', ...this.flags]
+    const args = [
+      `--api-tokens-file=${tokens}`,
+      `--listen=127.0.0.1:${this.#port}`,
+      `--data-dir=${join(this.folder, 'data')}`,
+      `--ready-file=${ready}`,
+      '--testing',
+      ...this.flags,
+    ]
     const child = spawn(process.env.CURFEW_BIN ?? 'bin/curfew', args, {stdio: ['ignore', 'ignore', 'pipe']})
     this.#process = child
-    child.stderr.on('data', data => { this.log += data })
+    child.stderr.on('data', data => {
+      this.log += data
+    })
     await expect(async () => {
       expect(child.exitCode, this.log).toBeNull()
       this.url = (await readFile(ready, 'utf8')).trim()
@@ -58,29 +70,42 @@ export class Server {
 
   /** Calls one of the /testing/ routes. */
   async call<T = unknown>(path: string, body?: object): Promise<T> {
-    const response = await fetch(`${this.url}/testing/${path}`, body ? {method: 'POST', body: JSON.stringify(body)} : {})
+    const response = await fetch(
+      `${this.url}/testing/${path}`,
+      body ? {method: 'POST', body: JSON.stringify(body)} : {},
+    )
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
-    return await response.json() as T
+    return (await response.json()) as T
   }
 
   /** Calls the API as a program does. */
   async api<T = any>(method: string, path: string, body?: object): Promise<T> {
-    const response = await fetch(`${this.url}/api/v1${path}`, {method, headers: {Authorization: `Bearer ${TOKEN}`}, ...body && {body: JSON.stringify(body)}})
+    const response = await fetch(`${this.url}/api/v1${path}`, {
+      method,
+      headers: {Authorization: `Bearer ${TOKEN}`},
+      ...(body && {body: JSON.stringify(body)}),
+    })
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`)
-    return await response.json() as T
+    return (await response.json()) as T
   }
 
   /** Ends sessions as an administrator: {user: 'grace'}, {everyone: true, grace_ms: 30_000}, … */
-  forceLogout(order: object): Promise<{id: string, sessions: number, tabs: number}> { return this.api('POST', '/logouts', order) }
+  forceLogout(order: object): Promise<{id: string; sessions: number; tabs: number}> {
+    return this.api('POST', '/logouts', order)
+  }
 
   /** Moves the server's clock. */
-  advance(ms: number): Promise<unknown> { return this.call('clock', {advance_ms: ms}) }
+  advance(ms: number): Promise<unknown> {
+    return this.call('clock', {advance_ms: ms})
+  }
 
-  async reset(): Promise<void> { await this.call('reset', {}) }
+  async reset(): Promise<void> {
+    await this.call('reset', {})
+  }
 
   /** What the server heard from pages, decided and told them, in words. */
   async story(kind?: 'input' | 'decision' | 'push'): Promise<string[]> {
-    const {items} = await this.call<{items: {kind: string, what: string}[]}>('timeline')
+    const {items} = await this.call<{items: {kind: string; what: string}[]}>('timeline')
     return items.filter(item => !kind || item.kind === kind).map(item => item.what)
   }
 }
@@ -92,12 +117,23 @@ const TOKEN = 'curfew_only-for-tests'
 
 /** One tab, by what a person sees in it. */
 export class Tab {
-  constructor(readonly page: Page, readonly server: {url: string}) {}
+  constructor(
+    readonly page: Page,
+    readonly server: {url: string},
+  ) {}
 
-  get warning() { return this.page.getByRole('alertdialog', {name: 'Your session is about to end'}) }
-  get stay() { return this.warning.getByRole('button', {name: 'Stay signed in'}) }
-  get signOut() { return this.warning.getByRole('button', {name: 'Sign out now'}) }
-  get note() { return this.page.getByLabel('For this session only') }
+  get warning() {
+    return this.page.getByRole('alertdialog', {name: 'Your session is about to end'})
+  }
+  get stay() {
+    return this.warning.getByRole('button', {name: 'Stay signed in'})
+  }
+  get signOut() {
+    return this.warning.getByRole('button', {name: 'Sign out now'})
+  }
+  get note() {
+    return this.page.getByLabel('For this session only')
+  }
 
   async goto(path = '/') {
     await this.page.goto(this.server.url + path)
@@ -105,7 +141,9 @@ export class Tab {
 
   /** Waits until the server has greeted the tab. */
   async connected() {
-    await expect.poll(() => this.page.evaluate(() => (window as any).curfewSeen?.includes('active') ?? false)).toBe(true)
+    await expect
+      .poll(() => this.page.evaluate(() => (window as any).curfewSeen?.includes('active') ?? false))
+      .toBe(true)
   }
 
   /** The page has gone to the sign-in page. One that had lost the server asks each 4 s at most whether it is back. */
@@ -128,7 +166,9 @@ export function shows(page: Page) {
   return page.evaluate(() => ({
     text: document.body?.innerText.trim() ?? '',
     title: document.title,
-    fields: [...document.querySelectorAll<HTMLInputElement>('input, textarea, select')].filter(f => f.value && f.getClientRects().length > 0).length,
+    fields: [...document.querySelectorAll<HTMLInputElement>('input, textarea, select')].filter(
+      f => f.value && f.getClientRects().length > 0,
+    ).length,
   }))
 }
 
@@ -150,8 +190,11 @@ export async function countActs(page: Page): Promise<() => number> {
 const seen = () => {
   const names: string[] = []
   ;(window as any).curfewSeen = names
-  for (const name of ['warn', 'active', 'notice', 'expire', 'connection']) document.addEventListener('curfew:' + name, () => names.push(name))
-  document.addEventListener('securitypolicyviolation', event => console.error('CSP violation: ' + event.violatedDirective + ' ' + event.blockedURI))
+  for (const name of ['warn', 'active', 'notice', 'expire', 'connection'])
+    document.addEventListener('curfew:' + name, () => names.push(name))
+  document.addEventListener('securitypolicyviolation', event =>
+    console.error('CSP violation: ' + event.violatedDirective + ' ' + event.blockedURI),
+  )
 }
 
 type Fixtures = {
@@ -180,11 +223,14 @@ export interface RealBrowser {
 }
 
 export const test = base.extend<Fixtures, {sharedServer: Server}>({
-  sharedServer: [async ({}, use) => {
-    const server = await Server.start()
-    await use(server)
-    await server.stop()
-  }, {scope: 'worker'}],
+  sharedServer: [
+    async ({}, use) => {
+      const server = await Server.start()
+      await use(server)
+      await server.stop()
+    },
+    {scope: 'worker'},
+  ],
 
   flags: [[], {option: true}],
   strictCSP: [true, {option: true}],
@@ -205,7 +251,9 @@ export const test = base.extend<Fixtures, {sharedServer: Server}>({
   context: async ({context, strictCSP}, use, info) => {
     await watch(context)
     const violations: string[] = []
-    context.on('console', message => { if (/CSP|Content.Security.Policy/i.test(message.text())) violations.push(message.text()) })
+    context.on('console', message => {
+      if (/CSP|Content.Security.Policy/i.test(message.text())) violations.push(message.text())
+    })
     context.on('weberror', error => {
       const text = String(error.error())
       if (!text.includes('establish a connection')) violations.push(text) // Firefox's way to say that a server is gone
@@ -238,7 +286,9 @@ export const test = base.extend<Fixtures, {sharedServer: Server}>({
     for (const context of contexts) await context.close()
   },
 
-  advance: async ({server}, use) => { await use(ms => server.advance(ms)) },
+  advance: async ({server}, use) => {
+    await use(ms => server.advance(ms))
+  },
 
   realBrowser: async ({}, use) => {
     const started: RealBrowser[] = []
@@ -258,13 +308,29 @@ export async function signInAt(server: {url: string}, user: string, context: Bro
   expect(response.status()).toBe(303)
 }
 
-async function watch(context: BrowserContext) { await context.addInitScript(seen) }
+async function watch(context: BrowserContext) {
+  await context.addInitScript(seen)
+}
 
 async function startChromium(): Promise<RealBrowser> {
   const profile = await mkdtemp(join(tmpdir(), 'curfew-chromium-'))
-  const child = spawn('/usr/bin/chromium', ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--remote-debugging-port=0', `--user-data-dir=${profile}`,
-    '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1', 'about:blank'], {detached: true, stdio: ['ignore', 'ignore', 'pipe']})
+  const child = spawn(
+    '/usr/bin/chromium',
+    [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--remote-debugging-port=0',
+      `--user-data-dir=${profile}`,
+      '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1',
+      'about:blank',
+    ],
+    {detached: true, stdio: ['ignore', 'ignore', 'pipe']},
+  )
   const gone = new Promise(resolve => child.once('exit', resolve))
   const endpoint = await new Promise<string>((resolve, reject) => {
     let text = ''
@@ -279,14 +345,16 @@ async function startChromium(): Promise<RealBrowser> {
   const context = browser.contexts()[0]!
   await watch(context)
   return {
-    browser, context,
+    browser,
+    context,
     kill: async () => {
       if (child.exitCode === null && child.signalCode === null) {
         process.kill(-child.pid!, 'SIGKILL')
         await gone
       }
       await browser.close().catch(() => {})
-      for (let tries = 0; tries < 20; tries++) { // its helpers may still write
+      for (let tries = 0; tries < 20; tries++) {
+        // its helpers may still write
         try {
           return await rm(profile, {recursive: true, force: true})
         } catch {
@@ -298,6 +366,9 @@ async function startChromium(): Promise<RealBrowser> {
 }
 
 /** Goes back as the browser's button does. The page may be gone before a call in it could answer. */
-export const goBack = (page: Page): Promise<void> => page.evaluate(() => { setTimeout(() => history.back()) })
+export const goBack = (page: Page): Promise<void> =>
+  page.evaluate(() => {
+    setTimeout(() => history.back())
+  })
 
 export {type Browser, expect}

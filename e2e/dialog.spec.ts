@@ -5,7 +5,8 @@ import {Site} from './site'
 // What Curfew shows in a page of some other application, whatever that page does to be in the way.
 
 const tag = '<script type="module" src="/static/curfew.js" data-socket="/session/ws"></script>'
-const head = (title: string) => `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title>`
+const head = (title: string) =>
+  `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title>`
 
 /** Its script comes first, so that its listeners are there before Curfew's. */
 const desk = `${head('Desk')}<script src="/desk.js"></script><link rel="stylesheet" href="/desk.css">${tag}</head><body>
@@ -76,16 +77,25 @@ const clingyScript = `
   window.navigation?.addEventListener('navigate', event => { if (event.canIntercept) event.intercept({handler: async () => {}}) })`
 
 const test = base.extend<{}, {site: Site}>({
-  site: [async ({}, use) => {
-    const site = await Site.start({
-      '/desk': ['text/html', desk], '/frame': ['text/html', frame], '/frame.js': ['text/javascript', frameScript],
-      '/desk.js': ['text/javascript', deskScript], '/desk.css': ['text/css', deskStyle],
-      '/loud': ['text/html', loud], '/loud.js': ['text/javascript', loudScript], '/loud.css': ['text/css', loudStyle],
-      '/clingy': ['text/html', clingy], '/clingy.js': ['text/javascript', clingyScript],
-    })
-    await use(site)
-    await site.stop()
-  }, {scope: 'worker'}],
+  site: [
+    async ({}, use) => {
+      const site = await Site.start({
+        '/desk': ['text/html', desk],
+        '/frame': ['text/html', frame],
+        '/frame.js': ['text/javascript', frameScript],
+        '/desk.js': ['text/javascript', deskScript],
+        '/desk.css': ['text/css', deskStyle],
+        '/loud': ['text/html', loud],
+        '/loud.js': ['text/javascript', loudScript],
+        '/loud.css': ['text/css', loudStyle],
+        '/clingy': ['text/html', clingy],
+        '/clingy.js': ['text/javascript', clingyScript],
+      })
+      await use(site)
+      await site.stop()
+    },
+    {scope: 'worker'},
+  ],
   server: async ({site}, use) => {
     await site.server.reset()
     await use(site.server)
@@ -96,7 +106,11 @@ const value = (tab: Tab, name: string) => tab.page.evaluate(name => (window as a
 const carryOn = (tab: Tab) => tab.warning.getByRole('button', {name: 'Continue working'})
 const line = (page: Page) => page.getByRole('status').filter({hasText: /signed out soon/})
 
-test('who types on signs nobody out, and presses no button of the warning @engines', async ({signIn, openTab, server}) => {
+test('who types on signs nobody out, and presses no button of the warning @engines', async ({
+  signIn,
+  openTab,
+  server,
+}) => {
   await signIn()
   const tab = await openTab('/desk')
   await tab.page.locator('#text').focus()
@@ -111,7 +125,8 @@ test('who types on signs nobody out, and presses no button of the warning @engin
   await tab.page.keyboard.press('Space')
   await expect(tab.warning).toBeVisible()
   expect(await server.story('decision')).not.toContain('end logout')
-  await expect(async () => { // a while later it is meant
+  await expect(async () => {
+    // a while later it is meant
     await tab.page.keyboard.press('Enter')
     await expect(tab.warning).toBeHidden({timeout: 100})
   }).toPass({intervals: [100], timeout: 5_000})
@@ -119,12 +134,19 @@ test('who types on signs nobody out, and presses no button of the warning @engin
 })
 
 for (const where of ['the page', 'a frame']) {
-  test(`a key that is held presses nothing: not in a warning that comes, nor in ${where} when it goes @engines`, async ({signIn, openTab, advance, server}) => {
+  test(`a key that is held presses nothing: not in a warning that comes, nor in ${where} when it goes @engines`, async ({
+    signIn,
+    openTab,
+    advance,
+    server,
+  }) => {
     await signIn()
     const tab = await openTab('/desk')
     const {keyboard} = tab.page
     const field = (where === 'the page' ? tab.page : tab.page.frameLocator('#frame')).locator('#text')
-    const hold = async (key: string, times: number) => { for (let i = 0; i < times; i++) await keyboard.down(key) }
+    const hold = async (key: string, times: number) => {
+      for (let i = 0; i < times; i++) await keyboard.down(key)
+    }
     await field.focus()
     await hold('Enter', 2)
     await expect.poll(() => value(tab, 'submits')).toBeGreaterThan(0)
@@ -136,7 +158,8 @@ for (const where of ['the page', 'a frame']) {
     await keyboard.up('Enter')
     await expect(tab.warning).toBeVisible()
     expect(await server.story('decision')).not.toContain('withdraw warning')
-    await expect(async () => { // pressed anew and not let go
+    await expect(async () => {
+      // pressed anew and not let go
       await keyboard.up('Enter')
       await hold('Enter', 3)
       await expect(tab.warning).toBeHidden({timeout: 100})
@@ -150,7 +173,11 @@ for (const where of ['the page', 'a frame']) {
   })
 }
 
-test('a warning that stands can be put aside, so that work can be saved, and counts on', async ({signIn, openTab, server}) => {
+test('a warning that stands can be put aside, so that work can be saved, and counts on', async ({
+  signIn,
+  openTab,
+  server,
+}) => {
   await signIn()
   const tab = await openTab('/desk')
   await tab.page.locator('#text').fill('half a sentence')
@@ -183,7 +210,12 @@ test('a warning that stands can be put aside, so that work can be saved, and cou
   await tab.signedOut(/by an administrator|It begins/)
 })
 
-test('a page that asks before it is left, and routes by itself, is left without a question @engines', async ({signIn, openTab, advance, server}) => {
+test('a page that asks before it is left, and routes by itself, is left without a question @engines', async ({
+  signIn,
+  openTab,
+  advance,
+  server,
+}) => {
   let questions = 0
   const leaves = async (end: (tab: Tab) => Promise<unknown>) => {
     await signIn()
@@ -205,24 +237,41 @@ test('a page that asks before it is left, and routes by itself, is left without 
   expect(questions).toBe(0)
 })
 
-test('nothing that a page styles or does shows it through the curtain, and all of it comes back @engines', async ({signIn, openTab}) => {
+test('nothing that a page styles or does shows it through the curtain, and all of it comes back @engines', async ({
+  signIn,
+  openTab,
+}) => {
   await signIn()
   const tab = await openTab('/loud')
   const {page} = tab
   const dialog = () => page.evaluate(() => (document.getElementById('own') as HTMLDialogElement).showModal())
   await dialog()
   await page.locator('#asked').focus()
-  const styles = () => page.evaluate(() => [document.documentElement, document.body, document.getElementById('app')!].map(element => element.getAttribute('style')))
+  const styles = () =>
+    page.evaluate(() =>
+      [document.documentElement, document.body, document.getElementById('app')!].map(element =>
+        element.getAttribute('style'),
+      ),
+    )
   const before = await styles()
   const rows = async () => {
     expect(await shows(page)).toEqual(nothing(page))
-    const seen = await page.evaluate(() => [...document.querySelectorAll('*')].filter(element => element.checkVisibility({contentVisibilityAuto: true, visibilityProperty: true}))
-      .map(element => element.localName).filter(name => name !== 'html' && name !== 'body'))
+    const seen = await page.evaluate(() =>
+      [...document.querySelectorAll('*')]
+        .filter(element => element.checkVisibility({contentVisibilityAuto: true, visibilityProperty: true}))
+        .map(element => element.localName)
+        .filter(name => name !== 'html' && name !== 'body'),
+    )
     expect(seen).toEqual([])
   }
   await page.evaluate(() => document.dispatchEvent(new Event('freeze')))
   await rows()
-  expect(await page.evaluate(() => [getComputedStyle(document.documentElement, '::before').content, getComputedStyle(document.body).contentVisibility])).toEqual(['none', 'hidden'])
+  expect(
+    await page.evaluate(() => [
+      getComputedStyle(document.documentElement, '::before').content,
+      getComputedStyle(document.body).contentVisibility,
+    ]),
+  ).toEqual(['none', 'hidden'])
   await page.evaluate(() => document.dispatchEvent(new Event('resume')))
   await expect(page.getByText('A secret of the dialog')).toBeVisible()
   await expect(page).toHaveTitle('A secret title')
@@ -233,7 +282,8 @@ test('nothing that a page styles or does shows it through the curtain, and all o
     window.open()
   })
   await rows()
-  await page.evaluate(() => { // a script may put another body in place, or another document
+  await page.evaluate(() => {
+    // a script may put another body in place, or another document
     const body = document.createElement('body')
     body.textContent = 'A secret of another body'
     body.style.setProperty('visibility', 'visible', 'important')
@@ -242,10 +292,16 @@ test('nothing that a page styles or does shows it through the curtain, and all o
   await rows()
 })
 
-test('no listener of the page steals a key or a click from the warning, and none of its own is heard there @engines', async ({signIn, openTab, advance}) => {
+test('no listener of the page steals a key or a click from the warning, and none of its own is heard there @engines', async ({
+  signIn,
+  openTab,
+  advance,
+}) => {
   await signIn()
   const tab = await openTab('/desk')
-  await tab.page.evaluate(() => { (window as any).greedy = true })
+  await tab.page.evaluate(() => {
+    ;(window as any).greedy = true
+  })
   await advance(9 * MINUTE)
   await expect(tab.stay).toBeFocused()
   await tab.page.keyboard.press('Tab')
@@ -265,7 +321,12 @@ test('no listener of the page steals a key or a click from the warning, and none
   expect(await value(tab, 'stolen')).toBeGreaterThan(0) // the page has its own keys as before
 })
 
-test('warning and notices stay in reach when the page opens a modal dialog of its own @engines', async ({signIn, openTab, advance, server}) => {
+test('warning and notices stay in reach when the page opens a modal dialog of its own @engines', async ({
+  signIn,
+  openTab,
+  advance,
+  server,
+}) => {
   await signIn()
   const tab = await openTab('/desk')
   const open = () => tab.page.evaluate(() => (document.getElementById('own') as HTMLDialogElement).showModal())
@@ -292,7 +353,8 @@ test('a space in a modal dialog of the page is an act', async ({signIn, openTab,
   const tab = await openTab('/desk')
   await advance(9 * MINUTE)
   await expect(tab.stay).toBeFocused()
-  await tab.page.evaluate(() => { // opened where no event tells of it, a moment before the key
+  await tab.page.evaluate(() => {
+    // opened where no event tells of it, a moment before the key
     const host = document.createElement('div')
     document.body.append(host)
     const own = host.attachShadow({mode: 'open'}).appendChild(document.createElement('dialog'))
@@ -303,23 +365,34 @@ test('a space in a modal dialog of the page is an act', async ({signIn, openTab,
   await expect(tab.warning).toBeHidden()
 })
 
-for (const viewport of [{width: 360, height: 640}, {width: 320, height: 256}]) {
-  test(`long notices can be read from their beginning and dismissed at ${viewport.width}x${viewport.height}`, async ({signIn, openTab, server}) => {
+for (const viewport of [
+  {width: 360, height: 640},
+  {width: 320, height: 256},
+]) {
+  test(`long notices can be read from their beginning and dismissed at ${viewport.width}x${viewport.height}`, async ({
+    signIn,
+    openTab,
+    server,
+  }) => {
     await signIn()
     const tab = await openTab('/desk')
     await tab.page.setViewportSize(viewport)
-    const messages = ['Beginning ' + 'and so on '.repeat(199), ...Array.from({length: 5}, (_, i) => `Notice ${i} ${'and more '.repeat(20)}`)]
+    const messages = [
+      'Beginning ' + 'and so on '.repeat(199),
+      ...Array.from({length: 5}, (_, i) => `Notice ${i} ${'and more '.repeat(20)}`),
+    ]
     for (const message of messages) await server.api('POST', '/notices', {user: 'ada', message})
     const dismiss = tab.page.getByRole('button', {name: 'Dismiss'})
     await expect(dismiss).toHaveCount(messages.length)
     const log = tab.page.getByRole('log')
     await log.hover()
-    const topOf = (text: string) => tab.page.getByText(text).evaluate(p => {
-      const range = document.createRange()
-      range.setStart(p.firstChild!, 0)
-      range.setEnd(p.firstChild!, 8)
-      return range.getBoundingClientRect().top
-    })
+    const topOf = (text: string) =>
+      tab.page.getByText(text).evaluate(p => {
+        const range = document.createRange()
+        range.setStart(p.firstChild!, 0)
+        range.setEnd(p.firstChild!, 8)
+        return range.getBoundingClientRect().top
+      })
     for (let i = messages.length - 1; i >= 0; i--) {
       await tab.page.mouse.wheel(0, -20_000) // to the first
       await expect.poll(() => topOf('Beginning')).toBeGreaterThanOrEqual(0)
@@ -329,7 +402,11 @@ for (const viewport of [{width: 360, height: 640}, {width: 320, height: 256}]) {
   })
 }
 
-test('the line that tells of a lost connection takes no click and lies on no control', async ({signIn, openTab, server}) => {
+test('the line that tells of a lost connection takes no click and lies on no control', async ({
+  signIn,
+  openTab,
+  server,
+}) => {
   await signIn()
   const tab = await openTab('/desk')
   await server.call('fault', {kind: 'drop'})
@@ -337,8 +414,16 @@ test('the line that tells of a lost connection takes no click and lies on no con
   const lost = tab.page.getByRole('status').filter({hasText: /connection is lost|Live updates/})
   await expect(lost).toBeVisible()
   const [box, save] = [(await lost.boundingBox())!, (await tab.page.locator('#save').boundingBox())!]
-  expect(box.y + box.height <= save.y || box.y >= save.y + save.height || box.x + box.width <= save.x || box.x >= save.x + save.width).toBe(true)
-  const under = await tab.page.evaluate(({x, y}) => document.elementFromPoint(x, y)?.localName, {x: box.x + box.width / 2, y: box.y + box.height / 2})
+  expect(
+    box.y + box.height <= save.y ||
+      box.y >= save.y + save.height ||
+      box.x + box.width <= save.x ||
+      box.x >= save.x + save.width,
+  ).toBe(true)
+  const under = await tab.page.evaluate(({x, y}) => document.elementFromPoint(x, y)?.localName, {
+    x: box.x + box.width / 2,
+    y: box.y + box.height / 2,
+  })
   expect(under).not.toContain('curfew')
   await tab.page.locator('#save').click()
   expect(await value(tab, 'saves')).toBe(1)

@@ -6,8 +6,11 @@ import {Site} from './site'
 
 const script = '<script type="module" src="/static/curfew.js" data-socket="/session/ws"></script>'
 const required = script.replace('data-socket', 'data-required data-socket')
-const page = (title: string, rest: string): [string, string, string] =>
-  ['text/html', `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><h1>${title}</h1>${rest}</body></html>`, 'max-age=60']
+const page = (title: string, rest: string): [string, string, string] => [
+  'text/html',
+  `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><h1>${title}</h1>${rest}</body></html>`,
+  'max-age=60',
+]
 
 const pages = {
   '/public': page('Public', script + '<a href="/plain">Onward</a>'),
@@ -17,27 +20,39 @@ const pages = {
   '/first': page('First', '<input id="inside"><a href="/second">On</a>'),
   '/second': page('Second', '<input id="inside"><script async src="/never.js"></script>'),
   '/late': page('Late', script),
-  '/around': page('Around', '<iframe title="One" src="/within?1"></iframe><iframe title="Two" src="/within?2"></iframe>' + script),
+  '/around': page(
+    'Around',
+    '<iframe title="One" src="/within?1"></iframe><iframe title="Two" src="/within?2"></iframe>' + script,
+  ),
   '/within': page('Within', script),
   '/files': page('Files', script + '<a href="/file">File</a>'),
   '/file': ['application/octet-stream', 'content'] as [string, string],
   '/kept': page('Kept', required),
-  '/worker.js': ['text/javascript', `
+  '/worker.js': [
+    'text/javascript',
+    `
     addEventListener('install', event => event.waitUntil(caches.open('kept').then(cache => cache.add('/kept'))))
     addEventListener('activate', event => event.waitUntil(clients.claim()))
-    addEventListener('fetch', event => { if (event.request.url.endsWith('/kept')) event.respondWith(caches.match('/kept')) })`] as [string, string],
-  '/based': ['text/html', `<!doctype html><html lang="en"><head><title>Based</title><base href="http://127.0.0.1:9/"></head><body><h1>Based</h1>
-${script.replace('src="', 'src="ORIGIN')}</body></html>`] as [string, string],
+    addEventListener('fetch', event => { if (event.request.url.endsWith('/kept')) event.respondWith(caches.match('/kept')) })`,
+  ] as [string, string],
+  '/based': [
+    'text/html',
+    `<!doctype html><html lang="en"><head><title>Based</title><base href="http://127.0.0.1:9/"></head><body><h1>Based</h1>
+${script.replace('src="', 'src="ORIGIN')}</body></html>`,
+  ] as [string, string],
   '/long': page('Long', script + '<p id="tall">text</p><script src="/long.js"></script>'),
   '/long.js': ['text/javascript', "document.getElementById('tall').style.height = '5000px'"] as [string, string],
 }
 
 const test = base.extend<{}, {site: Site}>({
-  site: [async ({}, use) => {
-    const site = await Site.start(pages)
-    await use(site)
-    await site.stop()
-  }, {scope: 'worker'}],
+  site: [
+    async ({}, use) => {
+      const site = await Site.start(pages)
+      await use(site)
+      await site.stop()
+    },
+    {scope: 'worker'},
+  ],
   server: async ({site}, use) => {
     await site.server.reset()
     await use(site.server)
@@ -49,7 +64,9 @@ const atRest = (page: Page) => expect(page.locator('curfew-warning')).toHaveCoun
 test('a page that has no session comes back by Back as it was', async ({page, server}) => {
   await page.goto(server.url + '/public')
   await atRest(page)
-  await page.evaluate(() => { (window as any).same = true })
+  await page.evaluate(() => {
+    ;(window as any).same = true
+  })
   await page.getByRole('link').click()
   await expect(page).toHaveTitle('Plain')
   await goBack(page)
@@ -63,7 +80,11 @@ test('a page that has no session shows itself after a freeze', async ({realBrows
   const page = context.pages()[0]!
   await page.goto(server.url + '/public')
   await atRest(page)
-  await page.evaluate(() => document.addEventListener('resume', () => { (window as any).thawed = true }))
+  await page.evaluate(() =>
+    document.addEventListener('resume', () => {
+      ;(window as any).thawed = true
+    }),
+  )
   await (await context.newPage()).bringToFront()
   const cdp = await context.newCDPSession(page)
   await cdp.send('Page.setWebLifecycleState', {state: 'frozen'})
@@ -72,7 +93,10 @@ test('a page that has no session shows itself after a freeze', async ({realBrows
   expect(await shows(page)).toMatchObject({text: expect.stringContaining('Public'), title: 'Public'})
 })
 
-test('a page that requires a session goes to sign-in where there is none; any other is left alone', async ({page, server}) => {
+test('a page that requires a session goes to sign-in where there is none; any other is left alone', async ({
+  page,
+  server,
+}) => {
   await page.goto(server.url + '/private')
   await expect(page).toHaveURL(server.url + '/login?next=%2Fprivate')
   await page.goto(server.url + '/public')
@@ -90,29 +114,36 @@ test("the socket is asked of the page's origin, whatever its base", async ({page
 
 /** How a frame comes to hold what a person types in, and where its field is then. */
 const frames: Record<string, (page: Page) => Promise<unknown>> = {
-  'led to a page that is still loading': page => page.frame({url: /first/})!.evaluate(() => { location.href = '/second' }),
-  'written anew by the page': page => page.frame({url: /first/})!.evaluate(() => {
-    document.open()
-    document.write('<!doctype html><title>Written</title><input id="inside">')
-    document.close()
-  }),
-  'written anew and not finished': page => page.frame({url: /first/})!.evaluate(() => {
-    document.open()
-    document.write('<!doctype html><title>Written</title><input id="inside">')
-  }),
-  'put into a shadow tree': page => page.evaluate(() => {
-    document.getElementById('frame')!.remove()
-    const frame = document.createElement('iframe')
-    frame.id = 'frame'
-    frame.src = '/second'
-    document.body.appendChild(document.createElement('div')).attachShadow({mode: 'open'}).append(frame)
-  }),
-  'in another frame': page => page.frame({url: /first/})!.evaluate(() => {
-    document.querySelector('input')!.remove()
-    const frame = document.createElement('iframe')
-    frame.src = '/second'
-    document.body.append(frame)
-  }),
+  'led to a page that is still loading': page =>
+    page.frame({url: /first/})!.evaluate(() => {
+      location.href = '/second'
+    }),
+  'written anew by the page': page =>
+    page.frame({url: /first/})!.evaluate(() => {
+      document.open()
+      document.write('<!doctype html><title>Written</title><input id="inside">')
+      document.close()
+    }),
+  'written anew and not finished': page =>
+    page.frame({url: /first/})!.evaluate(() => {
+      document.open()
+      document.write('<!doctype html><title>Written</title><input id="inside">')
+    }),
+  'put into a shadow tree': page =>
+    page.evaluate(() => {
+      document.getElementById('frame')!.remove()
+      const frame = document.createElement('iframe')
+      frame.id = 'frame'
+      frame.src = '/second'
+      document.body.appendChild(document.createElement('div')).attachShadow({mode: 'open'}).append(frame)
+    }),
+  'in another frame': page =>
+    page.frame({url: /first/})!.evaluate(() => {
+      document.querySelector('input')!.remove()
+      const frame = document.createElement('iframe')
+      frame.src = '/second'
+      document.body.append(frame)
+    }),
 }
 
 for (const [how, lead] of Object.entries(frames)) {
@@ -154,17 +185,31 @@ test('what a script scrolls after a finger has scrolled is no act', async ({brow
   const count = await countActs(page)
   await page.goto(server.url + '/long')
   await expect.poll(() => server.story('input')).toContain('tab opened')
-  await page.evaluate(() => addEventListener('pointercancel', () => { (window as any).cancelled = true }, {capture: true}))
+  await page.evaluate(() =>
+    addEventListener(
+      'pointercancel',
+      () => {
+        ;(window as any).cancelled = true
+      },
+      {capture: true},
+    ),
+  )
   const cdp = await context.newCDPSession(page)
   await cdp.send('Input.dispatchTouchEvent', {type: 'touchStart', touchPoints: [{x: 200, y: 600}]})
-  for (let y = 590; y > 500; y -= 10) await cdp.send('Input.dispatchTouchEvent', {type: 'touchMove', touchPoints: [{x: 200, y}]})
+  for (let y = 590; y > 500; y -= 10)
+    await cdp.send('Input.dispatchTouchEvent', {type: 'touchMove', touchPoints: [{x: 200, y}]})
   await expect.poll(() => page.evaluate(() => (window as any).cancelled)).toBe(true)
   await cdp.send('Input.dispatchTouchEvent', {type: 'touchEnd', touchPoints: []})
   await expect.poll(count).toBeGreaterThan(0)
-  const scroll = (y: number) => page.evaluate(to => new Promise(done => {
-    addEventListener('scroll', () => setTimeout(done, 50), {once: true})
-    scrollTo(0, to)
-  }), y)
+  const scroll = (y: number) =>
+    page.evaluate(
+      to =>
+        new Promise(done => {
+          addEventListener('scroll', () => setTimeout(done, 50), {once: true})
+          scrollTo(0, to)
+        }),
+      y,
+    )
   await scroll(2000) // the last of the finger's own scrolling may come with it
   const before = count()
   await scroll(2500)
@@ -175,27 +220,42 @@ test('what a script scrolls after a finger has scrolled is no act', async ({brow
 })
 
 /** Sockets whose other end is the test. */
-async function ownSockets(page: Page, opened: (socket: WebSocketRoute, send: (message: object) => void, n: number) => void) {
+async function ownSockets(
+  page: Page,
+  opened: (socket: WebSocketRoute, send: (message: object) => void, n: number) => void,
+) {
   const asked: string[] = []
   await page.routeWebSocket(/session\/ws/, socket => {
     let seq = 0
     asked.push('connect')
-    socket.onMessage(message => { if (/"sync"/.test(String(message))) asked.push('sync') })
-    opened(socket, message => socket.send(JSON.stringify({seq: ++seq, ...message})), asked.filter(what => what === 'connect').length)
+    socket.onMessage(message => {
+      if (/"sync"/.test(String(message))) asked.push('sync')
+    })
+    opened(
+      socket,
+      message => socket.send(JSON.stringify({seq: ++seq, ...message})),
+      asked.filter(what => what === 'connect').length,
+    )
   })
   return asked
 }
 const hello = {type: 'hello', tab: 'x', user: 'ada', heartbeat_ms: 15_000, extend_on: 'activity'}
 const inTime = {warn_in_ms: 540_000, expire_in_ms: 600_000}
 
-test('a page past its deadline whose server cannot end the session yet asks once a second, and stays blank', async ({page, signIn, server}) => {
+test('a page past its deadline whose server cannot end the session yet asks once a second, and stays blank', async ({
+  page,
+  signIn,
+  server,
+}) => {
   await signIn()
-  const asked = await ownSockets(page, (socket, send, n) => send({...hello, warn_in_ms: 0, expire_in_ms: n === 1 ? 200 : 0}))
+  const asked = await ownSockets(page, (socket, send, n) =>
+    send({...hello, warn_in_ms: 0, expire_in_ms: n === 1 ? 200 : 0}),
+  )
   await page.goto(server.url + '/late')
   await expect.poll(() => shows(page)).toEqual(nothing(page))
   const began = Date.now()
   await page.evaluate(() => {
-    const times: number[] = (window as any).shown = []
+    const times: number[] = ((window as any).shown = [])
     const look = () => {
       if (document.body.innerText.trim()) times.push(performance.now())
       requestAnimationFrame(look)
@@ -213,7 +273,9 @@ test('an act that is told before the server has greeted the page is told once', 
   let say = (_message: object) => {}
   await ownSockets(page, (socket, send) => {
     say = send
-    socket.onMessage(message => { heard.push(JSON.parse(String(message)).type) })
+    socket.onMessage(message => {
+      heard.push(JSON.parse(String(message)).type)
+    })
   })
   await page.goto(server.url + '/late')
   await page.keyboard.press('a')
@@ -224,10 +286,16 @@ test('an act that is told before the server has greeted the page is told once', 
   expect(heard.filter(type => type === 'activity')).toHaveLength(1)
 })
 
-test('messages that waited while the page slept lift nothing: a new connection is asked', async ({page, signIn, server}) => {
+test('messages that waited while the page slept lift nothing: a new connection is asked', async ({
+  page,
+  signIn,
+  server,
+}) => {
   await signIn()
   const sends: ((message: object) => void)[] = []
-  await ownSockets(page, (socket, send) => { sends.push(send) })
+  await ownSockets(page, (socket, send) => {
+    sends.push(send)
+  })
   await page.goto(server.url + '/late')
   await expect.poll(() => sends.length).toBe(1)
   await test.step('frozen, then thawed', async () => {
@@ -252,7 +320,12 @@ test('messages that waited while the page slept lift nothing: a new connection i
   })
 })
 
-test('a page that a service worker answered is blank until the server has spoken, and goes to sign-in without a session', async ({page, context, signIn, server}) => {
+test('a page that a service worker answered is blank until the server has spoken, and goes to sign-in without a session', async ({
+  page,
+  context,
+  signIn,
+  server,
+}) => {
   await signIn()
   await page.goto(server.url + '/plain')
   await page.evaluate(async () => {
@@ -260,7 +333,9 @@ test('a page that a service worker answered is blank until the server has spoken
     await navigator.serviceWorker.ready
   })
   const sockets: ((message: object) => void)[] = []
-  await ownSockets(page, (socket, send) => { sockets.push(send) })
+  await ownSockets(page, (socket, send) => {
+    sockets.push(send)
+  })
   await page.goto(server.url + '/kept')
   await expect.poll(() => sockets.length).toBe(1)
   expect(await shows(page)).toEqual(nothing(page))
@@ -272,7 +347,12 @@ test('a page that a service worker answered is blank until the server has spoken
   await expect(late).toHaveURL(server.url + '/login?next=%2Fkept')
 })
 
-test('a page guards its frames: one socket, one dialog, and their scripts pass on', async ({page, signIn, server, advance}) => {
+test('a page guards its frames: one socket, one dialog, and their scripts pass on', async ({
+  page,
+  signIn,
+  server,
+  advance,
+}) => {
   await signIn()
   const count = await countActs(page)
   await page.goto(server.url + '/around')
@@ -281,7 +361,11 @@ test('a page guards its frames: one socket, one dialog, and their scripts pass o
   await frame.evaluate(() => import('/static/curfew.js' as string).then(client => client.activity()))
   await expect.poll(() => server.story('input')).toContain('activity') // before the clock moves: later it would be an act of then
   expect(count()).toBe(1)
-  await frame.evaluate(() => document.addEventListener('curfew:warn', () => { (window as any).passedOn = true }))
+  await frame.evaluate(() =>
+    document.addEventListener('curfew:warn', () => {
+      ;(window as any).passedOn = true
+    }),
+  )
   await advance(9 * MINUTE)
   await expect(page.getByRole('alertdialog')).toBeVisible()
   await expect.poll(() => frame.evaluate(() => (window as any).passedOn)).toBe(true)
@@ -291,7 +375,11 @@ test('a page guards its frames: one socket, one dialog, and their scripts pass o
   await expect(page).toHaveURL(server.url + '/login?next=%2Faround')
 })
 
-test('a download is no goodbye: the page stays under the server, and closing it later is one @engines', async ({page, signIn, server}) => {
+test('a download is no goodbye: the page stays under the server, and closing it later is one @engines', async ({
+  page,
+  signIn,
+  server,
+}) => {
   await signIn()
   await page.clock.install()
   await page.goto(server.url + '/files')
@@ -307,32 +395,48 @@ test('a download is no goodbye: the page stays under the server, and closing it 
   await expect.poll(() => server.story('decision')).toContain('last tab closed')
 })
 
-test('a browser that does not tell of navigations: a link is one, though the page keeps clicks to itself, and a button is none', async ({context, signIn, server}) => {
+test('a browser that does not tell of navigations: a link is one, though the page keeps clicks to itself, and a button is none', async ({
+  context,
+  signIn,
+  server,
+}) => {
   await signIn()
   const leave = async (how: (page: Page) => Promise<unknown>) => {
     const page = await context.newPage()
     await page.addInitScript(() => {
       Object.defineProperty(window, 'navigation', {value: undefined})
-      document.addEventListener('click', event => {
-        event.stopPropagation()
-        if ((window as any).opensNothing) event.preventDefault()
-      }, {capture: true})
+      document.addEventListener(
+        'click',
+        event => {
+          event.stopPropagation()
+          if ((window as any).opensNothing) event.preventDefault()
+        },
+        {capture: true},
+      )
     })
     const opened = (await server.story('input')).filter(what => what === 'tab opened').length
     await page.goto(server.url + '/public')
-    await expect.poll(async () => (await server.story('input')).filter(what => what === 'tab opened').length).toBe(opened + 1)
+    await expect
+      .poll(async () => (await server.story('input')).filter(what => what === 'tab opened').length)
+      .toBe(opened + 1)
     await how(page)
     await page.close()
     await expect.poll(async () => (await server.story('input')).at(-1)).toMatch(/^tab left/)
     return (await server.story('input')).at(-1)
   }
-  expect(await leave(async page => {
-    await page.getByRole('link').click()
-    await expect(page).toHaveTitle('Plain')
-  })).toBe('tab left: navigate')
-  expect(await leave(async page => {
-    await page.evaluate(() => { (window as any).opensNothing = true })
-    await page.getByRole('link').click()
-    await page.evaluate(() => new Promise(done => setTimeout(done)))
-  })).toBe('tab left: closed')
+  expect(
+    await leave(async page => {
+      await page.getByRole('link').click()
+      await expect(page).toHaveTitle('Plain')
+    }),
+  ).toBe('tab left: navigate')
+  expect(
+    await leave(async page => {
+      await page.evaluate(() => {
+        ;(window as any).opensNothing = true
+      })
+      await page.getByRole('link').click()
+      await page.evaluate(() => new Promise(done => setTimeout(done)))
+    }),
+  ).toBe('tab left: closed')
 })

@@ -13,12 +13,21 @@ test('Back after the end shows nothing @engines', async ({signIn, openTab, serve
   await expect(tab.page.getByText(/Hello/)).toBeHidden()
 })
 
-test('a page kept for Back is blank until the server has spoken, and blank for good after the end', async ({signIn, openTab, server, context}) => {
+test('a page kept for Back is blank until the server has spoken, and blank for good after the end', async ({
+  signIn,
+  openTab,
+  server,
+  context,
+}) => {
   await signIn()
   const tab = await openTab()
-  await tab.page.route('**/elsewhere', route => route.fulfill({contentType: 'text/html', body: '<!doctype html><title>Elsewhere</title><h1>Elsewhere</h1>'}))
+  await tab.page.route('**/elsewhere', route =>
+    route.fulfill({contentType: 'text/html', body: '<!doctype html><title>Elsewhere</title><h1>Elsewhere</h1>'}),
+  )
   const elsewhere = async () => {
-    await tab.page.evaluate(() => { location.href = '/elsewhere' })
+    await tab.page.evaluate(() => {
+      location.href = '/elsewhere'
+    })
     await expect(tab.page).toHaveTitle('Elsewhere')
   }
   await elsewhere()
@@ -59,7 +68,12 @@ test('a link that leads elsewhere and back begins no grace @engines', async ({si
   await signIn()
   const tab = await openTab()
   const before = await server.story('decision')
-  await context.route('**/elsewhere', route => route.fulfill({contentType: 'text/html', body: '<!doctype html><title>Elsewhere</title><a href="/">Back to work</a>'}))
+  await context.route('**/elsewhere', route =>
+    route.fulfill({
+      contentType: 'text/html',
+      body: '<!doctype html><title>Elsewhere</title><a href="/">Back to work</a>',
+    }),
+  )
   await tab.page.evaluate(() => {
     const link = document.createElement('a')
     link.href = '/elsewhere'
@@ -75,7 +89,13 @@ test('a link that leads elsewhere and back begins no grace @engines', async ({si
   expect(await server.story('decision')).toEqual(before)
 })
 
-test('a cookie that the browser restores later opens nothing', async ({signIn, openTab, server, context, otherBrowser}) => {
+test('a cookie that the browser restores later opens nothing', async ({
+  signIn,
+  openTab,
+  server,
+  context,
+  otherBrowser,
+}) => {
   await signIn()
   const tab = await openTab()
   const cookies = await context.cookies()
@@ -108,7 +128,11 @@ test('a frozen tab is blank when it thaws after the end', async ({realBrowser, s
   await tab.signedOut(/no activity/)
 })
 
-test('a frozen tab that thaws in time shows itself again, with what was typed', async ({realBrowser, signIn, server}) => {
+test('a frozen tab that thaws in time shows itself again, with what was typed', async ({
+  realBrowser,
+  signIn,
+  server,
+}) => {
   const {context} = await realBrowser()
   await signIn('ada', context)
   const tab = new Tab(context.pages()[0]!, server)
@@ -129,7 +153,11 @@ test('a frozen tab that thaws in time shows itself again, with what was typed', 
 
 // A browser that quits takes its own network process down: most often its sockets still say 1001, now and then they break.
 // A broken connection says nothing about the person, so that session goes on to its idle timeout. Either way it ends.
-test('a browser that is quit ends its session: after the grace where its sockets said so, else when idle', async ({realBrowser, signIn, server}) => {
+test('a browser that is quit ends its session: after the grace where its sockets said so, else when idle', async ({
+  realBrowser,
+  signIn,
+  server,
+}) => {
   const real = await realBrowser()
   await signIn('ada', real.context)
   const tab = new Tab(real.context.pages()[0]!, server)

@@ -1,5 +1,5 @@
 import {type BrowserContext} from '@playwright/test'
-import {expect, MINUTE, Tab, test as base} from './curfew'
+import {expect, MINUTE, signInAt, Tab, test as base} from './curfew'
 import {Nodes} from './nodes'
 
 const test = base.extend<{nodes: Nodes}>({
@@ -14,8 +14,7 @@ test.describe.configure({mode: 'default', timeout: 60_000})
 
 /** Signs ada in and opens tabs, four or more, until each node holds one. */
 async function openTabs(nodes: Nodes, context: BrowserContext): Promise<Tab[]> {
-  const form = {username: 'ada', password: 'ada-demo'}
-  expect((await context.request.post(nodes.url + '/login', {form, maxRedirects: 0})).status()).toBe(303)
+  await signInAt(nodes, 'ada', context)
   const tabs: Tab[] = []
   let held: Record<string, number> = {}
   while (tabs.length < 4 || Object.keys(held).length < nodes.nodes.length) {
@@ -24,7 +23,7 @@ async function openTabs(nodes: Nodes, context: BrowserContext): Promise<Tab[]> {
     await tab.goto()
     await tab.connected()
     tabs.push(tab)
-    await expect.poll(async () => sum(held = await nodes.tabs())).toBe(tabs.length)
+    await expect.poll(async () => sum((held = await nodes.tabs()))).toBe(tabs.length)
   }
   return tabs
 }

@@ -11,7 +11,10 @@ export class Nodes {
   readonly #processes: ChildProcess[] = []
   nodes: Server[] = []
 
-  private constructor(readonly folder: string, readonly url: string) {}
+  private constructor(
+    readonly folder: string,
+    readonly url: string,
+  ) {}
 
   static async start(names: string[], ...flags: string[]): Promise<Nodes> {
     const port = await freePort()
@@ -27,14 +30,21 @@ export class Nodes {
 
   async #start(port: number, names: string[], flags: string[]) {
     const redis = await freePort()
-    this.#spawn('redis-server', '--port', `${redis}`, '--bind', '127.0.0.1', '--dir', this.folder, '--appendonly', 'yes', '--save', '')
+    const storage = ['--dir', this.folder, '--appendonly', 'yes', '--save', '']
+    this.#spawn('redis-server', '--port', `${redis}`, '--bind', '127.0.0.1', ...storage)
     await expect(() => accepts(redis)).toPass({intervals: [20], timeout: 10_000})
     const ports: number[] = []
     for (const name of names) {
       const node = await freePort()
       ports.push(node)
-      const own = ['--listen', `127.0.0.1:${node}`, '--node-name', name, '--redis-url', `redis://127.0.0.1:${redis}`,
-        '--public-url', this.url, '--trusted-proxies', '127.0.0.1/32', ...flags]
+      const own = [
+        `--listen=127.0.0.1:${node}`,
+        `--node-name=${name}`,
+        `--redis-url=redis://127.0.0.1:${redis}`,
+        `--public-url=${this.url}`,
+        '--trusted-proxies=127.0.0.1/32',
+        ...flags,
+      ]
       this.nodes.push(await Server.start(...own))
     }
     let servers = ports
@@ -47,7 +57,9 @@ export class Nodes {
       })
     await writeFile(join(this.folder, 'nginx.conf'), config)
     this.#spawn('/usr/sbin/nginx', '-p', this.folder, '-c', join(this.folder, 'nginx.conf'), '-e', 'stderr')
-    await expect(async () => { expect((await fetch(this.url + '/healthz')).status).toBe(200) }).toPass({timeout: 10_000})
+    await expect(async () => {
+      expect((await fetch(this.url + '/healthz')).status).toBe(200)
+    }).toPass({timeout: 10_000})
   }
 
   #spawn(command: string, ...args: string[]) {
@@ -81,7 +93,10 @@ export class Nodes {
 function accepts(port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1')
-    socket.once('connect', () => { socket.destroy(); resolve() })
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve()
+    })
     socket.once('error', reject)
   })
 }

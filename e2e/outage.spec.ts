@@ -23,14 +23,22 @@ test.describe('a server of its own', () => {
 test.describe('no socket', () => {
   test.use({flags: ['--warn-after', '9m50s', '--expire-after', '10m', '--close-grace', '0']})
 
-  test('where no socket can be had the page polls, warns and is blank in time @engines', async ({signIn, context, server}) => {
+  test('where no socket can be had the page polls, warns and is blank in time @engines', async ({
+    signIn,
+    context,
+    server,
+  }) => {
     await signIn()
     const page = await context.newPage()
     await page.addInitScript(() => {
-      (window as any).WebSocket = class extends EventTarget { // what a proxy makes of it that knows no upgrade
+      ;(window as any).WebSocket = class extends EventTarget {
+        // what a proxy makes of it that knows no upgrade
         static OPEN = 1
         readyState = 0
-        constructor() { super(); setTimeout(() => this.dispatchEvent(new CloseEvent('close', {code: 1006})), 20) }
+        constructor() {
+          super()
+          setTimeout(() => this.dispatchEvent(new CloseEvent('close', {code: 1006})), 20)
+        }
         close() {}
         send() {}
       }
@@ -74,8 +82,13 @@ test.describe('a server that restarts', () => {
     await signIn()
     const [cookie] = (await context.cookies()).filter(c => c.name === '__Host-curfew')
     const headers = {cookie: `${cookie!.name}=${cookie!.value}`, accept: 'application/json'}
-    const {csrf} = await (await fetch(server.url + '/session/status', {headers})).json() as {csrf: string}
-    const response = await fetch(server.url + '/logout', {method: 'POST', headers, body: new URLSearchParams({csrf}), redirect: 'manual'})
+    const {csrf} = (await (await fetch(server.url + '/session/status', {headers})).json()) as {csrf: string}
+    const response = await fetch(server.url + '/logout', {
+      method: 'POST',
+      headers,
+      body: new URLSearchParams({csrf}),
+      redirect: 'manual',
+    })
     await server.kill()
     expect(response.status).toBe(303)
     await server.run()
@@ -111,7 +124,9 @@ test('a lost message signs nobody out: the page asks', async ({signIn, context, 
   let lose = false
   await page.routeWebSocket(/session\/ws/, socket => {
     const upstream = socket.connectToServer()
-    upstream.onMessage(message => { if (!(lose && /"type":"(active|warn)"/.test(String(message)))) socket.send(message) })
+    upstream.onMessage(message => {
+      if (!(lose && /"type":"(active|warn)"/.test(String(message)))) socket.send(message)
+    })
   })
   await page.clock.install()
   await page.goto(server.url)
@@ -119,22 +134,32 @@ test('a lost message signs nobody out: the page asks', async ({signIn, context, 
   lose = true
   const {csrf} = await (await page.request.get(server.url + '/session/status')).json()
   await server.advance(5 * MINUTE)
-  await page.request.post(server.url + '/session/activity', {headers: {'X-CSRF-Token': csrf, 'Sec-Fetch-Site': 'same-origin'}})
+  await page.request.post(server.url + '/session/activity', {
+    headers: {'X-CSRF-Token': csrf, 'Sec-Fetch-Site': 'same-origin'},
+  })
   lose = false
   await page.clock.fastForward(10 * MINUTE) // the page believes its time is up; nobody told it otherwise
   await expect(page.getByRole('heading', {name: 'Hello'})).toBeVisible()
   await expect(page).toHaveURL(server.url + '/')
 })
 
-test('an act whose connection has died is told over another, and withdraws the warning', async ({signIn, context, server}) => {
+test('an act whose connection has died is told over another, and withdraws the warning', async ({
+  signIn,
+  context,
+  server,
+}) => {
   await signIn()
   const page = await context.newPage()
   let dead = false
   await page.routeWebSocket(/session\/ws/, socket => {
     if (dead) return // accepted, and silent
     const upstream = socket.connectToServer()
-    upstream.onMessage(message => { if (!dead) socket.send(message) })
-    socket.onMessage(message => { if (!dead) upstream.send(message) })
+    upstream.onMessage(message => {
+      if (!dead) socket.send(message)
+    })
+    socket.onMessage(message => {
+      if (!dead) upstream.send(message)
+    })
   })
   await page.clock.install()
   const tab = new Tab(page, server)
@@ -148,7 +173,11 @@ test('an act whose connection has died is told over another, and withdraws the w
   await expect(tab.warning).toBeHidden()
 })
 
-test('a page that was cut off while its person signed out and in again saves, and signs out', async ({signIn, context, server}) => {
+test('a page that was cut off while its person signed out and in again saves, and signs out', async ({
+  signIn,
+  context,
+  server,
+}) => {
   await signIn()
   const page = await context.newPage()
   const sockets: WebSocketRoute[] = []
@@ -169,7 +198,10 @@ test('a page that was cut off while its person signed out and in again saves, an
   away = false
   await expect.poll(() => sockets.length, {timeout: 15_000}).toBeGreaterThan(1)
   const fresh = (await (await context.request.get(server.url + '/session/status')).json()).csrf
-  const tokens = () => page.locator('input[name=csrf]').evaluateAll((fields: HTMLInputElement[]) => [...new Set(fields.map(field => field.value))])
+  const tokens = () =>
+    page
+      .locator('input[name=csrf]')
+      .evaluateAll((fields: HTMLInputElement[]) => [...new Set(fields.map(field => field.value))])
   await expect.poll(tokens, {timeout: 15_000}).toEqual([fresh])
   await page.getByRole('button', {name: 'Save note'}).click()
   await expect(tab.note).toHaveValue('typed before')
@@ -195,7 +227,9 @@ test.describe('a server that is away for long', () => {
       }
     })
     let asked = 0
-    page.on('requestfailed', request => { if (request.url().endsWith('/session/status')) asked++ })
+    page.on('requestfailed', request => {
+      if (request.url().endsWith('/session/status')) asked++
+    })
     await page.clock.install()
     const tab = new Tab(page, server)
     await tab.goto()

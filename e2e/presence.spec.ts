@@ -19,7 +19,12 @@ test('the staff directory shows who is here', async ({signIn, openTab, otherBrow
   await expect(grace).toHaveText('Not signed in')
 })
 
-test('presence is shown to those only who may see it, and forgotten with the connection', async ({signIn, openTab, otherBrowser, server}) => {
+test('presence is shown to those only who may see it, and forgotten with the connection', async ({
+  signIn,
+  openTab,
+  otherBrowser,
+  server,
+}) => {
   await signIn('ada')
   const other = await otherBrowser()
   await signIn('grace', other)
@@ -72,7 +77,12 @@ test('notices are read, dismissed, and not repeated in the same tab', async ({si
   for (const gone of [notice, another, tab.page.getByText('One more.')]) await expect(gone).toBeHidden()
 })
 
-test('the account page shows the own sessions and ends them in another browser', async ({signIn, openTab, otherBrowser, server}) => {
+test('the account page shows the own sessions and ends them in another browser', async ({
+  signIn,
+  openTab,
+  otherBrowser,
+  server,
+}) => {
   await signIn('grace')
   const tab = await openTab()
   const other = await otherBrowser()
@@ -82,7 +92,11 @@ test('the account page shows the own sessions and ends them in another browser',
   await tab.goto('/account')
   await expect(tab.page.getByRole('row')).toHaveCount(3)
   await expect(tab.page.getByRole('row').filter({hasText: 'this one'})).toHaveCount(1)
-  await tab.page.getByRole('row').filter({hasNotText: 'this one'}).getByRole('button', {name: /^End the session/}).click()
+  await tab.page
+    .getByRole('row')
+    .filter({hasNotText: 'this one'})
+    .getByRole('button', {name: /^End the session/})
+    .click()
   await elsewhere.signedOut(/This session was ended from your account page/)
   await expect(tab.page.getByRole('row')).toHaveCount(2)
   await signIn('grace', other)

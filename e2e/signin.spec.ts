@@ -15,7 +15,11 @@ test('a wrong password says so and keeps the name @engines', async ({context, se
   await expect(page.getByRole('row', {name: /Grace Hopper/})).toBeVisible()
 })
 
-test('sign-in pages that stand open go on once somebody has signed in in one of them @engines', async ({context, server, openTab}) => {
+test('sign-in pages that stand open go on once somebody has signed in in one of them @engines', async ({
+  context,
+  server,
+  openTab,
+}) => {
   const pages = []
   for (const next of ['/', '/account', '/?third']) {
     const page = await context.newPage()
@@ -32,7 +36,7 @@ test('sign-in pages that stand open go on once somebody has signed in in one of 
 test('a second sign-in of the same person does not end the first', async ({context, server, signIn, openTab}) => {
   const late = await context.newPage()
   let known = false
-  await late.route('**/session/status', route => known ? route.fallback() : route.abort()) // it does not learn of the first
+  await late.route('**/session/status', route => (known ? route.fallback() : route.abort())) // it does not learn of the first
   await late.goto(server.url + '/login?next=%2Faccount')
   await signIn()
   const tab = await openTab()
@@ -49,7 +53,7 @@ test('a second sign-in of the same person does not end the first', async ({conte
 test('somebody else signs in over a session that there is', async ({context, server, signIn}) => {
   const late = await context.newPage()
   let known = false
-  await late.route('**/session/status', route => known ? route.fallback() : route.abort())
+  await late.route('**/session/status', route => (known ? route.fallback() : route.abort()))
   await late.goto(server.url + '/login')
   await signIn()
   known = true
@@ -69,7 +73,8 @@ test('the cookie is opaque and closed to script @engines', async ({context, sign
 })
 
 test('after five failures the right password waits, elsewhere it does not', async ({server, signIn, context}) => {
-  const post = (username: string, password: string) => context.request.post(server.url + '/login', {form: {username, password}, maxRedirects: 0})
+  const post = (username: string, password: string) =>
+    context.request.post(server.url + '/login', {form: {username, password}, maxRedirects: 0})
   for (let i = 0; i < 5; i++) expect((await post('grace', 'guess')).status()).toBe(401)
   const waits = await post('grace', 'grace-demo')
   expect(waits.status()).toBe(429)
@@ -151,7 +156,8 @@ test.describe('below a path of another site', () => {
     await page.getByLabel('Password').fill('ada-demo')
     await page.getByRole('button', {name: 'Sign in'}).click()
     await expect(page).toHaveURL(server.url + '/guard/?a=1')
-    const advance = (ms: number) => fetch(server.url + '/guard/testing/clock', {method: 'POST', body: JSON.stringify({advance_ms: ms})})
+    const advance = (ms: number) =>
+      fetch(server.url + '/guard/testing/clock', {method: 'POST', body: JSON.stringify({advance_ms: ms})})
     await advance(9 * MINUTE)
     await page.getByRole('button', {name: 'Stay signed in'}).click()
     await expect(page.getByRole('alertdialog')).toBeHidden()

@@ -2,25 +2,39 @@ import {createServer, request, type Server as HTTPServer} from 'node:http'
 import {type AddressInfo, connect} from 'node:net'
 import {Server} from './curfew'
 
-const csp = "default-src 'none'; script-src 'self'; img-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; frame-src 'self'"
+const csp =
+  "default-src 'none'; script-src 'self'; img-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; frame-src 'self'"
 
 /** A site with pages of its own under a strict policy, and Curfew behind it on the same origin. */
 export class Site {
-  private constructor(readonly server: Server, readonly front: HTTPServer) {}
+  private constructor(
+    readonly server: Server,
+    readonly front: HTTPServer,
+  ) {}
 
   /** @param pages by path: their type and content, where ORIGIN is that of the site */
   static async start(pages: Record<string, [type: string, content: string, cacheControl?: string]>): Promise<Site> {
-    let port = 0, url = ''
+    let port = 0
+    let url = ''
     const front = createServer((incoming, answer) => {
       const page = pages[incoming.url!.split('?')[0]!]
       if (page) {
-        answer.writeHead(200, {'content-type': page[0], 'content-security-policy': csp, 'cache-control': page[2] ?? 'no-store'}).end(page[1].replaceAll('ORIGIN', url))
+        answer
+          .writeHead(200, {
+            'content-type': page[0],
+            'content-security-policy': csp,
+            'cache-control': page[2] ?? 'no-store',
+          })
+          .end(page[1].replaceAll('ORIGIN', url))
         return
       }
-      const onward = request({port, host: '127.0.0.1', method: incoming.method, path: incoming.url, headers: incoming.headers}, reply => {
-        answer.writeHead(reply.statusCode!, reply.headers)
-        reply.pipe(answer)
-      })
+      const onward = request(
+        {port, host: '127.0.0.1', method: incoming.method, path: incoming.url, headers: incoming.headers},
+        reply => {
+          answer.writeHead(reply.statusCode!, reply.headers)
+          reply.pipe(answer)
+        },
+      )
       onward.on('error', () => answer.writeHead(502).end())
       incoming.pipe(onward)
     })

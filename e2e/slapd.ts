@@ -9,15 +9,27 @@ import {expect} from './curfew'
 export class Slapd {
   #process: ChildProcess | undefined
 
-  private constructor(readonly folder: string, readonly url: string) {}
+  private constructor(
+    readonly folder: string,
+    readonly url: string,
+  ) {}
 
   static async start(): Promise<Slapd> {
     const slapd = new Slapd(await mkdtemp(join(tmpdir(), 'curfew-slapd-')), `ldap://127.0.0.1:${await freePort()}`)
     for (const sub of ['conf', 'db']) await mkdir(join(slapd.folder, sub))
-    const config = (await readFile('directory/testdata/slapd.ldif', 'utf8')).replace(/^olcTLS.*\n/gm, '').replaceAll('@DIR@', slapd.folder)
+    const config = (await readFile('directory/testdata/slapd.ldif', 'utf8'))
+      .replace(/^olcTLS.*\n/gm, '')
+      .replaceAll('@DIR@', slapd.folder)
     await run('/usr/sbin/slapadd', ['-n0', '-F', join(slapd.folder, 'conf')], config)
-    slapd.#process = spawn('sh', ['-c', 'ulimit -n 1024; exec /usr/sbin/slapd -F "$0" -h "$1" -d 0', join(slapd.folder, 'conf'), slapd.url], {stdio: 'ignore'})
-    await expect(() => slapd.change('ldapsearch', '', ['-s', 'base', '-b', ''])).toPass({intervals: [50], timeout: 10_000})
+    slapd.#process = spawn(
+      'sh',
+      ['-c', 'ulimit -n 1024; exec /usr/sbin/slapd -F "$0" -h "$1" -d 0', join(slapd.folder, 'conf'), slapd.url],
+      {stdio: 'ignore'},
+    )
+    await expect(() => slapd.change('ldapsearch', '', ['-s', 'base', '-b', ''])).toPass({
+      intervals: [50],
+      timeout: 10_000,
+    })
     await slapd.change('ldapadd', await readFile('directory/testdata/people.ldif', 'utf8'), ['-e', 'relax'])
     await writeFile(join(slapd.folder, 'password'), 'servicepw')
     return slapd
@@ -25,16 +37,28 @@ export class Slapd {
 
   /** Flags for a Curfew server that signs people in here. */
   get flags(): string[] {
-    return ['--ldap-url', this.url, '--ldap-bind-dn', 'cn=svc,dc=example,dc=org', '--ldap-bind-password-file', join(this.folder, 'password'),
-      '--ldap-base-dn', 'dc=example,dc=org']
+    return [
+      '--ldap-url',
+      this.url,
+      '--ldap-bind-dn',
+      'cn=svc,dc=example,dc=org',
+      '--ldap-bind-password-file',
+      join(this.folder, 'password'),
+      '--ldap-base-dn',
+      'dc=example,dc=org',
+    ]
   }
 
   /** Changes the directory as its administrator. */
-  modify(ldif: string): Promise<void> { return this.change('ldapmodify', ldif, ['-e', 'relax']) }
+  modify(ldif: string): Promise<void> {
+    return this.change('ldapmodify', ldif, ['-e', 'relax'])
+  }
 
   /** Locks an account, as an administrator does (ppolicy). */
   lock(name: string): Promise<void> {
-    return this.modify(`dn: uid=${name},ou=people,dc=example,dc=org\nchangetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n`)
+    return this.modify(
+      `dn: uid=${name},ou=people,dc=example,dc=org\nchangetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n`,
+    )
   }
 
   private change(command: string, input: string, args: string[]): Promise<void> {
@@ -56,9 +80,11 @@ function run(command: string, args: string[], input: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {stdio: ['pipe', 'ignore', 'pipe']})
     let errors = ''
-    child.stderr.on('data', data => { errors += data })
+    child.stderr.on('data', data => {
+      errors += data
+    })
     child.on('error', reject)
-    child.on('exit', code => code === 0 ? resolve() : reject(new Error(`${command}: ${errors}`)))
+    child.on('exit', code => (code === 0 ? resolve() : reject(new Error(`${command}: ${errors}`))))
     child.stdin.on('error', () => {}) // a command that fails early reads nothing: its status says so
     child.stdin.end(input)
   })

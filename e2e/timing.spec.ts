@@ -14,7 +14,8 @@ const stopwatch = () => {
   for (const name of ['warn', 'expire']) {
     document.addEventListener('curfew:' + name, () => {
       const blank = document.body.innerText.trim() === ''
-      if (name === 'warn' || blank) sessionStorage.setItem('seen-' + name, String(performance.timeOrigin + performance.now()))
+      if (name === 'warn' || blank)
+        sessionStorage.setItem('seen-' + name, String(performance.timeOrigin + performance.now()))
     })
   }
 }
@@ -37,7 +38,9 @@ async function deadlines(page: Page) {
 
 function report(what: string, lateness: number[]) {
   const sorted = [...lateness].sort((a, b) => a - b)
-  console.log(`${what}: first ${sorted[0]!.toFixed(1)} ms, last ${sorted.at(-1)!.toFixed(1)} ms, in ${sorted.length} tabs`)
+  console.log(
+    `${what}: first ${sorted[0]!.toFixed(1)} ms, last ${sorted.at(-1)!.toFixed(1)} ms, in ${sorted.length} tabs`,
+  )
   return {first: sorted[0]!, last: sorted.at(-1)!, spread: sorted.at(-1)! - sorted[0]!}
 }
 
@@ -50,7 +53,11 @@ async function openTabs(context: BrowserContext, server: Server) {
   return tabs
 }
 
-test('five tabs, four of them hidden, warn and are blank on time and together', async ({realBrowser, signIn, server}) => {
+test('five tabs, four of them hidden, warn and are blank on time and together', async ({
+  realBrowser,
+  signIn,
+  server,
+}) => {
   const {context} = await realBrowser()
   await signIn('ada', context)
   const tabs = await openTabs(context, server)
@@ -59,8 +66,14 @@ test('five tabs, four of them hidden, warn and are blank on time and together', 
   await context.request.post(server.url + '/session/extend', {headers: {'X-CSRF-Token': csrf}}) // all deadlines begin anew
   const due = await deadlines(tabs[0]!.page)
   for (const tab of tabs) await expect(tab.page).toHaveURL(/\/login/, {timeout: 20_000})
-  const warned = report('deadline to warning', await Promise.all(tabs.map(async tab => await seenAt(tab.page, 'warn') - due.warn)))
-  const ended = report('deadline to blank', await Promise.all(tabs.map(async tab => await seenAt(tab.page, 'expire') - due.expire)))
+  const warned = report(
+    'deadline to warning',
+    await Promise.all(tabs.map(async tab => (await seenAt(tab.page, 'warn')) - due.warn)),
+  )
+  const ended = report(
+    'deadline to blank',
+    await Promise.all(tabs.map(async tab => (await seenAt(tab.page, 'expire')) - due.expire)),
+  )
   for (const {first, last, spread} of [warned, ended]) {
     expect(first).toBeGreaterThan(-60)
     expect(last).toBeLessThan(250)
@@ -80,28 +93,36 @@ test('a sign-out blanks the other tabs at once', async ({realBrowser, signIn, se
   })
   for (const tab of tabs) await expect(tab.page).toHaveURL(/\/login/)
   const pressed = Number(await one!.page.evaluate(() => sessionStorage.getItem('pressed')))
-  const {last} = report('sign-out to blank', await Promise.all(others.map(async tab => await seenAt(tab.page, 'expire') - pressed)))
+  const {last} = report(
+    'sign-out to blank',
+    await Promise.all(others.map(async tab => (await seenAt(tab.page, 'expire')) - pressed)),
+  )
   expect(last).toBeLessThan(300)
 })
 
 for (const {mode, flags, limit} of [
   {mode: 'by syncrepl', flags: ['--ldap-watch', 'syncrepl'], limit: 1_000},
   {mode: 'by polling', flags: ['--ldap-watch', 'poll', '--ldap-poll-every', '1s'], limit: 2_000},
-]) test(`a lock in the directory blanks tabs in time, ${mode}`, async ({realBrowser}) => {
-  const slapd = await Slapd.start()
-  const server = await Server.start(...slapd.flags, ...flags)
-  try {
-    const {context} = await realBrowser()
-    await signInAt(server, 'linus', context)
-    const tabs = await openTabs(context, server)
-    const order = Date.now() // before the command that changes the entry is even started
-    await slapd.lock('linus')
-    for (const tab of tabs) await expect(tab.page).toHaveURL(/\/login/)
-    const {first, last} = report(`lock to blank ${mode}`, await Promise.all(tabs.map(async tab => await seenAt(tab.page, 'expire') - order)))
-    expect(first).toBeGreaterThan(0)
-    expect(last).toBeLessThan(limit)
-  } finally {
-    await server.stop()
-    await slapd.stop()
-  }
-})
+]) {
+  test(`a lock in the directory blanks tabs in time, ${mode}`, async ({realBrowser}) => {
+    const slapd = await Slapd.start()
+    const server = await Server.start(...slapd.flags, ...flags)
+    try {
+      const {context} = await realBrowser()
+      await signInAt(server, 'linus', context)
+      const tabs = await openTabs(context, server)
+      const order = Date.now() // before the command that changes the entry is even started
+      await slapd.lock('linus')
+      for (const tab of tabs) await expect(tab.page).toHaveURL(/\/login/)
+      const {first, last} = report(
+        `lock to blank ${mode}`,
+        await Promise.all(tabs.map(async tab => (await seenAt(tab.page, 'expire')) - order)),
+      )
+      expect(first).toBeGreaterThan(0)
+      expect(last).toBeLessThan(limit)
+    } finally {
+      await server.stop()
+      await slapd.stop()
+    }
+  })
+}

@@ -36,7 +36,11 @@ test('staying signed in from one tab keeps every tab @engines', async ({signIn, 
   await expect(one.page.getByRole('heading', {name: 'Hello'})).toBeVisible()
 })
 
-test('signing out in one tab reaches the others, and no other browser @engines', async ({signIn, openTab, otherBrowser}) => {
+test('signing out in one tab reaches the others, and no other browser @engines', async ({
+  signIn,
+  openTab,
+  otherBrowser,
+}) => {
   const other = await otherBrowser()
   await signIn()
   await signIn('ada', other)
@@ -48,7 +52,11 @@ test('signing out in one tab reaches the others, and no other browser @engines',
   await expect(elsewhere.page.getByRole('heading', {name: 'Hello'})).toBeVisible()
 })
 
-test('a page that is over stays blank, whatever its scripts do until the sign-in page opens', async ({signIn, openTab, server}) => {
+test('a page that is over stays blank, whatever its scripts do until the sign-in page opens', async ({
+  signIn,
+  openTab,
+  server,
+}) => {
   await signIn()
   const tab = await openTab()
   await tab.page.evaluate(() => {
@@ -56,13 +64,20 @@ test('a page that is over stays blank, whatever its scripts do until the sign-in
       document.title = 'secret'
       document.body.textContent = 'secret'
     }, 1)
-    document.addEventListener('curfew:expire', () => setTimeout(() => {
-      sessionStorage.setItem('shown', JSON.stringify([document.title, document.body.textContent, document.body.innerText]))
-    }, 100))
+    document.addEventListener('curfew:expire', () =>
+      setTimeout(() => {
+        sessionStorage.setItem(
+          'shown',
+          JSON.stringify([document.title, document.body.textContent, document.body.innerText]),
+        )
+      }, 100),
+    )
   })
   await server.forceLogout({user: 'ada'})
   await expect(tab.page).toHaveURL(/\/login/)
-  expect(await tab.page.evaluate(() => sessionStorage.getItem('shown'))).toBe(JSON.stringify([new URL(tab.server.url).host, 'secret', '']))
+  expect(await tab.page.evaluate(() => sessionStorage.getItem('shown'))).toBe(
+    JSON.stringify([new URL(tab.server.url).host, 'secret', '']),
+  )
 })
 
 test('the warning signs out from its own button', async ({signIn, openTab, advance}) => {
@@ -85,10 +100,18 @@ test('after signing in anew the page is the one that was left', async ({signIn, 
   await expect(tab.page).toHaveURL(tab.server.url + '/?view=team')
 })
 
-test('a new sign-in in the same browser replaces the session of the other tabs', async ({signIn, openTab, context, server}) => {
+test('a new sign-in in the same browser replaces the session of the other tabs', async ({
+  signIn,
+  openTab,
+  context,
+  server,
+}) => {
   await signIn('ada')
   const tab = await openTab()
-  const response = await context.request.post(server.url + '/login', {form: {username: 'grace', password: 'grace-demo'}, maxRedirects: 0})
+  const response = await context.request.post(server.url + '/login', {
+    form: {username: 'grace', password: 'grace-demo'},
+    maxRedirects: 0,
+  })
   expect(response.status()).toBe(303)
   // The tab leaves before or after the browser has the new cookie: the sign-in page tells why, or leads grace home.
   await expect(tab.page.getByText(/because of a newer sign-in|Hello, Grace Hopper/)).toBeVisible()

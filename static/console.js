@@ -22,7 +22,9 @@ url.protocol = url.protocol.replace('http', 'ws')
 const byId = id => /** @type {HTMLElement} */ (document.getElementById(id))
 
 /** Sets a text only where it differs: nothing moves under the reader. @param {Element | null} element @param {unknown} text */
-const setText = (element, text) => { if (element && element.textContent !== String(text)) element.textContent = String(text) }
+const setText = (element, text) => {
+  if (element && element.textContent !== String(text)) element.textContent = String(text)
+}
 
 /** @param {string} name @param {Record<string, string>} [attributes] @param {string} [text] */
 function make(name, attributes = {}, text = '') {
@@ -39,8 +41,13 @@ const asked = script.dataset.logout ? {logout: script.dataset.logout} : readAddr
 function readAddress() {
   const params = new URLSearchParams(location.search)
   return {
-    q: params.get('q') ?? '', state: params.get('state') ?? '', group: params.get('group') ?? '', sort: params.get('sort') ?? '',
-    desc: params.get('desc') === 'true', page: Number(params.get('page') ?? 1) || 1, logout: '',
+    q: params.get('q') ?? '',
+    state: params.get('state') ?? '',
+    group: params.get('group') ?? '',
+    sort: params.get('sort') ?? '',
+    desc: params.get('desc') === 'true',
+    page: Number(params.get('page') ?? 1) || 1,
+    logout: '',
   }
 }
 
@@ -96,7 +103,11 @@ function listen() {
   if (!filters) return
   const read = () => {
     const data = new FormData(filters)
-    set({q: String(data.get('q') ?? ''), state: String(data.get('state') ?? ''), group: String(data.get('group') ?? '')})
+    set({
+      q: String(data.get('q') ?? ''),
+      state: String(data.get('state') ?? ''),
+      group: String(data.get('group') ?? ''),
+    })
   }
   filters.addEventListener('input', read)
   filters.addEventListener('submit', event => {
@@ -113,7 +124,10 @@ function listen() {
       column.setAttribute('aria-sort', view.desc ? 'descending' : 'ascending')
     })
   }
-  for (const [id, step] of /** @type {[string, number][]} */ ([['prev', -1], ['next', 1]])) {
+  for (const [id, step] of /** @type {[string, number][]} */ ([
+    ['prev', -1],
+    ['next', 1],
+  ])) {
     byId(id).addEventListener('click', event => {
       event.preventDefault()
       set({page: shown + step})
@@ -122,7 +136,10 @@ function listen() {
   // Whoever names a user or a group, or selects a session, means that.
   byId('order').addEventListener('input', event => {
     const field = /** @type {HTMLInputElement} */ (event.target)
-    const radio = field.name === 'ref' ? document.querySelector('input[name=scope][value=selection]') : field.closest('label')?.querySelector('input[type=radio]')
+    const radio =
+      field.name === 'ref'
+        ? document.querySelector('input[name=scope][value=selection]')
+        : field.closest('label')?.querySelector('input[type=radio]')
     if (radio instanceof HTMLInputElement) radio.checked = true
   })
 }
@@ -135,19 +152,26 @@ let shown = 1
 function show(view) {
   shown = view.page
   const {states, ...totals} = view.totals
-  for (const [name, n] of Object.entries({...totals, ...states})) setText(document.querySelector(`[data-total="${name}"]`), n)
+  for (const [name, n] of Object.entries({...totals, ...states}))
+    setText(document.querySelector(`[data-total="${name}"]`), n)
   byId('plot-sessions').setAttribute('points', view.plot.sessions)
   byId('plot-active').setAttribute('points', view.plot.active)
   setText(byId('plot-most'), view.plot.most)
   setText(byId('plot-reasons'), (view.plot.ends ?? []).map(end => `${end.count} ${end.reason}`).join(', ') || 'none')
-  byId('plot-ends').replaceChildren(...(view.plot.bars ?? []).map(bar => {
-    const rect = document.createElementNS('http://www.w3.org/2000/svg', 'rect')
-    for (const [name, value] of Object.entries({x: bar.x, y: 0, width: 4, height: bar.height})) rect.setAttribute(name, String(value))
-    return rect
-  }))
+  byId('plot-ends').replaceChildren(
+    ...(view.plot.bars ?? []).map(bar => {
+      const rect = document.createElementNS('http://www.w3.org/2000/svg', 'rect')
+      for (const [name, value] of Object.entries({x: bar.x, y: 0, width: 4, height: bar.height}))
+        rect.setAttribute(name, String(value))
+      return rect
+    }),
+  )
   showRows(view.rows)
   setText(byId('found'), `${view.found} sessions, page ${view.page} of ${view.pages}`)
-  for (const [id, there] of /** @type {[string, boolean][]} */ ([['prev', view.page > 1], ['next', view.page < view.pages]])) {
+  for (const [id, there] of /** @type {[string, boolean][]} */ ([
+    ['prev', view.page > 1],
+    ['next', view.page < view.pages],
+  ])) {
     if (there) byId(id).setAttribute('href', '#')
     else byId(id).removeAttribute('href')
   }
@@ -166,8 +190,13 @@ function showRows(rows) {
     const state = /** @type {HTMLElement} */ (cells[2])
     setText(state, row.state)
     if (state.dataset.state !== row.state) state.dataset.state = row.state
-    setText(/** @type {Element} */ (cells[3]), row.tabs + (row.hidden ? `, ${row.hidden} hidden` : '') + (row.unconfirmed ? `, ${row.unconfirmed} unconfirmed` : '') +
-      (row.node ? ` (${row.node})` : ''))
+    setText(
+      /** @type {Element} */ (cells[3]),
+      row.tabs +
+        (row.hidden ? `, ${row.hidden} hidden` : '') +
+        (row.unconfirmed ? `, ${row.unconfirmed} unconfirmed` : '') +
+        (row.node ? ` (${row.node})` : ''),
+    )
     setText(/** @type {Element} */ (cells[5]), row.signed_in)
     setText(/** @type {Element} */ (cells[6]), row.active)
     setText(/** @type {Element} */ (cells[7]), row.groups)
@@ -180,9 +209,20 @@ function showRows(rows) {
 function makeRow(row) {
   const element = /** @type {HTMLTableRowElement} */ (make('tr', {'data-ref': row.ref}))
   const pick = make('td', {class: 'pick'})
-  pick.append(make('input', {type: 'checkbox', name: 'ref', value: row.ref, 'aria-label': `Select the session of ${row.user} from ${row.address}`}))
+  pick.append(
+    make('input', {
+      type: 'checkbox',
+      name: 'ref',
+      value: row.ref,
+      'aria-label': `Select the session of ${row.user} from ${row.address}`,
+    }),
+  )
   const who = make('th', {scope: 'row'})
-  who.append(make('a', {href: `${base}/admin/sessions/${encodeURIComponent(row.ref)}`}, row.user), ' ', make('span', {class: 'quiet'}, row.name))
+  who.append(
+    make('a', {href: `${base}/admin/sessions/${encodeURIComponent(row.ref)}`}, row.user),
+    ' ',
+    make('span', {class: 'quiet'}, row.name),
+  )
   const from = make('td')
   from.append(row.address + ' ', make('span', {class: 'quiet'}, row.device))
   element.append(pick, who, make('td'), make('td'), from, make('td'), make('td'), make('td'))
@@ -218,8 +258,10 @@ function follow(logout) {
   setText(state, logout.state)
   state.dataset.state = logout.state
   if (logout.state !== 'pending') document.getElementById('when')?.remove()
-  if (logout.cancelled_at || logout.state !== 'pending' && !logout.block_until) document.getElementById('cancel')?.remove()
-  for (const name of /** @type {const} */ (['open', 'acked', 'unconfirmed', 'gone'])) setText(document.querySelector(`[data-count="${name}"]`), logout[name])
+  if (logout.cancelled_at || (logout.state !== 'pending' && !logout.block_until))
+    document.getElementById('cancel')?.remove()
+  for (const name of /** @type {const} */ (['open', 'acked', 'unconfirmed', 'gone']))
+    setText(document.querySelector(`[data-count="${name}"]`), logout[name])
   const body = byId('each-tab')
   const old = new Map(Array.from(body.children, row => [row.getAttribute('data-tab') ?? '', row]))
   for (const tab of logout.each_tab ?? []) {

@@ -82,7 +82,7 @@ class Hold {
   #giveBack(which) {
     for (const [element, {styles, page}] of this.#held) {
       for (const [name, value] of Object.entries(styles).filter(([name]) => which(name))) {
-        if (isImportant(element, name, value)) element.style.setProperty(name, ...page[name] ?? ['', ''])
+        if (isImportant(element, name, value)) element.style.setProperty(name, ...(page[name] ?? ['', '']))
       }
     }
   }
@@ -103,11 +103,14 @@ const UNSEEN_BODY = {...UNSEEN, 'content-visibility': 'hidden'} // holds text an
 const UNRENDERED = {display: 'none', [STILL]: 'none'}
 
 /** Hides what cannot have a style of its own, and what a script adds until it is held. No id of a page weighs more. */
-const UNSEEN_SHEET = ':root:not(#\\0#\\0#\\0#\\0)'.replace(/.+/, root => `
+const UNSEEN_SHEET = ':root:not(#\\0#\\0#\\0#\\0)'.replace(
+  /.+/,
+  root => `
   ${root}, ${root} > body { visibility: hidden !important; background: none !important; transition: none !important }
   ${root} > body > *, ${root} > :not(head, body, ${OURS}) { display: none !important; transition: none !important }
   ${root}::before, ${root}::after, ${root} > body::before, ${root} > body::after { content: none !important }
-  ${root}::view-transition { display: none !important }`)
+  ${root}::view-transition { display: none !important }`,
+)
 
 /** Hides the page: no text, no title, no field is rendered, and all of it can come back. */
 class Curtain {
@@ -123,7 +126,9 @@ class Curtain {
   /** The document itself is watched: a script may replace all that is in it. */
   #changes = new MutationObserver(() => this.#hide())
 
-  get isDown() { return this.#down }
+  get isDown() {
+    return this.#down
+  }
 
   down() {
     if (this.#down) return
@@ -198,7 +203,7 @@ function adopt(sheet) {
 
 /** @param {CSSStyleSheet} sheet */
 function disown(sheet) {
-  delete (/** @type {Partial<Document>} */ (document)).adoptedStyleSheets // the shadow: the property itself stays
+  delete (/** @type {Partial<Document>} */ (document).adoptedStyleSheets) // the shadow: the property itself stays
   document.adoptedStyleSheets = document.adoptedStyleSheets.filter(other => other !== sheet)
 }
 
@@ -218,7 +223,8 @@ function rememberFocus() {
   const element = /** @type {HTMLInputElement | null} */ (focused())
   const selection = (element?.ownerDocument ?? document).getSelection()
   const ranges = selection ? Array.from({length: selection.rangeCount}, (_, i) => selection.getRangeAt(i)) : []
-  let start = /** @type {number | null} */ (null), end = start
+  let start = /** @type {number | null} */ (null),
+    end = start
   try {
     start = element?.selectionStart ?? null
     end = element?.selectionEnd ?? null
@@ -257,11 +263,15 @@ const inWords = seconds => {
 }
 
 /** The time left is spoken at every minute, then at 40 and 20 seconds: this is the last of these marks. @param {number} seconds */
-const markOf = seconds => seconds <= 20 ? 20 : seconds <= 40 ? 40 : Math.ceil(seconds / 60) * 60
+const markOf = seconds => (seconds <= 20 ? 20 : seconds <= 40 ? 40 : Math.ceil(seconds / 60) * 60)
 
 /** What Curfew's elements look like. A sheet that is constructed needs no leave of the page's own policy. */
 const look = new CSSStyleSheet()
-fetch(new URL('curfew.css', import.meta.url)).then(async answer => { if (answer.ok) look.replaceSync(await answer.text()) }).catch(() => {})
+fetch(new URL('curfew.css', import.meta.url))
+  .then(async answer => {
+    if (answer.ok) look.replaceSync(await answer.text())
+  })
+  .catch(() => {})
 
 /** What the buttons of Curfew do. @type {WeakMap<EventTarget, () => void>} */
 const deeds = new WeakMap()
@@ -284,7 +294,11 @@ function clicked(event) {
 }
 
 /** How a listener keeps an event from others and from the browser. */
-const [stopImmediate, stop, prevent] = [Event.prototype.stopImmediatePropagation, Event.prototype.stopPropagation, Event.prototype.preventDefault]
+const [stopImmediate, stop, prevent] = [
+  Event.prototype.stopImmediatePropagation,
+  Event.prototype.stopPropagation,
+  Event.prototype.preventDefault,
+]
 
 let shielded = false
 
@@ -293,7 +307,12 @@ function shield(isOurs) {
   if (shielded === !!isOurs) return
   shielded = !!isOurs
   /** @param {(this: Event) => void} original */
-  const guarded = original => isOurs ? /** @this {Event} */ function () { if (!isOurs(this)) original.call(this) } : original
+  const guarded = original =>
+    isOurs
+      ? /** @this {Event} */ function () {
+          if (!isOurs(this)) original.call(this)
+        }
+      : original
   Event.prototype.stopImmediatePropagation = guarded(stopImmediate)
   Event.prototype.stopPropagation = guarded(stop)
   Event.prototype.preventDefault = guarded(prevent)
@@ -301,14 +320,19 @@ function shield(isOurs) {
 
 /** The application's modal dialog that has the page to itself: nothing outside of it takes a click. */
 function topmostModal() {
-  for (let node = /** @type {any} */ (focused()); node; node = node.parentNode ?? node.host ?? node.defaultView?.frameElement) {
+  for (
+    let node = /** @type {any} */ (focused());
+    node;
+    node = node.parentNode ?? node.host ?? node.defaultView?.frameElement
+  ) {
     if (node instanceof HTMLDialogElement && node.matches(':modal')) return node
   }
   return Array.from(document.querySelectorAll('dialog:modal')).at(-1) ?? null
 }
 
 /** What takes a click or a key. */
-const CONTROLS = 'a[href], button, input, select, textarea, summary, label, [role=button], [role=link], [tabindex], [contenteditable]'
+const CONTROLS =
+  'a[href], button, input, select, textarea, summary, label, [role=button], [role=link], [tabindex], [contenteditable]'
 
 /** How far apart the points lie at which the page is probed for controls, in pixels. */
 const PROBE_PX = 20
@@ -352,7 +376,11 @@ class CurfewPanel extends HTMLElement {
     const text = document.createElement('p')
     text.setAttribute('role', 'status')
     text.append('You will be signed out soon ', this.#count)
-    this.#aside.append(text, this.#spoken, button('Show', () => this.onreopen()))
+    this.#aside.append(
+      text,
+      this.#spoken,
+      button('Show', () => this.onreopen()),
+    )
     this.#lines.append(this.#line, this.#aside)
     this.#box.append(this.#notices, this.#lines)
     const shadow = this.attachShadow({mode: 'open'})
@@ -366,7 +394,9 @@ class CurfewPanel extends HTMLElement {
 
   /** A modal dialog of the page that goes takes what is in it along. */
   disconnectedCallback() {
-    queueMicrotask(() => { if (!this.isConnected && !this.#isEmpty) this.arrange() })
+    queueMicrotask(() => {
+      if (!this.isConnected && !this.#isEmpty) this.arrange()
+    })
   }
 
   /** Takes the panel away for good. */
@@ -376,7 +406,9 @@ class CurfewPanel extends HTMLElement {
     this.remove()
   }
 
-  get #isEmpty() { return this.#retired || this.#aside.hidden && !this.#line.textContent && !this.#notices.firstChild }
+  get #isEmpty() {
+    return this.#retired || (this.#aside.hidden && !this.#line.textContent && !this.#notices.firstChild)
+  }
 
   /** @param {Event} event */
   #moved(event) {
@@ -388,7 +420,7 @@ class CurfewPanel extends HTMLElement {
     this.#isUnder = isUnder
     if (this.#retired) return
     const above = !this.#isEmpty && !this.#isUnder
-    const place = above && topmostModal() || document.documentElement
+    const place = (above && topmostModal()) || document.documentElement
     if (this.parentNode !== place) place.append(this)
     const popover = above ? 'manual' : null
     if (this.#box.popover !== popover) this.#box.popover = popover
@@ -410,7 +442,8 @@ class CurfewPanel extends HTMLElement {
       const {left, right, top, bottom} = line.getBoundingClientRect()
       for (let x = left; x < right; x += PROBE_PX) {
         for (const y of [top + 1, (top + bottom) / 2, bottom - 1]) {
-          if (document.elementsFromPoint(x, y).some(element => !element.matches(OURS) && element.closest(CONTROLS))) return true
+          if (document.elementsFromPoint(x, y).some(element => !element.matches(OURS) && element.closest(CONTROLS)))
+            return true
         }
       }
       return false
@@ -439,7 +472,9 @@ class CurfewPanel extends HTMLElement {
   }
 
   /** @param {string} text what is spoken at once */
-  say(text) { this.#spoken.textContent = text }
+  say(text) {
+    this.#spoken.textContent = text
+  }
 
   /**
    * Shows what an administrator has to say, until the person dismisses it.
@@ -453,13 +488,16 @@ class CurfewPanel extends HTMLElement {
     box.className = 'notice'
     const text = document.createElement('p')
     text.textContent = message
-    box.append(text, button('Dismiss', () => {
-      box.remove()
-      this.arrange()
-      try {
-        sessionStorage.setItem(DISMISSED_KEY, JSON.stringify([...dismissedNotices(), id].slice(-MAX_NOTICES)))
-      } catch {}
-    }))
+    box.append(
+      text,
+      button('Dismiss', () => {
+        box.remove()
+        this.arrange()
+        try {
+          sessionStorage.setItem(DISMISSED_KEY, JSON.stringify([...dismissedNotices(), id].slice(-MAX_NOTICES)))
+        } catch {}
+      }),
+    )
     this.#notices.append(box)
     if (this.#notices.childElementCount > MAX_NOTICES) this.#notices.firstElementChild?.remove()
     this.arrange()
@@ -555,7 +593,9 @@ class CurfewWarning extends HTMLElement {
 
   #watch() {
     this.#dialog.addEventListener('cancel', event => event.preventDefault())
-    this.#dialog.addEventListener('close', () => { if (!this.#dialog.open) this.#raise() })
+    this.#dialog.addEventListener('close', () => {
+      if (!this.#dialog.open) this.#raise()
+    })
     const options = {capture: true, signal: this.#life.signal}
     document.addEventListener('toggle', event => this.#covered(event), options)
     document.addEventListener('fullscreenchange', event => this.#covered(event), options)
@@ -579,7 +619,9 @@ class CurfewWarning extends HTMLElement {
   }
 
   /** Whether the dialog shows. */
-  get isOpen() { return this.#reason !== '' && !this.#aside }
+  get isOpen() {
+    return this.#reason !== '' && !this.#aside
+  }
 
   /**
    * Shows the warning, or tells it anew. One that was put aside stays there while its reason and its text are the same: an
@@ -590,11 +632,12 @@ class CurfewWarning extends HTMLElement {
    */
   show(reason, message, left) {
     const canStay = reason === 'idle'
-    const anew = reason !== this.#reason || message !== this.#message && this.#aside
+    const anew = reason !== this.#reason || (message !== this.#message && this.#aside)
     const seconds = Math.ceil(left() / 1000)
     this.#left = left
     this.#message = message
-    this.#text.textContent = `${message} You will be signed out in ${inWords(seconds)}${canStay ? ' unless you stay.' : '.'}`.trim()
+    this.#text.textContent =
+      `${message} You will be signed out in ${inWords(seconds)}${canStay ? ' unless you stay.' : '.'}`.trim()
     this.#stay.hidden = !canStay
     this.#continue.hidden = canStay
     this.#outcome.textContent = ''
@@ -696,17 +739,23 @@ class CurfewWarning extends HTMLElement {
   get #isCovered() {
     const {left, right, top, bottom} = this.#dialog.getBoundingClientRect()
     const there = document.elementFromPoint((left + right) / 2, (top + bottom) / 2)
-    return !this.#dialog.open || there !== null && there !== this
+    return !this.#dialog.open || (there !== null && there !== this)
   }
 
   /** Tells what has come of a button. @param {string} text */
-  tell(text) { this.#outcome.textContent = text }
+  tell(text) {
+    this.#outcome.textContent = text
+  }
 
   /** Tells of the connection; empty when all is well. @param {string} text */
-  line(text) { this.#panel.line(text) }
+  line(text) {
+    this.#panel.line(text)
+  }
 
   /** @param {string} id @param {string} message */
-  notice(id, message) { return this.#panel.notice(id, message) }
+  notice(id, message) {
+    return this.#panel.notice(id, message)
+  }
 
   #countDown() {
     clearTimeout(this.#timer)
@@ -715,7 +764,8 @@ class CurfewWarning extends HTMLElement {
     const count = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
     this.#count.textContent = count
     this.#panel.count(count, seconds <= 60)
-    if (seconds > 0 && markOf(seconds) < this.#mark) { // a page that was busy is a little late, and not silent
+    if (seconds > 0 && markOf(seconds) < this.#mark) {
+      // a page that was busy is a little late, and not silent
       this.#mark = markOf(seconds)
       const text = `${inWords(seconds)} left`
       if (this.#aside) this.#panel.say(text)
@@ -740,10 +790,10 @@ class CurfewWarning extends HTMLElement {
     if (!event.isTrusted) return
     const {type, code, key, repeat} = event
     const pressing = PRESSING_KEYS.has(key)
-    if (!this.isOpen || !this.#isOurs(event) && key !== 'Escape') {
+    if (!this.isOpen || (!this.#isOurs(event) && key !== 'Escape')) {
       const held = this.#held.has(code) && (type !== 'keydown' || repeat)
       if (held) this.#swallow(event) // still held from the dialog: it means nothing to the page behind
-      if (type === 'keyup' || type === 'keydown' && !repeat) this.#held.delete(code)
+      if (type === 'keyup' || (type === 'keydown' && !repeat)) this.#held.delete(code)
       if (this.#waits && this.#held.size === 0) this.#focusBack()
       return
     }
@@ -751,7 +801,7 @@ class CurfewWarning extends HTMLElement {
     if (type === 'keyup') {
       if (pressing && !this.#held.delete(code)) this.#swallow(event) // it went down in the page, or too early
     } else if (type === 'keydown' && pressing) {
-      if (repeat || key !== 'Escape' && this.#isSurprised) return this.#swallow(event)
+      if (repeat || (key !== 'Escape' && this.#isSurprised)) return this.#swallow(event)
       this.#held.add(code)
       if (key !== 'Escape') return
       this.#swallow(event)
@@ -767,7 +817,9 @@ class CurfewWarning extends HTMLElement {
     stopImmediate.call(event)
   }
 
-  get #isSurprised() { return this.#surprise !== null && since(this.#surprise) < TYPING_MS }
+  get #isSurprised() {
+    return this.#surprise !== null && since(this.#surprise) < TYPING_MS
+  }
 
   /** Says that an event only works the warning itself. @param {Event} event */
   covers(event) {
@@ -779,7 +831,9 @@ class CurfewWarning extends HTMLElement {
     const point = event instanceof MouseEvent ? event : /** @type {TouchEvent} */ (event).touches?.[0]
     if (!point || !/move$/.test(event.type)) return false
     const box = this.#dialog.getBoundingClientRect()
-    return point.clientX >= box.left && point.clientX <= box.right && point.clientY >= box.top && point.clientY <= box.bottom
+    return (
+      point.clientX >= box.left && point.clientX <= box.right && point.clientY >= box.top && point.clientY <= box.bottom
+    )
   }
 }
 
@@ -811,7 +865,10 @@ class Presence {
     this.#watch = watch
     const changes = new MutationObserver(() => this.#look())
     changes.observe(document.documentElement, {
-      subtree: true, childList: true, attributes: true, attributeFilter: ['data-curfew-presence'],
+      subtree: true,
+      childList: true,
+      attributes: true,
+      attributeFilter: ['data-curfew-presence'],
     })
     signal.addEventListener('abort', () => changes.disconnect())
   }
@@ -847,7 +904,9 @@ class Presence {
   }
 
   #ask() {
-    const names = new Set(Array.from(document.querySelectorAll(PRESENCE), element => element.getAttribute('data-curfew-presence') ?? ''))
+    const names = new Set(
+      Array.from(document.querySelectorAll(PRESENCE), element => element.getAttribute('data-curfew-presence') ?? ''),
+    )
     names.delete('')
     const users = [...names].slice(0, MAX_WATCHED)
     const asked = users.length > 0 ? JSON.stringify(users) : ''
@@ -857,7 +916,7 @@ class Presence {
   #show() {
     for (const element of document.querySelectorAll(PRESENCE)) {
       const state = this.#states[element.getAttribute('data-curfew-presence') ?? '']
-      const text = state ? STATES[state] ?? state : ''
+      const text = state ? (STATES[state] ?? state) : ''
       if (!element.hasChildNodes()) this.#ours.add(element)
       if (this.#ours.has(element)) {
         if (element.textContent !== text) element.textContent = text
@@ -874,8 +933,25 @@ class Presence {
 // ---- what counts as an act
 
 /** Everything by which a person can be noticed. Scrolling counts while a button is held: scripts scroll as well. */
-const ACTS = ['pointerdown', 'pointerup', 'pointermove', 'mousedown', 'mousemove', 'wheel', 'touchstart', 'touchmove', 'keydown', 'keyup',
-  'input', 'paste', 'cut', 'drop', 'drag', 'dragover', 'scroll']
+const ACTS = [
+  'pointerdown',
+  'pointerup',
+  'pointermove',
+  'mousedown',
+  'mousemove',
+  'wheel',
+  'touchstart',
+  'touchmove',
+  'keydown',
+  'keyup',
+  'input',
+  'paste',
+  'cut',
+  'drop',
+  'drag',
+  'dragover',
+  'scroll',
+]
 
 /** How long after a tab is shown a first movement may be the browser's own: it tells a page where the mouse rests. */
 const SETTLING_MS = 500
@@ -908,9 +984,13 @@ class Acts {
 
   // The same objects each time, so that to watch a document or a frame twice is to watch it once.
   #hear = (/** @type {Event} */ event) => this.#heard(event)
-  #release = (/** @type {Event} */ event) => { if (event.isTrusted) this.#held = false }
+  #release = (/** @type {Event} */ event) => {
+    if (event.isTrusted) this.#held = false
+  }
   #enter = (/** @type {Event} */ event) => this.#frame(event.composedPath()[0])
-  #focusMoved = () => { setTimeout(() => this.#lookAtFocus()) } // when it has arrived
+  #focusMoved = () => {
+    setTimeout(() => this.#lookAtFocus())
+  } // when it has arrived
   #loaded = (/** @type {Event} */ event) => this.#frame(event.target)
   #left = (/** @type {Event} */ event) => {
     const frame = /** @type {Document} */ (event.target).defaultView?.frameElement
@@ -926,13 +1006,20 @@ class Acts {
     this.#signal = signal
     this.#added = new MutationObserver(changes => {
       for (const change of changes) {
-        for (const node of change.addedNodes) if (node.nodeType === Node.ELEMENT_NODE) this.#search(/** @type {Element} */ (node))
+        for (const node of change.addedNodes)
+          if (node.nodeType === Node.ELEMENT_NODE) this.#search(/** @type {Element} */ (node))
       }
     })
     signal.addEventListener('abort', () => this.#added.disconnect())
     this.#watch(window)
     this.#lookAtFocus()
-    document.addEventListener('visibilitychange', () => { this.#shown = document.hidden ? null : mark() }, {signal})
+    document.addEventListener(
+      'visibilitychange',
+      () => {
+        this.#shown = document.hidden ? null : mark()
+      },
+      {signal},
+    )
     try {
       this.#position = sessionStorage.getItem(POINTER_KEY) ?? ''
       window.addEventListener('pagehide', () => sessionStorage.setItem(POINTER_KEY, this.#position), {signal})
@@ -973,7 +1060,10 @@ class Acts {
     let element = document.activeElement
     while (element) {
       this.#frame(element)
-      element = element.shadowRoot?.activeElement ?? /** @type {HTMLIFrameElement} */ (element).contentDocument?.activeElement ?? null
+      element =
+        element.shadowRoot?.activeElement ??
+        /** @type {HTMLIFrameElement} */ (element).contentDocument?.activeElement ??
+        null
     }
   }
 
@@ -986,7 +1076,8 @@ class Acts {
         this.#held = true
         break
       case 'pointermove':
-      case 'mousemove': { // browsers repeat the last position when the page moves under a resting mouse
+      case 'mousemove': {
+        // browsers repeat the last position when the page moves under a resting mouse
         const position = `${mouse.screenX},${mouse.screenY}`
         if (position === this.#position) return
         this.#position = position
@@ -1117,8 +1208,20 @@ class Guard {
     const {signal} = this.#life
     this.#socket = socket
     this.#expectAnswer()
-    socket.addEventListener('message', event => { if (socket === this.#socket) this.#received(JSON.parse(event.data)) }, {signal})
-    socket.addEventListener('close', event => { if (socket === this.#socket) this.#lost(event.code, event.reason) }, {signal})
+    socket.addEventListener(
+      'message',
+      event => {
+        if (socket === this.#socket) this.#received(JSON.parse(event.data))
+      },
+      {signal},
+    )
+    socket.addEventListener(
+      'close',
+      event => {
+        if (socket === this.#socket) this.#lost(event.code, event.reason)
+      },
+      {signal},
+    )
   }
 
   /** @param {number} code @param {string} reason */
@@ -1263,7 +1366,8 @@ class Guard {
         this.#warn(message.reason ?? 'idle', message.message ?? '')
         break
       case 'notice':
-        if (this.#warning.notice(message.id ?? '', message.message ?? '')) dispatch('notice', {id: message.id, message: message.message})
+        if (this.#warning.notice(message.id ?? '', message.message ?? ''))
+          dispatch('notice', {id: message.id, message: message.message})
         break
       case 'presence':
         this.#presence.learn(message.users ?? {})
@@ -1303,7 +1407,9 @@ class Guard {
   }
 
   /** Milliseconds to the end that the page knows of. */
-  #left() { return this.#expireIn - since(this.#told) }
+  #left() {
+    return this.#expireIn - since(this.#told)
+  }
 
   /** Acts when the page's own deadlines come: asks, and is blank until the server has answered. */
   #watchClock() {
@@ -1389,7 +1495,10 @@ class Guard {
     let body
     try {
       response = await fetch(this.#base + path, {
-        ...init, cache: 'no-store', credentials: 'same-origin', signal: AbortSignal.timeout(ANSWER_MS),
+        ...init,
+        cache: 'no-store',
+        credentials: 'same-origin',
+        signal: AbortSignal.timeout(ANSWER_MS),
         headers: {Accept: 'application/json', ...init.headers},
       })
       body = await response.json()
@@ -1515,7 +1624,7 @@ class Guard {
       if (!this.#over) this.#warning.tell('The server cannot be reached, so you are still signed in. Please try again.')
       return
     }
-    if (!await this.#postLogout(answer.csrf)) {
+    if (!(await this.#postLogout(answer.csrf))) {
       if (!this.#over) this.#warning.tell('The server cannot be reached, so you are still signed in. Please try again.')
       return
     }
@@ -1526,7 +1635,11 @@ class Guard {
   async #postLogout(csrf) {
     try {
       const response = await fetch(this.#base + '/logout', {
-        method: 'POST', redirect: 'manual', credentials: 'same-origin', cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS),
+        method: 'POST',
+        redirect: 'manual',
+        credentials: 'same-origin',
+        cache: 'no-store',
+        signal: AbortSignal.timeout(ANSWER_MS),
         headers: {'X-CSRF-Token': csrf},
       })
       return response.ok || response.type === 'opaqueredirect'
@@ -1554,7 +1667,8 @@ class Guard {
 
   /** Opens the sign-in page, to which this page will return. @param {string} where */
   #leave(where) {
-    if (this.#leaving !== null && since(this.#leaving) < NAVIGATION_MS) { // the person is on the way elsewhere already
+    if (this.#leaving !== null && since(this.#leaving) < NAVIGATION_MS) {
+      // the person is on the way elsewhere already
       this.#leaving = null
       setTimeout(() => this.#leave(where), UNDER_WAY_MS)
       return
@@ -1576,7 +1690,14 @@ class Guard {
   #stop() {
     this.#over = true
     this.#life.abort()
-    for (const timer of [this.#clockTimer, this.#reportTimer, this.#retryTimer, this.#pollTimer, this.#silenceTimer, this.#answerTimer]) {
+    for (const timer of [
+      this.#clockTimer,
+      this.#reportTimer,
+      this.#retryTimer,
+      this.#pollTimer,
+      this.#silenceTimer,
+      this.#answerTimer,
+    ]) {
       clearTimeout(timer)
     }
   }
@@ -1585,25 +1706,41 @@ class Guard {
 
   #comeAndGo() {
     const {signal} = this.#life
-    document.addEventListener('visibilitychange', () => {
-      this.#send({type: 'visibility', hidden: document.hidden})
-      if (!document.hidden) this.#wake()
-    }, {signal})
-    document.addEventListener('freeze', () => {
-      this.#curtain.down()
-      this.#doubted = this.#socket
-    }, {signal})
+    document.addEventListener(
+      'visibilitychange',
+      () => {
+        this.#send({type: 'visibility', hidden: document.hidden})
+        if (!document.hidden) this.#wake()
+      },
+      {signal},
+    )
+    document.addEventListener(
+      'freeze',
+      () => {
+        this.#curtain.down()
+        this.#doubted = this.#socket
+      },
+      {signal},
+    )
     document.addEventListener('resume', () => this.#wake(), {signal})
     for (const type of ['focus', 'online']) window.addEventListener(type, () => this.#wake(), {signal})
-    window.addEventListener('pagehide', () => {
-      this.#curtain.down() // should the page be kept and shown again, it is blank until the server has spoken
-      const elsewhere = this.#leaving !== null && since(this.#leaving) < NAVIGATION_MS
-      this.#part(elsewhere ? 'navigate' : 'close') // a page in the back/forward cache would look alive to the server
-    }, {signal})
-    window.addEventListener('pageshow', event => {
-      this.#leaving = null
-      if (event.persisted) this.#wake()
-    }, {signal})
+    window.addEventListener(
+      'pagehide',
+      () => {
+        this.#curtain.down() // should the page be kept and shown again, it is blank until the server has spoken
+        const elsewhere = this.#leaving !== null && since(this.#leaving) < NAVIGATION_MS
+        this.#part(elsewhere ? 'navigate' : 'close') // a page in the back/forward cache would look alive to the server
+      },
+      {signal},
+    )
+    window.addEventListener(
+      'pageshow',
+      event => {
+        this.#leaving = null
+        if (event.persisted) this.#wake()
+      },
+      {signal},
+    )
     this.#noticeLeaving()
   }
 
@@ -1612,13 +1749,24 @@ class Guard {
     const {signal} = this.#life
     const navigation = /** @type {any} */ (window).navigation
     if (!navigation) return this.#noticeLinks()
-    navigation.addEventListener('navigate', (/** @type {any} */ event) => {
-      if (event.destination.sameDocument || event.hashChange || (event.downloadRequest ?? null) !== null) return
-      if (!/^(https?|about|blob|data):/.test(event.destination.url)) return // a mail program opens, this page stays
-      this.#leaving = mark()
-      if (CLOSES_BY_ITSELF) this.#sayNavigate()
-    }, {signal})
-    for (const type of ['navigatesuccess', 'navigateerror']) navigation.addEventListener(type, () => { this.#leaving = null }, {signal})
+    navigation.addEventListener(
+      'navigate',
+      (/** @type {any} */ event) => {
+        if (event.destination.sameDocument || event.hashChange || (event.downloadRequest ?? null) !== null) return
+        if (!/^(https?|about|blob|data):/.test(event.destination.url)) return // a mail program opens, this page stays
+        this.#leaving = mark()
+        if (CLOSES_BY_ITSELF) this.#sayNavigate()
+      },
+      {signal},
+    )
+    for (const type of ['navigatesuccess', 'navigateerror'])
+      navigation.addEventListener(
+        type,
+        () => {
+          this.#leaving = null
+        },
+        {signal},
+      )
   }
 
   /** The same in browsers that do not tell of navigations: links and forms are heard, what scripts do cannot be known. */
@@ -1627,18 +1775,33 @@ class Guard {
     const begin = (event, target) => {
       if (target && !/^_(self|top|parent)$/i.test(target)) return
       this.#leaving = mark()
-      setTimeout(() => { if (event.defaultPrevented) this.#leaving = null }) // the page's own listeners have spoken
+      setTimeout(() => {
+        if (event.defaultPrevented) this.#leaving = null
+      }) // the page's own listeners have spoken
     }
-    window.addEventListener('submit', event => {
-      const form = /** @type {HTMLFormElement} */ (event.target)
-      begin(event, event.submitter?.getAttribute('formtarget') ?? form.getAttribute('target') ?? '')
-    }, {capture: true, signal: this.#life.signal})
-    window.addEventListener('click', event => {
-      if (event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return // another tab
-      const link = event.composedPath().find(target => target instanceof HTMLAnchorElement && target.href)
-      if (link instanceof HTMLAnchorElement && /^https?:$/.test(link.protocol) && !link.hasAttribute('download') &&
-        link.href.split('#')[0] !== location.href.split('#')[0]) begin(event, link.target)
-    }, {capture: true, signal: this.#life.signal})
+    window.addEventListener(
+      'submit',
+      event => {
+        const form = /** @type {HTMLFormElement} */ (event.target)
+        begin(event, event.submitter?.getAttribute('formtarget') ?? form.getAttribute('target') ?? '')
+      },
+      {capture: true, signal: this.#life.signal},
+    )
+    window.addEventListener(
+      'click',
+      event => {
+        if (event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return // another tab
+        const link = event.composedPath().find(target => target instanceof HTMLAnchorElement && target.href)
+        if (
+          link instanceof HTMLAnchorElement &&
+          /^https?:$/.test(link.protocol) &&
+          !link.hasAttribute('download') &&
+          link.href.split('#')[0] !== location.href.split('#')[0]
+        )
+          begin(event, link.target)
+      },
+      {capture: true, signal: this.#life.signal},
+    )
   }
 
   /** Says that the page goes elsewhere before Firefox closes the socket, and connects again: it may yet stay. */
@@ -1707,7 +1870,8 @@ let outer
 function around() {
   const documents = []
   try {
-    for (let view = /** @type {Window} */ (window); view.parent !== view; view = view.parent) documents.push(view.parent.document)
+    for (let view = /** @type {Window} */ (window); view.parent !== view; view = view.parent)
+      documents.push(view.parent.document)
   } catch {} // of another origin: what is beyond does not see into this frame either
   return documents
 }
@@ -1724,9 +1888,13 @@ function start() {
 function passOn(from) {
   const life = new AbortController()
   for (const name of ['warn', 'active', 'notice', 'expire', 'connection']) {
-    from.addEventListener('curfew:' + name, event => dispatch(name, /** @type {CustomEvent} */ (event).detail), {signal: life.signal})
+    from.addEventListener('curfew:' + name, event => dispatch(name, /** @type {CustomEvent} */ (event).detail), {
+      signal: life.signal,
+    })
   }
-  window.addEventListener('pagehide', event => { if (!event.persisted) life.abort() })
+  window.addEventListener('pagehide', event => {
+    if (!event.persisted) life.abort()
+  })
 }
 
 /** Tells Curfew of work that is neither mouse nor keyboard: a gamepad, a voice. */
@@ -1749,5 +1917,6 @@ function startBelow() {
   unread.addEventListener('DOMContentLoaded', go, {signal: waited.signal})
 }
 
-if (/** @type {any} */ (document).prerendering) document.addEventListener('prerenderingchange', startBelow, {once: true})
+if (/** @type {any} */ (document).prerendering)
+  document.addEventListener('prerenderingchange', startBelow, {once: true})
 else startBelow()

@@ -35,7 +35,10 @@ let gone = false // on the way elsewhere, or about to sign in: nothing may come 
 async function signedIn() {
   try {
     const response = await fetch(new URL(script.dataset.status ?? '', origin), {
-      cache: 'no-store', credentials: 'same-origin', headers: {Accept: 'application/json'}, signal: AbortSignal.timeout(ANSWER_MS),
+      cache: 'no-store',
+      credentials: 'same-origin',
+      headers: {Accept: 'application/json'},
+      signal: AbortSignal.timeout(ANSWER_MS),
     })
     return response.ok ? /** @type {string} */ ((await response.json()).user) : ''
   } catch {
