@@ -3,7 +3,6 @@ package views
 import (
 	"net/http"
 	"slices"
-	"time"
 
 	"curfew/hub"
 	"curfew/session"
@@ -12,7 +11,7 @@ import (
 // The account page: a person's own sessions.
 
 type accountPage struct {
-	chrome
+	layout
 	Sessions []ownSession
 	Others   int
 	Done     string
@@ -31,7 +30,7 @@ type ownSession struct {
 
 func (s *Server) account(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
-	p := accountPage{chrome: s.signedInChrome(r, "Your account")}
+	p := accountPage{layout: s.sessionLayout(r, "Your account")}
 	now := s.clock.Now()
 	list := s.hub.Sessions(hub.Filter{User: v.status.Record.User})
 	slices.SortFunc(list, func(a, b hub.Session) int { return b.Record.CreatedAt.Compare(a.Record.CreatedAt) })
@@ -101,16 +100,3 @@ func (s *Server) leavesOthers(r *http.Request, _ *recorded) (bool, error) {
 }
 
 var errNoSuchSession = &problem{status: http.StatusNotFound, code: "not-found", message: "There is no such session of yours, or no longer. Nothing was ended."}
-
-// ago is how long ago something was, as people say it.
-func ago(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return "just now"
-	case d < time.Hour:
-		return inWords(d.Truncate(time.Minute)) + " ago"
-	case d < 48*time.Hour:
-		return inWords(d.Truncate(time.Hour)) + " ago"
-	}
-	return plural(int(d/(24*time.Hour)), "day") + " ago"
-}

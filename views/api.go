@@ -1,23 +1,18 @@
 package views
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	_ "embed"
 
 	"go.yaml.in/yaml/v3"
 
-	"curfew/hub"
+	"curfew/session"
 	"curfew/session/exactjson"
 )
 
@@ -137,119 +132,12 @@ type problemJSON struct {
 }
 
 func (s *Server) failAPI(w http.ResponseWriter, r *http.Request, err error) {
-	p := outcome(err)
+	p := problemFor(err)
 	if isSessionError(err) {
 		p = errNoSuch
 	}
 	s.begin(w, r, p, err)
 	writeBody(w, "application/problem+json", p.status, problemJSON{"about:blank", http.StatusText(p.status), p.status, p.message, p.code})
-}
-
-// ---- what is asked
-
-// question reads the parameters of a request. The first mistake stays in err.
-type question struct {
-	values url.Values
-	err    error
-}
-
-// ask allows the parameters of a list and those named.
-func ask(r *http.Request, names ...string) *question {
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	q := &question{values: values}
-	if err != nil { // what could not be read would be passed over, and more be answered than was asked for
-		q.refuse("the parameters cannot be read: %v", err)
-	}
-	names = append(names, "limit", "cursor")
-	for name, given := range q.values {
-		if !slices.Contains(names, name) {
-			q.refuse("there is no parameter %q; there are %s", name, strings.Join(names, ", "))
-		}
-		if len(given) > 1 {
-			q.refuse("%s: stands twice", name)
-		}
-	}
-	return q
-}
-
-func (q *question) refuse(format string, args ...any) {
-	if q.err == nil {
-		q.err = unprocessable(format, args...)
-	}
-}
-
-func (q *question) text(name string) string { return q.values.Get(name) }
-
-const (
-	standardLimit = 100
-	maxLimit      = 1000
-)
-
-func (q *question) limit() int {
-	text := q.text("limit")
-	if text == "" {
-		return standardLimit
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > maxLimit {
-		q.refuse("limit %q: must be a number from 1 to %d", text, maxLimit)
-		return standardLimit
-	}
-	return n
-}
-
-// cursor is where the page before has ended; empty for the first page.
-func (q *question) cursor() string {
-	data, err := base64.RawURLEncoding.DecodeString(q.text("cursor"))
-	if err != nil {
-		q.refuse("cursor: must be the next_cursor of the page before")
-	}
-	return string(data)
-}
-
-func (q *question) state() hub.State {
-	state := hub.State(q.text("state"))
-	switch state {
-	case "", hub.StateActive, hub.StateIdle, hub.StateWarned, hub.StateAway:
-	default:
-		q.refuse("state %q: must be active, idle, warned or away", state)
-	}
-	return state
-}
-
-func (q *question) instant(name string) time.Time {
-	text := q.text(name)
-	if text == "" {
-		return time.Time{}
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		q.refuse("%s %q: must be an instant as 2026-11-24T08:00:00Z (RFC 3339)", name, text)
-	}
-	return at
-}
-
-// page is a page of a list.
-type page[T any] struct {
-	Items      []T    `json:"items"`
-	NextCursor string `json:"next_cursor,omitempty"`
-}
-
-// paged cuts a sorted list: the page begins after the item whose key is the cursor, in the order of less.
-func paged[T any](items []T, q *question, key func(T) string, after func(T, string) bool) page[T] {
-	limit, cursor := q.limit(), q.cursor()
-	if cursor != "" {
-		items = slices.DeleteFunc(items, func(item T) bool { return !after(item, cursor) })
-	}
-	p := page[T]{Items: items}
-	if len(items) > limit {
-		p.Items = items[:limit]
-		p.NextCursor = base64.RawURLEncoding.EncodeToString([]byte(key(items[limit-1])))
-	}
-	if p.Items == nil {
-		p.Items = []T{}
-	}
-	return p
 }
 
 const maxBody = 64 << 10
@@ -275,6 +163,22 @@ func readBody(r *http.Request, into any) error {
 		return unprocessable("%s: must not be a %s", wrongType.Field, wrongType.Value)
 	}
 	return errNotJSON
+}
+
+// scopeJSON says whose sessions are meant.
+type scopeJSON struct {
+	User     string `json:"user"`
+	Group    string `json:"group"`
+	Session  string `json:"session"`
+	Everyone bool   `json:"everyone"`
+}
+
+func (s scopeJSON) scope() (session.Scope, error) {
+	scope := session.Scope(s)
+	if err := scope.Validate(); err != nil {
+		return scope, unprocessable("%s", err)
+	}
+	return scope, nil
 }
 
 // maxMessage is the longest message of an administrator, in characters.

@@ -37,8 +37,8 @@ var (
 		message: "We cannot confirm that this was done, because the session store does not answer in full. It may take effect or not: please try again in a moment."}
 )
 
-// outcome is the answer to an error.
-func outcome(err error) *problem {
+// problemFor is the answer to an error.
+func problemFor(err error) *problem {
 	var p *problem
 	switch {
 	case errors.As(err, &p):
@@ -75,16 +75,22 @@ type changeError struct{ error }
 
 func (e changeError) Unwrap() error { return e.error }
 
+type errorPage struct {
+	layout
+	Status  int
+	Message string
+}
+
 // fail answers an error: with the sign-in page where the session is over, else with an error page or JSON.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if isSessionError(err) {
 		s.unauthorized(w, r, err)
 		return
 	}
-	p := outcome(err)
+	p := problemFor(err)
 	s.begin(w, r, p, err)
 	if isNavigation(r) {
-		s.render(w, p.status, errorPage{s.chrome("Sorry"), p.status, p.message})
+		s.render(w, p.status, errorPage{s.layout("Sorry"), p.status, p.message})
 		return
 	}
 	writeJSON(w, p.status, failure{Error: p.code, Message: p.message})

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/gorilla/sessions"
+
 	"curfew/session"
 )
 
@@ -16,9 +18,22 @@ const maxPeople = 200
 
 const noteValue = "note"
 
+type homePage struct {
+	layout
+	Note       string
+	MayWatch   bool // the presence of others
+	People     []person
+	PeopleAway bool
+}
+
+type person struct{ User, Name, Title, Email, Phone string }
+
+// values are the session's values of the application.
+func (s *Server) values(r *http.Request) (*sessions.Session, error) { return s.sessions.Get(r, "home") }
+
 func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
-	p := homePage{chrome: s.signedInChrome(r, "Staff directory")}
+	p := homePage{layout: s.sessionLayout(r, "Staff directory")}
 	p.MayWatch = s.hub.MayWatch(v.status.Record.GroupNames())
 	values, err := s.values(r)
 	if err != nil {
@@ -65,11 +80,4 @@ func (s *Server) saveNote(w http.ResponseWriter, r *http.Request) error {
 	}
 	redirect(w, s.base+"/", http.StatusSeeOther)
 	return nil
-}
-
-func (s *Server) sessionError(err error) error {
-	if isSessionError(err) {
-		return err
-	}
-	return storeError{err}
 }

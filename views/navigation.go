@@ -6,6 +6,29 @@ import (
 	"strings"
 )
 
+// isNavigation says that the answer will be shown as a page.
+func isNavigation(r *http.Request) bool {
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// isTopLevel says that a tab goes to a page of the session now.
+func isTopLevel(r *http.Request) bool {
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	return isNavigation(r) && (dest == "" || dest == "document") && !isPrefetch(r)
+}
+
+func isPrefetch(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Sec-Purpose")+r.Header.Get("Purpose"), "prefetch")
+}
+
+// byPerson says that a person started the navigation (Fetch Metadata §2.4). WebKit sends no such header.
+func byPerson(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-User") == "?1" && !isPrefetch(r)
+}
+
 // navigation is the answer to a navigation. Until it is known, the navigation counts as one that takes its tab to another page;
 // what turns out to be a file takes nobody away from where they are. See [hub.Hub.Navigated].
 type navigation struct {

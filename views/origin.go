@@ -3,6 +3,7 @@ package views
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -98,4 +99,55 @@ func Origin(u *url.URL) string {
 		return ""
 	}
 	return o.Scheme + "://" + o.Host
+}
+
+// Loopback says that a host name is this machine.
+func Loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}
+
+// sameOrigin says that a page of ours, or no page, sent an unsafe request.
+func (s *Server) sameOrigin(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
+		return site == "same-origin"
+	}
+	return len(r.Header.Values("Origin")) == 0 || s.hasOrigin(r)
+}
+
+// hasOrigin says that the browser names our origin as the one that the request comes from. A handshake of a WebSocket is
+// a GET, which browsers let any page send, so it needs this.
+func (s *Server) hasOrigin(r *http.Request) bool {
+	origin := r.Header.Values("Origin")
+	return len(origin) == 1 && origin[0] == s.origin
+}
+
+// fromHere lets only forms pass that a page of this site has sent, or no page.
+func (s *Server) fromHere(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if !s.sameOrigin(r) {
+			return errCrossSite
+		}
+		if err := parseForm(w, r); err != nil {
+			return err
+		}
+		return h(w, r)
+	}
+}
+
+// referer is path and query of the page that a request came from, if that is one of this origin.
+func (s *Server) referer(r *http.Request) (string, bool) {
+	u, err := url.Parse(r.Referer())
+	if err != nil || Origin(u) != s.origin {
+		return "", false
+	}
+	return u.RequestURI(), true
+}
+
+// cameFrom is the page that a form was on, if it is one of this site; else the home page.
+func (s *Server) cameFrom(r *http.Request) string {
+	if from, ok := s.referer(r); ok {
+		return s.safeNext(from)
+	}
+	return s.base + "/"
 }

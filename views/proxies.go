@@ -88,9 +88,3 @@ func parseHop(text string) (netip.Addr, error) {
 	}
 	return netip.ParseAddr(text)
 }
-
-// Loopback says that a host name is this machine.
-func Loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
-}

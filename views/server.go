@@ -5,9 +5,6 @@ package views
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -15,8 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/gorilla/sessions"
 
 	"curfew/directory"
 	"curfew/hub"
@@ -105,15 +100,15 @@ func New(o Options) *Server {
 	s.SetTokens(o.Tokens)
 	s.consoles.closing = make(chan struct{})
 	s.mux = http.NewServeMux()
-	s.mux.Handle("GET /{$}", s.page(s.signedIn(s.home)))
-	s.mux.Handle("POST /{$}", s.page(s.signedIn(s.protected(s.saveNote))))
+	s.mux.Handle("GET /{$}", s.page(s.requireSession(s.home)))
+	s.mux.Handle("POST /{$}", s.page(s.requireSession(s.protected(s.saveNote))))
 	s.mux.Handle("GET /login", s.page(s.loginPage))
 	s.mux.Handle("POST /login", s.page(s.fromHere(s.once(s.login, s.letsIntoEnded))))
 	s.mux.Handle("POST /logout", s.page(s.logout))
 	s.mux.Handle("GET /session/ws", s.page(s.socket))
-	s.mux.Handle("GET /session/status", s.page(s.alive(s.status)))
-	s.mux.Handle("POST /session/extend", s.page(s.signedIn(s.protected(s.extend))))
-	s.mux.Handle("POST /session/activity", s.page(s.signedIn(s.protected(s.activity))))
+	s.mux.Handle("GET /session/status", s.page(s.observeSession(s.status)))
+	s.mux.Handle("POST /session/extend", s.page(s.requireSession(s.protected(s.extend))))
+	s.mux.Handle("POST /session/activity", s.page(s.requireSession(s.protected(s.activity))))
 	s.mux.Handle("GET /static/{name}", s.page(staticFiles()))
 	s.mux.Handle("GET /healthz", http.HandlerFunc(healthz))
 	if o.Ready != nil {
@@ -122,17 +117,17 @@ func New(o Options) *Server {
 	if o.Metrics != nil {
 		s.mux.Handle("GET /metrics", s.page(s.serveMetrics))
 	}
-	s.mux.Handle("GET /account", s.page(s.signedIn(s.account)))
-	s.mux.Handle("POST /account", s.page(s.signedIn(s.protected(s.once(s.endOwn, s.leavesOthers)))))
-	s.mux.Handle("GET /admin", s.page(s.admin(s.console)))
+	s.mux.Handle("GET /account", s.page(s.requireSession(s.account)))
+	s.mux.Handle("POST /account", s.page(s.requireSession(s.protected(s.once(s.endOwn, s.leavesOthers)))))
+	s.mux.Handle("GET /admin", s.page(s.requireAdmin(s.console)))
 	s.mux.Handle("GET /admin/ws", s.page(s.consoleSocket))
-	s.mux.Handle("GET /admin/audit", s.page(s.admin(s.audit)))
-	s.mux.Handle("GET /admin/sessions/{ref}", s.page(s.admin(s.consoleSession)))
-	s.mux.Handle("POST /admin/confirm", s.page(s.admin(s.protected(s.confirmLogout))))
-	s.mux.Handle("POST /admin/logouts", s.page(s.admin(s.protected(s.once(s.forceLogout, s.leavesSomebody)))))
-	s.mux.Handle("GET /admin/logouts/{id}", s.page(s.admin(s.followLogout)))
-	s.mux.Handle("POST /admin/logouts/{id}/cancel", s.page(s.admin(s.protected(s.once(s.cancelLogout, lasting)))))
-	s.mux.Handle("POST /admin/notices", s.page(s.admin(s.protected(s.once(s.sendNotice, lasting)))))
+	s.mux.Handle("GET /admin/audit", s.page(s.requireAdmin(s.audit)))
+	s.mux.Handle("GET /admin/sessions/{ref}", s.page(s.requireAdmin(s.consoleSession)))
+	s.mux.Handle("POST /admin/confirm", s.page(s.requireAdmin(s.protected(s.confirmLogout))))
+	s.mux.Handle("POST /admin/logouts", s.page(s.requireAdmin(s.protected(s.once(s.forceLogout, s.leavesSomebody)))))
+	s.mux.Handle("GET /admin/logouts/{id}", s.page(s.requireAdmin(s.followLogout)))
+	s.mux.Handle("POST /admin/logouts/{id}/cancel", s.page(s.requireAdmin(s.protected(s.once(s.cancelLogout, lasting)))))
+	s.mux.Handle("POST /admin/notices", s.page(s.requireAdmin(s.protected(s.once(s.sendNotice, lasting)))))
 	s.apiRoutes()
 	s.mux.Handle("/", s.page(func(_ http.ResponseWriter, r *http.Request) error { return s.noRoute(r) }))
 	return s
@@ -240,179 +235,7 @@ func (s *Server) page(h handler) http.Handler {
 	})
 }
 
-// visit is a request of a live session.
-type visit struct {
-	token  session.Token
-	status hub.Status
-	asked  time.Time // of a navigation: what the hub calls it
-}
-
-type visitKey struct{}
-
-func visitOf(r *http.Request) visit {
-	v, _ := r.Context().Value(visitKey{}).(visit)
-	return v
-}
-
-// check judges the session of a request: session.ErrNotFound, also without a cookie, session.ErrEnded, or a storeError.
-func (s *Server) check(r *http.Request) (visit, error) {
-	token, ok := gorilla.Token(r)
-	if !ok {
-		return visit{}, session.ErrNotFound
-	}
-	status, err := s.hub.Check(r.Context(), token.ID())
-	if err != nil {
-		return visit{token: token, status: status}, overError{s.sessionError(err), status.Record.End}
-	}
-	return visit{token: token, status: status}, nil
-}
-
-// signedIn lets only requests of live sessions pass, and counts what a person does.
-func (s *Server) signedIn(h handler) handler { return s.passing(s.visit, h) }
-
-// alive is signedIn for what no person does: whoever sends the request and however, nothing follows from it.
-func (s *Server) alive(h handler) handler { return s.passing(s.check, h) }
-
-func (s *Server) passing(judge func(*http.Request) (visit, error), h handler) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		v, err := judge(r)
-		if err != nil {
-			return err
-		}
-		if !v.asked.IsZero() {
-			w = &navigation{ResponseWriter: w, stayed: func() { s.hub.Stayed(r.Context(), v.token.ID(), v.asked) }}
-		}
-		return h(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
-	}
-}
-
-// admin lets only administrators pass.
-func (s *Server) admin(h handler) handler {
-	return s.signedIn(func(w http.ResponseWriter, r *http.Request) error {
-		if !s.hub.IsAdmin(visitOf(r).status.Record.GroupNames()) {
-			return errNotAdmin
-		}
-		return h(w, r)
-	})
-}
-
-// visit judges the session of a request and notes the activity that it is.
-func (s *Server) visit(r *http.Request) (visit, error) {
-	v, err := s.check(r)
-	if err != nil {
-		return v, err
-	}
-	if isTopLevel(r) {
-		v.asked = s.hub.Navigated(r.Context(), v.token.ID())
-	}
-	if byPerson(r) && !s.isPassive(askedPath(r)) {
-		if err := s.hub.Act(r.Context(), v.token.ID(), 0, false); err != nil {
-			return v, s.sessionError(err)
-		}
-	}
-	return v, nil
-}
-
-// protected refuses unsafe requests without the session's token.
-func (s *Server) protected(h handler) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := s.checkCrossSite(w, r, visitOf(r).token.ID()); err != nil {
-			return err
-		}
-		return h(w, r)
-	}
-}
-
-func (s *Server) checkCrossSite(w http.ResponseWriter, r *http.Request, id session.ID) error {
-	if !s.sameOrigin(r) {
-		return errCrossSite
-	}
-	token := r.Header.Get("X-CSRF-Token")
-	if token == "" {
-		if err := parseForm(w, r); err != nil {
-			return err
-		}
-		token = r.PostForm.Get("csrf")
-	}
-	if !hmac.Equal([]byte(token), []byte(s.csrf(id))) {
-		return errNoToken
-	}
-	return nil
-}
-
-// csrf is the token of a session against cross-site requests (NIST SP 800-63B §5.1).
-func (s *Server) csrf(id session.ID) string {
-	mac := hmac.New(sha256.New, s.secret)
-	mac.Write(id[:])
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-}
-
-// sameOrigin says that a page of ours, or no page, sent an unsafe request.
-func (s *Server) sameOrigin(r *http.Request) bool {
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
-		return site == "same-origin"
-	}
-	origin := r.Header.Values("Origin")
-	return len(origin) == 0 || len(origin) == 1 && origin[0] == s.origin
-}
-
-func (s *Server) isPassive(path string) bool {
-	for _, p := range *s.passive.Load() {
-		prefix, open := strings.CutSuffix(p, "*")
-		if path == p || open && strings.HasPrefix(path, prefix) {
-			return true
-		}
-	}
-	return false
-}
-
-// isNavigation says that the answer will be shown as a page.
-func isNavigation(r *http.Request) bool {
-	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
-		return mode == "navigate"
-	}
-	return strings.Contains(r.Header.Get("Accept"), "text/html")
-}
-
-// isTopLevel says that a tab goes to a page of the session now.
-func isTopLevel(r *http.Request) bool {
-	dest := r.Header.Get("Sec-Fetch-Dest")
-	return isNavigation(r) && (dest == "" || dest == "document") && !isPrefetch(r)
-}
-
-func isPrefetch(r *http.Request) bool {
-	return strings.Contains(r.Header.Get("Sec-Purpose")+r.Header.Get("Purpose"), "prefetch")
-}
-
-// byPerson says that a person started the navigation (Fetch Metadata §2.4). WebKit sends no such header.
-func byPerson(r *http.Request) bool {
-	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-User") == "?1" && !isPrefetch(r)
-}
-
-// maxForm is the largest form in bytes that is read.
-const maxForm = 64 << 10
-
-func parseForm(w http.ResponseWriter, r *http.Request) error {
-	if r.PostForm != nil {
-		return nil
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	var err error
-	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-		err = r.ParseMultipartForm(maxForm)
-	} else {
-		err = r.ParseForm()
-	}
-	if err != nil {
-		return errBadForm
-	}
-	return nil
-}
-
 func redirect(w http.ResponseWriter, location string, code int) {
 	w.Header().Set("Location", location)
 	w.WriteHeader(code)
 }
-
-// values are the session's values of the application.
-func (s *Server) values(r *http.Request) (*sessions.Session, error) { return s.sessions.Get(r, "home") }

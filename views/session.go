@@ -1,10 +1,13 @@
 package views
 
 import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"net/http"
-	"net/url"
-	"strconv"
+	"strings"
 	"time"
 
 	"curfew/hub"
@@ -12,117 +15,150 @@ import (
 	"curfew/session/gorilla"
 )
 
-// What the browser client asks for, and pages without it.
+// visit is a request of a live session.
+type visit struct {
+	token  session.Token
+	status hub.Status
+	asked  time.Time // of a navigation: what the hub calls it
+}
 
-func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
-	token, _ := gorilla.Token(r) // without one the hub finds no session, after it has judged the origin
-	err := s.hub.Accept(w, r, token.ID(), s.proxies.Address(r))
-	if err == nil || isSessionError(err) || outcome(err) != errInternal {
-		return err
+type visitKey struct{}
+
+func visitOf(r *http.Request) visit {
+	v, _ := r.Context().Value(visitKey{}).(visit)
+	return v
+}
+
+// check judges the session of a request: session.ErrNotFound, also without a cookie, session.ErrEnded, or a storeError.
+func (s *Server) check(r *http.Request) (visit, error) {
+	token, ok := gorilla.Token(r)
+	if !ok {
+		return visit{}, session.ErrNotFound
 	}
-	return storeError{err}
+	status, err := s.hub.Check(r.Context(), token.ID())
+	if err != nil {
+		return visit{token: token, status: status}, overError{s.sessionError(err), status.Record.End}
+	}
+	return visit{token: token, status: status}, nil
 }
 
 func isSessionError(err error) bool {
 	return errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded)
 }
 
-// statusAnswer tells a page how its session stands.
-type statusAnswer struct {
-	User       string    `json:"user"`
-	Name       string    `json:"name"`
-	State      hub.State `json:"state"`
-	WarnInMS   int64     `json:"warn_in_ms"`
-	ExpireInMS int64     `json:"expire_in_ms"`
-	CSRF       string    `json:"csrf"`
-	// What the socket's hello tells, for pages that can have none.
-	HeartbeatMS int64            `json:"heartbeat_ms"`
-	ExtendOn    session.ExtendOn `json:"extend_on"`
-	Reason      session.Reason   `json:"reason,omitempty"`  // of the warning that stands
-	Message     string           `json:"message,omitempty"` // of the warning that stands
-}
-
-func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	writeJSON(w, http.StatusOK, s.answer(v.token.ID(), v.status))
-	return nil
-}
-
-func (s *Server) answer(id session.ID, st hub.Status) statusAnswer {
-	a := statusAnswer{
-		User: st.Record.User, Name: st.Record.Name, State: st.State, WarnInMS: st.WarnIn.Milliseconds(), ExpireInMS: st.ExpireIn.Milliseconds(),
-		CSRF: s.csrf(id), HeartbeatMS: st.Record.Policy.HeartbeatEvery().Milliseconds(), ExtendOn: st.Record.Policy.ExtendOn,
-	}
-	a.Reason, a.Message = st.Warning, st.Message
-	return a
-}
-
-func (s *Server) extend(w http.ResponseWriter, r *http.Request) error { return s.act(w, r, 0, true) }
-
-func (s *Server) activity(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(w, r); err != nil {
+func (s *Server) sessionError(err error) error {
+	if isSessionError(err) {
 		return err
 	}
-	idle := int64(0)
-	if text := r.PostForm.Get("idle_ms"); text != "" {
-		ms, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || ms < 0 || ms > (100*365*24*time.Hour).Milliseconds() {
-			return errBadForm
+	return storeError{err}
+}
+
+// requireSession lets only requests of live sessions pass, and counts what a person does.
+func (s *Server) requireSession(h handler) handler { return s.withVisit(s.visit, h) }
+
+// observeSession is requireSession for what no person does: whoever sends the request and however, nothing follows from it.
+func (s *Server) observeSession(h handler) handler { return s.withVisit(s.check, h) }
+
+func (s *Server) withVisit(judge func(*http.Request) (visit, error), h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		v, err := judge(r)
+		if err != nil {
+			return err
 		}
-		idle = ms
+		if !v.asked.IsZero() {
+			w = &navigation{ResponseWriter: w, stayed: func() { s.hub.Stayed(r.Context(), v.token.ID(), v.asked) }}
+		}
+		return h(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
 	}
-	return s.act(w, r, time.Duration(idle)*time.Millisecond, false)
 }
 
-func (s *Server) act(w http.ResponseWriter, r *http.Request, idle time.Duration, confirm bool) error {
-	id := visitOf(r).token.ID()
-	if err := s.hub.Act(r.Context(), id, idle, confirm); err != nil {
-		return s.sessionError(err)
-	}
-	if isNavigation(r) {
-		redirect(w, s.cameFrom(r), http.StatusSeeOther)
-		return nil
-	}
-	status, err := s.hub.Check(r.Context(), id)
+// requireAdmin lets only administrators pass.
+func (s *Server) requireAdmin(h handler) handler {
+	return s.requireSession(func(w http.ResponseWriter, r *http.Request) error {
+		if !s.hub.IsAdmin(visitOf(r).status.Record.GroupNames()) {
+			return errNotAdmin
+		}
+		return h(w, r)
+	})
+}
+
+// visit judges the session of a request and notes the activity that it is.
+func (s *Server) visit(r *http.Request) (visit, error) {
+	v, err := s.check(r)
 	if err != nil {
-		return s.sessionError(err)
+		return v, err
 	}
-	writeJSON(w, http.StatusOK, s.answer(id, status))
+	if isTopLevel(r) {
+		v.asked = s.hub.Navigated(r.Context(), v.token.ID())
+	}
+	if byPerson(r) && !s.isPassive(askedPath(r)) {
+		if err := s.hub.Act(r.Context(), v.token.ID(), 0, false); err != nil {
+			return v, s.sessionError(err)
+		}
+	}
+	return v, nil
+}
+
+func (s *Server) isPassive(path string) bool {
+	for _, p := range *s.passive.Load() {
+		prefix, open := strings.CutSuffix(p, "*")
+		if path == p || open && strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// protected refuses unsafe requests without the session's token.
+func (s *Server) protected(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := s.checkCrossSite(w, r, visitOf(r).token.ID()); err != nil {
+			return err
+		}
+		return h(w, r)
+	}
+}
+
+func (s *Server) checkCrossSite(w http.ResponseWriter, r *http.Request, id session.ID) error {
+	if !s.sameOrigin(r) {
+		return errCrossSite
+	}
+	token := r.Header.Get("X-CSRF-Token")
+	if token == "" {
+		if err := parseForm(w, r); err != nil {
+			return err
+		}
+		token = r.PostForm.Get("csrf")
+	}
+	if !hmac.Equal([]byte(token), []byte(s.csrf(id))) {
+		return errNoToken
+	}
 	return nil
 }
 
-// cameFrom is the page that a form was on, if it is one of this site; else the home page.
-func (s *Server) cameFrom(r *http.Request) string {
-	if from, ok := s.referer(r); ok {
-		return s.safeNext(from)
-	}
-	return s.base + "/"
+// csrf is the token of a session against cross-site requests (NIST SP 800-63B §5.1).
+func (s *Server) csrf(id session.ID) string {
+	mac := hmac.New(sha256.New, s.secret)
+	mac.Write(id[:])
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// referer is path and query of the page that a request came from, if that is one of this origin.
-func (s *Server) referer(r *http.Request) (string, bool) {
-	u, err := url.Parse(r.Referer())
-	if err != nil || Origin(u) != s.origin {
-		return "", false
-	}
-	return u.RequestURI(), true
-}
+// maxForm is the largest form in bytes that is read.
+const maxForm = 64 << 10
 
-func healthz(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Write([]byte("ok\n"))
-}
-
-func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
-	serve := func(w http.ResponseWriter, r *http.Request) error {
-		s.metrics.ServeHTTP(w, r)
+func parseForm(w http.ResponseWriter, r *http.Request) error {
+	if r.PostForm != nil {
 		return nil
 	}
-	if _, given, _ := s.bearer(r); !given {
-		return s.admin(serve)(w, r)
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	var err error
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+		err = r.ParseMultipartForm(maxForm)
+	} else {
+		err = r.ParseForm()
 	}
-	if _, err := s.caller(w, r); err != nil {
-		return err
+	if err != nil {
+		return errBadForm
 	}
-	return serve(w, r)
+	return nil
 }

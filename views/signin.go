@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -18,6 +17,15 @@ import (
 // signedInMark tells the sign-in page that it has just let somebody in. A browser that comes back with it but without the
 // session's cookie has dropped that one: WebKit does on plain http, where it refuses Secure cookies.
 const signedInMark = "curfew-signed-in"
+
+type loginPage struct {
+	layout
+	Next          string
+	Username      string
+	Problem       string // what was wrong with the last attempt
+	Ended         string // why the last session ended
+	CookieDropped bool
+}
 
 func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 	next := s.safeNext(r.URL.Query().Get("next"))
@@ -45,7 +53,7 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) newLoginPage(next string) loginPage {
 	p := s.hub.Policies().Global
-	page := loginPage{chrome: s.chrome("Sign in"), Next: next}
+	page := loginPage{layout: s.layout("Sign in"), Next: next}
 	page.IdleTime, page.Once = inWords(p.ExpireAfter), rand.Text()
 	return page
 }
@@ -59,19 +67,6 @@ const (
 	maxUsername = 256
 	maxPassword = 1024
 )
-
-// fromHere lets only forms pass that a page of this site has sent, or no page.
-func (s *Server) fromHere(h handler) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		if !s.sameOrigin(r) {
-			return errCrossSite
-		}
-		if err := parseForm(w, r); err != nil {
-			return err
-		}
-		return h(w, r)
-	}
-}
 
 func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	username, password := strings.TrimSpace(r.PostForm.Get("username")), r.PostForm.Get("password")
@@ -159,10 +154,6 @@ func (s *Server) countFailure(r *http.Request, a *attempt, cause error) error {
 	return s.trail.Append(context.WithoutCancel(r.Context()), e)
 }
 
-func cut(s string, n int) string {
-	return strings.ToValidUTF8(s[:min(len(s), n)], "")
-}
-
 func isRefusal(err error) bool {
 	return errors.Is(err, directory.ErrBadCredentials) || errors.Is(err, directory.ErrLocked) || errors.Is(err, directory.ErrNotAllowed)
 }
@@ -196,22 +187,4 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	} // else nothing is left to do, and nothing to protect
 	redirect(w, s.base+"/login", http.StatusSeeOther)
 	return nil
-}
-
-func plural(n int, unit string) string {
-	if n == 1 {
-		return fmt.Sprintf("1 %s", unit)
-	}
-	return fmt.Sprintf("%d %ss", n, unit)
-}
-
-// inWords is a duration as people say it.
-func inWords(d time.Duration) string {
-	switch {
-	case d >= time.Hour && d%time.Hour == 0:
-		return plural(int(d/time.Hour), "hour")
-	case d >= time.Minute && d%time.Minute == 0:
-		return plural(int(d/time.Minute), "minute")
-	}
-	return plural(int(d/time.Second), "second")
 }

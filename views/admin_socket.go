@@ -49,8 +49,7 @@ func (s *Server) Shutdown() {
 }
 
 func (s *Server) consoleSocket(w http.ResponseWriter, r *http.Request) error {
-	origins := r.Header.Values("Origin")
-	if len(origins) != 1 || origins[0] != s.origin {
+	if !s.hasOrigin(r) {
 		return errCrossSite
 	}
 	token, ok := gorilla.Token(r)

@@ -14,7 +14,7 @@ import (
 )
 
 // The console: who is here, sorted, filtered and paged by the server. The page works without script; with it, the same view
-// comes over a socket of its own, see consolesocket.go.
+// comes over a socket of its own, see admin_socket.go.
 
 // rowsPerPage is how many sessions the console shows at once.
 const rowsPerPage = 50
@@ -210,7 +210,7 @@ func plotOf(samples []hub.Sample) plot {
 }
 
 type consolePage struct {
-	chrome
+	layout
 	consoleView
 	Asked   consoleQuery
 	States  []hub.State
@@ -229,7 +229,7 @@ func (s *Server) console(w http.ResponseWriter, r *http.Request) error {
 	q := readConsoleQuery(r.URL.Query())
 	view := s.consoleView(q)
 	q.Page = view.Page
-	p := consolePage{chrome: s.signedInChrome(r, "Console"), consoleView: view, Asked: q, States: []hub.State{hub.StateActive, hub.StateIdle, hub.StateWarned, hub.StateAway}}
+	p := consolePage{layout: s.sessionLayout(r, "Console"), consoleView: view, Asked: q, States: []hub.State{hub.StateActive, hub.StateIdle, hub.StateWarned, hub.StateAway}}
 	link := func(q consoleQuery) string { return s.base + "/admin?" + q.values().Encode() }
 	for _, c := range [][2]string{{"user", "User"}, {"state", "State"}, {"tabs", "Tabs"}, {"address", "From"}, {"signed_in", "Signed in"}, {"active", "Last active"}} {
 		column := consoleColumn{Sort: c[0], Title: c[1]}
@@ -257,7 +257,7 @@ func (s *Server) console(w http.ResponseWriter, r *http.Request) error {
 }
 
 type sessionPage struct {
-	chrome
+	layout
 	Session sessionJSON
 	Device  string
 	Row     consoleRow
@@ -268,6 +268,6 @@ func (s *Server) consoleSession(w http.ResponseWriter, r *http.Request) error {
 	if len(found) != 1 {
 		return &problem{status: http.StatusNotFound, code: "not-found", message: "That session is over."}
 	}
-	p := sessionPage{chrome: s.signedInChrome(r, "Session of "+found[0].Record.User), Session: oneSession(found[0]), Row: rowOf(found[0], s.clock.Now())}
+	p := sessionPage{layout: s.sessionLayout(r, "Session of "+found[0].Record.User), Session: oneSession(found[0]), Row: rowOf(found[0], s.clock.Now())}
 	return s.render(w, http.StatusOK, p)
 }

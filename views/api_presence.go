@@ -38,7 +38,7 @@ func totalsOf(t hub.Totals) totalsJSON {
 }
 
 func (s *Server) apiPresence(r *http.Request, _ caller) (any, error) {
-	q := ask(r, "user", "group", "state", "q")
+	q := readListParams(r, "user", "group", "state", "q")
 	state := q.state() // of the user, not of one of his sessions
 	users, totals := hub.Users(s.hub.Sessions(hub.Filter{User: q.text("user"), Group: q.text("group"), Query: q.text("q")}))
 	if state != "" {
@@ -107,7 +107,7 @@ func sessionKey(s hub.Session) string {
 }
 
 func (s *Server) apiSessions(r *http.Request, _ caller) (any, error) {
-	q := ask(r, "user", "group", "state", "q")
+	q := readListParams(r, "user", "group", "state", "q")
 	found := s.hub.Sessions(hub.Filter{User: q.text("user"), Group: q.text("group"), State: q.state(), Query: q.text("q")})
 	keys := make(map[*hub.Session]string, len(found))
 	list := make([]*hub.Session, len(found))

@@ -15,7 +15,7 @@ import (
 // The audit trail: a page, and its export.
 
 type auditPage struct {
-	chrome
+	layout
 	Events []auditRow
 	Kinds  []session.EventKind
 	Asked  map[string]string
@@ -43,7 +43,7 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
 			values.Set("since", at.Format(time.RFC3339))
 		}
 	}
-	q := &question{values: values}
+	q := &listParams{values: values}
 	query := q.eventQuery()
 	if q.err != nil {
 		return q.err
@@ -61,7 +61,7 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return storeError{err}
 	}
-	p := auditPage{chrome: s.signedInChrome(r, "Audit trail"), Kinds: session.EventKinds(), Asked: make(map[string]string)}
+	p := auditPage{layout: s.sessionLayout(r, "Audit trail"), Kinds: session.EventKinds(), Asked: make(map[string]string)}
 	for name := range values {
 		p.Asked[name] = values.Get(name)
 	}

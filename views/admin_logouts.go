@@ -14,11 +14,11 @@ import (
 
 // Forced logouts from the console: what is asked for is counted and shown first, then confirmed, then followed.
 
-// typedAbove is above how many users a forced logout must be confirmed by typing their number.
-const typedAbove = 50
+// typeToConfirmAbove is above how many users a forced logout must be confirmed by typing their number.
+const typeToConfirmAbove = 50
 
-// order is what the console's form asks for.
-type order struct {
+// logoutForm is what the console's form asks for.
+type logoutForm struct {
 	scopes     []session.Scope // several for a selection of sessions
 	Refs       []string
 	User       string
@@ -34,33 +34,33 @@ type order struct {
 // maxSelection is how many sessions may be selected at once.
 const maxSelection = 200
 
-func (s *Server) readOrder(w http.ResponseWriter, r *http.Request) (order, error) {
+func (s *Server) readLogoutForm(w http.ResponseWriter, r *http.Request) (logoutForm, error) {
 	if err := parseForm(w, r); err != nil {
-		return order{}, err
+		return logoutForm{}, err
 	}
 	f := r.PostForm
-	o := order{
+	form := logoutForm{
 		User: f.Get("user"), Group: f.Get("group"), Message: strings.ReplaceAll(f.Get("message"), "\r\n", "\n"),
 		GraceS: f.Get("grace_s"), BlockS: f.Get("block_s"), ExceptSelf: f.Get("except_self") != "",
 	}
 	switch f.Get("scope") {
 	case "selection":
-		o.Refs, o.User, o.Group = f["ref"], "", ""
-		if len(o.Refs) > maxSelection {
-			return o, unprocessable("Select %d sessions at most, or a group or everyone.", maxSelection)
+		form.Refs, form.User, form.Group = f["ref"], "", ""
+		if len(form.Refs) > maxSelection {
+			return form, unprocessable("Select %d sessions at most, or a group or everyone.", maxSelection)
 		}
-		for _, ref := range o.Refs {
-			o.scopes = append(o.scopes, session.Scope{Session: ref})
+		for _, ref := range form.Refs {
+			form.scopes = append(form.scopes, session.Scope{Session: ref})
 		}
 	case "user":
-		o.scopes, o.Group = []session.Scope{{User: o.User}}, ""
+		form.scopes, form.Group = []session.Scope{{User: form.User}}, ""
 	case "group":
-		o.scopes, o.User = []session.Scope{{Group: o.Group}}, ""
+		form.scopes, form.User = []session.Scope{{Group: form.Group}}, ""
 	case "everyone":
-		o.scopes, o.User, o.Group, o.Everyone = []session.Scope{{Everyone: true}}, "", "", true
+		form.scopes, form.User, form.Group, form.Everyone = []session.Scope{{Everyone: true}}, "", "", true
 	}
-	if len(o.scopes) == 0 || o.scopes[0].Validate() != nil {
-		return o, unprocessable("Choose whom to sign out: select sessions, or name a user or a group, or choose everyone.")
+	if len(form.scopes) == 0 || form.scopes[0].Validate() != nil {
+		return form, unprocessable("Choose whom to sign out: select sessions, or name a user or a group, or choose everyone.")
 	}
 	seconds := func(name, text string) (int64, error) {
 		if text == "" {
@@ -72,43 +72,43 @@ func (s *Server) readOrder(w http.ResponseWriter, r *http.Request) (order, error
 		}
 		return n * 1000, nil
 	}
-	grace, err := seconds("grace", o.GraceS)
+	grace, err := seconds("grace", form.GraceS)
 	if err != nil {
-		return o, err
+		return form, err
 	}
-	block, err := seconds("block", o.BlockS)
+	block, err := seconds("block", form.BlockS)
 	if err != nil {
-		return o, err
+		return form, err
 	}
 	who := caller{visitOf(r).status.Record.User, visitOf(r).token.ID().Ref()}
-	for _, scope := range o.scopes {
+	for _, scope := range form.scopes {
 		q, err := logoutRequest{
-			scopeJSON: scopeJSON(scope), Message: o.Message, GraceMS: grace, BlockMS: block, ExceptSelf: o.ExceptSelf,
+			scopeJSON: scopeJSON(scope), Message: form.Message, GraceMS: grace, BlockMS: block, ExceptSelf: form.ExceptSelf,
 		}.check(who)
 		if err != nil {
-			return o, err
+			return form, err
 		}
-		o.requests = append(o.requests, q)
+		form.requests = append(form.requests, q)
 	}
-	return o, nil
+	return form, nil
 }
 
-// reach is how much an order would end.
-type reach struct{ Users, Sessions, Tabs int }
+// impact is how much a forced logout would end.
+type impact struct{ Users, Sessions, Tabs int }
 
 // InUsers, InSessions and InTabs are for people to read.
-func (n reach) InUsers() string    { return plural(n.Users, "user") }
-func (n reach) InSessions() string { return plural(n.Sessions, "session") }
-func (n reach) InTabs() string     { return plural(n.Tabs, "open tab") }
+func (n impact) InUsers() string    { return plural(n.Users, "user") }
+func (n impact) InSessions() string { return plural(n.Sessions, "session") }
+func (n impact) InTabs() string     { return plural(n.Tabs, "open tab") }
 
-func (s *Server) reach(o order) (n reach) {
+func (s *Server) impact(form logoutForm) (n impact) {
 	users := make(map[string]bool)
-	targets := make([]session.Target, len(o.requests))
-	for i, q := range o.requests {
+	targets := make([]session.Target, len(form.requests))
+	for i, q := range form.requests {
 		targets[i] = q.Scope.Target()
 	}
 	for _, one := range s.hub.Sessions(hub.Filter{}) {
-		for i, q := range o.requests {
+		for i, q := range form.requests {
 			if targets[i].Includes(one.Names) && (q.Except == "" || q.Except != one.Names.Ref) {
 				users[one.Names.User] = true
 				n.Sessions++
@@ -122,9 +122,9 @@ func (s *Server) reach(o order) (n reach) {
 }
 
 type confirmPage struct {
-	chrome
-	Order   order
-	Reach   reach
+	layout
+	Form    logoutForm
+	Impact  impact
 	Whom    string
 	Scope   string // as the form names it
 	Grace   string
@@ -134,43 +134,43 @@ type confirmPage struct {
 }
 
 func (s *Server) confirmLogout(w http.ResponseWriter, r *http.Request) error {
-	o, err := s.readOrder(w, r)
+	form, err := s.readLogoutForm(w, r)
 	if err != nil {
 		return err
 	}
-	return s.render(w, http.StatusOK, s.confirmPage(r, o, s.reach(o), ""))
+	return s.render(w, http.StatusOK, s.confirmPage(r, form, s.impact(form), ""))
 }
 
-func (s *Server) confirmPage(r *http.Request, o order, n reach, trouble string) confirmPage {
-	p := confirmPage{chrome: s.signedInChrome(r, "Confirm"), Order: o, Reach: n, Typed: n.Users > typedAbove, Problem: trouble, Scope: r.PostForm.Get("scope")}
-	p.Whom = o.scopes[0].String()
-	if len(o.scopes) > 1 {
-		p.Whom = fmt.Sprintf("%d selected sessions", len(o.scopes))
+func (s *Server) confirmPage(r *http.Request, form logoutForm, n impact, trouble string) confirmPage {
+	p := confirmPage{layout: s.sessionLayout(r, "Confirm"), Form: form, Impact: n, Typed: n.Users > typeToConfirmAbove, Problem: trouble, Scope: r.PostForm.Get("scope")}
+	p.Whom = form.scopes[0].String()
+	if len(form.scopes) > 1 {
+		p.Whom = fmt.Sprintf("%d selected sessions", len(form.scopes))
 	}
-	if d := o.requests[0].Grace; d > 0 {
+	if d := form.requests[0].Grace; d > 0 {
 		p.Grace = inWords(d)
 	}
-	if d := o.requests[0].Block; d > 0 {
+	if d := form.requests[0].Block; d > 0 {
 		p.Block = inWords(d)
 	}
 	return p
 }
 
 func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
-	o, err := s.readOrder(w, r)
+	form, err := s.readLogoutForm(w, r)
 	if err != nil {
 		return err
 	}
-	n := s.reach(o)
-	if typed := strings.TrimSpace(r.PostForm.Get("typed")); n.Users > typedAbove && typed != strconv.Itoa(n.Users) {
+	n := s.impact(form)
+	if typed := strings.TrimSpace(r.PostForm.Get("typed")); n.Users > typeToConfirmAbove && typed != strconv.Itoa(n.Users) {
 		trouble := ""
 		if typed != "" {
 			trouble = fmt.Sprintf("You typed %q, and it is %d users now. Nobody was signed out.", cut(typed, 20), n.Users)
 		}
-		return s.render(w, http.StatusUnprocessableEntity, s.confirmPage(r, o, n, trouble))
+		return s.render(w, http.StatusUnprocessableEntity, s.confirmPage(r, form, n, trouble))
 	}
 	last := ""
-	for _, q := range o.requests {
+	for _, q := range form.requests {
 		l, err := s.hub.Logout(r.Context(), q)
 		if errors.Is(err, session.ErrNotFound) {
 			continue // it has ended since it was selected
@@ -186,7 +186,7 @@ func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
 	if last == "" {
 		return errNotSignedIn
 	}
-	if len(o.requests) > 1 {
+	if len(form.requests) > 1 {
 		redirect(w, s.base+"/admin", http.StatusSeeOther)
 		return nil
 	}
@@ -213,7 +213,7 @@ func (s *Server) leavesSomebody(_ *http.Request, a *recorded) (bool, error) {
 }
 
 type progressPage struct {
-	chrome
+	layout
 	Logout    progressJSON
 	Whom      string
 	CanCancel bool
@@ -225,7 +225,7 @@ func (s *Server) followLogout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return errNoPage
 	}
-	p := progressPage{chrome: s.signedInChrome(r, "Forced logout"), Logout: wholeProgress(l), Whom: l.Scope.String()}
+	p := progressPage{layout: s.sessionLayout(r, "Forced logout"), Logout: wholeProgress(l), Whom: l.Scope.String()}
 	now := s.clock.Now()
 	p.CanCancel = l.Cancelled.IsZero() && (now.Before(l.EffectiveAt) || now.Before(l.BlockUntil))
 	if left := l.EffectiveAt.Sub(now); left > 0 {
@@ -249,16 +249,16 @@ func (s *Server) cancelLogout(w http.ResponseWriter, r *http.Request) error {
 
 // sendNotice tells people something, from the console's form.
 func (s *Server) sendNotice(w http.ResponseWriter, r *http.Request) error {
-	o, err := s.readOrder(w, r)
+	form, err := s.readLogoutForm(w, r)
 	if err != nil {
 		return err
 	}
-	if strings.TrimSpace(o.Message) == "" {
+	if strings.TrimSpace(form.Message) == "" {
 		return unprocessable("A notice needs a message.")
 	}
 	told := false
-	for _, scope := range o.scopes {
-		switch _, _, _, err := s.hub.Notify(r.Context(), scope, visitOf(r).status.Record.User, o.Message); {
+	for _, scope := range form.scopes {
+		switch _, _, _, err := s.hub.Notify(r.Context(), scope, visitOf(r).status.Record.User, form.Message); {
 		case errors.Is(err, session.ErrNotFound):
 			continue // it has ended since it was selected
 		case err != nil:

@@ -1,35 +1,15 @@
 package views
 
 import (
-	"encoding/base64"
 	"errors"
 	"net/http"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"curfew/hub"
 	"curfew/session"
 )
 
-// What administrators do, for the API.
-
-// scopeJSON says whose sessions are meant.
-type scopeJSON struct {
-	User     string `json:"user"`
-	Group    string `json:"group"`
-	Session  string `json:"session"`
-	Everyone bool   `json:"everyone"`
-}
-
-func (s scopeJSON) scope() (session.Scope, error) {
-	scope := session.Scope(s)
-	if err := scope.Validate(); err != nil {
-		return scope, unprocessable("%s", err)
-	}
-	return scope, nil
-}
+// Forced logouts, for the API.
 
 type logoutRequest struct {
 	scopeJSON
@@ -182,7 +162,7 @@ func wholeProgress(l hub.Logout) progressJSON {
 }
 
 func (s *Server) apiLogouts(r *http.Request, _ caller) (any, error) {
-	q := ask(r)
+	q := readListParams(r)
 	limit, before := q.limit(), q.before() // by number: where a logout was forgotten, the list goes on after it all the same
 	if q.err != nil {
 		return nil, q.err
@@ -208,110 +188,4 @@ func (s *Server) apiCancelLogout(r *http.Request, who caller) (any, error) {
 		return nil, refused(err)
 	}
 	return progressOf(l), nil
-}
-
-var errNobodyToTell = &problem{status: http.StatusNotFound, code: "not-found", message: "Nobody of that name is signed in, so nobody was told."}
-
-type noticeJSON struct {
-	ID       string `json:"id"`
-	Sessions int    `json:"sessions"`
-	Tabs     int    `json:"tabs"`
-}
-
-func (s *Server) apiNotice(r *http.Request, who caller) (any, error) {
-	var body struct {
-		User     string `json:"user"`
-		Group    string `json:"group"`
-		Everyone bool   `json:"everyone"`
-		Message  string `json:"message"`
-	}
-	if err := readBody(r, &body); err != nil {
-		return nil, err
-	}
-	scope, err := scopeJSON{User: body.User, Group: body.Group, Everyone: body.Everyone}.scope()
-	if err != nil {
-		return nil, unprocessable("exactly one of user, group and everyone must be given")
-	}
-	if strings.TrimSpace(body.Message) == "" {
-		return nil, unprocessable("message: must be given")
-	}
-	if err := checkMessage(body.Message); err != nil {
-		return nil, err
-	}
-	id, sessions, tabs, err := s.hub.Notify(r.Context(), scope, who.name, body.Message)
-	switch {
-	case errors.Is(err, session.ErrNotFound):
-		return nil, errNobodyToTell
-	case err != nil:
-		return nil, changeError{err}
-	}
-	return noticeJSON{id, sessions, tabs}, nil
-}
-
-type eventJSON struct {
-	Number  uint64            `json:"number"`
-	At      instant           `json:"at"`
-	Event   session.EventKind `json:"event"`
-	User    string            `json:"user,omitempty"`
-	Actor   string            `json:"actor,omitempty"`
-	Session string            `json:"session,omitempty"`
-	Address string            `json:"address,omitempty"`
-	Reason  session.Reason    `json:"reason,omitempty"`
-	Detail  string            `json:"detail,omitempty"`
-}
-
-func eventOf(e session.Event) eventJSON {
-	return eventJSON{e.Number, instant(e.At), e.Kind, e.User, e.Actor, e.Session, e.Address, e.Reason, e.Detail}
-}
-
-// eventQuery reads what is asked of the audit trail.
-func (q *question) eventQuery() session.EventQuery {
-	kind := session.EventKind(q.text("event"))
-	if kind != "" && !slices.Contains(session.EventKinds(), kind) {
-		q.refuse("event %q: must be one of %v", kind, session.EventKinds())
-	}
-	e := session.EventQuery{Limit: q.limit(), User: q.text("user"), Actor: q.text("actor"), Kind: kind, Since: q.instant("since")}
-	e.Before = q.before()
-	return e
-}
-
-// before is the number at which the page before has ended; 0 for the first page.
-func (q *question) before() uint64 {
-	cursor := q.cursor()
-	if cursor == "" {
-		return 0
-	}
-	n, err := strconv.ParseUint(cursor, 10, 63)
-	if err != nil || n == 0 {
-		q.refuse("cursor: must be the next_cursor of the page before")
-	}
-	return n
-}
-
-// cursorOf is where the page goes on that ends with this number.
-func cursorOf(number uint64) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatUint(number, 10)))
-}
-
-func (s *Server) apiAudit(r *http.Request, _ caller) (any, error) {
-	q := ask(r, "user", "actor", "event", "since")
-	query := q.eventQuery()
-	if q.err != nil {
-		return nil, q.err
-	}
-	limit := query.Limit
-	query.Limit++ // is there a next page
-	events, err := s.trail.Events(r.Context(), query)
-	if err != nil {
-		return nil, storeError{err}
-	}
-	p := page[eventJSON]{Items: []eventJSON{}}
-	if len(events) > limit {
-		events = events[:limit]
-		p.NextCursor = cursorOf(events[limit-1].Number)
-	}
-	for _, e := range events {
-		p.Items = append(p.Items, eventOf(e))
-	}
-	return p, nil
 }

@@ -103,6 +103,11 @@ func (p *probe) found(ctx context.Context) error {
 	return p.err
 }
 
+func healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Write([]byte("ok\n"))
+}
+
 // readyAnswer tells whether the server can do its work. Ready goes by the store alone: without the directory those who are
 // signed in go on.
 type readyAnswer struct {
@@ -136,4 +141,18 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, a)
+}
+
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
+	serve := func(w http.ResponseWriter, r *http.Request) error {
+		s.metrics.ServeHTTP(w, r)
+		return nil
+	}
+	if _, given, _ := s.bearer(r); !given {
+		return s.requireAdmin(serve)(w, r)
+	}
+	if _, err := s.caller(w, r); err != nil {
+		return err
+	}
+	return serve(w, r)
 }

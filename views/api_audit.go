@@ -1,0 +1,60 @@
+package views
+
+import (
+	"net/http"
+	"slices"
+
+	"curfew/session"
+)
+
+// The audit trail, for the API.
+
+type eventJSON struct {
+	Number  uint64            `json:"number"`
+	At      instant           `json:"at"`
+	Event   session.EventKind `json:"event"`
+	User    string            `json:"user,omitempty"`
+	Actor   string            `json:"actor,omitempty"`
+	Session string            `json:"session,omitempty"`
+	Address string            `json:"address,omitempty"`
+	Reason  session.Reason    `json:"reason,omitempty"`
+	Detail  string            `json:"detail,omitempty"`
+}
+
+func eventOf(e session.Event) eventJSON {
+	return eventJSON{e.Number, instant(e.At), e.Kind, e.User, e.Actor, e.Session, e.Address, e.Reason, e.Detail}
+}
+
+// eventQuery reads what is asked of the audit trail.
+func (q *listParams) eventQuery() session.EventQuery {
+	kind := session.EventKind(q.text("event"))
+	if kind != "" && !slices.Contains(session.EventKinds(), kind) {
+		q.refuse("event %q: must be one of %v", kind, session.EventKinds())
+	}
+	e := session.EventQuery{Limit: q.limit(), User: q.text("user"), Actor: q.text("actor"), Kind: kind, Since: q.instant("since")}
+	e.Before = q.before()
+	return e
+}
+
+func (s *Server) apiAudit(r *http.Request, _ caller) (any, error) {
+	q := readListParams(r, "user", "actor", "event", "since")
+	query := q.eventQuery()
+	if q.err != nil {
+		return nil, q.err
+	}
+	limit := query.Limit
+	query.Limit++ // is there a next page
+	events, err := s.trail.Events(r.Context(), query)
+	if err != nil {
+		return nil, storeError{err}
+	}
+	p := page[eventJSON]{Items: []eventJSON{}}
+	if len(events) > limit {
+		events = events[:limit]
+		p.NextCursor = cursorOf(events[limit-1].Number)
+	}
+	for _, e := range events {
+		p.Items = append(p.Items, eventOf(e))
+	}
+	return p, nil
+}

@@ -1,0 +1,86 @@
+package views
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"curfew/hub"
+	"curfew/session"
+	"curfew/session/gorilla"
+)
+
+// What the browser client asks for, and pages without it.
+
+func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
+	token, _ := gorilla.Token(r) // without one the hub finds no session, after it has judged the origin
+	err := s.hub.Accept(w, r, token.ID(), s.proxies.Address(r))
+	if err == nil || isSessionError(err) || problemFor(err) != errInternal {
+		return err
+	}
+	return storeError{err}
+}
+
+// statusAnswer tells a page how its session stands.
+type statusAnswer struct {
+	User       string    `json:"user"`
+	Name       string    `json:"name"`
+	State      hub.State `json:"state"`
+	WarnInMS   int64     `json:"warn_in_ms"`
+	ExpireInMS int64     `json:"expire_in_ms"`
+	CSRF       string    `json:"csrf"`
+	// What the socket's hello tells, for pages that can have none.
+	HeartbeatMS int64            `json:"heartbeat_ms"`
+	ExtendOn    session.ExtendOn `json:"extend_on"`
+	Reason      session.Reason   `json:"reason,omitempty"`  // of the warning that stands
+	Message     string           `json:"message,omitempty"` // of the warning that stands
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	writeJSON(w, http.StatusOK, s.answer(v.token.ID(), v.status))
+	return nil
+}
+
+func (s *Server) answer(id session.ID, st hub.Status) statusAnswer {
+	a := statusAnswer{
+		User: st.Record.User, Name: st.Record.Name, State: st.State, WarnInMS: st.WarnIn.Milliseconds(), ExpireInMS: st.ExpireIn.Milliseconds(),
+		CSRF: s.csrf(id), HeartbeatMS: st.Record.Policy.HeartbeatEvery().Milliseconds(), ExtendOn: st.Record.Policy.ExtendOn,
+	}
+	a.Reason, a.Message = st.Warning, st.Message
+	return a
+}
+
+func (s *Server) extend(w http.ResponseWriter, r *http.Request) error { return s.act(w, r, 0, true) }
+
+func (s *Server) activity(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(w, r); err != nil {
+		return err
+	}
+	idle := int64(0)
+	if text := r.PostForm.Get("idle_ms"); text != "" {
+		ms, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || ms < 0 || ms > (100*365*24*time.Hour).Milliseconds() {
+			return errBadForm
+		}
+		idle = ms
+	}
+	return s.act(w, r, time.Duration(idle)*time.Millisecond, false)
+}
+
+func (s *Server) act(w http.ResponseWriter, r *http.Request, idle time.Duration, confirm bool) error {
+	id := visitOf(r).token.ID()
+	if err := s.hub.Act(r.Context(), id, idle, confirm); err != nil {
+		return s.sessionError(err)
+	}
+	if isNavigation(r) {
+		redirect(w, s.cameFrom(r), http.StatusSeeOther)
+		return nil
+	}
+	status, err := s.hub.Check(r.Context(), id)
+	if err != nil {
+		return s.sessionError(err)
+	}
+	writeJSON(w, http.StatusOK, s.answer(id, status))
+	return nil
+}
