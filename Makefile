@@ -1,11 +1,12 @@
 # make test is what CI runs. It installs what it needs when that is missing.
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 DEBS = gcc libc6-dev openssl chromium firefox-esr slapd ldap-utils redis-server redis-sentinel redis-tools nginx-light iproute2 iptables
 SCRIPTS = 'static/**/*.js' 'e2e/**/*.ts' '*.ts' # what prettier formats
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
 
-.PHONY: help run fmt lint test go-test types e2e bench chaos fuzz install
+.PHONY: help run fmt lint tidy vuln test go-test types e2e bench chaos fuzz install
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -17,7 +18,7 @@ fmt: node_modules/.installed ## Format the code
 	gofmt -w .
 	npx prettier --write --log-level warn $(SCRIPTS)
 
-install: node_modules/.installed
+install: node_modules/.installed ## Install what the tests need: Debian packages and node modules
 	@missing=; for p in $(DEBS); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 	  export DEBIAN_FRONTEND=noninteractive; \
@@ -28,11 +29,23 @@ node_modules/.installed: package-lock.json
 	npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-lint: node_modules/.installed ## Check formatting, vet, staticcheck
+lint: node_modules/.installed ## Check formatting, line lengths, go.mod, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run make fmt'; exit 1; }
 	@npx prettier --check --log-level warn $(SCRIPTS) || { echo 'run make fmt'; exit 1; }
+	go run ./internal/lint
+	@go mod tidy -diff || { echo 'run make tidy'; exit 1; }
 	go vet -tags chaos ./...
 	go run $(STATICCHECK) -tags chaos ./...
+
+tidy: ## Bring go.mod and go.sum in line with what is imported
+	go mod tidy
+
+vuln: ## Look up known vulnerabilities in what the program calls; needs the internet, so make test leaves it out
+	@GOBIN=$(CURDIR)/bin go install $(GOVULNCHECK)
+	@bin/govulncheck ./...; case $$? in 0) ;; \
+	  3) echo 'make vuln: known vulnerabilities, see above'; exit 1 ;; \
+	  *) echo 'make vuln: NOT CHECKED, the database of vulnerabilities cannot be read, see above'; exit 1 ;; \
+	esac
 
 go-test: install ## Go tests, with the race detector
 	go test -race ./...

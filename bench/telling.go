@@ -145,7 +145,7 @@ const (
 )
 
 // measureConsole has an administrator look at the newest sessions while others sign in and out, and
-// times how soon a session that was just made is in his view.
+// times how soon a session that was just made is in their view.
 func measureConsole() {
 	s := startServer("-serve", "curfew")
 	defer s.stop()

@@ -68,7 +68,7 @@ type world struct {
 	visitors []*visitor
 	faults   []fault // all of them, in order
 	injected map[string]int
-	forced   map[string]time.Time // user to the time at which the last forced logout of his was answered
+	forced   map[string]time.Time // user to the time at which their last forced logout was answered
 
 	steps      atomic.Int64
 	violations atomic.Int64
@@ -378,10 +378,10 @@ func (w *world) endAnswered(v *visitor, how string) {
 func (w *world) forceLogout(v *visitor, n *node) {
 	sent := time.Now()
 	w.mu.Lock()
-	var his []*visitor
+	var sameUser []*visitor
 	for _, other := range w.visitors {
 		if other.user == v.user {
-			his = append(his, other)
+			sameUser = append(sameUser, other)
 		}
 	}
 	w.mu.Unlock()
@@ -395,7 +395,7 @@ func (w *world) forceLogout(v *visitor, n *node) {
 	w.forced[v.user] = time.Now()
 	w.mu.Unlock()
 	if err == nil && status == 200 {
-		for _, other := range his {
+		for _, other := range sameUser {
 			w.endAnswered(other, "forced logout on node "+n.name)
 		}
 	}

@@ -236,7 +236,7 @@ func (d *Directory) pretend(ctx context.Context, password string) {
 	}
 }
 
-// judge says who the entry found is, and whether he may be signed in: ErrLocked, ErrNotAllowed.
+// judge says who the entry found is, and whether they may sign in: ErrLocked, ErrNotAllowed.
 func (d *Directory) judge(conn *ldap.Conn, found *ldap.Entry) (Entry, error) {
 	if why := lockedBy(found, time.Now()); why != "" {
 		return Entry{}, fmt.Errorf("%s: %w", why, ErrLocked)
