@@ -244,7 +244,7 @@ func (r *raw) tell(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
-func openStore(folder, redisURL string) (session.Store, hub.Peers) {
+func openStore(folder, redisURL string) (session.Store, session.SharedStore) {
 	if redisURL == "" {
 		store, err := bolt.Open(folder)
 		check(err)
@@ -293,10 +293,10 @@ func curfew(short bool, redisURL string) (h http.Handler, command func(name stri
 }
 
 // node is the real hub behind the real routes.
-func node(store session.Store, peers hub.Peers) (tabs *hub.Hub, pages http.Handler, stop func()) {
+func node(store session.Store, peers session.SharedStore) (tabs *hub.Hub, pages http.Handler, stop func()) {
 	tabs, err := hub.New(context.Background(), hub.Options{
 		Store:    store,
-		Peers:    peers,
+		Shared:   peers,
 		Node:     strconv.Itoa(os.Getpid()),
 		Clock:    session.RealClock{},
 		Policies: session.Policies{Global: policy},

@@ -52,21 +52,21 @@ type world struct {
 	real    map[session.ID]int
 	began   time.Time
 
-	mu       sync.Mutex
-	active   []int64 // last activity, Unix ms
-	ended    []bool
-	heard    func([]byte)
-	numbers  []int64 // of each node's last message
-	facts    []session.Fact
-	begun    []session.ID // since the last pulse
-	over     []session.ID
-	calls    map[string]int
-	late     []float64 // ms from the deadline to the real node's end, of sessions without tabs
-	feedCPU  time.Duration
-	messages int
-	bytes    int
-	mass     bool // everybody is signed out
-	stopped  bool
+	mu          sync.Mutex
+	active      []int64 // last activity, Unix ms
+	ended       []bool
+	heard       func([]byte)
+	numbers     []int64 // of each node's last message
+	revocations []session.Revocation
+	begun       []session.ID // since the last pulse
+	over        []session.ID
+	calls       map[string]int
+	late        []float64 // ms from the deadline to the real node's end, of sessions without tabs
+	feedCPU     time.Duration
+	messages    int
+	bytes       int
+	mass        bool // everybody is signed out
+	stopped     bool
 }
 
 // others is how many nodes are simulated.
@@ -242,15 +242,15 @@ func (w *world) Append(context.Context, session.Event) error    { return nil }
 func (w *world) Secret(context.Context, string) ([]byte, error) { return make([]byte, 32), nil }
 func (w *world) Ping(context.Context) error                     { return nil }
 func (w *world) Close() error                                   { return nil }
-func (w *world) LastFact(context.Context) (int64, error) {
+func (w *world) LastRevocation(context.Context) (int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return int64(len(w.facts)), nil
+	return int64(len(w.revocations)), nil
 }
-func (w *world) Facts(context.Context) ([]session.Fact, error) {
+func (w *world) Revocations(context.Context) ([]session.Revocation, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.facts), nil
+	return slices.Clone(w.revocations), nil
 }
 
 // The other nodes.
@@ -275,19 +275,19 @@ func (w *world) Subscribe(ctx context.Context, began func(), heard func([]byte))
 	return ctx.Err()
 }
 
-func (w *world) Pulse(_ context.Context, node string, after uint64) (session.Pulse, error) {
+func (w *world) Pulse(_ context.Context, node string, after uint64) (session.Heartbeat, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls["Pulse"]++
-	p := session.Pulse{
-		Lease:    time.Minute,
-		Now:      time.Now(),
-		Asked:    time.Now(),
-		LastFact: int64(len(w.facts)),
-		Last:     after + uint64(len(w.begun)+len(w.over)),
-		Begun:    w.begun,
-		Ended:    w.over,
-		Masters:  "one",
+	p := session.Heartbeat{
+		Lease:          time.Minute,
+		Now:            time.Now(),
+		Asked:          time.Now(),
+		LastRevocation: int64(len(w.revocations)),
+		Last:           after + uint64(len(w.begun)+len(w.over)),
+		Begun:          w.begun,
+		Ended:          w.over,
+		Epoch:          "one",
 	}
 	w.begun, w.over = nil, nil
 	p.Nodes = append(p.Nodes, node)
@@ -297,9 +297,9 @@ func (w *world) Pulse(_ context.Context, node string, after uint64) (session.Pul
 	return p, nil
 }
 
-func (w *world) Masters(context.Context) string           { return "one" }
+func (w *world) Epoch(context.Context) string             { return "one" }
 func (w *world) LastLine(context.Context) (uint64, error) { return 0, nil }
-func (w *world) Depart(context.Context, string) error     { return nil }
+func (w *world) RemoveNode(context.Context, string) error { return nil }
 func (w *world) SetTabs(_ context.Context, _ string, tabs map[session.ID]string, _ bool) error {
 	w.count("SetTabs", len(tabs))
 	return nil
@@ -343,14 +343,14 @@ func (w *world) Missing(_ context.Context, ids []session.ID) ([]session.ID, erro
 func (w *world) EndLost(context.Context, []session.Record, session.End) ([]session.ID, error) {
 	return nil, nil
 }
-func (w *world) FactsAfter(context.Context, int64) ([]session.Fact, int64, bool, error) {
+func (w *world) RevocationsAfter(context.Context, int64) ([]session.Revocation, int64, bool, error) {
 	return nil, 0, true, nil
 }
-func (w *world) RestoreFacts(context.Context, []session.Fact, int64) error { return nil }
-func (w *world) Keep(context.Context, string, string, string, time.Duration) error {
+func (w *world) RestoreRevocations(context.Context, []session.Revocation, int64) error { return nil }
+func (w *world) PutTransient(context.Context, string, string, string, time.Duration) error {
 	return nil
 }
-func (w *world) Kept(context.Context, string) (map[string]string, error)         { return nil, nil }
+func (w *world) Transients(context.Context, string) (map[string]string, error)   { return nil, nil }
 func (w *world) MoveClock(context.Context, time.Duration) (time.Duration, error) { return 0, nil }
 func (w *world) SetOffset(time.Duration)                                         {}
 
@@ -495,7 +495,7 @@ func (w *world) tellTabs(n int, now time.Time) int {
 
 // tellEnds tells of the next n ends that other nodes have written after a logout of everyone.
 func (w *world) tellEnds(from, n int) int {
-	end, err := json.Marshal(w.facts[0].End())
+	end, err := json.Marshal(w.revocations[0].End())
 	check(err)
 	for n > 0 && from < len(w.active) {
 		var events []byte
@@ -545,16 +545,16 @@ func (w *world) tellEnd(i int) {
 func (w *world) everyone() {
 	now := session.Millis(time.Now())
 	w.mu.Lock()
-	f := session.Fact{
+	f := session.Revocation{
 		ID:          "k3vq5ybz2mk3vq5ybz2m",
-		Number:      int64(len(w.facts)) + 1,
+		Number:      int64(len(w.revocations)) + 1,
 		Scope:       session.Scope{Everyone: true},
 		Actor:       "root",
 		Message:     endedMessage,
 		At:          now,
 		EffectiveAt: now,
 	}
-	w.facts, w.mass = append(w.facts, f), true
+	w.revocations, w.mass = append(w.revocations, f), true
 	w.mu.Unlock()
 	data, err := json.Marshal(f)
 	check(err)

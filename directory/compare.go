@@ -65,7 +65,7 @@ type view struct {
 	groups *bool           // whether any group is
 }
 
-// lookAt asks a server about one account, as a sign-in would; seen says that their entry was at
+// requestRefetch asks a server about one account, as a sign-in would; seen says that their entry was at
 // a.DN when this process last saw it. The error is that of a server that cannot answer.
 func (d *Directory) lookAt(on *view, a Account, seen bool) (verdict, error) {
 	v := verdict{account: a, server: on.server}

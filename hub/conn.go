@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// conn is a tab's connection. The library reads through it and writes its control frames; data frames and close frames
-// are written by the tab. Each of them is one write under mu, so that no frame lands inside another.
+// conn is a tab's connection. The library reads through it and writes its control frames; data
+// frames and close frames are written by the tab. Each of them is one write under mu, so that no
+// frame lands inside another.
 type conn struct {
 	net.Conn
 	raw syscall.RawConn // of a TCP connection, else nil
@@ -29,9 +30,10 @@ type conn struct {
 	closed bool       // a close frame is out: nothing may follow it
 }
 
-// Read is the library's way. It counts frames of every kind, also those that the library does not pass on: pings, pongs,
-// empty continuations. By the time it is called again, all that it has brought is dealt with, and the acks of messages that
-// the server has sent are taken off; see frameCounter.
+// Read is the library's way. It counts frames of every kind, also those that the library does not
+// pass on: pings, pongs, empty continuations. By the time it is called again, all that it has
+// brought is dealt with, and the acks of messages that the server has sent are taken off; see
+// frameCounter.
 func (c *conn) Read(p []byte) (int, error) {
 	if n := c.frames.complete; n > 0 {
 		c.frames.complete = 0
@@ -65,8 +67,8 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// writeNow writes p as far as the socket takes it without waiting. Where done is false, the rest is not written and mu
-// stays locked: the caller hands it to finish.
+// writeNow writes p as far as the socket takes it without waiting. Where done is false, the rest is
+// not written and mu stays locked: the caller hands it to finish.
 func (c *conn) writeNow(p []byte) (rest []byte, done bool, err error) {
 	if c.raw == nil || !c.mu.TryLock() {
 		return p, false, errWouldWait
@@ -94,8 +96,8 @@ func (c *conn) writeNow(p []byte) (rest []byte, done bool, err error) {
 	return p[max(n, 0):], false, nil
 }
 
-// attempt is a write that does not wait for the socket. It is kept for the next one, because a closure each would cost more
-// than all else that is done for a tab when many are told.
+// attempt is a write that does not wait for the socket. It is kept for the next one, because a
+// closure each would cost more than all else that is done for a tab when many are told.
 type attempt struct {
 	p     []byte
 	n     int
@@ -115,7 +117,8 @@ var attempts = sync.Pool{New: func() any {
 // errWouldWait says that mu was not taken: the write needs a goroutine that may wait.
 var errWouldWait = io.ErrShortWrite
 
-// writeLimit is how long a peer may keep a write waiting. It is real time, like all limits of the network.
+// writeLimit is how long a peer may keep a write waiting. It is real time, like all limits of the
+// network.
 const writeLimit = 10 * time.Second
 
 // writeWaiting writes p and waits for the peer as long as writeLimit. locked: mu is held already.
@@ -140,7 +143,8 @@ func (c *conn) seal() {
 	c.mu.Unlock()
 }
 
-// smallBuffer replaces the HTTP server's 4 KB buffers of each connection, which would otherwise stay for its life.
+// smallBuffer replaces the HTTP server's 4 KB buffers of each connection, which would otherwise
+// stay for its life.
 const smallBuffer = 256
 
 // hijacker gives the library a connection of ours with small buffers.

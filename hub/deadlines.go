@@ -2,33 +2,18 @@ package hub
 
 import (
 	"container/heap"
+	"context"
 	"sync"
 	"time"
 
 	"curfew/session"
 )
 
-// shards is how many parts the live sessions are spread over. Each has one heap and one timer, so that a deadline costs
-// neither a timer nor much contention.
-const shards = 64
-
-// shard holds some of the live sessions and wakes each when something may be due. It wakes lazily: activity moves
-// deadlines back without touching the heap, and a session that is woken too early is put back.
-type shard struct {
-	hub *Hub
-
-	mu       sync.Mutex
-	sessions map[session.ID]*live
-	queue    wakeQueue
-	timer    session.Timer
-	timerAt  time.Time
-	dirty    []*live // with activity that the store does not know
-	stopped  bool
-}
+// Deadlines: each session is woken when something may be due.
 
 type wake struct {
 	at      time.Time
-	session *live
+	session *liveSession
 }
 
 // wakeQueue is a heap, earliest first.
@@ -46,7 +31,7 @@ func (q *wakeQueue) Pop() any {
 }
 
 // wakeBy makes sure that s is looked at no later than at.
-func (sh *shard) wakeBy(s *live, at time.Time) {
+func (sh *shard) wakeBy(s *liveSession, at time.Time) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if !s.wakeAt.IsZero() && !at.Before(s.wakeAt) || sh.sessions[s.id] != s {
@@ -73,7 +58,8 @@ func (sh *shard) armLocked() {
 	sh.timer = sh.hub.clock.AfterFunc(at.Sub(sh.hub.clock.Now()), sh.fire)
 }
 
-// endsAtOnce is how many sessions of a shard are ended together. After a long standstill all may be due.
+// endsAtOnce is how many sessions of a shard are ended together. After a long standstill all may be
+// due.
 const endsAtOnce = 200
 
 // fire wakes what is due and returns when all that follows from it is done.
@@ -81,7 +67,7 @@ func (sh *shard) fire() {
 	sh.hub.waking.Add(1)
 	defer sh.hub.waking.Add(-1)
 	now := sh.hub.clock.Now()
-	var due []*live
+	var due []*liveSession
 	sh.mu.Lock()
 	sh.timer = nil
 	for len(sh.queue) > 0 && !sh.queue[0].at.After(now) {
@@ -96,7 +82,7 @@ func (sh *shard) fire() {
 	var ends sync.WaitGroup
 	slots := make(chan struct{}, endsAtOnce)
 	for _, s := range due {
-		if !s.unread.Load() && s.owed.Load() == 0 && !sh.hub.isDue(s) {
+		if !s.mustReread.Load() && s.unstoredAct.Load() == 0 && !sh.hub.isDue(s) {
 			sh.hub.wake(sh.hub.ctx, s)
 			continue
 		}
@@ -129,64 +115,90 @@ func (sh *shard) stop() {
 	}
 }
 
-// lookup returns the live session, or nil.
-func (sh *shard) lookup(id session.ID) *live {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	return sh.sessions[id]
-}
-
-// adopt returns the live session of r, which it makes if need be.
-func (sh *shard) adopt(r session.Record, forced *logout) (s *live, isNew bool) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if s := sh.sessions[r.ID]; s != nil {
-		return s, false
+// schedule has s looked at when something may be due next.
+func (h *Hub) schedule(s *liveSession) {
+	now := h.clock.Now()
+	s.mu.Lock()
+	p := s.policy.Load()
+	phase, next := p.At(s.recordLocked(), now)
+	if phase == session.Active && len(s.tabs) > 0 {
+		if tell := session.FromUnixMilli(s.announcedEnd.Load()).Add(-p.Lead() - margin(p)); tell.After(now) && tell.Before(next) {
+			next = tell
+		}
 	}
-	s = newLive(r, sh)
-	s.forced = forced
-	s.warned.Store(forced != nil) // see act: what stands is told when a tab opens
-	sh.sessions[r.ID] = s
-	sh.hub.refs.add(s)
-	return s, true
-}
-
-func (sh *shard) remove(s *live) (removed bool) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if sh.sessions[s.id] != s {
-		return false
-	}
-	delete(sh.sessions, s.id)
-	sh.hub.refs.remove(s)
-	return true
-}
-
-// all lists the live sessions.
-func (sh *shard) all() []*live {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	list := make([]*live, 0, len(sh.sessions))
-	for _, s := range sh.sessions {
-		list = append(list, s)
-	}
-	return list
-}
-
-// markDirty notes that the store must learn of the activity of s.
-func (sh *shard) markDirty(s *live) {
-	if !s.dirty.CompareAndSwap(false, true) {
+	over, here := s.end != nil, len(s.tabs) > 0
+	s.mu.Unlock()
+	if over {
 		return
 	}
-	sh.mu.Lock()
-	sh.dirty = append(sh.dirty, s)
-	sh.mu.Unlock()
+	if phase == session.Expired {
+		next = now
+	}
+	if h.nodes != nil && !here && h.timeline == nil {
+		next = next.Add(h.nodes.stagger(s.id))
+	}
+	s.shard.wakeBy(s, next)
 }
 
-func (sh *shard) takeDirty() []*live {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	list := sh.dirty
-	sh.dirty = nil
-	return list
+// wake does what is due for s: it reads it again if need be, ends it if its time is up, and else
+// tells its tabs what they have to know. Whatever comes of that, s is looked at again in time.
+func (h *Hub) wake(ctx context.Context, s *liveSession) {
+	h.notAhead(s)
+	if s.unstoredAct.Load() != 0 {
+		h.storeAct(ctx, s) // after an error it wakes s again
+	}
+	if s.mustReread.Swap(false) {
+		h.refresh(ctx, s)
+		return
+	}
+	if h.isDue(s) {
+		h.expire(ctx, s)
+		return
+	}
+	h.tell(s, tellChanges)
+}
+
+// isDue reports whether s is to be ended, or its end is yet to be stored.
+func (h *Hub) isDue(s *liveSession) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	phase, _ := s.policy.Load().At(s.recordLocked(), h.clock.Now())
+	return phase == session.Expired || s.end != nil
+}
+
+// notAhead has activity count from now at most. It lies ahead where the computer's clock was set
+// back; an idle time would be longer by as much. Where nodes share a store, the store's clock
+// counts, by which it takes no activity that lies ahead.
+func (h *Hub) notAhead(s *liveSession) {
+	if h.nodes != nil {
+		return
+	}
+	now, active := h.clock.Now().UnixMilli(), s.active.Load()
+	if active > now {
+		s.active.CompareAndSwap(active, now) // else somebody acts just now
+	}
+}
+
+// stepped is the least by which a clock was set and did not just run a little faster or slower.
+const stepped = 100 * time.Millisecond
+
+// watchSteps returns what is to be called now and then: it notices that the computer's clock was
+// set, and has what waits for a time wait for it anew.
+func (h *Hub) watchSteps() func() {
+	wall, began := h.clock.Now(), time.Now()
+	return func() {
+		now, later := h.clock.Now(), time.Now()
+		by := now.Round(0).Sub(wall.Round(0)) - later.Sub(began)
+		wall, began = now, later
+		if by.Abs() < stepped {
+			return
+		}
+		for _, sh := range h.shards {
+			sh.rearm()
+			for _, s := range sh.all() {
+				h.notAhead(s)
+				h.schedule(s)
+			}
+		}
+	}
 }

@@ -65,7 +65,7 @@ func TestNodeWhoseClockIsAheadTellsTheEnd(t *testing.T) {
 		server := redistest.Start(t)
 		store := openRedis(t, server)
 		clock := skewed(ahead)
-		node := startHubWith(t, store, Options{Store: store, Peers: store, Clock: clock, Policies: session.Policies{Global: quick}, Node: "a"})
+		node := startHubWith(t, store, Options{Store: store, Shared: store, Clock: clock, Policies: session.Policies{Global: quick}, Node: "a"})
 		ada := node.signIn("ada")
 		tab := ada.openTab()
 		tab.nextWithin(quick.WarnAfter+time.Second, KindWarn)
@@ -81,7 +81,7 @@ func TestCheckEndsNobodyWhomTheStoreCallsNotDue(t *testing.T) {
 	server := redistest.Start(t)
 	store := openRedis(t, server)
 	clock := skewed(0)
-	node := startHubWith(t, store, Options{Store: store, Peers: store, Clock: clock, Policies: session.Policies{Global: standard}, Node: "a"})
+	node := startHubWith(t, store, Options{Store: store, Shared: store, Clock: clock, Policies: session.Policies{Global: standard}, Node: "a"})
 	ada := node.signIn("ada")
 	clock.SetSkew(standard.ExpireAfter) // the computer's clock was set
 	if status, err := node.Check(t.Context(), ada.token.ID()); err != nil || status.Record.End != nil {
@@ -98,9 +98,9 @@ func TestCheckConcludesNothingWhereTheEndCannotBeStored(t *testing.T) {
 	server := redistest.Start(t)
 	store := openRedis(t, server)
 	over := refusingStore{store, errors.New("connection lost"), refusals(1_000_000)}
-	node := startHubWith(t, over, Options{Store: over, Peers: store, Policies: session.Policies{Global: quick}, Node: "a"})
+	node := startHubWith(t, over, Options{Store: over, Shared: store, Policies: session.Policies{Global: quick}, Node: "a"})
 	ada := node.signIn("ada")
-	s := node.live(ada.token.ID())
+	s := node.lookup(ada.token.ID())
 	within(t, 2*quick.ExpireAfter, "it is due", func() bool { return node.isDue(s) })
 	if _, err := node.Check(t.Context(), ada.token.ID()); err == nil || errors.Is(err, session.ErrEnded) {
 		t.Errorf("Check = %v, want that nobody can say", err)
@@ -118,13 +118,13 @@ func TestSessionWhoseEndFailedAndThatIsAliveElsewhereTakesActs(t *testing.T) {
 	store := openRedis(t, server)
 	over := refusingStore{store, errors.New("connection lost"), refusals(1)}
 	p := session.Policy{WarnAfter: 2 * time.Second, ExpireAfter: 4 * time.Second, ExtendOn: session.ExtendOnActivity}
-	node := startHubWith(t, over, Options{Store: over, Peers: store, Policies: session.Policies{Global: p}, Node: "a"})
+	node := startHubWith(t, over, Options{Store: over, Shared: store, Policies: session.Policies{Global: p}, Node: "a"})
 	ada := node.signIn("ada")
 	tab := ada.openTab()
 	tab.nextWithin(p.WarnAfter+time.Second, KindWarn)
 	within(t, p.Lead()+time.Second, "the end fails", func() bool { return over.left.Load() == 0 })
 
-	s := node.live(ada.token.ID())
+	s := node.lookup(ada.token.ID())
 	acted := time.Now().Add(-200 * time.Millisecond) // on another node, a moment before the deadline
 	if _, err := store.Touch(t.Context(), []session.Activity{{ID: s.id, At: acted}}); err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestEndThatFailedWhileTheDeadlineMovedTakesActs(t *testing.T) {
 		ada.openTab().conn.Close(StatusLeft, "close")
 		pass(standard.CloseGrace + time.Millisecond)
 		synctest.Wait()
-		s := hub.live(ada.token.ID())
+		s := hub.lookup(ada.token.ID())
 		s.mu.Lock()
 		s.tabTimes.OpenedAt = s.tabTimes.ClosedAt // as word of a tab elsewhere has it
 		s.mu.Unlock()
@@ -158,8 +158,8 @@ func TestEndThatFailedWhileTheDeadlineMovedTakesActs(t *testing.T) {
 	})
 }
 
-// Where another node may end a session by what is stored, a page is told that an act in its warning counts once it is stored, and that is
-// tried until it is.
+// Where another node may end a session by what is stored, a page is told that an act in its warning
+// counts once it is stored, and that is tried until it is.
 func TestActInAWarningIsToldOnceItIsStored(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		store, err := bolt.Open(t.TempDir())
@@ -168,7 +168,7 @@ func TestActInAWarningIsToldOnceItIsStored(t *testing.T) {
 		}
 		f, shared := faulty.New(1), newSharedStore(store)
 		m := &member{faulty.Store{Store: shared, Faults: f}, shared}
-		hub := startHubWith(t, m, Options{Store: m, Peers: m, Policies: session.Policies{Global: standard}, Node: "a"})
+		hub := startHubWith(t, m, Options{Store: m, Shared: m, Policies: session.Policies{Global: standard}, Node: "a"})
 		ada := hub.signIn("ada")
 		tab := ada.openTab()
 		tab.next(KindWarn)
@@ -179,7 +179,7 @@ func TestActInAWarningIsToldOnceItIsStored(t *testing.T) {
 		tab.silent()
 		acted := time.Now()
 		tab.next(KindActive)
-		if waited := time.Since(acted); waited < owedPause || waited > 10*owedPause {
+		if waited := time.Since(acted); waited < actRetryPause || waited > 10*actRetryPause {
 			t.Errorf("told after %s", waited)
 		}
 		if r, err := store.Get(t.Context(), ada.token.ID()); err != nil || !r.LastActiveAt.Equal(session.Millis(acted)) {

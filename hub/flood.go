@@ -5,13 +5,15 @@ import (
 	"time"
 )
 
-// maxFrames is how many frames of any kind a tab may send within a second, acks of messages that the server sent not counted.
+// maxFrames is how many frames of any kind a tab may send within a second, acks of messages that
+// the server sent not counted.
 const maxFrames = 100
 
 // errFlood is what reading comes to when there were more.
 var errFlood = errors.New("flood")
 
-// frameCounter counts the frames that go by in a stream of bytes (RFC 6455 §5.2). It looks at their headers only.
+// frameCounter counts the frames that go by in a stream of bytes (RFC 6455 §5.2). It looks at their
+// headers only.
 type frameCounter struct {
 	complete int32  // frames that have gone by entirely, and are not counted as flood yet
 	part     part   // what comes next
@@ -90,7 +92,8 @@ func (f *frameCounter) forgive() {
 	}
 }
 
-// flood knows the times of a tab's frames within the last second, maxFrames at most. For a page that behaves that is one or two.
+// flood knows the times of a tab's frames within the last second, maxFrames at most. For a page
+// that behaves that is one or two.
 type flood struct {
 	times []time.Time // a ring once it is full
 	next  uint8       // where the oldest is then

@@ -135,7 +135,8 @@ func TestActivityIsJudgedByItsAge(t *testing.T) {
 		tab.send(`{"type":"activity","idle_ms":99999999999}`)
 		tab.silent()
 		tab.wants(KindWarn, 13*time.Minute)
-		tab.send(`{"type":"activity","idle_ms":90000}`) // acted at 11:30, before the warning began, and so it withdraws it
+		// acted at 11:30, before the warning began, and so it withdraws it
+		tab.send(`{"type":"activity","idle_ms":90000}`)
 		tab.wants(KindActive, 13*time.Minute)
 		tab.wants(KindWarn, 13*time.Minute+9*time.Minute-90*time.Second)
 	})
@@ -522,9 +523,9 @@ func TestStandstillEndsASlowTabOnly(t *testing.T) {
 
 // mustBroadcast tells all tabs of the session, needed or not.
 func (u *user) mustBroadcast() {
-	s := u.live(u.token.ID())
+	s := u.lookup(u.token.ID())
 	s.mu.Lock()
-	start := u.tellLocked(s, s.policy.Load(), u.clock.Now(), tellAnyway)
+	start := u.tellLocked(s, s.policy.Load(), u.clock.Now(), tellState)
 	s.mu.Unlock()
 	u.start(start)
 }
@@ -545,7 +546,8 @@ func TestTicksAreAnsweredAndShutdownSaysRestart(t *testing.T) {
 	})
 }
 
-// TestEndRacingNewTabs lets tabs open while their session ends: each is refused or told, none stays.
+// TestEndRacingNewTabs lets tabs open while their session ends: each is refused or told, none
+// stays.
 func TestEndRacingNewTabs(t *testing.T) {
 	hub := startHub(t, standard)
 	for range 20 {
@@ -590,8 +592,8 @@ func TestEndRacingNewTabs(t *testing.T) {
 	}
 }
 
-// TestActivityRacingTheDeadline sends activity at the very moment of the end: either it counts and the session lives on, or
-// the session has ended and stays so.
+// TestActivityRacingTheDeadline sends activity at the very moment of the end: either it counts and
+// the session lives on, or the session has ended and stays so.
 func TestActivityRacingTheDeadline(t *testing.T) {
 	p := session.Policy{WarnAfter: 30 * time.Millisecond, ExpireAfter: 60 * time.Millisecond, ExtendOn: session.ExtendOnActivity}
 	hub := startHub(t, p)

@@ -91,7 +91,8 @@ func (h *Hub) tabLocked(t *tab) Tab {
 	return Tab{t.id, h.node, !t.hiddenSince.IsZero(), t.unconfirmedLocked(), session.Millis(t.openedAt)}
 }
 
-// answerWait is how long an answer to a tick may take before the tab counts as unconfirmed. It is real time.
+// answerWait is how long an answer to a tick may take before the tab counts as unconfirmed. It is
+// real time.
 const answerWait = 5 * time.Second
 
 func (t *tab) unconfirmedLocked() bool {
@@ -101,7 +102,7 @@ func (t *tab) unconfirmedLocked() bool {
 // Sessions lists the live sessions that f picks, in no order.
 func (h *Hub) Sessions(f Filter) []Session {
 	now := h.clock.Now()
-	live := h.liveIn(session.Scope{User: f.User, Session: f.Ref})
+	live := h.sessionsIn(session.Scope{User: f.User, Session: f.Ref})
 	var list []Session
 	if f == (Filter{User: f.User}) {
 		list = make([]Session, 0, len(live))
@@ -122,7 +123,7 @@ func (h *Hub) Sessions(f Filter) []Session {
 			s.mu.Unlock()
 			continue
 		}
-		due, _ := s.policy.Load().Due(s.recordLocked())
+		due, _ := s.policy.Load().EndsAt(s.recordLocked())
 		one := Session{Record: r, Names: names, State: state, LastActiveAt: session.FromUnixMilli(s.active.Load()), ExpiresAt: session.Millis(due), Tabs: s.tabsLocked()}
 		var newest int64
 		for _, t := range s.tabs {

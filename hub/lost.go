@@ -8,13 +8,15 @@ import (
 	"curfew/session"
 )
 
-// Sessions that the store has lost: an administrator has emptied it, or has deleted a session's keys. Each request with the
-// cookie is refused, but nothing tells the open tabs. So nodes look for such sessions; one that was missing twice, from a
-// store that is well, ends as an administrator's doing. It gets its tombstone and its audit line all the same.
+// Sessions that the store has lost: an administrator has emptied it, or has deleted a session's
+// keys. Each request with the cookie is refused, but nothing tells the open tabs. So nodes look for
+// such sessions; one that was missing twice, from a store that is well, ends as an administrator's
+// doing. It gets its tombstone and its audit line all the same.
 
 const (
-	lostEvery    = 5 * time.Second // how often this node looks for sessions that the store has lost
-	lostShards   = 15              // how many shards it looks at each time at least: at all of them within half a minute
+	lostEvery = 5 * time.Second // how often this node looks for sessions that the store has lost
+	// how many shards it looks at each time at least: at all of them within half a minute
+	lostShards   = 15
 	lostTogether = 1000            // ... or more, up to so many sessions
 	lostAfter    = 2 * time.Second // between the two looks
 	lostAtOnce   = 500             // how many sessions one call ends
@@ -22,16 +24,16 @@ const (
 
 // suspicion is that the store has lost a session.
 type suspicion struct {
-	since   time.Time
-	masters string // which servers were asked
+	since time.Time
+	epoch string // which servers were asked
 }
 
-// suspect notes sessions that the store did not know when it was asked. While it is away, or what a fail-over may have lost
-// is being written again, that means nothing.
+// suspect notes sessions that the store did not know when it was asked. While it is away, or what a
+// fail-over may have lost is being written again, that means nothing.
 func (n *nodes) suspect(ids ...session.ID) {
 	var here []session.ID
 	for _, id := range ids {
-		if n.hub.live(id) != nil {
+		if n.hub.lookup(id) != nil {
 			here = append(here, id)
 		}
 	}
@@ -42,28 +44,21 @@ func (n *nodes) suspect(ids ...session.ID) {
 	}
 	for _, id := range here {
 		if _, known := n.suspects[id]; !known {
-			n.suspects[id] = suspicion{time.Now(), n.masters}
+			n.suspects[id] = suspicion{time.Now(), n.epoch}
 		}
 	}
 }
 
 // wellLocked reports whether the store may be believed when it does not know a session.
 func (n *nodes) wellLocked() bool {
-	return n.settledLocked() && n.found == n.masters && time.Now().Before(n.leased)
-}
-
-// suspect has it looked at whether the store has lost these sessions. One store of one process loses none.
-func (h *Hub) suspect(ids ...session.ID) {
-	if h.nodes != nil && len(ids) > 0 {
-		h.nodes.suspect(ids...)
-	}
+	return n.recoveredLocked() && n.seenEpoch == n.epoch && time.Now().Before(n.leased)
 }
 
 // lookForLost asks the store for some of the sessions, and ends those that it has lost.
 func (n *nodes) lookForLost(ctx context.Context) error {
 	if time.Since(n.looked) >= lostEvery {
 		n.looked = time.Now()
-		missing, err := n.peers.Missing(ctx, n.someMine())
+		missing, err := n.shared.Missing(ctx, n.someMine())
 		if err != nil {
 			return err
 		}
@@ -75,7 +70,7 @@ func (n *nodes) lookForLost(ctx context.Context) error {
 // someMine lists sessions of the next shards: this node's share of them, and those with tabs here.
 func (n *nodes) someMine() (ids []session.ID) {
 	n.mu.Lock()
-	rank, size := n.rank, n.size
+	rank, size := n.index, n.count
 	n.mu.Unlock()
 	for i := 0; i < shards && (i < lostShards || len(ids) < lostTogether); i++ {
 		n.nextShard = (n.nextShard + 1) % shards
@@ -101,7 +96,7 @@ func (n *nodes) endLost(ctx context.Context) error {
 	}
 	var ids []session.ID
 	for id, s := range n.suspects {
-		if s.masters != n.masters {
+		if s.epoch != n.epoch {
 			delete(n.suspects, id)
 		} else if time.Since(s.since) >= lostAfter {
 			ids = append(ids, id)
@@ -109,20 +104,20 @@ func (n *nodes) endLost(ctx context.Context) error {
 	}
 	n.mu.Unlock()
 	for _, id := range ids {
-		if s := h.live(id); s != nil {
+		if s := h.lookup(id); s != nil {
 			gone = append(gone, *s.record.Load())
 		}
 	}
 	for some := range slices.Chunk(gone, lostAtOnce) {
 		end := session.End{Reason: session.ReasonAdmin, At: session.Millis(h.clock.Now()), Detail: "the store has lost the session"}
-		lost, err := n.peers.EndLost(ctx, some, end)
+		lost, err := n.shared.EndLost(ctx, some, end)
 		if err != nil {
 			return err
 		}
 		for _, id := range lost {
 			h.log.Warn("the store has lost a session", "session", id)
 			h.tellEnded(id, end)
-			if s := h.live(id); s != nil {
+			if s := h.lookup(id); s != nil {
 				h.note(s, "decision", "lost by the store")
 				h.finish(s, end)
 			}

@@ -34,7 +34,7 @@ func wantGone(t *testing.T, node *rig, user string) {
 func TestTabsOfASessionThatTheStoreHasLostAreTold(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	same := func(p Peers) Peers { return p }
+	same := func(p session.SharedStore) session.SharedStore { return p }
 	a, b := startNode(t, server, "a", standard, same), startNode(t, server, "b", standard, same)
 	ada, grace, linus, mary := a.signIn("ada"), a.signIn("grace"), b.signIn("linus"), b.signIn("mary")
 	tabs := []*page{ada.openTab(), ada.on(b).openTab(), grace.on(b).openTab()}
@@ -79,7 +79,7 @@ func TestTabsOfASessionThatTheStoreHasLostAreTold(t *testing.T) {
 func TestAStoreThatWasEmptiedKeepsNobody(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	same := func(p Peers) Peers { return p }
+	same := func(p session.SharedStore) session.SharedStore { return p }
 	a, b := startNode(t, server, "a", standard, same), startNode(t, server, "b", standard, same)
 	ada := a.signIn("ada")
 	here, there := ada.openTab(), ada.on(b).openTab()
@@ -99,14 +99,14 @@ func TestAStoreThatWasEmptiedKeepsNobody(t *testing.T) {
 	linus := a.signIn("linus")
 	tab := linus.on(b).openTab()
 	within(t, 5*time.Second, "the other node counts the tab", func() bool { return a.tabsOf("linus") == 1 })
-	if _, err := a.Logout(t.Context(), LogoutRequest{Scope: session.Scope{User: "linus"}, Actor: "root"}); err != nil {
+	if _, err := a.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{User: "linus"}, Actor: "root"}); err != nil {
 		t.Fatal(err)
 	}
 	tab.endsWithin(5*time.Second, session.ReasonAdmin)
 	b.nodes.mu.Lock()
 	after := b.nodes.after
 	b.nodes.mu.Unlock()
-	last, err := b.nodes.peers.LastLine(t.Context())
+	last, err := b.nodes.shared.LastLine(t.Context())
 	if err != nil || after > last {
 		t.Errorf("the node waits for lines after %d, where the last is %d, %v", after, last, err)
 	}
@@ -116,27 +116,27 @@ func TestAStoreThatWasEmptiedKeepsNobody(t *testing.T) {
 func TestNobodyIsLostWhileTheStoreIsNotWell(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	a := startNode(t, server, "a", standard, func(p Peers) Peers { return p })
+	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
 	ada := a.signIn("ada")
 	id, n := ada.token.ID(), a.nodes
 	suspected := func(change func()) bool {
 		n.mu.Lock()
-		away, found, settled, leased := n.away, n.found, n.settled, n.leased
+		away, found, settled, leased := n.away, n.seenEpoch, n.recovered, n.leased
 		change()
 		n.mu.Unlock()
 		n.suspect(id)
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		n.away, n.found, n.settled, n.leased = away, found, settled, leased
+		n.away, n.seenEpoch, n.recovered, n.leased = away, found, settled, leased
 		_, yes := n.suspects[id]
 		delete(n.suspects, id)
 		return yes
 	}
-	within(t, 5*time.Second, "the store has settled", a.nodes.isSettled)
+	within(t, 5*time.Second, "the store has settled", a.nodes.isRecovered)
 	for name, change := range map[string]func(){
 		"away":        func() { n.away = true },
-		"failed over": func() { n.found = "another" },
-		"unsettled":   func() { n.settled = time.Now().Add(time.Minute) },
+		"failed over": func() { n.seenEpoch = "another" },
+		"unsettled":   func() { n.recovered = time.Now().Add(time.Minute) },
 		"unleased":    func() { n.leased = time.Now().Add(-time.Second) },
 	} {
 		if suspected(change) {
@@ -147,7 +147,7 @@ func TestNobodyIsLostWhileTheStoreIsNotWell(t *testing.T) {
 		t.Error("a session that is missing from a store that is well is not looked at")
 	}
 	// The second look is the store's own.
-	lost, err := n.peers.EndLost(t.Context(), []session.Record{*a.live(id).record.Load()}, session.End{Reason: session.ReasonAdmin, At: time.Now()})
+	lost, err := n.shared.EndLost(t.Context(), []session.Record{*a.lookup(id).record.Load()}, session.End{Reason: session.ReasonAdmin, At: time.Now()})
 	if err != nil || len(lost) != 0 {
 		t.Errorf("EndLost of one that lives = %v, %v, want nobody", lost, err)
 	}

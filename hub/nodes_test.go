@@ -15,21 +15,22 @@ import (
 
 // Several hubs over a real Redis, in real time.
 
-// laterVersion says what a hub says in a way that this version cannot read, as a node that was upgraded first may.
-type laterVersion struct{ Peers }
+// laterVersion says what a hub says in a way that this version cannot read, as a node that was
+// upgraded first may.
+type laterVersion struct{ session.SharedStore }
 
 func (l laterVersion) Publish(ctx context.Context, data []byte) error {
-	return l.Peers.Publish(ctx, rewrite(data, func(m map[string]any) {
+	return l.SharedStore.Publish(ctx, rewrite(data, func(m map[string]any) {
 		m["v"] = messageVersion + 1
 		m["events"] = map[string]any{"packed": m["events"]}
 	}))
 }
 
 // laterRelease says it in this version, with more than this release knows.
-type laterRelease struct{ Peers }
+type laterRelease struct{ session.SharedStore }
 
 func (l laterRelease) Publish(ctx context.Context, data []byte) error {
-	return l.Peers.Publish(ctx, rewrite(data, func(m map[string]any) {
+	return l.SharedStore.Publish(ctx, rewrite(data, func(m map[string]any) {
 		m["colour"] = "green"
 		events := []any{map[string]any{"kind": "of-tomorrow", "id": session.NewToken().ID()}}
 		for _, e := range m["events"].([]any) {
@@ -53,13 +54,13 @@ func rewrite(data []byte, change func(m map[string]any)) []byte {
 	return data
 }
 
-func startNode(t *testing.T, server *redistest.Server, name string, p session.Policy, says func(Peers) Peers) *rig {
+func startNode(t *testing.T, server *redistest.Server, name string, p session.Policy, says func(session.SharedStore) session.SharedStore) *rig {
 	t.Helper()
 	store, err := redis.Open(t.Context(), server.URL(), "curfew:", nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startHubWith(t, store, Options{Store: store, Peers: says(store), Policies: session.Policies{Global: p}, Node: name})
+	return startHubWith(t, store, Options{Store: store, Shared: says(store), Policies: session.Policies{Global: p}, Node: name})
 }
 
 // on is the same browser at another node.
@@ -117,7 +118,7 @@ func (r *rig) tabsOf(name string) (tabs int) {
 
 // messagesTo keeps the messages of a node.
 type messagesTo struct {
-	Peers
+	session.SharedStore
 	messages []message
 }
 
@@ -132,7 +133,7 @@ func TestWhatWaitsToBePublishedIsBounded(t *testing.T) {
 	h, to := &Hub{node: "a"}, &messagesTo{}
 	h.nodes = newNodes(h, to, nil)
 	for range 60_000 { // while a publication hangs
-		h.emit(event{Kind: eventHere})
+		h.emit(event{Kind: eventPing})
 	}
 	if n := len(h.nodes.queue); n != 50_000 {
 		t.Errorf("%d events wait, want 50,000 at most", n)
@@ -141,7 +142,7 @@ func TestWhatWaitsToBePublishedIsBounded(t *testing.T) {
 	if n := to.messages[0].Number; n != 2 {
 		t.Errorf("the first message has number %d, want one left out, so that others notice", n)
 	}
-	h.emit(event{Kind: eventHere})
+	h.emit(event{Kind: eventPing})
 	before := to.messages[len(to.messages)-1].Number
 	h.nodes.send(t.Context())
 	if n := to.messages[len(to.messages)-1].Number; n != before+1 {
@@ -153,7 +154,7 @@ func TestWhatWaitsToBePublishedIsBounded(t *testing.T) {
 func TestASignInThatIsHeardOfAfterItsEndShowsNobody(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	a := startNode(t, server, "a", standard, func(p Peers) Peers { return p })
+	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
 	begun := func(user string) (session.Record, event) {
 		t.Helper()
 		r := session.Record{ID: session.NewToken().ID(), User: user, Policy: standard, CreatedAt: session.Millis(time.Now())}
@@ -162,19 +163,19 @@ func TestASignInThatIsHeardOfAfterItsEndShowsNobody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return r, event{Kind: eventBegun, ID: &r.ID, Record: data}
+		return r, event{Kind: eventSignedIn, ID: &r.ID, Record: data}
 	}
 	r, e := begun("ada")
-	a.nodes.take("b", &event{Kind: eventEnded, ID: &r.ID, End: &session.End{Reason: session.ReasonLogout, At: time.Now()}})
-	a.nodes.take("b", &e)
+	a.nodes.applyEvent("b", &event{Kind: eventEnded, ID: &r.ID, End: &session.End{Reason: session.ReasonLogout, At: time.Now()}})
+	a.nodes.applyEvent("b", &e)
 	if n := len(a.sessionsOf("ada")); n != 0 {
 		t.Error("a session is shown whose end was heard of first")
 	}
 	r, e = begun("grace")
-	if err := a.nodes.missed(t.Context(), session.Pulse{Begun: []session.ID{r.ID}, Ended: []session.ID{r.ID}}); err != nil {
+	if err := a.nodes.applyMissed(t.Context(), session.Heartbeat{Begun: []session.ID{r.ID}, Ended: []session.ID{r.ID}}); err != nil {
 		t.Fatal(err)
 	}
-	a.nodes.take("b", &e)
+	a.nodes.applyEvent("b", &e)
 	if n := len(a.sessionsOf("grace")); n != 0 {
 		t.Error("a session is shown whose end was found in the store first")
 	}
@@ -182,23 +183,24 @@ func TestASignInThatIsHeardOfAfterItsEndShowsNobody(t *testing.T) {
 		t.Errorf("an end of which nothing is known is told as %+v", *end)
 	}
 	_, e = begun("linus")
-	a.nodes.take("b", &e)
+	a.nodes.applyEvent("b", &e)
 	if n := len(a.sessionsOf("linus")); n != 1 {
 		t.Error("a session that has not ended is not shown")
 	}
 }
 
-// A rolling upgrade runs two versions side by side: what a newer node says and an older one cannot read is found in the store.
+// A rolling upgrade runs two versions side by side: what a newer node says and an older one cannot
+// read is found in the store.
 func TestNodesOfTwoVersions(t *testing.T) {
 	const soon = 2 * time.Second // the bound without any messages
 	tests := []struct {
 		name   string
-		newer  func(Peers) Peers
+		newer  func(session.SharedStore) session.SharedStore
 		closes time.Duration // within which an end on the newer node closes the tabs of the older one
 		counts time.Duration // within which the older one sees the newer one's tabs
 	}{
-		{"of the same message version", func(p Peers) Peers { return laterRelease{p} }, soon / 2, soon},
-		{"of a later message version", func(p Peers) Peers { return laterVersion{p} }, soon, newerEvery + soon},
+		{"of the same message version", func(p session.SharedStore) session.SharedStore { return laterRelease{p} }, soon / 2, soon},
+		{"of a later message version", func(p session.SharedStore) session.SharedStore { return laterVersion{p} }, soon, newerEvery + soon},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -206,7 +208,7 @@ func TestNodesOfTwoVersions(t *testing.T) {
 			server := redistest.Start(t)
 			p := standard
 			p.WarnAfter, p.ExpireAfter = 9*time.Second, 40*time.Second
-			older := startNode(t, server, "older", p, func(p Peers) Peers { return p })
+			older := startNode(t, server, "older", p, func(p session.SharedStore) session.SharedStore { return p })
 			newer := startNode(t, server, "newer", p, test.newer)
 
 			ada := newer.signIn("ada")
@@ -232,7 +234,7 @@ func TestNodesOfTwoVersions(t *testing.T) {
 
 			bob := older.signIn("bob")
 			there, here = bob.on(newer).openTab(), bob.openTab()
-			if _, err := newer.Logout(t.Context(), LogoutRequest{Scope: session.Scope{User: "bob"}, Actor: "root"}); err != nil {
+			if _, err := newer.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{User: "bob"}, Actor: "root"}); err != nil {
 				t.Fatal(err)
 			}
 			there.endsWithin(soon, session.ReasonAdmin)
@@ -240,7 +242,7 @@ func TestNodesOfTwoVersions(t *testing.T) {
 
 			cid := older.signIn("cid")
 			there, here = cid.on(newer).openTab(), cid.openTab()
-			if _, err := older.Logout(t.Context(), LogoutRequest{Scope: session.Scope{Everyone: true}, Actor: "root"}); err != nil {
+			if _, err := older.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{Everyone: true}, Actor: "root"}); err != nil {
 				t.Fatal(err)
 			}
 			here.endsWithin(soon, session.ReasonAdmin)
@@ -250,16 +252,16 @@ func TestNodesOfTwoVersions(t *testing.T) {
 }
 
 // deafPeers hear nothing of what other nodes say.
-type deafPeers struct{ Peers }
+type deafPeers struct{ session.SharedStore }
 
 func (d deafPeers) Subscribe(ctx context.Context, began func(), _ func([]byte)) error {
-	return d.Peers.Subscribe(ctx, began, func([]byte) {})
+	return d.SharedStore.Subscribe(ctx, began, func([]byte) {})
 }
 
 func TestAGroupThatTwoNodesHearOfKeepsItsLowerNumber(t *testing.T) {
 	server := redistest.Start(t)
-	a := startNode(t, server, "a", standard, func(p Peers) Peers { return p })
-	b := startNode(t, server, "b", standard, func(p Peers) Peers { return deafPeers{p} })
+	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
+	b := startNode(t, server, "b", standard, func(p session.SharedStore) session.SharedStore { return deafPeers{p} })
 	ada := a.signIn("ada")
 	within(t, 3*time.Second, "b knows her", func() bool { return len(b.sessionsOf("ada")) == 1 })
 	if err := a.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
@@ -272,46 +274,47 @@ func TestAGroupThatTwoNodesHearOfKeepsItsLowerNumber(t *testing.T) {
 	if status, err := b.Check(t.Context(), ada.token.ID()); err != nil || status.Warning != session.ReasonAdmin {
 		t.Errorf("b: Check = warning %q, %v, want that of the forced logout", status.Warning, err)
 	}
-	if r, err := b.store.Get(t.Context(), ada.token.ID()); err != nil || len(r.Groups) != 1 || r.Groups[0].SeenFact != 0 {
+	if r, err := b.store.Get(t.Context(), ada.token.ID()); err != nil || len(r.Groups) != 1 || r.Groups[0].SeenRevocation != 0 {
 		t.Errorf("stored groups %+v, %v, want staff with the number of before the logout", r.Groups, err)
 	}
 }
 
 func TestRulesThatAFailOverHasLostAreThoseOfTheStoreAgain(t *testing.T) {
 	server := redistest.Start(t)
-	a := startNode(t, server, "a", standard, func(p Peers) Peers { return p })
+	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
 	ada := a.signIn("ada", "admins")
 	if err := a.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
 		t.Fatal(err)
 	}
-	known := a.live(ada.token.ID()).record.Load()
+	known := a.lookup(ada.token.ID()).record.Load()
 	lost := *known
 	lost.Groups, lost.Revision = []session.Group{{Name: "admins"}}, known.Revision-1
-	a.nodes.compareRules(t.Context(), a.live(ada.token.ID()), lost) // read before the change was stored
-	if got := a.live(ada.token.ID()).record.Load().GroupNames(); len(got) != 0 {
+	a.nodes.reconcileRules(t.Context(), a.lookup(ada.token.ID()), lost) // read before the change was stored
+	if got := a.lookup(ada.token.ID()).record.Load().GroupNames(); len(got) != 0 {
 		t.Errorf("groups %q, want none: what was read before the change says nothing", got)
 	}
-	a.live(ada.token.ID()).record.Store(&session.Record{ID: ada.token.ID(), User: "ada", Revision: known.Revision + 1000}) // a change that was lost
-	a.nodes.compareRules(t.Context(), a.live(ada.token.ID()), *known)
-	if got := a.live(ada.token.ID()).record.Load().Revision; got != known.Revision {
+	// a change that was lost
+	a.lookup(ada.token.ID()).record.Store(&session.Record{ID: ada.token.ID(), User: "ada", Revision: known.Revision + 1000})
+	a.nodes.reconcileRules(t.Context(), a.lookup(ada.token.ID()), *known)
+	if got := a.lookup(ada.token.ID()).record.Load().Revision; got != known.Revision {
 		t.Errorf("revision %d, want the store's %d", got, known.Revision)
 	}
 }
 
 func TestALogoutOfASessionThatThisNodeHasNotHeardOfYet(t *testing.T) {
 	server := redistest.Start(t)
-	a := startNode(t, server, "a", standard, func(p Peers) Peers { return p })
-	b := startNode(t, server, "b", standard, func(p Peers) Peers { return deafPeers{p} })
+	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
+	b := startNode(t, server, "b", standard, func(p session.SharedStore) session.SharedStore { return deafPeers{p} })
 	for range 5 { // none is found by a pulse first
 		ada := a.signIn("ada")
-		if l, err := b.Logout(t.Context(), LogoutRequest{Scope: session.Scope{Session: ada.token.ID().Ref()}}); err != nil || l.Sessions != 1 {
+		if l, err := b.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{Session: ada.token.ID().Ref()}}); err != nil || l.Sessions != 1 {
 			t.Fatalf("Logout = %d sessions, %v, want the one of a moment ago", l.Sessions, err)
 		}
 		if _, err := a.Check(t.Context(), ada.token.ID()); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("Check = %v, want that she is signed out", err)
 		}
 	}
-	if _, err := b.Logout(t.Context(), LogoutRequest{Scope: session.Scope{Session: session.NewToken().ID().Ref()}}); !errors.Is(err, session.ErrNotFound) {
+	if _, err := b.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{Session: session.NewToken().ID().Ref()}}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Logout of a session that nobody has = %v", err)
 	}
 }

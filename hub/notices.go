@@ -10,7 +10,8 @@ import (
 	"curfew/session"
 )
 
-// Notices: what an administrator has to say to people, and what they are told of their own account. Nobody is signed out.
+// Notices: what an administrator has to say to people, and what they are told of their own account.
+// Nobody is signed out.
 
 // noticeFor is how long after a notice tabs that open are told too.
 const noticeFor = time.Minute
@@ -31,11 +32,13 @@ type sentNotice struct {
 
 func (n *sentNotice) onWire(seq int64) any { return notice{KindNotice, seq, n.id, n.message} }
 
-func (n *sentNotice) isFor(s *live) bool {
-	return n.except != s.id && (n.scope.Everyone || n.target.Includes(s.names.Load())) // everyone's records need not be read
+func (n *sentNotice) isFor(s *liveSession) bool {
+	// everyone's records need not be read
+	return n.except != s.id && (n.scope.Everyone || n.target.Matches(s.names.Load()))
 }
 
-// notices are those of the last minute, found by whom they are for: a tab that opens costs no look at those of others.
+// notices are those of the last minute, found by whom they are for: a tab that opens costs no look
+// at those of others.
 type notices struct {
 	mu      sync.Mutex
 	queue   []*sentNotice // as they came
@@ -71,7 +74,7 @@ func (ns *notices) forgetOldestLocked() {
 }
 
 // recent lists the newest of those that a tab of s that opens now is told, oldest first.
-func (ns *notices) recent(now time.Time, s *live) (list []*sentNotice) {
+func (ns *notices) recent(now time.Time, s *liveSession) (list []*sentNotice) {
 	names := s.names.Load()
 	scopes := []session.Scope{everyone, {User: names.User}, {Session: names.Ref}}
 	for _, g := range names.Groups {
@@ -110,8 +113,9 @@ func (ns *notices) reset() {
 	ns.queue, ns.ids, ns.byScope = nil, nil, nil
 }
 
-// Notify tells a message to all tabs in a scope, and to those that open within a minute. It returns how many were reached.
-// session.ErrNotFound where nobody in the scope is signed in: nothing is written then.
+// Notify tells a message to all tabs in a scope, and to those that open within a minute. It returns
+// how many were reached. session.ErrNotFound where nobody in the scope is signed in: nothing is
+// written then.
 func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message string) (id string, sessions, tabs int, err error) {
 	n := &sentNotice{id: newPublicID(), message: message, scope: scope, target: scope.Target(), at: h.clock.Now()}
 	if sessions, tabs = h.Count(scope, ""); sessions == 0 {
@@ -122,7 +126,7 @@ func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message st
 	if err := h.store.Append(context.WithoutCancel(ctx), e); err != nil {
 		return "", 0, 0, err
 	}
-	if err := h.shareNotice(ctx, n); err != nil {
+	if err := h.tellNotice(ctx, n); err != nil {
 		return "", 0, 0, err
 	}
 	h.send(n)
@@ -132,8 +136,8 @@ func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message st
 // send queues a notice for all tabs that it is for.
 func (h *Hub) send(n *sentNotice) {
 	h.notices.add(n)
-	shared := h.share(n.onWire)
-	h.eachShare(h.withTabs(n.scope), func(share []*live) {
+	shared := h.encodeOnce(n.onWire)
+	h.parallel(h.withTabs(n.scope), func(share []*liveSession) {
 		start := make([]*tab, 0, 2*len(share))
 		for _, s := range share {
 			if !n.isFor(s) {
@@ -160,7 +164,7 @@ func (h *Hub) TellOfSignIn(ctx context.Context, r session.Record) {
 		message: fmt.Sprintf("Your account has just signed in elsewhere: %s, %s. If that was not you, end that session on your account page and change your password.",
 			session.Device(r.Agent), r.Address),
 	}
-	if err := h.shareNotice(context.WithoutCancel(ctx), n); err != nil {
+	if err := h.tellNotice(context.WithoutCancel(ctx), n); err != nil {
 		h.log.Warn("other nodes may not have told of a sign-in", "error", err)
 	}
 	h.send(n)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Bounds for what a caller can hold: each tab costs a descriptor and some 12 KB. They are those of one process. Whoever wants
-// more is told so by StatusFull.
+// Bounds for what a caller can hold: each tab costs a descriptor and some 12 KB. They are those of
+// one process. Whoever wants more is told so by StatusFull.
 const (
 	maxTabsOfSession = 500
 	maxTabsOfUser    = 12_000
@@ -23,7 +23,7 @@ type places struct {
 }
 
 // take has room for another tab of s, or reports that there is none.
-func (p *places) take(s *live) (ok bool) {
+func (p *places) take(s *liveSession) (ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.limit > 0 && p.taken >= p.limit || s.places >= maxTabsOfSession || p.ofUser[s.user] >= maxTabsOfUser {
@@ -50,7 +50,7 @@ func (p *places) tells(now time.Time) bool {
 }
 
 // leave gives back what take has given.
-func (p *places) leave(s *live) {
+func (p *places) leave(s *liveSession) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.taken--

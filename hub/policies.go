@@ -13,13 +13,15 @@ import (
 	"curfew/session"
 )
 
-// The rules of live sessions: their groups, as the directory tells them, and the policy that follows from the groups. Both change in
-// changeRules alone: it reads what the store has, computes what is to be, and stores that only if nobody has changed the
-// rules meanwhile, on whichever node. What a session was judged by is replaced in takeRules alone, and only by what is newer.
+// The rules of live sessions: their groups, as the directory tells them, and the policy that
+// follows from the groups. Both change in changeRules alone: it reads what the store has, computes
+// what is to be, and stores that only if nobody has changed the rules meanwhile, on whichever node.
+// What a session was judged by is replaced in applyRules alone, and only by what is newer.
 
-// Reload applies policies to all live sessions and tells their tabs. A session that is over by its new policy ends with
-// the reason policy; one that had come due by its old one ends for that reason. After an error it may be called again with the same
-// policies: new sign-ins have them, and the sessions that have them are passed over.
+// Reload applies policies to all live sessions and tells their tabs. A session that is over by its
+// new policy ends with the reason policy; one that had come due by its old one ends for that
+// reason. After an error it may be called again with the same policies: new sign-ins have them, and
+// the sessions that have them are passed over.
 func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed int, err error) {
 	if err := h.flush(ctx); err != nil {
 		return 0, err
@@ -32,12 +34,12 @@ func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed in
 		if err != nil {
 			return changed, fmt.Errorf("apply policies: %w", err)
 		}
-		s := h.adopt(ctx, r)
+		s := h.ensureLive(ctx, r)
 		if h.nodes != nil {
 			h.actedElsewhere(s, r.LastActiveAt) // first: it may keep the session by the new policy
-			h.takeRules(s, r.Rules(), r.Revision)
+			h.applyRules(s, r.Rules(), r.Revision)
 		}
-		if r.Policy != policies.For(r.GroupNames()) || s.unsure.Load() {
+		if r.Policy != policies.For(r.GroupNames()) || s.rulesUnconfirmed.Load() {
 			if err := h.changeRules(ctx, s, keepGroups); err != nil {
 				return changed, fmt.Errorf("apply policies: %w", err)
 			}
@@ -58,16 +60,17 @@ func (h *Hub) Policies() session.Policies {
 	return h.policies
 }
 
-// SetGroups replaces the groups of a user's session, as the directory tells them: the policy follows, and so do the rights
-// of its tabs. A group that the session has keeps the number at which its user joined it. Forced logouts of a group that
-// were answered before the user joined it are none of theirs; those that were answered before the user left it are.
-// session.ErrNotFound; any other error means that the change is to be told again.
+// SetGroups replaces the groups of a user's session, as the directory tells them: the policy
+// follows, and so do the rights of its tabs. A group that the session has keeps the number at which
+// its user joined it. Forced logouts of a group that were answered before the user joined it are
+// none of theirs; those that were answered before the user left it are. session.ErrNotFound; any
+// other error means that the change is to be told again.
 func (h *Hub) SetGroups(ctx context.Context, id session.ID, names []string) error {
-	s := h.live(id)
+	s := h.lookup(id)
 	if s == nil {
 		return session.ErrNotFound
 	}
-	last, err := h.LastFact(ctx)
+	last, err := h.LastRevocation(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,20 +81,20 @@ func (h *Hub) SetGroups(ctx context.Context, id session.ID, names []string) erro
 	return nil
 }
 
-// regrouped are rules with other groups. Who joins one has seen all facts up to last.
+// regrouped are rules with other groups. Who joins one has seen all revocations up to last.
 func regrouped(rules session.Rules, names []string, last int64) session.Rules {
 	var groups []session.Group
 	for _, name := range names {
-		joined := session.Group{Name: name, SeenFact: last}
+		joined := session.Group{Name: name, SeenRevocation: last}
 		if i := slices.IndexFunc(rules.Groups, func(g session.Group) bool { return session.SameName(g.Name, name) }); i >= 0 {
-			joined.SeenFact = rules.Groups[i].SeenFact
+			joined.SeenRevocation = rules.Groups[i].SeenRevocation
 		}
 		groups = append(groups, joined)
 	}
 	former := slices.Clone(rules.Former)
 	for _, g := range rules.Groups {
 		if !slices.ContainsFunc(names, func(name string) bool { return session.SameName(g.Name, name) }) {
-			former = append(former, session.FormerGroup{Name: g.Name, SeenFact: g.SeenFact})
+			former = append(former, session.FormerGroup{Name: g.Name, SeenRevocation: g.SeenRevocation})
 		}
 	}
 	return session.Rules{Groups: groups, Former: former, Policy: rules.Policy}
@@ -99,24 +102,26 @@ func regrouped(rules session.Rules, names []string, last int64) session.Rules {
 
 func keepGroups(rules session.Rules, _ int64) session.Rules { return rules }
 
-// settleFormer finds out which facts were written before the user of s left a group: those up to the number that is read after the leaving was
-// stored. Only where one of them ends the session the group is remembered. What cannot be found out now is tried again: until then
-// every forced logout of the group ends the session.
-func (h *Hub) settleFormer(ctx context.Context, s *live) {
+// settleFormer finds out which revocations were written before the user of s left a group: those up
+// to the number that is read after the leaving was stored. Only where one of them ends the session
+// the group is remembered. What cannot be found out now is tried again: until then every forced
+// logout of the group ends the session.
+func (h *Hub) settleFormer(ctx context.Context, s *liveSession) {
 	r := s.record.Load()
 	if !slices.ContainsFunc(r.Former, isOpen) {
 		return
 	}
-	if last, err := h.LastFact(ctx); err != nil || h.settleFormerUpTo(ctx, s, r.Revision, last) != nil {
+	if last, err := h.LastRevocation(ctx); err != nil || h.settleFormerUpTo(ctx, s, r.Revision, last) != nil {
 		h.awaitFormer(s)
 	}
 }
 
 func isOpen(g session.FormerGroup) bool { return g.Until == 0 }
 
-// settleFormerUpTo has the groups that the rules of that revision tell left be left at the number last, which was read since. Where the rules
-// have changed meanwhile, a group may have been left after that number: it waits for another one.
-func (h *Hub) settleFormerUpTo(ctx context.Context, s *live, revision, last int64) error {
+// settleFormerUpTo has the groups that the rules of that revision tell left be left at the number
+// last, which was read since. Where the rules have changed meanwhile, a group may have been left
+// after that number: it waits for another one.
+func (h *Hub) settleFormerUpTo(ctx context.Context, s *liveSession, revision, last int64) error {
 	err := h.changeRules(ctx, s, func(now session.Rules, stored int64) session.Rules {
 		if stored == revision {
 			now.Former = h.closeFormer(now.Former, last)
@@ -129,7 +134,8 @@ func (h *Hub) settleFormerUpTo(ctx context.Context, s *live, revision, last int6
 	return err
 }
 
-// closeFormer are the groups of a list that a forced logout is about, when those that are open were left at the number last.
+// closeFormer are the groups of a list that a forced logout is about, when those that are open were
+// left at the number last.
 func (h *Hub) closeFormer(former []session.FormerGroup, last int64) (kept []session.FormerGroup) {
 	for _, g := range former {
 		if g.Until == 0 {
@@ -142,22 +148,23 @@ func (h *Hub) closeFormer(former []session.FormerGroup, last int64) (kept []sess
 	return kept
 }
 
-// formerQueue are the sessions of which it is not known yet when their users left a group, each with the revision of the rules that tell it.
+// formerQueue are the sessions of which it is not known yet when their users left a group, each
+// with the revision of the rules that tell it.
 type formerQueue struct {
 	mu        sync.Mutex
-	revisions map[*live]int64 // bounded by the live ones
+	revisions map[*liveSession]int64 // bounded by the live ones
 }
 
-func (q *formerQueue) add(s *live, revision int64) {
+func (q *formerQueue) add(s *liveSession, revision int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.revisions == nil {
-		q.revisions = make(map[*live]int64)
+		q.revisions = make(map[*liveSession]int64)
 	}
 	q.revisions[s] = revision
 }
 
-func (q *formerQueue) take() map[*live]int64 {
+func (q *formerQueue) take() map[*liveSession]int64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	taken := q.revisions
@@ -166,32 +173,33 @@ func (q *formerQueue) take() map[*live]int64 {
 }
 
 // awaitFormer has settleFormers look at s, if it has a group that is open.
-func (h *Hub) awaitFormer(s *live) {
+func (h *Hub) awaitFormer(s *liveSession) {
 	if r := s.record.Load(); slices.ContainsFunc(r.Former, isOpen) && s.shard.lookup(s.id) == s {
 		h.former.add(s, r.Revision)
 	}
 }
 
-// settleFormerEvery is how soon it is tried again to find out when groups were left. It is real time.
+// settleFormerEvery is how soon it is tried again to find out when groups were left. It is real
+// time.
 const settleFormerEvery = time.Second
 
 // formerLoop settles what could not be settled at once.
 func (h *Hub) formerLoop() {
-	for h.rest(settleFormerEvery) {
+	for h.wait(settleFormerEvery) {
 		if err := h.settleFormers(h.ctx); err != nil && h.ctx.Err() == nil {
 			h.log.Warn("groups that users have left not settled", "error", err)
 		}
 	}
 }
 
-// settleFormers is settleFormer for all sessions that wait for it. They share one number, which is read after they are taken from the
-// queue. What fails waits for the next call.
+// settleFormers is settleFormer for all sessions that wait for it. They share one number, which is
+// read after they are taken from the queue. What fails waits for the next call.
 func (h *Hub) settleFormers(ctx context.Context) error {
 	waiting := h.former.take()
 	if len(waiting) == 0 {
 		return nil
 	}
-	last, err := h.LastFact(ctx)
+	last, err := h.LastRevocation(ctx)
 	if err != nil {
 		for s := range waiting {
 			h.awaitFormer(s)
@@ -199,7 +207,7 @@ func (h *Hub) settleFormers(ctx context.Context) error {
 		return err
 	}
 	var failed atomic.Pointer[error]
-	inShares(endsAtOnce, slices.Collect(maps.Keys(waiting)), func(share []*live) {
+	inParallel(endsAtOnce, slices.Collect(maps.Keys(waiting)), func(share []*liveSession) {
 		for _, s := range share {
 			if s.shard.lookup(s.id) != s {
 				continue
@@ -218,19 +226,20 @@ func (h *Hub) settleFormers(ctx context.Context) error {
 
 // logoutOfGroup reports whether a forced logout was answered while somebody was a member of g.
 func (h *Hub) logoutOfGroup(g session.FormerGroup) bool {
-	h.forced.mu.RLock()
-	defer h.forced.mu.RUnlock()
-	ofGroup := h.forced.byScope[session.Scope{Group: g.Name}.Target().Scope()]
-	return slices.ContainsFunc(ofGroup, func(l *logout) bool {
-		f := &l.fact
-		return g.SeenFact < f.Number && f.Number <= g.Until && !f.Void()
+	h.revocations.mu.RLock()
+	defer h.revocations.mu.RUnlock()
+	ofGroup := h.revocations.byScope[session.Scope{Group: g.Name}.Target().Scope()]
+	return slices.ContainsFunc(ofGroup, func(l *entry) bool {
+		f := &l.revocation
+		return g.SeenRevocation < f.Number && f.Number <= g.Until && !f.Cancelled()
 	})
 }
 
-// changeRules stores what change makes of the groups of s, with the policy that follows from them, and tells the tabs what they must
-// know of it. change is told the revision of the rules that it is given, too. Where they were changed meanwhile it begins anew, and so it
-// does where the policies were reloaded.
-func (h *Hub) changeRules(ctx context.Context, s *live, change func(now session.Rules, revision int64) session.Rules) error {
+// changeRules stores what change makes of the groups of s, with the policy that follows from them,
+// and tells the tabs what they must know of it. change is told the revision of the rules that it is
+// given, too. Where they were changed meanwhile it begins anew, and so it does where the policies
+// were reloaded.
+func (h *Hub) changeRules(ctx context.Context, s *liveSession, change func(now session.Rules, revision int64) session.Rules) error {
 	for {
 		if over, err := h.endIfDue(ctx, s); over || err != nil {
 			return err
@@ -245,8 +254,8 @@ func (h *Hub) changeRules(ctx context.Context, s *live, change func(now session.
 		h.actedElsewhere(s, r.LastActiveAt)
 		rules := change(r.Rules(), r.Revision)
 		rules.Policy = h.policyOf(rules.Groups)
-		if !rules.Equal(r.Rules()) || s.unsure.Load() {
-			s.unsure.Store(true) // the store may have it and say that it could not make sure
+		if !rules.Equal(r.Rules()) || s.rulesUnconfirmed.Load() {
+			s.rulesUnconfirmed.Store(true) // the store may have it and say that it could not make sure
 			revision, err := h.store.SetRules(ctx, s.id, r.Revision, rules)
 			if errors.Is(err, session.ErrConflict) {
 				continue
@@ -254,11 +263,11 @@ func (h *Hub) changeRules(ctx context.Context, s *live, change func(now session.
 			if err != nil {
 				return unlessOver(err)
 			}
-			s.unsure.Store(false)
+			s.rulesUnconfirmed.Store(false)
 			h.emit(event{Kind: eventRules, ID: &s.id})
 			r.Revision = revision
 		}
-		h.takeRules(s, rules, r.Revision)
+		h.applyRules(s, rules, r.Revision)
 		if rules.Policy == h.policyOf(rules.Groups) {
 			return nil
 		}
@@ -277,49 +286,24 @@ func unlessOver(err error) error {
 	return err
 }
 
-// errNotEnded says that a session is due and could not be ended.
-var errNotEnded = errors.New("session is due and could not be ended yet")
-
-// endIfDue ends s if it is due by the rules that it has, so that new ones do not bring it back. over: nothing is left to do.
-func (h *Hub) endIfDue(ctx context.Context, s *live) (over bool, err error) {
-	if !h.isDue(s) {
-		return false, nil
-	}
-	switch h.expire(ctx, s) {
-	case verdictOver:
-		return true, nil
-	case verdictAlive:
-		return false, nil
-	}
-	return false, errNotEnded
-}
-
-// isDue reports whether s is to be ended, or its end is yet to be stored.
-func (h *Hub) isDue(s *live) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	phase, _ := s.policy.Load().At(s.recordLocked(), h.clock.Now())
-	return phase == session.Expired || s.end != nil
-}
-
-// takeRules takes over rules that are stored, unless it knows newer ones. Rights follow from them, and the forced logouts of the
-// groups: one that is written meanwhile is seen here, or sees them.
-func (h *Hub) takeRules(s *live, rules session.Rules, revision int64) {
+// applyRules takes over rules that are stored, unless it knows newer ones. Rights follow from them,
+// and the forced logouts of the groups: one that is written meanwhile is seen here, or sees them.
+func (h *Hub) applyRules(s *liveSession, rules session.Rules, revision int64) {
 	if revision > s.record.Load().Revision {
 		h.replaceRules(s, rules, revision, func(known int64) bool { return revision > known })
 	}
 }
 
 // replaceRules takes over rules, if those that are known have a revision for which newer is true.
-func (h *Hub) replaceRules(s *live, rules session.Rules, revision int64, newer func(known int64) bool) {
+func (h *Hub) replaceRules(s *liveSession, rules session.Rules, revision int64, newer func(known int64) bool) {
 	now := h.clock.Now()
-	h.forced.mu.RLock()
+	h.revocations.mu.RLock()
 	s.mu.Lock()
 	r := *s.record.Load()
 	before := *s.policy.Load()
 	if !newer(r.Revision) {
 		s.mu.Unlock()
-		h.forced.mu.RUnlock()
+		h.revocations.mu.RUnlock()
 		return
 	}
 	wasDue, _ := before.At(s.recordLocked(), now)
@@ -327,10 +311,10 @@ func (h *Hub) replaceRules(s *live, rules session.Rules, revision int64, newer f
 	r.Groups, r.Former, r.Revision, r.Policy = rules.Groups, rules.Former, revision, rules.Policy
 	s.setRecord(&r)
 	s.policy.Store(&rules.Policy)
-	l := h.forced.coveringLocked(&r)
-	forced := l != s.forced && !s.ending
+	l := h.revocations.firstLocked(&r)
+	forced := l != s.revocation && !s.ending
 	if forced {
-		s.forced = l
+		s.revocation = l
 		s.warned.Store(true) // see act
 	}
 	isDue, _ := rules.Policy.At(s.recordLocked(), now)
@@ -339,7 +323,7 @@ func (h *Hub) replaceRules(s *live, rules session.Rules, revision int64, newer f
 		s.overBy = now
 	}
 	s.mu.Unlock()
-	h.forced.mu.RUnlock()
+	h.revocations.mu.RUnlock()
 	if regroup {
 		h.rightsChanged(s)
 	}
@@ -347,7 +331,7 @@ func (h *Hub) replaceRules(s *live, rules session.Rules, revision int64, newer f
 	switch {
 	case !policy && !forced:
 		return
-	case !h.tell(s, cond(policy, tellRules, tellAnyway)):
+	case !h.tell(s, cond(policy, tellPolicy, tellState)):
 		h.expire(h.ctx, s)
 	}
 }

@@ -200,7 +200,8 @@ func TestLeavingAGroupIsNoWayRoundItsForcedLogout(t *testing.T) {
 		hub, store := startHubRaced(t)
 		ada, grace := hub.signIn("ada", "staff"), hub.signIn("grace", "staff")
 		tab := ada.openTab()
-		// The directory says that ada has left; before that is stored, the logout of the group is answered.
+		// The directory says that ada has left; before that is stored, the logout of the group is
+		// answered.
 		store.before = func() {
 			hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}, Grace: time.Minute})
 		}
@@ -210,7 +211,8 @@ func TestLeavingAGroupIsNoWayRoundItsForcedLogout(t *testing.T) {
 		tab.next(KindWarn)
 		tab.wantsEnd(session.ReasonAdmin, time.Minute)
 		// grace leaves first: a later logout is none of hers, and nothing is remembered.
-		if err := hub.SetGroups(t.Context(), grace.token.ID(), nil); err != nil && !errors.Is(err, session.ErrNotFound) { // she ends at this instant
+		// she ends at this instant
+		if err := hub.SetGroups(t.Context(), grace.token.ID(), nil); err != nil && !errors.Is(err, session.ErrNotFound) {
 			t.Fatal(err)
 		}
 		hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}})
@@ -235,7 +237,7 @@ func TestALogoutOfAGroupIsNoneOfThoseWhoHaveLeftIt(t *testing.T) {
 	})
 }
 
-// numberStore has its number of the last fact counted, refused, and overtaken.
+// numberStore has its number of the last revocation counted, refused, and overtaken.
 type numberStore struct {
 	session.Store
 	reads atomic.Int64
@@ -244,12 +246,12 @@ type numberStore struct {
 	rules atomic.Pointer[func()] // happens once, before rules are stored
 }
 
-func (s *numberStore) LastFact(ctx context.Context) (int64, error) {
+func (s *numberStore) LastRevocation(ctx context.Context) (int64, error) {
 	s.reads.Add(1)
 	if s.away.Load() {
 		return 0, errMum
 	}
-	last, err := s.Store.LastFact(ctx)
+	last, err := s.Store.LastRevocation(ctx)
 	if f := s.after.Swap(nil); f != nil {
 		(*f)()
 	}
@@ -272,7 +274,8 @@ func startHubOverNumbers(t *testing.T) (*rig, *numberStore) {
 	}), store
 }
 
-// leaveUnsettled has the user be a member of these groups only, while nobody can say when they have left the others.
+// leaveUnsettled has the user be a member of these groups only, while nobody can say when they have
+// left the others.
 func (s *numberStore) leaveUnsettled(u *user, groups ...string) {
 	u.t.Helper()
 	away := func() { s.away.Store(true) }
@@ -301,11 +304,11 @@ func TestManyWhoLeaveAGroupAskTogetherWhenTheyLeftIt(t *testing.T) {
 		pass(10 * time.Second)
 		synctest.Wait()
 		if n := store.reads.Load(); n < 9 || n > 11 {
-			t.Errorf("the number of the last fact was read %d times within 10 s, want once a second", n)
+			t.Errorf("the number of the last revocation was read %d times within 10 s, want once a second", n)
 		}
 		store.reads.Store(0)
 		if _, err := hub.Reload(t.Context(), session.Policies{Global: standard}); err != nil || store.reads.Load() != 1 {
-			t.Errorf("Reload read the number of the last fact %d times, %v, want once for all", store.reads.Load(), err)
+			t.Errorf("Reload read the number of the last revocation %d times, %v, want once for all", store.reads.Load(), err)
 		}
 		ended := users[0]
 		if _, err := hub.End(t.Context(), ended.token.ID(), session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}); err != nil {

@@ -20,7 +20,7 @@ import (
 func startMember(t *testing.T, shared *sharedStore, name string, wrap func(session.Store) session.Store) *rig {
 	t.Helper()
 	m := &member{faulty.Store{Store: unclosed{shared}, Faults: faulty.New(1)}, shared}
-	o := Options{Store: m, Peers: m, Policies: session.Policies{Global: standard}, Node: name}
+	o := Options{Store: m, Shared: m, Policies: session.Policies{Global: standard}, Node: name}
 	if wrap != nil {
 		o.Store = wrap(m)
 	}
@@ -58,21 +58,21 @@ func TestARequestWaitsForALogoutThatIsBeingTakenIn(t *testing.T) {
 		ok := true
 		for _, n := range []*rig{a, b} {
 			n.nodes.mu.Lock()
-			ok = ok && n.nodes.size == 2
+			ok = ok && n.nodes.count == 2
 			n.nodes.mu.Unlock()
 		}
 		return ok
 	})
 	eve := a.signInAs("eve", func(id session.ID) bool { return id[0]%shards == 0 && id[1]%2 == 1 })
 	ada := a.signInAs("ada", func(id session.ID) bool { return id[0]%shards == shards-1 && id[1]%2 == 1 })
-	within(t, 2*time.Second, "b knows both", func() bool { return b.live(eve.token.ID()) != nil && b.live(ada.token.ID()) != nil })
-	e := b.live(eve.token.ID())
+	within(t, 2*time.Second, "b knows both", func() bool { return b.lookup(eve.token.ID()) != nil && b.lookup(ada.token.ID()) != nil })
+	e := b.lookup(eve.token.ID())
 	e.mu.Lock() // covering takes its time
-	l, err := a.Hub.Logout(t.Context(), LogoutRequest{Scope: everyone, Actor: "root"})
+	l, err := a.Hub.ForceLogout(t.Context(), LogoutRequest{Scope: everyone, Actor: "root"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	within(t, 2*time.Second, "b has heard", func() bool { return b.findLogout(l.ID) != nil })
+	within(t, 2*time.Second, "b has heard", func() bool { return b.findEntry(l.ID) != nil })
 	got := make(chan error, 1)
 	go func() { _, err := b.Check(t.Context(), ada.token.ID()); got <- err }()
 	select {
@@ -87,34 +87,34 @@ func TestARequestWaitsForALogoutThatIsBeingTakenIn(t *testing.T) {
 	}
 }
 
-// allCounting counts how often all facts are read.
+// allCounting counts how often all revocations are read.
 type allCounting struct {
-	Peers
+	session.SharedStore
 	all *atomic.Int64
 }
 
-func (c allCounting) FactsAfter(ctx context.Context, after int64) ([]session.Fact, int64, bool, error) {
-	f, l, all, err := c.Peers.FactsAfter(ctx, after)
+func (c allCounting) RevocationsAfter(ctx context.Context, after int64) ([]session.Revocation, int64, bool, error) {
+	f, l, all, err := c.SharedStore.RevocationsAfter(ctx, after)
 	if all {
 		c.all.Add(1)
 	}
 	return f, l, all, err
 }
 
-func TestARequestUnderWayDuringALogoutReadsNotAllFacts(t *testing.T) {
+func TestARequestUnderWayDuringALogoutReadsNotAllRevocations(t *testing.T) {
 	server := redistest.Start(t)
 	all := new(atomic.Int64)
-	a := startNode(t, server, "a", standard, func(p Peers) Peers { return allCounting{p, all} })
+	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return allCounting{p, all} })
 	for range 3 {
 		g := a.signIn("grace")
-		before, _ := a.store.LastFact(t.Context()) // what a request has read
+		before, _ := a.store.LastRevocation(t.Context()) // what a request has read
 		a.logout(LogoutRequest{Scope: g.scope()})
-		if err := a.syncFacts(t.Context(), before); err != nil {
+		if err := a.syncRevocations(t.Context(), before); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if n := all.Load(); n != 0 {
-		t.Errorf("all facts were read %d times", n)
+		t.Errorf("all revocations were read %d times", n)
 	}
 }
 
@@ -143,7 +143,7 @@ func TestShutdownDoesNotWaitForAStoreThatIsAway(t *testing.T) {
 		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return slowLeave{s, away} })
 		for i := range 2000 {
 			u := hub.signIn(fmt.Sprint(i))
-			hub.leaving.add(hub.live(u.token.ID()))
+			hub.unstoredTabTimes.add(hub.lookup(u.token.ID()))
 		}
 		away.Store(true)
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -163,7 +163,8 @@ func TestAnActOfAnotherNodeKeepsASessionByAStricterPolicy(t *testing.T) {
 		hub := startMember(t, shared, "a", nil)
 		ada := hub.signIn("ada")
 		pass(5 * time.Minute)
-		if _, err := shared.Touch(t.Context(), []session.Activity{{ID: ada.token.ID(), At: session.Millis(time.Now())}}); err != nil { // another node's
+		// another node's
+		if _, err := shared.Touch(t.Context(), []session.Activity{{ID: ada.token.ID(), At: session.Millis(time.Now())}}); err != nil {
 			t.Fatal(err)
 		}
 		acted := time.Now()
@@ -205,10 +206,10 @@ func TestASignInDuringAReloadHasTheNewPolicyOnEveryNode(t *testing.T) {
 		}
 		ada := a.signIn("ada")
 		pass(20 * time.Second)
-		if p := *b.live(ada.token.ID()).policy.Load(); p != strict {
+		if p := *b.lookup(ada.token.ID()).policy.Load(); p != strict {
 			t.Errorf("b judges her by %v", p)
 		}
-		if p := *a.live(ada.token.ID()).policy.Load(); p != strict {
+		if p := *a.lookup(ada.token.ID()).policy.Load(); p != strict {
 			t.Errorf("a judges her by %v", p)
 		}
 	})

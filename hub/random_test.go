@@ -23,8 +23,8 @@ import (
 	"curfew/session/faulty"
 )
 
-// A random crowd in a bubble, over stores that fail, with clocks that are wrong. A simple model judges all the time, faults or none, what
-// must never happen.
+// A random crowd in a bubble, over stores that fail, with clocks that are wrong. A simple model
+// judges all the time, faults or none, what must never happen.
 
 // randomPolicy has its deadlines come often.
 var randomPolicy = session.Policy{WarnAfter: 2 * time.Minute, ExpireAfter: 3 * time.Minute, CloseGrace: 20 * time.Second, ExtendOn: session.ExtendOnActivity}
@@ -73,7 +73,9 @@ type socket struct {
 	told   session.Reason // of the end; empty: none
 	toldAt time.Time
 	gone   bool
-	shutAt time.Time // when its person or the network began to close it, it was told of the end, or it was found closed; zero while it is open
+	// when its person or the network began to close it, it was told of the end, or it was found
+	// closed; zero while it is open
+	shutAt time.Time
 	warned bool
 	until  time.Time // the end, as it was last told
 }
@@ -107,7 +109,8 @@ func (s *socket) read() {
 			s.warned = m.Type == KindWarn
 		}
 		s.mu.Unlock()
-		go s.conn.Write(context.Background(), websocket.MessageText, fmt.Appendf(nil, `{"type":"ack","seq":%d}`, m.Seq)) // the pipe waits for a reader
+		// the pipe waits for a reader
+		go s.conn.Write(context.Background(), websocket.MessageText, fmt.Appendf(nil, `{"type":"ack","seq":%d}`, m.Seq))
 	}
 }
 
@@ -152,9 +155,9 @@ func newCrowd(t *testing.T, seed uint64, nodes int, skew time.Duration) *crowd {
 		clock := &session.SkewedClock{Clock: session.RealClock{}}
 		if nodes > 1 {
 			clock.SetSkew(time.Duration((2*c.random.Float64() - 1) * float64(skew)))
-			o.Steered = &session.SteeredClock{Clock: clock, Wall: clock.Wall}
+			o.SyncedClock = &session.SyncedClock{Clock: clock, Wall: clock.Wall}
 			m := &member{faulty.Store{Store: unclosed{shared}, Faults: f}, shared}
-			o.Clock, o.Store, o.Peers = o.Steered, m, m
+			o.Clock, o.Store, o.Shared = o.SyncedClock, m, m
 		}
 		c.nodes, c.faults, c.clocks = append(c.nodes, startHubWith(t, o.Store, o)), append(c.faults, f), append(c.clocks, clock)
 	}
@@ -225,13 +228,13 @@ func (c *crowd) step() {
 }
 
 func (c *crowd) signIn(n *rig) {
-	last, err := n.LastFact(c.t.Context())
+	last, err := n.LastRevocation(c.t.Context())
 	if err != nil {
 		return
 	}
 	v := &visitor{name: fmt.Sprint("user", c.random.IntN(10)), token: session.NewToken(), acted: time.Now()}
 	now := session.Millis(n.clock.Now())
-	r := session.Record{ID: v.token.ID(), User: v.name, Login: v.name, Address: "192.0.2.1", Policy: randomPolicy, SeenFact: last, CreatedAt: now, LastActiveAt: now}
+	r := session.Record{ID: v.token.ID(), User: v.name, Login: v.name, Address: "192.0.2.1", Policy: randomPolicy, SeenRevocation: last, CreatedAt: now, LastActiveAt: now}
 	v.lost = n.Create(c.t.Context(), r) != nil
 	v.asked = v.lost
 	c.visitors = append(c.visitors, v)
@@ -251,7 +254,8 @@ func (c *crowd) open(n *rig, v *visitor) {
 	go s.read()
 }
 
-// act has the person of v do something in a tab. Whether an act in a warning comes in time the tab is told; any other counts.
+// act has the person of v do something in a tab. Whether an act in a warning comes in time the tab
+// is told; any other counts.
 func (c *crowd) act(v *visitor) {
 	if len(v.tabs) == 0 {
 		return
@@ -303,7 +307,7 @@ func (c *crowd) logout(n *rig, v *visitor) {
 	if c.chance(0.5) {
 		q.Grace = 30 * time.Second
 	}
-	_, err := n.Logout(c.t.Context(), q)
+	_, err := n.ForceLogout(c.t.Context(), q)
 	for _, other := range covered {
 		other.over = other.over || err == nil && q.Grace == 0
 	}
@@ -325,7 +329,7 @@ func (c *crowd) judge() {
 			c.t.Fatal(err)
 		}
 		if r.End == nil {
-			if due, why := randomPolicy.Due(r); now.Sub(due) > lateness {
+			if due, why := randomPolicy.EndsAt(r); now.Sub(due) > lateness {
 				c.t.Errorf("%s: is alive %s after it was due (%s)", v.name, now.Sub(due), why)
 				c.judged[id] = true
 			}
@@ -339,7 +343,8 @@ func (c *crowd) judge() {
 	}
 }
 
-// judgeTabs wants the tabs of an ended session told, none before the time that it was told before. all: none is waited for.
+// judgeTabs wants the tabs of an ended session told, none before the time that it was told before.
+// all: none is waited for.
 func (c *crowd) judgeTabs(v *visitor, end session.End, now time.Time) (all bool) {
 	all = true
 	for _, s := range v.tabs {
@@ -377,8 +382,9 @@ func (c *crowd) judgeEnd(v *visitor, r session.Record) {
 	}
 }
 
-// slowMethods are never called with a lock held: in a bubble nobody may wait for a lock while time is to pass.
-var slowMethods = []string{"Create", "Get", "End", "Touch", "AddFact", "Pulse", "GetMany"}
+// slowMethods are never called with a lock held: in a bubble nobody may wait for a lock while time
+// is to pass.
+var slowMethods = []string{"Create", "Get", "End", "Touch", "AddRevocation", "Pulse", "GetMany"}
 
 // trouble makes stores fail, or heals them, and sets clocks wrong.
 func (c *crowd) trouble(skew time.Duration) {
@@ -392,7 +398,7 @@ func (c *crowd) trouble(skew time.Duration) {
 			f.Set(method, faulty.Rule{NotDue: 0.2, Before: 0.15, After: 0.1, Slow: 0.1, By: 2 * time.Second})
 		}
 	default: // all of one method, for a while
-		methods := []string{"Get", "End", "Touch", "Leave", "Pulse", "Publish", "GetMany", "LastFact", "AddFact", "SetTabs"}
+		methods := []string{"Get", "End", "Touch", "Leave", "Pulse", "Publish", "GetMany", "LastRevocation", "AddRevocation", "SetTabs"}
 		f.Set(methods[c.random.IntN(len(methods))], faulty.Rule{Before: 0.3, After: 0.3, NotDue: 0.3})
 	}
 	if len(c.nodes) > 1 && skew > time.Second && c.chance(0.3) {
@@ -420,7 +426,7 @@ func (c *crowd) run(d, skew time.Duration) {
 	c.judge()
 	for _, v := range c.visitors {
 		for _, n := range c.nodes {
-			if n.live(v.token.ID()) != nil {
+			if n.lookup(v.token.ID()) != nil {
 				c.t.Errorf("%s: %s still watches over it when all is quiet", v.name, n.node)
 			}
 		}
@@ -445,8 +451,8 @@ func (c *crowd) report(seed uint64) {
 	}
 }
 
-// TestRandomCrowdOverFaultyStores may be repeated with CURFEW_SEED. Under one seed the choices are the same, the order of what happens at one
-// instant is not.
+// TestRandomCrowdOverFaultyStores may be repeated with CURFEW_SEED. Under one seed the choices are
+// the same, the order of what happens at one instant is not.
 func TestRandomCrowdOverFaultyStores(t *testing.T) {
 	tests := []struct {
 		name  string

@@ -34,14 +34,14 @@ func TestNodeLeftWithTheOldMasterAnswersNobody(t *testing.T) {
 		answer, err := old.Command("WAIT 1 100")
 		return err == nil && strings.HasPrefix(answer, ":1")
 	})
-	same := func(p Peers) Peers { return p }
+	same := func(p session.SharedStore) session.SharedStore { return p }
 	a := startNode(t, old, "a", standard, same)
 	ada := a.signIn("ada")
 	if _, err := replica.Command("REPLICAOF NO ONE"); err != nil { // the other side makes it the master
 		t.Fatal(err)
 	}
 	b := startNode(t, replica, "b", standard, same)
-	if _, err := b.Logout(t.Context(), LogoutRequest{Scope: session.Scope{User: "ada"}, Actor: "root"}); err != nil {
+	if _, err := b.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{User: "ada"}, Actor: "root"}); err != nil {
 		t.Fatal(err)
 	}
 	within(t, 10*time.Second, "a's pulses fail", func() bool { return a.Stats().Away })
@@ -49,7 +49,7 @@ func TestNodeLeftWithTheOldMasterAnswersNobody(t *testing.T) {
 		_, err := a.Check(t.Context(), ada.token.ID())
 		return err != nil
 	})
-	if _, err := a.LastFact(t.Context()); err == nil {
+	if _, err := a.LastRevocation(t.Context()); err == nil {
 		t.Error("a lets people sign in, though its store takes no writes")
 	}
 	if _, response, err := ada.dial(); err == nil || response == nil || response.StatusCode < 400 {
@@ -60,15 +60,15 @@ func TestNodeLeftWithTheOldMasterAnswersNobody(t *testing.T) {
 
 // brokenPulse fails so many times.
 type brokenPulse struct {
-	Peers
+	session.SharedStore
 	left *atomic.Int64
 }
 
-func (p brokenPulse) Pulse(ctx context.Context, node string, after uint64) (session.Pulse, error) {
+func (p brokenPulse) Pulse(ctx context.Context, node string, after uint64) (session.Heartbeat, error) {
 	if p.left.Add(-1) >= 0 {
-		return session.Pulse{}, context.DeadlineExceeded
+		return session.Heartbeat{}, context.DeadlineExceeded
 	}
-	return p.Peers.Pulse(ctx, node, after)
+	return p.SharedStore.Pulse(ctx, node, after)
 }
 
 func TestOnePulseThatFailedRefusesNobody(t *testing.T) {
@@ -76,7 +76,7 @@ func TestOnePulseThatFailedRefusesNobody(t *testing.T) {
 	server := redistest.Start(t)
 	store := openRedis(t, server)
 	left := refusals(0)
-	a := startHubWith(t, store, Options{Store: store, Peers: brokenPulse{store, left}, Policies: session.Policies{Global: standard}, Node: "a"})
+	a := startHubWith(t, store, Options{Store: store, Shared: brokenPulse{store, left}, Policies: session.Policies{Global: standard}, Node: "a"})
 	ada := a.signIn("ada")
 	left.Store(1)
 	within(t, 5*time.Second, "a pulse fails, and the next does not", func() bool {
@@ -126,12 +126,13 @@ func TestTabWhoseSessionCannotBeReadStaysAndIsToldOnceItCan(t *testing.T) {
 	})
 }
 
-// slowPulse takes its time before and after the store is asked for the time, as a Redis that forks or a member that cannot be dialled.
-type slowPulse struct{ Peers }
+// slowPulse takes its time before and after the store is asked for the time, as a Redis that forks
+// or a member that cannot be dialled.
+type slowPulse struct{ session.SharedStore }
 
-func (s slowPulse) Pulse(ctx context.Context, node string, after uint64) (session.Pulse, error) {
+func (s slowPulse) Pulse(ctx context.Context, node string, after uint64) (session.Heartbeat, error) {
 	<-time.After(400 * time.Millisecond)
-	p, err := s.Peers.Pulse(ctx, node, after)
+	p, err := s.SharedStore.Pulse(ctx, node, after)
 	<-time.After(100 * time.Millisecond)
 	return p, err
 }
@@ -141,8 +142,8 @@ func TestSlowPulsesDoNotMoveTheClock(t *testing.T) {
 	server := redistest.Start(t)
 	store := openRedis(t, server)
 	clock := skewed(2 * time.Second)
-	steered := &session.SteeredClock{Clock: clock, Wall: clock.Wall}
-	startHubWith(t, store, Options{Store: store, Peers: slowPulse{store}, Clock: steered, Steered: steered, Policies: session.Policies{Global: standard}, Node: "a"})
+	steered := &session.SyncedClock{Clock: clock, Wall: clock.Wall}
+	startHubWith(t, store, Options{Store: store, Shared: slowPulse{store}, Clock: steered, SyncedClock: steered, Policies: session.Policies{Global: standard}, Node: "a"})
 	right := func() bool { return time.Until(steered.Now()).Abs() < 20*time.Millisecond }
 	if !right() {
 		t.Errorf("at the start the clock is %s off", time.Until(steered.Now()))

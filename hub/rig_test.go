@@ -113,7 +113,8 @@ func startHubRaced(t *testing.T) (*rig, *racedStore) {
 	}), store
 }
 
-// startHubWith starts a hub with what is usual, and a server for its tabs. It closes the store in the end.
+// startHubWith starts a hub with what is usual, and a server for its tabs. It closes the store in
+// the end.
 func startHubWith(t testing.TB, store session.Store, o Options) *rig {
 	t.Helper()
 	if o.Clock == nil {
@@ -168,13 +169,13 @@ func (r *rig) signIn(name string, groups ...string) *user {
 	r.t.Helper()
 	u := &user{rig: r, token: session.NewToken()}
 	now := session.Millis(time.Now())
-	last, err := r.store.LastFact(r.t.Context())
+	last, err := r.store.LastRevocation(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	rec := session.Record{ID: u.token.ID(), User: name, Login: name, Address: "192.0.2.1", Policy: r.Policies().For(groups), SeenFact: last, CreatedAt: now, LastActiveAt: now}
+	rec := session.Record{ID: u.token.ID(), User: name, Login: name, Address: "192.0.2.1", Policy: r.Policies().For(groups), SeenRevocation: last, CreatedAt: now, LastActiveAt: now}
 	for _, g := range groups {
-		rec.Groups = append(rec.Groups, session.Group{Name: g, SeenFact: last})
+		rec.Groups = append(rec.Groups, session.Group{Name: g, SeenRevocation: last})
 	}
 	if err := r.Create(r.t.Context(), rec); err != nil {
 		r.t.Fatal(err)

@@ -13,8 +13,9 @@ import (
 	"curfew/session/faulty"
 )
 
-// A store that several hubs of a bubble share, in memory but for its file: what session/redis is, without a network and with the bubble's
-// time. Its clock is the real one, to which the hubs set theirs.
+// A store that several hubs of a bubble share, in memory but for its file: what session/redis is,
+// without a network and with the bubble's time. Its clock is the real one, to which the hubs set
+// theirs.
 
 // leaseInMemory is how long a node counts as alive.
 const leaseInMemory = 8 * time.Second
@@ -110,9 +111,9 @@ func (m *member) Subscribe(ctx context.Context, began func(), heard func([]byte)
 	return ctx.Err()
 }
 
-func (m *member) Pulse(ctx context.Context, node string, after uint64) (session.Pulse, error) {
-	return faulty.Call(ctx, m.Faults, "Pulse", func() (p session.Pulse, err error) {
-		if p.LastFact, err = m.shared.LastFact(ctx); err != nil {
+func (m *member) Pulse(ctx context.Context, node string, after uint64) (session.Heartbeat, error) {
+	return faulty.Call(ctx, m.Faults, "Pulse", func() (p session.Heartbeat, err error) {
+		if p.LastRevocation, err = m.shared.LastRevocation(ctx); err != nil {
 			return p, err
 		}
 		m.shared.mu.Lock()
@@ -128,13 +129,13 @@ func (m *member) Pulse(ctx context.Context, node string, after uint64) (session.
 				p.Begun = append(p.Begun, l.id)
 			}
 		}
-		p.Nodes, p.Last, p.Masters, p.Fresh = slices.Collect(maps.Keys(m.shared.leases)), uint64(len(m.shared.lines)), "one", !known
+		p.Nodes, p.Last, p.Epoch, p.Fresh = slices.Collect(maps.Keys(m.shared.leases)), uint64(len(m.shared.lines)), "one", !known
 		p.Lease, p.Now, p.Asked = leaseInMemory, session.Millis(now), now
 		return p, nil
 	})
 }
 
-func (m *member) Masters(context.Context) string { return "one" }
+func (m *member) Epoch(context.Context) string { return "one" }
 
 func (m *member) LastLine(context.Context) (uint64, error) {
 	m.shared.mu.Lock()
@@ -142,7 +143,7 @@ func (m *member) LastLine(context.Context) (uint64, error) {
 	return uint64(len(m.shared.lines)), nil
 }
 
-func (m *member) Depart(_ context.Context, node string) error {
+func (m *member) RemoveNode(_ context.Context, node string) error {
 	m.shared.mu.Lock()
 	defer m.shared.mu.Unlock()
 	delete(m.shared.leases, node)
@@ -192,16 +193,16 @@ func (m *member) GetMany(ctx context.Context, ids []session.ID) (list []session.
 	})
 }
 
-func (m *member) FactsAfter(ctx context.Context, _ int64) (facts []session.Fact, last int64, all bool, err error) {
-	if last, err = m.LastFact(ctx); err == nil {
-		facts, err = m.Facts(ctx)
+func (m *member) RevocationsAfter(ctx context.Context, _ int64) (revocations []session.Revocation, last int64, all bool, err error) {
+	if last, err = m.LastRevocation(ctx); err == nil {
+		revocations, err = m.Revocations(ctx)
 	}
-	return facts, last, true, err
+	return revocations, last, true, err
 }
 
-func (m *member) RestoreFacts(context.Context, []session.Fact, int64) error { return nil }
+func (m *member) RestoreRevocations(context.Context, []session.Revocation, int64) error { return nil }
 
-func (m *member) Keep(_ context.Context, kind, name, text string, _ time.Duration) error {
+func (m *member) PutTransient(_ context.Context, kind, name, text string, _ time.Duration) error {
 	m.shared.mu.Lock()
 	defer m.shared.mu.Unlock()
 	if m.shared.kept[kind] == nil {
@@ -211,7 +212,7 @@ func (m *member) Keep(_ context.Context, kind, name, text string, _ time.Duratio
 	return nil
 }
 
-func (m *member) Kept(_ context.Context, kind string) (map[string]string, error) {
+func (m *member) Transients(_ context.Context, kind string) (map[string]string, error) {
 	m.shared.mu.Lock()
 	defer m.shared.mu.Unlock()
 	return maps.Clone(m.shared.kept[kind]), nil

@@ -5,52 +5,17 @@ import (
 	"errors"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
 )
 
-// tab is one open browser tab. The handler that accepted it has returned (a waiting handler costs 13 KB a tab); the hub
-// owns its one goroutine, which reads, and waits for it in Shutdown. A writer runs only while something is queued.
-type tab struct {
-	// set once
-	id      string
-	session *live
-	ws      *websocket.Conn // reads, and writes control frames
-	conn    *conn           // carries the data frames, encoded once for all tabs that get them
-	phone   bool            // by its User-Agent
-
-	lastSeq atomic.Int64 // of the newest message queued
-	acked   atomic.Int64 // highest seq acknowledged
-
-	slot, place int // guarded by Hub.mu: in Hub.slots
-
-	// guarded by session.mu
-	index       int          // in session.tabs
-	expireSeq   int64        // of the expire message; 0 before
-	fate        *FateOfTab   // where a forced logout has ended the session
-	hold        *atomic.Bool // while set, the close frame waits: others are still being told
-	watching    []string     // users whose presence it is told
-	openedAt    time.Time
-	hiddenSince time.Time // zero while shown; set by the reading goroutine alone
-	tickSeq     int64     // of the oldest tick that is not answered, or else the newest
-	tickedAt    time.Time
-	vanished    bool // it was ended because its peer is not there any more
-
-	// used by the reading goroutine alone
-	leaving leaving // how the page went
-
-	mu      sync.Mutex
-	outbox  [][]byte // bounded by maxOutbox
-	writing bool     // a writer is at work, or about to be
-	closing bool     // a close frame is queued: nothing follows it
-}
-
-// maxOutbox is how many messages may wait for a page that does not read. One more ends the tab as slow.
+// maxOutbox is how many messages may wait for a page that does not read. One more ends the tab as
+// slow.
 const maxOutbox = 64
 
-// queueFrame queues f, whose number is higher than that of all before, and appends t to start if it needs a writer. session.mu is held.
+// queueFrame queues f, whose number is higher than that of all before, and appends t to start if it
+// needs a writer. session.mu is held.
 func (t *tab) queueFrame(start []*tab, stalled bool, f sharedFrame) []*tab {
 	t.lastSeq.Store(f.seq)
 	if t.queue(f.bytes, stalled) {
@@ -89,7 +54,8 @@ func (t *tab) startLocked() bool {
 	return true
 }
 
-// close queues a close frame as the last one and reports whether a writer must be started. The peer has a second to answer.
+// close queues a close frame as the last one and reports whether a writer must be started. The peer
+// has a second to answer.
 func (t *tab) close(code int, reason string) (start bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -109,7 +75,8 @@ func (t *tab) closeLocked(code int, reason string, patience time.Duration) (star
 	return t.startLocked()
 }
 
-// next takes what is queued for the writer, joined into one write. done: nothing is left and the writer's work is over.
+// next takes what is queued for the writer, joined into one write. done: nothing is left and the
+// writer's work is over.
 func (t *tab) next() (frames []byte, last, done bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -132,7 +99,8 @@ func (t *tab) next() (frames []byte, last, done bool) {
 	return frames, t.closing, false
 }
 
-// write writes what is queued. It does not wait for the peer: where the socket is full, a goroutine does.
+// write writes what is queued. It does not wait for the peer: where the socket is full, a goroutine
+// does.
 func (h *Hub) write(t *tab) {
 	for {
 		if h.faults.stalled() {
@@ -172,18 +140,19 @@ func (t *tab) wrote(last bool, err error) {
 	}
 }
 
-// countWriters counts the tabs that are being written to, for settle. Only tests wait for that, and all cores write: the
-// counter would cost more than what else is done for a tab.
+// countWriters counts the tabs that are being written to, for settle. Only tests wait for that, and
+// all cores write: the counter would cost more than what else is done for a tab.
 func (h *Hub) countWriters(n int) {
 	if h.timeline != nil {
 		h.writers.Add(int64(n))
 	}
 }
 
-// start starts a writer for each tab: here, or for many tabs by as many goroutines as there are cores.
+// start starts a writer for each tab: here, or for many tabs by as many goroutines as there are
+// cores.
 func (h *Hub) start(tabs []*tab) {
 	h.countWriters(len(tabs))
-	inShares(h.cores, tabs, func(share []*tab) {
+	inParallel(h.cores, tabs, func(share []*tab) {
 		for _, t := range share {
 			h.write(t)
 		}
@@ -197,8 +166,8 @@ var (
 	errTooBig = errors.New("message too big")
 )
 
-// read returns the next message. The error is errBreach or errTooBig where the page broke the protocol, else the socket is
-// done.
+// read returns the next message. The error is errBreach or errTooBig where the page broke the
+// protocol, else the socket is done.
 func (t *tab) read() (incoming, error) {
 	kind, r, err := t.ws.Reader(context.Background()) // closing the connection ends it
 	if err != nil {
@@ -238,9 +207,10 @@ func (t *tab) read() (incoming, error) {
 // maxDrain is how much is read of a peer that has gone too far, before the connection is cut.
 const maxDrain = 1 << 20
 
-// drain reads past what cannot be understood any more, so that the peer can take in the close frame, for a second at most.
+// drain reads past what cannot be understood any more, so that the peer can take in the close
+// frame, for a second at most.
 func (t *tab) drain() {
-	t.leaving = leavingLost
+	t.closeCause = causeLost
 	t.conn.SetReadDeadline(time.Now().Add(time.Second))
 	io.CopyN(io.Discard, t.conn.Conn, maxDrain)
 }

@@ -7,7 +7,8 @@ import (
 
 // Ticks: a data frame to every tab now and then, against proxies that cut silent sockets.
 
-// Ticks go to each tab every tickEvery, spread evenly over tickSlots. They are real time, whatever the clock says.
+// Ticks go to each tab every tickEvery, spread evenly over tickSlots. They are real time, whatever
+// the clock says.
 const (
 	tickEvery = 25 * time.Second
 	tickSlots = 100
@@ -42,9 +43,10 @@ func (h *Hub) tickLoop() {
 	}
 }
 
-// tick asks the page of t whether it is there. Where it has not answered the tick before, its browser is asked as well, by a
-// ping: a page that is frozen answers no tick, but its browser answers for it. If by the next tick nothing at all has come,
-// the peer has vanished, and its tab is ended as one whose connection was lost.
+// tick asks the page of t whether it is there. Where it has not answered the tick before, its
+// browser is asked as well, by a ping: a page that is frozen answers no tick, but its browser
+// answers for it. If by the next tick nothing at all has come, the peer has vanished, and its tab
+// is ended as one whose connection was lost.
 func (h *Hub) tick(t *tab, now time.Time) {
 	s, stalled := t.session, h.faults.stalled()
 	s.mu.Lock()
@@ -70,12 +72,13 @@ func (h *Hub) tick(t *tab, now time.Time) {
 	h.start(start)
 }
 
-// maxProbed is how many tabs of a session are asked at once whether their browser is there. More are hardly ghosts.
+// maxProbed is how many tabs of a session are asked at once whether their browser is there. More
+// are hardly ghosts.
 const maxProbed = 4
 
-// probeLocked pings the tabs of s: one has been closed, and should one of these turn out to have vanished, it matters
-// whether that was before. It returns those that need a writer.
-func (s *live) probeLocked(stalled bool) (start []*tab) {
+// probeLocked pings the tabs of s: one has been closed, and should one of these turn out to have
+// vanished, it matters whether that was before. It returns those that need a writer.
+func (s *liveSession) probeLocked(stalled bool) (start []*tab) {
 	if len(s.tabs) > maxProbed || stalled {
 		return nil
 	}
@@ -105,4 +108,10 @@ func (h *Hub) leaveSlot(t *tab) {
 	slot[t.place].place = t.place
 	slot[last] = nil
 	h.slots[t.slot] = slot[:last]
+}
+
+func (h *Hub) allTabs() []*tab {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Concat(h.slots[:]...)
 }

@@ -11,8 +11,8 @@ import (
 	"curfew/session/exactjson"
 )
 
-// The protocol on top of RFC 6455, subprotocol curfew.v1: text frames of one JSON object each. Times are durations in
-// whole milliseconds; no clock time crosses the wire.
+// The protocol on top of RFC 6455, subprotocol curfew.v1: text frames of one JSON object each.
+// Times are durations in whole milliseconds; no clock time crosses the wire.
 //
 //	page                                   server
 //	  | ------ GET /session/ws ------------> |   Origin, subprotocol and session are checked before the upgrade
@@ -60,7 +60,8 @@ const (
 	StatusBreach  = 1008
 )
 
-// LeftNavigate is the reason of StatusLeft where a link, a form or a script took the page elsewhere. Any other means closed.
+// LeftNavigate is the reason of StatusLeft where a link, a form or a script took the page
+// elsewhere. Any other means closed.
 const LeftNavigate = "navigate"
 
 // maxMessage is the largest message in bytes that a page may send.
@@ -88,7 +89,8 @@ type active struct {
 	ExtendOn    session.ExtendOn `json:"extend_on,omitempty"`
 }
 
-// warn tells that the session will end. HeartbeatMS and ExtendOn are there where a reload changed them.
+// warn tells that the session will end. HeartbeatMS and ExtendOn are there where a reload changed
+// them.
 type warn struct {
 	Type        Kind             `json:"type"`
 	Seq         int64            `json:"seq"`
@@ -129,7 +131,8 @@ type expire struct {
 	Location string         `json:"location"`
 }
 
-// millis rounds a duration up, so that no page thinks a deadline earlier than it is. Past ones are 0.
+// millis rounds a duration up, so that no page thinks a deadline earlier than it is. Past ones are
+// 0.
 func millis(d time.Duration) int64 {
 	return max(0, int64((d+time.Millisecond-1)/time.Millisecond))
 }
@@ -165,7 +168,8 @@ func appendFrame(b []byte, opcode byte, body []byte) []byte {
 	return append(b, body...)
 }
 
-// closeFrame encodes a close frame; the reason is cut to what a control frame holds (RFC 6455 §5.5).
+// closeFrame encodes a close frame; the reason is cut to what a control frame holds (RFC
+// 6455 §5.5).
 func closeFrame(code int, reason string) []byte {
 	body := append([]byte{byte(code >> 8), byte(code)}, reason[:min(len(reason), 123)]...)
 	return appendFrame(nil, opClose, body)
@@ -185,8 +189,9 @@ var errMessage = errors.New("not a message of the protocol")
 // maxIdle keeps idle_ms within what a duration holds. No session is that old.
 const maxIdle = 100 * 365 * 24 * time.Hour
 
-// decode reads a message from a page. Unknown types, missing, mistyped or misspelt fields, those that stand twice and trailing
-// data are errors; fields that the protocol does not know are passed over.
+// decode reads a message from a page. Unknown types, missing, mistyped or misspelt fields, those
+// that stand twice and trailing data are errors; fields that the protocol does not know are passed
+// over.
 func decode(data []byte) (incoming, error) {
 	if ms, ok := decodeNumber(data, `{"type":"activity","idle_ms":`); ok {
 		return incoming{kind: KindActivity, idle: time.Duration(ms) * time.Millisecond}, nil

@@ -29,32 +29,32 @@ func (RealClock) Now() time.Time { return time.Now() }
 // AfterFunc is [time.AfterFunc].
 func (RealClock) AfterFunc(d time.Duration, f func()) Timer { return time.AfterFunc(d, f) }
 
-// MovableClock runs in real time and can be moved forward by [MovableClock.Advance]. Its zero value
+// TestClock runs in real time and can be moved forward by [TestClock.Advance]. Its zero value
 // is the real time.
-type MovableClock struct {
+type TestClock struct {
 	leap sync.Mutex // held by Advance
 
 	mu       sync.Mutex
 	offset   time.Duration
 	standing time.Time // where the clock stands during a leap, else zero
-	pending  map[*movableTimer]struct{}
+	pending  map[*testTimer]struct{}
 }
 
-type movableTimer struct {
-	clock *MovableClock
+type testTimer struct {
+	clock *TestClock
 	due   time.Time
 	real  *time.Timer
 	f     func()
 }
 
 // Now is the moved time; during a leap it stands at the due time of the call that is being made.
-func (c *MovableClock) Now() time.Time {
+func (c *TestClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.nowLocked()
 }
 
-func (c *MovableClock) nowLocked() time.Time {
+func (c *TestClock) nowLocked() time.Time {
 	if !c.standing.IsZero() {
 		return c.standing
 	}
@@ -62,12 +62,12 @@ func (c *MovableClock) nowLocked() time.Time {
 }
 
 // AfterFunc implements [Clock].
-func (c *MovableClock) AfterFunc(d time.Duration, f func()) Timer {
+func (c *TestClock) AfterFunc(d time.Duration, f func()) Timer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &movableTimer{clock: c, due: c.nowLocked().Add(d), f: f}
+	t := &testTimer{clock: c, due: c.nowLocked().Add(d), f: f}
 	if c.pending == nil {
-		c.pending = make(map[*movableTimer]struct{})
+		c.pending = make(map[*testTimer]struct{})
 	}
 	c.pending[t] = struct{}{}
 	t.real = time.AfterFunc(d, t.fire)
@@ -75,7 +75,7 @@ func (c *MovableClock) AfterFunc(d time.Duration, f func()) Timer {
 }
 
 // fire makes the call in real time. During a leap it leaves that to Advance, which keeps the order.
-func (t *movableTimer) fire() {
+func (t *testTimer) fire() {
 	t.clock.mu.Lock()
 	_, due := t.clock.pending[t]
 	due = due && t.clock.standing.IsZero()
@@ -89,7 +89,7 @@ func (t *movableTimer) fire() {
 }
 
 // Stop implements [Timer].
-func (t *movableTimer) Stop() bool {
+func (t *testTimer) Stop() bool {
 	t.clock.mu.Lock()
 	defer t.clock.mu.Unlock()
 	_, pending := t.clock.pending[t]
@@ -101,7 +101,7 @@ func (t *movableTimer) Stop() bool {
 // Advance moves the clock forward by d. Calls that fall due on the way are made one after the other
 // in the order of their due times, the clock standing at each; Advance waits for them. It returns
 // the new time.
-func (c *MovableClock) Advance(d time.Duration) time.Time {
+func (c *TestClock) Advance(d time.Duration) time.Time {
 	c.leap.Lock()
 	defer c.leap.Unlock()
 	c.mu.Lock()
@@ -131,8 +131,8 @@ func (c *MovableClock) Advance(d time.Duration) time.Time {
 	return now
 }
 
-func (c *MovableClock) earliestLocked() *movableTimer {
-	var first *movableTimer
+func (c *TestClock) earliestLocked() *testTimer {
+	var first *testTimer
 	for t := range c.pending {
 		if first == nil || t.due.Before(first.due) {
 			first = t
@@ -142,14 +142,14 @@ func (c *MovableClock) earliestLocked() *movableTimer {
 }
 
 // Offset is how far the clock was moved.
-func (c *MovableClock) Offset() time.Duration {
+func (c *TestClock) Offset() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.offset
 }
 
 // Reset takes back what Advance has moved.
-func (c *MovableClock) Reset() {
+func (c *TestClock) Reset() {
 	c.leap.Lock()
 	defer c.leap.Unlock()
 	c.mu.Lock()
@@ -161,9 +161,9 @@ func (c *MovableClock) Reset() {
 	}
 }
 
-// SteeredClock is a clock that is set right by another one, as that of a store which several
+// SyncedClock is a clock that is set right by another one, as that of a store which several
 // computers share.
-type SteeredClock struct {
+type SyncedClock struct {
 	Clock
 	Wall  func() time.Time // what the computer's own clock shows, which is set right; nil: time.Now
 	ahead atomic.Int64     // ns that are added to Clock
@@ -177,13 +177,13 @@ const (
 )
 
 // Now is the time of the clock that it is set right by.
-func (c *SteeredClock) Now() time.Time { return c.Clock.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *SyncedClock) Now() time.Time { return c.Clock.Now().Add(time.Duration(c.ahead.Load())) }
 
-// Steer takes in that the other clock was asked at a time, by [time.Now], and has answered now,
+// Sync takes in that the other clock was asked at a time, by [time.Now], and has answered now,
 // after it took so long. At which moment of these it has looked is unknown. So nothing is set right
 // that is right at one of them; and where they are many, the clock is set only as far as is proved.
 // Steer reports whether the clock was moved.
-func (c *SteeredClock) Steer(now, asked time.Time, took time.Duration) (moved bool) {
+func (c *SyncedClock) Sync(now, asked time.Time, took time.Duration) (moved bool) {
 	wall := c.Wall
 	if wall == nil {
 		wall = time.Now

@@ -91,28 +91,28 @@ const (
 // warning begins before it. Deadlines are inclusive: at the deadline itself r is Expired, and next
 // is zero because nothing can happen to it any more.
 func (p Policy) At(r Record, now time.Time) (phase Phase, next time.Time) {
-	end, _ := p.Due(r)
-	if r.Forced.proven() || !now.Before(end) {
+	end, _ := p.EndsAt(r)
+	if r.Revocation.proven() || !now.Before(end) {
 		return Expired, time.Time{}
 	}
-	if _, _, ok := p.Standing(r, now); ok {
+	if _, _, ok := p.Warning(r, now); ok {
 		phase = Warning
 	}
-	own, _ := p.own(r)
+	own, _ := p.idleOrLifetime(r)
 	if warn := own.Add(-p.Lead()); now.Before(warn) && warn.Before(end) {
 		return phase, warn
 	}
 	return phase, end // nobody is warned of the end of a closed browser
 }
 
-// Due is the instant at which r ends if nothing more happens, and the reason it ends for. A forced
-// logout without a grace, or one that was seen to take effect, has ended it, whatever instant it
-// names; see [Policy.At].
-func (p Policy) Due(r Record) (end time.Time, why Reason) {
-	if r.Forced.proven() {
-		return r.Forced.EffectiveAt, ReasonAdmin
+// EndsAt is the instant at which r ends if nothing more happens, and the reason it ends for. A
+// forced logout without a grace, or one that was seen to take effect, has ended it, whatever
+// instant it names; see [Policy.At].
+func (p Policy) EndsAt(r Record) (end time.Time, why Reason) {
+	if r.Revocation.proven() {
+		return r.Revocation.EffectiveAt, ReasonAdmin
 	}
-	end, why = p.Deadline(r)
+	end, why = p.WarnedEnd(r)
 	if p.CloseGrace > 0 && !r.LeftAt.IsZero() {
 		if at := r.LeftAt.Add(p.CloseGrace); at.Before(end) {
 			return at, ReasonBrowserClosed
@@ -121,18 +121,18 @@ func (p Policy) Due(r Record) (end time.Time, why Reason) {
 	return end, why
 }
 
-// Deadline is the end that people are warned of: the earliest of the idle timeout, the absolute
+// WarnedEnd is the end that people are warned of: the earliest of the idle timeout, the absolute
 // lifetime and a forced logout.
-func (p Policy) Deadline(r Record) (end time.Time, why Reason) {
-	end, why = p.own(r)
-	if r.Forced != nil && !r.Forced.EffectiveAt.After(end) {
-		return r.Forced.EffectiveAt, ReasonAdmin
+func (p Policy) WarnedEnd(r Record) (end time.Time, why Reason) {
+	end, why = p.idleOrLifetime(r)
+	if r.Revocation != nil && !r.Revocation.EffectiveAt.After(end) {
+		return r.Revocation.EffectiveAt, ReasonAdmin
 	}
 	return end, why
 }
 
-// own is the earlier of the idle timeout and the absolute lifetime.
-func (p Policy) own(r Record) (end time.Time, why Reason) {
+// idleOrLifetime is the earlier of the idle timeout and the absolute lifetime.
+func (p Policy) idleOrLifetime(r Record) (end time.Time, why Reason) {
 	end, why = r.LastActiveAt.Add(p.ExpireAfter), ReasonIdle
 	if p.MaxLifetime > 0 {
 		if at := r.CreatedAt.Add(p.MaxLifetime); at.Before(end) {
@@ -142,15 +142,15 @@ func (p Policy) own(r Record) (end time.Time, why Reason) {
 	return end, why
 }
 
-// Standing is the warning that stands at now: of several, the one of the earliest end. That of a
+// Warning is the warning that stands at now: of several, the one of the earliest end. That of a
 // forced logout stands from its beginning. ok is false where none does.
-func (p Policy) Standing(r Record, now time.Time) (why Reason, end time.Time, ok bool) {
-	end, why = p.own(r)
-	if r.Forced.proven() {
+func (p Policy) Warning(r Record, now time.Time) (why Reason, end time.Time, ok bool) {
+	end, why = p.idleOrLifetime(r)
+	if r.Revocation.proven() {
 		return why, end, false // it is over: nobody is warned
 	}
 	ok = !now.Before(end.Add(-p.Lead())) && now.Before(end)
-	if f := r.Forced; f != nil && now.Before(end) && now.Before(f.EffectiveAt) && (!ok || !f.EffectiveAt.After(end)) {
+	if f := r.Revocation; f != nil && now.Before(end) && now.Before(f.EffectiveAt) && (!ok || !f.EffectiveAt.After(end)) {
 		return ReasonAdmin, f.EffectiveAt, true
 	}
 	return why, end, ok

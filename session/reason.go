@@ -52,3 +52,9 @@ func (r Reason) Warning() string {
 	}
 	return ""
 }
+
+// ReplacedBy is the end of a session that a newer sign-in of its user displaces.
+func ReplacedBy(newer Record) End {
+	return End{Reason: ReasonReplaced, At: newer.CreatedAt, Actor: newer.User,
+		Message: "You were signed out because of a newer sign-in: " + Device(newer.Agent) + ", " + newer.Address + "."}
+}

@@ -37,7 +37,8 @@ type Record struct {
 	Groups   []Group       // of the user, as the directory last told
 	Former   []FormerGroup // groups that the user has left while forced logouts of them may still be theirs
 	Revision int64         // of Groups, Former and Policy; see Store.SetRules
-	Password string        // when the password was last changed, as the directory writes it; empty if it does not say
+	// when the password was last changed, as the directory writes it; empty if it does not say
+	PasswordChanged string
 	// the name as it was typed, trimmed (folded in older records); the directory is asked by it
 	// again
 	Login   string
@@ -45,10 +46,10 @@ type Record struct {
 	Agent   string // its User-Agent
 
 	Policy Policy
-	// number of the last revocation fact before the directory was asked; a higher one in scope ends
+	// number of the last revocation before the directory was asked; a higher one in scope ends
 	// the session
-	SeenFact  int64
-	CreatedAt time.Time
+	SeenRevocation int64
+	CreatedAt      time.Time
 
 	LastActiveAt time.Time
 	LeftAt       time.Time // when its last tab was closed; zero while a tab may be open. It follows from Tabs
@@ -59,25 +60,25 @@ type Record struct {
 
 	End *End // nil while the session lives
 
-	// Forced is the forced logout that ends the session first, nil if none covers it. It is not
-	// stored: whoever judges a record looks it up among the facts that cover it.
-	Forced *Fact
+	// Revocation is the forced logout that ends the session first, nil if none covers it. It is not
+	// stored: whoever judges a record looks it up among the revocations that cover it.
+	Revocation *Revocation
 }
 
-// Group is a group of a session's user, with the number of the last revocation fact when the user
+// Group is a group of a session's user, with the number of the last revocation when the user
 // joined it.
 type Group struct {
-	Name     string `json:"name"`
-	SeenFact int64  `json:"seen_fact,omitempty"`
+	Name           string `json:"name"`
+	SeenRevocation int64  `json:"seen_fact,omitempty"`
 }
 
 // FormerGroup is a group that a session's user has left. A forced logout that was answered while
 // the user was a member ends the session all the same: leaving a group is no way round it.
 type FormerGroup struct {
-	Name     string `json:"name"`
-	SeenFact int64  `json:"seen_fact,omitempty"` // as that of [Group]
-	// number of the last fact when the user had left; 0: that is not yet known, and every fact
-	// counts
+	Name           string `json:"name"`
+	SeenRevocation int64  `json:"seen_fact,omitempty"` // as that of [Group]
+	// number of the last revocation when the user had left; 0: that is not yet known, and every
+	// revocation counts
 	Until int64 `json:"until,omitempty"`
 }
 
@@ -138,59 +139,59 @@ const recordFormat = 1
 
 // stored is a record at rest: times in Unix milliseconds, 0 for none.
 type stored struct {
-	Format       int           `json:"v"`
-	User         string        `json:"user"`
-	Name         string        `json:"name,omitempty"`
-	Email        string        `json:"email,omitempty"`
-	DN           string        `json:"dn,omitempty"`
-	Identity     string        `json:"identity,omitempty"`
-	Groups       []Group       `json:"groups,omitempty"`
-	Former       []FormerGroup `json:"former_groups,omitempty"`
-	Revision     int64         `json:"revision,omitempty"`
-	Password     string        `json:"password_at,omitempty"`
-	Login        string        `json:"login,omitempty"`
-	Address      string        `json:"address,omitempty"`
-	Agent        string        `json:"agent,omitempty"`
-	Policy       Policy        `json:"policy"`
-	SeenFact     int64         `json:"seen_fact,omitempty"`
-	CreatedAt    int64         `json:"created_at"`
-	LastActiveAt int64         `json:"last_active_at"`
-	LeftAt       int64         `json:"left_at,omitempty"`
-	OpenedAt     int64         `json:"opened_at,omitempty"`
-	AskedAt      int64         `json:"asked_at,omitempty"`
-	ClosedAt     int64         `json:"closed_at,omitempty"`
-	Version      int64         `json:"version,omitempty"`
-	Values       []byte        `json:"values,omitempty"`
-	End          *End          `json:"end,omitempty"`
+	Format          int           `json:"v"`
+	User            string        `json:"user"`
+	Name            string        `json:"name,omitempty"`
+	Email           string        `json:"email,omitempty"`
+	DN              string        `json:"dn,omitempty"`
+	Identity        string        `json:"identity,omitempty"`
+	Groups          []Group       `json:"groups,omitempty"`
+	Former          []FormerGroup `json:"former_groups,omitempty"`
+	Revision        int64         `json:"revision,omitempty"`
+	PasswordChanged string        `json:"password_at,omitempty"`
+	Login           string        `json:"login,omitempty"`
+	Address         string        `json:"address,omitempty"`
+	Agent           string        `json:"agent,omitempty"`
+	Policy          Policy        `json:"policy"`
+	SeenRevocation  int64         `json:"seen_fact,omitempty"`
+	CreatedAt       int64         `json:"created_at"`
+	LastActiveAt    int64         `json:"last_active_at"`
+	LeftAt          int64         `json:"left_at,omitempty"`
+	OpenedAt        int64         `json:"opened_at,omitempty"`
+	AskedAt         int64         `json:"asked_at,omitempty"`
+	ClosedAt        int64         `json:"closed_at,omitempty"`
+	Version         int64         `json:"version,omitempty"`
+	Values          []byte        `json:"values,omitempty"`
+	End             *End          `json:"end,omitempty"`
 }
 
 // Encode writes r for a store. The ID is the store's key and not part of it.
 func (r Record) Encode() ([]byte, error) {
 	return json.Marshal(stored{
-		Format:       recordFormat,
-		User:         r.User,
-		Name:         r.Name,
-		Email:        r.Email,
-		DN:           r.DN,
-		Identity:     r.Identity,
-		Groups:       r.Groups,
-		Password:     r.Password,
-		Former:       r.Former,
-		Revision:     r.Revision,
-		Login:        r.Login,
-		Address:      r.Address,
-		Agent:        r.Agent,
-		Policy:       r.Policy,
-		SeenFact:     r.SeenFact,
-		CreatedAt:    UnixMilli(r.CreatedAt),
-		LastActiveAt: UnixMilli(r.LastActiveAt),
-		LeftAt:       UnixMilli(r.LeftAt),
-		OpenedAt:     UnixMilli(r.Tabs.OpenedAt),
-		AskedAt:      UnixMilli(r.Tabs.AskedAt),
-		ClosedAt:     UnixMilli(r.Tabs.ClosedAt),
-		Version:      r.Version,
-		Values:       r.Values,
-		End:          r.End,
+		Format:          recordFormat,
+		User:            r.User,
+		Name:            r.Name,
+		Email:           r.Email,
+		DN:              r.DN,
+		Identity:        r.Identity,
+		Groups:          r.Groups,
+		PasswordChanged: r.PasswordChanged,
+		Former:          r.Former,
+		Revision:        r.Revision,
+		Login:           r.Login,
+		Address:         r.Address,
+		Agent:           r.Agent,
+		Policy:          r.Policy,
+		SeenRevocation:  r.SeenRevocation,
+		CreatedAt:       UnixMilli(r.CreatedAt),
+		LastActiveAt:    UnixMilli(r.LastActiveAt),
+		LeftAt:          UnixMilli(r.LeftAt),
+		OpenedAt:        UnixMilli(r.Tabs.OpenedAt),
+		AskedAt:         UnixMilli(r.Tabs.AskedAt),
+		ClosedAt:        UnixMilli(r.Tabs.ClosedAt),
+		Version:         r.Version,
+		Values:          r.Values,
+		End:             r.End,
 	})
 }
 
@@ -210,28 +211,28 @@ func Decode(id ID, data []byte) (Record, error) {
 	tabs := TabTimes{FromUnixMilli(s.OpenedAt), FromUnixMilli(s.AskedAt), FromUnixMilli(s.ClosedAt)}
 	tabs = tabs.Agreeing(FromUnixMilli(s.LeftAt))
 	return Record{
-		ID:           id,
-		User:         s.User,
-		Name:         s.Name,
-		Email:        s.Email,
-		DN:           s.DN,
-		Identity:     s.Identity,
-		Groups:       s.Groups,
-		Password:     s.Password,
-		Former:       s.Former,
-		Revision:     s.Revision,
-		Login:        s.Login,
-		Address:      s.Address,
-		Agent:        s.Agent,
-		Policy:       s.Policy,
-		SeenFact:     s.SeenFact,
-		CreatedAt:    FromUnixMilli(s.CreatedAt),
-		LastActiveAt: FromUnixMilli(s.LastActiveAt),
-		LeftAt:       FromUnixMilli(s.LeftAt),
-		Tabs:         tabs,
-		Version:      s.Version,
-		Values:       s.Values,
-		End:          s.End,
+		ID:              id,
+		User:            s.User,
+		Name:            s.Name,
+		Email:           s.Email,
+		DN:              s.DN,
+		Identity:        s.Identity,
+		Groups:          s.Groups,
+		PasswordChanged: s.PasswordChanged,
+		Former:          s.Former,
+		Revision:        s.Revision,
+		Login:           s.Login,
+		Address:         s.Address,
+		Agent:           s.Agent,
+		Policy:          s.Policy,
+		SeenRevocation:  s.SeenRevocation,
+		CreatedAt:       FromUnixMilli(s.CreatedAt),
+		LastActiveAt:    FromUnixMilli(s.LastActiveAt),
+		LeftAt:          FromUnixMilli(s.LeftAt),
+		Tabs:            tabs,
+		Version:         s.Version,
+		Values:          s.Values,
+		End:             s.End,
 	}, nil
 }
 

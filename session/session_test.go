@@ -90,7 +90,7 @@ func TestStandingWarningIsTheOneOfTheEarliestEnd(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			why, _, ok := standard.Standing(at(0, tt.active), t0.Add(tt.now))
+			why, _, ok := standard.Warning(at(0, tt.active), t0.Add(tt.now))
 			if ok != (tt.want != "") || ok && why != tt.want {
 				t.Errorf("Standing = %v, %v, want %q", why, ok, tt.want)
 			}
@@ -287,7 +287,7 @@ func pass(d time.Duration) { time.Sleep(d) }
 
 func TestMovableClockFiresInOrderStandingAtEachDueTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var clock MovableClock
+		var clock TestClock
 		start := clock.Now()
 		var fired []time.Duration
 		note := func() { fired = append(fired, clock.Now().Sub(start)) }
@@ -337,12 +337,12 @@ func TestSteeredClockIsSetOnlyAsFarAsIsProved(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				skewed := &SkewedClock{Clock: RealClock{}}
 				skewed.SetSkew(test.skew)
-				clock := &SteeredClock{Clock: skewed, Wall: skewed.Wall}
+				clock := &SyncedClock{Clock: skewed, Wall: skewed.Wall}
 				asked := time.Now()
 				time.Sleep(test.there)
 				now := Millis(time.Now())
 				time.Sleep(test.back)
-				clock.Steer(now, asked, time.Since(asked))
+				clock.Sync(now, asked, time.Since(asked))
 				if off := time.Until(clock.Now()); (off - test.wants).Abs() > 2*time.Millisecond {
 					t.Errorf("%s off, want %s", off, test.wants)
 				}

@@ -133,7 +133,7 @@ func (s *Server) consoleView(q consoleQuery) consoleView {
 		}
 		view.Rows = append(view.Rows, row)
 	}
-	for _, l := range s.hub.Logouts(0, 10, func(f *session.Fact) bool { return now.Sub(f.EffectiveAt) < time.Hour }) {
+	for _, l := range s.hub.ForcedLogouts(0, 10, func(f *session.Revocation) bool { return now.Sub(f.EffectiveAt) < time.Hour }) {
 		view.Logouts = append(view.Logouts, progressOf(l))
 	}
 	return view

@@ -109,7 +109,7 @@ func (s *Server) impact(form logoutForm) (n impact) {
 	}
 	for _, one := range s.hub.Sessions(hub.Filter{}) {
 		for i, q := range form.requests {
-			if targets[i].Includes(one.Names) && (q.Except == "" || q.Except != one.Names.Ref) {
+			if targets[i].Matches(one.Names) && (q.Except == "" || q.Except != one.Names.Ref) {
 				users[one.Names.User] = true
 				n.Sessions++
 				n.Tabs += one.Tabs
@@ -171,7 +171,7 @@ func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
 	}
 	last := ""
 	for _, q := range form.requests {
-		l, err := s.hub.Logout(r.Context(), q)
+		l, err := s.hub.ForceLogout(r.Context(), q)
 		if errors.Is(err, session.ErrNotFound) {
 			continue // it has ended since it was selected
 		}
@@ -198,13 +198,13 @@ func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
 // in since.
 func (s *Server) leavesSomebody(_ *http.Request, a *recorded) (bool, error) {
 	for _, id := range a.logouts {
-		l, err := s.hub.LogoutOf(id)
-		if err != nil || !l.Cancelled.IsZero() {
+		l, err := s.hub.ForcedLogout(id)
+		if err != nil || !l.CancelledAt.IsZero() {
 			return true, nil
 		}
 		target := l.Scope.Target()
 		for _, one := range s.hub.Sessions(hub.Filter{}) {
-			if target.Includes(one.Names) && one.Names.Ref != l.Except && !l.CoversNames(target, one.Names) {
+			if target.Matches(one.Names) && one.Names.Ref != l.Except && !l.EndsNames(target, one.Names) {
 				return true, nil
 			}
 		}
@@ -221,13 +221,13 @@ type progressPage struct {
 }
 
 func (s *Server) followLogout(w http.ResponseWriter, r *http.Request) error {
-	l, err := s.hub.LogoutOf(r.PathValue("id"))
+	l, err := s.hub.ForcedLogout(r.PathValue("id"))
 	if err != nil {
 		return errNoPage
 	}
 	p := progressPage{layout: s.sessionLayout(r, "Forced logout"), Logout: wholeProgress(l), Whom: l.Scope.String()}
 	now := s.clock.Now()
-	p.CanCancel = l.Cancelled.IsZero() && (now.Before(l.EffectiveAt) || now.Before(l.BlockUntil))
+	p.CanCancel = l.CancelledAt.IsZero() && (now.Before(l.EffectiveAt) || now.Before(l.BlockUntil))
 	if left := l.EffectiveAt.Sub(now); left > 0 {
 		p.When = "in " + inWords(left.Round(time.Second))
 	}
@@ -236,7 +236,7 @@ func (s *Server) followLogout(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) cancelLogout(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
-	_, err := s.hub.CancelLogout(r.Context(), id, visitOf(r).status.Record.User)
+	_, err := s.hub.CancelForcedLogout(r.Context(), id, visitOf(r).status.Record.User)
 	switch {
 	case errors.Is(err, session.ErrNotFound):
 		return errNoPage

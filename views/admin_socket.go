@@ -170,7 +170,7 @@ func (s *Server) consoleAnswer(q consoleQuery) any {
 	if q.Logout == "" {
 		return s.consoleView(q)
 	}
-	l, err := s.hub.LogoutOf(q.Logout)
+	l, err := s.hub.ForcedLogout(q.Logout)
 	if err != nil {
 		return map[string]string{"type": "unknown"}
 	}

@@ -69,10 +69,10 @@ type logoutJSON struct {
 	Tabs        int             `json:"tabs"`
 }
 
-func logoutOf(l hub.Logout) logoutJSON {
+func logoutOf(l hub.ForcedLogout) logoutJSON {
 	return logoutJSON{
 		ID: l.ID, Scope: l.Scope, State: l.State, Actor: l.Actor, Message: l.Message, At: instant(l.At), EffectiveAt: instant(l.EffectiveAt),
-		BlockUntil: optional(l.BlockUntil), CancelledAt: optional(l.Cancelled), Sessions: l.Sessions, Tabs: l.Fact.Tabs,
+		BlockUntil: optional(l.BlockUntil), CancelledAt: optional(l.CancelledAt), Sessions: l.Sessions, Tabs: l.Revocation.Tabs,
 	}
 }
 
@@ -87,14 +87,14 @@ func (s *Server) apiLogout(r *http.Request, who caller) (any, error) {
 	}
 	if body.DryRun {
 		now := s.clock.Now()
-		if err := s.hub.MayLogOut(r.Context(), q.Scope); err != nil {
+		if err := s.hub.MayForceLogout(r.Context(), q.Scope); err != nil {
 			return nil, refused(err)
 		}
 		dry := logoutJSON{Scope: q.Scope, Actor: q.Actor, Message: q.Message, At: instant(now), EffectiveAt: instant(now.Add(q.Grace))}
 		dry.Sessions, dry.Tabs = s.hub.Count(q.Scope, q.Except)
 		return dry, nil
 	}
-	l, err := s.hub.Logout(r.Context(), q)
+	l, err := s.hub.ForceLogout(r.Context(), q)
 	if err != nil {
 		return nil, refused(err)
 	}
@@ -136,15 +136,15 @@ type fateJSON struct {
 	Tab     string      `json:"tab"`
 	User    string      `json:"user"`
 	Session string      `json:"session"`
-	Fate    hub.TabFate `json:"fate"`
+	Fate    hub.Outcome `json:"fate"`
 }
 
-func progressOf(l hub.Logout) progressJSON {
+func progressOf(l hub.ForcedLogout) progressJSON {
 	return progressJSON{logoutJSON: logoutOf(l), Open: l.Open, Acked: l.Acked, Unconfirmed: l.Unconfirmed, Gone: l.Gone}
 }
 
 func (s *Server) apiLogoutProgress(r *http.Request, _ caller) (any, error) {
-	l, err := s.hub.LogoutOf(r.PathValue("id"))
+	l, err := s.hub.ForcedLogout(r.PathValue("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -152,11 +152,11 @@ func (s *Server) apiLogoutProgress(r *http.Request, _ caller) (any, error) {
 }
 
 // wholeProgress lists the tabs one by one.
-func wholeProgress(l hub.Logout) progressJSON {
+func wholeProgress(l hub.ForcedLogout) progressJSON {
 	p := progressOf(l)
 	p.EachTab = []fateJSON{}
 	for _, f := range l.Tabs {
-		p.EachTab = append(p.EachTab, fateJSON{f.Tab, f.User, f.Session.Ref(), f.Fate})
+		p.EachTab = append(p.EachTab, fateJSON{f.Tab, f.User, f.Session.Ref(), f.Outcome})
 	}
 	return p
 }
@@ -167,7 +167,7 @@ func (s *Server) apiLogouts(r *http.Request, _ caller) (any, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	logouts := s.hub.Logouts(int64(before), limit+1, func(*session.Fact) bool { return true }) // is there a next page
+	logouts := s.hub.ForcedLogouts(int64(before), limit+1, func(*session.Revocation) bool { return true }) // is there a next page
 	p := page[progressJSON]{Items: []progressJSON{}}
 	if len(logouts) > limit {
 		logouts = logouts[:limit]
@@ -180,7 +180,7 @@ func (s *Server) apiLogouts(r *http.Request, _ caller) (any, error) {
 }
 
 func (s *Server) apiCancelLogout(r *http.Request, who caller) (any, error) {
-	l, err := s.hub.CancelLogout(r.Context(), r.PathValue("id"), who.name)
+	l, err := s.hub.CancelForcedLogout(r.Context(), r.PathValue("id"), who.name)
 	if err != nil {
 		if errors.Is(err, session.ErrNotFound) {
 			return nil, err

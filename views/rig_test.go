@@ -64,11 +64,11 @@ func (f *flaky) Get(ctx context.Context, id session.ID) (session.Record, error) 
 	return f.Store.Get(ctx, id)
 }
 
-func (f *flaky) LastFact(ctx context.Context) (int64, error) {
+func (f *flaky) LastRevocation(ctx context.Context) (int64, error) {
 	if err := f.read(); err != nil {
 		return 0, err
 	}
-	return f.Store.LastFact(ctx)
+	return f.Store.LastRevocation(ctx)
 }
 
 func (f *flaky) Events(ctx context.Context, q session.EventQuery) ([]session.Event, error) {
@@ -99,18 +99,18 @@ func (f *flaky) End(ctx context.Context, id session.ID, why session.End, ifDueBy
 	return f.Store.End(ctx, id, why, ifDueBy)
 }
 
-func (f *flaky) AddFact(ctx context.Context, fact session.Fact) (session.Fact, error) {
+func (f *flaky) AddRevocation(ctx context.Context, revocation session.Revocation) (session.Revocation, error) {
 	if err := f.write(); err != nil {
-		return fact, err
+		return revocation, err
 	}
-	return f.Store.AddFact(ctx, fact)
+	return f.Store.AddRevocation(ctx, revocation)
 }
 
-func (f *flaky) CancelFact(ctx context.Context, id string, at time.Time, actor string) (session.Fact, error) {
+func (f *flaky) CancelRevocation(ctx context.Context, id string, at time.Time, actor string) (session.Revocation, error) {
 	if err := f.write(); err != nil {
-		return session.Fact{}, err
+		return session.Revocation{}, err
 	}
-	return f.Store.CancelFact(ctx, id, at, actor)
+	return f.Store.CancelRevocation(ctx, id, at, actor)
 }
 
 func (f *flaky) Append(ctx context.Context, e session.Event) error {

@@ -81,7 +81,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 		return again(http.StatusUnauthorized, wrongPassword)
 	}
 	began := time.Now()
-	fact, err := s.hub.LastFact(r.Context()) // read before the directory is asked: see session.Record.SeenFact
+	revocation, err := s.hub.LastRevocation(r.Context()) // read before the directory is asked: see session.Record.SeenRevocation
 	if err != nil {
 		return storeError{err}
 	}
@@ -113,26 +113,26 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 		}
 		return again(http.StatusUnauthorized, refusal(err))
 	}
-	if fact, blocked := s.hub.Blocked(entry.User, entry.Groups); blocked {
+	if revocation, blocked := s.hub.Blocked(entry.User, entry.Groups); blocked {
 		e := session.Event{At: session.Millis(s.clock.Now()), Kind: session.EventSignInFailed, User: a.name, Address: a.address,
-			Reason: session.ReasonAdmin, Detail: "sign-ins are refused by the forced logout of " + fact.Scope.String()}
+			Reason: session.ReasonAdmin, Detail: "sign-ins are refused by the forced logout of " + revocation.Scope.String()}
 		if err := s.trail.Append(context.WithoutCancel(r.Context()), e); err != nil {
 			return changeError{err}
 		}
 		s.log.Info("sign-in refused by a forced logout", "user", entry.User, "address", a.address)
-		message := fact.Message
+		message := revocation.Message
 		if message == "" {
 			message = "Signing in is switched off just now. Please try again later."
 		}
 		return again(http.StatusForbidden, message)
 	}
 	record := session.Record{
-		User: entry.User, Name: entry.Name, Email: entry.Email, DN: entry.DN, Identity: entry.Identity, Password: entry.PasswordChanged,
+		User: entry.User, Name: entry.Name, Email: entry.Email, DN: entry.DN, Identity: entry.Identity, PasswordChanged: entry.PasswordChanged,
 		Login: username, Address: a.address,
-		Agent: cut(r.UserAgent(), 300), Policy: s.hub.Policies().For(entry.Groups), SeenFact: fact,
+		Agent: cut(r.UserAgent(), 300), Policy: s.hub.Policies().For(entry.Groups), SeenRevocation: revocation,
 	}
 	for _, g := range entry.Groups {
-		record.Groups = append(record.Groups, session.Group{Name: g, SeenFact: fact})
+		record.Groups = append(record.Groups, session.Group{Name: g, SeenRevocation: revocation})
 	}
 	token, err := s.sessions.SignIn(w, r, record)
 	if err != nil {

@@ -46,7 +46,7 @@ func (s signedIn) Accounts() []directory.Account {
 }
 
 func accountOf(r session.Record) directory.Account {
-	key := directory.Key{Login: r.Login, User: r.User, DN: r.DN, Identity: r.Identity, Password: r.Password}
+	key := directory.Key{Login: r.Login, User: r.User, DN: r.DN, Identity: r.Identity, Password: r.PasswordChanged}
 	return directory.Account{Key: key, Groups: r.GroupNames()}
 }
 

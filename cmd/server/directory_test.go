@@ -71,7 +71,7 @@ func TestAccountsOfOneLoginNameAreApart(t *testing.T) {
 	office := session.Record{User: "linus", DN: "cn=linus", Identity: "1", Login: "office"}
 	given := session.Record{User: "grace", DN: "cn=grace", Identity: "2", Login: "office"}
 	later := given
-	later.Password = "20260101000000Z"
+	later.PasswordChanged = "20260101000000Z"
 	s, _ := newSignedIn(t, office, given, given, later, session.Record{User: "nobody's", Login: "office"})
 	accounts := s.Accounts()
 	if len(accounts) != 3 {

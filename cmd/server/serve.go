@@ -67,7 +67,7 @@ func run(ctx context.Context, cfg *config, load func() (*config, error), hangup 
 		timeline = hub.NewTimeline(clock)
 	}
 	tabs, err := hub.New(ctx, hub.Options{
-		Store: store, Peers: peers, Clock: clock, Movable: clock.movable, Steered: clock.steered, Policies: cfg.policies, Origins: append([]string{views.Origin(public)}, cfg.allowedOrigins...),
+		Store: store, Shared: peers, Clock: clock, TestClock: clock.movable, SyncedClock: clock.steered, Policies: cfg.policies, Origins: append([]string{views.Origin(public)}, cfg.allowedOrigins...),
 		SignIn: cfg.basePath + "/login", Log: log, Timeline: timeline, Admins: cfg.adminGroups, Presence: cfg.presence, Node: node, MaxTabs: maxTabs(),
 	})
 	if err != nil {

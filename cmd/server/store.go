@@ -5,14 +5,13 @@ import (
 	"log/slog"
 	"time"
 
-	"curfew/hub"
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/redis"
 )
 
 // openStore opens the store that is set, and tells what it offers to several nodes: nothing if it is the embedded one.
-func openStore(ctx context.Context, cfg *config, clock session.Clock, follow func(session.Event), log *slog.Logger) (session.Store, hub.Peers, error) {
+func openStore(ctx context.Context, cfg *config, clock session.Clock, follow func(session.Event), log *slog.Logger) (session.Store, session.SharedStore, error) {
 	if cfg.redisURL == "" {
 		store, err := bolt.Open(cfg.dataDir)
 		if err != nil {
@@ -32,8 +31,8 @@ func openStore(ctx context.Context, cfg *config, clock session.Clock, follow fun
 // clocks are the time of a server.
 type clocks struct {
 	session.Clock
-	movable *session.MovableClock // of a server for testing, else nil
-	steered *session.SteeredClock // set right by the store's, where several nodes share it; else nil
+	movable *session.TestClock   // of a server for testing, else nil
+	steered *session.SyncedClock // set right by the store's, where several nodes share it; else nil
 }
 
 // newClocks makes the clock of a server. trouble is that of one for testing, else nil.
@@ -41,12 +40,12 @@ func newClocks(trouble *trouble, shared bool) (c clocks) {
 	c.Clock = session.RealClock{}
 	var wall func() time.Time
 	if trouble != nil {
-		c.movable = &session.MovableClock{}
+		c.movable = &session.TestClock{}
 		trouble.clock.Clock = c.movable
 		c.Clock, wall = trouble.clock, trouble.clock.Wall
 	}
 	if shared {
-		c.steered = &session.SteeredClock{Clock: c.Clock, Wall: wall}
+		c.steered = &session.SyncedClock{Clock: c.Clock, Wall: wall}
 		c.Clock = c.steered
 	}
 	return c

@@ -105,7 +105,7 @@ func (t *testingRoutes) advance(r *http.Request) (any, error) {
 	if body.AdvanceMS == nil || *body.AdvanceMS < 0 || *body.AdvanceMS > maxLeap.Milliseconds() {
 		return nil, badRequest{errors.New("advance_ms: must be from 0 to ten years")}
 	}
-	now, err := t.hub.Leap(r.Context(), time.Duration(*body.AdvanceMS)*time.Millisecond)
+	now, err := t.hub.AdvanceClock(r.Context(), time.Duration(*body.AdvanceMS)*time.Millisecond)
 	return map[string]any{"now": now.UTC().Format(time.RFC3339Nano)}, err
 }
 
@@ -120,16 +120,16 @@ func (t *testingRoutes) session(r *http.Request) (any, error) {
 	if body.User == "" || strings.ContainsFunc(body.User, unicode.IsControl) {
 		return nil, badRequest{errors.New("user: must be a name")}
 	}
-	last, err := t.hub.LastFact(r.Context())
+	last, err := t.hub.LastRevocation(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	if fact, blocked := t.hub.Blocked(body.User, body.Groups); blocked {
-		return nil, badRequest{fmt.Errorf("sign-ins are refused by the forced logout of %s", fact.Scope)}
+	if revocation, blocked := t.hub.Blocked(body.User, body.Groups); blocked {
+		return nil, badRequest{fmt.Errorf("sign-ins are refused by the forced logout of %s", revocation.Scope)}
 	}
-	record := session.Record{SeenFact: last, User: body.User, Name: body.User, Login: body.User, Address: "127.0.0.1", Agent: r.UserAgent(), Policy: t.hub.Policies().For(body.Groups)}
+	record := session.Record{SeenRevocation: last, User: body.User, Name: body.User, Login: body.User, Address: "127.0.0.1", Agent: r.UserAgent(), Policy: t.hub.Policies().For(body.Groups)}
 	for _, g := range body.Groups {
-		record.Groups = append(record.Groups, session.Group{Name: g, SeenFact: last})
+		record.Groups = append(record.Groups, session.Group{Name: g, SeenRevocation: last})
 	}
 	token, err := t.sessions.Begin(r.Context(), record)
 	if err != nil {

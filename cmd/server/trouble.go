@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"curfew/hub"
 	"curfew/session"
 	"curfew/session/faulty"
 )
@@ -23,7 +22,7 @@ func newTrouble() *trouble {
 }
 
 // over puts itself before a store and what that offers to nodes.
-func (t *trouble) over(store session.Store, peers hub.Peers) (session.Store, hub.Peers) {
+func (t *trouble) over(store session.Store, peers session.SharedStore) (session.Store, session.SharedStore) {
 	if peers != nil {
 		peers = faultyPeers{peers, t.faults}
 	}
@@ -32,35 +31,35 @@ func (t *trouble) over(store session.Store, peers hub.Peers) (session.Store, hub
 
 // faultyPeers are peers whose most frequent calls fail.
 type faultyPeers struct {
-	hub.Peers
+	session.SharedStore
 	faults *faulty.Faults
 }
 
 // Publish implements [hub.Peers].
 func (p faultyPeers) Publish(ctx context.Context, message []byte) error {
-	_, err := faulty.Call(ctx, p.faults, "Publish", func() (struct{}, error) { return struct{}{}, p.Peers.Publish(ctx, message) })
+	_, err := faulty.Call(ctx, p.faults, "Publish", func() (struct{}, error) { return struct{}{}, p.SharedStore.Publish(ctx, message) })
 	return err
 }
 
 // Pulse implements [hub.Peers].
-func (p faultyPeers) Pulse(ctx context.Context, node string, after uint64) (session.Pulse, error) {
-	return faulty.Call(ctx, p.faults, "Pulse", func() (session.Pulse, error) { return p.Peers.Pulse(ctx, node, after) })
+func (p faultyPeers) Pulse(ctx context.Context, node string, after uint64) (session.Heartbeat, error) {
+	return faulty.Call(ctx, p.faults, "Pulse", func() (session.Heartbeat, error) { return p.SharedStore.Pulse(ctx, node, after) })
 }
 
 // GetMany implements [hub.Peers].
 func (p faultyPeers) GetMany(ctx context.Context, ids []session.ID) ([]session.Record, error) {
-	return faulty.Call(ctx, p.faults, "GetMany", func() ([]session.Record, error) { return p.Peers.GetMany(ctx, ids) })
+	return faulty.Call(ctx, p.faults, "GetMany", func() ([]session.Record, error) { return p.SharedStore.GetMany(ctx, ids) })
 }
 
 // SetTabs implements [hub.Peers].
 func (p faultyPeers) SetTabs(ctx context.Context, node string, tabs map[session.ID]string, whole bool) error {
-	_, err := faulty.Call(ctx, p.faults, "SetTabs", func() (struct{}, error) { return struct{}{}, p.Peers.SetTabs(ctx, node, tabs, whole) })
+	_, err := faulty.Call(ctx, p.faults, "SetTabs", func() (struct{}, error) { return struct{}{}, p.SharedStore.SetTabs(ctx, node, tabs, whole) })
 	return err
 }
 
 // Tabs implements [hub.Peers].
 func (p faultyPeers) Tabs(ctx context.Context, node string) (map[session.ID]string, error) {
-	return faulty.Call(ctx, p.faults, "Tabs", func() (map[session.ID]string, error) { return p.Peers.Tabs(ctx, node) })
+	return faulty.Call(ctx, p.faults, "Tabs", func() (map[session.ID]string, error) { return p.SharedStore.Tabs(ctx, node) })
 }
 
 // store has calls of a method fail, or heals all where none is named, and tells what was injected so far.

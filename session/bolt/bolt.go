@@ -32,17 +32,17 @@ const fileFormat = 1
 
 // The layout of the file. Numbers are big-endian, times Unix milliseconds.
 var (
-	bucketMeta     = []byte("meta")     // format, secret/NAME, ping
-	bucketSessions = []byte("sessions") // ID: timing, session.Record
-	bucketActivity = []byte("activity") // ID: time of the last activity, where newer than the record's
-	bucketUsers    = []byte("users")    // folded user, NUL, ID: live sessions
-	bucketEnded    = []byte("ended")    // time, ID: tombstones by age
-	bucketAudit    = []byte("audit")    // number: session.Event
-	bucketKnown    = []byte("known")    // login, NUL, network: last sign-in
-	bucketFacts    = []byte("facts")    // number: revocation facts
+	bucketMeta        = []byte("meta")     // format, secret/NAME, ping
+	bucketSessions    = []byte("sessions") // ID: timing, session.Record
+	bucketActivity    = []byte("activity") // ID: time of the last activity, where newer than the record's
+	bucketUsers       = []byte("users")    // folded user, NUL, ID: live sessions
+	bucketEnded       = []byte("ended")    // time, ID: tombstones by age
+	bucketAudit       = []byte("audit")    // number: session.Event
+	bucketKnown       = []byte("known")    // login, NUL, network: last sign-in
+	bucketRevocations = []byte("facts")    // number: revocations
 
 	buckets = [][]byte{bucketMeta, bucketSessions, bucketActivity, bucketUsers, bucketEnded, bucketAudit, bucketKnown,
-		bucketFacts}
+		bucketRevocations}
 )
 
 // Store implements [session.Store].
@@ -325,7 +325,7 @@ func touch(tx *bbolt.Tx, a session.Activity) error {
 	}
 	activity := tx.Bucket(bucketActivity)
 	takeActivity(&r, activity.Get(a.ID[:]))
-	if end, _ := r.Policy.Due(r); !a.At.After(r.LastActiveAt) || !a.At.Before(end) {
+	if end, _ := r.Policy.EndsAt(r); !a.At.After(r.LastActiveAt) || !a.At.Before(end) {
 		return nil
 	}
 	return activity.Put(a.ID[:], number(uint64(a.At.UnixMilli())))
@@ -340,7 +340,7 @@ func (s *Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy
 			return err
 		}
 		if !ifDueBy.IsZero() {
-			if due, _ := r.Policy.Due(r); due.After(ifDueBy) {
+			if due, _ := r.Policy.EndsAt(r); due.After(ifDueBy) {
 				return session.ErrNotDue
 			}
 		}
@@ -484,81 +484,6 @@ func (s *Store) Reset(ctx context.Context) error {
 	return nil
 }
 
-func getRecord(tx *bbolt.Tx, id session.ID) (session.Record, error) {
-	data := tx.Bucket(bucketSessions).Get(id[:])
-	if data == nil {
-		return session.Record{}, session.ErrNotFound
-	}
-	return decodeRecord(tx, id, data)
-}
-
-func decodeRecord(tx *bbolt.Tx, id session.ID, data []byte) (session.Record, error) {
-	if len(data) < timingSize {
-		return session.Record{}, errShort
-	}
-	r, err := session.Decode(id, data[timingSize:])
-	if err != nil {
-		return session.Record{}, err
-	}
-	takeActivity(&r, tx.Bucket(bucketActivity).Get(id[:]))
-	return r, nil
-}
-
-// takeActivity takes over a newer activity than the record's.
-func takeActivity(r *session.Record, at []byte) {
-	if at == nil {
-		return
-	}
-	if t := session.FromUnixMilli(int64(binary.BigEndian.Uint64(at))); t.After(r.LastActiveAt) {
-		r.LastActiveAt = t
-	}
-}
-
-func putRecord(tx *bbolt.Tx, r session.Record) error {
-	data, err := r.Encode()
-	if err != nil {
-		return err
-	}
-	return tx.Bucket(bucketSessions).Put(r.ID[:], append(timing(r), data...))
-}
-
-// timingSize is the size of what stands before a record: all that judges an activity, so that the
-// record need not be decoded.
-const timingSize = 7 * 8
-
-var errShort = errors.New("stored session is cut short")
-
-func timing(r session.Record) []byte {
-	ended := uint64(0)
-	if r.End != nil {
-		ended = 1
-	}
-	b := make([]byte, 0, timingSize)
-	for _, n := range []uint64{
-		ended, uint64(session.UnixMilli(r.CreatedAt)), uint64(session.UnixMilli(r.LastActiveAt)),
-		uint64(session.UnixMilli(r.LeftAt)), uint64(r.Policy.ExpireAfter), uint64(r.Policy.MaxLifetime),
-		uint64(r.Policy.CloseGrace),
-	} {
-		b = binary.BigEndian.AppendUint64(b, n)
-	}
-	return b
-}
-
-func decodeTiming(data []byte) (r session.Record, ended bool, err error) {
-	if len(data) < timingSize {
-		return r, false, errShort
-	}
-	at := func(i int) int64 { return int64(binary.BigEndian.Uint64(data[8*i:])) }
-	r.CreatedAt, r.LastActiveAt, r.LeftAt = session.FromUnixMilli(at(1)), session.FromUnixMilli(at(2)),
-		session.FromUnixMilli(at(3))
-	r.Policy = session.Policy{
-		ExpireAfter: time.Duration(at(4)),
-		MaxLifetime: time.Duration(at(5)),
-		CloseGrace:  time.Duration(at(6)),
-	}
-	return r, at(0) != 0, nil
-}
-
 // endRecord makes a tombstone of a live session.
 func (s *Store) endRecord(tx *bbolt.Tx, r session.Record, why session.End) error {
 	r.End, r.Values = &why, nil
@@ -593,16 +518,4 @@ func ofUser(tx *bbolt.Tx, user string) ([]session.Record, error) {
 	}
 	slices.SortFunc(rs, func(a, b session.Record) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	return rs, nil
-}
-
-func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
-
-// userKey is unambiguous because no user name holds a NUL: the directory's names are checked at
-// sign-in.
-func userKey(user string, id session.ID) []byte {
-	return append(append([]byte(session.FoldName(user)), 0), id[:]...)
-}
-
-func knownKey(login, address string) []byte {
-	return append(append([]byte(session.FoldName(login)), 0), session.Network(address)...)
 }

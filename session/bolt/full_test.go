@@ -123,8 +123,8 @@ func refusesAll(t *testing.T, s *bolt.Store, live []session.Record) {
 	wg.Wait()
 	_, err := s.Create(ctx, storetest.Record("grace"), 0)
 	unavailable(t, "Create", err)
-	_, err = s.AddFact(ctx, session.Fact{ID: "x", Scope: session.Scope{Everyone: true}, At: time.Now()})
-	unavailable(t, "AddFact", err)
+	_, err = s.AddRevocation(ctx, session.Revocation{ID: "x", Scope: session.Scope{Everyone: true}, At: time.Now()})
+	unavailable(t, "AddRevocation", err)
 	for _, r := range live {
 		if got, err := s.Get(ctx, r.ID); err != nil || got.End != nil {
 			t.Fatalf("an end that was refused counts: %+v, %v", got.End, err)

@@ -238,26 +238,26 @@ func (s Store) OfUser(ctx context.Context, user string) ([]session.Record, error
 	return Call(ctx, s.Faults, "OfUser", func() ([]session.Record, error) { return s.Store.OfUser(ctx, user) })
 }
 
-// AddFact implements [session.Store].
-func (s Store) AddFact(ctx context.Context, fact session.Fact) (session.Fact, error) {
-	return Call(ctx, s.Faults, "AddFact", func() (session.Fact, error) { return s.Store.AddFact(ctx, fact) })
+// AddRevocation implements [session.Store].
+func (s Store) AddRevocation(ctx context.Context, revocation session.Revocation) (session.Revocation, error) {
+	return Call(ctx, s.Faults, "AddRevocation", func() (session.Revocation, error) { return s.Store.AddRevocation(ctx, revocation) })
 }
 
-// CancelFact implements [session.Store].
-func (s Store) CancelFact(ctx context.Context, id string, at time.Time, actor string) (session.Fact, error) {
-	return Call(ctx, s.Faults, "CancelFact", func() (session.Fact, error) {
-		return s.Store.CancelFact(ctx, id, at, actor)
+// CancelRevocation implements [session.Store].
+func (s Store) CancelRevocation(ctx context.Context, id string, at time.Time, actor string) (session.Revocation, error) {
+	return Call(ctx, s.Faults, "CancelRevocation", func() (session.Revocation, error) {
+		return s.Store.CancelRevocation(ctx, id, at, actor)
 	})
 }
 
-// Facts implements [session.Store].
-func (s Store) Facts(ctx context.Context) ([]session.Fact, error) {
-	return Call(ctx, s.Faults, "Facts", func() ([]session.Fact, error) { return s.Store.Facts(ctx) })
+// Revocations implements [session.Store].
+func (s Store) Revocations(ctx context.Context) ([]session.Revocation, error) {
+	return Call(ctx, s.Faults, "Revocations", func() ([]session.Revocation, error) { return s.Store.Revocations(ctx) })
 }
 
-// LastFact implements [session.Store].
-func (s Store) LastFact(ctx context.Context) (int64, error) {
-	return Call(ctx, s.Faults, "LastFact", func() (int64, error) { return s.Store.LastFact(ctx) })
+// LastRevocation implements [session.Store].
+func (s Store) LastRevocation(ctx context.Context) (int64, error) {
+	return Call(ctx, s.Faults, "LastRevocation", func() (int64, error) { return s.Store.LastRevocation(ctx) })
 }
 
 // Append implements [session.Store].

@@ -31,8 +31,8 @@ type Sessions interface {
 	Create(ctx context.Context, r session.Record) error
 	Save(ctx context.Context, id session.ID, version int64, values []byte) error
 	End(ctx context.Context, id session.ID, end session.End) (first bool, err error)
-	// Abandon ends a session whose cookie nobody got, now or as soon as it can be.
-	Abandon(id session.ID)
+	// EndOrphan ends a session whose cookie nobody got, now or as soon as it can be.
+	EndOrphan(id session.ID)
 }
 
 // Store implements [sessions.Store].
@@ -151,7 +151,7 @@ func (s *Store) SignIn(w http.ResponseWriter, r *http.Request, record session.Re
 	sent := false
 	defer func() {
 		if !sent {
-			s.sessions.Abandon(t.ID())
+			s.sessions.EndOrphan(t.ID())
 		}
 	}()
 	if old, ok := Token(r); ok {

@@ -91,7 +91,7 @@ func (s *Store) EndLost(ctx context.Context, records []session.Record, end sessi
 		if err != nil {
 			return nil, err
 		}
-		event, err := line{Key: "x" + name(r.ID), Session: name(r.ID), Event: session.EndEvent(r, end)}.encode()
+		event, err := outboxEntry{Key: "x" + name(r.ID), Session: name(r.ID), Event: session.EndEvent(r, end)}.encode()
 		if err != nil {
 			return nil, err
 		}
@@ -110,7 +110,7 @@ func (s *Store) EndLost(ctx context.Context, records []session.Record, end sessi
 		}
 		if first(answer) == "lost" {
 			lost = append(lost, records[i].ID)
-			s.carry(partition(records[i].ID))
+			s.relay(partition(records[i].ID))
 		}
 	}
 	return lost, nil

@@ -65,7 +65,7 @@ return {string.format('%d', present), redis.call('GET', offset) or '0', fresh, r
 
 // Pulse renews the lease of a node and tells what it may have missed: the sign-ins and ends whose
 // audit lines come after a number.
-func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session.Pulse, err error) {
+func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session.Heartbeat, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("renew lease: %w", err)
@@ -76,13 +76,13 @@ func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session
 	b := s.client.B()
 	results := s.callMany(limited,
 		b.Pexpire().Key(s.tabsKey(node)).Milliseconds(nodeKeptFor.Milliseconds()).Build(),
-		b.Get().Key(s.lastFactKey()).Build(),
-		b.Xrange().Key(s.trailKey()).Start(fmt.Sprintf("(%d-0", after)).End("+").Count(linesTogether).Build(),
+		b.Get().Key(s.lastRevocationKey()).Build(),
+		b.Xrange().Key(s.auditKey()).Start(fmt.Sprintf("(%d-0", after)).End("+").Count(linesTogether).Build(),
 	)
 	if _, err := results[0].AsInt64(); err != nil {
 		return p, err
 	}
-	if p.LastFact, err = results[1].AsInt64(); err != nil && !rueidis.IsRedisNil(err) {
+	if p.LastRevocation, err = results[1].AsInt64(); err != nil && !rueidis.IsRedisNil(err) {
 		return p, err
 	}
 	entries, err := results[2].AsXRange()
@@ -127,15 +127,15 @@ func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return p, err
 	}
-	p.Masters = s.Masters(limited)
+	p.Epoch = s.Epoch(limited)
 	p.Now, p.Offset = session.FromUnixMilli(present), time.Duration(offset)*time.Millisecond
 	p.Fresh, p.Nodes = fresh == 1, nodes
 	return p, nil
 }
 
-// Masters names the runs of the servers that are masters now. After a fail-over or a restart it is
+// Epoch names the runs of the servers that are masters now. After a fail-over or a restart it is
 // another text.
-func (s *Store) Masters(ctx context.Context) string {
+func (s *Store) Epoch(ctx context.Context) string {
 	var runs []string
 	for _, node := range s.client.Nodes() {
 		info, err := node.Do(ctx, node.B().Info().Section("server", "replication").Build()).ToString()
@@ -159,8 +159,8 @@ func (s *Store) LastLine(ctx context.Context) (uint64, error) {
 	return n, err
 }
 
-// Depart gives up the lease of a node and what it has left.
-func (s *Store) Depart(ctx context.Context, node string) error {
+// RemoveNode gives up the lease of a node and what it has left.
+func (s *Store) RemoveNode(ctx context.Context, node string) error {
 	limited, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	results := s.callMany(limited,

@@ -10,8 +10,6 @@ package redis
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha1"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,7 +34,7 @@ type Store struct {
 	client    rueidis.Client
 	prefix    string
 	masterSet string // of Sentinel
-	master    confirmation
+	master    sentinelCheck
 	conns     connections
 	log       *slog.Logger
 	follow    *session.Follower // nil: none
@@ -120,7 +118,7 @@ func Open(ctx context.Context, url, prefix string, follow func(session.Event), l
 	if follow != nil {
 		s.follow = session.NewFollower(follow)
 	}
-	s.running.Go(s.carryLoop)
+	s.running.Go(s.relayLoop)
 	return s, nil
 }
 
@@ -130,7 +128,7 @@ func (s *Store) Close() error {
 	s.running.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
 	defer cancel()
-	s.carryPending(ctx) // what is left, another node carries
+	s.relayPending(ctx) // what is left, another node carries
 	if s.follow != nil {
 		s.follow.Close()
 	}
@@ -187,32 +185,6 @@ func field(info, name string) string {
 func (s *Store) SetOffset(d time.Duration) { s.offset.Store(d.Milliseconds()) }
 
 // Keys. All that one script touches is in one slot, named in braces.
-
-func partition(id session.ID) string { return "{" + hex.EncodeToString(id[:1]) + "}" }
-
-// partitions are all of them.
-func partitions() []string {
-	list := make([]string, 256)
-	for i := range list {
-		list[i] = partition(session.ID{byte(i)})
-	}
-	return list
-}
-
-func (s *Store) recordKey(id session.ID) string { return s.prefix + partition(id) + ":r:" + name(id) }
-func (s *Store) timingKey(id session.ID) string { return s.prefix + partition(id) + ":t:" + name(id) }
-func (s *Store) valuesKey(id session.ID) string { return s.prefix + partition(id) + ":v:" + name(id) }
-
-// liveKey lists the live sessions of a partition, by the number of the last fact that each has
-// seen.
-func (s *Store) liveKey(partition string) string { return s.prefix + partition + ":live" }
-
-// endedKey lists the ended sessions of a partition, by the time of their end.
-func (s *Store) endedKey(partition string) string { return s.prefix + partition + ":ended" }
-
-// outboxKey lists the audit lines that were written along with a change and are not in the trail
-// yet.
-func (s *Store) outboxKey(slot string) string { return s.prefix + slot + ":outbox" }
 
 func (s *Store) userKey(user string) string {
 	return s.prefix + "{u:" + encode(session.FoldName(user)) + "}"
@@ -293,91 +265,6 @@ func (s *Store) leaveDemoted(results []rueidis.RedisResult) {
 		}
 	}
 }
-
-// script is a Lua script. It is sent once to each server, and then named.
-type script struct {
-	text, sha string
-	reads     bool // it changes nothing
-}
-
-func newScript(text string) *script {
-	sum := sha1.Sum([]byte(text))
-	return &script{text: text, sha: hex.EncodeToString(sum[:])}
-}
-
-// newVitalScript is a script that Redis runs although its memory is full: what ends sessions, takes
-// something away or keeps people signed in who act. It must not let a caller fill the memory
-// further but by a little for each session that exists.
-func newVitalScript(text string) *script { return newScript("#!lua flags=allow-oom\n" + text) }
-
-func newReadingScript(text string) *script {
-	sc := newScript(text)
-	sc.reads = true
-	return sc
-}
-
-// invocation is a script with its keys and arguments. All keys are in one slot.
-type invocation struct {
-	keys, args []string
-}
-
-func (s *Store) evalsha(sc *script, in invocation) rueidis.Completed {
-	if sc.reads {
-		return s.client.B().EvalshaRo().Sha1(sc.sha).Numkeys(int64(len(in.keys))).Key(in.keys...).Arg(in.args...).
-			Build()
-	}
-	return s.client.B().Evalsha().Sha1(sc.sha).Numkeys(int64(len(in.keys))).Key(in.keys...).Arg(in.args...).Build()
-}
-
-func (s *Store) eval(sc *script, in invocation) rueidis.Completed {
-	return s.client.B().Eval().Script(sc.text).Numkeys(int64(len(in.keys))).Key(in.keys...).Arg(in.args...).Build()
-}
-
-// run runs a script.
-func (s *Store) run(ctx context.Context, sc *script, keys, args []string) ([]rueidis.RedisMessage, error) {
-	return s.runMany(ctx, sc, []invocation{{keys, args}})[0].ToArray()
-}
-
-// runMany runs a script several times, in one round trip to each server.
-func (s *Store) runMany(ctx context.Context, sc *script, list []invocation) []rueidis.RedisResult {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	commands := make([]rueidis.Completed, len(list))
-	for i, in := range list {
-		commands[i] = s.evalsha(sc, in)
-	}
-	results := s.callMany(ctx, commands...)
-	for i, r := range results {
-		if e, ok := rueidis.IsRedisErr(r.Error()); ok && e.IsNoScript() {
-			results[i] = s.call(ctx, s.eval(sc, list[i]))
-		}
-	}
-	return results
-}
-
-// online is the part of a script that counts the replicas that are in step with the master.
-const online = `
-local function online()
-  local n = 0
-  for _ in string.gmatch(redis.call('INFO', 'replication'), 'state=online') do n = n + 1 end
-  return n
-end
-`
-
-// clock is the part of a script that knows what time it is, in ms, and when a session is due.
-// ahead: of a test clock.
-const clock = `
-local function now(ahead)
-  local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000) + ahead
-end
-local function due(created, active, left, expire, life, grace)
-  local at = active + expire
-  if life > 0 and created + life < at then at = created + life end
-  if grace > 0 and left > 0 and left + grace < at then at = left + grace end
-  return at
-end
-`
 
 // waitText writes something, so that replicas can be waited for.
 const waitText = "#!lua flags=allow-oom\nredis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) return 1"

@@ -81,13 +81,13 @@ func TestWhatIsAcknowledgedIsOnEveryReplica(t *testing.T) {
 	if _, err := s.End(t.Context(), other.ID, logout, time.Time{}); !errors.Is(err, redis.ErrNotReplicated) {
 		t.Errorf("End while a replica stands still = %v, want ErrNotReplicated", err)
 	}
-	if _, err := s.AddFact(t.Context(), session.Fact{
+	if _, err := s.AddRevocation(t.Context(), session.Revocation{
 		ID:          "x",
 		Scope:       session.Scope{Everyone: true},
 		At:          time.Now(),
 		EffectiveAt: time.Now(),
 	}); !errors.Is(err, redis.ErrNotReplicated) {
-		t.Errorf("AddFact while a replica stands still = %v, want ErrNotReplicated", err)
+		t.Errorf("AddRevocation while a replica stands still = %v, want ErrNotReplicated", err)
 	}
 	if _, err := s.SetRules(t.Context(), third.ID, 0,
 		session.Rules{Policy: third.Policy}); !errors.Is(err, redis.ErrNotReplicated) {
@@ -286,9 +286,9 @@ func TestWhatAFailOverLostOfForcedLogoutsIsRestored(t *testing.T) {
 	s := openWith(t, server.URL(), prefix)
 	ctx := t.Context()
 	now := session.Millis(time.Now())
-	add := func(id string) session.Fact {
+	add := func(id string) session.Revocation {
 		t.Helper()
-		f, err := s.AddFact(ctx, session.Fact{
+		f, err := s.AddRevocation(ctx, session.Revocation{
 			ID:          id,
 			Scope:       session.Scope{User: "ada"},
 			Actor:       "root",
@@ -309,38 +309,38 @@ func TestWhatAFailOverLostOfForcedLogoutsIsRestored(t *testing.T) {
 	}
 	stays := add("stays")
 	redis("COPY facts:all facts:before")
-	called, err := s.CancelFact(ctx, stays.ID, now, "root")
+	called, err := s.CancelRevocation(ctx, stays.ID, now, "root")
 	if err != nil {
 		t.Fatal(err)
 	}
 	lost := add("lost")
-	called2, err := s.CancelFact(ctx, lost.ID, now, "root")
+	called2, err := s.CancelRevocation(ctx, lost.ID, now, "root")
 	if err != nil {
 		t.Fatal(err)
 	}
-	highest, err := s.LastFact(ctx) // a sign-in has read this
+	highest, err := s.LastRevocation(ctx) // a sign-in has read this
 	if err != nil || highest <= lost.Number {
-		t.Fatalf("last fact %d, %v", highest, err)
+		t.Fatalf("last revocation %d, %v", highest, err)
 	}
 	redis("COPY facts:before facts:all REPLACE")
 	redis("SET facts:last 1")
 	for range 2 { // by two nodes
-		if err := s.RestoreFacts(ctx, []session.Fact{called, called2}, highest); err != nil {
+		if err := s.RestoreRevocations(ctx, []session.Revocation{called, called2}, highest); err != nil {
 			t.Fatal(err)
 		}
 	}
-	facts, err := s.Facts(ctx)
-	if err != nil || len(facts) != 2 || facts[0].ID != "stays" || facts[1].ID != "lost" ||
-		facts[0].Number != stays.Number || facts[1].Number != lost.Number {
-		t.Fatalf("facts = %+v, %v", facts, err)
+	revocations, err := s.Revocations(ctx)
+	if err != nil || len(revocations) != 2 || revocations[0].ID != "stays" || revocations[1].ID != "lost" ||
+		revocations[0].Number != stays.Number || revocations[1].Number != lost.Number {
+		t.Fatalf("revocations = %+v, %v", revocations, err)
 	}
-	for _, f := range facts {
-		if !f.Cancelled.Equal(now) {
+	for _, f := range revocations {
+		if !f.CancelledAt.Equal(now) {
 			t.Errorf("%s is not called off any more", f.ID)
 		}
 	}
 	if next := add("next"); next.Number <= highest {
-		t.Errorf("the next fact has number %d, want more than %d, which a sign-in has read", next.Number, highest)
+		t.Errorf("the next revocation has number %d, want more than %d, which a sign-in has read", next.Number, highest)
 	}
 }
 
@@ -371,16 +371,16 @@ func TestSessionsOfAnEarlierVersionCountUnderAnySpelling(t *testing.T) {
 }
 
 // A fail-over may take back numbers that sign-ins have read, also ones that the node has not heard
-// of which adds the next fact.
+// of which adds the next revocation.
 func TestNoNumberOfAForcedLogoutIsGivenTwice(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	prefix := fmt.Sprintf("test%d:", prefixes.Add(1))
 	s := openWith(t, server.URL(), prefix)
-	add := func(known int64) session.Fact {
+	add := func(known int64) session.Revocation {
 		t.Helper()
 		now := session.Millis(time.Now())
-		f, err := s.AddFact(t.Context(), session.Fact{
+		f, err := s.AddRevocation(t.Context(), session.Revocation{
 			ID:          fmt.Sprint(time.Now().UnixNano()),
 			Number:      known,
 			Scope:       session.Scope{User: "ada"},
@@ -416,7 +416,7 @@ func TestNoNumberOfAForcedLogoutIsGivenTwice(t *testing.T) {
 	}
 }
 
-func TestFactsAfterANumber(t *testing.T) {
+func TestRevocationsAfterANumber(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	prefix := fmt.Sprintf("test%d:", prefixes.Add(1))
@@ -424,7 +424,7 @@ func TestFactsAfterANumber(t *testing.T) {
 	ctx, now := t.Context(), session.Millis(time.Now())
 	add := func(id string) {
 		t.Helper()
-		if _, err := s.AddFact(ctx, session.Fact{
+		if _, err := s.AddRevocation(ctx, session.Revocation{
 			ID:          id,
 			Scope:       session.Scope{User: "ada"},
 			At:          now,
@@ -435,12 +435,12 @@ func TestFactsAfterANumber(t *testing.T) {
 	}
 	wants := func(after int64, whole bool, want ...string) {
 		t.Helper()
-		facts, last, all, err := s.FactsAfter(ctx, after)
+		revocations, last, all, err := s.RevocationsAfter(ctx, after)
 		var ids []string
-		for _, f := range facts {
+		for _, f := range revocations {
 			ids = append(ids, f.ID)
 		}
-		if stored, _ := s.LastFact(ctx); err != nil || all != whole || last != stored || !slices.Equal(ids, want) {
+		if stored, _ := s.LastRevocation(ctx); err != nil || all != whole || last != stored || !slices.Equal(ids, want) {
 			t.Errorf("after %d: %q (all %v) up to %d, %v, want %q (all %v) up to %d", after, ids, all, last, err, want,
 				whole, stored)
 		}
@@ -450,7 +450,7 @@ func TestFactsAfterANumber(t *testing.T) {
 	}
 	wants(1, false, "b", "c")
 	wants(2, false, "c")
-	if _, err := s.CancelFact(ctx, "a", now, "root"); err != nil { // the fourth change
+	if _, err := s.CancelRevocation(ctx, "a", now, "root"); err != nil { // the fourth change
 		t.Fatal(err)
 	}
 	wants(3, false, "a")
@@ -458,7 +458,7 @@ func TestFactsAfterANumber(t *testing.T) {
 	wants(9, true, "a", "b", "c")                     // the store has forgotten numbers
 	server.Command("INCR " + prefix + "{facts}:last") // as an earlier version does, which notes no changes
 	wants(3, true, "a", "b", "c")
-	if err := s.RestoreFacts(ctx, []session.Fact{{
+	if err := s.RestoreRevocations(ctx, []session.Revocation{{
 		ID:          "d",
 		Number:      2,
 		Scope:       session.Scope{User: "ada"},

@@ -132,7 +132,7 @@ func TestFullMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	one, two := signIn(t, s, "ada"), signIn(t, s, "ada")
-	called, err := s.AddFact(ctx, session.Fact{
+	called, err := s.AddRevocation(ctx, session.Revocation{
 		ID:          "called",
 		Scope:       session.Scope{User: "x"},
 		At:          time.Now(),
@@ -191,7 +191,7 @@ func refused(t *testing.T, what string, err error) {
 	}
 }
 
-func endsAndKeepsPeople(t *testing.T, s *redis.Store, one, two session.Record, called session.Fact) {
+func endsAndKeepsPeople(t *testing.T, s *redis.Store, one, two session.Record, called session.Revocation) {
 	t.Helper()
 	ctx := t.Context()
 	ended, err := s.End(ctx, one.ID, logout, time.Time{})
@@ -199,16 +199,16 @@ func endsAndKeepsPeople(t *testing.T, s *redis.Store, one, two session.Record, c
 	if !ended {
 		t.Error("it was not the first end")
 	}
-	_, err = s.AddFact(ctx, session.Fact{
+	_, err = s.AddRevocation(ctx, session.Revocation{
 		ID:          "forced",
 		Scope:       session.Scope{Everyone: true},
 		At:          time.Now(),
 		EffectiveAt: time.Now().Add(time.Hour),
 	})
-	works(t, "AddFact", err)
-	_, err = s.CancelFact(ctx, called.ID, time.Now(), "root")
-	works(t, "CancelFact", err)
-	works(t, "RestoreFacts", s.RestoreFacts(ctx, nil, 99))
+	works(t, "AddRevocation", err)
+	_, err = s.CancelRevocation(ctx, called.ID, time.Now(), "root")
+	works(t, "CancelRevocation", err)
+	works(t, "RestoreRevocations", s.RestoreRevocations(ctx, nil, 99))
 	_, err = s.Pulse(ctx, "node/1", 0)
 	works(t, "Pulse", err)
 	works(t, "Publish", s.Publish(ctx, []byte("hello")))

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,41 +25,6 @@ import (
 //	v        version of the values
 //	n        revision of its rules
 //	x        the end, once it is over
-
-func name(id session.ID) string { return encode(string(id[:])) }
-
-func encode(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
-
-func parseName(s string) (id session.ID, err error) {
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(b) != len(id) {
-		return id, fmt.Errorf("malformed ID %q in redis", s)
-	}
-	return session.ID(b), nil
-}
-
-func ms(t time.Time) string           { return strconv.FormatInt(session.UnixMilli(t), 10) }
-func inMillis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-func (s *Store) ahead() string        { return strconv.FormatInt(s.offset.Load(), 10) }
-func first(list []rueidis.RedisMessage) string {
-	if len(list) == 0 {
-		return ""
-	}
-	text, _ := list[0].ToString()
-	return text
-}
-
-// line is an audit line in an outbox. Its key lets the trail take it once.
-type line struct {
-	Key     string        `json:"k"`
-	Session string        `json:"id,omitempty"` // name of the session
-	Event   session.Event `json:"e"`
-}
-
-func (l line) encode() (string, error) {
-	data, err := json.Marshal(l)
-	return string(data), err
-}
 
 var createScript = newScript(online + `
 local record, timing, values, live, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -111,7 +75,7 @@ func (s *Store) signInReserved(
 	r session.Record,
 	others []displacement,
 ) (displaced []session.ID, err error) {
-	if err := s.know(ctx, r); err != nil {
+	if err := s.rememberAddress(ctx, r); err != nil {
 		return nil, err
 	}
 	if err := s.create(ctx, r); err != nil {
@@ -126,7 +90,7 @@ func (s *Store) signInReserved(
 			displaced = append(displaced, o.id)
 		}
 	}
-	return displaced, s.confirm(ctx, r)
+	return displaced, s.commit(ctx, r)
 }
 
 // create stores the session itself.
@@ -137,7 +101,7 @@ func (s *Store) create(ctx context.Context, r session.Record) error {
 	if err != nil {
 		return err
 	}
-	event, err := line{Key: "s" + name(r.ID), Session: name(r.ID), Event: session.SignInEvent(r)}.encode()
+	event, err := outboxEntry{Key: "s" + name(r.ID), Session: name(r.ID), Event: session.SignInEvent(r)}.encode()
 	if err != nil {
 		return err
 	}
@@ -146,11 +110,11 @@ func (s *Store) create(ctx context.Context, r session.Record) error {
 		[]string{s.recordKey(r.ID), s.timingKey(r.ID), s.valuesKey(r.ID), s.liveKey(p), s.outboxKey(p)},
 		[]string{name(r.ID), string(data), ms(r.CreatedAt), ms(r.LastActiveAt), ms(r.LeftAt),
 			inMillis(r.Policy.ExpireAfter), inMillis(r.Policy.MaxLifetime), inMillis(r.Policy.CloseGrace),
-			strconv.FormatInt(r.Version, 10), string(r.Values), strconv.FormatInt(r.SeenFact, 10), event})
+			strconv.FormatInt(r.Version, 10), string(r.Values), strconv.FormatInt(r.SeenRevocation, 10), event})
 	if err != nil {
 		return err
 	}
-	s.carry(p)
+	s.relay(p)
 	if first(answer) == "exists" {
 		return session.ErrExists
 	}
@@ -388,7 +352,7 @@ func (s *Store) Touch(ctx context.Context, acts []session.Activity) (unknown []s
 	for _, list := range byPartition {
 		for chunk := range slices.Chunk(list, readTogether) {
 			chunks = append(chunks, chunk)
-			in := invocation{args: []string{s.ahead()}}
+			in := invocation{args: []string{s.offsetText()}}
 			for _, a := range chunk {
 				in.keys, in.args = append(in.keys, s.timingKey(a.ID)), append(in.args, ms(a.At))
 			}
@@ -455,138 +419,6 @@ func (s *Store) Leave(ctx context.Context, id session.ID, news session.TabTimes)
 	return known, nil
 }
 
-// rulesScript replaces a record of which nobody has replaced the rules meanwhile. Revisions are
-// times where they can be, so that one which a fail-over has lost is not given to other rules.
-var rulesScript = newVitalScript(online + clock + `
-local record, timing = KEYS[1], KEYS[2]
-local known = redis.call('HMGET', timing, 'c', 'x', 'n')
-if not known[1] then return {'unknown'} end
-if known[2] then return {'ended'} end
-if (known[3] or '0') ~= ARGV[1] then return {'conflict'} end
-local revision = string.format('%d', math.max(ARGV[1] + 1, now(0)))
-redis.call('SET', record, ARGV[2])
-redis.call('HSET', timing, 'e', ARGV[3], 'm', ARGV[4], 'g', ARGV[5], 'n', revision)
-return {'ok', online(), revision}
-`)
-
-// SetRules implements [session.Store].
-func (s *Store) SetRules(ctx context.Context, id session.ID, revision int64, rules session.Rules) (int64, error) {
-	revision, err := s.setRules(ctx, id, revision, rules)
-	if err != nil {
-		return 0, fmt.Errorf("set session's rules: %w", err)
-	}
-	return revision, nil
-}
-
-func (s *Store) setRules(ctx context.Context, id session.ID, revision int64, rules session.Rules) (int64, error) {
-	r, err := s.get(ctx, id)
-	switch {
-	case err != nil:
-		return 0, err
-	case r.End != nil:
-		return 0, session.ErrEnded
-	case r.Revision != revision:
-		return 0, session.ErrConflict
-	}
-	p := rules.Policy
-	r.Values, r.Groups, r.Former, r.Policy = nil, rules.Groups, rules.Former, p
-	data, err := r.Encode()
-	if err != nil {
-		return 0, err
-	}
-	answer, err := s.run(ctx, rulesScript, []string{s.recordKey(id), s.timingKey(id)},
-		[]string{strconv.FormatInt(revision, 10), string(data), inMillis(p.ExpireAfter), inMillis(p.MaxLifetime),
-			inMillis(p.CloseGrace)})
-	if err := outcome(answer, err); err != nil {
-		return 0, err
-	}
-	if len(answer) != 3 {
-		return 0, errUnexpected
-	}
-	if err := s.replicatedAnswer(ctx, partition(id), answer, 1); err != nil {
-		return 0, err
-	}
-	text, err := answer[2].ToString()
-	if err != nil {
-		return 0, err
-	}
-	return strconv.ParseInt(text, 10, 64)
-}
-
-// keptEnded is when Redis forgets what is left of an ended session by itself. Prune comes first.
-const keptEnded = session.TombstoneFor + time.Hour
-
-// endScript ends a session, unless it has a time by which it must be due and is not: no node's
-// clock counts there beyond Redis's own.
-var endScript = newVitalScript(online + clock + `
-local record, timing, values, live, ended, outbox = unpack(KEYS)
-local id, why, by, ahead, line, at, keep = unpack(ARGV)
-local t, stored = redis.call('HMGET', timing, 'c', 'a', 'l', 'e', 'm', 'g', 'x'), redis.call('GET', record)
-if not t[1] or not stored then return {'unknown'} end
-if t[7] then return {'again', online()} end
-local whose = cjson.decode(stored)
-if by ~= '0' then
-  local when = math.min(tonumber(by), now(tonumber(ahead)))
-  local created, active, left = tonumber(t[1]), tonumber(t[2]), tonumber(t[3])
-  if due(created, active, left, tonumber(t[4]), tonumber(t[5]), tonumber(t[6])) > when then return {'not due'} end
-end
-redis.call('HSET', timing, 'x', why)
-redis.call('DEL', values)
-redis.call('ZREM', live, id)
-redis.call('ZADD', ended, at, id)
-redis.call('PEXPIRE', record, keep)
-redis.call('PEXPIRE', timing, keep)
-line = cjson.decode(line)
-line.e.user = whose.user
-line.e.address = whose.address
-redis.call('RPUSH', outbox, cjson.encode(line))
-return {'first', online()}
-`)
-
-// End implements [session.Store].
-func (s *Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (ended bool, err error) {
-	ended, err = s.end(ctx, id, why, ifDueBy)
-	if err != nil {
-		return ended, fmt.Errorf("end session: %w", err)
-	}
-	return ended, nil
-}
-
-func (s *Store) end(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (ended bool, err error) {
-	reason, err := json.Marshal(why)
-	if err != nil {
-		return false, err
-	}
-	event, err := line{
-		Key:     "x" + name(id),
-		Session: name(id),
-		Event:   session.EndEvent(session.Record{ID: id}, why),
-	}.encode()
-	if err != nil {
-		return false, err
-	}
-	p := partition(id)
-	answer, err := s.run(ctx, endScript,
-		[]string{s.recordKey(id), s.timingKey(id), s.valuesKey(id), s.liveKey(p), s.endedKey(p), s.outboxKey(p)},
-		[]string{name(id), string(reason), ms(ifDueBy), s.ahead(), event, ms(why.At), inMillis(keptEnded)})
-	if err != nil {
-		return false, err
-	}
-	switch first(answer) {
-	case "unknown":
-		return false, session.ErrNotFound
-	case "not due":
-		return false, session.ErrNotDue
-	case "first":
-		ended = true
-		s.carry(p)
-	case "again": // the first may not have waited for the replicas
-	default:
-		return false, errUnexpected
-	}
-	return ended, s.replicatedAnswer(ctx, p, answer, 1)
-}
-
 // Live implements [session.Store].
 func (s *Store) Live(ctx context.Context) iter.Seq2[session.Record, error] {
 	return func(yield func(session.Record, error) bool) {
@@ -612,7 +444,7 @@ func (s *Store) Live(ctx context.Context) iter.Seq2[session.Record, error] {
 	}
 }
 
-// liveIn lists the live sessions of some partitions.
+// sessionsIn lists the live sessions of some partitions.
 func (s *Store) liveIn(ctx context.Context, parts []string) ([]session.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()

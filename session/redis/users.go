@@ -72,7 +72,7 @@ end
 return displaced
 `)
 
-var confirmScript = newVitalScript(`
+var commitScript = newVitalScript(`
 local index, pending, id = KEYS[1], KEYS[2], ARGV[1]
 redis.call('ZREM', pending, id)
 local entry = redis.call('HGET', index, id)
@@ -134,10 +134,10 @@ func (s *Store) reserve(ctx context.Context, r session.Record, limit int) (list 
 	return list, nil
 }
 
-// confirm makes a reservation a session of the index. If it was displaced meanwhile, or has become
+// commit makes a reservation a session of the index. If it was displaced meanwhile, or has become
 // void, the session ends.
-func (s *Store) confirm(ctx context.Context, r session.Record) error {
-	answer, err := s.run(ctx, confirmScript, s.indexKeys(r.User), []string{name(r.ID), ms(r.CreatedAt)})
+func (s *Store) commit(ctx context.Context, r session.Record) error {
+	answer, err := s.run(ctx, commitScript, s.indexKeys(r.User), []string{name(r.ID), ms(r.CreatedAt)})
 	if err != nil {
 		return err
 	}

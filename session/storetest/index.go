@@ -122,7 +122,7 @@ func auditOutOfOrder(t *testing.T, s session.Store) {
 
 func cancelled(t *testing.T, s session.Store) {
 	live := create(t, s, Record("ada"))
-	f := addFact(t, s, fact("x", session.Scope{User: "grace"}))
+	f := addRevocation(t, s, revocation("x", session.Scope{User: "grace"}))
 	if _, err := s.Secret(t.Context(), "csrf"); err != nil {
 		t.Fatal(err)
 	}
@@ -139,20 +139,23 @@ func cancelled(t *testing.T, s session.Store) {
 			_, err := s.Touch(ctx, []session.Activity{{ID: id, At: start.Add(time.Minute)}})
 			return err
 		},
-		"Leave":      func() error { _, err := s.Leave(ctx, id, session.TabTimes{ClosedAt: start}); return err },
-		"End":        func() error { _, err := s.End(ctx, id, end(session.ReasonLogout, 0), time.Time{}); return err },
-		"OfUser":     func() error { _, err := s.OfUser(ctx, "ada"); return err },
-		"AddFact":    func() error { _, err := s.AddFact(ctx, fact("y", session.Scope{Everyone: true})); return err },
-		"CancelFact": func() error { _, err := s.CancelFact(ctx, f.ID, start, "ada"); return err },
-		"Facts":      func() error { _, err := s.Facts(ctx); return err },
-		"LastFact":   func() error { _, err := s.LastFact(ctx); return err },
-		"Append":     func() error { return s.Append(ctx, session.Event{At: start, Kind: session.EventNotice}) },
-		"Events":     func() error { _, err := s.Events(ctx, session.EventQuery{Limit: 1}); return err },
-		"Failures":   func() error { _, err := s.Failures(ctx, "ada", "192.0.2.1", start); return err },
-		"Secret":     func() error { _, err := s.Secret(ctx, "another"); return err },
-		"Prune":      func() error { return s.Prune(ctx, start.Add(1000*time.Hour), time.Hour) },
-		"Ping":       func() error { return s.Ping(ctx) },
-		"Reset":      func() error { return s.Reset(ctx) },
+		"Leave":  func() error { _, err := s.Leave(ctx, id, session.TabTimes{ClosedAt: start}); return err },
+		"End":    func() error { _, err := s.End(ctx, id, end(session.ReasonLogout, 0), time.Time{}); return err },
+		"OfUser": func() error { _, err := s.OfUser(ctx, "ada"); return err },
+		"AddRevocation": func() error {
+			_, err := s.AddRevocation(ctx, revocation("y", session.Scope{Everyone: true}))
+			return err
+		},
+		"CancelRevocation": func() error { _, err := s.CancelRevocation(ctx, f.ID, start, "ada"); return err },
+		"Revocations":      func() error { _, err := s.Revocations(ctx); return err },
+		"LastRevocation":   func() error { _, err := s.LastRevocation(ctx); return err },
+		"Append":           func() error { return s.Append(ctx, session.Event{At: start, Kind: session.EventNotice}) },
+		"Events":           func() error { _, err := s.Events(ctx, session.EventQuery{Limit: 1}); return err },
+		"Failures":         func() error { _, err := s.Failures(ctx, "ada", "192.0.2.1", start); return err },
+		"Secret":           func() error { _, err := s.Secret(ctx, "another"); return err },
+		"Prune":            func() error { return s.Prune(ctx, start.Add(1000*time.Hour), time.Hour) },
+		"Ping":             func() error { return s.Ping(ctx) },
+		"Reset":            func() error { return s.Reset(ctx) },
 		"Live": func() error {
 			for _, err := range s.Live(ctx) {
 				return err
@@ -177,8 +180,8 @@ func cancelled(t *testing.T, s session.Store) {
 	if got.End != nil || got.Version != 0 || !got.LeftAt.IsZero() || !got.LastActiveAt.Equal(live.LastActiveAt) {
 		t.Errorf("calls that failed have changed the session: %+v", got)
 	}
-	if last, err := s.LastFact(t.Context()); err != nil || last != f.Number {
-		t.Errorf("the last fact is %d, %v, want %d", last, err, f.Number)
+	if last, err := s.LastRevocation(t.Context()); err != nil || last != f.Number {
+		t.Errorf("the last revocation is %d, %v, want %d", last, err, f.Number)
 	}
 	if after := countLines(t, s); after != before {
 		t.Errorf("%d audit lines, want the %d of before", after, before)

@@ -13,8 +13,8 @@ import (
 
 func setRules(t *testing.T, s session.Store) {
 	want, ctx := create(t, s, Record("ada")), t.Context()
-	want.Groups = []session.Group{{Name: "kiosk", SeenFact: 9}}
-	want.Former = []session.FormerGroup{{Name: "staff", SeenFact: 3, Until: 8}, {Name: "guests"}}
+	want.Groups = []session.Group{{Name: "kiosk", SeenRevocation: 9}}
+	want.Former = []session.FormerGroup{{Name: "staff", SeenRevocation: 3, Until: 8}, {Name: "guests"}}
 	want.Policy.WarnAfter, want.Policy.ExpireAfter = time.Minute, 2*time.Minute
 	want.Policy.ExtendOn, want.Policy.MaxSessions = session.ExtendOnConfirm, 1
 	revision, err := s.SetRules(ctx, want.ID, want.Revision, want.Rules())

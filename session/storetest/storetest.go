@@ -25,21 +25,21 @@ var policy = session.Policy{
 // Record is a live session of a user, signed in at a fixed time.
 func Record(user string) session.Record {
 	return session.Record{
-		ID:           session.NewToken().ID(),
-		User:         user,
-		Name:         "Name of " + user,
-		Email:        user + "@example.org",
-		DN:           "uid=" + user + ",dc=example",
-		Identity:     "11111111-2222-3333-4444-555555555555",
-		Password:     "20260101000000Z",
-		Groups:       []session.Group{{Name: "staff", SeenFact: 7}, {Name: "Ünïcode, with comma"}},
-		Login:        user,
-		Address:      "192.0.2.1",
-		Agent:        "Browser/1.0",
-		Policy:       policy,
-		SeenFact:     42,
-		CreatedAt:    start,
-		LastActiveAt: start,
+		ID:              session.NewToken().ID(),
+		User:            user,
+		Name:            "Name of " + user,
+		Email:           user + "@example.org",
+		DN:              "uid=" + user + ",dc=example",
+		Identity:        "11111111-2222-3333-4444-555555555555",
+		PasswordChanged: "20260101000000Z",
+		Groups:          []session.Group{{Name: "staff", SeenRevocation: 7}, {Name: "Ünïcode, with comma"}},
+		Login:           user,
+		Address:         "192.0.2.1",
+		Agent:           "Browser/1.0",
+		Policy:          policy,
+		SeenRevocation:  42,
+		CreatedAt:       start,
+		LastActiveAt:    start,
 	}
 }
 
@@ -69,12 +69,12 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"leaving and coming back", leave},
 		{"rules can be replaced by whoever has read the newest", setRules},
 		{"rules that are replaced at once are replaced one after the other", rulesRace},
-		{"forced logouts are numbered and kept, with one audit line each", facts},
-		{"forced logouts at once get different numbers", factRace},
-		{"a forced logout gets a number above all that its caller knows", factKnown},
-		{"a forced logout is called off once", cancelFact},
+		{"forced logouts are numbered and kept, with one audit line each", revocations},
+		{"forced logouts at once get different numbers", revocationRace},
+		{"a forced logout gets a number above all that its caller knows", revocationKnown},
+		{"a forced logout is called off once", cancelRevocation},
 		{"a forced logout that has taken effect is not called off, whatever the caller's clock says", cancelLate},
-		{"a forced logout is forgotten when no session is older", pruneFacts},
+		{"a forced logout is forgotten when no session is older", pruneRevocations},
 		{"the audit trail can be filtered", filteredAudit},
 		{"live sessions are listed, ended ones not", live},
 		{"the audit trail is numbered and pages backwards", audit},
@@ -151,8 +151,8 @@ func unknown(t *testing.T, s session.Store) {
 	wantError(t, "Leave", err, session.ErrNotFound)
 	_, err = s.SetRules(ctx, id, 0, session.Rules{Policy: policy})
 	wantError(t, "SetRules", err, session.ErrNotFound)
-	_, err = s.CancelFact(ctx, "unknown", start, "ada")
-	wantError(t, "CancelFact", err, session.ErrNotFound)
+	_, err = s.CancelRevocation(ctx, "unknown", start, "ada")
+	wantError(t, "CancelRevocation", err, session.ErrNotFound)
 	_, err = s.End(ctx, id, end(session.ReasonLogout, 0), time.Time{})
 	wantError(t, "End", err, session.ErrNotFound)
 	known := create(t, s, Record("ada"))

@@ -1,0 +1,214 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"curfew/session"
+)
+
+// Activity: what a person did, how it moves the deadline, and how it reaches the store.
+
+// Act records that the person of a session acted idle ago, or pressed 'Stay signed in' (confirm).
+// session.ErrEnded, session.ErrNotFound.
+func (h *Hub) Act(ctx context.Context, id session.ID, idle time.Duration, confirm bool) error {
+	s := h.lookup(id)
+	if s == nil {
+		status, err := h.Check(ctx, id)
+		if err != nil {
+			return err
+		}
+		s = h.ensureLive(ctx, status.Record)
+	}
+	h.note(s, "input", cond(confirm, "extend by request", "activity by request"))
+	return h.act(context.WithoutCancel(ctx), s, idle, confirm) // they have acted, though the request breaks off
+}
+
+// act records that the person of s acted idle ago. It returns session.ErrEnded if that came too
+// late.
+func (h *Hub) act(ctx context.Context, s *liveSession, idle time.Duration, confirm bool) error {
+	now := h.clock.Now()
+	p := s.policy.Load()
+	if !s.warned.Load() && now.Before(s.movableEnd(p).Add(-p.Lead())) {
+		quiet := now.UnixMilli() - s.active.Load()
+		if !s.raise(now.Add(-idle)) {
+			return nil
+		}
+		s.shard.markDirty(s)
+		if quiet > activeFor.Milliseconds() {
+			h.stateChanged(s)
+		}
+		if !s.warned.Load() && !s.announcementIsStale(p, now, s.movableEnd(p)) {
+			return nil
+		}
+	}
+	return h.actInWarning(ctx, s, idle, confirm)
+}
+
+// actInWarning is act where something stands or must be told.
+func (h *Hub) actInWarning(ctx context.Context, s *liveSession, idle time.Duration, confirm bool) error {
+	s.mu.Lock()
+	now := h.clock.Now()
+	p := s.policy.Load()
+	r := s.recordLocked()
+	if phase, _ := p.At(r, now); phase == session.Expired || s.ending || s.end != nil {
+		s.mu.Unlock()
+		return session.ErrEnded
+	}
+	warns := !now.Before(r.LastActiveAt.Add(p.WarnAfter))
+	if warns && p.ExtendOn == session.ExtendOnConfirm && !confirm {
+		s.mu.Unlock()
+		return nil
+	}
+	if warns && h.nodes != nil {
+		s.mu.Unlock()
+		return h.actForAll(ctx, s, session.Millis(now.Add(-idle)))
+	}
+	moved := s.raise(now.Add(-idle))
+	s.mu.Unlock()
+	if moved {
+		if warns { // a crash must not take back what the page is about to be told
+			at := session.FromUnixMilli(s.active.Load())
+			if unknown, err := h.store.Touch(ctx, []session.Activity{{ID: s.id, At: at}}); err != nil {
+				h.log.Error("activity not stored", "session", s.id, "error", err)
+				s.shard.markDirty(s)
+			} else {
+				h.suspect(unknown...)
+			}
+		} else {
+			s.shard.markDirty(s)
+		}
+	}
+	h.tell(s, tellChanges)
+	return nil
+}
+
+// actForAll is actInWarning where another node may end s by what is stored. So the act counts, and
+// is told, once it is stored. What cannot be stored now is tried again, for as long as the session
+// lives.
+func (h *Hub) actForAll(ctx context.Context, s *liveSession, at time.Time) error {
+	for ms := at.UnixMilli(); ; {
+		old := s.unstoredAct.Load()
+		if ms <= max(old, s.active.Load()) || s.unstoredAct.CompareAndSwap(old, ms) {
+			break
+		}
+	}
+	if s.unstoredAct.Load() == 0 {
+		h.tell(s, tellChanges) // it was not new
+		return nil
+	}
+	return h.storeAct(context.WithoutCancel(ctx), s)
+}
+
+// actRetryPause is when an act that could not be stored is tried again.
+const actRetryPause = 250 * time.Millisecond
+
+// storeAct stores the act that s has waiting, takes over what the store has made of it, and tells
+// it.
+func (h *Hub) storeAct(ctx context.Context, s *liveSession) error {
+	at := s.unstoredAct.Load()
+	_, err := h.store.Touch(ctx, []session.Activity{{ID: s.id, At: session.FromUnixMilli(at)}})
+	var r session.Record
+	if err == nil {
+		r, err = h.store.Get(ctx, s.id)
+	}
+	if err != nil && !isUnknown(err) {
+		h.log.Error("activity not stored", "session", s.id, "error", err)
+		s.shard.markDirty(s)
+		s.shard.wakeBy(s, h.clock.Now().Add(actRetryPause))
+		return err
+	}
+	s.unstoredAct.CompareAndSwap(at, 0)
+	switch {
+	case err != nil:
+		h.suspect(s.id)
+		return err
+	case r.End != nil:
+		h.finish(s, *r.End)
+		return session.ErrEnded
+	}
+	if s.raise(r.LastActiveAt) {
+		h.tellActed([]session.Activity{{ID: s.id, At: r.LastActiveAt}})
+	}
+	h.tell(s, tellChanges)
+	return nil
+}
+
+// Activity may be in memory only for so long: a crash may lose that much extension, never an end.
+// Where nodes share a store, each session costs it one write in that time at most.
+const (
+	flushAtMost       = 5 * time.Second
+	flushAtMostShared = 15 * time.Second
+)
+
+// flushLoop writes activity to the store every so often.
+func (h *Hub) flushLoop() {
+	watch := h.watchSteps()
+	for {
+		h.mu.Lock()
+		every := h.flushEvery
+		h.mu.Unlock()
+		timer := time.NewTimer(every)
+		select {
+		case <-h.ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		watch()
+		if err := h.flush(h.ctx); err != nil && h.ctx.Err() == nil {
+			h.log.Error("activity not stored", "error", err)
+		}
+	}
+}
+
+// flush writes what the store does not know: activity, and how tabs came and went.
+func (h *Hub) flush(ctx context.Context) error {
+	var acts, known []session.Activity
+	var dirty []*liveSession
+	for _, sh := range h.shards {
+		for _, s := range sh.takeDirty() {
+			s.dirty.Store(false) // before active is read: later activity marks it again
+			active, owed := s.active.Load(), s.unstoredAct.Load()
+			acts = append(acts, session.Activity{ID: s.id, At: session.FromUnixMilli(max(active, owed))})
+			known = append(known, session.Activity{ID: s.id, At: session.FromUnixMilli(active)})
+			dirty = append(dirty, s)
+		}
+	}
+	if len(acts) == 0 {
+		return h.storePendingTabTimes(ctx)
+	}
+	unknown, err := h.store.Touch(ctx, acts)
+	if err != nil {
+		for _, s := range dirty {
+			s.shard.markDirty(s)
+		}
+		return err
+	}
+	h.suspect(unknown...)
+	h.tellActed(known)
+	for _, s := range dirty {
+		if s.unstoredAct.Load() != 0 {
+			s.shard.wakeBy(s, h.clock.Now()) // what has become of it is to be found out
+		}
+	}
+	return h.storePendingTabTimes(ctx)
+}
+
+// markDirty notes that the store must learn of the activity of s.
+func (sh *shard) markDirty(s *liveSession) {
+	if !s.dirty.CompareAndSwap(false, true) {
+		return
+	}
+	sh.mu.Lock()
+	sh.dirty = append(sh.dirty, s)
+	sh.mu.Unlock()
+}
+
+func (sh *shard) takeDirty() []*liveSession {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	list := sh.dirty
+	sh.dirty = nil
+	return list
+}

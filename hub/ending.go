@@ -1,0 +1,290 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"curfew/session"
+)
+
+// How a session ends: by time, by its user, by a forced logout, by a change in the directory. No
+// other file of this package calls Store.End.
+
+// End ends a session, durably, and then tells its tabs. first is true to exactly one caller.
+func (h *Hub) End(ctx context.Context, id session.ID, end session.End) (first bool, err error) {
+	ctx = context.WithoutCancel(ctx) // whoever asked and hung up has asked all the same
+	first, err = h.store.End(ctx, id, end, time.Time{})
+	if err != nil {
+		if s := h.lookup(id); s != nil && !isUnknown(err) {
+			h.readAgain(s) // it may have been done
+		}
+		return false, err
+	}
+	if first {
+		h.tellEnded(id, end)
+	}
+	if s := h.lookup(id); s != nil {
+		if first {
+			h.note(s, "decision", "end "+string(end.Reason))
+			h.finish(s, end)
+		} else {
+			h.finishAsStored(ctx, s, end)
+		}
+	}
+	return first, nil
+}
+
+// verdict is what came of an attempt to end a session. All that follows from it is done or under
+// way: whoever has no question may drop it.
+type verdict int
+
+const (
+	verdictOver  verdict = iota // live.end tells how
+	verdictAlive                // the store says that its time is not up
+	verdictNone                 // nobody can say now; it is tried again
+)
+
+// expire ends s if its time is up. Where no other process writes to the store, the tabs are told at
+// once: the record itself proves the end, since what the store knows of the session's activity is
+// never later than what is known here. All else is in the store first.
+func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
+	if s.shard.lookup(s.id) != s {
+		return verdictOver // all is done
+	}
+	if h.nodes != nil && h.nodes.deferEnd(ctx, s) {
+		return verdictNone
+	}
+	h.awaitEffect(s)
+	now := h.clock.Now()
+	s.mu.Lock()
+	end, told := s.endLocked(), s.end != nil
+	if told {
+		end = *s.end
+	} else if phase, _ := s.policy.Load().At(s.recordLocked(), now); phase != session.Expired {
+		s.overBy = time.Time{}
+		s.mu.Unlock()
+		h.schedule(s)
+		return verdictAlive
+	}
+	s.ending = true
+	s.mu.Unlock()
+	h.note(s, "decision", "end "+string(end.Reason))
+	ifDueBy := now
+	// a revocation says so, which is stored
+	forced := end.Reason == session.ReasonAdmin
+	// the closing may not have been stored
+	if told || forced || h.nodes == nil && end.Reason != session.ReasonBrowserClosed {
+		h.tellEnd(s, end)
+		ifDueBy = time.Time{} // told is told, though a reload may be storing a laxer policy at this moment
+	}
+	first, err := h.store.End(ctx, s.id, end, ifDueBy)
+	switch {
+	case err == nil && first:
+		h.tellEnded(s.id, end)
+		h.finish(s, end)
+	case err == nil, errors.Is(err, session.ErrNotFound):
+		h.finishAsStored(ctx, s, end)
+	case errors.Is(err, session.ErrNotDue):
+		return h.refresh(ctx, s)
+	default:
+		h.log.Error("end not stored", "session", s.id, "error", err)
+		return h.retryEnd(s)
+	}
+	return verdictOver
+}
+
+// tryAgainAfter is when an end that could not be stored is tried again.
+const tryAgainAfter = time.Second
+
+// retryEnd has the end of s decided anew in a while. Until then acts count again, should another
+// node's have moved the deadline; where none has, they come too late and the pages blank themselves
+// in time.
+func (h *Hub) retryEnd(s *liveSession) verdict {
+	s.mu.Lock()
+	told := s.end != nil
+	s.ending = told
+	s.mu.Unlock()
+	s.shard.wakeBy(s, h.clock.Now().Add(tryAgainAfter))
+	return cond(told, verdictOver, verdictNone)
+}
+
+// finishAsStored ends s for the reason that the store knows.
+func (h *Hub) finishAsStored(ctx context.Context, s *liveSession, otherwise session.End) {
+	if r, err := h.store.Get(ctx, s.id); err == nil && r.End != nil {
+		otherwise = *r.End
+	}
+	h.finish(s, otherwise)
+}
+
+// finish tells every tab that s is over, unless that was done, and forgets s. The end is durable by
+// now.
+func (h *Hub) finish(s *liveSession, end session.End) {
+	h.tellEnd(s, end)
+	h.unregister(s)
+}
+
+func (h *Hub) unregister(s *liveSession) {
+	if s.shard.remove(s) {
+		h.removeFromUser(s)
+	}
+}
+
+// tellEnd tells every tab that s is over, once.
+func (h *Hub) tellEnd(s *liveSession, end session.End) {
+	message := h.expireMessage(end)
+	start, tabs, first := h.broadcastEnd(nil, nil, s, &end, h.encodeOnce(message), message, nil)
+	if !first {
+		return
+	}
+	if h.nodes != nil {
+		h.nodes.ended(s.id, &end)
+	}
+	h.counts.ended(end.Reason, 1)
+	h.start(start)
+	h.stateChanged(s)
+	h.closeLater(tabs, end)
+}
+
+// broadcastEnd queues the end for every tab of s, once: first is true to the call that does. It
+// appends the tabs that need a writer to start, and all that were told to told. While hold is set
+// they are not closed.
+func (h *Hub) broadcastEnd(start, told []*tab, s *liveSession, end *session.End, shared sharedFrame, message func(seq int64) any, hold *atomic.Bool) (_, _ []*tab, first bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end != nil {
+		return start, told, false
+	}
+	s.end, s.ending = end, true
+	s.warned.Store(true) // see act: it is too late
+	start = s.broadcastSharedLocked(start, h.faults.stalled(), shared, message)
+	for _, t := range s.tabs {
+		t.deferClose = hold
+		s.toldEndLocked(t)
+	}
+	h.note(s, "push", string(KindExpire))
+	return start, append(told, s.tabs...), true
+}
+
+// toldEndLocked notes that the newest message told t of the end.
+func (s *liveSession) toldEndLocked(t *tab) {
+	t.expireSeq = t.lastSeq.Load()
+	if s.end.Reason == session.ReasonAdmin && s.revocation != nil {
+		s.revocation.outcomes.told(t)
+	}
+}
+
+func (h *Hub) expireMessage(end session.End) func(seq int64) any {
+	return func(seq int64) any { return expire{KindExpire, seq, end.Reason, end.Text(), h.signIn} }
+}
+
+// ackWait is how long the close frame waits for the page's ack of the end. It is real time.
+const ackWait = time.Second
+
+// closeLater closes the tabs that have not acknowledged the end by then.
+func (h *Hub) closeLater(tabs []*tab, end session.End) {
+	if len(tabs) == 0 {
+		return
+	}
+	h.running.Go(func() {
+		timer := time.NewTimer(ackWait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-h.ctx.Done():
+		}
+		var start []*tab
+		for _, t := range tabs {
+			if t.close(StatusExpired, string(end.Reason)) {
+				start = append(start, t)
+			}
+		}
+		h.start(start)
+	})
+}
+
+// tellEndOfAll tells all tabs of sessions that a revocation has ended.
+func (h *Hub) tellEndOfAll(list []*liveSession, end session.End) {
+	message := h.expireMessage(end)
+	shared := h.encodeOnce(message)
+	var hold atomic.Bool // reading acks and closing would slow down telling the others
+	hold.Store(true)
+	var mu sync.Mutex
+	var tabs []*tab
+	h.parallel(list, func(share []*liveSession) {
+		start, told := make([]*tab, 0, 2*len(share)), make([]*tab, 0, 2*len(share))
+		ends := 0
+		for _, s := range share {
+			first := false
+			if start, told, first = h.broadcastEnd(start, told, s, &end, shared, message, &hold); first {
+				ends++
+			}
+		}
+		h.start(start)
+		for _, s := range share {
+			h.stateChanged(s)
+		}
+		h.counts.ended(end.Reason, ends)
+		mu.Lock()
+		tabs = append(tabs, told...)
+		mu.Unlock()
+	})
+	hold.Store(false)
+	for _, t := range tabs {
+		h.acknowledged(t)
+	}
+	h.closeLater(tabs, end)
+}
+
+// manyEnds is how many ends may be written while tabs are still being told.
+const manyEnds = 200
+
+// writeEnds writes the single ends of sessions that a revocation has ended: all, or where several
+// nodes share the store, this one's part.
+func (h *Hub) writeEnds(list []*liveSession, end session.End) {
+	if len(list) > manyEnds && !h.wait(ackWait) {
+		return // the revocation stands: the next start writes them
+	}
+	if h.nodes != nil {
+		list = h.nodes.myPart(list)
+	}
+	for chunk := range slices.Chunk(list, manyEnds) {
+		var wg sync.WaitGroup
+		for _, s := range chunk {
+			wg.Go(func() { h.writeEnd(h.ctx, s, end) })
+		}
+		wg.Wait()
+	}
+}
+
+// writeEnd stores an end that follows from a revocation, which needs no hurry and no condition.
+func (h *Hub) writeEnd(ctx context.Context, s *liveSession, end session.End) {
+	if _, err := h.store.End(ctx, s.id, end, time.Time{}); err != nil && !isUnknown(err) {
+		h.log.Error("end not stored", "session", s.id, "error", err)
+		s.shard.wakeBy(s, h.clock.Now().Add(time.Second))
+		return
+	}
+	h.tellEnded(s.id, end)
+	h.unregister(s)
+}
+
+// errNotEnded says that a session is due and could not be ended.
+var errNotEnded = errors.New("session is due and could not be ended yet")
+
+// endIfDue ends s if it is due by the rules that it has, so that new ones do not bring it back.
+// over: nothing is left to do.
+func (h *Hub) endIfDue(ctx context.Context, s *liveSession) (over bool, err error) {
+	if !h.isDue(s) {
+		return false, nil
+	}
+	switch h.expire(ctx, s) {
+	case verdictOver:
+		return true, nil
+	case verdictAlive:
+		return false, nil
+	}
+	return false, errNotEnded
+}

@@ -1,0 +1,89 @@
+package hub
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+)
+
+// Faults that --testing makes happen.
+
+// Fault is something that happens to all sockets.
+type Fault string
+
+// The faults.
+const (
+	FaultNone   Fault = "none"
+	FaultDrop   Fault = "drop"   // connections break, and new ones at once
+	FaultStall  Fault = "stall"  // nothing passes; it does later
+	FaultRefuse Fault = "refuse" // new connections are refused
+)
+
+// Validate refuses what is none of the faults.
+func (f Fault) Validate() error {
+	switch f {
+	case FaultNone, FaultDrop, FaultStall, FaultRefuse:
+		return nil
+	}
+	return errors.New("kind must be drop, stall, refuse or none")
+}
+
+type faults struct {
+	stall atomic.Bool
+
+	mu       sync.Mutex
+	fault    Fault
+	released chan struct{} // closed while nothing is stalled
+}
+
+func newFaults() *faults {
+	f := &faults{fault: FaultNone, released: make(chan struct{})}
+	close(f.released)
+	return f
+}
+
+func (f *faults) set(fault Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault = fault
+	if stall := fault == FaultStall; f.stall.Swap(stall) != stall {
+		if stall {
+			f.released = make(chan struct{})
+		} else {
+			close(f.released)
+		}
+	}
+}
+
+func (f *faults) is(fault Fault) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fault == fault
+}
+
+func (f *faults) stalled() bool { return f.stall.Load() }
+
+func (f *faults) wait() {
+	f.mu.Lock()
+	released := f.released
+	f.mu.Unlock()
+	<-released
+}
+
+// SetFault makes a fault happen to all sockets until another is set.
+func (h *Hub) SetFault(f Fault) {
+	h.faults.set(f)
+	switch f {
+	case FaultDrop:
+		for _, t := range h.allTabs() {
+			t.conn.Close()
+		}
+	case FaultStall:
+	default:
+		h.startAll(func(t *tab) bool {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			return len(t.outbox) > 0 && t.startLocked()
+		})
+	}
+}

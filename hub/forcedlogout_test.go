@@ -1,0 +1,488 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"curfew/session"
+)
+
+func (r *rig) logout(q LogoutRequest) ForcedLogout {
+	r.t.Helper()
+	l, err := r.ForceLogout(r.t.Context(), q)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return l
+}
+
+func (u *user) wantsOver(message string) {
+	u.t.Helper()
+	status, err := u.Check(u.t.Context(), u.token.ID())
+	if !errors.Is(err, session.ErrEnded) || status.Record.End.Reason != session.ReasonAdmin || status.Record.End.Text() != message {
+		u.t.Errorf("Check = %+v, %v, want ended by an admin with the message %q", status.Record.End, err, message)
+	}
+}
+
+func (u *user) wantsAlive() {
+	u.t.Helper()
+	if _, err := u.Check(u.t.Context(), u.token.ID()); err != nil {
+		u.t.Errorf("Check = %v, want it alive", err)
+	}
+}
+
+// endLines counts the audit lines of a session's end.
+func (u *user) endLines() (n int) {
+	u.t.Helper()
+	events, err := u.store.Events(u.t.Context(), session.EventQuery{Limit: 1000, Kind: session.EventSessionEnd})
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	for _, e := range events {
+		if e.Session == u.token.ID().Ref() {
+			n++
+		}
+	}
+	return n
+}
+
+func TestForcedLogoutEndsItsScopeAtOnce(t *testing.T) {
+	tests := []struct {
+		name  string
+		scope func(ada *user) session.Scope
+		ends  []string
+	}{
+		{"a session", func(ada *user) session.Scope { return session.Scope{Session: ada.token.ID().Ref()} }, []string{"ada"}},
+		{"a user", func(*user) session.Scope { return session.Scope{User: "ada"} }, []string{"ada", "ada again"}},
+		{"a group", func(*user) session.Scope { return session.Scope{Group: "staff"} }, []string{"ada", "ada again", "grace"}},
+		{"everyone", func(*user) session.Scope { return session.Scope{Everyone: true} }, []string{"ada", "ada again", "grace", "linus"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				hub := startHub(t, standard)
+				users := map[string]*user{
+					"ada": hub.signIn("ada", "staff"), "ada again": hub.signIn("ada", "staff"), "grace": hub.signIn("grace", "staff"), "linus": hub.signIn("linus"),
+				}
+				tabs := map[string]*page{}
+				for name, u := range users {
+					tabs[name] = u.openTab()
+				}
+				l := hub.logout(LogoutRequest{Scope: tt.scope(users["ada"]), Actor: "admin", Message: "Go home <b>"})
+				if l.Sessions != len(tt.ends) || l.Revocation.Tabs != len(tt.ends) {
+					t.Errorf("%d sessions and %d tabs, want %d each", l.Sessions, l.Revocation.Tabs, len(tt.ends))
+				}
+				ended := map[string]bool{}
+				for _, name := range tt.ends {
+					ended[name] = true
+					users[name].wantsOver("Go home <b>")
+					tabs[name].wantsEnd(session.ReasonAdmin, 0)
+				}
+				synctest.Wait()
+				for name, u := range users {
+					want := 0
+					if ended[name] {
+						want = 1
+					} else {
+						u.wantsAlive()
+						tabs[name].silent()
+					}
+					if n := u.endLines(); n != want {
+						t.Errorf("%s: %d audit lines of the end, want %d", name, n, want)
+					}
+				}
+				got, err := hub.ForcedLogout(l.ID)
+				if err != nil || got.Acked != len(tt.ends) || got.Unconfirmed+got.Gone+got.Open != 0 || got.State != LogoutEffective {
+					t.Errorf("progress = %+v, %v, want all acked", got, err)
+				}
+			})
+		})
+	}
+}
+
+func TestForcedLogoutSparesTheCallerAndLaterSignIns(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		admin, grace := hub.signIn("ada", "admins"), hub.signIn("grace")
+		hub.logout(LogoutRequest{Scope: session.Scope{Everyone: true}, Except: admin.token.ID().Ref()})
+		later := hub.signIn("grace")
+		admin.wantsAlive()
+		later.wantsAlive()
+		grace.wantsOver(session.ReasonAdmin.Message())
+	})
+}
+
+func TestSignInThatAskedTheDirectoryBeforeTheForcedLogoutIsOver(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		now := session.Millis(time.Now())
+		u := &user{rig: hub, token: session.NewToken()}
+		// it has read 0
+		r := session.Record{ID: u.token.ID(), User: "ada", Policy: standard, CreatedAt: now, LastActiveAt: now}
+		hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}})
+		if err := hub.Create(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		u.wantsOver(session.ReasonAdmin.Message())
+	})
+}
+
+func TestForcedLogoutWithGrace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada := hub.signIn("ada")
+		tab := ada.openTab()
+		pass(time.Minute)
+		l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Message: "Maintenance", Grace: 30 * time.Second})
+		m := tab.wants(KindWarn, time.Minute)
+		if m["reason"] != "admin" || m["message"] != "Maintenance" || m["expire_in_ms"] != 30000. {
+			t.Errorf("warn = %v", m)
+		}
+		tab.send(`{"type":"activity","idle_ms":0}`)
+		tab.send(`{"type":"confirm"}`)
+		if m := tab.next(KindWarn); m["reason"] != "admin" {
+			t.Errorf("confirm was answered with %v, want the warning", m)
+		}
+		pass(10 * time.Second)
+		late := ada.openTab()
+		if m := late.next(KindWarn); m["reason"] != "admin" || m["expire_in_ms"] != 20000. {
+			t.Errorf("a late tab was told %v", m)
+		}
+		hub.signIn("ada").openTab() // later than the logout, and none of its business
+		if got, _ := hub.ForcedLogout(l.ID); got.State != LogoutPending || got.Open != 2 || got.Sessions != 1 {
+			t.Errorf("progress = %+v, want two tabs to be told", got)
+		}
+		tab.wantsEnd(session.ReasonAdmin, 90*time.Second)
+		late.next(KindExpire) // and no ack
+		pass(2 * time.Second)
+		synctest.Wait()
+		if got, _ := hub.ForcedLogout(l.ID); got.Acked != 1 || got.Unconfirmed != 1 {
+			t.Errorf("progress = %+v, want one acked, one unconfirmed", got)
+		}
+		ada.wantsOver("Maintenance")
+		if n := ada.endLines(); n != 1 {
+			t.Errorf("%d audit lines of the end, want 1", n)
+		}
+	})
+}
+
+func TestForcedLogoutIsCalledOff(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada := hub.signIn("ada", "staff")
+		tab := ada.openTab()
+		sooner := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Message: "sooner", Grace: time.Minute, Block: time.Hour})
+		if m := tab.next(KindWarn); m["message"] != "sooner" {
+			t.Errorf("warn = %v", m)
+		}
+		later := hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}, Message: "later", Grace: 2 * time.Minute})
+		tab.silent() // the earlier end is told
+		if _, blocked := hub.Blocked("ada", nil); !blocked {
+			t.Error("a sign-in is not blocked")
+		}
+		pass(10 * time.Second)
+		if _, err := hub.CancelForcedLogout(t.Context(), sooner.ID, "admin"); err != nil {
+			t.Fatal(err)
+		}
+		if m := tab.next(KindWarn); m["message"] != "later" || m["expire_in_ms"] != 110000. {
+			t.Errorf("after the first was called off: %v, want the other warning", m)
+		}
+		if _, blocked := hub.Blocked("ada", nil); blocked {
+			t.Error("the block was not called off")
+		}
+		if got, err := hub.CancelForcedLogout(t.Context(), later.ID, "admin"); err != nil || got.State != LogoutCancelled {
+			t.Fatalf("CancelLogout = %+v, %v", got, err)
+		}
+		tab.next(KindActive)
+		pass(5 * time.Minute)
+		ada.wantsAlive()
+		if _, err := hub.CancelForcedLogout(t.Context(), "unknown", "admin"); !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("CancelLogout of an unknown one = %v", err)
+		}
+	})
+}
+
+func TestForcedLogoutHoldsAcrossARestartInItsGrace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		folder := t.TempDir()
+		hub := startHubIn(t, folder, standard)
+		ada, grace, linus := hub.signIn("ada"), hub.signIn("grace"), hub.signIn("linus")
+		hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Grace: time.Minute})
+		off := hub.logout(LogoutRequest{Scope: session.Scope{User: "grace"}, Grace: time.Minute})
+		soon := hub.logout(LogoutRequest{Scope: session.Scope{User: "linus"}, Grace: 5 * time.Second})
+		if _, err := hub.CancelForcedLogout(t.Context(), off.ID, "admin"); err != nil {
+			t.Fatal(err)
+		}
+		hub.stop()
+		pass(20 * time.Second)
+		again := startHubIn(t, folder, standard)
+		ada.rig, grace.rig, linus.rig = again, again, again
+		tab := ada.openTab()
+		if m := tab.next(KindWarn); m["reason"] != "admin" || m["expire_in_ms"] != 40000. {
+			t.Errorf("after the restart: %v", m)
+		}
+		linus.wantsOver(session.ReasonAdmin.Message())
+		tab.wantsEnd(session.ReasonAdmin, 40*time.Second)
+		synctest.Wait()
+		grace.wantsAlive()
+		for _, u := range []*user{ada, linus} {
+			if n := u.endLines(); n != 1 {
+				t.Errorf("%d audit lines of the end, want 1", n)
+			}
+		}
+		if got, err := again.ForcedLogout(soon.ID); err != nil || got.State != LogoutEffective {
+			t.Errorf("LogoutOf = %+v, %v after the restart", got, err)
+		}
+	})
+}
+
+func TestForcedLogoutOfMany(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		var users []*user
+		var tabs []*page
+		for i := range 2*manyEnds + 7 { // more than are written while tabs are told
+			users = append(users, hub.signIn(fmt.Sprint("user", i)))
+			tabs = append(tabs, users[i].openTab())
+		}
+		l := hub.logout(LogoutRequest{Scope: session.Scope{Everyone: true}})
+		for _, u := range users {
+			u.wantsOver(session.ReasonAdmin.Message()) // at once
+		}
+		for _, tab := range tabs {
+			tab.wantsEnd(session.ReasonAdmin, 0)
+		}
+		pass(5 * time.Second)
+		synctest.Wait()
+		for _, u := range users {
+			if n := u.endLines(); n != 1 {
+				t.Fatalf("%d audit lines of an end, want 1", n)
+			}
+		}
+		if got, _ := hub.ForcedLogout(l.ID); got.Acked != len(users) {
+			t.Errorf("%d acked, want %d", got.Acked, len(users))
+		}
+		if st := hub.Stats(); st.Sessions != 0 || st.Ends[session.ReasonAdmin] != len(users) {
+			t.Errorf("stats = %+v", st)
+		}
+	})
+}
+
+// TestForcedLogoutRacesSignInsAndActs starts sign-ins, acts and forced logouts at once: whoever
+// read the number before a logout was answered is over, and nobody comes back.
+func TestForcedLogoutRacesSignInsAndActs(t *testing.T) {
+	hub := startHub(t, standard)
+	var mu sync.Mutex
+	var users []*user
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 25 {
+				u := hub.signIn("ada", "staff")
+				mu.Lock()
+				users = append(users, u)
+				mu.Unlock()
+				hub.Act(t.Context(), u.token.ID(), 0, true) // too late is no error here
+			}
+		})
+	}
+	for range 5 {
+		hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}})
+	}
+	wg.Wait()
+	hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}})
+	for _, u := range users {
+		u.wantsOver(session.ReasonAdmin.Message())
+		if err := hub.Act(t.Context(), u.token.ID(), 0, true); !errors.Is(err, session.ErrEnded) {
+			t.Errorf("Act after the end = %v", err)
+		}
+	}
+	within(t, 5*time.Second, "nobody is watched over any more", func() bool { return len(hub.allSessions()) == 0 })
+}
+
+// TestForcedLogoutOfOneUserRacesHisSignIn starts both at once, after the sign-in has read the
+// number: however they meet, it is over.
+func TestForcedLogoutOfOneUserRacesHisSignIn(t *testing.T) {
+	hub := startHub(t, standard)
+	for round := range 50 {
+		name := fmt.Sprint("ada", round)
+		var users [16]*user
+		var wg sync.WaitGroup
+		for i := range users {
+			users[i] = &user{rig: hub, token: session.NewToken()}
+			now := session.Millis(time.Now())
+			r := session.Record{ID: users[i].token.ID(), User: name, Login: name, Address: "192.0.2.1", Policy: hub.Policies().For(nil), CreatedAt: now, LastActiveAt: now}
+			wg.Go(func() { // all revocations are newer than SeenRevocation 0
+				if err := hub.Create(t.Context(), r); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() { hub.logout(LogoutRequest{Scope: session.Scope{User: name}}) })
+		wg.Wait()
+		for _, u := range users {
+			u.wantsOver(session.ReasonAdmin.Message())
+		}
+	}
+}
+
+func TestForcedLogoutOfAGroupRacesJoiningIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub, store := startHubRaced(t)
+		ada := hub.signIn("ada")
+		tab := ada.openTab()
+		staff := LogoutRequest{Scope: session.Scope{Group: "staff"}, Grace: time.Minute}
+		store.before = func() { hub.logout(staff) }
+		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
+			t.Fatal(err)
+		}
+		tab.wants(KindWarn, 0) // she joined at the number before
+		if err := hub.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
+			t.Fatal(err)
+		}
+		tab.silent() // she was a member when it was answered
+		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
+			t.Fatal(err)
+		}
+		tab.silent()
+		store.before = func() { hub.logout(LogoutRequest{Scope: session.Scope{Group: "guests"}}) }
+		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff", "guests"}); err != nil {
+			t.Fatal(err)
+		}
+		tab.wantsEnd(session.ReasonAdmin, 0)
+		synctest.Wait()
+		ada.wantsOver(session.ReasonAdmin.Message())
+	})
+}
+
+func TestBlockSparesAdminsOfEveryone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		hub.logout(LogoutRequest{Scope: session.Scope{Everyone: true}, Message: "Back at noon", Grace: time.Minute, Block: time.Minute})
+		if f, blocked := hub.Blocked("grace", []string{"staff"}); !blocked || f.Message != "Back at noon" {
+			t.Errorf("Blocked = %+v, %v", f, blocked)
+		}
+		if _, blocked := hub.Blocked("ada", []string{"admins"}); blocked {
+			t.Error("an admin is blocked")
+		}
+		pass(2*time.Minute - time.Millisecond)
+		if _, blocked := hub.Blocked("grace", nil); !blocked {
+			t.Error("the block ended early")
+		}
+		pass(time.Millisecond)
+		if _, blocked := hub.Blocked("grace", nil); blocked {
+			t.Error("the block did not end")
+		}
+	})
+}
+
+func TestNoticeReachesItsScopeAndLateTabs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada, grace := hub.signIn("ada"), hub.signIn("grace")
+		tab, other := ada.openTab(), grace.openTab()
+		if _, sessions, tabs, err := hub.Notify(t.Context(), session.Scope{User: "ada"}, "admin", "Hello"); sessions != 1 || tabs != 1 || err != nil {
+			t.Fatalf("Notify = %d, %d, %v", sessions, tabs, err)
+		}
+		first := tab.next(KindNotice)
+		pass(time.Minute)
+		if m := ada.openTab().next(KindNotice); m["message"] != "Hello" || m["id"] != first["id"] {
+			t.Errorf("a late tab got %v, want %v", m, first)
+		}
+		pass(time.Millisecond)
+		ada.openTab().silent()
+		other.silent()
+		ada.wantsAlive()
+	})
+}
+
+func TestProgressForgetsTheTabsOfAllNodesAndKeepsTheSums(t *testing.T) {
+	p := &outcomes{tabs: []*TabOutcome{{Tab: "here"}}, outcomeCounts: outcomeCounts{All: 1, Acked: 1}}
+	p.elsewhere = map[string]outcomeReport{"b": {outcomeCounts: outcomeCounts{All: 2, Gone: 1}, Tabs: []TabOutcome{{Tab: "there"}, {Tab: "there too"}}}}
+	p.forgetTabs()
+	if len(p.tabs) > 0 || len(p.elsewhere["b"].Tabs) > 0 {
+		t.Errorf("tabs are kept: %v, %v", p.tabs, p.elsewhere)
+	}
+	if p.outcomeCounts != (outcomeCounts{All: 1, Acked: 1}) || p.elsewhere["b"].outcomeCounts != (outcomeCounts{All: 2, Gone: 1}) {
+		t.Errorf("sums are %v and %v", p.outcomeCounts, p.elsewhere["b"].outcomeCounts)
+	}
+}
+
+// A message to many is encoded once, under a number that is drawn before those of messages that may
+// overtake it.
+func TestNumbersRiseWithinATabThoughMessagesAreShared(t *testing.T) {
+	hub := startHub(t, standard)
+	const each = 40
+	var pages []*page
+	for i := range 10 {
+		u := hub.signIn(fmt.Sprint("user-", i))
+		pages = append(pages, u.openTab(), u.openTab())
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range each {
+			if _, _, _, err := hub.Notify(t.Context(), everyone, "root", "hello"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for _, p := range pages {
+		wg.Go(func() {
+			for range each {
+				p.send(`{"type":"sync"}`)
+			}
+			newest := 0.0
+			got := map[any]int{}
+			for range 2 * each {
+				m, ok := <-p.messages
+				if !ok {
+					t.Errorf("the tab was closed: %v", <-p.closed)
+					return
+				}
+				got[m["type"]]++
+				if seq := m["seq"].(float64); seq <= newest {
+					t.Errorf("%v came after number %v", m, newest)
+				} else {
+					newest = seq
+				}
+			}
+			if got["notice"] != each || got["active"] != each {
+				t.Errorf("got %v, want %d of each", got, each)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestRevocationsAreForgottenWhenNobodyIsOlder(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada := hub.signIn("ada")
+		tab := ada.openTab()
+		l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}})
+		tab.wantsEnd(session.ReasonAdmin, 0)
+		prune := func() {
+			t.Helper()
+			if err := hub.Prune(t.Context(), time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(2 * time.Hour)
+		prune()
+		if got, err := hub.ForcedLogout(l.ID); err != nil || got.Acked != 1 || len(got.Tabs) != 0 {
+			t.Errorf("after two hours: %+v, %v, want the count without the tabs", got, err)
+		}
+		pass(session.RevocationKeptFor)
+		prune()
+		if _, err := hub.ForcedLogout(l.ID); !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("after a day: %v, want ErrNotFound", err)
+		}
+		if l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}}); l.Number != 2 {
+			t.Errorf("the next revocation has number %d, want 2", l.Number)
+		}
+	})
+}

@@ -1,0 +1,88 @@
+package hub
+
+import (
+	"encoding/json"
+	"time"
+
+	"curfew/session"
+)
+
+// messageVersion is the oldest version that understands what this one sends. A node passes over
+// newer messages, and finds by its pulse what they told.
+const messageVersion = 1
+
+// message is several events of one node.
+type message struct {
+	Version int     `json:"v"` // this and the next three are of every version, and come first
+	Node    string  `json:"node"`
+	Name    string  `json:"name"`
+	Number  int64   `json:"n"` // one more each time
+	Events  []event `json:"events"`
+}
+
+// eventKind says what an event tells. Unknown ones are passed over.
+type eventKind string
+
+const (
+	eventPing     eventKind = "here"  // nothing else: that messages arrive
+	eventSignedIn eventKind = "begun" // a session
+	eventEnded    eventKind = "ended" // a session
+	eventActed    eventKind = "acted" // activities, which are stored
+	// how tabs came and went: the last one was closed, one is open again, a page was asked for
+	eventLeft       eventKind = "left"
+	eventRules      eventKind = "rules" // groups or policy of a session have changed
+	eventRevocation eventKind = "fact"  // a forced logout was made or called off
+	eventOutcomes   eventKind = "fates" // how far a forced logout has come on a node
+	eventNotice     eventKind = "notice"
+	eventTabs       eventKind = "tabs"    // word of tabs
+	eventDeparts    eventKind = "departs" // a node stops
+	eventFlush      eventKind = "flush"   // write what is not stored: the clock will be moved
+	eventAdvance    eventKind = "leap"    // the clock was moved
+	eventReset      eventKind = "reset"
+	eventDone       eventKind = "done" // a call was answered
+)
+
+type event struct {
+	Kind       eventKind             `json:"kind"`
+	ID         *session.ID           `json:"id,omitempty"`
+	Record     json.RawMessage       `json:"record,omitempty"`
+	End        *session.End          `json:"end,omitempty"`
+	At         int64                 `json:"at,omitempty"`    // Unix ms
+	Times      *tabTimes             `json:"times,omitempty"` // of eventLeft; an older version tells At alone
+	Acts       map[session.ID]int64  `json:"acts,omitempty"`
+	Revocation *session.Revocation   `json:"fact,omitempty"`
+	Outcomes   *outcomeReport        `json:"fates,omitempty"`
+	Notice     *noticeEvent          `json:"notice,omitempty"`
+	Tabs       map[session.ID]string `json:"tabs,omitempty"`
+	Call       string                `json:"call,omitempty"`
+	Ahead      int64                 `json:"ahead,omitempty"` // ms
+}
+
+// weight says how long an event is.
+func (e *event) weight() int {
+	w := 1 + len(e.Tabs) + len(e.Acts)/5
+	if e.Outcomes != nil {
+		w += len(e.Outcomes.Tabs)
+	}
+	return w
+}
+
+// queuedTogether bounds what waits to be published while the store takes its time. Further events
+// are not told: the others find in the store what has changed, and read word of tabs anew, since a
+// number is missing.
+const queuedTogether = 50_000
+
+// messageWeight bounds a message.
+const messageWeight = 200
+
+// noticeEvent is a notice as nodes tell it each other.
+type noticeEvent struct {
+	ID      string        `json:"id"`
+	Message string        `json:"message"`
+	Scope   session.Scope `json:"scope"`
+	Except  session.ID    `json:"except"`
+	At      time.Time     `json:"at"`
+}
+
+// keptNotices is where nodes leave notices for those that were not listening.
+const keptNotices = "notices"

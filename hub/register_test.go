@@ -1,0 +1,420 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"curfew/session"
+	"curfew/session/bolt"
+	"curfew/session/redis/redistest"
+)
+
+func TestLogoutHoldsAtANodeWhoseClockIsBehind(t *testing.T) {
+	t.Parallel()
+	for _, behind := range []time.Duration{15 * time.Millisecond, 400 * time.Millisecond} {
+		server := redistest.Start(t)
+		a := startNode(t, server, "a", standard, samePeers)
+		store := openRedis(t, server)
+		b := startHubWith(t, store, Options{Store: store, Shared: store, Clock: skewed(-behind), Policies: session.Policies{Global: standard}, Node: "b"})
+		for range 5 {
+			ada := a.signIn("ada")
+			within(t, 2*time.Second, "b knows her", func() bool { return len(b.sessionsOf("ada")) == 1 })
+			tab := ada.on(b).openTab()
+			a.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Actor: "root"})
+			ada.on(b).wantsOver(session.ReasonAdmin.Message())
+			tab.endsWithin(2*time.Second, session.ReasonAdmin) // and no warning before it
+			within(t, 2*time.Second, "it is over", func() bool { return len(b.sessionsOf("ada")) == 0 })
+		}
+	}
+}
+
+func samePeers(p session.SharedStore) session.SharedStore { return p }
+
+// late is a sign-in that has read the number of the last forced logout before there was any, and is
+// stored only now.
+func (r *rig) late(name string) *user {
+	r.t.Helper()
+	u := &user{rig: r, token: session.NewToken()}
+	now := session.Millis(time.Now())
+	record := session.Record{ID: u.token.ID(), User: name, Login: name, Policy: standard, CreatedAt: now, LastActiveAt: now}
+	if err := r.Create(r.t.Context(), record); err != nil {
+		r.t.Fatal(err)
+	}
+	return u
+}
+
+func TestLogoutInEffectStaysSoWhenTheClockIsSetBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store, err := bolt.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock := skewed(0)
+		store.SetClock(clock)
+		hub := startHubWith(t, store, Options{Store: store, Clock: clock, Policies: session.Policies{Global: standard}, Node: "node-1"})
+		ada, grace := hub.signIn("ada"), hub.signIn("grace")
+		atOnce := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}})
+		graced := hub.logout(LogoutRequest{Scope: session.Scope{User: "grace"}, Grace: time.Minute, Block: time.Minute})
+		pass(time.Minute)
+		synctest.Wait()
+		clock.SetSkew(-time.Hour)
+		for _, u := range []*user{ada, grace, hub.late("ada"), hub.late("grace")} {
+			u.wantsOver(session.ReasonAdmin.Message())
+		}
+		if _, err := hub.CancelForcedLogout(t.Context(), atOnce.ID, "root"); !errors.Is(err, session.ErrTooLate) {
+			t.Errorf("calling off what had no grace: %v", err)
+		}
+		if l, err := hub.CancelForcedLogout(t.Context(), graced.ID, "root"); err != nil || l.State != LogoutEffective {
+			t.Errorf("calling off its block: %+v, %v", l, err)
+		}
+		if _, blocked := hub.Blocked("grace", nil); blocked {
+			t.Error("the block was not called off")
+		}
+		hub.late("grace").wantsOver(session.ReasonAdmin.Message())
+	})
+}
+
+func TestLogoutWithoutAGraceHoldsAfterARestartThoughTheClockWasSetBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		folder := t.TempDir()
+		store, err := bolt.Open(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := session.Millis(time.Now()) // the process is killed before the single end is written
+		token := session.NewToken()
+		r := session.Record{ID: token.ID(), User: "ada", Login: "ada", Policy: standard, CreatedAt: now, LastActiveAt: now}
+		if _, err := store.Create(t.Context(), r, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.AddRevocation(t.Context(), session.Revocation{ID: "x", Scope: session.Scope{User: "ada"}, At: now, EffectiveAt: now}); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if store, err = bolt.Open(folder); err != nil {
+			t.Fatal(err)
+		}
+		hub := startHubWith(t, store, Options{Store: store, Clock: skewed(-time.Hour), Policies: session.Policies{Global: standard}, Node: "node-1"})
+		(&user{rig: hub, token: token}).wantsOver(session.ReasonAdmin.Message())
+	})
+}
+
+func TestLogoutRightAfterAFailOverOfTheRevocationsCoversAll(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a := startNode(t, server, "a", standard, samePeers)
+	a.logout(LogoutRequest{Scope: session.Scope{User: "grace"}, Actor: "root"})
+	ada := a.signIn("ada") // has seen the first
+	for _, c := range []string{"DEL curfew:{facts}:all", "SET curfew:{facts}:last 0"} {
+		if _, err := server.Command(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Actor: "root"})
+	ada.wantsOver(session.ReasonAdmin.Message())
+}
+
+// slowCancel takes its time before a calling-off is stored, and after.
+type slowCancel struct {
+	session.Store
+	before, after time.Duration
+}
+
+func (s slowCancel) CancelRevocation(ctx context.Context, id string, at time.Time, actor string) (session.Revocation, error) {
+	pass(s.before)
+	defer pass(s.after)
+	return s.Store.CancelRevocation(ctx, id, at, actor)
+}
+
+func TestWhetherALogoutWasCalledOffInTimeIsWhatTheStoreSays(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		before, after time.Duration
+		late          bool
+	}{
+		{"it took effect before it was stored", 2 * time.Second, 0, true},
+		{"it was stored before, and answered after", 0, 2 * time.Second, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return slowCancel{s, tt.before, tt.after} })
+				ada := hub.signIn("ada")
+				tab := ada.openTab()
+				l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Grace: 10 * time.Second})
+				tab.next(KindWarn)
+				pass(9 * time.Second)
+				asked := make(chan error, 1)
+				go func() {
+					pass(1500 * time.Millisecond) // past the end of the grace, while that is undecided
+					_, err := hub.Check(t.Context(), ada.token.ID())
+					asked <- err
+				}()
+				got, err := hub.CancelForcedLogout(t.Context(), l.ID, "admin")
+				synctest.Wait()
+				switch over := <-asked; {
+				case tt.late && (!errors.Is(err, session.ErrTooLate) || !errors.Is(over, session.ErrEnded)):
+					t.Errorf("CancelLogout = %+v, %v; a request at 10.5 s: %v, want too late, and ended", got, err, over)
+				case !tt.late && (err != nil || got.State != LogoutCancelled || over != nil):
+					t.Errorf("CancelLogout = %+v, %v; a request at 10.5 s: %v, want called off, and alive", got, err, over)
+				}
+				if tt.late {
+					tab.wantsEnd(session.ReasonAdmin, 11*time.Second)
+					ada.wantsOver(session.ReasonAdmin.Message())
+				} else {
+					tab.next(KindActive)
+					ada.wantsAlive()
+				}
+			})
+		})
+	}
+}
+
+func TestOnlyTheBlockOfALogoutWithoutAGraceCanBeCalledOff(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada := hub.signIn("ada")
+		l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Block: time.Hour})
+		if got, err := hub.CancelForcedLogout(t.Context(), l.ID, "root"); err != nil || got.State != LogoutEffective {
+			t.Errorf("CancelLogout = %+v, %v", got, err)
+		}
+		if _, blocked := hub.Blocked("ada", nil); blocked {
+			t.Error("the block stands")
+		}
+		ada.wantsOver(session.ReasonAdmin.Message())
+		hub.late("ada").wantsOver(session.ReasonAdmin.Message())
+	})
+}
+
+// countingShared counts how often revocations are read, and has readers wait.
+type countingShared struct {
+	session.SharedStore
+	reads *atomic.Int64
+	hold  chan struct{}
+}
+
+func (c countingShared) RevocationsAfter(ctx context.Context, after int64) ([]session.Revocation, int64, bool, error) {
+	c.reads.Add(1)
+	if c.hold != nil {
+		<-c.hold
+	}
+	return c.SharedStore.RevocationsAfter(ctx, after)
+}
+
+func TestRevocationsOfOtherNodesAreReadOnceForAllThatNeedThem(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	reads, hold := new(atomic.Int64), make(chan struct{})
+	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return countingShared{p, reads, hold} })
+	ada := a.signIn("ada")
+	store := openRedis(t, server)
+	t.Cleanup(func() { store.Close() })
+	now := session.Millis(time.Now())
+	f, err := store.AddRevocation(t.Context(), session.Revocation{ID: "from a node that is not heard", Scope: session.Scope{User: "ada"}, At: now, EffectiveAt: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if err := a.syncRevocations(t.Context(), f.Number); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	within(t, 2*time.Second, "one reads", func() bool { return reads.Load() == 1 })
+	given := make(chan error)
+	short, cancel := context.WithCancel(t.Context())
+	go func() { given <- a.syncRevocations(short, f.Number) }()
+	cancel()
+	if err := <-given; !errors.Is(err, context.Canceled) {
+		t.Errorf("whoever has gone waits on: %v", err)
+	}
+	close(hold)
+	wg.Wait()
+	if n := reads.Load(); n != 1 {
+		t.Errorf("revocations were read %d times, want once", n)
+	}
+	ada.wantsOver(session.ReasonAdmin.Message())
+	reads.Store(0)
+	for range 3 { // what a node writes itself it need not read
+		grace := a.signIn("grace")
+		a.logout(LogoutRequest{Scope: session.Scope{User: "grace"}})
+		grace.wantsOver(session.ReasonAdmin.Message())
+	}
+	if n := reads.Load(); n != 0 {
+		t.Errorf("revocations of this node were read %d times", n)
+	}
+}
+
+func TestLogoutOfASessionThatDoesNotLiveIsNone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada := hub.signIn("ada")
+		hub.logout(LogoutRequest{Scope: ada.scope()})
+		synctest.Wait()
+		for _, ref := range []string{ada.token.ID().Ref(), "unknown", " "} {
+			if _, err := hub.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{Session: ref}}); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("%q: %v, want that there is none", ref, err)
+			}
+		}
+		if l := hub.logout(LogoutRequest{Scope: session.Scope{User: "nobody"}}); l.Sessions != 0 {
+			t.Errorf("nobody has %d sessions", l.Sessions)
+		}
+	})
+}
+
+func TestSoManyLogoutsAreKeptAndEveryoneCanAlwaysBeSignedOut(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada := hub.signIn("ada")
+		hub.revocations.mu.Lock()
+		for i := range maxLogouts {
+			hub.revocations.addLocked(hub.newEntry(session.Revocation{Number: int64(i + 1), ID: fmt.Sprint(i), Scope: session.Scope{User: "grace"}}))
+		}
+		hub.revocations.mu.Unlock()
+		if _, err := hub.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{User: "ada"}}); !errors.Is(err, ErrTooManyLogouts) {
+			t.Errorf("one more: %v", err)
+		}
+		ada.wantsAlive()
+		hub.logout(LogoutRequest{Scope: everyone})
+		ada.wantsOver(session.ReasonAdmin.Message())
+	})
+}
+
+func TestUsersAndGroupsAreKnownHoweverTheirNamesAreWritten(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada, grace := hub.signIn("ada", "ADMINS"), hub.signIn("Grace Höpper", "Staff  Members")
+		tab := grace.openTab()
+		watcher := ada.openTab()
+		watcher.send(`{"type":"watch","users":["grace HÖPPER","Grace Höpper"]}`)
+		if users := watcher.next(KindPresence)["users"].(map[string]any); len(users) != 2 || users["grace HÖPPER"] != "active" || users["Grace Höpper"] != "active" {
+			t.Errorf("presence = %v, want each name as it was asked for", users)
+		}
+		if got := hub.Sessions(Filter{User: "GRACE Ho\u0308pper", Group: "staff members", Query: "HÖP"}); len(got) != 1 || got[0].Record.User != "Grace Höpper" {
+			t.Errorf("sessions = %+v", got)
+		}
+		for _, f := range []Filter{{User: "\u00ad"}, {Group: " "}} {
+			if got := hub.Sessions(f); len(got) != 0 {
+				t.Errorf("%d sessions of a name of which nothing is left to compare", len(got))
+			}
+		}
+		for _, scope := range []session.Scope{{User: "grace höpper"}, {Group: "STAFF members"}} {
+			if _, sessions, _, err := hub.Notify(t.Context(), scope, "root", "Hello"); sessions != 1 || err != nil {
+				t.Errorf("Notify %s = %d sessions, %v", scope, sessions, err)
+			}
+			tab.next(KindNotice)
+		}
+		late := grace.openTab()
+		late.next(KindNotice)
+		late.next(KindNotice)
+		hub.logout(LogoutRequest{Scope: session.Scope{Group: "sTaff members"}, Grace: time.Minute})
+		tab.next(KindWarn)
+		watcher.next(KindPresence)
+		l := hub.logout(LogoutRequest{Scope: session.Scope{User: "gracE höpper"}, Block: time.Minute})
+		if l.Sessions != 1 || l.User != "gracE höpper" {
+			t.Errorf("logout = %+v", l)
+		}
+		grace.wantsOver(session.ReasonAdmin.Message())
+		if _, blocked := hub.Blocked("GRACE HÖPPER", nil); !blocked {
+			t.Error("she is not blocked")
+		}
+		m := watcher.next(KindPresence)
+		if users := m["users"].(map[string]any); users["grace HÖPPER"] != "gone" || users["Grace Höpper"] != "gone" {
+			t.Errorf("presence = %v", users)
+		}
+		hub.logout(LogoutRequest{Scope: everyone, Except: ada.token.ID().Ref(), Block: time.Minute})
+		if _, blocked := hub.Blocked("ada", []string{"Admins"}); blocked {
+			t.Error("an administrator is blocked")
+		}
+	})
+}
+
+func TestNoticesOfOthersCostNothingAndTheNewestAreTold(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada, grace := hub.signIn("ada"), hub.signIn("grace")
+		for i := range maxNotices + maxLate {
+			scope := session.Scope{User: "grace"}
+			hub.notices.add(&sentNotice{id: fmt.Sprint(i), message: fmt.Sprint(i), scope: scope, target: scope.Target(), at: time.Now()})
+		}
+		if n := len(hub.notices.queue); n != maxNotices || len(hub.notices.ids) != n || hub.notices.knows("0") || !hub.notices.knows(fmt.Sprint(maxLate)) {
+			t.Errorf("%d notices are kept (%d IDs), want the newest %d", n, len(hub.notices.ids), maxNotices)
+		}
+		ada.openTab().silent()
+		tab := grace.openTab()
+		for i := range maxLate {
+			if m := tab.next(KindNotice); m["message"] != fmt.Sprint(maxNotices+i) {
+				t.Fatalf("got %v, want the notice %d", m, maxNotices+i)
+			}
+		}
+		tab.silent()
+		pass(noticeFor + time.Second)
+		hub.notices.add(&sentNotice{id: "last", scope: everyone, target: everyone.Target(), at: time.Now()})
+		if len(hub.notices.queue) != 1 || len(hub.notices.byScope) != 1 || len(hub.notices.ids) != 1 {
+			t.Errorf("after a minute %d notices are kept", len(hub.notices.queue))
+		}
+	})
+}
+
+// BenchmarkAmongManyForcedLogouts measures what forced logouts of single sessions cost where a
+// day's worth of them is kept, as of an integration that signs people out one by one.
+func BenchmarkAmongManyForcedLogouts(b *testing.B) {
+	for _, n := range []int{6_000, 16_000} {
+		hub := startHub(b, standard)
+		fillWithRevocations(b, hub, n)
+		b.Run(fmt.Sprintf("load/%d", n), func(b *testing.B) {
+			for b.Loop() {
+				if err := hub.loadRevocations(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("admit/%d", n), func(b *testing.B) {
+			r := session.Record{ID: session.NewToken().ID(), User: "ada", Groups: []session.Group{{Name: "staff"}}}
+			for b.Loop() {
+				hub.revocations.mu.RLock()
+				hub.revocations.firstLocked(&r)
+				hub.revocations.mu.RUnlock()
+			}
+		})
+		b.Run(fmt.Sprintf("logout/%d", n), func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				ada := hub.signIn("ada")
+				b.StartTimer()
+				hub.logout(LogoutRequest{Scope: ada.scope(), Actor: "root"})
+			}
+		})
+	}
+}
+
+// fillWithRevocations stores forced logouts of sessions that are over.
+func fillWithRevocations(t testing.TB, hub *rig, n int) {
+	t.Helper()
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 500)
+	for range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			now := session.Millis(hub.clock.Now())
+			f := session.Revocation{ID: newPublicID(), Scope: session.Scope{Session: session.NewToken().ID().Ref()}, At: now, EffectiveAt: now}
+			if _, err := hub.store.AddRevocation(t.Context(), f); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := hub.loadRevocations(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,171 @@
+package hub
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"curfew/session"
+)
+
+// Live sessions by their ID and by their ref.
+
+// shards is how many parts the live sessions are spread over. Each has one heap and one timer, so
+// that a deadline costs neither a timer nor much contention.
+const shards = 64
+
+// shard holds some of the live sessions and wakes each when something may be due. It wakes lazily:
+// activity moves deadlines back without touching the heap, and a session that is woken too early is
+// put back.
+type shard struct {
+	hub *Hub
+
+	mu       sync.Mutex
+	sessions map[session.ID]*liveSession
+	queue    wakeQueue
+	timer    session.Timer
+	timerAt  time.Time
+	dirty    []*liveSession // with activity that the store does not know
+	stopped  bool
+}
+
+// lookup returns the live session, or nil.
+func (sh *shard) lookup(id session.ID) *liveSession {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.sessions[id]
+}
+
+// add returns the live session of r, which it makes if need be.
+func (sh *shard) add(r session.Record, forced *entry) (s *liveSession, isNew bool) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if s := sh.sessions[r.ID]; s != nil {
+		return s, false
+	}
+	s = newLiveSession(r, sh)
+	s.revocation = forced
+	s.warned.Store(forced != nil) // see act: what stands is told when a tab opens
+	sh.sessions[r.ID] = s
+	sh.hub.refs.add(s)
+	return s, true
+}
+
+func (sh *shard) remove(s *liveSession) (removed bool) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.sessions[s.id] != s {
+		return false
+	}
+	delete(sh.sessions, s.id)
+	sh.hub.refs.remove(s)
+	return true
+}
+
+// all lists the live sessions.
+func (sh *shard) all() []*liveSession {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	list := make([]*liveSession, 0, len(sh.sessions))
+	for _, s := range sh.sessions {
+		list = append(list, s)
+	}
+	return list
+}
+
+func (h *Hub) shardOf(id session.ID) *shard { return h.shards[id[0]%shards] }
+
+func (h *Hub) lookup(id session.ID) *liveSession { return h.shardOf(id).lookup(id) }
+
+// allSessions lists the live sessions of all shards.
+func (h *Hub) allSessions() (list []*liveSession) {
+	for _, sh := range h.shards {
+		list = append(list, sh.all()...)
+	}
+	return list
+}
+
+// sessionsIn lists the live sessions that may be in a scope.
+func (h *Hub) sessionsIn(scope session.Scope) []*liveSession {
+	switch {
+	case scope.User != "": // each sign-in elsewhere is told: that must not cost a look at everybody
+		return h.sessionsOf(scope.User)
+	case scope.Session != "":
+		return h.refs.find(scope.Session)
+	}
+	return h.allSessions()
+}
+
+// refs find live sessions by their refs. They are spread over parts, as people are.
+type refs struct {
+	parts [32]struct {
+		mu    sync.Mutex
+		byRef map[string]*liveSession
+	}
+}
+
+// part is the part of a ref, by its first character: base32 has 32.
+func (rs *refs) part(ref string) (mu *sync.Mutex, byRef *map[string]*liveSession) {
+	p := &rs.parts[0]
+	if ref != "" {
+		p = &rs.parts[ref[0]%32]
+	}
+	return &p.mu, &p.byRef
+}
+
+func (rs *refs) add(s *liveSession) {
+	ref := s.names.Load().Ref
+	mu, byRef := rs.part(ref)
+	mu.Lock()
+	defer mu.Unlock()
+	if *byRef == nil {
+		*byRef = make(map[string]*liveSession)
+	}
+	(*byRef)[ref] = s
+}
+
+func (rs *refs) remove(s *liveSession) {
+	ref := s.names.Load().Ref
+	mu, byRef := rs.part(ref)
+	mu.Lock()
+	defer mu.Unlock()
+	delete(*byRef, ref)
+}
+
+// find lists the session of that ref, if it lives.
+func (rs *refs) find(ref string) []*liveSession {
+	mu, byRef := rs.part(ref)
+	mu.Lock()
+	defer mu.Unlock()
+	if s := (*byRef)[ref]; s != nil {
+		return []*liveSession{s}
+	}
+	return nil
+}
+
+// withTabs lists those of sessionsIn that have a tab here, and may list others: roughly in the
+// order in which their tabs opened. Telling many in that order takes less time than in the order of
+// a map: what belongs to a tab, in the kernel too, lies beside that of the tab before it.
+func (h *Hub) withTabs(scope session.Scope) (list []*liveSession) {
+	if scope.User != "" || scope.Session != "" {
+		list = h.sessionsIn(scope)
+		slices.SortFunc(list, func(a, b *liveSession) int { return cmp.Compare(a.opened.Load(), b.opened.Load()) })
+		return list
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.listing++
+	for i := range h.slots {
+		for _, t := range h.slots[(h.nextSlot+1+i)%tickSlots] {
+			if s := t.session; s.listed != h.listing {
+				s.listed = h.listing
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
+
+// everyone is the scope of all sessions.
+var everyone = session.Scope{Everyone: true}

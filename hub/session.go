@@ -1,0 +1,145 @@
+package hub
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"curfew/session"
+)
+
+// liveSession is a session that has not ended, with its tabs. What a heartbeat touches is atomic,
+// so that it costs a store and no lock; all that is rarer is under mu.
+//
+// A heartbeat writes active and then reads warned; a warning sets warned and then reads active. One
+// of the two sees the other, so no warning stands over an act that came before it.
+type liveSession struct {
+	// set once
+	id        session.ID
+	user      string
+	createdAt time.Time
+	shard     *shard
+
+	userSessions atomic.Pointer[userSessions]  // whose session it is, once it is known; see people.go
+	names        atomic.Pointer[session.Names] // of record, as scopes compare them
+	// as it was adopted, without its values; replaceRules changes its rules
+	record           atomic.Pointer[session.Record]
+	policy           atomic.Pointer[session.Policy]
+	opened           atomic.Int64 // counts up over all sessions: when its newest tab opened
+	places           int          // guarded by Hub.places.mu: its tabs here, from their handshake on
+	listed           int64        // guarded by Hub.mu: the last call of withTabs that found it
+	active           atomic.Int64 // last activity, Unix ms
+	unstoredAct      atomic.Int64 // an act in a warning that is not stored yet, Unix ms; see actForAll
+	announcedEnd     atomic.Int64 // the deadline that every tab has been told at least, Unix ms
+	warned           atomic.Bool  // a warning stands
+	dirty            atomic.Bool  // active is ahead of the store
+	rulesUnconfirmed atomic.Bool  // the store has not confirmed the rules that it was given last
+	mustReread       atomic.Bool  // the store could not be asked; it is when the session is woken
+
+	wakeAt time.Time // guarded by shard.mu: when the session is looked at next; zero if never
+
+	mu         sync.Mutex
+	tabTimes   session.TabTimes
+	tabs       []*tab
+	elsewhere  []tabReport    // what other nodes have
+	closed     bool           // the last tab here was closed, and not lost
+	closedAt   time.Time      // when
+	awayAt     time.Time      // without tabs: when it counts as away; see awayAfter
+	warning    session.Reason // the one that the tabs were told of; empty: none
+	warnEnd    time.Time      // its end
+	ending     bool           // the decision has fallen: acts come too late
+	overBy     time.Time      // when a new policy was found to leave no time; zero while none has
+	end        *session.End   // it is over, and the tabs are told
+	revocation *entry         // the forced logout that ends it first; nil if none covers it
+}
+
+func newLiveSession(r session.Record, shard *shard) *liveSession {
+	s := &liveSession{id: r.ID, user: r.User, createdAt: r.CreatedAt, shard: shard, tabTimes: r.Tabs.Agreeing(r.LeftAt)}
+	policy := r.Policy
+	s.policy.Store(&policy)
+	r.Values, r.Revocation = nil, nil
+	s.setRecord(&r)
+	s.active.Store(r.LastActiveAt.UnixMilli())
+	end, _ := r.Policy.WarnedEnd(r)
+	s.announcedEnd.Store(end.UnixMilli())
+	return s
+}
+
+func (s *liveSession) setRecord(r *session.Record) {
+	n := r.Names()
+	s.names.Store(&n)
+	s.record.Store(r)
+}
+
+// recordLocked is what the rules judge.
+func (s *liveSession) recordLocked() session.Record {
+	r := session.Record{CreatedAt: s.createdAt, LastActiveAt: session.FromUnixMilli(s.active.Load()), LeftAt: s.tabTimes.LeftAt()}
+	if s.revocation != nil {
+		r.Revocation = s.revocation.judged()
+	}
+	return r
+}
+
+// endLocked is how s ends if nothing more happens.
+func (s *liveSession) endLocked() session.End {
+	r := s.recordLocked()
+	at, why := s.policy.Load().EndsAt(r)
+	switch {
+	case why == session.ReasonAdmin:
+		return r.Revocation.End()
+	case !s.overBy.IsZero():
+		at, why = s.overBy, session.ReasonPolicy
+	}
+	return session.End{Reason: why, At: session.Millis(at)}
+}
+
+// movableEnd is the end that acts move. Where more stands, warned is set.
+func (s *liveSession) movableEnd(p *session.Policy) time.Time {
+	end, _ := p.WarnedEnd(session.Record{CreatedAt: s.createdAt, LastActiveAt: session.FromUnixMilli(s.active.Load())})
+	return end
+}
+
+// raise moves the last activity forward to at, never back.
+func (s *liveSession) raise(at time.Time) (moved bool) {
+	ms := at.UnixMilli()
+	for {
+		old := s.active.Load()
+		if ms <= old {
+			return false
+		}
+		if s.active.CompareAndSwap(old, ms) {
+			return true
+		}
+	}
+}
+
+// stateLocked is the state of s, and after how long time alone may change it; 0 where the hub looks
+// at s by then anyway.
+func (s *liveSession) stateLocked(now time.Time) (state State, again time.Duration) {
+	if _, _, ok := s.policy.Load().Warning(s.recordLocked(), now); ok {
+		return StateWarned, 0
+	}
+	tabs := s.tabsLocked()
+	if tabs == 0 && !now.Before(s.awayAt) {
+		return StateAway, 0
+	}
+	state = StateIdle
+	if quiet := now.Sub(session.FromUnixMilli(s.active.Load())); quiet <= activeFor {
+		state, again = StateActive, activeFor-quiet+time.Millisecond
+	}
+	if tabs == 0 {
+		if until := s.awayAt.Sub(now); again == 0 || until < again {
+			again = until
+		}
+	}
+	return state, again
+}
+
+// tabsLocked counts the tabs of s on all nodes.
+func (s *liveSession) tabsLocked() int {
+	total := len(s.tabs)
+	for _, on := range s.elsewhere {
+		total += on.Tabs
+	}
+	return total
+}

@@ -1,0 +1,69 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"curfew/session"
+	"curfew/session/bolt"
+)
+
+// remembered is how many sign-ins are still looked after.
+func (a *orphans) remembered() (n int, working bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.sessions), a.working
+}
+
+// deafStore loses the answers to sign-ins, and is away for ends until it is back.
+type deafStore struct{ awayStore }
+
+func (s deafStore) Create(ctx context.Context, r session.Record, limit int) ([]session.ID, error) {
+	_, err := s.Store.Create(ctx, r, limit)
+	return nil, errors.Join(err, errors.New("connection lost"))
+}
+
+func TestSignInThatWasNotAcknowledgedLeavesNoSession(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		back := time.Now().Add(20 * time.Second)
+		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return deafStore{awayStore{s, back}} })
+		now := session.Millis(time.Now())
+		r := session.Record{ID: session.NewToken().ID(), User: "ada", Login: "ada", Address: "192.0.2.1", Policy: standard, CreatedAt: now, LastActiveAt: now}
+		if err := hub.Create(t.Context(), r); err == nil {
+			t.Fatal("Create = nil, want an error")
+		}
+		pass(19 * time.Second)
+		synctest.Wait()
+		if _, err := hub.Check(t.Context(), r.ID); err != nil {
+			t.Fatalf("Check = %v: the store has it, and is away for its end", err)
+		}
+		pass(2 * time.Second)
+		synctest.Wait()
+		if status, err := hub.Check(t.Context(), r.ID); !errors.Is(err, session.ErrEnded) || status.Record.End.Detail == "" {
+			t.Errorf("Check = %+v, %v, want ErrEnded, and why", status.Record.End, err)
+		}
+		if n, _ := hub.orphans.remembered(); n != 0 {
+			t.Errorf("%d sign-ins are still remembered", n)
+		}
+	})
+}
+
+func TestSignInThatTheStoreNeverHadIsForgotten(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		hub.EndOrphan(session.NewToken().ID())
+		pass(orphanedFor - time.Second)
+		synctest.Wait()
+		if n, _ := hub.orphans.remembered(); n != 1 {
+			t.Errorf("%d are remembered, want it: the store may yet come to it", n)
+		}
+		pass(4 * time.Second)
+		synctest.Wait()
+		if n, working := hub.orphans.remembered(); n != 0 || working {
+			t.Errorf("%d are remembered, working = %v", n, working)
+		}
+	})
+}

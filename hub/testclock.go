@@ -1,0 +1,91 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"curfew/session"
+)
+
+// The test clock of --testing, and its reset.
+
+// AdvanceClock moves the test clocks of all nodes, and tells every tab its new durations. It
+// returns when they are on their sockets.
+func (h *Hub) AdvanceClock(ctx context.Context, d time.Duration) (now time.Time, err error) {
+	if err := h.flush(ctx); err != nil {
+		return now, err
+	}
+	if n := h.nodes; n == nil {
+		h.advanceClockHere(ctx, d)
+	} else if err := n.advanceClocks(ctx, d); err != nil {
+		return now, err
+	}
+	return h.clock.Now(), nil
+}
+
+func (h *Hub) advanceClockHere(ctx context.Context, d time.Duration) {
+	h.testClock.Advance(d)
+	h.settle(ctx) // deadlines that fell due in real time may still be at work
+	for _, s := range h.allSessions() {
+		h.tell(s, tellState)
+	}
+	h.settle(ctx)
+}
+
+// settle waits until no deadline is being worked on and no tab is being written to, a second at
+// most.
+func (h *Hub) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for h.writers.Load() > 0 || h.waking.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Reset ends all sessions and forgets everything, the store's content included, on all nodes.
+func (h *Hub) Reset(ctx context.Context) error {
+	for _, s := range h.allSessions() {
+		end := session.End{Reason: session.ReasonAdmin, At: session.Millis(h.clock.Now()), Message: "The server was reset for testing."}
+		if _, err := h.End(ctx, s.id, end); err != nil && !isUnknown(err) {
+			return err
+		}
+	}
+	if err := h.store.Reset(ctx); err != nil {
+		return err
+	}
+	if n := h.nodes; n != nil {
+		ahead, err := n.shared.MoveClock(ctx, 0)
+		if err == nil {
+			_, err = n.shared.MoveClock(ctx, -ahead)
+		}
+		if err == nil {
+			err = n.ask(ctx, event{Kind: eventReset})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	h.resetHere()
+	return nil
+}
+
+func (h *Hub) resetHere() {
+	h.SetFault(FaultNone)
+	h.revocations.reset()
+	h.notices.reset()
+	h.timeline.reset()
+	h.testClock.Reset()
+	if n := h.nodes; n != nil {
+		n.shared.SetOffset(0)
+		n.mu.Lock()
+		clear(n.ends)
+		n.forget = true
+		n.mu.Unlock()
+	}
+}

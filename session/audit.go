@@ -1,0 +1,101 @@
+package session
+
+import (
+	"fmt"
+	"time"
+)
+
+// EventKind names what an audit line tells of.
+type EventKind string
+
+// The events of the audit trail.
+const (
+	EventSignIn        EventKind = "sign-in"
+	EventSignInFailed  EventKind = "sign-in-failed"
+	EventSessionEnd    EventKind = "session-end"
+	EventLogout        EventKind = "logout" // a forced one
+	EventNotice        EventKind = "notice"
+	EventPolicy        EventKind = "policy"
+	EventOriginRefused EventKind = "origin-refused"
+	EventDirectoryLost EventKind = "directory-lost"
+)
+
+// EventKinds are all of them.
+func EventKinds() []EventKind {
+	return []EventKind{EventSignIn, EventSignInFailed, EventSessionEnd, EventLogout, EventNotice, EventPolicy,
+		EventOriginRefused, EventDirectoryLost}
+}
+
+// Event is a line of the audit trail.
+type Event struct {
+	Number  uint64    `json:"number"` // rises; set by the store
+	At      time.Time `json:"at"`
+	Kind    EventKind `json:"event"`
+	User    string    `json:"user,omitempty"`
+	Actor   string    `json:"actor,omitempty"`
+	Session string    `json:"session,omitempty"` // ID.Ref
+	Address string    `json:"address,omitempty"`
+	// of an end; of a sign-in that was refused although the password was right
+	Reason Reason `json:"reason,omitempty"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// EventQuery picks events. Fields at their zero value pick all.
+type EventQuery struct {
+	Before uint64 // only events of a lower number
+	Limit  int    // at most so many
+	User   string
+	Actor  string
+	Kind   EventKind
+	Since  time.Time // this instant and later
+}
+
+// Picks reports whether e is asked for, Before and Limit apart.
+func (q EventQuery) Picks(e Event) bool {
+	return (q.User == "" || SameName(q.User, e.User)) && (q.Actor == "" || SameName(q.Actor, e.Actor)) &&
+		(q.Kind == "" || q.Kind == e.Kind) && !e.At.Before(q.Since)
+}
+
+// SignInEvent is the audit line of a sign-in.
+func SignInEvent(r Record) Event {
+	return Event{At: r.CreatedAt, Kind: EventSignIn, User: r.User, Session: r.ID.Ref(), Address: r.Address}
+}
+
+// EndEvent is the audit line of the end of r.
+func EndEvent(r Record, e End) Event {
+	return Event{
+		At:      e.At,
+		Kind:    EventSessionEnd,
+		User:    r.User,
+		Actor:   e.Actor,
+		Session: r.ID.Ref(),
+		Address: r.Address,
+		Reason:  e.Reason,
+		Detail:  e.Detail,
+	}
+}
+
+// RevocationEvent is the audit line of a forced logout.
+func RevocationEvent(f Revocation) Event {
+	detail := fmt.Sprintf("%s (sessions: %d, tabs: %d)", f.Scope, f.Sessions, f.Tabs)
+	if grace := f.EffectiveAt.Sub(f.At); grace > 0 {
+		detail += fmt.Sprintf(", after %s", grace)
+	}
+	if !f.BlockUntil.IsZero() {
+		detail += fmt.Sprintf(", sign-ins refused until %s", f.BlockUntil.Format(time.RFC3339))
+	}
+	if f.Message != "" {
+		detail += ": " + f.Message
+	}
+	return Event{At: f.At, Kind: EventLogout, User: f.User, Actor: f.Actor, Session: f.Session, Detail: detail}
+}
+
+// CancelEvent is the audit line of a forced logout that was called off.
+func CancelEvent(f Revocation, actor string) Event {
+	what := "the rest of its block"
+	if f.Cancelled() {
+		what = "before it took effect"
+	}
+	return Event{At: f.CancelledAt, Kind: EventLogout, User: f.User, Actor: actor, Session: f.Session,
+		Detail: fmt.Sprintf("%s: called off, %s", f.Scope, what)}
+}

@@ -1,0 +1,223 @@
+package session
+
+import (
+	"errors"
+	"slices"
+	"time"
+)
+
+// Scope says whose sessions something is for. Exactly one of its fields is set; see
+// [Scope.Validate].
+type Scope struct {
+	User     string `json:"user,omitempty"`
+	Group    string `json:"group,omitempty"`
+	Session  string `json:"session,omitempty"` // ID.Ref
+	Everyone bool   `json:"everyone,omitempty"`
+}
+
+// Validate demands that exactly one field is set. A name of which nothing is left to compare is
+// none.
+func (s Scope) Validate() error {
+	n := 0
+	for _, set := range []bool{FoldName(s.User) != "", FoldName(s.Group) != "", s.Session != "", s.Everyone} {
+		if set {
+			n++
+		}
+	}
+	if t := s.Target().folded; n != 1 || (t.User == "") != (s.User == "") || (t.Group == "") != (s.Group == "") {
+		return errors.New("exactly one of user, group, session and everyone must be given")
+	}
+	return nil
+}
+
+// String names the scope for people.
+func (s Scope) String() string {
+	switch {
+	case s.User != "":
+		return "user " + s.User
+	case s.Group != "":
+		return "group " + s.Group
+	case s.Session != "":
+		return "session " + s.Session
+	}
+	return "everyone"
+}
+
+// Matches reports whether r is one of those meant.
+func (s Scope) Matches(r *Record) bool {
+	if s.Everyone {
+		return true
+	}
+	n := r.Names()
+	return s.Target().Matches(&n)
+}
+
+// Names are what scopes compare of a session: its user and groups in the form in which names are
+// compared, and its ref. They are made once and compared often.
+type Names struct {
+	User           string
+	Groups         []Group
+	Former         []FormerGroup
+	Ref            string
+	SeenRevocation int64
+}
+
+// Names prepares r for comparisons.
+func (r *Record) Names() Names {
+	n := Names{User: FoldName(r.User), Groups: r.Groups, Former: r.Former, Ref: r.ID.Ref(), SeenRevocation: r.SeenRevocation}
+	// usually there is nothing to fold
+	if slices.ContainsFunc(n.Groups, func(g Group) bool { return !isFolded(g.Name) }) {
+		n.Groups = slices.Clone(n.Groups)
+		for i := range n.Groups {
+			n.Groups[i].Name = FoldName(n.Groups[i].Name)
+		}
+	}
+	if len(n.Former) > 0 {
+		n.Former = slices.Clone(n.Former)
+		for i := range n.Former {
+			n.Former[i].Name = FoldName(n.Former[i].Name)
+		}
+	}
+	return n
+}
+
+// Target is a scope in the form in which it is compared with [Names]. Only [Scope.Target] makes it,
+// so that no name is compared as somebody has written it.
+type Target struct{ folded Scope }
+
+// Target prepares s for comparisons.
+func (s Scope) Target() Target {
+	s.User, s.Group = FoldName(s.User), FoldName(s.Group)
+	return Target{s}
+}
+
+// Scope is the scope with its names folded: what an index of scopes has as its key.
+func (t Target) Scope() Scope { return t.folded }
+
+// Matches reports whether n is one of those meant.
+func (t Target) Matches(n *Names) bool {
+	s := &t.folded
+	switch {
+	case s.User != "":
+		return s.User == n.User
+	case s.Group != "":
+		return slices.ContainsFunc(n.Groups, func(g Group) bool { return g.Name == s.Group })
+	case s.Session != "":
+		return s.Session == n.Ref
+	}
+	return s.Everyone
+}
+
+// A Revocation is a forced logout: one durable statement that ends all sessions in its scope that
+// are older than it, at once or after a grace. Revocations are numbered by one counter of the
+// store. A session records the number that was the last before its sign-in asked the directory, and
+// for each group the last before its user joined it; a revocation with a higher number covers it,
+// whatever has happened to the messages that tell of it.
+type Revocation struct {
+	Number int64  `json:"number"` // set by the store
+	ID     string `json:"id"`     // public, unguessable
+	Scope  `json:"scope"`
+	Except string `json:"except,omitempty"` // ID.Ref of a session that is spared
+
+	Actor   string    `json:"actor,omitempty"`
+	Message string    `json:"message,omitempty"` // plain text for the people it ends
+	At      time.Time `json:"at"`
+
+	EffectiveAt time.Time `json:"effective_at"` // when the sessions are over: At and the grace
+	BlockUntil  time.Time `json:"block_until"`  // new sign-ins in scope are refused until then; zero for none
+	// when what was left of its grace and its block was called off; zero if it was not
+	CancelledAt time.Time `json:"cancelled_at"`
+
+	// Took says that the revocation was seen to take effect: a clock that is set back does not take
+	// that back. It is not stored.
+	Took bool `json:"-"`
+
+	Sessions int `json:"sessions"` // in scope when it was written
+	Tabs     int `json:"tabs"`
+}
+
+// AtOnce reports whether the revocation has no grace. It is in effect because it exists: the clock
+// of the node that wrote it may be ahead of that of a node which reads it.
+func (f *Revocation) AtOnce() bool { return f.EffectiveAt.Equal(f.At) }
+
+// proven reports whether the revocation is in effect, whatever time it is. f may be nil.
+func (f *Revocation) proven() bool { return f != nil && (f.Took || f.AtOnce()) }
+
+// InEffect reports whether the sessions that the revocation covers are over.
+func (f *Revocation) InEffect(now time.Time) bool { return f.proven() || !now.Before(f.EffectiveAt) }
+
+// Before reports whether f ends a session rather than g does: it takes effect sooner. Of two at
+// once the older one does.
+func (f *Revocation) Before(g *Revocation) bool {
+	switch {
+	case f.AtOnce() && g.AtOnce():
+		return f.Number < g.Number
+	case f.AtOnce() || g.AtOnce():
+		return f.AtOnce()
+	}
+	return f.EffectiveAt.Before(g.EffectiveAt)
+}
+
+// Cancelled reports whether the revocation was called off before it took effect: nobody is ended by
+// it. What has no grace cannot be called off, but for its block.
+func (f *Revocation) Cancelled() bool {
+	return !f.AtOnce() && !f.CancelledAt.IsZero() && f.CancelledAt.Before(f.EffectiveAt)
+}
+
+// Cancel is the revocation as it is once it was called off at an instant. late: it has taken
+// effect, and only its block ends. ErrTooLate where that leaves nothing to call off. Stores decide
+// by it, or as it does, in the step that writes the outcome.
+func (f Revocation) Cancel(at time.Time, late bool) (Revocation, error) {
+	if late = late || f.AtOnce() || !at.Before(f.EffectiveAt); !late {
+		f.CancelledAt = at
+		return f, nil
+	}
+	if !at.Before(f.BlockUntil) {
+		return f, ErrTooLate
+	}
+	f.CancelledAt = at
+	if at.Before(f.EffectiveAt) {
+		f.CancelledAt = f.EffectiveAt
+	}
+	return f, nil
+}
+
+// Ends reports whether the revocation ends r, now or after its grace.
+func (f *Revocation) Ends(r *Record) bool {
+	n := r.Names()
+	return f.EndsNames(f.Scope.Target(), &n)
+}
+
+// EndsNames is [Revocation.Ends] for many sessions: t is the target of the revocation's scope.
+func (f *Revocation) EndsNames(t Target, n *Names) bool {
+	if f.Cancelled() || f.Except != "" && f.Except == n.Ref {
+		return false
+	}
+	if group := t.folded.Group; group != "" {
+		return slices.ContainsFunc(n.Groups, func(g Group) bool { return g.Name == group && g.SeenRevocation < f.Number }) ||
+			slices.ContainsFunc(n.Former, func(g FormerGroup) bool {
+				return g.Name == group && g.SeenRevocation < f.Number && (g.Until == 0 || f.Number <= g.Until)
+			})
+	}
+	return n.SeenRevocation < f.Number && t.Matches(n)
+}
+
+// Blocks reports whether the revocation refuses a sign-in of user at now. A block for everyone
+// spares members of exempt.
+func (f Revocation) Blocks(user string, groups, exempt []string, now time.Time) bool {
+	if !f.CancelledAt.IsZero() || !now.Before(f.BlockUntil) {
+		return false
+	}
+	switch {
+	case f.User != "":
+		return SameName(f.User, user)
+	case f.Group != "":
+		return HasName(groups, f.Group)
+	}
+	return f.Everyone && !slices.ContainsFunc(groups, func(g string) bool { return HasName(exempt, g) })
+}
+
+// End is the end of a session that the revocation covers.
+func (f Revocation) End() End {
+	return End{Reason: ReasonAdmin, At: f.EffectiveAt, Actor: f.Actor, Message: f.Message}
+}

@@ -1,0 +1,33 @@
+package session
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Failures is what throttling knows about a name and an address. The times are those of failed
+// sign-ins, oldest first.
+type Failures struct {
+	Pair    []time.Time // of the name from the address
+	Address []time.Time // from the address, by names that had not signed in from there
+	Name    []time.Time // of the name, from addresses where it had not signed in
+	Known   bool        // the name has signed in from the address within KnownFor
+}
+
+// Network is the part of an address by which throttling counts: all of an IPv4 address, the /64 of
+// an IPv6 one.
+func Network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	ip = ip.Unmap()
+	if ip.Is4() {
+		return ip.String()
+	}
+	prefix, err := ip.WithZone("").Prefix(64)
+	if err != nil {
+		return address
+	}
+	return prefix.String()
+}
