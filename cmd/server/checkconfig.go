@@ -1,11 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
-	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -17,12 +14,12 @@ import (
 func checkConfig(w io.Writer, c *config) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "GROUP\tWARN\tEXPIRE\tLIFETIME\tCLOSE GRACE\tEXTEND ON\tMAX SESSIONS")
-	rows := []session.GroupPolicy{{Group: "(everybody)", Policy: c.policies.Global}}
+	rows := []session.GroupPolicy{{Group: "(everybody)", Policy: c.sessions.policies.Global}}
 	seen := map[string]bool{}
-	for _, g := range c.policies.Groups {
+	for _, g := range c.sessions.policies.Groups {
 		if name := session.FoldName(g.Group); !seen[name] {
 			seen[name] = true
-			rows = append(rows, session.GroupPolicy{Group: g.Group, Policy: c.policies.For([]string{g.Group})})
+			rows = append(rows, session.GroupPolicy{Group: g.Group, Policy: c.sessions.policies.For([]string{g.Group})})
 		}
 	}
 	for _, r := range rows {
@@ -50,9 +47,9 @@ func checkConfig(w io.Writer, c *config) {
 
 // warnings are what may be meant as it is, and is often not.
 func warnings(c *config) (list []string) {
-	if len(c.directory.URLs) > 0 && c.directory.GroupBaseDN == "" {
+	if !c.demo() && c.directory.ldap.GroupBaseDN == "" {
 		list = append(list, fmt.Sprintf("ldap-group-base-dn is not set: whoever may make an entry anywhere below %q can make a group of any name, also one of admin-groups; "+
-			"set it to where only administrators may", c.directory.BaseDN))
+			"set it to where only administrators may", c.directory.ldap.BaseDN))
 	}
 	return list
 }
@@ -98,38 +95,4 @@ func count(n int) string {
 		return "none"
 	}
 	return fmt.Sprint(n)
-}
-
-// policyChanges tells what a reload has changed, in one line; empty if nothing.
-func policyChanges(before, after session.Policies) string {
-	values := func(ps session.Policies) map[string]string {
-		all := make(map[string]string)
-		note := func(of string, p session.Policy) {
-			all[of+" warn-after"] = p.WarnAfter.String()
-			all[of+" expire-after"] = p.ExpireAfter.String()
-			all[of+" max-lifetime"] = p.MaxLifetime.String()
-			all[of+" close-grace"] = p.CloseGrace.String()
-			all[of+" extend-on"] = string(p.ExtendOn)
-			all[of+" max-sessions"] = strconv.Itoa(p.MaxSessions)
-		}
-		note("global", ps.Global)
-		for _, g := range ps.Groups {
-			note("group "+g.Group, g.Policy)
-		}
-		return all
-	}
-	old, now := values(before), values(after)
-	var changes []string
-	for name, v := range now {
-		if old[name] != v {
-			changes = append(changes, fmt.Sprintf("%s %s became %s", name, cmp.Or(old[name], "(none)"), v))
-		}
-	}
-	for name, v := range old {
-		if _, stays := now[name]; !stays {
-			changes = append(changes, fmt.Sprintf("%s %s was removed", name, v))
-		}
-	}
-	slices.Sort(changes)
-	return strings.Join(changes, ", ")
 }

@@ -9,7 +9,7 @@ import (
 
 func TestCheckConfigSaysWhatProfilesWouldSay(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := command(t.Context(), []string{"check-config", "--warn-after", "25m", "--expire-after", "30m"}, nil, &stdout, &stderr); code != 0 {
+	if code := dispatch(t.Context(), []string{"check-config", "--warn-after", "25m", "--expire-after", "30m"}, nil, &stdout, &stderr); code != 0 {
 		t.Fatalf("status %d: %s", code, stderr.String())
 	}
 	for _, want := range []string{`\(everybody\)\s+25m\s+30m\s+22h\s+20s\s+activity\s+none`, `nist-aal2\s+meets it`, `pci\s+is laxer: expire-after 30m instead of 15m, max-lifetime 22h instead of 12h`} {
@@ -26,7 +26,7 @@ func TestCheckConfigWarnsOfGroupsThatAnybodyMayMake(t *testing.T) {
 	}{{"", true}, {"ou=groups,dc=example,dc=org", false}} {
 		var stdout, stderr bytes.Buffer
 		args := []string{"check-config", "--ldap-url", "ldaps://ldap.example.org", "--ldap-base-dn", "dc=example,dc=org", "--ldap-group-base-dn", tt.groups}
-		if code := command(t.Context(), args, nil, &stdout, &stderr); code != 0 {
+		if code := dispatch(t.Context(), args, nil, &stdout, &stderr); code != 0 {
 			t.Fatalf("status %d: %s", code, stderr.String())
 		}
 		if got := strings.Contains(stdout.String(), "warning: ldap-group-base-dn is not set"); got != tt.warns {

@@ -13,7 +13,7 @@ import (
 func curfew(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	status = command(t.Context(), args, []string{"HOME=" + t.TempDir()}, &out, &errs)
+	status = dispatch(t.Context(), args, []string{"HOME=" + t.TempDir()}, &out, &errs)
 	return status, out.String(), errs.String()
 }
 

@@ -115,7 +115,7 @@ func target(n *yaml.Node) *yaml.Node {
 }
 
 // readFile reads the settings and the policies of groups.
-func readFile(all []setting, path string) (given map[string]value, groups []groupEntry, mistakes []error) {
+func readFile(all []setting, path string) (given map[string]value, groups []policyEntry, mistakes []error) {
 	refuse := func(format string, args ...any) {
 		mistakes = append(mistakes, fmt.Errorf("config %q: "+format, append([]any{path}, args...)...))
 	}
@@ -203,7 +203,7 @@ func (r *fileReader) value(n *yaml.Node) (value, error) {
 	return value{}, errors.New("must be a plain value or a list")
 }
 
-func (r *fileReader) policies(n *yaml.Node) (groups []groupEntry, mistakes []error) {
+func (r *fileReader) policies(n *yaml.Node) (groups []policyEntry, mistakes []error) {
 	if n = target(n); n.Kind != yaml.SequenceNode {
 		return nil, []error{errors.New("policies: must be a list of entries, each with a group")}
 	}
@@ -220,7 +220,7 @@ func (r *fileReader) policies(n *yaml.Node) (groups []groupEntry, mistakes []err
 			}
 			continue
 		}
-		g := groupEntry{given: make(map[string]value)}
+		g := policyEntry{given: make(map[string]value)}
 		for _, f := range fields {
 			parsed, err := r.value(f.value)
 			switch {

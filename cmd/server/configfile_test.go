@@ -42,8 +42,8 @@ func TestTextsOfTheFileAreTakenAsTheyAreWritten(t *testing.T) {
 			if w == "a, b" { // without quotes two items
 				wantGroups = []string{"a, b", "a", "b"}
 			}
-			if c.nodeName != text || !slices.Equal(c.adminGroups, wantGroups) || len(c.policies.Groups) != 1 || c.policies.Groups[0].Group != text {
-				t.Errorf("%s: node %q, groups %q, policies of %+v, want %q", w, c.nodeName, c.adminGroups, c.policies.Groups, text)
+			if c.store.nodeName != text || !slices.Equal(c.operation.adminGroups, wantGroups) || len(c.sessions.policies.Groups) != 1 || c.sessions.policies.Groups[0].Group != text {
+				t.Errorf("%s: node %q, groups %q, policies of %+v, want %q", w, c.store.nodeName, c.operation.adminGroups, c.sessions.policies.Groups, text)
 			}
 		}
 	}
@@ -72,20 +72,20 @@ policies:
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := c.policies.Global
-	if g.WarnAfter != 10*time.Minute || g.ExpireAfter != 20*time.Minute || g.MaxLifetime != 0 || g.MaxSessions != 3 || !c.testing || c.presence != "off" {
+	g := c.sessions.policies.Global
+	if g.WarnAfter != 10*time.Minute || g.ExpireAfter != 20*time.Minute || g.MaxLifetime != 0 || g.MaxSessions != 3 || !c.operation.testing || c.operation.presence != "off" {
 		t.Errorf("config = %+v", c)
 	}
-	if !slices.Equal(c.passivePaths, []string{"/poll", "/stream*"}) || !slices.Equal(c.allowedOrigins, []string{"https://xn--bcher-kva.example", "https://b.example"}) {
-		t.Errorf("passive paths %q, origins %q", c.passivePaths, c.allowedOrigins)
+	if !slices.Equal(c.sessions.passivePaths, []string{"/poll", "/stream*"}) || !slices.Equal(c.http.allowedOrigins, []string{"https://xn--bcher-kva.example", "https://b.example"}) {
+		t.Errorf("passive paths %q, origins %q", c.sessions.passivePaths, c.http.allowedOrigins)
 	}
 	want := func(group string) session.GroupPolicy {
 		p := g
 		p.MaxSessions, p.ExpireAfter = 1, 15*time.Minute
 		return session.GroupPolicy{Group: group, Policy: p}
 	}
-	if !slices.Equal(c.policies.Groups, []session.GroupPolicy{want("one"), want("two")}) {
-		t.Errorf("policies = %+v", c.policies.Groups)
+	if !slices.Equal(c.sessions.policies.Groups, []session.GroupPolicy{want("one"), want("two")}) {
+		t.Errorf("policies = %+v", c.sessions.policies.Groups)
 	}
 	for _, empty := range []string{"", "# nothing\n", "---\n", "{}\n"} {
 		if _, err := loadFile(t, empty); err != nil {
@@ -176,7 +176,7 @@ func FuzzConfigFile(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	known := settings(&config{})
+	known := (&config{}).settings()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file := filepath.Join(t.TempDir(), "curfew.yaml")
 		if err := os.WriteFile(file, data, 0o600); err != nil {

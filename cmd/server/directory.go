@@ -8,9 +8,30 @@ import (
 	"time"
 
 	"curfew/directory"
+	"curfew/directory/demo"
 	"curfew/hub"
 	"curfew/session"
 )
+
+// openDirectory opens the directory of the settings, or the one for demonstrations where they name
+// none. stop ends the latter.
+func openDirectory(cfg *config) (people *directory.Directory, stop func(), err error) {
+	settings, stop := cfg.directory.ldap, func() {}
+	if cfg.demo() {
+		server, err := demo.Start()
+		if err != nil {
+			return nil, nil, err
+		}
+		stop = server.Stop
+		settings = server.Config()
+		settings.Required = cfg.directory.ldap.Required
+	}
+	if people, err = directory.New(settings); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return people, stop, nil
+}
 
 // signedIn is who is signed in, for the directory's watcher: it carries what the directory says to the hub.
 type signedIn struct {

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"curfew/hub"
@@ -17,8 +21,8 @@ import (
 // has worked.
 type reloader struct {
 	load  func() (*config, error)
-	tabs  *hub.Hub
-	pages *views.Server
+	hub   *hub.Hub
+	web   *views.Server
 	trail session.Store
 	clock session.Clock
 	log   *slog.Logger
@@ -69,9 +73,9 @@ func (r *reloader) read() bool {
 		r.log.Error("settings not reloaded: they have mistakes", "error", err)
 		return false
 	}
-	r.pages.SetPassive(cfg.passivePaths)
-	r.pages.SetTokens(cfg.tokens)
-	r.wanted = &cfg.policies
+	r.web.SetPassive(cfg.sessions.passivePaths)
+	r.web.SetTokens(cfg.operation.tokens)
+	r.wanted = &cfg.sessions.policies
 	return true
 }
 
@@ -94,17 +98,55 @@ func (r *reloader) settle(policies *session.Policies, err error) time.Duration {
 
 // apply gives policies to all sessions, and tells the trail.
 func (r *reloader) apply(ctx context.Context, policies session.Policies) error {
-	changed, err := r.tabs.Reload(ctx, policies)
+	changed, err := r.hub.Reload(ctx, policies)
 	r.changed += changed
 	if err != nil {
 		return err
 	}
 	if what := policyChanges(r.told, policies); what != "" {
-		e := session.Event{At: session.Millis(r.clock.Now()), Kind: session.EventPolicy, Detail: fmt.Sprintf("%s; %d sessions changed", what, r.changed)}
+		e := session.Event{
+			At:     session.Millis(r.clock.Now()),
+			Kind:   session.EventPolicy,
+			Detail: fmt.Sprintf("%s; %d sessions changed", what, r.changed),
+		}
 		if err := r.trail.Append(ctx, e); err != nil {
 			return fmt.Errorf("audit line not stored: %w", err)
 		}
 	}
 	r.told = policies
 	return nil
+}
+
+// policyChanges tells what a reload has changed, in one line; empty if nothing.
+func policyChanges(before, after session.Policies) string {
+	values := func(ps session.Policies) map[string]string {
+		all := make(map[string]string)
+		note := func(of string, p session.Policy) {
+			all[of+" warn-after"] = p.WarnAfter.String()
+			all[of+" expire-after"] = p.ExpireAfter.String()
+			all[of+" max-lifetime"] = p.MaxLifetime.String()
+			all[of+" close-grace"] = p.CloseGrace.String()
+			all[of+" extend-on"] = string(p.ExtendOn)
+			all[of+" max-sessions"] = strconv.Itoa(p.MaxSessions)
+		}
+		note("global", ps.Global)
+		for _, g := range ps.Groups {
+			note("group "+g.Group, g.Policy)
+		}
+		return all
+	}
+	old, now := values(before), values(after)
+	var changes []string
+	for name, v := range now {
+		if old[name] != v {
+			changes = append(changes, fmt.Sprintf("%s %s became %s", name, cmp.Or(old[name], "(none)"), v))
+		}
+	}
+	for name, v := range old {
+		if _, stays := now[name]; !stays {
+			changes = append(changes, fmt.Sprintf("%s %s was removed", name, v))
+		}
+	}
+	slices.Sort(changes)
+	return strings.Join(changes, ", ")
 }

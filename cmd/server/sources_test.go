@@ -16,7 +16,7 @@ func TestMistakesOfAllSourcesAreToldTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	code := command(t.Context(), []string{"--config", file, "--public-url", "http://app.example", "--no-such-flag", "--trusted-proxies", "10.0.0.0", "--redis-url", "http://me:hunter2@db"},
+	code := dispatch(t.Context(), []string{"--config", file, "--public-url", "http://app.example", "--no-such-flag", "--trusted-proxies", "10.0.0.0", "--redis-url", "http://me:hunter2@db"},
 		[]string{"CURFEW_AUDIT_KEEP=forever", "CURFEW_LISTEN=0.0.0.0:80", "CURFEW_TESTING=true"}, &stdout, &stderr)
 	if code != 2 || stdout.Len() > 0 {
 		t.Errorf("status %d, stdout %q, want 2 and nothing", code, stdout.String())
@@ -41,8 +41,8 @@ func TestPrecedenceOfSources(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.nodeName != "flag" || c.listen != "127.0.0.1:2" || c.policies.Global.WarnAfter != time.Minute || c.policies.Global.ExpireAfter != 2*time.Minute || c.policies.Global.MaxSessions != 1 ||
-		len(c.adminGroups) != 2 || c.adminGroups[0] != "a, b" {
+	if c.store.nodeName != "flag" || c.http.listen != "127.0.0.1:2" || c.sessions.policies.Global.WarnAfter != time.Minute || c.sessions.policies.Global.ExpireAfter != 2*time.Minute || c.sessions.policies.Global.MaxSessions != 1 ||
+		len(c.operation.adminGroups) != 2 || c.operation.adminGroups[0] != "a, b" {
 		t.Errorf("config = %+v", c)
 	}
 }
@@ -53,7 +53,7 @@ func TestEmptyEnvironmentVariableCountsAsNotSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	environ := []string{"CURFEW_CONFIG=" + file}
-	for _, s := range settings(&config{}) {
+	for _, s := range (&config{}).settings() {
 		if s.name != "config" {
 			environ = append(environ, "CURFEW_"+strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))+"=")
 		}
@@ -62,10 +62,10 @@ func TestEmptyEnvironmentVariableCountsAsNotSet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.nodeName != "file" || !slices.Equal(c.adminGroups, []string{"admins"}) || c.listen != "127.0.0.1:8080" {
+	if c.store.nodeName != "file" || !slices.Equal(c.operation.adminGroups, []string{"admins"}) || c.http.listen != "127.0.0.1:8080" {
 		t.Errorf("config = %+v", c)
 	}
-	if c, err := load(nil, []string{"CURFEW_NODE_NAME= é ", "CURFEW_ADMIN_GROUPS= a ,, Bär,"}); err != nil || c.nodeName != " é " || !slices.Equal(c.adminGroups, []string{"a", "Bär"}) {
+	if c, err := load(nil, []string{"CURFEW_NODE_NAME= é ", "CURFEW_ADMIN_GROUPS= a ,, Bär,"}); err != nil || c.store.nodeName != " é " || !slices.Equal(c.operation.adminGroups, []string{"a", "Bär"}) {
 		t.Errorf("config = %+v, %v", c, err)
 	}
 }

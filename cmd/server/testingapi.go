@@ -25,7 +25,7 @@ type testingRoutes struct {
 	sessions *gorilla.Store
 	timeline *hub.Timeline
 	public   *url.URL
-	trouble  *trouble
+	faults   *nodeFaults
 }
 
 func (t *testingRoutes) routes(pages *views.Server) {
@@ -52,10 +52,10 @@ func (t *testingRoutes) routes(pages *views.Server) {
 	handle("POST /testing/session", t.session)
 	handle("POST /testing/fault", t.fault)
 	handle("GET /testing/timeline", func(*http.Request) (any, error) { return map[string]any{"items": t.timeline.Moments()}, nil })
-	handle("POST /testing/store", t.trouble.store)
-	handle("POST /testing/skew", t.trouble.skew)
+	handle("POST /testing/store", t.faults.store)
+	handle("POST /testing/skew", t.faults.skew)
 	handle("POST /testing/reset", func(r *http.Request) (any, error) {
-		t.trouble.end()
+		t.faults.end()
 		return struct{}{}, t.hub.Reset(r.Context())
 	})
 }

@@ -13,13 +13,10 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"curfew/views"
 )
-
-// The sub-commands that talk to a running server through its API, and the one that makes a token for them.
 
 // remote is a running server.
 type remote struct {
@@ -27,117 +24,131 @@ type remote struct {
 	token string
 }
 
-const cliUsage = `Usage: curfew who     [--user U] [--group G] [--state S] [--q TEXT] [--sessions]
-       curfew logout  (--user U | --group G | --session REF | --everyone) [--message M] [--grace D] [--block D] [--dry-run]
-       curfew logout  --status ID | --cancel ID
-       curfew notify  (--user U | --group G | --everyone) --message M
-       curfew audit   [--user U] [--actor A] [--event E] [--since INSTANT] [--limit N]
-       curfew token   NAME SCOPE      make a bearer token; SCOPE is read or admin
-
-All but token need --token-file FILE, or CURFEW_TOKEN_FILE, with a bearer token, and take
+// clientGroup are the commands that ask a running server through its API, and the one that makes a
+// token for them.
+var clientGroup = &commandGroup{notes: `
+Those that ask a server need --token-file FILE, or CURFEW_TOKEN_FILE, with a bearer token, and take
   --server URL     the running server, with its base path (default http://localhost:8080, or CURFEW_SERVER)
   --output FORMAT  table or json (default table)
-`
+`}
 
-// errUsage says that the command line cannot be understood.
-type errUsage struct{ error }
-
-// cli runs a sub-command that talks to a server.
-func cli(ctx context.Context, name string, args, environ []string, stdout, stderr io.Writer) int {
-	err := cliCommand(ctx, name, args, environ, stdout, stderr)
-	var wrong errUsage
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, cliUsage)
-		return 0
-	case errors.As(err, &wrong):
-		fmt.Fprintf(stderr, "curfew %s: %v; curfew %[1]s --help tells more\n", name, err)
-		return exitMistake
+func clientCommands() []command {
+	return []command{
+		{
+			name:    "who",
+			args:    []string{"[--user U] [--group G] [--state S] [--q TEXT] [--sessions]"},
+			meaning: "list who is signed in, or their sessions",
+			group:   clientGroup,
+			run:     asks(who),
+		},
+		{
+			name: "logout",
+			args: []string{
+				"(--user U | --group G | --session REF | --everyone) [--message M] [--grace D] [--block D] [--dry-run]",
+				"--status ID | --cancel ID",
+			},
+			meaning: "force a logout, look at one, or cancel one in its grace",
+			group:   clientGroup,
+			run:     asks(logout),
+		},
+		{
+			name:    "notify",
+			args:    []string{"(--user U | --group G | --everyone) --message M"},
+			meaning: "show a message on pages",
+			group:   clientGroup,
+			run:     asks(notify),
+		},
+		{
+			name:    "audit",
+			args:    []string{"[--user U] [--actor A] [--event E] [--since INSTANT] [--limit N]"},
+			meaning: "list sign-ins, ends and forced logouts",
+			group:   clientGroup,
+			run:     asks(audit),
+		},
+		{
+			name:    "token",
+			args:    []string{"NAME SCOPE"},
+			meaning: "make a bearer token, without a server; SCOPE is read or admin",
+			group:   clientGroup,
+			run:     makeToken,
+		},
 	}
-	fmt.Fprintf(stderr, "curfew %s: %s\n", name, oneLine(err.Error()))
-	return exitFailed
 }
 
-// oneLine keeps what others have written from breaking out of its line, or from steering the terminal.
-func oneLine(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c >= 0x7f && c < 0xa0 {
-			return ' '
-		}
-		return c
-	}, s)
-}
+// question asks a server something, and prints the answer.
+type question func(context.Context, remote, printer) error
 
-func cliCommand(ctx context.Context, name string, args, environ []string, stdout, stderr io.Writer) error {
-	if name == "token" {
-		return makeToken(args, stdout)
-	}
-	env := func(key, standard string) string {
-		for _, e := range environ {
-			if v, ok := strings.CutPrefix(e, key+"="); ok && v != "" {
-				return v
-			}
+// asks makes a command of what asks a server. define defines the flags of its own.
+func asks(define func(*flag.FlagSet) question) func(context.Context, invocation) error {
+	return func(ctx context.Context, c invocation) error {
+		fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
+		fs.SetOutput(io.Discard)
+		server := fs.String("server", c.variable("CURFEW_SERVER", "http://localhost:8080"), "")
+		tokenFile := fs.String("token-file", c.variable("CURFEW_TOKEN_FILE", ""), "")
+		output := fs.String("output", "table", "")
+		ask := define(fs)
+		if err := fs.Parse(c.args); errors.Is(err, flag.ErrHelp) {
+			return err
+		} else if err != nil {
+			return errUsage{err}
 		}
-		return standard
-	}
-	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	server := fs.String("server", env("CURFEW_SERVER", "http://localhost:8080"), "")
-	tokenFile := fs.String("token-file", env("CURFEW_TOKEN_FILE", ""), "")
-	output := fs.String("output", "table", "")
-	var run func(context.Context, remote, printer) error
-	switch name {
-	case "who":
-		run = who(fs)
-	case "logout":
-		run = logout(fs)
-	case "notify":
-		run = notify(fs)
-	case "audit":
-		run = audit(fs)
-	}
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
+		switch {
+		case fs.NArg() > 0:
+			return errUsage{fmt.Errorf("argument %q is not understood", fs.Arg(0))}
+		case *output != "table" && *output != "json":
+			return errUsage{fmt.Errorf("output %q must be table or json", *output)}
+		}
+		r, err := newRemote(*server, *tokenFile)
+		if err != nil {
 			return err
 		}
-		return errUsage{err}
+		return ask(ctx, r, printer{c.stdout, c.stderr, *output == "json", c.name})
 	}
-	switch {
-	case fs.NArg() > 0:
-		return errUsage{fmt.Errorf("argument %q is not understood", fs.Arg(0))}
-	case *output != "table" && *output != "json":
-		return errUsage{fmt.Errorf("output %q must be table or json", *output)}
-	case *tokenFile == "":
-		return errUsage{errors.New("a token is needed: --token-file FILE, or CURFEW_TOKEN_FILE")}
-	}
-	token, err := os.ReadFile(*tokenFile)
-	if err != nil {
-		return fmt.Errorf("read token: %w", err)
-	}
-	u, err := url.Parse(*server)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return errUsage{fmt.Errorf("server %q must be a URL as https://app.example.org", *server)}
-	}
-	if u.Scheme == "http" && !views.Loopback(u.Hostname()) {
-		return errUsage{fmt.Errorf("server %q must be https: a token is not sent in plain text", *server)}
-	}
-	return run(ctx, remote{strings.TrimSuffix(*server, "/"), strings.TrimSpace(string(token))}, printer{stdout, stderr, *output == "json", name})
 }
 
-func makeToken(args []string, stdout io.Writer) error {
-	if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
+// variable is a variable of the environment, or standard where it is not set or empty.
+func (c invocation) variable(name, standard string) string {
+	for _, e := range c.environ {
+		if v, ok := strings.CutPrefix(e, name+"="); ok && v != "" {
+			return v
+		}
+	}
+	return standard
+}
+
+// newRemote reads the token. It refuses to send one in plain text to another machine.
+func newRemote(server, tokenFile string) (remote, error) {
+	if tokenFile == "" {
+		return remote{}, errUsage{errors.New("a token is needed: --token-file FILE, or CURFEW_TOKEN_FILE")}
+	}
+	token, err := os.ReadFile(tokenFile)
+	if err != nil {
+		return remote{}, fmt.Errorf("read token: %w", err)
+	}
+	u, err := url.Parse(server)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return remote{}, errUsage{fmt.Errorf("server %q must be a URL as https://app.example.org", server)}
+	}
+	if u.Scheme == "http" && !views.Loopback(u.Hostname()) {
+		return remote{}, errUsage{fmt.Errorf("server %q must be https: a token is not sent in plain text", server)}
+	}
+	return remote{strings.TrimSuffix(server, "/"), strings.TrimSpace(string(token))}, nil
+}
+
+// makeToken asks no server: the secret is made here, and only its hash goes there.
+func makeToken(_ context.Context, c invocation) error {
+	if slices.Contains(c.args, "--help") || slices.Contains(c.args, "-h") {
 		return flag.ErrHelp
 	}
-	if len(args) != 2 {
+	if len(c.args) != 2 {
 		return errUsage{errors.New("needs a NAME and a SCOPE (read or admin)")}
 	}
-	secret, line, err := views.NewAPIToken(args[0], views.TokenScope(args[1]))
+	secret, line, err := views.NewAPIToken(c.args[0], views.TokenScope(c.args[1]))
 	if err != nil {
 		return errUsage{err}
 	}
-	fmt.Fprintf(stdout, "The token, for --token-file of the one who uses it; it is shown this once:\n%s\n\nIts line for --api-tokens-file of the server:\n%s\n", secret, line)
+	fmt.Fprintf(c.stdout, "The token, for --token-file of the one who uses it; it is shown this once:\n%s\n\n"+
+		"Its line for --api-tokens-file of the server:\n%s\n", secret, line)
 	return nil
 }
 
@@ -194,85 +205,7 @@ func (r remote) list(ctx context.Context, path string, query url.Values, limit i
 	}
 }
 
-// printer writes answers for people or for programs.
-type printer struct {
-	to      io.Writer
-	notes   io.Writer // what people should know beside the answer
-	json    bool
-	command string
-}
-
-// nobody tells that whoever is named is not signed in: the name may be wrong.
-func (p printer) nobody(named map[string]any) {
-	for _, kind := range []string{"user", "group"} {
-		if name, ok := named[kind]; ok {
-			fmt.Fprintf(p.notes, "curfew %s: nobody of that name is signed in: %s %s\n", p.command, kind, oneLine(fmt.Sprint(name)))
-		}
-	}
-}
-
-func (p printer) object(v map[string]any, columns ...string) error {
-	if p.json {
-		return p.encode(v)
-	}
-	t := tabwriter.NewWriter(p.to, 0, 0, 2, ' ', 0)
-	for _, c := range columns {
-		if value, ok := v[c]; ok {
-			fmt.Fprintf(t, "%s\t%s\n", strings.ReplaceAll(c, "_", " "), cell(value))
-		}
-	}
-	return t.Flush()
-}
-
-func (p printer) table(items []map[string]any, columns ...string) error {
-	if p.json {
-		if items == nil {
-			items = []map[string]any{}
-		}
-		return p.encode(map[string]any{"items": items})
-	}
-	t := tabwriter.NewWriter(p.to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, strings.ToUpper(strings.ReplaceAll(strings.Join(columns, "\t"), "_", " ")))
-	for _, item := range items {
-		cells := make([]string, len(columns))
-		for i, c := range columns {
-			cells[i] = cell(item[c])
-		}
-		fmt.Fprintln(t, strings.Join(cells, "\t"))
-	}
-	return t.Flush()
-}
-
-func (p printer) encode(v any) error {
-	e := json.NewEncoder(p.to)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
-func cell(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "-"
-	case []any:
-		parts := make([]string, len(v))
-		for i, part := range v {
-			parts[i] = cell(part)
-		}
-		return strings.Join(parts, ",")
-	case map[string]any:
-		for k, value := range v {
-			return oneLine(strings.TrimSuffix(fmt.Sprint(k, " ", value), " true"))
-		}
-	case string:
-		if v == "" {
-			return "-"
-		}
-		return oneLine(v)
-	}
-	return oneLine(fmt.Sprint(v))
-}
-
-func who(fs *flag.FlagSet) func(context.Context, remote, printer) error {
+func who(fs *flag.FlagSet) question {
 	query := filters(fs, "user", "group", "state", "q")
 	sessions := fs.Bool("sessions", false, "")
 	return func(ctx context.Context, r remote, p printer) error {
@@ -354,7 +287,7 @@ func scope(fs *flag.FlagSet, names ...string) func() (map[string]any, error) {
 
 var logoutColumns = []string{"id", "scope", "state", "effective_at", "block_until", "cancelled_at", "sessions", "tabs", "open", "acked", "unconfirmed", "gone"}
 
-func logout(fs *flag.FlagSet) func(context.Context, remote, printer) error {
+func logout(fs *flag.FlagSet) question {
 	whose := scope(fs, "user", "group", "session")
 	message := fs.String("message", "", "")
 	grace, block := fs.Duration("grace", 0, ""), fs.Duration("block", 0, "")
@@ -387,7 +320,7 @@ func logout(fs *flag.FlagSet) func(context.Context, remote, printer) error {
 	}
 }
 
-func notify(fs *flag.FlagSet) func(context.Context, remote, printer) error {
+func notify(fs *flag.FlagSet) question {
 	whose := scope(fs, "user", "group")
 	message := fs.String("message", "", "")
 	return func(ctx context.Context, r remote, p printer) error {
@@ -404,7 +337,7 @@ func notify(fs *flag.FlagSet) func(context.Context, remote, printer) error {
 	}
 }
 
-func audit(fs *flag.FlagSet) func(context.Context, remote, printer) error {
+func audit(fs *flag.FlagSet) question {
 	query := filters(fs, "user", "actor", "event", "since")
 	limit := fs.Int("limit", 100, "")
 	return func(ctx context.Context, r remote, p printer) error {
