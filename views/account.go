@@ -1,6 +1,7 @@
 package views
 
 import (
+	"html/template"
 	"net/http"
 	"slices"
 
@@ -14,8 +15,11 @@ type accountPage struct {
 	layout
 	Sessions []ownSession
 	Others   int
-	Done     string
 }
+
+var accountTemplate = parse("account.html")
+
+func (accountPage) template() *template.Template { return accountTemplate }
 
 type ownSession struct {
 	Ref        string

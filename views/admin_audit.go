@@ -3,6 +3,7 @@ package views
 import (
 	"encoding/csv"
 	"encoding/json"
+	"html/template"
 	"io"
 	"net/http"
 	"net/url"
@@ -23,6 +24,10 @@ type auditPage struct {
 	CSV    string
 	JSON   string
 }
+
+var auditTemplate = parse("audit.html")
+
+func (auditPage) template() *template.Template { return auditTemplate }
 
 type auditRow struct {
 	At    string

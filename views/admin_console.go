@@ -2,6 +2,7 @@ package views
 
 import (
 	"cmp"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -219,6 +220,10 @@ type consolePage struct {
 	Next    string
 }
 
+var consoleTemplate = parse("console.html")
+
+func (consolePage) template() *template.Template { return consoleTemplate }
+
 type consoleColumn struct {
 	Sort, Title string
 	Link        string
@@ -262,6 +267,10 @@ type sessionPage struct {
 	Device  string
 	Row     consoleRow
 }
+
+var sessionTemplate = parse("session.html")
+
+func (sessionPage) template() *template.Template { return sessionTemplate }
 
 func (s *Server) consoleSession(w http.ResponseWriter, r *http.Request) error {
 	found := s.hub.Sessions(hub.Filter{Ref: r.PathValue("ref")})

@@ -3,6 +3,7 @@ package views
 import (
 	"errors"
 	"fmt"
+	"html/template"
 	"net/http"
 	"strconv"
 	"strings"
@@ -133,6 +134,10 @@ type confirmPage struct {
 	Problem string
 }
 
+var confirmTemplate = parse("confirm.html")
+
+func (confirmPage) template() *template.Template { return confirmTemplate }
+
 func (s *Server) confirmLogout(w http.ResponseWriter, r *http.Request) error {
 	form, err := s.readLogoutForm(w, r)
 	if err != nil {
@@ -219,6 +224,10 @@ type progressPage struct {
 	CanCancel bool
 	When      string
 }
+
+var progressTemplate = parse("progress.html")
+
+func (progressPage) template() *template.Template { return progressTemplate }
 
 func (s *Server) followLogout(w http.ResponseWriter, r *http.Request) error {
 	l, err := s.hub.ForcedLogout(r.PathValue("id"))

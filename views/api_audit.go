@@ -48,7 +48,7 @@ func (s *Server) apiAudit(r *http.Request, _ caller) (any, error) {
 	if err != nil {
 		return nil, storeError{err}
 	}
-	p := page[eventJSON]{Items: []eventJSON{}}
+	p := listPage[eventJSON]{Items: []eventJSON{}}
 	if len(events) > limit {
 		events = events[:limit]
 		p.NextCursor = cursorOf(events[limit-1].Number)

@@ -114,19 +114,19 @@ func (q *listParams) instant(name string) time.Time {
 	return at
 }
 
-// page is a page of a list.
-type page[T any] struct {
+// listPage is a page of a list.
+type listPage[T any] struct {
 	Items      []T    `json:"items"`
 	NextCursor string `json:"next_cursor,omitempty"`
 }
 
 // paged cuts a sorted list: the page begins after the item whose key is the cursor, in the order of less.
-func paged[T any](items []T, q *listParams, key func(T) string, after func(T, string) bool) page[T] {
+func paged[T any](items []T, q *listParams, key func(T) string, after func(T, string) bool) listPage[T] {
 	limit, cursor := q.limit(), q.cursor()
 	if cursor != "" {
 		items = slices.DeleteFunc(items, func(item T) bool { return !after(item, cursor) })
 	}
-	p := page[T]{Items: items}
+	p := listPage[T]{Items: items}
 	if len(items) > limit {
 		p.Items = items[:limit]
 		p.NextCursor = base64.RawURLEncoding.EncodeToString([]byte(key(items[limit-1])))

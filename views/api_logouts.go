@@ -168,7 +168,7 @@ func (s *Server) apiLogouts(r *http.Request, _ caller) (any, error) {
 		return nil, q.err
 	}
 	logouts := s.hub.ForcedLogouts(int64(before), limit+1, func(*session.Revocation) bool { return true }) // is there a next page
-	p := page[progressJSON]{Items: []progressJSON{}}
+	p := listPage[progressJSON]{Items: []progressJSON{}}
 	if len(logouts) > limit {
 		logouts = logouts[:limit]
 		p.NextCursor = cursorOf(uint64(logouts[limit-1].Number))

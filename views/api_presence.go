@@ -62,7 +62,7 @@ func (s *Server) apiPresence(r *http.Request, _ caller) (any, error) {
 	}
 	p := paged(items, q, func(u userJSON) string { return u.User }, func(u userJSON, cursor string) bool { return u.User > cursor })
 	return struct {
-		page[userJSON]
+		listPage[userJSON]
 		Totals totalsJSON `json:"totals"`
 	}{p, totalsOf(totals)}, q.err
 }
@@ -121,7 +121,7 @@ func (s *Server) apiSessions(r *http.Request, _ caller) (any, error) {
 	for i, s := range p.Items {
 		items[i] = sessionOf(*s)
 	}
-	return page[sessionJSON]{items, p.NextCursor}, q.err
+	return listPage[sessionJSON]{items, p.NextCursor}, q.err
 }
 
 func (s *Server) apiSession(r *http.Request, _ caller) (any, error) {

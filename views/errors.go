@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -80,6 +81,10 @@ type errorPage struct {
 	Status  int
 	Message string
 }
+
+var errorTemplate = parse("error.html")
+
+func (errorPage) template() *template.Template { return errorTemplate }
 
 // fail answers an error: with the sign-in page where the session is over, else with an error page or JSON.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {

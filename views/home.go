@@ -2,6 +2,7 @@ package views
 
 import (
 	"errors"
+	"html/template"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -25,6 +26,10 @@ type homePage struct {
 	People     []person
 	PeopleAway bool
 }
+
+var homeTemplate = parse("home.html")
+
+func (homePage) template() *template.Template { return homeTemplate }
 
 type person struct{ User, Name, Title, Email, Phone string }
 

@@ -43,48 +43,18 @@ func (s *Server) sessionLayout(r *http.Request, title string) layout {
 	return c
 }
 
-var (
-	loginTemplate = parse("login.html")
-	homeTemplate  = parse("home.html")
-	errorTemplate = parse("error.html")
+// page is what a template shows. There is a type for each template, with the fields that it uses.
+type page interface{ template() *template.Template }
 
-	accountTemplate  = parse("account.html")
-	consoleTemplate  = parse("console.html")
-	confirmTemplate  = parse("confirm.html")
-	progressTemplate = parse("progress.html")
-	sessionTemplate  = parse("session.html")
-	auditTemplate    = parse("audit.html")
-)
-
+// parse reads the template of a page, which defines "main", and "head" where the page has scripts.
 func parse(name string) *template.Template {
 	return template.Must(template.ParseFS(pageFiles, "pages/layout.html", "pages/"+name))
 }
 
 // render writes a page, whole or not at all.
-func (s *Server) render(w http.ResponseWriter, status int, page any) error {
-	var t *template.Template
-	switch page.(type) {
-	case loginPage:
-		t = loginTemplate
-	case homePage:
-		t = homeTemplate
-	case errorPage:
-		t = errorTemplate
-	case accountPage:
-		t = accountTemplate
-	case consolePage:
-		t = consoleTemplate
-	case confirmPage:
-		t = confirmTemplate
-	case progressPage:
-		t = progressTemplate
-	case sessionPage:
-		t = sessionTemplate
-	case auditPage:
-		t = auditTemplate
-	}
+func (s *Server) render(w http.ResponseWriter, status int, p page) error {
 	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, "layout.html", page); err != nil {
+	if err := p.template().ExecuteTemplate(&b, "layout.html", p); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

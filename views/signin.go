@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"html/template"
 	"net/http"
 	"strings"
 	"time"
@@ -26,6 +27,10 @@ type loginPage struct {
 	Ended         string // why the last session ended
 	CookieDropped bool
 }
+
+var loginTemplate = parse("login.html")
+
+func (loginPage) template() *template.Template { return loginTemplate }
 
 func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 	next := s.safeNext(r.URL.Query().Get("next"))

@@ -1,0 +1,165 @@
+package views
+
+import (
+	"flag"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"curfew/hub"
+	"curfew/session"
+)
+
+var update = flag.Bool("update", false, "write testdata/pages anew, instead of comparing with it")
+
+// signedInLayout is the layout of a page of an administrator's session.
+func signedInLayout(here string) layout {
+	return layout{
+		Title:    "A title",
+		Base:     "/guard",
+		Testing:  true,
+		User:     "ada",
+		Name:     "Ada <Lovelace>",
+		CSRF:     "csrf-of-ada",
+		Once:     "once-of-this-page",
+		IdleTime: "15 minutes",
+		IsAdmin:  true,
+		Here:     here,
+	}
+}
+
+// pageCases are the pages with something in each of their parts, and with nothing in them.
+func pageCases() map[string]page {
+	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+	progress := progressJSON{
+		logoutJSON: logoutJSON{
+			ID:       "logout-1",
+			Scope:    session.Scope{Group: "staff"},
+			State:    hub.LogoutPending,
+			Actor:    "ada",
+			Message:  "First line\n  second <line>",
+			Sessions: 3,
+		},
+		Open: 1, Acked: 2, Unconfirmed: 3, Gone: 4,
+		EachTab: []fateJSON{{"tab-1", "grace", "ref-2", hub.OutcomeAcked}, {"tab-2", "linus", "ref-3", hub.OutcomeGone}},
+	}
+	rows := []consoleRow{
+		{
+			Ref: "ref-1", User: "ada", Name: "Ada Lovelace", Groups: "admins, staff", State: hub.StateActive, Tabs: 3,
+			Hidden: 2, Unconfirmed: 1, Node: "node-a", Device: "Firefox on Linux", Address: "192.0.2.1",
+			SignedIn: "2 hours ago", Active: "just now",
+		},
+		{Ref: "ref-2", User: "grace", State: hub.StateAway, Device: "Safari", Address: "192.0.2.2", SignedIn: "1 hour ago"},
+	}
+	view := consoleView{
+		Type:   "view",
+		Totals: totalsJSON{2, 2, 3, 2, 1, map[string]int{"active": 1, "idle": 0, "warned": 0, "away": 1}},
+		Plot: plot{
+			Sessions: "0,100 600,0",
+			Active:   "0,100 600,50",
+			Most:     2,
+			Ends:     []endsOf{{session.ReasonIdle, 2}, {session.ReasonAdmin, 1}},
+			Bars:     []plotBar{{10, 50}, {20, 25}},
+		},
+		Rows:    rows,
+		Found:   2,
+		Page:    2,
+		Pages:   3,
+		Logouts: []progressJSON{progress, progress},
+	}
+	kinds := []session.EventKind{session.EventSignIn, session.EventNotice}
+	return map[string]page{
+		"account": accountPage{signedInLayout("account"), []ownSession{
+			{"ref-1", true, "Firefox on Linux", "192.0.2.1", "2 hours ago", "just now", hub.StateActive, 3},
+			{"ref-2", false, "Safari", "192.0.2.2", "1 hour ago", "1 hour ago", hub.StateAway, 0},
+		}, 1},
+		"account-alone": accountPage{layout: signedInLayout("account")},
+		"audit": auditPage{
+			layout: signedInLayout("audit"),
+			Events: []auditRow{
+				{"2026-11-24 08:00:00", session.Event{
+					At: at, Kind: session.EventNotice, User: "grace", Actor: "ada", Session: "ref-2", Address: "192.0.2.2",
+					Reason: session.ReasonAdmin, Detail: "one\ntwo",
+				}},
+				{"2026-11-24 07:00:00", session.Event{Kind: session.EventSignIn}},
+			},
+			Kinds: kinds,
+			Asked: map[string]string{"user": "grace", "actor": "ada", "event": "notice", "since": "2026-11-24T00:00"},
+			Older: "/guard/admin/audit?cursor=x",
+			CSV:   "/guard/admin/audit?format=csv",
+			JSON:  "/guard/admin/audit?format=json",
+		},
+		"audit-empty": auditPage{layout: signedInLayout("audit"), Kinds: kinds},
+		"confirm": confirmPage{
+			layout: signedInLayout("admin"),
+			Form: logoutForm{
+				Refs: []string{"ref-1", "ref-2"}, User: "grace", Group: "staff", Message: "First line\n  second <line>",
+				GraceS: "60", BlockS: "120", ExceptSelf: true,
+			},
+			Impact:  impact{60, 61, 1},
+			Whom:    "2 selected sessions",
+			Scope:   "selection",
+			Grace:   "1 minute",
+			Block:   "2 minutes",
+			Typed:   true,
+			Problem: "You typed nonsense.",
+		},
+		"confirm-plain": confirmPage{layout: signedInLayout("admin"), Whom: "user grace", Scope: "user"},
+		"console": consolePage{
+			layout:      signedInLayout("admin"),
+			consoleView: view,
+			Asked:       consoleQuery{Query: "a <b>", State: hub.StateAway, Group: "staff", Sort: "user", Desc: true, Page: 2},
+			States:      []hub.State{hub.StateActive, hub.StateAway},
+			Columns:     []consoleColumn{{"user", "User", "/guard/admin?sort=user", "descending"}, {"tabs", "Tabs", "/guard/x", ""}},
+			Prev:        "/guard/admin?page=1",
+			Next:        "/guard/admin?page=3",
+		},
+		"console-empty": consolePage{layout: signedInLayout("admin"), consoleView: consoleView{Page: 1, Pages: 1}},
+		"error":         errorPage{layout{Title: "Sorry", Base: "/guard"}, 404, "There is no such page."},
+		"home": homePage{signedInLayout("home"), "First line\n  second <line>", true, []person{
+			{"ada", "Ada Lovelace", "Analyst", "ada@example.org", "+44 1"}, {"grace", "Grace Hopper", "Admiral", "", ""},
+		}, false},
+		"home-directory-away": homePage{layout: layout{Base: "/guard", Here: "home", Name: "Grace"}, PeopleAway: true},
+		"home-plain":          homePage{layout: layout{Base: "", Name: "Grace"}, People: []person{{Name: "Ada"}}},
+		"login": loginPage{
+			layout{Title: "Sign in", Base: "/guard", Once: "once", IdleTime: "15 minutes"},
+			"/guard/app?x", "ada", "The user name or the password is wrong.", "You have signed out.", true,
+		},
+		"login-plain":    loginPage{layout: layout{Title: "Sign in"}},
+		"progress":       progressPage{signedInLayout("admin"), progress, "group staff", true, "in 1 minute"},
+		"progress-empty": progressPage{layout: signedInLayout("admin"), Whom: "everyone"},
+		"session": sessionPage{signedInLayout("admin"), sessionJSON{
+			Ref: "ref-1", User: "ada", Name: "Ada Lovelace", Address: "192.0.2.1", Agent: "Mozilla/5.0", Node: "node-a",
+			State: hub.StateActive, Tabs: 2,
+			OpenTabs: []tabJSON{{"tab-1", "node-a", true, false, instant(at)}, {"tab-2", "node-b", false, true, instant(at)}},
+		}, "Firefox on Linux", rows[0]},
+		"session-without-tabs": sessionPage{layout: signedInLayout("")},
+	}
+}
+
+func TestPages(t *testing.T) {
+	s := newSite(t, siteOrigin, "/guard")
+	for name, page := range pageCases() {
+		w := httptest.NewRecorder()
+		if err := s.render(w, 200, page); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		path := filepath.Join("testdata", "pages", name+".html")
+		if *update {
+			if err := os.WriteFile(path, w.Body.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.Body.String(); got != string(want) {
+			t.Errorf("%s is not what %s holds; go test ./views -run Pages -update, and look at the difference:\n%s", name, path, got)
+		}
+	}
+}
