@@ -72,6 +72,6 @@ fuzz: ## Fuzz what reads bytes from outside, half a minute each
 	go test ./session -run '^$$' -fuzz FuzzParseToken -fuzztime 30s
 	go test ./session -run '^$$' -fuzz FuzzDecode -fuzztime 30s
 	go test ./session/exactjson -run '^$$' -fuzz Fuzz -fuzztime 30s
-	go test ./hub -run '^$$' -fuzz FuzzDecode -fuzztime 30s
+	go test ./hub/wire -run '^$$' -fuzz FuzzDecode -fuzztime 30s
 	go test ./views -run '^$$' -fuzz FuzzNext -fuzztime 30s
 	go test ./cmd/server -run '^$$' -fuzz FuzzConfigFile -fuzztime 30s

@@ -26,6 +26,7 @@ import (
 
 	"curfew/directory"
 	"curfew/hub"
+	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/gorilla"
@@ -81,7 +82,7 @@ func serve(name string) {
 // plain reads in the handler, as the library's examples do.
 func plain(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r,
-		&websocket.AcceptOptions{Subprotocols: []string{hub.Subprotocol}, InsecureSkipVerify: true})
+		&websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, InsecureSkipVerify: true})
 	if err == nil {
 		read(c)
 	}
@@ -90,7 +91,7 @@ func plain(w http.ResponseWriter, r *http.Request) {
 // detached lets the handler return and reads in a goroutine of its own, through buffers of 256 B.
 func detached(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(&slim{ResponseWriter: w}, r,
-		&websocket.AcceptOptions{Subprotocols: []string{hub.Subprotocol}, InsecureSkipVerify: true})
+		&websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, InsecureSkipVerify: true})
 	if err == nil {
 		go read(c)
 	}
@@ -214,7 +215,7 @@ func newRaw() http.Handler {
 func (r *raw) accept(w http.ResponseWriter, request *http.Request) {
 	keep := &slim{ResponseWriter: w}
 	c, err := websocket.Accept(keep, request,
-		&websocket.AcceptOptions{Subprotocols: []string{hub.Subprotocol}, InsecureSkipVerify: true})
+		&websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, InsecureSkipVerify: true})
 	if err != nil {
 		return
 	}

@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"curfew/hub"
+	"curfew/hub/wire"
 )
 
 // tab is a browser's end of a socket, as small as can be: it acknowledges what it is told. Tabs
@@ -66,7 +66,7 @@ func tryDial(address, cookie string) (t *tab, status int) {
 	fmt.Fprintf(c, "GET /session/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Origin: %s\r\nCookie: %s\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\n"+
-		"\r\n", origin, cookie, hub.Subprotocol)
+		"\r\n", origin, cookie, wire.Subprotocol)
 	r := bufio.NewReaderSize(c, 512)
 	response, err := http.ReadResponse(r, nil)
 	check(err)
@@ -248,7 +248,7 @@ func (t *tab) hear(body []byte, at time.Time) {
 		check(fmt.Errorf("not a message: %s", body))
 	}
 	switch kind {
-	case hub.KindHello:
+	case wire.KindHello:
 		var m struct {
 			ExpireInMS int64 `json:"expire_in_ms"`
 		}
@@ -257,11 +257,11 @@ func (t *tab) hear(body []byte, at time.Time) {
 		t.due = at.Add(time.Duration(m.ExpireInMS) * time.Millisecond)
 		close(t.greeted)
 		return
-	case hub.KindExpire:
+	case wire.KindExpire:
 		t.late = at.Sub(t.due)
 		t.told.Store(at.UnixNano())
 		close(t.expired)
-	case hub.KindNotice:
+	case wire.KindNotice:
 		t.told.Store(at.UnixNano())
 	}
 	acks <- ack{t, frame(append(append([]byte(`{"type":"ack","seq":`), seq...), '}')), at}
@@ -286,7 +286,7 @@ func writeAcks() {
 
 // opening reads how every message of the server begins, without decoding it: the load must not cost
 // more than the server.
-func opening(body []byte) (kind hub.Kind, seq []byte, ok bool) {
+func opening(body []byte) (kind wire.Kind, seq []byte, ok bool) {
 	rest, ok := bytes.CutPrefix(body, []byte(`{"type":"`))
 	if !ok {
 		return "", nil, false
@@ -299,5 +299,5 @@ func opening(body []byte) (kind hub.Kind, seq []byte, ok bool) {
 	for n < len(rest) && rest[n] >= '0' && rest[n] <= '9' {
 		n++
 	}
-	return hub.Kind(name), rest[:n], n > 0
+	return wire.Kind(name), rest[:n], n > 0
 }

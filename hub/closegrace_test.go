@@ -17,6 +17,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/redis/redistest"
@@ -34,7 +35,7 @@ func TestReturnIsStoredThoughTheRequestWasBrokenOff(t *testing.T) {
 		folder := t.TempDir()
 		hub := startHubIn(t, folder, standard)
 		ada := hub.signIn("ada")
-		ada.openTab().conn.Close(StatusLeft, "close")
+		ada.openTab().conn.Close(wire.StatusLeft, "close")
 		pass(5 * time.Second)
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -64,7 +65,7 @@ func TestRequestThatBreaksOffTakesNoDecisionAlong(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			ada := startHub(t, standard).signIn("ada")
 			tab := ada.openTab()
-			tab.wants(KindWarn, standard.WarnAfter)
+			tab.wants(wire.KindWarn, standard.WarnAfter)
 			if err := ada.Act(gone, ada.token.ID(), 0, true); err != nil {
 				t.Error(err)
 			}
@@ -80,7 +81,7 @@ func TestRequestThatBreaksOffTakesNoDecisionAlong(t *testing.T) {
 			if _, _, _, err := ada.Notify(gone, session.Scope{Everyone: true}, "root", "The printer is back."); err != nil {
 				t.Error(err)
 			}
-			tab.wants(KindNotice, 0)
+			tab.wants(wire.KindNotice, 0)
 		})
 	})
 }
@@ -107,14 +108,14 @@ func TestClosingAndReturnAreStoredWhenTheStoreIsBack(t *testing.T) {
 				ada := hub.signIn("ada")
 				tab := ada.openTab()
 				if comesBack {
-					tab.conn.Close(StatusLeft, "close")
+					tab.conn.Close(wire.StatusLeft, "close")
 					synctest.Wait()
 				}
 				away.Store(true)
 				if comesBack {
 					ada.openTab()
 				} else {
-					tab.conn.Close(StatusLeft, "close")
+					tab.conn.Close(wire.StatusLeft, "close")
 				}
 				pass(5 * time.Second)
 				away.Store(false)
@@ -165,7 +166,7 @@ func TestNavigationOnAnotherNodeCallsOffTheGrace(t *testing.T) {
 			if !c.after {
 				a.Navigated(t.Context(), ada.token.ID()) // the next page, which has no socket
 			}
-			tab.conn.Close(StatusLeft, "close")
+			tab.conn.Close(wire.StatusLeft, "close")
 			closed := time.Now()
 			if c.after {
 				within(t, 3*time.Second, "b has stored the goodbye", func() bool {
@@ -194,7 +195,7 @@ func TestFileThatAnotherNodeAnsweredTookNobodyAway(t *testing.T) {
 	tab := ada.openTab()
 	within(t, 3*time.Second, "a knows the session", func() bool { return a.tabsOf("ada") == 1 })
 	a.Stayed(t.Context(), ada.token.ID(), a.Navigated(t.Context(), ada.token.ID()))
-	tab.conn.Close(StatusLeft, "close")
+	tab.conn.Close(wire.StatusLeft, "close")
 	within(t, 5*time.Second, "it is over", func() bool {
 		r, err := a.store.Get(t.Context(), ada.token.ID())
 		return err == nil && r.End != nil && r.End.Reason == session.ReasonBrowserClosed
@@ -210,8 +211,8 @@ func TestAwayOnSeveralNodes(t *testing.T) {
 		leave func(*page)
 		after time.Duration // when both nodes say away: not before, and within a second after
 	}{
-		{"closed", func(p *page) { p.conn.Close(StatusLeft, "close") }, 0},
-		{"led on by a link", func(p *page) { p.conn.Close(StatusLeft, LeftNavigate) }, awayAfter},
+		{"closed", func(p *page) { p.conn.Close(wire.StatusLeft, "close") }, 0},
+		{"led on by a link", func(p *page) { p.conn.Close(wire.StatusLeft, wire.LeftNavigate) }, awayAfter},
 		{"lost", func(p *page) { p.conn.CloseNow() }, awayAfter},
 		{"closed after a navigation elsewhere", func(p *page) {
 			a.Navigated(p.t.Context(), p.token.ID())
@@ -222,7 +223,7 @@ func TestAwayOnSeveralNodes(t *testing.T) {
 				defer s.mu.Unlock()
 				return !s.tabTimes.AskedAt.IsZero()
 			})
-			p.conn.Close(StatusLeft, "close")
+			p.conn.Close(wire.StatusLeft, "close")
 		}, awayAfter},
 	}
 	tabs := make([]*page, len(cases))
@@ -271,7 +272,7 @@ func (u *user) openRawTab(ctx context.Context) *rawTab {
 	}
 	u.t.Cleanup(func() { conn.Close() })
 	fmt.Fprintf(conn, "GET /session/ws HTTP/1.1\r\nHost: app.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\nOrigin: %s\r\nX-Session: %s\r\n\r\n", Subprotocol, origin, u.token.Text())
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\nOrigin: %s\r\nX-Session: %s\r\n\r\n", wire.Subprotocol, origin, u.token.Text())
 	r := bufio.NewReader(conn)
 	response, err := http.ReadResponse(r, nil)
 	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
@@ -302,9 +303,9 @@ func (tab *rawTab) read(r *bufio.Reader) {
 			return
 		}
 		switch head[0] & 0x0f {
-		case opPing:
+		case wire.OpPing:
 			tab.pings.Add(1)
-		case opClose:
+		case wire.OpClose:
 			tab.closed <- websocket.StatusCode(binary.BigEndian.Uint16(body))
 			return
 		}
@@ -322,9 +323,9 @@ func TestPeerThatVanishedIsFoundOutAndKeepsNoGraceFromBeginning(t *testing.T) {
 		ghost := ada.openRawTab(t.Context())
 		tab := ada.openTab()
 		pass(5 * time.Second)
-		tab.conn.Close(StatusLeft, "close")
-		if code := <-ghost.closed; code != StatusSlow {
-			t.Errorf("the ghost was closed with %d, want %d", code, StatusSlow)
+		tab.conn.Close(wire.StatusLeft, "close")
+		if code := <-ghost.closed; code != wire.StatusSlow {
+			t.Errorf("the ghost was closed with %d, want %d", code, wire.StatusSlow)
 		}
 		pass(2 * time.Second)
 		synctest.Wait()
@@ -348,14 +349,14 @@ func TestPeerThatVanishedOnAnotherNodeKeepsNoGraceFromBeginning(t *testing.T) {
 	ghost := ada.on(a).openRawTab(t.Context())
 	tab := ada.openTab()
 	within(t, 3*time.Second, "both know both tabs", func() bool { return a.tabsOf("ada") == 2 && b.tabsOf("ada") == 2 })
-	tab.conn.Close(StatusLeft, "close")
+	tab.conn.Close(wire.StatusLeft, "close")
 	within(t, 3*time.Second, "a knows that the other is closed", func() bool { return a.tabsOf("ada") == 1 })
 	ticked := a.allTabs()[0]
 	for range 3 {
 		a.tick(ticked, time.Now())
 	}
-	if code := <-ghost.closed; code != StatusSlow {
-		t.Errorf("closed with %d, want %d", code, StatusSlow)
+	if code := <-ghost.closed; code != wire.StatusSlow {
+		t.Errorf("closed with %d, want %d", code, wire.StatusSlow)
 	}
 	for _, node := range []*rig{a, b} {
 		within(t, 5*time.Second, "it is over on "+node.node, func() bool {
@@ -382,7 +383,7 @@ func TestPeerThatVanishedAfterTheOtherTabWasClosedBeginsNothing(t *testing.T) {
 		ada := startHub(t, standard).signIn("ada")
 		sleeper, tab := ada.openRawTab(t.Context()), ada.openTab()
 		pass(5 * time.Second)
-		tab.conn.Close(StatusLeft, "close")
+		tab.conn.Close(wire.StatusLeft, "close")
 		pass(time.Millisecond)
 		if sleeper.pings.Load() != 1 {
 			t.Fatalf("%d pings, want one when the other tab was closed", sleeper.pings.Load())
@@ -443,11 +444,11 @@ func TestFloodOfFramesThatAreNoMessage(t *testing.T) {
 				}
 				pass(999 * time.Millisecond)
 				send(frames[1])
-				if code := <-evil.closed; code != StatusBreach {
-					t.Errorf("closed with %d, want %d", code, StatusBreach)
+				if code := <-evil.closed; code != wire.StatusBreach {
+					t.Errorf("closed with %d, want %d", code, wire.StatusBreach)
 				}
 				good.send(`{"type":"sync"}`)
-				good.next(KindActive)
+				good.next(wire.KindActive)
 			})
 		})
 	}
@@ -458,11 +459,11 @@ func TestAcksOfWhatWasSentAreNoFlood(t *testing.T) {
 		tab := startHub(t, standard).signIn("ada").openTab()
 		for range maxFrames {
 			tab.send(`{"type":"sync"}`)
-			tab.ack(tab.next(KindActive))
+			tab.ack(tab.next(wire.KindActive))
 		}
 		pass(999 * time.Millisecond)
 		tab.send(`{"type":"ack","seq":1}`) // an old one
-		tab.wantsClose(StatusBreach, "flood")
+		tab.wantsClose(wire.StatusBreach, "flood")
 	})
 }
 
@@ -509,8 +510,8 @@ func TestTabsAreBounded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != StatusFull {
-				t.Errorf("got %v, want it closed with %d", err, StatusFull)
+			if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != wire.StatusFull {
+				t.Errorf("got %v, want it closed with %d", err, wire.StatusFull)
 			}
 		}
 		wantsFull(ada)
@@ -568,7 +569,7 @@ func TestHandshakeThatComesToNothingLeavesNothing(t *testing.T) {
 		}
 		hub.SetFault(FaultNone)
 		request, _ := http.NewRequest(http.MethodGet, "http://app.example/session/ws", nil) // no upgrade
-		request.Header = http.Header{"Origin": {origin}, "X-Session": {ada.token.Text()}, "Sec-Websocket-Protocol": {Subprotocol}}
+		request.Header = http.Header{"Origin": {origin}, "X-Session": {ada.token.Text()}, "Sec-Websocket-Protocol": {wire.Subprotocol}}
 		response, err := ada.client.Do(request)
 		if err != nil || response.StatusCode != http.StatusUpgradeRequired {
 			t.Fatalf("%+v, %v, want %d", response, err, http.StatusUpgradeRequired)

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/faulty"
@@ -49,7 +50,7 @@ func TestSessionThatTheStoreCallsNotDueIsLookedAtAgain(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return refusingStore{s, session.ErrNotDue, refusals(times)} })
 			ada := hub.signIn("ada")
-			ada.openTab().conn.Close(StatusLeft, "close")
+			ada.openTab().conn.Close(wire.StatusLeft, "close")
 			pass(standard.CloseGrace + time.Second)
 			synctest.Wait()
 			if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil {
@@ -68,7 +69,7 @@ func TestNodeWhoseClockIsAheadTellsTheEnd(t *testing.T) {
 		node := startHubWith(t, store, Options{Store: store, Shared: store, Clock: clock, Policies: session.Policies{Global: quick}, Node: "a"})
 		ada := node.signIn("ada")
 		tab := ada.openTab()
-		tab.nextWithin(quick.WarnAfter+time.Second, KindWarn)
+		tab.nextWithin(quick.WarnAfter+time.Second, wire.KindWarn)
 		tab.endsWithin(quick.Lead()+ahead+time.Second, session.ReasonIdle)
 		if r, err := store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil {
 			t.Errorf("%s ahead: the store has the end %+v, %v", ahead, r.End, err)
@@ -121,7 +122,7 @@ func TestSessionWhoseEndFailedAndThatIsAliveElsewhereTakesActs(t *testing.T) {
 	node := startHubWith(t, over, Options{Store: over, Shared: store, Policies: session.Policies{Global: p}, Node: "a"})
 	ada := node.signIn("ada")
 	tab := ada.openTab()
-	tab.nextWithin(p.WarnAfter+time.Second, KindWarn)
+	tab.nextWithin(p.WarnAfter+time.Second, wire.KindWarn)
 	within(t, p.Lead()+time.Second, "the end fails", func() bool { return over.left.Load() == 0 })
 
 	s := node.lookup(ada.token.ID())
@@ -130,10 +131,10 @@ func TestSessionWhoseEndFailedAndThatIsAliveElsewhereTakesActs(t *testing.T) {
 		t.Fatal(err)
 	}
 	node.actedElsewhere(s, acted)
-	tab.nextWithin(time.Second, KindActive)
-	tab.nextWithin(p.WarnAfter+time.Second, KindWarn)
+	tab.nextWithin(time.Second, wire.KindActive)
+	tab.nextWithin(p.WarnAfter+time.Second, wire.KindWarn)
 	tab.send(`{"type":"confirm"}`)
-	tab.nextWithin(time.Second, KindActive)
+	tab.nextWithin(time.Second, wire.KindActive)
 	if r, err := store.Get(t.Context(), s.id); err != nil || r.End != nil || time.Since(r.LastActiveAt) > time.Second {
 		t.Errorf("after 'Stay signed in': last active %s ago, end %+v, %v", time.Since(r.LastActiveAt), r.End, err)
 	}
@@ -143,7 +144,7 @@ func TestEndThatFailedWhileTheDeadlineMovedTakesActs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return refusingStore{s, errors.New("disk full"), refusals(1)} })
 		ada := hub.signIn("ada")
-		ada.openTab().conn.Close(StatusLeft, "close")
+		ada.openTab().conn.Close(wire.StatusLeft, "close")
 		pass(standard.CloseGrace + time.Millisecond)
 		synctest.Wait()
 		s := hub.lookup(ada.token.ID())
@@ -152,9 +153,9 @@ func TestEndThatFailedWhileTheDeadlineMovedTakesActs(t *testing.T) {
 		s.mu.Unlock()
 		pass(tryAgainAfter)
 		tab := ada.openTab()
-		tab.next(KindWarn)
+		tab.next(wire.KindWarn)
 		tab.send(`{"type":"confirm"}`)
-		tab.next(KindActive)
+		tab.next(wire.KindActive)
 	})
 }
 
@@ -171,14 +172,14 @@ func TestActInAWarningIsToldOnceItIsStored(t *testing.T) {
 		hub := startHubWith(t, m, Options{Store: m, Shared: m, Policies: session.Policies{Global: standard}, Node: "a"})
 		ada := hub.signIn("ada")
 		tab := ada.openTab()
-		tab.next(KindWarn)
+		tab.next(wire.KindWarn)
 		f.Set("Touch", faulty.Rule{Before: 1, Times: 3})
 		if err := hub.Act(t.Context(), ada.token.ID(), 0, true); !errors.Is(err, faulty.ErrInjected) {
 			t.Errorf("an act that was not stored is answered with %v", err)
 		}
 		tab.silent()
 		acted := time.Now()
-		tab.next(KindActive)
+		tab.next(wire.KindActive)
 		if waited := time.Since(acted); waited < actRetryPause || waited > 10*actRetryPause {
 			t.Errorf("told after %s", waited)
 		}

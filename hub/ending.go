@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"curfew/hub/wire"
 	"curfew/session"
 )
 
@@ -165,7 +166,7 @@ func (h *Hub) broadcastEnd(start, told []*tab, s *liveSession, end *session.End,
 		t.deferClose = hold
 		s.toldEndLocked(t)
 	}
-	h.note(s, "push", string(KindExpire))
+	h.note(s, "push", string(wire.KindExpire))
 	return start, append(told, s.tabs...), true
 }
 
@@ -178,7 +179,15 @@ func (s *liveSession) toldEndLocked(t *tab) {
 }
 
 func (h *Hub) expireMessage(end session.End) func(seq int64) any {
-	return func(seq int64) any { return expire{KindExpire, seq, end.Reason, end.Text(), h.signIn} }
+	return func(seq int64) any {
+		return wire.Expire{
+			Type:     wire.KindExpire,
+			Seq:      seq,
+			Reason:   end.Reason,
+			Message:  end.Text(),
+			Location: h.signIn,
+		}
+	}
 }
 
 // ackWait is how long the close frame waits for the page's ack of the end. It is real time.
@@ -198,7 +207,7 @@ func (h *Hub) closeLater(tabs []*tab, end session.End) {
 		}
 		var start []*tab
 		for _, t := range tabs {
-			if t.close(StatusExpired, string(end.Reason)) {
+			if t.close(wire.StatusExpired, string(end.Reason)) {
 				start = append(start, t)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"curfew/hub/wire"
 	"curfew/session"
 )
 
@@ -138,18 +139,18 @@ func TestForcedLogoutWithGrace(t *testing.T) {
 		tab := ada.openTab()
 		pass(time.Minute)
 		l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Message: "Maintenance", Grace: 30 * time.Second})
-		m := tab.wants(KindWarn, time.Minute)
+		m := tab.wants(wire.KindWarn, time.Minute)
 		if m["reason"] != "admin" || m["message"] != "Maintenance" || m["expire_in_ms"] != 30000. {
 			t.Errorf("warn = %v", m)
 		}
 		tab.send(`{"type":"activity","idle_ms":0}`)
 		tab.send(`{"type":"confirm"}`)
-		if m := tab.next(KindWarn); m["reason"] != "admin" {
+		if m := tab.next(wire.KindWarn); m["reason"] != "admin" {
 			t.Errorf("confirm was answered with %v, want the warning", m)
 		}
 		pass(10 * time.Second)
 		late := ada.openTab()
-		if m := late.next(KindWarn); m["reason"] != "admin" || m["expire_in_ms"] != 20000. {
+		if m := late.next(wire.KindWarn); m["reason"] != "admin" || m["expire_in_ms"] != 20000. {
 			t.Errorf("a late tab was told %v", m)
 		}
 		hub.signIn("ada").openTab() // later than the logout, and none of its business
@@ -157,7 +158,7 @@ func TestForcedLogoutWithGrace(t *testing.T) {
 			t.Errorf("progress = %+v, want two tabs to be told", got)
 		}
 		tab.wantsEnd(session.ReasonAdmin, 90*time.Second)
-		late.next(KindExpire) // and no ack
+		late.next(wire.KindExpire) // and no ack
 		pass(2 * time.Second)
 		synctest.Wait()
 		if got, _ := hub.ForcedLogout(l.ID); got.Acked != 1 || got.Unconfirmed != 1 {
@@ -176,7 +177,7 @@ func TestForcedLogoutIsCalledOff(t *testing.T) {
 		ada := hub.signIn("ada", "staff")
 		tab := ada.openTab()
 		sooner := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Message: "sooner", Grace: time.Minute, Block: time.Hour})
-		if m := tab.next(KindWarn); m["message"] != "sooner" {
+		if m := tab.next(wire.KindWarn); m["message"] != "sooner" {
 			t.Errorf("warn = %v", m)
 		}
 		later := hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}, Message: "later", Grace: 2 * time.Minute})
@@ -188,7 +189,7 @@ func TestForcedLogoutIsCalledOff(t *testing.T) {
 		if _, err := hub.CancelForcedLogout(t.Context(), sooner.ID, "admin"); err != nil {
 			t.Fatal(err)
 		}
-		if m := tab.next(KindWarn); m["message"] != "later" || m["expire_in_ms"] != 110000. {
+		if m := tab.next(wire.KindWarn); m["message"] != "later" || m["expire_in_ms"] != 110000. {
 			t.Errorf("after the first was called off: %v, want the other warning", m)
 		}
 		if _, blocked := hub.Blocked("ada", nil); blocked {
@@ -197,7 +198,7 @@ func TestForcedLogoutIsCalledOff(t *testing.T) {
 		if got, err := hub.CancelForcedLogout(t.Context(), later.ID, "admin"); err != nil || got.State != LogoutCancelled {
 			t.Fatalf("CancelLogout = %+v, %v", got, err)
 		}
-		tab.next(KindActive)
+		tab.next(wire.KindActive)
 		pass(5 * time.Minute)
 		ada.wantsAlive()
 		if _, err := hub.CancelForcedLogout(t.Context(), "unknown", "admin"); !errors.Is(err, session.ErrNotFound) {
@@ -222,7 +223,7 @@ func TestForcedLogoutHoldsAcrossARestartInItsGrace(t *testing.T) {
 		again := startHubIn(t, folder, standard)
 		ada.rig, grace.rig, linus.rig = again, again, again
 		tab := ada.openTab()
-		if m := tab.next(KindWarn); m["reason"] != "admin" || m["expire_in_ms"] != 40000. {
+		if m := tab.next(wire.KindWarn); m["reason"] != "admin" || m["expire_in_ms"] != 40000. {
 			t.Errorf("after the restart: %v", m)
 		}
 		linus.wantsOver(session.ReasonAdmin.Message())
@@ -340,7 +341,7 @@ func TestForcedLogoutOfAGroupRacesJoiningIt(t *testing.T) {
 		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
 			t.Fatal(err)
 		}
-		tab.wants(KindWarn, 0) // she joined at the number before
+		tab.wants(wire.KindWarn, 0) // she joined at the number before
 		if err := hub.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
 			t.Fatal(err)
 		}
@@ -388,9 +389,9 @@ func TestNoticeReachesItsScopeAndLateTabs(t *testing.T) {
 		if _, sessions, tabs, err := hub.Notify(t.Context(), session.Scope{User: "ada"}, "admin", "Hello"); sessions != 1 || tabs != 1 || err != nil {
 			t.Fatalf("Notify = %d, %d, %v", sessions, tabs, err)
 		}
-		first := tab.next(KindNotice)
+		first := tab.next(wire.KindNotice)
 		pass(time.Minute)
-		if m := ada.openTab().next(KindNotice); m["message"] != "Hello" || m["id"] != first["id"] {
+		if m := ada.openTab().next(wire.KindNotice); m["message"] != "Hello" || m["id"] != first["id"] {
 			t.Errorf("a late tab got %v, want %v", m, first)
 		}
 		pass(time.Millisecond)

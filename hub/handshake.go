@@ -11,13 +11,14 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/wire"
 	"curfew/session"
 )
 
 // Reasons to refuse a handshake. All are found before the upgrade.
 var (
 	ErrOrigin      = errors.New("origin may not open the socket")
-	ErrSubprotocol = fmt.Errorf("subprotocol %s is not offered", Subprotocol)
+	ErrSubprotocol = fmt.Errorf("subprotocol %s is not offered", wire.Subprotocol)
 	ErrClosing     = errors.New("server is restarting")
 	ErrRefused     = errors.New("sockets are refused for testing")
 )
@@ -34,7 +35,7 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, addr
 		return ErrOrigin
 	}
 	if !slices.ContainsFunc(r.Header.Values("Sec-WebSocket-Protocol"), func(list string) bool {
-		return slices.ContainsFunc(strings.Split(list, ","), func(p string) bool { return strings.TrimSpace(p) == Subprotocol })
+		return slices.ContainsFunc(strings.Split(list, ","), func(p string) bool { return strings.TrimSpace(p) == wire.Subprotocol })
 	}) {
 		return ErrSubprotocol
 	}
@@ -61,7 +62,7 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, addr
 func (h *Hub) accept(w http.ResponseWriter, r *http.Request, s *liveSession, room bool) (served bool) {
 	hijack := &hijacker{ResponseWriter: w}
 	ws, err := websocket.Accept(hijack, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{Subprotocol},
+		Subprotocols:       []string{wire.Subprotocol},
 		InsecureSkipVerify: true, // the origin was judged before, more strictly
 		CompressionMode:    websocket.CompressionDisabled,
 	})
@@ -71,7 +72,7 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, s *liveSession, roo
 		}
 		return false // answered by the library
 	}
-	ws.SetReadLimit(maxMessage + 16) // the tab judges the size itself
+	ws.SetReadLimit(wire.MaxMessage + 16) // the tab judges the size itself
 	t := &tab{id: newTabID(), session: s, ws: ws, conn: hijack.conn, phone: isPhone(r.UserAgent())}
 	switch {
 	case h.faults.is(FaultDrop):
@@ -80,9 +81,9 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, s *liveSession, roo
 		if h.places.tells(time.Now()) {
 			h.log.Warn("too many tabs", "session", s.id, "user", s.user)
 		}
-		t.turnAway(StatusFull, "too many tabs")
+		t.turnAway(wire.StatusFull, "too many tabs")
 	case !h.mayServe():
-		t.turnAway(StatusRestart, "server restarting")
+		t.turnAway(wire.StatusRestart, "server restarting")
 	default:
 		go h.serve(t)
 		return true

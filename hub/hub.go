@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"curfew/hub/wire"
 	"curfew/session"
 )
 
@@ -152,7 +153,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		sh.stop()
 	}
 	h.faults.set(FaultNone)
-	h.startAll(func(t *tab) bool { return t.close(StatusRestart, "server restarting") })
+	h.startAll(func(t *tab) bool { return t.close(wire.StatusRestart, "server restarting") })
 	flushed := h.flush(ctx)
 	if h.nodes != nil {
 		flushed = errors.Join(flushed, h.nodes.depart(ctx))

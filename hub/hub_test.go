@@ -13,6 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
 )
@@ -26,7 +27,7 @@ func TestIdleSessionWarnsThenEnds(t *testing.T) {
 			tabs = append(tabs, ada.openTab())
 		}
 		for _, tab := range tabs {
-			m := tab.wants(KindWarn, 9*time.Minute)
+			m := tab.wants(wire.KindWarn, 9*time.Minute)
 			if m["reason"] != "idle" || m["expire_in_ms"].(float64) < 59900 || m["expire_in_ms"].(float64) > 60000 {
 				t.Errorf("warn = %v", m)
 			}
@@ -59,7 +60,7 @@ func TestEndByTimeIsToldOnTimeThoughTheStoreIsAway(t *testing.T) {
 		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return awayStore{s, back} })
 		ada := hub.signIn("ada")
 		tab := ada.openTab()
-		tab.wants(KindWarn, 9*time.Minute)
+		tab.wants(wire.KindWarn, 9*time.Minute)
 		pass(time.Minute)
 		if _, err := hub.Check(t.Context(), ada.token.ID()); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("Check at the deadline = %v, want ErrEnded", err)
@@ -81,12 +82,12 @@ func TestActivityInOneTabWithdrawsTheWarningInAll(t *testing.T) {
 		hub := startHub(t, standard)
 		ada, bystander := hub.signIn("ada"), hub.signIn("grace").openTab()
 		one, two := ada.openTab(), ada.openTab()
-		one.wants(KindWarn, 9*time.Minute)
-		two.wants(KindWarn, 9*time.Minute)
-		bystander.wants(KindWarn, 9*time.Minute)
+		one.wants(wire.KindWarn, 9*time.Minute)
+		two.wants(wire.KindWarn, 9*time.Minute)
+		bystander.wants(wire.KindWarn, 9*time.Minute)
 		one.send(`{"type":"activity","idle_ms":0}`)
 		for _, tab := range []*page{one, two} {
-			m := tab.wants(KindActive, 9*time.Minute)
+			m := tab.wants(wire.KindActive, 9*time.Minute)
 			if ms := m["expire_in_ms"].(float64); ms < 599_900 || ms > 600_000 {
 				t.Errorf("active = %v, want 10 minutes left", m)
 			}
@@ -97,7 +98,7 @@ func TestActivityInOneTabWithdrawsTheWarningInAll(t *testing.T) {
 		}
 		bystander.silent()
 		bystander.wantsEnd(session.ReasonIdle, 10*time.Minute)
-		one.wants(KindWarn, 18*time.Minute)
+		one.wants(wire.KindWarn, 18*time.Minute)
 	})
 }
 
@@ -111,15 +112,15 @@ func TestHeartbeatsAreToldRarelyAndAlwaysBeforeTheToldWarning(t *testing.T) {
 		two.silent() // 30 s behind is less than a tenth of 10 minutes
 		pass(40 * time.Second)
 		one.send(`{"type":"activity","idle_ms":0}`)
-		two.next(KindActive)
-		one.next(KindActive)
+		two.next(wire.KindActive)
+		one.next(wire.KindActive)
 		pass(20 * time.Second)
 		one.send(`{"type":"activity","idle_ms":0}`) // at 90 s, not told: the tabs expect the warning at 70 s + 9 min
-		m := two.wants(KindActive, 70*time.Second+9*time.Minute-time.Second)
+		m := two.wants(wire.KindActive, 70*time.Second+9*time.Minute-time.Second)
 		if ms := m["warn_in_ms"].(float64); ms < 20_900 || ms > 21_100 {
 			t.Errorf("active = %v, want 21 s to the warning", m)
 		}
-		two.wants(KindWarn, 90*time.Second+9*time.Minute)
+		two.wants(wire.KindWarn, 90*time.Second+9*time.Minute)
 	})
 }
 
@@ -130,15 +131,15 @@ func TestActivityIsJudgedByItsAge(t *testing.T) {
 		pass(8 * time.Minute)
 		tab.send(`{"type":"activity","idle_ms":240000}`) // acted at 4 min
 		synctest.Wait()
-		tab.next(KindActive)
+		tab.next(wire.KindActive)
 		tab.send(`{"type":"activity","idle_ms":400000}`) // older: changes nothing
 		tab.send(`{"type":"activity","idle_ms":99999999999}`)
 		tab.silent()
-		tab.wants(KindWarn, 13*time.Minute)
+		tab.wants(wire.KindWarn, 13*time.Minute)
 		// acted at 11:30, before the warning began, and so it withdraws it
 		tab.send(`{"type":"activity","idle_ms":90000}`)
-		tab.wants(KindActive, 13*time.Minute)
-		tab.wants(KindWarn, 13*time.Minute+9*time.Minute-90*time.Second)
+		tab.wants(wire.KindActive, 13*time.Minute)
+		tab.wants(wire.KindWarn, 13*time.Minute+9*time.Minute-90*time.Second)
 	})
 }
 
@@ -151,18 +152,18 @@ func TestConfirmPolicyIsWithdrawnByTheButtonOnly(t *testing.T) {
 		one, two := ada.openTab(), ada.openTab()
 		pass(5 * time.Minute)
 		one.send(`{"type":"activity","idle_ms":0}`) // before the warning acts extend
-		one.next(KindActive)
-		two.next(KindActive)
-		one.wants(KindWarn, 14*time.Minute)
-		two.next(KindWarn)
+		one.next(wire.KindActive)
+		two.next(wire.KindActive)
+		one.wants(wire.KindWarn, 14*time.Minute)
+		two.next(wire.KindWarn)
 		one.send(`{"type":"activity","idle_ms":0}`)
 		one.send(`{"type":"activity","idle_ms":30000}`)
 		one.silent()
 		one.send(`{"type":"sync"}`)
-		one.next(KindWarn)
+		one.next(wire.KindWarn)
 		one.send(`{"type":"confirm"}`)
-		one.next(KindActive)
-		two.next(KindActive)
+		one.next(wire.KindActive)
+		two.next(wire.KindActive)
 	})
 }
 
@@ -174,14 +175,14 @@ func TestLifetimeCannotBeExtended(t *testing.T) {
 		tab := hub.signIn("ada").openTab()
 		pass(5 * time.Minute)
 		tab.send(`{"type":"activity","idle_ms":0}`)
-		tab.next(KindActive)
-		if m := tab.wants(KindWarn, 11*time.Minute); m["reason"] != "lifetime" {
+		tab.next(wire.KindActive)
+		if m := tab.wants(wire.KindWarn, 11*time.Minute); m["reason"] != "lifetime" {
 			t.Errorf("warn = %v, want lifetime", m)
 		}
 		tab.send(`{"type":"activity","idle_ms":0}`)
 		tab.silent()
 		tab.send(`{"type":"confirm"}`)
-		if m := tab.next(KindWarn); m["reason"] != "lifetime" {
+		if m := tab.next(wire.KindWarn); m["reason"] != "lifetime" {
 			t.Errorf("confirm was answered by %v, want the lifetime warning", m)
 		}
 		tab.wantsEnd(session.ReasonLifetime, 12*time.Minute)
@@ -194,13 +195,13 @@ func TestWithdrawnIdleWarningGivesWayToTheLifetimes(t *testing.T) {
 		p.MaxLifetime = 10*time.Minute + 30*time.Second
 		hub := startHub(t, p)
 		tab := hub.signIn("ada").openTab()
-		if m := tab.wants(KindWarn, 9*time.Minute); m["reason"] != "idle" {
+		if m := tab.wants(wire.KindWarn, 9*time.Minute); m["reason"] != "idle" {
 			t.Errorf("warn = %v, want idle", m)
 		}
 		pass(45 * time.Second) // the lifetime's warning stands as well now, but ends later
 		tab.silent()
 		tab.send(`{"type":"activity","idle_ms":0}`)
-		if m := tab.next(KindWarn); m["reason"] != "lifetime" {
+		if m := tab.next(wire.KindWarn); m["reason"] != "lifetime" {
 			t.Errorf("got %v, want the lifetime's warning in its place", m)
 		}
 		tab.wantsEnd(session.ReasonLifetime, 10*time.Minute+30*time.Second)
@@ -217,11 +218,11 @@ func TestEndReachesEveryTabAndIsDurableFirst(t *testing.T) {
 			t.Fatalf("End = %v, %v", first, err)
 		}
 		one.wantsEnd(session.ReasonLogout, 0)
-		if m := two.next(KindExpire); m["reason"] != "logout" { // a frozen page: no ack
+		if m := two.next(wire.KindExpire); m["reason"] != "logout" { // a frozen page: no ack
 			t.Errorf("expire = %v", m)
 		}
 		begin := time.Now()
-		two.wantsClose(StatusExpired, "logout")
+		two.wantsClose(wire.StatusExpired, "logout")
 		if waited := time.Since(begin); waited < 900*time.Millisecond || waited > 1100*time.Millisecond {
 			t.Errorf("the close frame came after %s, want 1 s", waited)
 		}
@@ -242,34 +243,34 @@ func TestClosedBrowserEndsTheSessionAfterItsGrace(t *testing.T) {
 		policy func(*session.Policy)
 		ends   bool
 	}{
-		{"page says it was closed", func(p *page) { p.conn.Close(StatusLeft, "close") }, nil, true},
+		{"page says it was closed", func(p *page) { p.conn.Close(wire.StatusLeft, "close") }, nil, true},
 		{"browser is gone", func(p *page) { p.conn.Close(websocket.StatusGoingAway, "") }, nil, true},
-		{"a link led elsewhere", func(p *page) { p.conn.Close(StatusLeft, LeftNavigate) }, nil, false},
+		{"a link led elsewhere", func(p *page) { p.conn.Close(wire.StatusLeft, wire.LeftNavigate) }, nil, false},
 		{"connection is lost", func(p *page) { p.conn.CloseNow() }, nil, false},
-		{"another tab stays", func(p *page) { p.openTab(); p.conn.Close(StatusLeft, "close") }, nil, false},
+		{"another tab stays", func(p *page) { p.openTab(); p.conn.Close(wire.StatusLeft, "close") }, nil, false},
 		{"a new tab comes in time", func(p *page) {
-			p.conn.Close(StatusLeft, "close")
+			p.conn.Close(wire.StatusLeft, "close")
 			pass(19 * time.Second)
 			p.openTab()
 		}, nil, false},
 		{"a navigation comes in time", func(p *page) {
-			p.conn.Close(StatusLeft, "close")
+			p.conn.Close(wire.StatusLeft, "close")
 			pass(19 * time.Second)
 			p.Navigated(p.t.Context(), p.token.ID())
 		}, nil, false},
 		{"a navigation to a page without a socket came before", func(p *page) {
 			p.Navigated(p.t.Context(), p.token.ID())
 			pass(time.Second)
-			p.conn.Close(StatusLeft, "close")
+			p.conn.Close(wire.StatusLeft, "close")
 		}, nil, false},
 		{"a navigation came before, and its page was closed, too", func(p *page) {
 			p.Navigated(p.t.Context(), p.token.ID())
 			next := p.openTab()
-			p.conn.Close(StatusLeft, "close")
-			next.conn.Close(StatusLeft, "close")
+			p.conn.Close(wire.StatusLeft, "close")
+			next.conn.Close(wire.StatusLeft, "close")
 		}, nil, true},
 		{"a navigation comes too late", func(p *page) {
-			p.conn.Close(StatusLeft, "close")
+			p.conn.Close(wire.StatusLeft, "close")
 			pass(21 * time.Second)
 			p.Navigated(p.t.Context(), p.token.ID())
 		}, nil, true},
@@ -298,25 +299,25 @@ func TestClosedBrowserEndsTheSessionAfterItsGrace(t *testing.T) {
 			p.conn.CloseNow()
 			synctest.Wait() // that one is gone first
 			phone.send(`{"type":"visibility","hidden":true}`)
-			phone.conn.Close(StatusLeft, "close")
+			phone.conn.Close(wire.StatusLeft, "close")
 		}, nil, true},
 		{"a file was asked for: whoever did is still there", func(p *page) {
 			p.Stayed(p.t.Context(), p.token.ID(), p.Navigated(p.t.Context(), p.token.ID()))
 			pass(10 * time.Second)
-			p.conn.Close(StatusLeft, "close")
+			p.conn.Close(wire.StatusLeft, "close")
 		}, nil, true},
 		{"a file was asked for, and the page closed before it came", func(p *page) {
 			asked := p.Navigated(p.t.Context(), p.token.ID())
-			p.conn.Close(StatusLeft, "close")
+			p.conn.Close(wire.StatusLeft, "close")
 			pass(time.Second)
 			p.Stayed(p.t.Context(), p.token.ID(), asked)
 		}, nil, true},
 		{"a file is asked for in time", func(p *page) {
-			p.conn.Close(StatusLeft, "close")
+			p.conn.Close(wire.StatusLeft, "close")
 			pass(10 * time.Second)
 			p.Stayed(p.t.Context(), p.token.ID(), p.Navigated(p.t.Context(), p.token.ID()))
 		}, nil, false},
-		{"turned off", func(p *page) { p.conn.Close(StatusLeft, "close") }, func(p *session.Policy) { p.CloseGrace = 0 }, false},
+		{"turned off", func(p *page) { p.conn.Close(wire.StatusLeft, "close") }, func(p *session.Policy) { p.CloseGrace = 0 }, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -347,7 +348,7 @@ func TestGraceHoldsAcrossARestart(t *testing.T) {
 		folder := t.TempDir()
 		hub := startHubIn(t, folder, standard)
 		ada := hub.signIn("ada")
-		ada.openTab().conn.Close(StatusLeft, "close")
+		ada.openTab().conn.Close(wire.StatusLeft, "close")
 		synctest.Wait()
 		hub.stop()
 		pass(10 * time.Second)
@@ -400,7 +401,7 @@ func TestTabThatOpensLateIsToldOfTheWarning(t *testing.T) {
 		ada := hub.signIn("ada")
 		ada.openTab()
 		pass(9*time.Minute + 30*time.Second)
-		if m := ada.openTab().next(KindWarn); m["expire_in_ms"].(float64) > 30_000 {
+		if m := ada.openTab().next(wire.KindWarn); m["expire_in_ms"].(float64) > 30_000 {
 			t.Errorf("warn = %v, want 30 s left", m)
 		}
 	})
@@ -415,12 +416,12 @@ func TestHandshakeIsRefused(t *testing.T) {
 			proto  []string
 			want   int
 		}{
-			{"no origin", http.Header{}, []string{Subprotocol}, 403},
-			{"null origin", http.Header{"Origin": {"null"}}, []string{Subprotocol}, 403},
-			{"other scheme", http.Header{"Origin": {"http://app.example"}}, []string{Subprotocol}, 403},
-			{"other port", http.Header{"Origin": {"https://app.example:8443"}}, []string{Subprotocol}, 403},
-			{"suffix", http.Header{"Origin": {"https://app.example.evil.example"}}, []string{Subprotocol}, 403},
-			{"two origins", http.Header{"Origin": {origin, "https://evil.example"}}, []string{Subprotocol}, 403},
+			{"no origin", http.Header{}, []string{wire.Subprotocol}, 403},
+			{"null origin", http.Header{"Origin": {"null"}}, []string{wire.Subprotocol}, 403},
+			{"other scheme", http.Header{"Origin": {"http://app.example"}}, []string{wire.Subprotocol}, 403},
+			{"other port", http.Header{"Origin": {"https://app.example:8443"}}, []string{wire.Subprotocol}, 403},
+			{"suffix", http.Header{"Origin": {"https://app.example.evil.example"}}, []string{wire.Subprotocol}, 403},
+			{"two origins", http.Header{"Origin": {origin, "https://evil.example"}}, []string{wire.Subprotocol}, 403},
 			{"no subprotocol", http.Header{"Origin": {origin}}, nil, 400},
 			{"other subprotocol", http.Header{"Origin": {origin}}, []string{"curfew.v2"}, 400},
 		}
@@ -451,9 +452,9 @@ func TestBreachClosesTheTabAndHarmsNobodyElse(t *testing.T) {
 				ada := startHub(t, standard).signIn("ada")
 				good, evil := ada.openTab(), ada.openTab()
 				evil.send(text)
-				evil.wantsClose(StatusBreach, "protocol breach")
+				evil.wantsClose(wire.StatusBreach, "protocol breach")
 				good.send(`{"type":"sync"}`)
-				good.next(KindActive)
+				good.next(wire.KindActive)
 			})
 		})
 	}
@@ -461,9 +462,9 @@ func TestBreachClosesTheTabAndHarmsNobodyElse(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			ada := startHub(t, standard).signIn("ada")
 			good, evil := ada.openTab(), ada.openTab()
-			good.send(`{"type":"sync"` + strings.Repeat(" ", maxMessage-len(`{"type":"sync"}`)) + `}`) // 4 KiB exactly
-			good.next(KindActive)
-			evil.send(`{"type":"sync"` + strings.Repeat(" ", maxMessage) + `}`)
+			good.send(`{"type":"sync"` + strings.Repeat(" ", wire.MaxMessage-len(`{"type":"sync"}`)) + `}`) // 4 KiB exactly
+			good.next(wire.KindActive)
+			evil.send(`{"type":"sync"` + strings.Repeat(" ", wire.MaxMessage) + `}`)
 			evil.wantsClose(websocket.StatusMessageTooBig, "message too big")
 		})
 	})
@@ -471,7 +472,7 @@ func TestBreachClosesTheTabAndHarmsNobodyElse(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			evil := startHub(t, standard).signIn("ada").openTab()
 			evil.conn.Write(t.Context(), websocket.MessageBinary, []byte(`{"type":"sync"}`))
-			evil.wantsClose(StatusBreach, "protocol breach")
+			evil.wantsClose(wire.StatusBreach, "protocol breach")
 		})
 	})
 }
@@ -487,13 +488,13 @@ func TestFlood(t *testing.T) {
 			pass(time.Second)
 		}
 		good.send(`{"type":"sync"}`)
-		good.next(KindActive)
+		good.next(wire.KindActive)
 		for range maxFrames {
 			evil.send(`{"type":"visibility","hidden":false}`)
 		}
 		pass(900 * time.Millisecond)
 		evil.send(`{"type":"visibility","hidden":false}`)
-		evil.wantsClose(StatusBreach, "flood")
+		evil.wantsClose(wire.StatusBreach, "flood")
 	})
 }
 
@@ -507,9 +508,9 @@ func TestStandstillEndsASlowTabOnly(t *testing.T) {
 		}
 		for range 3 * maxOutbox {
 			good.send(`{"type":"confirm"}`)
-			good.next(KindActive)
+			good.next(wire.KindActive)
 			ada.mustBroadcast()
-			good.next(KindActive)
+			good.next(wire.KindActive)
 			pass(20 * time.Millisecond)
 		}
 		pass(2 * writeLimit)
@@ -542,7 +543,7 @@ func TestTicksAreAnsweredAndShutdownSaysRestart(t *testing.T) {
 			}
 		}
 		go hub.stop()
-		tab.wantsClose(StatusRestart, "server restarting")
+		tab.wantsClose(wire.StatusRestart, "server restarting")
 	})
 }
 
@@ -568,7 +569,7 @@ func TestEndRacingNewTabs(t *testing.T) {
 					_, data, err := c.Read(ctx)
 					cancel()
 					if err != nil {
-						if websocket.CloseStatus(err) != StatusExpired || !told {
+						if websocket.CloseStatus(err) != wire.StatusExpired || !told {
 							t.Errorf("closed by %v, told %v", err, told)
 						}
 						return
@@ -614,36 +615,4 @@ func TestActivityRacingTheDeadline(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-func FuzzDecode(f *testing.F) {
-	for _, s := range []string{`{"type":"activity","idle_ms":0}`, `{"type":"confirm"}`, `{"type":"visibility","hidden":true}`, `{"type":"sync"}`, `{"type":"ack","seq":7}`} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		in, err := decode(data)
-		if err != nil {
-			return
-		}
-		if in.idle < 0 {
-			t.Errorf("%q makes activity newer", data)
-		}
-		if !json.Valid(data) {
-			t.Errorf("%q is accepted", data)
-		}
-	})
-}
-
-func TestHandParserAgreesWithJSON(t *testing.T) {
-	for _, s := range []string{`{"type":"activity","idle_ms":0}`, `{"type":"activity","idle_ms":12345}`, `{"type":"activity","idle_ms":00}`,
-		`{"type":"activity","idle_ms":}`, `{"type":"activity","idle_ms":-0}`, `{"type":"activity","idle_ms":1e3}`, `{"type":"activity","idle_ms":99999999999}`} {
-		ms, ok := decodeNumber([]byte(s), `{"type":"activity","idle_ms":`)
-		var m struct {
-			IdleMS int64 `json:"idle_ms"`
-		}
-		err := json.Unmarshal([]byte(s), &m)
-		if ok && (err != nil || ms != m.IdleMS) {
-			t.Errorf("%s: hand parser %v, JSON %d, %v", s, ms, m.IdleMS, err)
-		}
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/redis/redistest"
 )
@@ -73,7 +74,7 @@ func TestTabsOfASessionThatTheStoreHasLostAreTold(t *testing.T) {
 		t.Errorf("a session that is not lost: %v", err)
 	}
 	stays.send(`{"type":"sync"}`)
-	stays.nextWithin(5*time.Second, KindActive)
+	stays.nextWithin(5*time.Second, wire.KindActive)
 }
 
 func TestAStoreThatWasEmptiedKeepsNobody(t *testing.T) {

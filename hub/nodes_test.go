@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/redis"
 	"curfew/session/redis/redistest"
@@ -81,7 +82,7 @@ func within(t *testing.T, d time.Duration, what string, ok func() bool) {
 	}
 }
 
-func (p *page) nextWithin(d time.Duration, kind Kind) map[string]any {
+func (p *page) nextWithin(d time.Duration, kind wire.Kind) map[string]any {
 	p.t.Helper()
 	select {
 	case m, ok := <-p.messages:
@@ -98,12 +99,12 @@ func (p *page) nextWithin(d time.Duration, kind Kind) map[string]any {
 // endsWithin wants the tab told and closed.
 func (p *page) endsWithin(d time.Duration, reason session.Reason) {
 	p.t.Helper()
-	m := p.nextWithin(d, KindExpire)
+	m := p.nextWithin(d, wire.KindExpire)
 	if m["reason"] != string(reason) {
 		p.t.Errorf("ended with the reason %v, want %s", m["reason"], reason)
 	}
 	p.ack(m)
-	p.wantsClose(StatusExpired, string(reason))
+	p.wantsClose(wire.StatusExpired, string(reason))
 }
 
 // tabsOf is how many open tabs a node knows of a user, on all nodes.
@@ -216,11 +217,11 @@ func TestNodesOfTwoVersions(t *testing.T) {
 			within(t, test.counts, "the older node counts both tabs", func() bool { return older.tabsOf("ada") == 2 })
 			within(t, test.counts, "the newer node counts both tabs", func() bool { return newer.tabsOf("ada") == 2 })
 
-			there.nextWithin(p.WarnAfter+soon, KindWarn)
-			here.nextWithin(soon, KindWarn)
+			there.nextWithin(p.WarnAfter+soon, wire.KindWarn)
+			here.nextWithin(soon, wire.KindWarn)
 			there.send(`{"type":"confirm"}`)
-			there.nextWithin(soon, KindActive)
-			here.nextWithin(newerEvery, KindActive)
+			there.nextWithin(soon, wire.KindActive)
+			here.nextWithin(newerEvery, wire.KindActive)
 
 			late := ada.openTab()
 			within(t, test.counts, "the older node counts a tab that was opened later", func() bool { return older.tabsOf("ada") == 3 })

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"curfew/hub/wire"
 	"curfew/session"
 )
 
@@ -30,7 +31,14 @@ type sentNotice struct {
 	at          time.Time
 }
 
-func (n *sentNotice) onWire(seq int64) any { return notice{KindNotice, seq, n.id, n.message} }
+func (n *sentNotice) onWire(seq int64) any {
+	return wire.Notice{
+		Type:    wire.KindNotice,
+		Seq:     seq,
+		ID:      n.id,
+		Message: n.message,
+	}
+}
 
 func (n *sentNotice) isFor(s *liveSession) bool {
 	// everyone's records need not be read

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
 )
@@ -27,21 +28,21 @@ func TestReloadedPolicyAppliesToLiveSessions(t *testing.T) {
 			t.Fatalf("Reload = %d, %v", n, err)
 		}
 		tab.wantsEnd(session.ReasonPolicy, 5*time.Minute)
-		if m := fresh.next(KindActive); m["extend_on"] != "confirm" || m["heartbeat_ms"] != 15000.0 || m["expire_in_ms"].(float64) > 180_000 {
+		if m := fresh.next(wire.KindActive); m["extend_on"] != "confirm" || m["heartbeat_ms"] != 15000.0 || m["expire_in_ms"].(float64) > 180_000 {
 			t.Errorf("active = %v, want the new rules", m)
 		}
-		fresh.wants(KindWarn, 2*time.Minute)
+		fresh.wants(wire.KindWarn, 2*time.Minute)
 		if _, err := hub.Reload(t.Context(), session.Policies{Global: standard}); err != nil {
 			t.Fatal(err)
 		}
-		fresh.wants(KindActive, 2*time.Minute) // the warning is called off
+		fresh.wants(wire.KindActive, 2*time.Minute) // the warning is called off
 		fresh.wantsEndAfterWarn(10 * time.Minute)
 	})
 }
 
 func (p *page) wantsEndAfterWarn(after time.Duration) {
 	p.t.Helper()
-	p.next(KindWarn)
+	p.next(wire.KindWarn)
 	p.wantsEnd(session.ReasonIdle, after)
 }
 
@@ -60,7 +61,7 @@ func TestEndThatWasToldIsStoredThoughAReloadComesBetween(t *testing.T) {
 		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return laxStore{s} })
 		ada := hub.signIn("ada")
 		tab := ada.openTab()
-		tab.wants(KindWarn, 9*time.Minute)
+		tab.wants(wire.KindWarn, 9*time.Minute)
 		tab.wantsEnd(session.ReasonIdle, 10*time.Minute)
 		synctest.Wait() // told first, stored right after
 		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil {
@@ -106,8 +107,8 @@ func TestAReloadDuringAChangeOfGroupsGivesThePolicyOfTheNewOnes(t *testing.T) {
 		if _, err := hub.Reload(t.Context(), session.Policies{Global: lax, Groups: []session.GroupPolicy{{Group: "kiosk", Policy: strict}}}); err != nil {
 			t.Fatal(err)
 		}
-		tab.next(KindActive)
-		tab.wants(KindWarn, time.Minute)
+		tab.next(wire.KindActive)
+		tab.wants(wire.KindWarn, time.Minute)
 		tab.wantsEnd(session.ReasonIdle, 2*time.Minute)
 	})
 }
@@ -151,8 +152,8 @@ func TestRulesThatWereNotAcknowledgedAreStoredOnceMore(t *testing.T) {
 		if n, err := hub.Reload(t.Context(), strict); n != 1 || err != nil {
 			t.Fatalf("Reload once more = %d, %v, want that the session is stored again", n, err)
 		}
-		tab.next(KindActive)
-		tab.wants(KindWarn, time.Minute)
+		tab.next(wire.KindActive)
+		tab.wants(wire.KindWarn, time.Minute)
 	})
 }
 
@@ -208,7 +209,7 @@ func TestLeavingAGroupIsNoWayRoundItsForcedLogout(t *testing.T) {
 		if err := hub.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
 			t.Fatal(err)
 		}
-		tab.next(KindWarn)
+		tab.next(wire.KindWarn)
 		tab.wantsEnd(session.ReasonAdmin, time.Minute)
 		// grace leaves first: a later logout is none of hers, and nothing is remembered.
 		// she ends at this instant
@@ -346,7 +347,7 @@ func TestAGroupThatIsLeftWhileAnotherIsSettledIsNotSettledByAnOlderNumber(t *tes
 		}
 		store.after.Store(&leaves)
 		store.away.Store(false)
-		tab.wants(KindWarn, time.Second)
+		tab.wants(wire.KindWarn, time.Second)
 		synctest.Wait() // the number is read once more, and refused
 		store.away.Store(false)
 		tab.wantsEnd(session.ReasonAdmin, time.Minute+time.Second)
@@ -365,7 +366,7 @@ func TestSignInDuringAReloadGetsTheNewPolicy(t *testing.T) {
 		}
 		ada := hub.signIn("ada")
 		tab := ada.openTab()
-		tab.wants(KindWarn, time.Minute)
+		tab.wants(wire.KindWarn, time.Minute)
 		tab.wantsEnd(session.ReasonIdle, 2*time.Minute)
 		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.Policy != strict {
 			t.Errorf("stored policy = %+v, %v", r.Policy, err)

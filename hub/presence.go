@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"curfew/hub/wire"
 	"curfew/session"
 )
 
@@ -102,11 +103,11 @@ func (h *Hub) presenceFrames(tabs map[*tab][]string, state State) (start []*tab)
 		}
 		e, ok := byNames[key]
 		if !ok {
-			users := make(map[string]State, len(names))
+			users := make(map[string]string, len(names))
 			for _, name := range names {
-				users[name] = state
+				users[name] = string(state)
 			}
-			e.message = func(seq int64) any { return presence{KindPresence, seq, users} }
+			e.message = func(seq int64) any { return wire.Presence{Type: wire.KindPresence, Seq: seq, Users: users} }
 			e.frame = h.encodeOnce(e.message)
 			byNames[key] = e
 		}
@@ -120,13 +121,10 @@ func (h *Hub) presenceFrames(tabs map[*tab][]string, state State) (start []*tab)
 	return start
 }
 
-// maxWatched is how many users one page may watch.
-const maxWatched = 100
-
 // watch has a tab told of the presence of users instead of those it watched before.
 func (h *Hub) watch(t *tab, names []string) {
 	h.unwatch(t)
-	states := make(map[string]State)
+	states := make(map[string]string)
 	s := t.session
 	if h.mayWatch(s) {
 		var watching []string
@@ -143,7 +141,7 @@ func (h *Hub) watch(t *tab, names []string) {
 					p.announced = h.currentLocked(p)
 				}
 				p.watchers[t] = append(p.watchers[t], name)
-				states[name] = p.announced
+				states[name] = string(p.announced)
 			})
 			h.start(start)
 			watching = append(watching, name)
@@ -160,7 +158,7 @@ func (h *Hub) watch(t *tab, names []string) {
 	for name, state := range states { // what changed in between may have been told before the answer, which is older
 		var start []*tab
 		h.users.with(session.FoldName(name), func(p *userSessions) {
-			if _, watches := p.watchers[t]; watches && p.announced != state {
+			if _, watches := p.watchers[t]; watches && string(p.announced) != state {
 				start = h.presenceFrames(map[*tab][]string{t: {name}}, p.announced)
 			}
 		})
@@ -168,12 +166,12 @@ func (h *Hub) watch(t *tab, names []string) {
 	}
 }
 
-func (h *Hub) sendPresence(t *tab, states map[string]State) {
+func (h *Hub) sendPresence(t *tab, states map[string]string) {
 	s := t.session
 	s.mu.Lock()
 	var start []*tab
 	if s.end == nil {
-		start = s.sendLocked(nil, t, h.faults.stalled(), func(seq int64) any { return presence{KindPresence, seq, states} })
+		start = s.sendLocked(nil, t, h.faults.stalled(), func(seq int64) any { return wire.Presence{Type: wire.KindPresence, Seq: seq, Users: states} })
 	}
 	s.mu.Unlock()
 	h.start(start)
@@ -212,7 +210,7 @@ func (h *Hub) rightsChanged(s *liveSession) {
 	s.mu.Unlock()
 	for _, t := range tabs {
 		if h.unwatch(t) {
-			h.sendPresence(t, map[string]State{})
+			h.sendPresence(t, map[string]string{})
 		}
 	}
 }

@@ -8,13 +8,14 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/wire"
 	"curfew/session"
 )
 
 // wantsPresence waits for what a watching tab is told of one user.
 func (p *page) wantsPresence(user string, state State, after time.Duration) {
 	p.t.Helper()
-	m := p.wants(KindPresence, after)
+	m := p.wants(wire.KindPresence, after)
 	if users := m["users"].(map[string]any); len(users) != 1 || users[user] != string(state) {
 		p.t.Errorf("presence = %v after %s, want %s of %s", users, after, state, user)
 	}
@@ -26,7 +27,7 @@ func TestWatchedPresenceFollows(t *testing.T) {
 		ada := hub.signIn("ada", "admins")
 		watcher := ada.openTab()
 		watcher.send(`{"type":"watch","users":["grace","nobody","grace"]}`)
-		m := watcher.next(KindPresence)
+		m := watcher.next(wire.KindPresence)
 		if users := m["users"].(map[string]any); len(users) != 2 || users["grace"] != "gone" || users["nobody"] != "gone" {
 			t.Errorf("first presence = %v", users)
 		}
@@ -37,18 +38,18 @@ func TestWatchedPresenceFollows(t *testing.T) {
 		watcher.wantsPresence("grace", StateActive, 0)
 		watcher.wantsPresence("grace", StateIdle, time.Minute+time.Millisecond)
 		tab.send(`{"type":"activity","idle_ms":0}`)
-		tab.next(KindActive)
+		tab.next(wire.KindActive)
 		watcher.wantsPresence("grace", StateActive, time.Minute+time.Millisecond)
 		watcher.wantsPresence("grace", StateIdle, 2*time.Minute+2*time.Millisecond)
 		pass(5 * time.Minute)
 		beat()
-		watcher.next(KindActive)
+		watcher.next(wire.KindActive)
 		watcher.wantsPresence("grace", StateWarned, 10*time.Minute+time.Millisecond)
-		tab.next(KindWarn)
+		tab.next(wire.KindWarn)
 		beat()
-		watcher.next(KindActive)
+		watcher.next(wire.KindActive)
 		tab.send(`{"type":"confirm"}`)
-		tab.next(KindActive)
+		tab.next(wire.KindActive)
 		watcher.wantsPresence("grace", StateActive, 10*time.Minute+time.Millisecond)
 		// a second, livelier session, and its end
 		hub.logout(LogoutRequest{Scope: grace.scope()})
@@ -64,7 +65,7 @@ func TestNavigationDoesNotFlicker(t *testing.T) {
 		tab := grace.openTab()
 		watcher.send(`{"type":"watch","users":["grace"]}`)
 		watcher.wantsPresence("grace", StateActive, 0)
-		tab.conn.Close(StatusLeft, LeftNavigate)
+		tab.conn.Close(wire.StatusLeft, wire.LeftNavigate)
 		pass(2 * time.Second)
 		tab = grace.openTab()
 		pass(10 * time.Second)
@@ -73,7 +74,7 @@ func TestNavigationDoesNotFlicker(t *testing.T) {
 		watcher.wantsPresence("grace", StateAway, 12*time.Second+awayAfter)
 		tab = grace.openTab()
 		watcher.wantsPresence("grace", StateActive, 17*time.Second)
-		tab.conn.Close(StatusLeft, "close")
+		tab.conn.Close(wire.StatusLeft, "close")
 		watcher.wantsPresence("grace", StateAway, 17*time.Second)
 	})
 }
@@ -84,7 +85,7 @@ func TestPresenceIsToldToThoseOnlyWhoMayWatch(t *testing.T) {
 		ada, grace := hub.signIn("ada", "admins"), hub.signIn("grace")
 		tab := grace.openTab()
 		tab.send(`{"type":"watch","users":["ada"]}`)
-		if m := tab.next(KindPresence); len(m["users"].(map[string]any)) != 0 {
+		if m := tab.next(wire.KindPresence); len(m["users"].(map[string]any)) != 0 {
 			t.Errorf("grace was told %v", m)
 		}
 		admin := ada.openTab()
@@ -94,10 +95,10 @@ func TestPresenceIsToldToThoseOnlyWhoMayWatch(t *testing.T) {
 		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
 			t.Fatal(err)
 		}
-		if m := admin.next(KindPresence); len(m["users"].(map[string]any)) != 0 {
+		if m := admin.next(wire.KindPresence); len(m["users"].(map[string]any)) != 0 {
 			t.Errorf("a former admin was told %v", m)
 		}
-		tab.conn.Close(StatusLeft, "close")
+		tab.conn.Close(wire.StatusLeft, "close")
 		pass(10 * time.Second)
 		admin.silent()
 		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || len(r.Groups) != 1 || r.Groups[0].Name != "staff" {
@@ -111,7 +112,7 @@ func TestWatchingNamesAnewReplacesThoseBefore(t *testing.T) {
 		hub := startHub(t, standard)
 		watcher := hub.signIn("ada", "admins").openTab()
 		watcher.send(`{"type":"watch","users":["grace"]}`)
-		watcher.next(KindPresence)
+		watcher.next(wire.KindPresence)
 		watcher.send(`{"type":"watch","users":["linus"]}`)
 		watcher.wantsPresence("linus", StateGone, 0)
 		hub.signIn("grace")
@@ -119,9 +120,9 @@ func TestWatchingNamesAnewReplacesThoseBefore(t *testing.T) {
 		hub.signIn("linus")
 		watcher.wantsPresence("linus", StateAway, 0)
 		watcher.send(`{"type":"watch","users":[]}`)
-		watcher.next(KindPresence)
-		watcher.send(`{"type":"watch","users":["` + strings.Repeat(`x","`, maxWatched) + `x"]}`)
-		watcher.wantsClose(StatusBreach, errBreach.Error())
+		watcher.next(wire.KindPresence)
+		watcher.send(`{"type":"watch","users":["` + strings.Repeat(`x","`, wire.MaxWatched) + `x"]}`)
+		watcher.wantsClose(wire.StatusBreach, errBreach.Error())
 		synctest.Wait()
 		for i := range hub.users.parts { // nothing is left of those who were watched only
 			for name := range hub.users.parts[i].byName {
@@ -202,11 +203,11 @@ func TestWatchRacesChanges(t *testing.T) {
 		tab := <-done
 		last := State("")
 		for last != StateActive { // stays away for ever if an old state came last
-			last = State(watcher.next(KindPresence)["users"].(map[string]any)["grace"].(string))
+			last = State(watcher.next(wire.KindPresence)["users"].(map[string]any)["grace"].(string))
 		}
-		tab.conn.Close(StatusLeft, "close")
+		tab.conn.Close(wire.StatusLeft, "close")
 		for last != StateAway {
-			last = State(watcher.next(KindPresence)["users"].(map[string]any)["grace"].(string))
+			last = State(watcher.next(wire.KindPresence)["users"].(map[string]any)["grace"].(string))
 		}
 	}
 }

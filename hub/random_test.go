@@ -18,6 +18,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/faulty"
@@ -91,7 +92,7 @@ func (s *socket) read() {
 			return
 		}
 		var m struct {
-			Type   Kind
+			Type   wire.Kind
 			Seq    int64
 			Reason session.Reason
 			Expire *float64 `json:"expire_in_ms"`
@@ -101,12 +102,12 @@ func (s *socket) read() {
 		}
 		s.mu.Lock()
 		switch m.Type {
-		case KindExpire:
+		case wire.KindExpire:
 			s.told, s.toldAt = m.Reason, time.Now()
 			s.shutLocked()
-		case KindHello, KindActive, KindWarn:
+		case wire.KindHello, wire.KindActive, wire.KindWarn:
 			s.until = time.Now().Add(time.Duration(*m.Expire) * time.Millisecond)
-			s.warned = m.Type == KindWarn
+			s.warned = m.Type == wire.KindWarn
 		}
 		s.mu.Unlock()
 		// the pipe waits for a reader
@@ -282,7 +283,7 @@ func (c *crowd) act(v *visitor) {
 func (c *crowd) close(v *visitor) {
 	reason := "close"
 	if c.chance(0.5) {
-		reason = LeftNavigate
+		reason = wire.LeftNavigate
 	}
 	closing := v.tabs
 	if len(v.tabs) > 1 && c.chance(0.5) {
@@ -290,7 +291,7 @@ func (c *crowd) close(v *visitor) {
 	}
 	for _, s := range closing {
 		s.shut()
-		go s.conn.Close(StatusLeft, reason)
+		go s.conn.Close(wire.StatusLeft, reason)
 	}
 	v.tabs = v.tabs[len(closing):]
 }

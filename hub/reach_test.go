@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/redis"
@@ -120,7 +121,7 @@ func TestTabWhoseSessionCannotBeReadStaysAndIsToldOnceItCan(t *testing.T) {
 		store.on.Store(false)
 		pass(tryAgainAfter)
 		synctest.Wait()
-		if m := tab.next(KindExpire); m["reason"] != string(session.ReasonLogout) {
+		if m := tab.next(wire.KindExpire); m["reason"] != string(session.ReasonLogout) {
 			t.Errorf("told %v, want the end that came meanwhile", m)
 		}
 	})

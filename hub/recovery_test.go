@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/faulty"
@@ -88,7 +89,7 @@ func TestClockThatIsSetBackMakesNobodyStayForLong(t *testing.T) {
 		}
 		told := false
 		for m := range tab.messages {
-			if m["type"] == string(KindExpire) {
+			if m["type"] == string(wire.KindExpire) {
 				told = true
 				tab.ack(m)
 			}

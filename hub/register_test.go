@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/redis/redistest"
@@ -149,7 +150,7 @@ func TestWhetherALogoutWasCalledOffInTimeIsWhatTheStoreSays(t *testing.T) {
 				ada := hub.signIn("ada")
 				tab := ada.openTab()
 				l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Grace: 10 * time.Second})
-				tab.next(KindWarn)
+				tab.next(wire.KindWarn)
 				pass(9 * time.Second)
 				asked := make(chan error, 1)
 				go func() {
@@ -169,7 +170,7 @@ func TestWhetherALogoutWasCalledOffInTimeIsWhatTheStoreSays(t *testing.T) {
 					tab.wantsEnd(session.ReasonAdmin, 11*time.Second)
 					ada.wantsOver(session.ReasonAdmin.Message())
 				} else {
-					tab.next(KindActive)
+					tab.next(wire.KindActive)
 					ada.wantsAlive()
 				}
 			})
@@ -296,7 +297,7 @@ func TestUsersAndGroupsAreKnownHoweverTheirNamesAreWritten(t *testing.T) {
 		tab := grace.openTab()
 		watcher := ada.openTab()
 		watcher.send(`{"type":"watch","users":["grace HÖPPER","Grace Höpper"]}`)
-		if users := watcher.next(KindPresence)["users"].(map[string]any); len(users) != 2 || users["grace HÖPPER"] != "active" || users["Grace Höpper"] != "active" {
+		if users := watcher.next(wire.KindPresence)["users"].(map[string]any); len(users) != 2 || users["grace HÖPPER"] != "active" || users["Grace Höpper"] != "active" {
 			t.Errorf("presence = %v, want each name as it was asked for", users)
 		}
 		if got := hub.Sessions(Filter{User: "GRACE Ho\u0308pper", Group: "staff members", Query: "HÖP"}); len(got) != 1 || got[0].Record.User != "Grace Höpper" {
@@ -311,14 +312,14 @@ func TestUsersAndGroupsAreKnownHoweverTheirNamesAreWritten(t *testing.T) {
 			if _, sessions, _, err := hub.Notify(t.Context(), scope, "root", "Hello"); sessions != 1 || err != nil {
 				t.Errorf("Notify %s = %d sessions, %v", scope, sessions, err)
 			}
-			tab.next(KindNotice)
+			tab.next(wire.KindNotice)
 		}
 		late := grace.openTab()
-		late.next(KindNotice)
-		late.next(KindNotice)
+		late.next(wire.KindNotice)
+		late.next(wire.KindNotice)
 		hub.logout(LogoutRequest{Scope: session.Scope{Group: "sTaff members"}, Grace: time.Minute})
-		tab.next(KindWarn)
-		watcher.next(KindPresence)
+		tab.next(wire.KindWarn)
+		watcher.next(wire.KindPresence)
 		l := hub.logout(LogoutRequest{Scope: session.Scope{User: "gracE höpper"}, Block: time.Minute})
 		if l.Sessions != 1 || l.User != "gracE höpper" {
 			t.Errorf("logout = %+v", l)
@@ -327,7 +328,7 @@ func TestUsersAndGroupsAreKnownHoweverTheirNamesAreWritten(t *testing.T) {
 		if _, blocked := hub.Blocked("GRACE HÖPPER", nil); !blocked {
 			t.Error("she is not blocked")
 		}
-		m := watcher.next(KindPresence)
+		m := watcher.next(wire.KindPresence)
 		if users := m["users"].(map[string]any); users["grace HÖPPER"] != "gone" || users["Grace Höpper"] != "gone" {
 			t.Errorf("presence = %v", users)
 		}
@@ -352,7 +353,7 @@ func TestNoticesOfOthersCostNothingAndTheNewestAreTold(t *testing.T) {
 		ada.openTab().silent()
 		tab := grace.openTab()
 		for i := range maxLate {
-			if m := tab.next(KindNotice); m["message"] != fmt.Sprint(maxNotices+i) {
+			if m := tab.next(wire.KindNotice); m["message"] != fmt.Sprint(maxNotices+i) {
 				t.Fatalf("got %v, want the notice %d", m, maxNotices+i)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
 )
@@ -194,7 +195,7 @@ type page struct {
 
 func (u *user) dial() (*websocket.Conn, *http.Response, error) {
 	return websocket.Dial(u.t.Context(), "ws://app.example/session/ws", &websocket.DialOptions{
-		HTTPClient: u.client, Subprotocols: []string{Subprotocol},
+		HTTPClient: u.client, Subprotocols: []string{wire.Subprotocol},
 		HTTPHeader: http.Header{"Origin": {origin}, "X-Session": {u.token.Text()}, "User-Agent": {u.agent}},
 	})
 }
@@ -222,7 +223,7 @@ func (u *user) openTab() *page {
 			if err := json.Unmarshal(data, &m); err != nil {
 				panic(err)
 			}
-			if m["type"] == string(KindTick) {
+			if m["type"] == string(wire.KindTick) {
 				p.ack(m)
 				continue
 			}
@@ -230,7 +231,7 @@ func (u *user) openTab() *page {
 		}
 	}()
 	u.t.Cleanup(func() { c.CloseNow() })
-	p.next(KindHello)
+	p.next(wire.KindHello)
 	return p
 }
 
@@ -247,7 +248,7 @@ func (p *page) ack(m map[string]any) {
 }
 
 // next waits for the next message, which must be of this kind.
-func (p *page) next(kind Kind) map[string]any {
+func (p *page) next(kind wire.Kind) map[string]any {
 	p.t.Helper()
 	m, ok := <-p.messages
 	if !ok {
@@ -260,7 +261,7 @@ func (p *page) next(kind Kind) map[string]any {
 }
 
 // wants waits for the next message, which must come at that time after the tab was opened.
-func (p *page) wants(kind Kind, after time.Duration) map[string]any {
+func (p *page) wants(kind wire.Kind, after time.Duration) map[string]any {
 	p.t.Helper()
 	m := p.next(kind)
 	if got := time.Since(p.start); (got-after).Abs() > 20*time.Millisecond || got < after-time.Millisecond {
@@ -291,12 +292,12 @@ func (p *page) wantsClose(code websocket.StatusCode, reason string) {
 
 func (p *page) wantsEnd(reason session.Reason, after time.Duration) {
 	p.t.Helper()
-	m := p.wants(KindExpire, after)
+	m := p.wants(wire.KindExpire, after)
 	if m["reason"] != string(reason) || m["location"] != "/login" || m["message"] == "" {
 		p.t.Errorf("got %v, want the reason %s", m, reason)
 	}
 	p.ack(m)
-	p.wantsClose(StatusExpired, string(reason))
+	p.wantsClose(wire.StatusExpired, string(reason))
 }
 
 // pass lets time pass in a bubble, where that takes none.

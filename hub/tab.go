@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"curfew/hub/wire"
 )
 
 // maxOutbox is how many messages may wait for a page that does not read. One more ends the tab as
@@ -26,7 +28,7 @@ func (t *tab) queueFrame(start []*tab, stalled bool, f sharedFrame) []*tab {
 
 // queuePing queues a ping, which the browser answers, not the page.
 func (t *tab) queuePing(start []*tab) []*tab {
-	if t.queue(pingFrame, false) {
+	if t.queue(wire.PingFrame, false) {
 		return append(start, t)
 	}
 	return start
@@ -40,7 +42,7 @@ func (t *tab) queue(frame []byte, stalled bool) (start bool) {
 		return false
 	}
 	if len(t.outbox) >= maxOutbox && !stalled {
-		return t.closeLocked(StatusSlow, "too slow", time.Second)
+		return t.closeLocked(wire.StatusSlow, "too slow", time.Second)
 	}
 	t.outbox = append(t.outbox, frame)
 	return t.startLocked()
@@ -67,11 +69,11 @@ func (t *tab) close(code int, reason string) (start bool) {
 
 func (t *tab) closeLocked(code int, reason string, patience time.Duration) (start bool) {
 	t.closing = true
-	if code == StatusSlow {
+	if code == wire.StatusSlow {
 		t.outbox = nil // the page asks anew when it reconnects
 		t.conn.SetWriteDeadline(time.Now().Add(patience))
 	}
-	t.outbox = append(t.outbox, closeFrame(code, reason))
+	t.outbox = append(t.outbox, wire.CloseFrame(code, reason))
 	return t.startLocked()
 }
 
@@ -159,7 +161,7 @@ func (h *Hub) start(tabs []*tab) {
 	})
 }
 
-var messageBuffers = sync.Pool{New: func() any { return new([maxMessage]byte) }}
+var messageBuffers = sync.Pool{New: func() any { return new([wire.MaxMessage]byte) }}
 
 var (
 	errBreach = errors.New("protocol breach")
@@ -168,12 +170,12 @@ var (
 
 // read returns the next message. The error is errBreach or errTooBig where the page broke the
 // protocol, else the socket is done.
-func (t *tab) read() (incoming, error) {
+func (t *tab) read() (wire.Incoming, error) {
 	kind, r, err := t.ws.Reader(context.Background()) // closing the connection ends it
 	if err != nil {
-		return incoming{}, err
+		return wire.Incoming{}, err
 	}
-	buffer := messageBuffers.Get().(*[maxMessage]byte)
+	buffer := messageBuffers.Get().(*[wire.MaxMessage]byte)
 	defer messageBuffers.Put(buffer)
 	n := 0
 	for {
@@ -183,7 +185,7 @@ func (t *tab) read() (incoming, error) {
 			break
 		}
 		if err != nil {
-			return incoming{}, err
+			return wire.Incoming{}, err
 		}
 		if n == len(buffer) {
 			break
@@ -191,15 +193,15 @@ func (t *tab) read() (incoming, error) {
 	}
 	if n == len(buffer) {
 		if _, err := r.Read(make([]byte, 1)); err != io.EOF {
-			return incoming{}, errTooBig
+			return wire.Incoming{}, errTooBig
 		}
 	}
 	if kind != websocket.MessageText {
-		return incoming{}, errBreach
+		return wire.Incoming{}, errBreach
 	}
-	in, err := decode(buffer[:n])
+	in, err := wire.Decode(buffer[:n])
 	if err != nil {
-		return incoming{}, errors.Join(errBreach, err)
+		return wire.Incoming{}, errors.Join(errBreach, err)
 	}
 	return in, nil
 }

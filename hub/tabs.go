@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"curfew/hub/wire"
 )
 
 // tab is one open browser tab. The handler that accepted it has returned (a waiting handler costs
@@ -60,10 +62,10 @@ func (h *Hub) serve(t *tab) {
 		}
 		switch {
 		case errors.Is(err, errBreach):
-			h.close(t, StatusBreach, errBreach.Error())
+			h.close(t, wire.StatusBreach, errBreach.Error())
 			continue // until the page has closed, or its second is over
 		case errors.Is(err, errFlood):
-			h.close(t, StatusBreach, errFlood.Error())
+			h.close(t, wire.StatusBreach, errFlood.Error())
 			t.drain()
 			return
 		case errors.Is(err, errTooBig):
@@ -79,34 +81,34 @@ func (h *Hub) serve(t *tab) {
 }
 
 // handle does what a message asks for.
-func (h *Hub) handle(t *tab, in incoming) {
-	fresh := in.kind == KindAck && in.seq > t.acked.Load() && in.seq <= t.lastSeq.Load()
+func (h *Hub) handle(t *tab, in wire.Incoming) {
+	fresh := in.Kind == wire.KindAck && in.Seq > t.acked.Load() && in.Seq <= t.lastSeq.Load()
 	if fresh {
 		t.conn.frames.forgive()
 	}
-	h.note(t.session, "input", string(in.kind))
-	switch in.kind {
-	case KindActivity:
-		h.act(h.ctx, t.session, in.idle, false) // too late is no error: the end is on its way
-	case KindConfirm:
+	h.note(t.session, "input", string(in.Kind))
+	switch in.Kind {
+	case wire.KindActivity:
+		h.act(h.ctx, t.session, in.Idle, false) // too late is no error: the end is on its way
+	case wire.KindConfirm:
 		h.confirm(t)
-	case KindSync:
+	case wire.KindSync:
 		h.answer(t)
-	case KindWatch:
-		h.watch(t, in.users)
-	case KindVisibility:
+	case wire.KindWatch:
+		h.watch(t, in.Users)
+	case wire.KindVisibility:
 		t.session.mu.Lock()
 		switch {
-		case !in.hidden:
+		case !in.Hidden:
 			t.hiddenSince = time.Time{}
 		case t.hiddenSince.IsZero():
 			t.hiddenSince = h.clock.Now()
 		}
 		t.session.mu.Unlock()
 		h.tabsChanged(t.session)
-	case KindAck:
+	case wire.KindAck:
 		if fresh {
-			t.acked.Store(in.seq)
+			t.acked.Store(in.Seq)
 		}
 		h.acknowledged(t)
 	}
@@ -134,7 +136,7 @@ func (h *Hub) acknowledged(t *tab) {
 		if hold != nil && hold.Load() {
 			return // endAll comes back to it
 		}
-		h.close(t, StatusExpired, string(s.end.Reason))
+		h.close(t, wire.StatusExpired, string(s.end.Reason))
 	}
 }
 
@@ -152,7 +154,16 @@ func (h *Hub) add(t *tab) (remove func()) {
 	st := s.announcementLocked(p, now)
 	stalled := h.faults.stalled()
 	start := s.sendLocked(nil, t, stalled, func(seq int64) any {
-		return hello{KindHello, seq, t.id, s.user, millis(st.warn), millis(st.expire), p.HeartbeatEvery().Milliseconds(), p.ExtendOn}
+		return wire.Hello{
+			Type:        wire.KindHello,
+			Seq:         seq,
+			Tab:         t.id,
+			User:        s.user,
+			WarnInMS:    wire.Millis(st.warn),
+			ExpireInMS:  wire.Millis(st.expire),
+			HeartbeatMS: p.HeartbeatEvery().Milliseconds(),
+			ExtendOn:    p.ExtendOn,
+		}
 	})
 	switch {
 	case s.end != nil:
@@ -195,7 +206,7 @@ func (h *Hub) verify(t *tab) {
 	case err == nil && r.End != nil:
 		h.finish(t.session, *r.End)
 	case h.inReach() != nil:
-		h.close(t, StatusFull, "the store is out of reach")
+		h.close(t, wire.StatusFull, "the store is out of reach")
 	case err != nil && !isUnknown(err):
 		h.readAgain(t.session)
 	}
@@ -278,9 +289,9 @@ func (t *tab) readCloseCause(err error, now time.Time) {
 	}
 	discarded := !t.hiddenSince.IsZero() && (t.phone || now.Sub(t.hiddenSince) > discardAfter)
 	switch {
-	case ce.Code == StatusLeft && ce.Reason == LeftNavigate:
+	case ce.Code == wire.StatusLeft && ce.Reason == wire.LeftNavigate:
 		t.closeCause = causeNavigated
-	case ce.Code == StatusLeft, ce.Code == websocket.StatusGoingAway && !discarded:
+	case ce.Code == wire.StatusLeft, ce.Code == websocket.StatusGoingAway && !discarded:
 		t.closeCause = causeClosed
 	}
 }

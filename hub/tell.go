@@ -3,6 +3,7 @@ package hub
 import (
 	"time"
 
+	"curfew/hub/wire"
 	"curfew/session"
 )
 
@@ -58,7 +59,7 @@ func (h *Hub) tellLocked(s *liveSession, p *session.Policy, now time.Time, what 
 	}
 	s.warning, s.warnEnd = st.reason, st.end
 	s.announcedEnd.Store(st.end.UnixMilli())
-	h.note(s, "push", cond(st.reason != "", string(KindWarn), string(KindActive)))
+	h.note(s, "push", cond(st.reason != "", string(wire.KindWarn), string(wire.KindActive)))
 	return s.broadcastLocked(h.faults.stalled(), st.onWire(p, what == tellPolicy))
 }
 
@@ -107,9 +108,24 @@ func (st announcement) onWire(p *session.Policy, withRules bool) func(seq int64)
 	}
 	return func(seq int64) any {
 		if st.reason != "" {
-			return warn{KindWarn, seq, st.reason, millis(st.expire), st.text, beat, extendOn}
+			return wire.Warn{
+				Type:        wire.KindWarn,
+				Seq:         seq,
+				Reason:      st.reason,
+				ExpireInMS:  wire.Millis(st.expire),
+				Message:     st.text,
+				HeartbeatMS: beat,
+				ExtendOn:    extendOn,
+			}
 		}
-		return active{KindActive, seq, millis(st.warn), millis(st.expire), beat, extendOn}
+		return wire.Active{
+			Type:        wire.KindActive,
+			Seq:         seq,
+			WarnInMS:    wire.Millis(st.warn),
+			ExpireInMS:  wire.Millis(st.expire),
+			HeartbeatMS: beat,
+			ExtendOn:    extendOn,
+		}
 	}
 }
 
@@ -131,7 +147,7 @@ type sharedFrame struct {
 
 func (h *Hub) encodeOnce(message func(seq int64) any) sharedFrame {
 	seq := h.seq.Add(1)
-	return sharedFrame{seq, frame(message(seq))}
+	return sharedFrame{seq, wire.Frame(message(seq))}
 }
 
 // broadcastLocked queues a message for all tabs and returns those that need a writer.

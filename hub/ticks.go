@@ -3,6 +3,8 @@ package hub
 import (
 	"slices"
 	"time"
+
+	"curfew/hub/wire"
 )
 
 // Ticks: a data frame to every tab now and then, against proxies that cut silent sockets.
@@ -58,10 +60,10 @@ func (h *Hub) tick(t *tab, now time.Time) {
 	if silent && t.conn.probed.Load() && !stalled {
 		t.vanished = true
 		s.mu.Unlock()
-		h.close(t, StatusSlow, "no answer")
+		h.close(t, wire.StatusSlow, "no answer")
 		return
 	}
-	start := s.sendLocked(nil, t, stalled, func(seq int64) any { return tick{KindTick, seq} })
+	start := s.sendLocked(nil, t, stalled, func(seq int64) any { return wire.Tick{Type: wire.KindTick, Seq: seq} })
 	if !silent { // else the older one counts, which is not answered
 		t.tickSeq, t.tickedAt = t.lastSeq.Load(), now
 	} else if !stalled {
@@ -95,7 +97,7 @@ func (h *Hub) takeSlot(t *tab) {
 	t.slot, t.place = h.nextSlot, len(h.slots[h.nextSlot])
 	h.slots[t.slot] = append(h.slots[t.slot], t)
 	if h.closing {
-		h.running.Go(func() { h.close(t, StatusRestart, "server restarting") })
+		h.running.Go(func() { h.close(t, wire.StatusRestart, "server restarting") })
 	}
 }
 

@@ -16,7 +16,7 @@ type importRule struct {
 }
 
 // wiring is what a program that wires a server together may import.
-const wiring = "directory directory/demo hub session session/bolt session/exactjson session/faulty session/gorilla " +
+const wiring = "directory directory/demo hub hub/wire session session/bolt session/exactjson session/faulty session/gorilla " +
 	"session/redis views"
 
 // importRules has every package of the module. A new package gets a row here, in the commit that makes it.
@@ -26,8 +26,11 @@ var importRules = []importRule{
 	{"session/exactjson", "", "it decodes JSON and knows nothing of what that means"},
 	{"directory", "", "it says whom the directory lets in, and knows no session"},
 	{"static", "", "it embeds browser files and nothing else"},
-	{"hub", "session session/exactjson", "it takes stores by their interface and links no engine, no page and no directory"},
-	{"views", "directory hub session session/exactjson session/gorilla static", "its pages know sessions, not where they are stored"},
+	{"hub", "hub/wire session", "it takes stores by their interface and links no engine, no page and no directory"},
+	{"views", "directory hub hub/wire session session/exactjson session/gorilla static", "its pages know sessions, not where they are stored"},
+
+	// Rooms of the hub: none knows the hub, so that each can be read and tested alone.
+	{"hub/wire", "session session/exactjson", "it is the protocol, and knows no tab and no connection"},
 
 	// Engines and adapters: a program chooses among them.
 	{"session/bolt", "session", "an engine stores what the rules say, and knows no tab and no other engine"},

@@ -1,4 +1,4 @@
-package hub
+package wire
 
 import (
 	"bytes"
@@ -20,19 +20,19 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // told are the messages of the server.
 var told = map[Kind]any{
-	KindHello:    hello{KindHello, 1, "Zm9vYmFyYmF6", "ada", 540_000, 600_000, 15_000, session.ExtendOnActivity},
-	KindActive:   active{KindActive, 2, 540_000, 600_000, 7_500, session.ExtendOnConfirm},
-	KindWarn:     warn{Type: KindWarn, Seq: 3, Reason: session.ReasonIdle, ExpireInMS: 60_000, Message: session.ReasonIdle.Warning()},
-	KindNotice:   notice{KindNotice, 6, "k3vq5ybz2m", "The printer is back."},
-	KindPresence: presence{KindPresence, 7, map[string]State{"grace": StateActive}},
-	KindTick:     tick{KindTick, 4},
-	KindExpire:   expire{KindExpire, 5, session.ReasonLogout, session.ReasonLogout.Message(), "/login"},
+	KindHello:    Hello{KindHello, 1, "Zm9vYmFyYmF6", "ada", 540_000, 600_000, 15_000, session.ExtendOnActivity},
+	KindActive:   Active{KindActive, 2, 540_000, 600_000, 7_500, session.ExtendOnConfirm},
+	KindWarn:     Warn{Type: KindWarn, Seq: 3, Reason: session.ReasonIdle, ExpireInMS: 60_000, Message: session.ReasonIdle.Warning()},
+	KindNotice:   Notice{KindNotice, 6, "k3vq5ybz2m", "The printer is back."},
+	KindPresence: Presence{KindPresence, 7, map[string]string{"grace": "active"}},
+	KindTick:     Tick{KindTick, 4},
+	KindExpire:   Expire{KindExpire, 5, session.ReasonLogout, session.ReasonLogout.Message(), "/login"},
 }
 
 func TestMessagesAreTheGoldenOnes(t *testing.T) {
 	for kind, message := range told {
-		file := filepath.Join("testdata", "wire", string(kind)+".json")
-		got := append(frame(message)[2:], '\n')
+		file := filepath.Join("testdata", string(kind)+".json")
+		got := append(Frame(message)[2:], '\n')
 		if got[0] != '{' {
 			got = got[2:] // a longer frame has a longer header
 		}
@@ -47,11 +47,11 @@ func TestMessagesAreTheGoldenOnes(t *testing.T) {
 		}
 	}
 	for _, kind := range []Kind{KindActivity, KindConfirm, KindVisibility, KindSync, KindWatch, KindAck} {
-		data, err := os.ReadFile(filepath.Join("testdata", "wire", string(kind)+".json"))
+		data, err := os.ReadFile(filepath.Join("testdata", string(kind)+".json"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if in, err := decode(bytes.TrimSpace(data)); err != nil || in.kind != kind {
+		if in, err := Decode(bytes.TrimSpace(data)); err != nil || in.Kind != kind {
 			t.Errorf("%s: %+v, %v", kind, in, err)
 		}
 	}
@@ -59,7 +59,7 @@ func TestMessagesAreTheGoldenOnes(t *testing.T) {
 
 // TestAsyncAPIMatchesTheCode compares the fields of every message with the reference.
 func TestAsyncAPIMatchesTheCode(t *testing.T) {
-	data, err := os.ReadFile("../docs/asyncapi.yaml")
+	data, err := os.ReadFile("../../docs/asyncapi.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestAsyncAPIMatchesTheCode(t *testing.T) {
 				}
 			}
 		} else {
-			sample, err := os.ReadFile(filepath.Join("testdata", "wire", string(kind)+".json"))
+			sample, err := os.ReadFile(filepath.Join("testdata", string(kind)+".json"))
 			if err != nil {
 				t.Errorf("%s: described, and without a sample", kind)
 				continue
@@ -111,5 +111,37 @@ func TestAsyncAPIMatchesTheCode(t *testing.T) {
 	}
 	if len(doc.Components.Messages) != len(told)+6 {
 		t.Errorf("%d messages are described, want %d", len(doc.Components.Messages), len(told)+6)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, s := range []string{`{"type":"activity","idle_ms":0}`, `{"type":"confirm"}`, `{"type":"visibility","hidden":true}`, `{"type":"sync"}`, `{"type":"ack","seq":7}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		in, err := Decode(data)
+		if err != nil {
+			return
+		}
+		if in.Idle < 0 {
+			t.Errorf("%q makes activity newer", data)
+		}
+		if !json.Valid(data) {
+			t.Errorf("%q is accepted", data)
+		}
+	})
+}
+
+func TestHandParserAgreesWithJSON(t *testing.T) {
+	for _, s := range []string{`{"type":"activity","idle_ms":0}`, `{"type":"activity","idle_ms":12345}`, `{"type":"activity","idle_ms":00}`,
+		`{"type":"activity","idle_ms":}`, `{"type":"activity","idle_ms":-0}`, `{"type":"activity","idle_ms":1e3}`, `{"type":"activity","idle_ms":99999999999}`} {
+		ms, ok := decodeNumber([]byte(s), `{"type":"activity","idle_ms":`)
+		var m struct {
+			IdleMS int64 `json:"idle_ms"`
+		}
+		err := json.Unmarshal([]byte(s), &m)
+		if ok && (err != nil || ms != m.IdleMS) {
+			t.Errorf("%s: hand parser %v, JSON %d, %v", s, ms, m.IdleMS, err)
+		}
 	}
 }

@@ -1,0 +1,120 @@
+package wire
+
+import (
+	"time"
+
+	"curfew/session"
+)
+
+// Subprotocol names the protocol in the handshake (RFC 6455 §1.9). A page that does not offer it is
+// refused.
+const Subprotocol = "curfew.v1"
+
+// Kind is the type of a message.
+type Kind string
+
+// Messages from the page.
+const (
+	KindActivity   Kind = "activity"
+	KindConfirm    Kind = "confirm"
+	KindVisibility Kind = "visibility"
+	KindSync       Kind = "sync"
+	KindWatch      Kind = "watch"
+	KindAck        Kind = "ack"
+)
+
+// Messages from the server.
+const (
+	KindHello    Kind = "hello"
+	KindActive   Kind = "active"
+	KindWarn     Kind = "warn"
+	KindNotice   Kind = "notice"
+	KindPresence Kind = "presence"
+	KindTick     Kind = "tick"
+	KindExpire   Kind = "expire"
+)
+
+// Close codes (RFC 6455 §7.4): they tell the page what to do.
+const (
+	StatusLeft    = 4000 // from the page: it is going; the reason says how
+	StatusExpired = 4001 // final: the session has ended, the reason names the Reason
+	StatusSlow    = 4101 // the page did not read; it reconnects after a jittered wait
+	StatusRestart = 1012 // so does it here
+	StatusFull    = 1013 // and here: there are too many tabs, or the store could not be asked
+	StatusBreach  = 1008
+)
+
+// LeftNavigate is the reason of StatusLeft where a link, a form or a script took the page
+// elsewhere. Any other means closed.
+const LeftNavigate = "navigate"
+
+// Hello is the first frame of a tab.
+type Hello struct {
+	Type        Kind             `json:"type"`
+	Seq         int64            `json:"seq"`
+	Tab         string           `json:"tab"`
+	User        string           `json:"user"`
+	WarnInMS    int64            `json:"warn_in_ms"`
+	ExpireInMS  int64            `json:"expire_in_ms"`
+	HeartbeatMS int64            `json:"heartbeat_ms"`
+	ExtendOn    session.ExtendOn `json:"extend_on"`
+}
+
+// Active tells the deadlines. HeartbeatMS and ExtendOn are there where a reload changed them.
+type Active struct {
+	Type        Kind             `json:"type"`
+	Seq         int64            `json:"seq"`
+	WarnInMS    int64            `json:"warn_in_ms"`
+	ExpireInMS  int64            `json:"expire_in_ms"`
+	HeartbeatMS int64            `json:"heartbeat_ms,omitempty"`
+	ExtendOn    session.ExtendOn `json:"extend_on,omitempty"`
+}
+
+// Warn tells that the session will end. HeartbeatMS and ExtendOn are there where a reload changed
+// them.
+type Warn struct {
+	Type        Kind             `json:"type"`
+	Seq         int64            `json:"seq"`
+	Reason      session.Reason   `json:"reason"`
+	ExpireInMS  int64            `json:"expire_in_ms"`
+	Message     string           `json:"message"`
+	HeartbeatMS int64            `json:"heartbeat_ms,omitempty"`
+	ExtendOn    session.ExtendOn `json:"extend_on,omitempty"`
+}
+
+// Notice tells what an admin has to say, or a new sign-in. Nobody is signed out by it.
+type Notice struct {
+	Type    Kind   `json:"type"`
+	Seq     int64  `json:"seq"`
+	ID      string `json:"id"`
+	Message string `json:"message"`
+}
+
+// Presence tells the states of watched users, hub.State by name: all of them once, then those that
+// changed.
+type Presence struct {
+	Type  Kind              `json:"type"`
+	Seq   int64             `json:"seq"`
+	Users map[string]string `json:"users"`
+}
+
+// Tick asks whether the page is there.
+type Tick struct {
+	Type Kind  `json:"type"`
+	Seq  int64 `json:"seq"`
+}
+
+// Expire tells that the session is over. The page blanks itself before it acks.
+type Expire struct {
+	Type     Kind           `json:"type"`
+	Seq      int64          `json:"seq"`
+	Reason   session.Reason `json:"reason"`
+	Message  string         `json:"message"`
+	Location string         `json:"location"`
+}
+
+// Millis rounds a duration up, so that no page thinks a deadline earlier than it is. Past ones are
+// 0.
+func Millis(d time.Duration) int64 {
+	return max(0, int64((d+time.Millisecond-1)/time.Millisecond))
+}
