@@ -11,6 +11,7 @@ func Frame(message any) []byte {
 	return appendFrame(make([]byte, 0, len(body)+4), OpText, body)
 }
 
+// Opcodes of frames (RFC 6455 §5.2).
 const (
 	OpText  = 1
 	OpClose = 8
