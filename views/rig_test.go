@@ -39,6 +39,22 @@ type flaky struct {
 	session.Store
 	away       atomic.Bool // nothing is answered
 	takesReads atomic.Bool // while it is away
+	remembered int         // forced logouts of a day, beside those that were written
+}
+
+func (f *flaky) Revocations(ctx context.Context) ([]session.Revocation, error) {
+	list, err := f.Store.Revocations(ctx)
+	now := session.Millis(time.Now())
+	for i := range f.remembered {
+		list = append(list, session.Revocation{
+			Number:      int64(i + 1),
+			ID:          fmt.Sprint("remembered-", i),
+			Scope:       session.Scope{User: "nobody"},
+			At:          now,
+			EffectiveAt: now,
+		})
+	}
+	return list, err
 }
 
 var errAway = errors.New("connection refused")
@@ -160,11 +176,18 @@ const siteOrigin = "https://site.example"
 
 func startSite(t *testing.T, base string) *site {
 	t.Helper()
+	return startSiteOn(t, base, new(flaky))
+}
+
+// startSiteOn starts a site on a store that is empty but for what it is said to remember.
+func startSiteOn(t *testing.T, base string, store *flaky) *site {
+	t.Helper()
 	inner, err := bolt.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, log := &flaky{Store: inner}, slog.New(slog.DiscardHandler)
+	store.Store = inner
+	log := slog.New(slog.DiscardHandler)
 	tabs, err := hub.New(t.Context(), hub.Options{
 		Store: store, Clock: session.RealClock{}, Policies: session.Policies{Global: session.Profiles()[0].Policy}, Admins: []string{"admins"},
 		Origins: []string{siteOrigin}, SignIn: base + "/login", Log: log,
@@ -196,10 +219,11 @@ func startSite(t *testing.T, base string) *site {
 	return one
 }
 
-// browser keeps a cookie.
+// browser keeps a cookie. A program has a token of the API instead.
 type browser struct {
 	*site
 	cookie string
+	token  string
 }
 
 // answer is what a request was answered with.
@@ -266,14 +290,32 @@ func (b *browser) post(path string, form url.Values, header ...string) answer {
 	return b.send(b.request("POST", path, form, append([]string{"Sec-Fetch-Mode", "navigate"}, header...)...))
 }
 
-// call uses the API with the cookie.
+// call uses the API with the cookie and the csrf token that goes with it, or with the token.
 func (b *browser) call(method, path, body string) answer {
 	r := b.request(method, path, nil)
 	if token, err := session.ParseToken(strings.TrimPrefix(b.cookie, gorilla.CookieName+"=")); err == nil {
 		r.Header.Set("X-CSRF-Token", b.csrf(token.ID()))
 	}
+	if b.token != "" {
+		r.Header.Set("Authorization", "Bearer "+b.token)
+	}
 	r.Body = io.NopCloser(strings.NewReader(body))
 	return b.send(r)
+}
+
+// program is a program that uses the API with a token of its own.
+func (s *site) program(scope TokenScope) *browser {
+	s.t.Helper()
+	secret, line, err := NewAPIToken("robot-"+string(scope), scope)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	tokens, err := ParseAPITokens(line)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.SetTokens(append(*s.tokens.Load(), tokens...))
+	return &browser{site: s, token: secret}
 }
 
 // signIn signs a user in in a new browser.

@@ -1,0 +1,84 @@
+package views
+
+import (
+	"strings"
+	"testing"
+)
+
+// apiCall is a call of the API. Where an administrator makes it, it is granted.
+type apiCall struct{ method, path, body string }
+
+// apiCalls are one for each call that is described: ref is a session that lives, id a forced logout that may be called off.
+func apiCalls(ref, id string) []apiCall {
+	return []apiCall{
+		{"GET", "/presence", ""},
+		{"GET", "/sessions", ""},
+		{"GET", "/sessions/" + ref, ""},
+		{"GET", "/logouts", ""},
+		{"POST", "/logouts", `{"user":"nobody"}`},
+		{"GET", "/logouts/" + id, ""},
+		{"DELETE", "/logouts/" + id, ""},
+		{"POST", "/notices", `{"user":"grace","message":"x"}`},
+		{"GET", "/audit", ""},
+	}
+}
+
+// TestEveryDescribedAnswerIsGiven provokes each answer that openapi.yaml promises. Every answer that it gets is checked
+// against the description as it is sent: see site.send.
+func TestEveryDescribedAnswerIsGiven(t *testing.T) {
+	s := startSite(t, "/guard")
+	ada, grace, stranger := s.signIn("ada"), s.signIn("grace"), &browser{site: s}
+	wants := func(b *browser, c apiCall, status int, words ...string) answer {
+		t.Helper()
+		a := b.call(c.method, "/guard/api/v1"+c.path, c.body)
+		a.wants(t, c.method+" "+c.path+" "+c.body, status, words...)
+		return a
+	}
+	logout := wants(ada, apiCall{"POST", "/logouts", `{"user":"nobody","grace_ms":3600000,"block_ms":1000,"message":"x"}`}, 200)
+	id, _ := logout.json("id").(string)
+	for _, c := range apiCalls(grace.ref(), id) {
+		wants(stranger, c, 401, `"error":"no-session"`)
+		wants(grace, c, 403, `"error":"forbidden"`)
+		s.store.away.Store(true)
+		wants(ada, c, 503, `"error":"unavailable"`)
+		s.store.away.Store(false)
+		wants(ada, c, 200)
+	}
+	over := wants(ada, apiCall{"POST", "/logouts", `{"user":"nobody"}`}, 200)
+	overID, _ := over.json("id").(string)
+	wants(ada, apiCall{"DELETE", "/logouts/" + overID, ""}, 409, `"error":"too-late"`)
+	wants(ada, apiCall{"POST", "/logouts", `{"user":"grace","dry_run":true}`}, 200, `"sessions":1`)
+
+	tooLarge := `{"user":"grace","message":"` + strings.Repeat("x", maxBody) + `"}`
+	for _, c := range []struct {
+		apiCall
+		status int
+		code   string
+	}{
+		{apiCall{"GET", "/presence?usr=ada", ""}, 422, "invalid"},
+		{apiCall{"GET", "/sessions?limit=0", ""}, 422, "invalid"},
+		{apiCall{"GET", "/sessions/nothing", ""}, 404, "not-found"},
+		{apiCall{"GET", "/logouts?cursor=%25", ""}, 422, "invalid"},
+		{apiCall{"GET", "/logouts/nothing", ""}, 404, "not-found"},
+		{apiCall{"DELETE", "/logouts/nothing", ""}, 404, "not-found"},
+		{apiCall{"GET", "/audit?since=yesterday", ""}, 422, "invalid"},
+		{apiCall{"POST", "/logouts", `{"user":`}, 400, "bad-json"},
+		{apiCall{"POST", "/logouts", `{"session":"nothing"}`}, 404, "not-found"},
+		{apiCall{"POST", "/logouts", tooLarge}, 413, "too-large"},
+		{apiCall{"POST", "/logouts", `{}`}, 422, "invalid"},
+		{apiCall{"POST", "/notices", `{"user":`}, 400, "bad-json"},
+		{apiCall{"POST", "/notices", `{"user":"nobody","message":"x"}`}, 404, "not-found"},
+		{apiCall{"POST", "/notices", tooLarge}, 413, "too-large"},
+		{apiCall{"POST", "/notices", `{"user":"grace"}`}, 422, "invalid"},
+	} {
+		wants(ada, c.apiCall, c.status, `"error":"`+c.code+`"`)
+	}
+
+	full := startSiteOn(t, "/guard", &flaky{remembered: 50_000})
+	full.description = s.description // which collects what was seen
+	wants(full.program(ScopeAdmin), apiCall{"POST", "/logouts", `{"user":"grace"}`}, 429, `"error":"too-many-logouts"`)
+
+	for _, unseen := range s.description.Unseen() {
+		t.Errorf("described, and not seen: %s", unseen)
+	}
+}
