@@ -23,12 +23,14 @@ func newLogger(cfg *config, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// auditLog writes every event of the audit trail to the log as JSON, whatever the log's own format: one line each.
+// auditLog writes every event of the audit trail to the log as JSON, whatever the log's own format:
+// one line each.
 func auditLog(w io.Writer) func(session.Event) {
 	log := slog.New(slog.NewJSONHandler(w, nil))
 	return func(e session.Event) { log.Info("audit", "event", e) }
 }
 
+// nodeName is the name that is set, or one that no other process has.
 func nodeName(cfg *config) string {
 	if cfg.store.nodeName != "" {
 		return cfg.store.nodeName

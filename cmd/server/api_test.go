@@ -126,7 +126,8 @@ func (p *process) acking(cookie string) {
 			}
 			var m struct{ Seq int64 }
 			if json.Unmarshal(data, &m) == nil {
-				ws.Write(context.Background(), websocket.MessageText, fmt.Appendf(nil, `{"type":"ack","seq":%d}`, m.Seq))
+				ws.Write(context.Background(), websocket.MessageText,
+					fmt.Appendf(nil, `{"type":"ack","seq":%d}`, m.Seq))
 			}
 		}
 	}()
@@ -143,10 +144,12 @@ func TestAPIPresenceAndSessions(t *testing.T) {
 	p.eventually("the tab is open", func() bool { return reader.call("GET", "/sessions/"+ref, "", 200)["tabs"] == 1. })
 
 	all := reader.call("GET", "/presence", "", 200)
-	if len(items(all)) != 6 || dig(all, "totals")["sessions"] != 6. || dig(all, "totals", "states")["active"] != 1. || dig(all, "totals", "states")["away"] != 5. {
+	if len(items(all)) != 6 || dig(all, "totals")["sessions"] != 6. || dig(all, "totals", "states")["active"] != 1. ||
+		dig(all, "totals", "states")["away"] != 5. {
 		t.Errorf("presence = %v", all)
 	}
-	for query, want := range map[string]int{"?user=grace": 1, "?group=compilers": 1, "?group=staff": 6, "?state=away": 5, "?state=active": 1, "?q=USER": 5, "?q=nobody": 0} {
+	for query, want := range map[string]int{"?user=grace": 1, "?group=compilers": 1, "?group=staff": 6,
+		"?state=away": 5, "?state=active": 1, "?q=USER": 5, "?q=nobody": 0} {
 		for _, list := range []string{"/presence", "/sessions"} {
 			if got := items(reader.call("GET", list+query, "", 200)); len(got) != want {
 				t.Errorf("%s%s: %d items, want %d", list, query, len(got), want)
@@ -182,6 +185,68 @@ func TestAPIPresenceAndSessions(t *testing.T) {
 	reader.call("GET", "/sessions/unknown", "", 404)
 }
 
+func TestAPIRefusesLogoutsAndNoticesThatCanBeMisunderstood(t *testing.T) {
+	t.Parallel()
+	p, _, admin := startAPI(t)
+	cookie, ref := p.session("grace", "staff")
+	for _, bad := range []string{
+		`{}`, `{"user":"grace","everyone":true}`, `{"everyone":false}`, `{"usr":"grace"}`,
+		`{"user":"grace","grace_ms":-1}`, `{"user":"grace","block_ms":-1}`,
+		`{"user":"grace","message":"` + strings.Repeat("ä", 2001) + `"}`, `{"user":7}`,
+		`{"everyone":true,"except_self":true}`, `{"session":"` + ref + `","block_ms":1}`,
+		`{"user":"grace","grace_ms":1e300}`, `{"USER":"grace"}`, `{"uſer":"grace"}`, `{"user":"ada","user":"grace"}`,
+		`{"user":"grace","user":"grace"}`,
+		`{"user":"grace","dry_run":true,"Dry_Run":false}`, `{"user":"grace","\u0075ser":"grace"}`,
+	} {
+		admin.call("POST", "/logouts", bad, 422)
+	}
+	admin.call("POST", "/logouts", `{"user":`, 400)
+	admin.call("POST", "/logouts", `{"user":"grace"} {}`, 400)
+	for _, bad := range []string{`{"user":"grace"}`, `{"message":"x"}`, `{"user":"grace","message":" \n"}`,
+		`{"user":"grace","message":"x","Message":"y"}`, `{"session":"` + ref + `","message":"x"}`} {
+		admin.call("POST", "/notices", bad, 422)
+	}
+	if code, _ := p.status(cookie); code != 200 {
+		t.Errorf("after calls that were refused: %d", code)
+	}
+	if lines := items(admin.call("GET", "/audit?actor=robot-admin", "", 200)); len(lines) != 0 {
+		t.Errorf("audit = %v, want nothing that an administrator did", lines)
+	}
+}
+
+// logsOnOneLine checks that each line of the log with word has it as it is escaped there.
+func (p *process) logsOnOneLine(word, escaped string) {
+	p.t.Helper()
+	for line := range strings.Lines(p.log.String()) {
+		if strings.Contains(line, word) && !strings.Contains(line, escaped) {
+			p.t.Errorf("a message broke a log line: %q", line)
+		}
+	}
+}
+
+// wantsLines counts what the audit trail has for each query.
+func (a *asking) wantsLines(counts map[string]int) {
+	a.t.Helper()
+	for query, want := range counts {
+		if got := items(a.call("GET", "/audit"+query, "", 200)); len(got) != want {
+			a.t.Errorf("audit%s: %d lines, want %d: %v", query, len(got), want, got)
+		}
+	}
+}
+
+// readsPagesOfTheAudit reads two pages of two lines, and asks for some that are not there.
+func (a *asking) readsPagesOfTheAudit() {
+	a.t.Helper()
+	first := a.call("GET", "/audit?limit=2", "", 200)
+	second := a.call("GET", "/audit?limit=2&cursor="+first["next_cursor"].(string), "", 200)
+	if items(first)[1].(map[string]any)["number"].(float64) != items(second)[0].(map[string]any)["number"].(float64)+1 {
+		a.t.Errorf("pages do not follow each other: %v, %v", first, second)
+	}
+	for _, bad := range []string{"?since=yesterday", "?event=fire", "?cursor=AA"} {
+		a.call("GET", "/audit"+bad, "", 422)
+	}
+}
+
 func TestAPILogoutsAndNotices(t *testing.T) {
 	t.Parallel()
 	p, reader, admin := startAPI(t)
@@ -190,30 +255,15 @@ func TestAPILogoutsAndNotices(t *testing.T) {
 	p.acking(cookie)
 	p.eventually("the tab is open", func() bool { return reader.call("GET", "/sessions/"+ref, "", 200)["tabs"] == 1. })
 
-	if dry := admin.call("POST", "/logouts", `{"user":"grace","dry_run":true}`, 200); dry["sessions"] != 1. || dry["tabs"] != 1. || dry["id"] != nil {
+	dry := admin.call("POST", "/logouts", `{"user":"grace","dry_run":true}`, 200)
+	if dry["sessions"] != 1. || dry["tabs"] != 1. || dry["id"] != nil {
 		t.Errorf("dry run = %v", dry)
 	}
 	if code, _ := p.status(cookie); code != 200 {
 		t.Errorf("after a dry run: %d", code)
 	}
-	for _, bad := range []string{
-		`{}`, `{"user":"grace","everyone":true}`, `{"everyone":false}`, `{"usr":"grace"}`, `{"user":"grace","grace_ms":-1}`, `{"user":"grace","block_ms":-1}`,
-		`{"user":"grace","message":"` + strings.Repeat("ä", 2001) + `"}`, `{"user":7}`, `{"everyone":true,"except_self":true}`, `{"session":"` + ref + `","block_ms":1}`,
-		`{"user":"grace","grace_ms":1e300}`, `{"USER":"grace"}`, `{"uſer":"grace"}`, `{"user":"ada","user":"grace"}`, `{"user":"grace","user":"grace"}`,
-		`{"user":"grace","dry_run":true,"Dry_Run":false}`, `{"user":"grace","\u0075ser":"grace"}`,
-	} {
-		admin.call("POST", "/logouts", bad, 422)
-	}
-	admin.call("POST", "/logouts", `{"user":`, 400)
-	admin.call("POST", "/logouts", `{"user":"grace"} {}`, 400)
 	if n := admin.call("POST", "/notices", `{"user":"grace","message":"Hello\n<b>"}`, 200); n["tabs"] != 1. {
 		t.Errorf("notice = %v", n)
-	}
-	if code, _ := p.status(cookie); code != 200 {
-		t.Errorf("after calls that were refused: %d", code)
-	}
-	for _, bad := range []string{`{"user":"grace"}`, `{"message":"x"}`, `{"user":"grace","message":" \n"}`, `{"user":"grace","message":"x","Message":"y"}`, `{"session":"` + ref + `","message":"x"}`} {
-		admin.call("POST", "/notices", bad, 422)
 	}
 	done := admin.call("POST", "/logouts", `{"user":"grace","message":"`+strings.Repeat("ä", 2000)+`"}`, 200)
 	if done["sessions"] != 1. || done["tabs"] != 1. {
@@ -224,7 +274,9 @@ func TestAPILogoutsAndNotices(t *testing.T) {
 		t.Errorf("status = %d %v", code, status)
 	}
 	id := done["id"].(string)
-	p.eventually("the tab has acknowledged", func() bool { return reader.call("GET", "/logouts/"+id, "", 200)["acked"] == 1. })
+	p.eventually("the tab has acknowledged", func() bool {
+		return reader.call("GET", "/logouts/"+id, "", 200)["acked"] == 1.
+	})
 	if code, _ := p.status(bystander); code != 200 {
 		t.Errorf("the bystander: %d", code)
 	}
@@ -243,24 +295,15 @@ func TestAPILogoutsAndNotices(t *testing.T) {
 	}
 	admin.call("DELETE", "/logouts/unknown", "", 404)
 	admin.call("GET", "/logouts/unknown", "", 404)
-	for query, want := range map[string]int{"?event=logout": 3, "?event=notice": 1, "?actor=robot-admin": 5, "?user=grace&event=session-end": 1, "?since=2100-01-01T00:00:00Z": 0} {
-		if got := items(reader.call("GET", "/audit"+query, "", 200)); len(got) != want {
-			t.Errorf("audit%s: %d lines, want %d: %v", query, len(got), want, got)
-		}
-	}
-	first := reader.call("GET", "/audit?limit=2", "", 200)
-	second := reader.call("GET", "/audit?limit=2&cursor="+first["next_cursor"].(string), "", 200)
-	if items(first)[1].(map[string]any)["number"].(float64) != items(second)[0].(map[string]any)["number"].(float64)+1 {
-		t.Errorf("pages do not follow each other: %v, %v", first, second)
-	}
-	for _, bad := range []string{"?since=yesterday", "?event=fire", "?cursor=AA"} {
-		reader.call("GET", "/audit"+bad, "", 422)
-	}
-	for line := range strings.Lines(p.log.String()) {
-		if strings.Contains(line, "Hello") && !strings.Contains(line, `Hello\n`) {
-			t.Errorf("a message broke a log line: %q", line)
-		}
-	}
+	reader.wantsLines(map[string]int{
+		"?event=logout":                 3,
+		"?event=notice":                 1,
+		"?actor=robot-admin":            5,
+		"?user=grace&event=session-end": 1,
+		"?since=2100-01-01T00:00:00Z":   0,
+	})
+	reader.readsPagesOfTheAudit()
+	p.logsOnOneLine("Hello", `Hello\n`)
 }
 
 func TestAPIIsForAdministratorsOnly(t *testing.T) {
@@ -295,7 +338,8 @@ func TestAPIIsForAdministratorsOnly(t *testing.T) {
 		t.Errorf("logout = %v", done)
 	}
 	byGrace.call("DELETE", "/logouts/"+done["id"].(string), "", 403)
-	if response, _ := p.do("/metrics", nil, "Authorization", reader.header.Get("Authorization")); response.StatusCode != 200 {
+	authorization := reader.header.Get("Authorization")
+	if response, _ := p.do("/metrics", nil, "Authorization", authorization); response.StatusCode != 200 {
 		t.Errorf("metrics by a token: %s", response.Status)
 	}
 	if response, _ := p.do("/metrics", nil, "Cookie", grace); response.StatusCode != 403 {
@@ -340,7 +384,8 @@ func TestBlockRefusesSignInsWithTheMessage(t *testing.T) {
 	p, _, admin := startAPI(t)
 	done := admin.call("POST", "/logouts", `{"everyone":true,"message":"Back at <noon>","block_ms":600000}`, 200)
 	for range 7 { // a block is no failure: it does not throttle
-		if response, body := p.login("grace", "grace-demo"); response.StatusCode != 403 || !strings.Contains(body, "Back at &lt;noon&gt;") {
+		if response, body := p.login("grace", "grace-demo"); response.StatusCode != 403 ||
+			!strings.Contains(body, "Back at &lt;noon&gt;") {
 			t.Fatalf("grace: %s %s", response.Status, body)
 		}
 	}
@@ -403,11 +448,14 @@ func TestAPILogoutsArePagedByTheirNumbers(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("pages hold %v, want %v", got, want)
 	}
-	// What a page ended with may be forgotten before the next one is asked for: it goes on after that all the same.
-	if page := reader.call("GET", "/logouts?cursor="+base64.RawURLEncoding.EncodeToString([]byte("1")), "", 200); len(items(page)) != 0 || page["next_cursor"] != nil {
+	// What a page ended with may be forgotten before the next one is asked for: it goes on after
+	// that all the same.
+	encode := func(cursor string) string { return base64.RawURLEncoding.EncodeToString([]byte(cursor)) }
+	after := "/logouts?cursor=" + encode("1")
+	if page := reader.call("GET", after, "", 200); len(items(page)) != 0 || page["next_cursor"] != nil {
 		t.Errorf("after the last one: %v", page)
 	}
-	for _, cursor := range []string{"x", base64.RawURLEncoding.EncodeToString([]byte(want[0])), base64.RawURLEncoding.EncodeToString([]byte("-1"))} {
+	for _, cursor := range []string{"x", encode(want[0]), encode("-1")} {
 		reader.call("GET", "/logouts?cursor="+cursor, "", 422)
 	}
 }
@@ -416,8 +464,10 @@ func TestAPITakesNamesHoweverTheyAreWritten(t *testing.T) {
 	t.Parallel()
 	p, reader, admin := startAPI(t)
 	cookie, _ := p.session("Grace", "Staff")
-	for _, path := range []string{"/presence?user=gRACE", "/presence?group=STAFF", "/sessions?user=grace", "/sessions?group=staff&q=GRA", "/audit?event=sign-in&user=GRACE"} {
-		if got := items(reader.call("GET", path, "", 200)); len(got) != 1 || got[0].(map[string]any)["user"] != "Grace" {
+	for _, path := range []string{"/presence?user=gRACE", "/presence?group=STAFF", "/sessions?user=grace",
+		"/sessions?group=staff&q=GRA", "/audit?event=sign-in&user=GRACE"} {
+		if got := items(reader.call("GET", path, "", 200)); len(got) != 1 ||
+			got[0].(map[string]any)["user"] != "Grace" {
 			t.Errorf("%s: %v, want one, shown as the directory writes it", path, got)
 		}
 	}

@@ -19,6 +19,7 @@ type certificate struct {
 	checked  time.Time
 }
 
+// get is [tls.Config.GetCertificate]. It looks at the file once a second at most.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,7 +14,8 @@ func TestTLSAndReloadedCertificate(t *testing.T) {
 	folder := t.TempDir()
 	cert, key := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
 	certify := func(name string) {
-		out, err := exec.Command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+		out, err := exec.Command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+			"-nodes", "-days", "2",
 			"-subj", "/CN="+name, "-keyout", key, "-out", cert).CombinedOutput()
 		if err != nil {
 			t.Fatalf("openssl: %v %s", err, out)

@@ -10,7 +10,8 @@ import (
 	"curfew/session"
 )
 
-// checkConfig prints the effective policy of every group, and what each standard profile would say of it.
+// checkConfig prints the effective policy of every group, and what each standard profile would say
+// of it.
 func checkConfig(w io.Writer, c *config) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "GROUP\tWARN\tEXPIRE\tLIFETIME\tCLOSE GRACE\tEXTEND ON\tMAX SESSIONS")
@@ -23,8 +24,8 @@ func checkConfig(w io.Writer, c *config) {
 		}
 	}
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Group, short(r.WarnAfter), short(r.ExpireAfter), limit(r.MaxLifetime, "none"),
-			limit(r.CloseGrace, "off"), r.ExtendOn, count(r.MaxSessions))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Group, short(r.WarnAfter), short(r.ExpireAfter),
+			limit(r.MaxLifetime, "none"), limit(r.CloseGrace, "off"), r.ExtendOn, count(r.MaxSessions))
 	}
 	t.Flush()
 	for _, r := range rows {
@@ -48,8 +49,9 @@ func checkConfig(w io.Writer, c *config) {
 // warnings are what may be meant as it is, and is often not.
 func warnings(c *config) (list []string) {
 	if !c.demo() && c.directory.ldap.GroupBaseDN == "" {
-		list = append(list, fmt.Sprintf("ldap-group-base-dn is not set: whoever may make an entry anywhere below %q can make a group of any name, also one of admin-groups; "+
-			"set it to where only administrators may", c.directory.ldap.BaseDN))
+		list = append(list, fmt.Sprintf("ldap-group-base-dn is not set: whoever may make an entry anywhere below %q "+
+			"can make a group of any name, also one of admin-groups; set it to where only administrators may",
+			c.directory.ldap.BaseDN))
 	}
 	return list
 }
@@ -60,7 +62,8 @@ func laxer(p, q session.Policy) (list []string) {
 		list = append(list, fmt.Sprintf("expire-after %s instead of %s", short(p.ExpireAfter), short(q.ExpireAfter)))
 	}
 	if q.MaxLifetime > 0 && (p.MaxLifetime == 0 || p.MaxLifetime > q.MaxLifetime) {
-		list = append(list, fmt.Sprintf("max-lifetime %s instead of %s", limit(p.MaxLifetime, "none"), short(q.MaxLifetime)))
+		list = append(list,
+			fmt.Sprintf("max-lifetime %s instead of %s", limit(p.MaxLifetime, "none"), short(q.MaxLifetime)))
 	}
 	if q.MaxSessions > 0 && (p.MaxSessions == 0 || p.MaxSessions > q.MaxSessions) {
 		list = append(list, fmt.Sprintf("max-sessions %s instead of %d", count(p.MaxSessions), q.MaxSessions))

@@ -9,10 +9,12 @@ import (
 
 func TestCheckConfigSaysWhatProfilesWouldSay(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := dispatch(t.Context(), []string{"check-config", "--warn-after", "25m", "--expire-after", "30m"}, nil, &stdout, &stderr); code != 0 {
+	args := []string{"check-config", "--warn-after", "25m", "--expire-after", "30m"}
+	if code := dispatch(t.Context(), args, nil, &stdout, &stderr); code != 0 {
 		t.Fatalf("status %d: %s", code, stderr.String())
 	}
-	for _, want := range []string{`\(everybody\)\s+25m\s+30m\s+22h\s+20s\s+activity\s+none`, `nist-aal2\s+meets it`, `pci\s+is laxer: expire-after 30m instead of 15m, max-lifetime 22h instead of 12h`} {
+	for _, want := range []string{`\(everybody\)\s+25m\s+30m\s+22h\s+20s\s+activity\s+none`, `nist-aal2\s+meets it`,
+		`pci\s+is laxer: expire-after 30m instead of 15m, max-lifetime 22h instead of 12h`} {
 		if !regexp.MustCompile(want).Match(stdout.Bytes()) {
 			t.Errorf("not said: %s\n%s", want, stdout.String())
 		}
@@ -25,7 +27,8 @@ func TestCheckConfigWarnsOfGroupsThatAnybodyMayMake(t *testing.T) {
 		warns  bool
 	}{{"", true}, {"ou=groups,dc=example,dc=org", false}} {
 		var stdout, stderr bytes.Buffer
-		args := []string{"check-config", "--ldap-url", "ldaps://ldap.example.org", "--ldap-base-dn", "dc=example,dc=org", "--ldap-group-base-dn", tt.groups}
+		args := []string{"check-config", "--ldap-url", "ldaps://ldap.example.org",
+			"--ldap-base-dn", "dc=example,dc=org", "--ldap-group-base-dn", tt.groups}
 		if code := dispatch(t.Context(), args, nil, &stdout, &stderr); code != 0 {
 			t.Fatalf("status %d: %s", code, stderr.String())
 		}

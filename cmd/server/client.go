@@ -167,7 +167,9 @@ func (r remote) call(ctx context.Context, method, path string, body, answer any)
 		return err
 	}
 	request.Header.Set("Authorization", "Bearer "+r.token)
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }} // the token goes nowhere else
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // the token goes nowhere else
+	}}
 	response, err := client.Do(request)
 	if err != nil {
 		return err
@@ -187,7 +189,8 @@ func (r remote) call(ctx context.Context, method, path string, body, answer any)
 }
 
 // list reads all pages of a list, or limit items of it.
-func (r remote) list(ctx context.Context, path string, query url.Values, limit int) (items []map[string]any, err error) {
+func (r remote) list(ctx context.Context, path string, query url.Values, limit int) ([]map[string]any, error) {
+	var items []map[string]any
 	for {
 		query.Set("limit", fmt.Sprint(min(1000, limit-len(items))))
 		var page struct {
@@ -211,7 +214,9 @@ func who(fs *flag.FlagSet) question {
 	return func(ctx context.Context, r remote, p printer) error {
 		path, columns := "/presence", []string{"user", "state", "sessions", "tabs", "hidden", "unconfirmed"}
 		if *sessions {
-			path, columns = "/sessions", []string{"ref", "user", "state", "tabs", "node", "address", "created_at", "last_active_at", "expires_at"}
+			path, columns = "/sessions", []string{
+				"ref", "user", "state", "tabs", "node", "address", "created_at", "last_active_at", "expires_at",
+			}
 		}
 		items, err := r.list(ctx, path, query(), 1<<30)
 		if err != nil {
@@ -285,7 +290,11 @@ func scope(fs *flag.FlagSet, names ...string) func() (map[string]any, error) {
 	}
 }
 
-var logoutColumns = []string{"id", "scope", "state", "effective_at", "block_until", "cancelled_at", "sessions", "tabs", "open", "acked", "unconfirmed", "gone"}
+// logoutColumns are what is shown of a forced logout, and of the outcomes of its tabs.
+var logoutColumns = []string{
+	"id", "scope", "state", "effective_at", "block_until", "cancelled_at",
+	"sessions", "tabs", "open", "acked", "unconfirmed", "gone",
+}
 
 func logout(fs *flag.FlagSet) question {
 	whose := scope(fs, "user", "group", "session")

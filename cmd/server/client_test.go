@@ -17,8 +17,15 @@ func curfew(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), errs.String()
 }
 
-func TestCLIAdministersARunningServer(t *testing.T) {
-	t.Parallel()
+// administered is a running server, with the token of an administrator that the commands use.
+type administered struct {
+	*process
+	secret string // file of the token
+	tokens string // file of its line for the server
+}
+
+func startAdministered(t *testing.T) *administered {
+	t.Helper()
 	status, out, _ := curfew(t, "token", "robot", "admin")
 	lines := strings.Split(out, "\n")
 	if status != 0 || len(lines) < 5 {
@@ -31,96 +38,134 @@ func TestCLIAdministersARunningServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := start(t, "--testing", "--api-tokens-file", tokens)
-	at := func(args ...string) []string { return append(args, "--server", p.url, "--token-file", secret) }
-	run := func(args ...string) string {
-		t.Helper()
-		status, out, errs := curfew(t, at(args...)...)
-		if status != 0 || errs != "" {
-			t.Fatalf("%v: %d %s", args, status, errs)
-		}
-		return out
+	return &administered{start(t, "--testing", "--api-tokens-file", tokens), secret, tokens}
+}
+
+// at adds to a command where the server is, and the token.
+func (a *administered) at(args ...string) []string {
+	return append(args, "--server", a.url, "--token-file", a.secret)
+}
+
+// does runs a command that succeeds without a note, and returns what it prints.
+func (a *administered) does(args ...string) string {
+	a.t.Helper()
+	status, out, errs := curfew(a.t, a.at(args...)...)
+	if status != 0 || errs != "" {
+		a.t.Fatalf("%v: %d %s", args, status, errs)
 	}
+	return out
+}
+
+// decodes is does for output in JSON.
+func (a *administered) decodes(args ...string) (answer map[string]any) {
+	a.t.Helper()
+	out := a.does(append(args, "--output", "json")...)
+	if err := json.Unmarshal([]byte(out), &answer); err != nil {
+		a.t.Fatalf("%v: %q: %v", args, out, err)
+	}
+	return answer
+}
+
+func TestCommandsAdministerARunningServer(t *testing.T) {
+	t.Parallel()
+	p := startAdministered(t)
 	cookie, _ := p.session("grace", "staff")
 	hostile, _ := p.session("linus", "kiosk")
-	if out := run("who"); !strings.Contains(out, "USER") || !strings.Contains(out, "grace") || strings.Count(out, "\n") != 3 {
+	out := p.does("who")
+	if !strings.Contains(out, "USER") || !strings.Contains(out, "grace") || strings.Count(out, "\n") != 3 {
 		t.Errorf("who = %q", out)
 	}
-	if out := run("who", "--sessions", "--group", "staff"); !strings.Contains(out, "grace") || strings.Contains(out, "linus") {
+	out = p.does("who", "--sessions", "--group", "staff")
+	if !strings.Contains(out, "grace") || strings.Contains(out, "linus") {
 		t.Errorf("who --sessions = %q", out)
 	}
-	if out := run("notify", "--everyone", "--message", "Hello\nthere \x1b[31m"); !strings.Contains(out, "sessions  2") {
+	out = p.does("notify", "--everyone", "--message", "Hello\nthere \x1b[31m")
+	if !strings.Contains(out, "sessions  2") {
 		t.Errorf("notify = %q", out)
 	}
-	if out := run("logout", "--everyone", "--dry-run"); !strings.Contains(out, "sessions      2") {
+	if out := p.does("logout", "--everyone", "--dry-run"); !strings.Contains(out, "sessions      2") {
 		t.Errorf("dry run = %q", out)
 	}
-	var done map[string]any
-	if out := run("logout", "--user", "grace", "--message", "Bye", "--output", "json"); json.Unmarshal([]byte(out), &done) != nil || done["sessions"] != 1. {
-		t.Errorf("logout = %q", out)
+	if done := p.decodes("logout", "--user", "grace", "--message", "Bye"); done["sessions"] != 1. {
+		t.Errorf("logout = %v", done)
 	}
 	if code, _ := p.status(cookie); code != 401 {
 		t.Errorf("grace: %d, want 401", code)
 	}
-	if out := run("logout", "--group", "kiosk", "--grace", "1h", "--output", "json"); json.Unmarshal([]byte(out), &done) != nil {
-		t.Errorf("logout = %q", out)
-	}
-	if out := run("logout", "--status", done["id"].(string)); !strings.Contains(out, "pending") {
+	pending := p.decodes("logout", "--group", "kiosk", "--grace", "1h")["id"].(string)
+	if out := p.does("logout", "--status", pending); !strings.Contains(out, "pending") {
 		t.Errorf("status = %q", out)
 	}
-	if out := run("logout", "--cancel", done["id"].(string)); !strings.Contains(out, "cancelled") {
+	if out := p.does("logout", "--cancel", pending); !strings.Contains(out, "cancelled") {
 		t.Errorf("cancel = %q", out)
 	}
 	if code, _ := p.status(hostile); code != 200 {
 		t.Errorf("linus: %d, want 200", code)
 	}
-	if out := run("audit", "--event", "notice"); strings.Count(out, "\n") != 2 || strings.Contains(out, "\x1b") || !strings.Contains(out, "Hello there") {
+	out = p.does("audit", "--event", "notice")
+	if strings.Count(out, "\n") != 2 || strings.Contains(out, "\x1b") || !strings.Contains(out, "Hello there") {
 		t.Errorf("audit = %q, want the header and one line", out)
 	}
-	if out := run("audit", "--limit", "2", "--output", "json"); json.Unmarshal([]byte(out), &done) != nil || len(items(done)) != 2 {
-		t.Errorf("audit = %q", out)
+	if list := p.decodes("audit", "--limit", "2"); len(items(list)) != 2 {
+		t.Errorf("audit = %v", list)
 	}
+}
 
+func TestCommandsSayThatNobodyHasAName(t *testing.T) {
+	t.Parallel()
+	p := startAdministered(t)
+	p.session("linus", "kiosk")
 	for _, args := range [][]string{
-		{"who", "--user", "graec"}, {"who", "--sessions", "--group", "graec", "--state", "idle"}, {"logout", "--user", "graec"},
+		{"who", "--user", "graec"},
+		{"who", "--sessions", "--group", "graec", "--state", "idle"},
+		{"logout", "--user", "graec"},
 		{"logout", "--group", "graec", "--dry-run"},
 	} {
-		status, out, errs := curfew(t, at(args...)...)
-		if status != 0 || out == "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "nobody of that name is signed in") || !strings.Contains(errs, "graec") {
-			t.Errorf("%v: status %d, %q, %q; want the answer, and one line that nobody has that name", args, status, out, errs)
+		status, out, errs := curfew(t, p.at(args...)...)
+		if status != 0 || out == "" || strings.Count(errs, "\n") != 1 ||
+			!strings.Contains(errs, "nobody of that name is signed in") || !strings.Contains(errs, "graec") {
+			t.Errorf("%v: status %d, %q, %q; want the answer, and one line that nobody has that name",
+				args, status, out, errs)
 		}
 	}
-	if out := run("who", "--user", "LINUS"); !strings.Contains(out, "linus") {
+	if out := p.does("who", "--user", "LINUS"); !strings.Contains(out, "linus") {
 		t.Errorf("who by a name in capitals = %q", out)
 	}
-	run("who", "--user", "linus", "--state", "idle") // nobody is, but the name is right
-	if out := run("logout", "--user", " Linus", "--dry-run"); !strings.Contains(out, "sessions      1") {
+	p.does("who", "--user", "linus", "--state", "idle") // nobody is, but the name is right
+	if out := p.does("logout", "--user", " Linus", "--dry-run"); !strings.Contains(out, "sessions      1") {
 		t.Errorf("dry run by a name in capitals = %q", out)
 	}
+}
 
+func TestCommandsRefuseInOneLine(t *testing.T) {
+	t.Parallel()
+	p := startAdministered(t)
+	to := func(server, token string) []string { return []string{"who", "--server", server, "--token-file", token} }
 	for _, tt := range []struct {
 		name   string
 		args   []string
 		status int
 		says   string
 	}{
-		{"nobody is there to be told", at("notify", "--user", "graec", "--message", "Hello"), 1, "Nobody of that name is signed in"},
-		{"a session that does not live", at("logout", "--session", "unknown"), 1, "No session of that ref"},
-		{"nobody is meant", at("logout"), 2, "exactly one of"},
-		{"two are meant", at("logout", "--user", "ada", "--everyone"), 2, "exactly one of"},
-		{"an unknown flag", at("who", "--usr", "ada"), 2, "usr"},
-		{"a bad format", at("who", "--output", "xml"), 2, "table or json"},
+		{"nobody is there to be told", p.at("notify", "--user", "graec", "--message", "Hello"), 1,
+			"Nobody of that name is signed in"},
+		{"a session that does not live", p.at("logout", "--session", "unknown"), 1, "No session of that ref"},
+		{"nobody is meant", p.at("logout"), 2, "exactly one of"},
+		{"two are meant", p.at("logout", "--user", "ada", "--everyone"), 2, "exactly one of"},
+		{"an unknown flag", p.at("who", "--usr", "ada"), 2, "usr"},
+		{"a bad format", p.at("who", "--output", "xml"), 2, "table or json"},
 		{"no token", []string{"who", "--server", p.url}, 2, "token"},
-		{"plain text to another machine", []string{"who", "--server", "http://curfew.example", "--token-file", secret}, 2, "https"},
-		{"the server refuses", at("logout", "--user", "ada", "--grace", "-1s"), 1, "grace_ms"},
-		{"a state that is none", at("who", "--state", "asleep"), 1, "asleep"},
-		{"a wrong token", []string{"who", "--server", p.url, "--token-file", tokens}, 1, "no such bearer token"},
-		{"nobody answers", []string{"who", "--server", "http://127.0.0.1:1", "--token-file", secret}, 1, "refused"},
+		{"plain text to another machine", to("http://curfew.example", p.secret), 2, "https"},
+		{"the server refuses", p.at("logout", "--user", "ada", "--grace", "-1s"), 1, "grace_ms"},
+		{"a state that is none", p.at("who", "--state", "asleep"), 1, "asleep"},
+		{"a wrong token", to(p.url, p.tokens), 1, "no such bearer token"},
+		{"nobody answers", to("http://127.0.0.1:1", p.secret), 1, "refused"},
 		{"a scope that is none", []string{"token", "x", "root"}, 2, "read or admin"},
 	} {
 		status, out, errs := curfew(t, tt.args...)
 		if status != tt.status || !strings.Contains(errs, tt.says) || strings.Count(errs, "\n") != 1 || out != "" {
-			t.Errorf("%s: status %d, %q, %q; want %d and one line that says %q", tt.name, status, out, errs, tt.status, tt.says)
+			t.Errorf("%s: status %d, %q, %q; want %d and one line that says %q",
+				tt.name, status, out, errs, tt.status, tt.says)
 		}
 	}
 }

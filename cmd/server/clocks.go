@@ -6,7 +6,8 @@ import (
 	"curfew/session"
 )
 
-// clocks are the time of a server.
+// clocks is the time of a server: all of its parts ask the embedded clock. The others are layers of
+// it that the hub moves.
 type clocks struct {
 	session.Clock
 	test   *session.TestClock   // of a server for testing, else nil

@@ -19,7 +19,8 @@ const (
 	exitMistake = 2 // in the settings or on the command line
 )
 
-// command is a sub-command of the program. Dispatch, usage and messages come from the table of them.
+// command is a sub-command of the program. Dispatch, usage and messages come from the table of
+// them.
 type command struct {
 	name    string   // empty: what the program does where no command is named
 	args    []string // one line for each way to use it
@@ -111,7 +112,8 @@ func unknownCommand(name string) error {
 			names = append(names, c.name)
 		}
 	}
-	return fmt.Errorf("there is no command %q; there are %s, and without one the server starts", name, listed(names, "and"))
+	return fmt.Errorf("there is no command %q; there are %s, and without one the server starts",
+		name, listed(names, "and"))
 }
 
 // listed is a list as people write it: a, b and c.
@@ -242,8 +244,8 @@ func checkConfigCommand(_ context.Context, c invocation) error {
 	return nil
 }
 
-// serveCommand serves until ctx ends. Whenever a hangup comes, also while the server starts, it asks
-// for a reload and does not end the program.
+// serveCommand serves until ctx ends. Whenever a hangup comes, also while the server starts, it
+// asks for a reload and does not end the program.
 func serveCommand(ctx context.Context, c invocation) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)

@@ -7,13 +7,15 @@ import (
 )
 
 func TestHelpListsEveryCommandAndSetting(t *testing.T) {
-	for _, args := range [][]string{{"help"}, {"--help"}, {"-h"}, {"check-config", "--help"}, {"help", "--help"}, {"help", "check-config"}} {
+	for _, args := range [][]string{{"help"}, {"--help"}, {"-h"}, {"check-config", "--help"}, {"help", "--help"},
+		{"help", "check-config"}} {
 		status, out, errs := curfew(t, args...)
 		if status != 0 || errs != "" {
 			t.Errorf("%v: status %d, %q", args, status, errs)
 		}
 		for _, c := range commands() {
-			line := regexp.MustCompile(`(?m)^(Usage:| {6}) curfew ` + regexp.QuoteMeta(c.name) + `.*  ` + regexp.QuoteMeta(c.meaning) + `$`)
+			line := regexp.MustCompile(`(?m)^(Usage:| {6}) curfew ` + regexp.QuoteMeta(c.name) + `.*  ` +
+				regexp.QuoteMeta(c.meaning) + `$`)
 			if !line.MatchString(out) {
 				t.Errorf("%v: nothing of the command %q in\n%s", args, c.name, out)
 			}
@@ -46,8 +48,10 @@ func TestCommandsThatAskAServerExplainEachOther(t *testing.T) {
 			}
 		}
 	}
-	if !strings.Contains(want, "--token-file") || !strings.Contains(want, "--output") || !strings.Contains(want, "--server") {
-		t.Errorf("flags of all are not said:\n%s", want)
+	for _, flag := range []string{"--token-file", "--server", "--output"} {
+		if !strings.Contains(want, flag) {
+			t.Errorf("%s is not said:\n%s", flag, want)
+		}
 	}
 }
 
@@ -63,7 +67,8 @@ func TestUnknownCommandsAreToldWhichThereAre(t *testing.T) {
 			}
 		}
 	}
-	if status, _, errs := curfew(t, "help", "who", "audit"); status != exitMistake || !strings.Contains(errs, "one COMMAND at most") {
+	status, _, errs := curfew(t, "help", "who", "audit")
+	if status != exitMistake || !strings.Contains(errs, "one COMMAND at most") {
 		t.Errorf("help for two: status %d, %s", status, errs)
 	}
 }

@@ -102,7 +102,8 @@ func (c *sessionsConfig) validate(testing bool) (mistakes []error) {
 	}
 	for _, p := range c.passivePaths {
 		if !strings.HasPrefix(p, "/") || strings.Contains(strings.TrimSuffix(p, "*"), "*") {
-			mistakes = append(mistakes, fmt.Errorf("passive-paths %q: must begin with / and have a * at its end only", p))
+			mistakes = append(mistakes,
+				fmt.Errorf("passive-paths %q: must begin with / and have a * at its end only", p))
 		}
 	}
 	return mistakes
@@ -115,10 +116,12 @@ func (c *config) validateAddresses() (mistakes []error) {
 	listen, metrics := c.http.listen, c.operation.metricsListen
 	host, _, _ := net.SplitHostPort(listen)
 	if c.operation.testing && listen != "" && !views.Loopback(host) {
-		refuse("testing with listen %q: must be a loopback address as 127.0.0.1:0, because anybody who reaches it can sign in", listen)
+		refuse("testing with listen %q: must be a loopback address as 127.0.0.1:0, "+
+			"because anybody who reaches it can sign in", listen)
 	}
 	if c.demo() && listen != "" && !views.Loopback(host) {
-		refuse("listen %q: must be a loopback address while the demo directory is used; set ldap-url for your own directory", listen)
+		refuse("listen %q: must be a loopback address while the demo directory is used; "+
+			"set ldap-url for your own directory", listen)
 	}
 	if (c.http.tlsCert == "") != (c.http.tlsKey == "") {
 		refuse("tls-cert and tls-key: must be set together")

@@ -14,8 +14,8 @@ import (
 	"curfew/session"
 )
 
-// The YAML file. A setting has the text that stands in the file, whatever YAML would make of it: the group 0123 is no number,
-// the group on is no truth, and a name that looks like a date is none.
+// The YAML file. A setting has the text that stands in the file, whatever YAML would make of it:
+// the group 0123 is no number, the group on is no truth, and a name that looks like a date is none.
 
 // field is a key of a mapping with its value.
 type field struct {
@@ -23,7 +23,8 @@ type field struct {
 	value *yaml.Node
 }
 
-// Bounds of the file. Anchors let a short file say much: what it says is counted each time that it says it.
+// Bounds of the file. Anchors let a short file say much: what it says is counted each time that it
+// says it.
 const (
 	maxFile     = 1 << 20 // bytes
 	maxSaid     = 4 << 20 // bytes of keys and values, aliases and merges resolved
@@ -47,8 +48,8 @@ func (r *fileReader) count(n int) error {
 	return nil
 }
 
-// fieldsOf lists the fields of a mapping in their order. Those of a merge (<<) come after the mapping's own, which go before
-// them.
+// fieldsOf lists the fields of a mapping in their order. Those of a merge (<<) come after the
+// mapping's own, which go before them.
 func (r *fileReader) fieldsOf(n *yaml.Node) ([]field, error) { return r.fieldsAt(n, 0) }
 
 func (r *fileReader) fieldsAt(n *yaml.Node, depth int) ([]field, error) {

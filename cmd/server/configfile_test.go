@@ -12,20 +12,28 @@ import (
 	"curfew/session"
 )
 
-// loadFile loads a file of settings.
-func loadFile(t *testing.T, text string, args ...string) (*config, error) {
+// writeFile writes a file of settings, and returns its path.
+func writeFile(t *testing.T, text string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "curfew.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return load(append([]string{"--config", file}, args...), nil)
+	return file
+}
+
+// loadFile loads a file of settings.
+func loadFile(t *testing.T, text string) (*config, error) {
+	t.Helper()
+	return load([]string{"--config", writeFile(t, text)}, nil)
 }
 
 func TestTextsOfTheFileAreTakenAsTheyAreWritten(t *testing.T) {
 	for _, text := range []string{
-		"0123", "0o17", "0x1F", "1_000", "1e3", "1.50", ".5", "-0", "+1", "12345678901234567890", "on", "off", "yes", "No", "TRUE", "y", "n", "2026-01-01", "2026-01-01T10:00:00Z",
-		"12:30:45", "0b1", ".inf", ".NaN", "Jürgen Größ", "J\u0075\u0308rgen", "日本", "a, b", "#a", "a: b", "~x", "=", "<<", " spaces around ", "null", "it's", `back\slash`,
+		"0123", "0o17", "0x1F", "1_000", "1e3", "1.50", ".5", "-0", "+1", "12345678901234567890", "on", "off", "yes",
+		"No", "TRUE", "y", "n", "2026-01-01", "2026-01-01T10:00:00Z",
+		"12:30:45", "0b1", ".inf", ".NaN", "Jürgen Größ", "J\u0075\u0308rgen", "日本", "a, b", "#a", "a: b", "~x", "=",
+		"<<", " spaces around ", "null", "it's", `back\slash`,
 	} {
 		quoted := `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 		written := []string{quoted, "'" + strings.ReplaceAll(text, "'", "''") + "'"}
@@ -33,7 +41,8 @@ func TestTextsOfTheFileAreTakenAsTheyAreWritten(t *testing.T) {
 			written = append(written, text)
 		}
 		for _, w := range written {
-			c, err := loadFile(t, "node-name: "+w+"\nadmin-groups: ["+strings.Join([]string{quoted, w}, ", ")+"]\npolicies:\n  - group: "+w+"\n    max-sessions: 3\n")
+			c, err := loadFile(t, "node-name: "+w+"\nadmin-groups: ["+quoted+", "+w+"]\n"+
+				"policies:\n  - group: "+w+"\n    max-sessions: 3\n")
 			if err != nil {
 				t.Errorf("%s: %v", w, err)
 				continue
@@ -42,8 +51,10 @@ func TestTextsOfTheFileAreTakenAsTheyAreWritten(t *testing.T) {
 			if w == "a, b" { // without quotes two items
 				wantGroups = []string{"a, b", "a", "b"}
 			}
-			if c.store.nodeName != text || !slices.Equal(c.operation.adminGroups, wantGroups) || len(c.sessions.policies.Groups) != 1 || c.sessions.policies.Groups[0].Group != text {
-				t.Errorf("%s: node %q, groups %q, policies of %+v, want %q", w, c.store.nodeName, c.operation.adminGroups, c.sessions.policies.Groups, text)
+			if c.store.nodeName != text || !slices.Equal(c.operation.adminGroups, wantGroups) ||
+				len(c.sessions.policies.Groups) != 1 || c.sessions.policies.Groups[0].Group != text {
+				t.Errorf("%s: node %q, groups %q, policies of %+v, want %q", w, c.store.nodeName,
+					c.operation.adminGroups, c.sessions.policies.Groups, text)
 			}
 		}
 	}
@@ -73,10 +84,12 @@ policies:
 		t.Fatal(err)
 	}
 	g := c.sessions.policies.Global
-	if g.WarnAfter != 10*time.Minute || g.ExpireAfter != 20*time.Minute || g.MaxLifetime != 0 || g.MaxSessions != 3 || !c.operation.testing || c.operation.presence != "off" {
+	if g.WarnAfter != 10*time.Minute || g.ExpireAfter != 20*time.Minute || g.MaxLifetime != 0 || g.MaxSessions != 3 ||
+		!c.operation.testing || c.operation.presence != "off" {
 		t.Errorf("config = %+v", c)
 	}
-	if !slices.Equal(c.sessions.passivePaths, []string{"/poll", "/stream*"}) || !slices.Equal(c.http.allowedOrigins, []string{"https://xn--bcher-kva.example", "https://b.example"}) {
+	if !slices.Equal(c.sessions.passivePaths, []string{"/poll", "/stream*"}) ||
+		!slices.Equal(c.http.allowedOrigins, []string{"https://xn--bcher-kva.example", "https://b.example"}) {
 		t.Errorf("passive paths %q, origins %q", c.sessions.passivePaths, c.http.allowedOrigins)
 	}
 	want := func(group string) session.GroupPolicy {
@@ -121,7 +134,8 @@ func TestMistakesOfTheFileSayWhatWouldBeRight(t *testing.T) {
 		{"policies:\n  - group: ' '\n", "policies, entry 1: must name its group"},
 		{"policies:\n  - group: a\n    group: b\n", `"group" stands twice`},
 		{"policies:\n  - group: a\n    warn-after: 60\n", `policies, entry 1 (a): warn-after "60": must be a duration`},
-		{"metrics-listen: 0.0.0.0:9\ntesting: true\n", `testing with metrics-listen "0.0.0.0:9": must be a loopback address`},
+		{"metrics-listen: 0.0.0.0:9\ntesting: true\n",
+			`testing with metrics-listen "0.0.0.0:9": must be a loopback address`},
 	} {
 		c, err := loadFile(t, tt.file)
 		if err == nil {
@@ -137,7 +151,8 @@ func nested(levels int) string {
 	var b strings.Builder
 	b.WriteString("a0: &a0 {x: y}\n")
 	for i := 1; i <= levels; i++ {
-		fmt.Fprintf(&b, "a%d: &a%[1]d {<<: [%s]}\n", i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 10), ", "))
+		fmt.Fprintf(&b, "a%d: &a%[1]d {<<: [%s]}\n", i,
+			strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 10), ", "))
 	}
 	return b.String()
 }
@@ -145,16 +160,20 @@ func nested(levels int) string {
 func TestAnchorsOfTheFileThatHoldThemselvesOrTooMuchAreRefused(t *testing.T) {
 	began := time.Now()
 	for _, tt := range []struct{ name, file, told string }{
-		{"a list in itself", "admin-groups: &a [*a]\n", "admin-groups: must be a list of plain values, none of them empty"},
-		{"a list in a list in itself", "admin-groups: &a [b, [*a]]\n", "must be a list of plain values, none of them empty"},
+		{"a list in itself", "admin-groups: &a [*a]\n",
+			"admin-groups: must be a list of plain values, none of them empty"},
+		{"a list in a list in itself", "admin-groups: &a [b, [*a]]\n",
+			"must be a list of plain values, none of them empty"},
 		{"a mapping merged into itself", "&a\n<<: *a\nnode-name: b\n", "anchors that hold themselves"},
 		{"a mapping merged into itself many times", "&a\n<<: [*a, *a, *a]\n", "anchors that hold themselves"},
 		{"two that merge each other", "&a\n<<: {<<: *a}\n", "anchors that hold themselves"},
-		{"a policy", "policies:\n  - &a\n    <<: *a\n    group: b\n", "policies, entry 1: must have a group and settings of its policy: line 2: anchors that hold themselves"},
+		{"a policy", "policies:\n  - &a\n    <<: *a\n    group: b\n",
+			"policies, entry 1: must have a group and settings of its policy: line 2: anchors that hold themselves"},
 		{"policies in themselves", "policies: &a [*a]\n", "policies, entry 1: must have a group"},
 		{"a value in itself", "node-name: &a {b: *a}\n", "node-name: must be a plain value or a list"},
 		{"merges of merges", nested(20) + "<<: *a20\n", "anchors that stand for more than 4 MiB"},
-		{"a long value many times", "node-name: &a " + strings.Repeat("x", 100_000) + "\npolicies: [" + strings.Repeat("{group: [*a]}, ", 10_000) + "]\n", "anchors that stand for more than 4 MiB"},
+		{"a long value many times", "node-name: &a " + strings.Repeat("x", 100_000) + "\npolicies: [" +
+			strings.Repeat("{group: [*a]}, ", 10_000) + "]\n", "anchors that stand for more than 4 MiB"},
 		{"a long file", "# " + strings.Repeat("x", maxFile), "has more than 1048576 bytes"},
 	} {
 		_, err := loadFile(t, tt.file)
@@ -171,8 +190,10 @@ func TestAnchorsOfTheFileThatHoldThemselvesOrTooMuchAreRefused(t *testing.T) {
 
 func FuzzConfigFile(f *testing.F) {
 	for _, seed := range []string{
-		"", "---\n", "--- # c\n", "node-name: a\n---\nb: c\n", "admin-groups: &a [*a]\n", "&a\n<<: *a\n", "policies:\n  - &x {group: a}\n  - <<: [*x, *x]\n    group: b\n",
-		"? [a]\n: b\n", "!!merge a: b\n", "a: !!binary x\n", "a: !!float x\n", "policies: [*a]", "expire-after: 20m\nadmin-groups: [a, 'b, c']\n", nested(3) + "<<: *a3\n",
+		"", "---\n", "--- # c\n", "node-name: a\n---\nb: c\n", "admin-groups: &a [*a]\n", "&a\n<<: *a\n",
+		"policies:\n  - &x {group: a}\n  - <<: [*x, *x]\n    group: b\n",
+		"? [a]\n: b\n", "!!merge a: b\n", "a: !!binary x\n", "a: !!float x\n", "policies: [*a]",
+		"expire-after: 20m\nadmin-groups: [a, 'b, c']\n", nested(3) + "<<: *a3\n",
 	} {
 		f.Add([]byte(seed))
 	}

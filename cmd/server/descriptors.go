@@ -5,11 +5,13 @@ import (
 	"syscall"
 )
 
-// maxTabs is how many tabs this process may hold: each needs a file descriptor. Some are left for all else: requests, the
-// store, the directory, and the sockets of those who are told that there is no room.
+// maxTabs is how many tabs this process may hold: each needs a file descriptor. Some are left for
+// all else: requests, the store, the directory, and the sockets of those who are told that there is
+// no room.
 func maxTabs() int {
 	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil { // the runtime has raised it to the hard limit
+	// The runtime has raised it to the hard limit.
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0
 	}
 	return tabsWithin(limit.Cur)

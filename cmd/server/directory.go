@@ -33,7 +33,8 @@ func openDirectory(cfg *config) (people *directory.Directory, stop func(), err e
 	return people, stop, nil
 }
 
-// signedIn is who is signed in, for the directory's watcher: it carries what the directory says to the hub.
+// signedIn is who is signed in, for the directory's watcher: it carries what the directory says to
+// the hub.
 type signedIn struct {
 	hub   *hub.Hub
 	trail session.Store
@@ -90,7 +91,8 @@ func (s signedIn) Found(ctx context.Context, a directory.Account, e directory.En
 		if sameNames(e.Groups, r.GroupNames()) {
 			return nil
 		}
-		s.log.Info("groups changed in the directory", "user", r.User, "session", r.ID, "before", r.GroupNames(), "now", e.Groups)
+		s.log.Info("groups changed in the directory",
+			"user", r.User, "session", r.ID, "before", r.GroupNames(), "now", e.Groups)
 		err := s.hub.SetGroups(ctx, r.ID, e.Groups)
 		if err != nil {
 			s.log.Error("groups not stored", "session", r.ID, "error", err)
@@ -130,7 +132,8 @@ func (s signedIn) Lost(ctx context.Context, err error) {
 	}
 }
 
-// justSignedIn has the watcher look again at somebody whom a change may have overtaken at their sign-in.
+// justSignedIn has the watcher look again at somebody whom a change may have overtaken at their
+// sign-in.
 func justSignedIn(w *directory.Watcher) func(session.Record, time.Time) {
 	return func(r session.Record, began time.Time) { w.Recheck(accountOf(r), began) }
 }

@@ -44,7 +44,12 @@ func newSignedIn(t *testing.T, records ...session.Record) (signedIn, *brokenStor
 	broken := &brokenStore{Store: store}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	policy := session.Profiles()[0].Policy
-	h, err := hub.New(t.Context(), hub.Options{Store: broken, Clock: session.RealClock{}, Policies: session.Policies{Global: policy}, Log: log})
+	h, err := hub.New(t.Context(), hub.Options{
+		Store:    broken,
+		Clock:    session.RealClock{},
+		Policies: session.Policies{Global: policy},
+		Log:      log,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +96,8 @@ func TestAccountsOfOneLoginNameAreApart(t *testing.T) {
 	}
 }
 
-// A directory may tell names apart that fold to one: each session is asked for by the name that its own sign-in was found by.
+// A directory may tell names apart that fold to one: each session is asked for by the name that its
+// own sign-in was found by.
 func TestSessionsAreAskedForByTheNameThatTheirOwnSignInTyped(t *testing.T) {
 	typed := session.Record{User: "gross", DN: "uid=gross", Identity: "1", Login: "J\u00fcrgen Gro\u00df"}
 	before := typed

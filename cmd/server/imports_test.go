@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// importRule says which packages of ours a package may import, and why no others. Its names are relative to the module.
+// importRule says which packages of ours a package may import, and why no others. Its names are
+// relative to the module.
 type importRule struct {
 	name string
 	may  string // separated by spaces
@@ -16,18 +17,20 @@ type importRule struct {
 }
 
 // wiring is what a program that wires a server together may import.
-const wiring = "directory directory/demo hub hub/wire session session/bolt session/exactjson session/faulty session/gorilla " +
-	"session/redis views"
+const wiring = "directory directory/demo hub hub/wire " +
+	"session session/bolt session/exactjson session/faulty session/gorilla session/redis views"
 
-// importRules has every package of the module. A new package gets a row here, in the commit that makes it.
+// importRules has every package of the module. A new package gets a row here, in the commit that
+// makes it.
 var importRules = []importRule{
 	// Floors: each stands on those above it.
 	{"session", "", "its rules hold whatever stores records, opens sockets or renders pages"},
 	{"session/exactjson", "", "it decodes JSON and knows nothing of what that means"},
 	{"directory", "", "it says whom the directory lets in, and knows no session"},
 	{"static", "", "it embeds browser files and nothing else"},
-	{"hub", "hub/wire session", "it takes stores by their interface and links no engine, no page and no directory"},
-	{"views", "directory hub hub/wire session session/exactjson session/gorilla static", "its pages know sessions, not where they are stored"},
+	{"hub", "hub/wire session", "it takes stores by their interface; it links no engine, page or directory"},
+	{"views", "directory hub hub/wire session session/exactjson session/gorilla static",
+		"its pages know sessions, not where they are stored"},
 
 	// Rooms of the hub: none knows the hub, so that each can be read and tested alone.
 	{"hub/wire", "session session/exactjson", "it is the protocol, and knows no tab and no connection"},
@@ -53,7 +56,8 @@ var importRules = []importRule{
 
 const module = "curfew/"
 
-// mistakenImports lists what rules forbid of packages, which are the lines "PACKAGE IMPORT…" of go list.
+// mistakenImports lists what rules forbid of packages, which are the lines "PACKAGE IMPORT…" of go
+// list.
 func mistakenImports(rules []importRule, packages string) (mistakes []string) {
 	refuse := func(format string, args ...any) { mistakes = append(mistakes, fmt.Sprintf(format, args...)) }
 	gone := make(map[string]importRule)

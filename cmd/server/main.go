@@ -1,4 +1,5 @@
-// Command server is Curfew: it guards the sessions of web pages. Without a sub-command it serves; see README.md.
+// Command server is Curfew: it guards the sessions of web pages. Without a sub-command it serves;
+// see README.md.
 package main
 
 import (

@@ -18,18 +18,26 @@ type hubCollector struct {
 
 func newMetrics(h *hub.Hub) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), hubCollector{
-		hub:      h,
-		sessions: prometheus.NewDesc("curfew_sessions", "Live sessions.", nil, nil),
-		tabs:     prometheus.NewDesc("curfew_tabs", "Open tabs.", nil, nil),
-		nodes:    prometheus.NewDesc("curfew_nodes", "Nodes that share the store, this one included.", nil, nil),
-		away:     prometheus.NewDesc("curfew_store_away", "1 while the store that nodes share does not answer.", nil, nil),
-		ends:     prometheus.NewDesc("curfew_session_ends_total", "Sessions that have ended since the start.", []string{"reason"}, nil),
-	})
+	describe := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("curfew_"+name, help, labels, nil)
+	}
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		hubCollector{
+			hub:      h,
+			sessions: describe("sessions", "Live sessions."),
+			tabs:     describe("tabs", "Open tabs."),
+			nodes:    describe("nodes", "Nodes that share the store, this one included."),
+			away:     describe("store_away", "1 while the store that nodes share does not answer."),
+			ends:     describe("session_ends_total", "Sessions that have ended since the start.", "reason"),
+		},
+	)
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
 
-// metricsRoutes are those of the metrics' own address. Every answer carries what all of Curfew's carry.
+// metricsRoutes are those of the metrics' own address. Every answer carries what all of Curfew's
+// carry.
 func metricsRoutes(metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)

@@ -11,7 +11,8 @@ import (
 func TestMetricsAreForAdmins(t *testing.T) {
 	t.Parallel()
 	p := start(t, "--metrics-listen", "")
-	if response, body := p.do("/metrics", nil, "Cookie", p.signIn("ada")); response.StatusCode != 200 || !strings.Contains(body, "curfew_sessions 1") {
+	response, body := p.do("/metrics", nil, "Cookie", p.signIn("ada"))
+	if response.StatusCode != 200 || !strings.Contains(body, "curfew_sessions 1") {
 		t.Errorf("an admin: %s %s", response.Status, body)
 	}
 	if response, _ := p.do("/metrics", nil, "Cookie", p.signIn("grace")); response.StatusCode != 403 {
@@ -20,15 +21,19 @@ func TestMetricsAreForAdmins(t *testing.T) {
 }
 
 func TestEveryAnswerOfTheMetricsAddressIsNeitherSniffedNorStored(t *testing.T) {
-	h := metricsRoutes(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "curfew_tabs 0") }))
+	h := metricsRoutes(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "curfew_tabs 0")
+	}))
 	for _, tt := range []struct {
 		method, path string
 		status       int
 	}{{"GET", "/metrics", 200}, {"GET", "/", 404}, {"POST", "/metrics", 405}, {"GET", "//metrics", 307}} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(tt.method, "http://node"+tt.path, nil))
-		if w.Code != tt.status || w.Header().Get("X-Content-Type-Options") != "nosniff" || w.Header().Get("Cache-Control") != "no-store" {
-			t.Errorf("%s %s: %d with %v, want %d, nosniff and no-store", tt.method, tt.path, w.Code, w.Header(), tt.status)
+		if w.Code != tt.status || w.Header().Get("X-Content-Type-Options") != "nosniff" ||
+			w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s %s: %d with %v, want %d, nosniff and no-store", tt.method, tt.path, w.Code, w.Header(),
+				tt.status)
 		}
 	}
 }

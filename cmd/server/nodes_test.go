@@ -77,6 +77,20 @@ func TestNodesWarnWithdrawAndEndTogether(t *testing.T) {
 	}
 }
 
+// outcomesOf counts the tabs in the answer about a forced logout, and those that have acknowledged
+// it.
+func outcomesOf(logout map[string]any) (tabs, acked int) {
+	each := make(map[any]bool)
+	for _, one := range logout["each_tab"].([]any) {
+		tab := one.(map[string]any)
+		each[tab["tab"]] = true
+		if tab["fate"] == "acked" {
+			acked++
+		}
+	}
+	return len(each), acked
+}
+
 func TestForcedLogoutReachesAllNodes(t *testing.T) {
 	t.Parallel()
 	nodes := startNodes(t, redistest.Start(t), 3)
@@ -121,22 +135,16 @@ func TestForcedLogoutReachesAllNodes(t *testing.T) {
 	for _, p := range nodes {
 		p.eventually("the progress adds up, tab by tab", func() bool {
 			answer := p.call("GET", "/logouts/"+forced["id"].(string), "", 200)
-			each, acked := map[any]bool{}, 0
-			for _, one := range answer["each_tab"].([]any) {
-				tab := one.(map[string]any)
-				each[tab["tab"]] = true
-				if tab["fate"] == "acked" {
-					acked++
-				}
-			}
-			return answer["acked"] == 3.0 && len(each) == 3 && acked == 3
+			tabs, acked := outcomesOf(answer)
+			return answer["acked"] == 3.0 && tabs == 3 && acked == 3
 		})
 	}
 	a.call("POST", "/notices", `{"everyone":true,"message":"Hello"}`, 200)
 	a.eventually("a notice arrives on another node", func() bool {
 		spared.mu.Lock()
 		defer spared.mu.Unlock()
-		return slices.ContainsFunc(spared.messages, func(m map[string]any) bool { return m["type"] == "notice" && m["message"] == "Hello" })
+		return slices.ContainsFunc(spared.messages,
+			func(m map[string]any) bool { return m["type"] == "notice" && m["message"] == "Hello" })
 	})
 }
 
@@ -149,11 +157,14 @@ func TestClosedBrowserCountsTabsOnAllNodes(t *testing.T) {
 	tabs := func(n string) {
 		t.Helper()
 		for _, p := range nodes {
-			p.eventually("both nodes count "+n, func() bool { return fmt.Sprint(p.call("GET", "/sessions/"+ref, "", 200)["tabs"]) == n })
+			p.eventually("both nodes count "+n, func() bool {
+				return fmt.Sprint(p.call("GET", "/sessions/"+ref, "", 200)["tabs"]) == n
+			})
 		}
 	}
 	tabs("2")
-	if list := a.call("GET", "/sessions/"+ref, "", 200)["open_tabs"].([]any); len(list) != 2 || list[0].(map[string]any)["node"] == list[1].(map[string]any)["node"] {
+	if list := a.call("GET", "/sessions/"+ref, "", 200)["open_tabs"].([]any); len(list) != 2 ||
+		list[0].(map[string]any)["node"] == list[1].(map[string]any)["node"] {
 		t.Errorf("open tabs = %v, want one on each node", list)
 	}
 	one.leave()
@@ -245,7 +256,8 @@ func TestWithoutMessagesTheTabsOfAnEndedSessionCloseWithin2s(t *testing.T) {
 	signedOut, _ := a.session("ada")
 	forced, _ := a.session("grace")
 	tabs := map[string]*openTab{"logout": b.openTab(signedOut), "admin": b.openTab(forced)}
-	if answer, err := server.Command("ACL SETUSER default resetchannels"); err != nil || !strings.HasPrefix(answer, "+OK") {
+	if answer, err := server.Command("ACL SETUSER default resetchannels"); err != nil ||
+		!strings.HasPrefix(answer, "+OK") {
 		t.Fatal(answer, err)
 	}
 	a.eventually("commands work", func() bool { code, _ := a.status(signedOut); return code == 200 })
@@ -324,5 +336,6 @@ func TestRollingRestartLeavesNoGapInPresence(t *testing.T) {
 		t.Errorf("state = %v, want active", state)
 	}
 	a.run()
-	a.eventually("the new run of the node sees the tab", func() bool { return fmt.Sprint(a.presenceOf("ada")["tabs"]) == "1" })
+	a.eventually("the new run of the node sees the tab",
+		func() bool { return fmt.Sprint(a.presenceOf("ada")["tabs"]) == "1" })
 }

@@ -20,7 +20,8 @@ type printer struct {
 func (p printer) nobody(named map[string]any) {
 	for _, kind := range []string{"user", "group"} {
 		if name, ok := named[kind]; ok {
-			fmt.Fprintf(p.notes, "curfew %s: nobody of that name is signed in: %s %s\n", p.command, kind, oneLine(fmt.Sprint(name)))
+			fmt.Fprintf(p.notes, "curfew %s: nobody of that name is signed in: %s %s\n",
+				p.command, kind, oneLine(fmt.Sprint(name)))
 		}
 	}
 }
@@ -86,7 +87,8 @@ func cell(v any) string {
 	return oneLine(fmt.Sprint(v))
 }
 
-// oneLine keeps what others have written from breaking out of its line, or from steering the terminal.
+// oneLine keeps what others have written from breaking out of its line, or from steering the
+// terminal.
 func oneLine(s string) string {
 	return strings.Map(func(c rune) rune {
 		if c < ' ' || c >= 0x7f && c < 0xa0 {

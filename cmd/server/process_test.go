@@ -73,7 +73,8 @@ func (p *process) launch() {
 	p.t.Helper()
 	ready := filepath.Join(p.folder, "ready")
 	os.Remove(ready)
-	args := append([]string{"--listen", "127.0.0.1:0", "--data-dir", filepath.Join(p.folder, "data"), "--ready-file", ready}, p.args...)
+	args := append([]string{"--listen", "127.0.0.1:0", "--ready-file", ready,
+		"--data-dir", filepath.Join(p.folder, "data")}, p.args...)
 	p.cmd = exec.Command(os.Args[0], args...)
 	p.cmd.Env = append(os.Environ(), "CURFEW_TEST_RUN=1")
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
@@ -205,7 +206,9 @@ func (p *process) timeline() string {
 func (p *process) socket(cookie string) *websocket.Conn {
 	p.t.Helper()
 	c, _, err := websocket.Dial(p.t.Context(), p.url+"/session/ws", &websocket.DialOptions{
-		HTTPClient: sockets, Subprotocols: []string{"curfew.v1"}, HTTPHeader: http.Header{"Origin": {p.url}, "Cookie": {cookie}},
+		HTTPClient:   sockets,
+		Subprotocols: []string{"curfew.v1"},
+		HTTPHeader:   http.Header{"Origin": {p.url}, "Cookie": {cookie}},
 	})
 	if err != nil {
 		p.t.Fatal(err)
@@ -326,11 +329,14 @@ func TestAcknowledgedSignInsAndEndsSurviveAKill(t *testing.T) {
 func TestSecondProcessOnTheDataFolderEndsWithStatus1(t *testing.T) {
 	t.Parallel()
 	p := start(t)
-	cmd := exec.Command(os.Args[0], "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(p.folder, "data"))
+	folder := filepath.Join(p.folder, "data")
+	cmd := exec.Command(os.Args[0], "--listen", "127.0.0.1:0", "--data-dir", folder)
 	cmd.Env = append(os.Environ(), "CURFEW_TEST_RUN=1")
 	out, _ := cmd.CombinedOutput()
-	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), filepath.Join(p.folder, "data")) || !strings.Contains(string(out), fmt.Sprint(p.cmd.Process.Pid)) {
-		t.Errorf("status %d, output %s: want 1, the folder and process %d", code, out, p.cmd.Process.Pid)
+	first := fmt.Sprint(p.cmd.Process.Pid)
+	code := cmd.ProcessState.ExitCode()
+	if code != 1 || !strings.Contains(string(out), folder) || !strings.Contains(string(out), first) {
+		t.Errorf("status %d, output %s: want 1, the folder and process %s", code, out, first)
 	}
 }
 

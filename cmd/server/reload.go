@@ -16,9 +16,11 @@ import (
 	"curfew/views"
 )
 
-// reloader applies settings that were read again. A faulty file changes nothing. What lies in memory alone holds at once, so
-// that a token that leaked dies although the store is away; policies are stored with the sessions, and that is tried until it
-// has worked.
+// reloader reads the settings again at each hangup, and applies those that need no restart.
+// Mistakes in them change nothing. Passive paths and API tokens lie in memory and hold at once, so
+// that a leaked token dies even while the store is away. Policies are stored with each session:
+// applying them is tried until it works. [reloader.run] is its only entry point, and owns its
+// goroutine.
 type reloader struct {
 	load  func() (*config, error)
 	hub   *hub.Hub
@@ -27,17 +29,17 @@ type reloader struct {
 	clock session.Clock
 	log   *slog.Logger
 
-	told    session.Policies  // the policies that the audit trail knows of
-	wanted  *session.Policies // nil once they are applied
-	changed int               // sessions that have got the wanted ones so far
-	failed  bool              // the log was told that it is tried again
+	told    session.Policies  // the policies that the audit trail has been told of
+	wanted  *session.Policies // policies to be applied; nil once all sessions have them
+	changed int               // sessions that the wanted policies have changed so far
+	failed  bool              // the log has been told that applying is tried again
 }
 
 // reloadAgain is how long after a failure the policies are applied again.
 const reloadAgain = 2 * time.Second
 
-// run reloads for each hangup, until ctx ends. A hangup that comes while policies are being applied to many sessions, or
-// while the store keeps that waiting, is heard at once.
+// run reloads at each hangup, until ctx ends. Policies are applied in a goroutine beside it, so
+// that it hears the next hangup at once, also while the store is slow. It waits for that goroutine.
 func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal) {
 	again := time.NewTimer(0)
 	defer again.Stop()
@@ -66,7 +68,7 @@ func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal) {
 	}
 }
 
-// read reads the settings and applies what needs no store.
+// read reads the settings and applies what needs no store. It reports whether they had no mistakes.
 func (r *reloader) read() bool {
 	cfg, err := r.load()
 	if err != nil {
@@ -79,7 +81,8 @@ func (r *reloader) read() bool {
 	return true
 }
 
-// settle looks at what became of applying policies, and says after how long the wanted ones are applied, if any are.
+// settle takes note of how applying policies went. It returns after how long run applies the wanted
+// ones, which may be newer.
 func (r *reloader) settle(policies *session.Policies, err error) time.Duration {
 	if err != nil {
 		if !r.failed {
@@ -88,7 +91,8 @@ func (r *reloader) settle(policies *session.Policies, err error) time.Duration {
 		r.failed = true
 		return reloadAgain
 	}
-	r.log.Info("settings reloaded: policies, passive paths and API tokens; all others need a restart", "sessions_changed", r.changed)
+	r.log.Info("settings reloaded: policies, passive paths and API tokens; all others need a restart",
+		"sessions_changed", r.changed)
 	r.failed, r.changed = false, 0
 	if r.wanted == policies {
 		r.wanted = nil
@@ -96,7 +100,7 @@ func (r *reloader) settle(policies *session.Policies, err error) time.Duration {
 	return 0
 }
 
-// apply gives policies to all sessions, and tells the trail.
+// apply gives policies to all sessions, and writes to the audit trail what has changed.
 func (r *reloader) apply(ctx context.Context, policies session.Policies) error {
 	changed, err := r.hub.Reload(ctx, policies)
 	r.changed += changed
@@ -119,23 +123,7 @@ func (r *reloader) apply(ctx context.Context, policies session.Policies) error {
 
 // policyChanges tells what a reload has changed, in one line; empty if nothing.
 func policyChanges(before, after session.Policies) string {
-	values := func(ps session.Policies) map[string]string {
-		all := make(map[string]string)
-		note := func(of string, p session.Policy) {
-			all[of+" warn-after"] = p.WarnAfter.String()
-			all[of+" expire-after"] = p.ExpireAfter.String()
-			all[of+" max-lifetime"] = p.MaxLifetime.String()
-			all[of+" close-grace"] = p.CloseGrace.String()
-			all[of+" extend-on"] = string(p.ExtendOn)
-			all[of+" max-sessions"] = strconv.Itoa(p.MaxSessions)
-		}
-		note("global", ps.Global)
-		for _, g := range ps.Groups {
-			note("group "+g.Group, g.Policy)
-		}
-		return all
-	}
-	old, now := values(before), values(after)
+	old, now := policyValues(before), policyValues(after)
 	var changes []string
 	for name, v := range now {
 		if old[name] != v {
@@ -149,4 +137,22 @@ func policyChanges(before, after session.Policies) string {
 	}
 	slices.Sort(changes)
 	return strings.Join(changes, ", ")
+}
+
+// policyValues are the values of all policies, each under the name of its policy and its setting.
+func policyValues(ps session.Policies) map[string]string {
+	values := make(map[string]string)
+	note := func(of string, p session.Policy) {
+		values[of+" warn-after"] = p.WarnAfter.String()
+		values[of+" expire-after"] = p.ExpireAfter.String()
+		values[of+" max-lifetime"] = p.MaxLifetime.String()
+		values[of+" close-grace"] = p.CloseGrace.String()
+		values[of+" extend-on"] = string(p.ExtendOn)
+		values[of+" max-sessions"] = strconv.Itoa(p.MaxSessions)
+	}
+	note("global", ps.Global)
+	for _, g := range ps.Groups {
+		note("group "+g.Group, g.Policy)
+	}
+	return values
 }

@@ -51,7 +51,9 @@ func TestHangupReloadsPoliciesOntoLiveSessions(t *testing.T) {
 	}
 	write("policies:\n  - group: kiosk\n    expire-after: soon\n")
 	p.cmd.Process.Signal(syscall.SIGHUP)
-	p.eventually("the fault is logged", func() bool { return strings.Contains(p.log.String(), "settings not reloaded") })
+	p.eventually("the fault is logged", func() bool {
+		return strings.Contains(p.log.String(), "settings not reloaded")
+	})
 	if _, answer := p.status(cookie); answer["expire_in_ms"].(float64) > 120_000 {
 		t.Errorf("a faulty file changed something: %v", answer)
 	}
@@ -86,7 +88,9 @@ func TestHangupWhileTheServerStartsIsAReload(t *testing.T) {
 		_, err = f.WriteString("expire-after: 30m\n")
 		return err == nil
 	})
-	p.eventually("the settings are applied", func() bool { return strings.Contains(p.log.String(), "settings reloaded") })
+	p.eventually("the settings are applied", func() bool {
+		return strings.Contains(p.log.String(), "settings reloaded")
+	})
 	if _, answer := p.status(p.signIn("ada")); answer["expire_in_ms"].(float64) < 29*60_000 {
 		t.Errorf("status = %v, want half an hour", answer)
 	}
@@ -123,13 +127,16 @@ func TestReloadKillsTokensThoughTheStoreIsAwayAndAppliesPoliciesOnceItIsBack(t *
 	write(settings, "warn-after: 4m\nexpire-after: 5m\n")
 	p.cmd.Process.Signal(syscall.SIGHUP)
 	p.eventually("the token is no more", func() bool { return code() == http.StatusUnauthorized })
-	p.eventually("the policies were tried", func() bool { return strings.Contains(p.log.String(), "tried until it works") })
+	p.eventually("the policies were tried", func() bool {
+		return strings.Contains(p.log.String(), "tried until it works")
+	})
 	write(settings, "warn-after: soon\n")
 	p.cmd.Process.Signal(syscall.SIGHUP)
 	p.eventually("the fault is logged", func() bool { return strings.Contains(p.log.String(), "they have mistakes") })
 	server.Signal(syscall.SIGCONT)
 	p.eventually("the policies are applied", func() bool {
 		response, body := p.do("/session/status", nil, "Cookie", cookie)
-		return response.StatusCode == http.StatusOK && strings.Contains(p.log.String(), "settings reloaded") && strings.Contains(body, `"expire_in_ms":2`)
+		return response.StatusCode == http.StatusOK && strings.Contains(p.log.String(), "settings reloaded") &&
+			strings.Contains(body, `"expire_in_ms":2`)
 	})
 }

@@ -10,7 +10,8 @@ func TestEveryAnswerCarriesItsHeaders(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	cookie := p.signIn("ada")
-	for _, path := range []string{"/", "/login", "/nowhere", "/session/status", "/session/ws", "/healthz", "/readyz", "/static/curfew.js", "/static/nothing"} {
+	for _, path := range []string{"/", "/login", "/nowhere", "/session/status", "/session/ws", "/healthz", "/readyz",
+		"/static/curfew.js", "/static/nothing"} {
 		for _, c := range []string{"", cookie} {
 			response, _ := p.do(path, nil, "Cookie", c, "Accept", "text/html")
 			h := response.Header
@@ -21,7 +22,8 @@ func TestEveryAnswerCarriesItsHeaders(t *testing.T) {
 				t.Errorf("%s: Cache-Control %q", path, h.Get("Cache-Control"))
 			}
 			csp := h.Get("Content-Security-Policy")
-			if !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") || strings.Contains(csp, "unsafe-") {
+			if !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") ||
+				strings.Contains(csp, "unsafe-") {
 				t.Errorf("%s: CSP %q", path, csp)
 			}
 			for name := range h {
@@ -45,10 +47,12 @@ func TestWithoutASession(t *testing.T) {
 	}{
 		{"a page", "/?a=1", nil, []string{"Sec-Fetch-Mode", "navigate"}, 303, "/login?next=%2F%3Fa%3D1"},
 		{"a page of an old browser", "/", nil, []string{"Accept", "text/html,*/*"}, 303, "/login?next=%2F"},
-		{"a posted form", "/", url.Values{"note": {"x"}}, []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Site", "same-origin"}, 303, "/login"},
+		{"a posted form", "/", url.Values{"note": {"x"}},
+			[]string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Site", "same-origin"}, 303, "/login"},
 		{"a script's request", "/", nil, []string{"Sec-Fetch-Mode", "cors", "Accept", "text/html"}, 401, ""},
 		{"a program's request", "/session/status", nil, nil, 401, ""},
-		{"a made-up cookie", "/session/status", nil, []string{"Cookie", "__Host-curfew=" + strings.Repeat("A", 43)}, 401, ""},
+		{"a made-up cookie", "/session/status", nil, []string{"Cookie", "__Host-curfew=" + strings.Repeat("A", 43)},
+			401, ""},
 		{"a malformed cookie", "/session/status", nil, []string{"Cookie", `__Host-curfew="; DROP`}, 401, ""},
 		{"an extension", "/session/extend", url.Values{}, nil, 401, ""},
 		{"a sign-out", "/logout", url.Values{}, nil, 303, "/login"},
@@ -57,7 +61,8 @@ func TestWithoutASession(t *testing.T) {
 	for _, tt := range tests {
 		response, body := p.do(tt.path, tt.form, tt.header...)
 		if response.StatusCode != tt.code || response.Header.Get("Location") != tt.location {
-			t.Errorf("%s: %s to %q, want %d to %q", tt.name, response.Status, response.Header.Get("Location"), tt.code, tt.location)
+			t.Errorf("%s: %s to %q, want %d to %q", tt.name, response.Status, response.Header.Get("Location"), tt.code,
+				tt.location)
 		}
 		if tt.code == 401 && (!strings.Contains(body, `"error":"no-session"`) || strings.Contains(body, "reason")) {
 			t.Errorf("%s: %s", tt.name, body)
@@ -95,10 +100,12 @@ func TestCrossSiteRequestsAreRefused(t *testing.T) {
 		{"a bad age", "/session/activity", url.Values{"csrf": csrf["csrf"], "idle_ms": {"-1"}}, nil, 400},
 		{"a note without token", "/", url.Values{"note": {"x"}}, nil, 403},
 		{"sign-out without token", "/logout", url.Values{}, nil, 403},
-		{"sign-in from another site", "/login", url.Values{"username": {"ada"}, "password": {"ada-demo"}}, []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{"sign-in from another site", "/login", url.Values{"username": {"ada"}, "password": {"ada-demo"}},
+			[]string{"Sec-Fetch-Site", "cross-site"}, 403},
 	}
 	for _, tt := range tests {
-		if response, body := p.do(tt.path, tt.form, append(tt.header, "Cookie", cookie)...); response.StatusCode != tt.code {
+		response, body := p.do(tt.path, tt.form, append(tt.header, "Cookie", cookie)...)
+		if response.StatusCode != tt.code {
 			t.Errorf("%s: %s %s, want %d", tt.name, response.Status, body, tt.code)
 		}
 	}
@@ -109,12 +116,21 @@ func TestCrossSiteRequestsAreRefused(t *testing.T) {
 
 func TestOriginsInOtherLettersAreComparedAsBrowsersSendThem(t *testing.T) {
 	t.Parallel()
-	p := start(t, "--public-url", "https://BÜCHER.example:443/", "--allowed-origins", "https://straße.example,http://APP.example:80")
+	p := start(t, "--public-url", "https://BÜCHER.example:443/",
+		"--allowed-origins", "https://straße.example,http://APP.example:80")
 	const public = "https://xn--bcher-kva.example"
 	cookie := p.signIn("ada", "Origin", public)
-	for origin, code := range map[string]int{public: 426, "https://xn--strae-oqa.example": 426, "http://app.example": 426, "https://xn--bcher-kva.example:444": 403, "https://bücher.example": 403} {
+	for origin, code := range map[string]int{
+		public:                              426,
+		"https://xn--strae-oqa.example":     426,
+		"http://app.example":                426,
+		"https://xn--bcher-kva.example:444": 403,
+		"https://bücher.example":            403,
+	} {
 		// An origin that may open the socket is asked for the upgrade, which does not come here.
-		if response, body := p.do("/session/ws", nil, "Cookie", cookie, "Origin", origin, "Sec-WebSocket-Protocol", "curfew.v1"); response.StatusCode != code {
+		response, body := p.do("/session/ws", nil,
+			"Cookie", cookie, "Origin", origin, "Sec-WebSocket-Protocol", "curfew.v1")
+		if response.StatusCode != code {
 			t.Errorf("socket of %s: %s %s, want %d", origin, response.Status, body, code)
 		}
 	}
@@ -139,7 +155,8 @@ func TestBasePath(t *testing.T) {
 	p.url = root + "/guard"
 	cookie := p.signIn("ada")
 	_, page := p.do("/", nil, "Cookie", cookie, "Accept", "text/html")
-	for _, want := range []string{`action="/guard/logout"`, `src="/guard/static/curfew.js"`, `data-socket="/guard/session/ws"`} {
+	for _, want := range []string{`action="/guard/logout"`, `src="/guard/static/curfew.js"`,
+		`data-socket="/guard/session/ws"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)
 		}
@@ -152,8 +169,10 @@ func TestForwardedHeadersCountFromTrustedProxiesOnly(t *testing.T) {
 	for _, p := range []*process{trusting, strict} {
 		p.signIn("ada", "X-Forwarded-For", "203.0.113.9, 127.0.0.2")
 	}
-	trusting.eventually("the log names the browser's address", func() bool { return strings.Contains(trusting.log.String(), "address=203.0.113.9") })
-	strict.eventually("the log names the peer's address", func() bool { return strings.Contains(strict.log.String(), "address=127.0.0.1") })
+	trusting.eventually("the log names the browser's address",
+		func() bool { return strings.Contains(trusting.log.String(), "address=203.0.113.9") })
+	strict.eventually("the log names the peer's address",
+		func() bool { return strings.Contains(strict.log.String(), "address=127.0.0.1") })
 	if _, body := strict.do("/readyz", nil); !strings.Contains(body, `"ignored_forwarded_headers":1`) {
 		t.Errorf("readyz = %s", body)
 	}

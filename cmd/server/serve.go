@@ -32,8 +32,8 @@ type reloads struct {
 }
 
 // run builds a server, serves until ctx ends or a listener fails, and stops gracefully. Whoever
-// starts a server reads its standard output; stderr gets the log and the audit trail. What goes wrong
-// while the server stops is part of the error.
+// starts a server reads its standard output; stderr gets the log and the audit trail. What goes
+// wrong while the server stops is part of the error.
 func run(ctx context.Context, cfg *config, again reloads, stdout, stderr io.Writer) error {
 	s := &server{cfg: cfg, log: newLogger(cfg, stderr), node: nodeName(cfg), failed: make(chan error, 2)}
 	err := s.build(ctx, auditLog(stderr))
@@ -85,7 +85,7 @@ func (s *server) build(ctx context.Context, follow func(session.Event)) (err err
 		testing = &testingRoutes{public: s.public(), faults: faults}
 	}
 	s.clock = newClocks(faults, s.cfg.store.redisURL != "")
-	store, shared, err := openStore(ctx, s.cfg, s.clock, follow, s.log)
+	store, shared, err := s.openStore(ctx, follow)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,8 @@ func (c *httpConfig) addressSettings() []setting {
 			set: func(v value) (err error) {
 				c.publicURL, err = views.ParseOrigin(v.text)
 				if err == nil && c.publicURL.Scheme != "https" && !views.Loopback(c.publicURL.Hostname()) {
-					return errors.New("must be https unless its host is loopback: browsers keep the cookie on https only")
+					return errors.New("must be https unless its host is loopback: " +
+						"browsers keep the cookie on https only")
 				}
 				return err
 			},
@@ -242,8 +243,8 @@ func (c *storeConfig) settings() []setting {
 		},
 		{
 			name: "redis-url",
-			meaning: "Redis that several nodes share instead of the embedded store: `redis://`, `rediss://`, Cluster, " +
-				"or Sentinel with `?master_set=NAME`; see `docs/nodes.md`",
+			meaning: "Redis that several nodes share instead of the embedded store: `redis://`, `rediss://`, " +
+				"Cluster, or Sentinel with `?master_set=NAME`; see `docs/nodes.md`",
 			set: func(v value) error {
 				c.redisURL = v.text
 				if v.text == "" {
@@ -393,8 +394,8 @@ func (c *operationConfig) settings() []setting {
 		{
 			name:     "testing",
 			standard: "false",
-			meaning: "offer `/testing/`, which moves the clock, mints sessions, breaks sockets and has calls of the store " +
-				"fail; loopback only",
+			meaning: "offer `/testing/`, which moves the clock, mints sessions, breaks sockets " +
+				"and has calls of the store fail; loopback only",
 			kind: yesNo,
 			set:  boolean(&c.testing),
 		},

@@ -66,7 +66,8 @@ func TestEverySettingSaysWhatItIs(t *testing.T) {
 		case known[s.name]:
 			t.Errorf("%s stands twice", s.name)
 		case s.meaning == "" || strings.ContainsAny(s.meaning+s.shownDefault(), "|\n"):
-			t.Errorf("%s: meaning %q, default %q: must be something that fits in a row", s.name, s.meaning, s.shownDefault())
+			t.Errorf("%s: meaning %q, default %q: must be something that fits in a row", s.name, s.meaning,
+				s.shownDefault())
 		case s.standard != "" && s.unset != "":
 			t.Errorf("%s: has the standard %q, and says that %q holds without it", s.name, s.standard, s.unset)
 		}

@@ -97,7 +97,8 @@ func readFlags(all []setting, args []string) (given map[string]value, mistakes [
 			continue
 		}
 		if args = fs.Args(); len(args) > 0 {
-			mistakes = append(mistakes, fmt.Errorf("argument %q: there is no such command, or the flag before it needs no value", args[0]))
+			mistakes = append(mistakes,
+				fmt.Errorf("argument %q: there is no such command, or the flag before it needs no value", args[0]))
 			args = args[1:]
 		}
 	}

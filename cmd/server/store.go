@@ -2,27 +2,30 @@ package main
 
 import (
 	"context"
-	"log/slog"
 
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/redis"
 )
 
-// openStore opens the store that is set, and tells what it offers to several nodes: nothing if it is the embedded one.
-func openStore(ctx context.Context, cfg *config, clock session.Clock, follow func(session.Event), log *slog.Logger) (session.Store, session.SharedStore, error) {
-	if cfg.store.redisURL == "" {
-		store, err := bolt.Open(cfg.store.dataDir)
+// openStore opens the store that is set. shared is what it offers to several nodes: nil where it is
+// the embedded one. follow gets every event of the audit trail, once it is stored.
+func (s *server) openStore(
+	ctx context.Context, follow func(session.Event),
+) (store session.Store, shared session.SharedStore, err error) {
+	settings := s.cfg.store
+	if settings.redisURL == "" {
+		embedded, err := bolt.Open(settings.dataDir)
 		if err != nil {
 			return nil, nil, err
 		}
-		store.Follow(follow)
-		store.SetClock(clock)
-		return store, nil, nil
+		embedded.Follow(follow)
+		embedded.SetClock(s.clock)
+		return embedded, nil, nil
 	}
-	store, err := redis.Open(ctx, cfg.store.redisURL, cfg.store.redisPrefix, follow, log)
+	several, err := redis.Open(ctx, settings.redisURL, settings.redisPrefix, follow, s.log)
 	if err != nil {
 		return nil, nil, err
 	}
-	return store, store, nil
+	return several, several, nil
 }

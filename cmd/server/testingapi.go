@@ -18,8 +18,8 @@ import (
 	"curfew/views"
 )
 
-// testingRoutes serves /testing/, which the setting testing turns on. It needs no token and no Origin; requests from pages of other
-// origins are refused.
+// testingRoutes serves /testing/, which the setting testing turns on. It needs no token and no
+// Origin; requests from pages of other origins are refused.
 type testingRoutes struct {
 	hub      *hub.Hub
 	sessions *gorilla.Store
@@ -28,9 +28,11 @@ type testingRoutes struct {
 	faults   *nodeFaults
 }
 
-func (t *testingRoutes) routes(pages *views.Server) {
+// routes adds the routes to web. An answer is JSON: 422 where the request is wrong, 503 where the
+// store is out of reach or a node has not answered.
+func (t *testingRoutes) routes(web *views.Server) {
 	handle := func(pattern string, f func(*http.Request) (any, error)) {
-		pages.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		web.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if t.foreign(r) {
 				answer(w, http.StatusForbidden, map[string]string{"error": "requests from other origins are refused"})
 				return
@@ -51,7 +53,9 @@ func (t *testingRoutes) routes(pages *views.Server) {
 	handle("POST /testing/clock", t.advance)
 	handle("POST /testing/session", t.session)
 	handle("POST /testing/fault", t.fault)
-	handle("GET /testing/timeline", func(*http.Request) (any, error) { return map[string]any{"items": t.timeline.Moments()}, nil })
+	handle("GET /testing/timeline", func(*http.Request) (any, error) {
+		return map[string]any{"items": t.timeline.Moments()}, nil
+	})
 	handle("POST /testing/store", t.faults.store)
 	handle("POST /testing/skew", t.faults.skew)
 	handle("POST /testing/reset", func(r *http.Request) (any, error) {
@@ -127,7 +131,15 @@ func (t *testingRoutes) session(r *http.Request) (any, error) {
 	if revocation, blocked := t.hub.Blocked(body.User, body.Groups); blocked {
 		return nil, badRequest{fmt.Errorf("sign-ins are refused by the forced logout of %s", revocation.Scope)}
 	}
-	record := session.Record{SeenRevocation: last, User: body.User, Name: body.User, Login: body.User, Address: "127.0.0.1", Agent: r.UserAgent(), Policy: t.hub.Policies().For(body.Groups)}
+	record := session.Record{
+		SeenRevocation: last,
+		User:           body.User,
+		Name:           body.User,
+		Login:          body.User,
+		Address:        "127.0.0.1",
+		Agent:          r.UserAgent(),
+		Policy:         t.hub.Policies().For(body.Groups),
+	}
 	for _, g := range body.Groups {
 		record.Groups = append(record.Groups, session.Group{Name: g, SeenRevocation: last})
 	}

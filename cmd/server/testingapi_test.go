@@ -12,7 +12,8 @@ func TestTestingClockMovesEverything(t *testing.T) {
 	t.Parallel()
 	p := start(t, "--testing")
 	var made struct{ Cookie, Ref string }
-	if err := json.Unmarshal([]byte(p.testing("session", `{"user":"zoe","groups":["staff"]}`)), &made); err != nil || made.Ref == "" {
+	if err := json.Unmarshal([]byte(p.testing("session", `{"user":"zoe","groups":["staff"]}`)), &made); err != nil ||
+		made.Ref == "" {
 		t.Fatal(made, err)
 	}
 	c := p.socket(made.Cookie)
@@ -30,7 +31,8 @@ func TestTestingClockMovesEverything(t *testing.T) {
 	if code, answer := p.status(made.Cookie); code != 401 || answer["reason"] != nil {
 		t.Errorf("after the reset: %d %v", code, answer)
 	}
-	for path, body := range map[string]string{"clock": `{"advance_ms":-1}`, "session": `{"user":""}`, "fault": `{"kind":"fire"}`, "session?": `{"name":"x"}`} {
+	for path, body := range map[string]string{"clock": `{"advance_ms":-1}`, "session": `{"user":""}`,
+		"fault": `{"kind":"fire"}`, "session?": `{"name":"x"}`} {
 		response, err := client.Post(p.url+"/testing/"+path, "application/json", strings.NewReader(body))
 		if err != nil || response.StatusCode != http.StatusUnprocessableEntity {
 			t.Errorf("%s %s: %v, %v, want 422", path, body, response, err)
@@ -68,7 +70,8 @@ func TestCallsForTestingAreRefusedFromOtherSites(t *testing.T) {
 		}
 	}
 	for path, body := range map[string]string{
-		"clock": `{"advance_ms":1,"ADVANCE_MS":2}`, "session": `{"user":"ada","User":"grace"}`, "fault": `{"kind":"none","kind":"drop"}`,
+		"clock": `{"advance_ms":1,"ADVANCE_MS":2}`, "session": `{"user":"ada","User":"grace"}`,
+		"fault": `{"kind":"none","kind":"drop"}`,
 	} {
 		response, err := client.Post(p.url+"/testing/"+path, "application/json", strings.NewReader(body))
 		if err != nil {

@@ -10,8 +10,8 @@ import (
 	"curfew/session/faulty"
 )
 
-// nodeFaults are what tests inject into one node of several: calls of the store that fail, and a clock
-// that is wrong. They serve the tests of package chaos.
+// nodeFaults are what tests inject into one node of several: calls of the store that fail, and a
+// clock that is wrong. They serve the tests of package chaos.
 type nodeFaults struct {
 	calls *faulty.Faults
 	clock *session.SkewedClock
@@ -21,7 +21,8 @@ func newNodeFaults() *nodeFaults {
 	return &nodeFaults{new(faulty.Faults), &session.SkewedClock{Clock: session.RealClock{}}}
 }
 
-// over puts itself before a store and what that offers to nodes.
+// over wraps a store, and what it offers to nodes (nil where it is the embedded one), so that calls
+// of both can be made to fail.
 func (f *nodeFaults) over(store session.Store, shared session.SharedStore) (session.Store, session.SharedStore) {
 	if shared != nil {
 		shared = faultyShared{shared, f.calls}
@@ -35,34 +36,45 @@ type faultyShared struct {
 	faults *faulty.Faults
 }
 
-// Publish implements [session.SharedStore].
-func (p faultyShared) Publish(ctx context.Context, message []byte) error {
-	_, err := faulty.Call(ctx, p.faults, "Publish", func() (struct{}, error) { return struct{}{}, p.SharedStore.Publish(ctx, message) })
+// try makes a call whose only answer is an error, or has it fail.
+func (s faultyShared) try(ctx context.Context, method string, call func() error) error {
+	_, err := faulty.Call(ctx, s.faults, method, func() (struct{}, error) { return struct{}{}, call() })
 	return err
+}
+
+// Publish implements [session.SharedStore].
+func (s faultyShared) Publish(ctx context.Context, message []byte) error {
+	return s.try(ctx, "Publish", func() error { return s.SharedStore.Publish(ctx, message) })
 }
 
 // Pulse implements [session.SharedStore].
-func (p faultyShared) Pulse(ctx context.Context, node string, after uint64) (session.Heartbeat, error) {
-	return faulty.Call(ctx, p.faults, "Pulse", func() (session.Heartbeat, error) { return p.SharedStore.Pulse(ctx, node, after) })
+func (s faultyShared) Pulse(ctx context.Context, node string, after uint64) (session.Heartbeat, error) {
+	return faulty.Call(ctx, s.faults, "Pulse", func() (session.Heartbeat, error) {
+		return s.SharedStore.Pulse(ctx, node, after)
+	})
 }
 
 // GetMany implements [session.SharedStore].
-func (p faultyShared) GetMany(ctx context.Context, ids []session.ID) ([]session.Record, error) {
-	return faulty.Call(ctx, p.faults, "GetMany", func() ([]session.Record, error) { return p.SharedStore.GetMany(ctx, ids) })
+func (s faultyShared) GetMany(ctx context.Context, ids []session.ID) ([]session.Record, error) {
+	return faulty.Call(ctx, s.faults, "GetMany", func() ([]session.Record, error) {
+		return s.SharedStore.GetMany(ctx, ids)
+	})
 }
 
 // SetTabs implements [session.SharedStore].
-func (p faultyShared) SetTabs(ctx context.Context, node string, tabs map[session.ID]string, whole bool) error {
-	_, err := faulty.Call(ctx, p.faults, "SetTabs", func() (struct{}, error) { return struct{}{}, p.SharedStore.SetTabs(ctx, node, tabs, whole) })
-	return err
+func (s faultyShared) SetTabs(ctx context.Context, node string, tabs map[session.ID]string, whole bool) error {
+	return s.try(ctx, "SetTabs", func() error { return s.SharedStore.SetTabs(ctx, node, tabs, whole) })
 }
 
 // Tabs implements [session.SharedStore].
-func (p faultyShared) Tabs(ctx context.Context, node string) (map[session.ID]string, error) {
-	return faulty.Call(ctx, p.faults, "Tabs", func() (map[session.ID]string, error) { return p.SharedStore.Tabs(ctx, node) })
+func (s faultyShared) Tabs(ctx context.Context, node string) (map[session.ID]string, error) {
+	return faulty.Call(ctx, s.faults, "Tabs", func() (map[session.ID]string, error) {
+		return s.SharedStore.Tabs(ctx, node)
+	})
 }
 
-// store has calls of a method fail, or heals all where none is named, and tells what was injected so far.
+// store serves /testing/store: it makes calls of a method of the store fail, or heals all where
+// none is named. It answers how many faults have been injected so far.
 func (f *nodeFaults) store(r *http.Request) (any, error) {
 	var body struct {
 		Method string  `json:"method"`
@@ -98,7 +110,7 @@ func (f *nodeFaults) store(r *http.Request) (any, error) {
 // maxSkew is how wrong a clock can be made.
 const maxSkew = 24 * time.Hour
 
-// skew makes this node's own clock wrong.
+// skew serves /testing/skew: it makes this node's own clock wrong.
 func (f *nodeFaults) skew(r *http.Request) (any, error) {
 	var body struct {
 		ByMS int64 `json:"by_ms"`

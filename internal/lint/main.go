@@ -26,7 +26,7 @@ const (
 )
 
 // notYet are directories whose lines are still to be broken. It becomes empty, and then goes.
-var notYet = []string{"hub", "views", "cmd/server", "static"}
+var notYet = []string{"hub", "views", "static"}
 
 func main() {
 	files := os.Args[1:]
