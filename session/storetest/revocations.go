@@ -203,37 +203,3 @@ func pruneRevocations(t *testing.T, s session.Store) {
 		t.Errorf("a forgotten revocation's number was given again: %d, want 2", f.Number)
 	}
 }
-
-func filteredAudit(t *testing.T, s session.Store) {
-	for i, user := range []string{"ada", "grace", "ada", "ada"} {
-		e := session.Event{
-			At:    start.Add(time.Duration(i) * 2 * time.Hour),
-			Kind:  session.EventNotice,
-			User:  user,
-			Actor: "linus",
-		}
-		if i == 3 {
-			e.Kind, e.Actor = session.EventPolicy, ""
-		}
-		if err := s.Append(t.Context(), e); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, tt := range []struct {
-		name string
-		q    session.EventQuery
-		want int
-	}{
-		{"all", session.EventQuery{Limit: 10}, 4},
-		{"the newest two", session.EventQuery{Limit: 2}, 2},
-		{"of a user", session.EventQuery{Limit: 10, User: "ada"}, 3},
-		{"of a user and a kind", session.EventQuery{Limit: 10, User: "ada", Kind: session.EventNotice}, 2},
-		{"of an actor", session.EventQuery{Limit: 10, Actor: "linus"}, 3},
-		{"since an instant, inclusive", session.EventQuery{Limit: 10, Since: start.Add(2 * time.Hour)}, 3},
-		{"limit counts what is picked", session.EventQuery{Limit: 1, User: "grace"}, 1},
-	} {
-		if got, err := s.Events(t.Context(), tt.q); err != nil || len(got) != tt.want {
-			t.Errorf("%s: %d events, %v, want %d", tt.name, len(got), err, tt.want)
-		}
-	}
-}

@@ -1,0 +1,258 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"curfew/session"
+)
+
+// Create implements [session.Store].
+func (s *Store) Create(ctx context.Context, r session.Record, limit int) (displaced []session.ID, err error) {
+	err = s.update(ctx, func(tx *bbolt.Tx) error {
+		displaced = nil
+		if tx.Bucket(bucketSessions).Get(r.ID[:]) != nil {
+			return session.ErrExists
+		}
+		if limit > 0 {
+			others, err := ofUser(tx, r.User)
+			if err != nil {
+				return err
+			}
+			for len(others) >= limit {
+				if err := s.endRecord(tx, others[0], session.ReplacedBy(r)); err != nil {
+					return err
+				}
+				displaced = append(displaced, others[0].ID)
+				others = others[1:]
+			}
+		}
+		if err := putRecord(tx, r); err != nil {
+			return err
+		}
+		if err := tx.Bucket(bucketUsers).Put(userKey(r.User, r.ID), nil); err != nil {
+			return err
+		}
+		at := number(uint64(r.CreatedAt.UnixMilli()))
+		if err := tx.Bucket(bucketKnown).Put(knownKey(r.User, r.Address), at); err != nil {
+			return err
+		}
+		return s.appendEvent(tx, session.SignInEvent(r))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create session: %w", err)
+	}
+	return displaced, nil
+}
+
+// Get implements [session.Store].
+func (s *Store) Get(ctx context.Context, id session.ID) (r session.Record, err error) {
+	err = s.view(ctx, func(tx *bbolt.Tx) error {
+		r, err = getRecord(tx, id)
+		return err
+	})
+	if err != nil {
+		return session.Record{}, fmt.Errorf("get session: %w", err)
+	}
+	return r, nil
+}
+
+// change runs f on a live session and stores what it made of it.
+func (s *Store) change(ctx context.Context, id session.ID, f func(*session.Record) error) error {
+	return s.update(ctx, func(tx *bbolt.Tx) error {
+		r, err := getRecord(tx, id)
+		if err != nil {
+			return err
+		}
+		if r.End != nil {
+			return session.ErrEnded
+		}
+		if err := f(&r); err != nil {
+			return err
+		}
+		return putRecord(tx, r)
+	})
+}
+
+// Save implements [session.Store].
+func (s *Store) Save(ctx context.Context, id session.ID, version int64, values []byte) error {
+	err := s.change(ctx, id, func(r *session.Record) error {
+		if r.Version != version {
+			return session.ErrConflict
+		}
+		r.Version, r.Values = version+1, values
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("save session: %w", err)
+	}
+	return nil
+}
+
+// Leave implements [session.Store].
+func (s *Store) Leave(ctx context.Context, id session.ID, news session.TabTimes) (known session.TabTimes, err error) {
+	err = s.change(ctx, id, func(r *session.Record) error {
+		r.Leave(news)
+		known = r.Tabs
+		return nil
+	})
+	if err != nil {
+		return session.TabTimes{}, fmt.Errorf("note tabs of session: %w", err)
+	}
+	return known, nil
+}
+
+// SetRules implements [session.Store].
+func (s *Store) SetRules(ctx context.Context, id session.ID, revision int64, rules session.Rules) (int64, error) {
+	err := s.change(ctx, id, func(r *session.Record) error {
+		if r.Revision != revision {
+			return session.ErrConflict
+		}
+		r.Groups, r.Former, r.Policy, r.Revision = rules.Groups, rules.Former, rules.Policy, revision+1
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("set session's rules: %w", err)
+	}
+	return revision + 1, nil
+}
+
+// touchesPerTransaction bounds how long a sign-in waits behind a batch of activities.
+const touchesPerTransaction = 1000
+
+// Touch implements [session.Store].
+func (s *Store) Touch(ctx context.Context, acts []session.Activity) (unknown []session.ID, err error) {
+	acts = slices.Clone(acts)
+	slices.SortFunc(acts, func(a, b session.Activity) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	for batch := range slices.Chunk(acts, touchesPerTransaction) {
+		var missing []session.ID
+		err := s.update(ctx, func(tx *bbolt.Tx) error {
+			missing = nil
+			for _, a := range batch {
+				err := touch(tx, a)
+				if errors.Is(err, session.ErrNotFound) {
+					missing = append(missing, a.ID)
+				} else if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("touch sessions: %w", err)
+		}
+		unknown = append(unknown, missing...)
+	}
+	return unknown, nil
+}
+
+// touch reads and writes eight bytes each where it can: it is what heartbeats come to.
+func touch(tx *bbolt.Tx, a session.Activity) error {
+	data := tx.Bucket(bucketSessions).Get(a.ID[:])
+	if data == nil {
+		return session.ErrNotFound
+	}
+	r, ended, err := decodeTiming(data)
+	if err != nil || ended {
+		return err
+	}
+	activity := tx.Bucket(bucketActivity)
+	takeActivity(&r, activity.Get(a.ID[:]))
+	if end, _ := r.Policy.EndsAt(r); !a.At.After(r.LastActiveAt) || !a.At.Before(end) {
+		return nil
+	}
+	return activity.Put(a.ID[:], number(uint64(a.At.UnixMilli())))
+}
+
+// End implements [session.Store].
+func (s *Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (first bool, err error) {
+	err = s.update(ctx, func(tx *bbolt.Tx) error {
+		first = false
+		r, err := getRecord(tx, id)
+		if err != nil || r.End != nil {
+			return err
+		}
+		if !ifDueBy.IsZero() {
+			if due, _ := r.Policy.EndsAt(r); due.After(ifDueBy) {
+				return session.ErrNotDue
+			}
+		}
+		first = true
+		return s.endRecord(tx, r, why)
+	})
+	if err != nil {
+		return false, fmt.Errorf("end session: %w", err)
+	}
+	return first, nil
+}
+
+// endRecord makes a tombstone of a live session.
+func (s *Store) endRecord(tx *bbolt.Tx, r session.Record, why session.End) error {
+	r.End, r.Values = &why, nil
+	if err := putRecord(tx, r); err != nil {
+		return err
+	}
+	if err := tx.Bucket(bucketUsers).Delete(userKey(r.User, r.ID)); err != nil {
+		return err
+	}
+	if err := tx.Bucket(bucketActivity).Delete(r.ID[:]); err != nil {
+		return err
+	}
+	if err := tx.Bucket(bucketEnded).Put(append(number(uint64(why.At.UnixMilli())), r.ID[:]...), nil); err != nil {
+		return err
+	}
+	return s.appendEvent(tx, session.EndEvent(r, why))
+}
+
+// Live implements [session.Store]. It reads in steps, so that no long transaction holds back the
+// file's free pages.
+func (s *Store) Live(ctx context.Context) iter.Seq2[session.Record, error] {
+	const step = 1000
+	return func(yield func(session.Record, error) bool) {
+		var last []byte
+		for {
+			var page []session.Record
+			err := s.view(ctx, func(tx *bbolt.Tx) error {
+				c := tx.Bucket(bucketSessions).Cursor()
+				k, v := c.Seek(last)
+				if last != nil && bytes.Equal(k, last) {
+					k, v = c.Next()
+				}
+				for seen := 0; k != nil && seen < step; seen++ {
+					r, err := decodeRecord(tx, session.ID(k), v)
+					if err != nil {
+						return err
+					}
+					if r.End == nil {
+						page = append(page, r)
+					}
+					last = bytes.Clone(k)
+					k, v = c.Next()
+				}
+				if k == nil {
+					last = nil
+				}
+				return nil
+			})
+			if err != nil {
+				yield(session.Record{}, fmt.Errorf("list sessions: %w", err))
+				return
+			}
+			for _, r := range page {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if last == nil {
+				return
+			}
+		}
+	}
+}
