@@ -150,7 +150,8 @@ func (p Policy) Warning(r Record, now time.Time) (why Reason, end time.Time, ok 
 		return why, end, false // it is over: nobody is warned
 	}
 	ok = !now.Before(end.Add(-p.Lead())) && now.Before(end)
-	if f := r.Revocation; f != nil && now.Before(end) && now.Before(f.EffectiveAt) && (!ok || !f.EffectiveAt.After(end)) {
+	f := r.Revocation
+	if f != nil && now.Before(end) && now.Before(f.EffectiveAt) && (!ok || !f.EffectiveAt.After(end)) {
 		return ReasonAdmin, f.EffectiveAt, true
 	}
 	return why, end, ok

@@ -64,7 +64,13 @@ type Names struct {
 
 // Names prepares r for comparisons.
 func (r *Record) Names() Names {
-	n := Names{User: FoldName(r.User), Groups: r.Groups, Former: r.Former, Ref: r.ID.Ref(), SeenRevocation: r.SeenRevocation}
+	n := Names{
+		User:           FoldName(r.User),
+		Groups:         r.Groups,
+		Former:         r.Former,
+		Ref:            r.ID.Ref(),
+		SeenRevocation: r.SeenRevocation,
+	}
 	// usually there is nothing to fold
 	if slices.ContainsFunc(n.Groups, func(g Group) bool { return !isFolded(g.Name) }) {
 		n.Groups = slices.Clone(n.Groups)
@@ -167,19 +173,19 @@ func (f *Revocation) Cancelled() bool {
 // Cancel is the revocation as it is once it was called off at an instant. late: it has taken
 // effect, and only its block ends. ErrTooLate where that leaves nothing to call off. Stores decide
 // by it, or as it does, in the step that writes the outcome.
-func (f Revocation) Cancel(at time.Time, late bool) (Revocation, error) {
+func (f *Revocation) Cancel(at time.Time, late bool) (Revocation, error) {
+	cancelled := *f
+	cancelled.CancelledAt = at
 	if late = late || f.AtOnce() || !at.Before(f.EffectiveAt); !late {
-		f.CancelledAt = at
-		return f, nil
+		return cancelled, nil
 	}
 	if !at.Before(f.BlockUntil) {
-		return f, ErrTooLate
+		return *f, ErrTooLate
 	}
-	f.CancelledAt = at
 	if at.Before(f.EffectiveAt) {
-		f.CancelledAt = f.EffectiveAt
+		cancelled.CancelledAt = f.EffectiveAt
 	}
-	return f, nil
+	return cancelled, nil
 }
 
 // Ends reports whether the revocation ends r, now or after its grace.
@@ -194,17 +200,18 @@ func (f *Revocation) EndsNames(t Target, n *Names) bool {
 		return false
 	}
 	if group := t.folded.Group; group != "" {
-		return slices.ContainsFunc(n.Groups, func(g Group) bool { return g.Name == group && g.SeenRevocation < f.Number }) ||
-			slices.ContainsFunc(n.Former, func(g FormerGroup) bool {
-				return g.Name == group && g.SeenRevocation < f.Number && (g.Until == 0 || f.Number <= g.Until)
-			})
+		is := func(g Group) bool { return g.Name == group && g.SeenRevocation < f.Number }
+		was := func(g FormerGroup) bool {
+			return g.Name == group && g.SeenRevocation < f.Number && (g.Until == 0 || f.Number <= g.Until)
+		}
+		return slices.ContainsFunc(n.Groups, is) || slices.ContainsFunc(n.Former, was)
 	}
 	return n.SeenRevocation < f.Number && t.Matches(n)
 }
 
 // Blocks reports whether the revocation refuses a sign-in of user at now. A block for everyone
 // spares members of exempt.
-func (f Revocation) Blocks(user string, groups, exempt []string, now time.Time) bool {
+func (f *Revocation) Blocks(user string, groups, exempt []string, now time.Time) bool {
 	if !f.CancelledAt.IsZero() || !now.Before(f.BlockUntil) {
 		return false
 	}
@@ -218,6 +225,6 @@ func (f Revocation) Blocks(user string, groups, exempt []string, now time.Time) 
 }
 
 // End is the end of a session that the revocation covers.
-func (f Revocation) End() End {
+func (f *Revocation) End() End {
 	return End{Reason: ReasonAdmin, At: f.EffectiveAt, Actor: f.Actor, Message: f.Message}
 }

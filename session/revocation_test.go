@@ -72,18 +72,19 @@ func TestRevocationBlocks(t *testing.T) {
 	}{
 		{"the user", Revocation{Scope: Scope{User: "ada"}, BlockUntil: until}, "ada", nil, t0, true},
 		{"the user in other letters", Revocation{Scope: Scope{User: "ADA"}, BlockUntil: until}, "ada", nil, t0, true},
-		{"a group in other letters", Revocation{Scope: Scope{Group: "Staff"}, BlockUntil: until}, "ada", []string{"sTaff "},
-			t0, true},
+		{"a group in other letters", Revocation{Scope: Scope{Group: "Staff"}, BlockUntil: until}, "ada",
+			[]string{"sTaff "}, t0, true},
 		{"at its end", Revocation{Scope: Scope{User: "ada"}, BlockUntil: until}, "ada", nil, until, false},
 		{"without a block", Revocation{Scope: Scope{User: "ada"}}, "ada", nil, t0, false},
-		{"called off", Revocation{Scope: Scope{User: "ada"}, BlockUntil: until, CancelledAt: t0}, "ada", nil, t0, false},
-		{"a member of the group", Revocation{Scope: Scope{Group: "staff"}, BlockUntil: until}, "ada", []string{"staff"}, t0,
-			true},
+		{"called off", Revocation{Scope: Scope{User: "ada"}, BlockUntil: until, CancelledAt: t0}, "ada", nil, t0,
+			false},
+		{"a member of the group", Revocation{Scope: Scope{Group: "staff"}, BlockUntil: until}, "ada",
+			[]string{"staff"}, t0, true},
 		{"an admin, by the group", Revocation{Scope: Scope{Group: "staff"}, BlockUntil: until}, "ada",
 			[]string{"staff", "admins"}, t0, true},
 		{"everyone", Revocation{Scope: Scope{Everyone: true}, BlockUntil: until}, "ada", nil, t0, true},
-		{"an admin, by everyone", Revocation{Scope: Scope{Everyone: true}, BlockUntil: until}, "ada", []string{"admins"}, t0,
-			false},
+		{"an admin, by everyone", Revocation{Scope: Scope{Everyone: true}, BlockUntil: until}, "ada",
+			[]string{"admins"}, t0, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

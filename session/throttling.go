@@ -14,6 +14,13 @@ type Failures struct {
 	Known   bool        // the name has signed in from the address within KnownFor
 }
 
+// What a store keeps of failed sign-ins at least. Throttling looks back a shorter time and asks for
+// fewer failures. A store need not keep more.
+const (
+	FailuresFor  = 5 * time.Minute // how long a failure is kept
+	FailuresKept = 64              // how many are kept of one name, of one network, and of one name from one network
+)
+
 // Network is the part of an address by which throttling counts: all of an IPv4 address, the /64 of
 // an IPv6 one.
 func Network(address string) string {

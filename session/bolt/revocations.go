@@ -34,7 +34,12 @@ func (s *Store) AddRevocation(ctx context.Context, f session.Revocation) (sessio
 }
 
 // CancelRevocation implements [session.Store].
-func (s *Store) CancelRevocation(ctx context.Context, id string, at time.Time, actor string) (f session.Revocation, err error) {
+func (s *Store) CancelRevocation(
+	ctx context.Context,
+	id string,
+	at time.Time,
+	actor string,
+) (f session.Revocation, err error) {
 	err = s.update(ctx, func(tx *bbolt.Tx) error {
 		if f, err = findRevocation(tx, id); err != nil {
 			return err

@@ -21,15 +21,9 @@ type failures struct {
 	pruned time.Time
 }
 
-// failuresKept bounds what one key may cost. Throttling asks for fewer.
-const failuresKept = 64
-
 // failureKeysTogether bounds the keys. Beyond it a tenth is forgotten, those whose last failure is
 // the longest ago.
 const failureKeysTogether = 100_000
-
-// failuresFor is longer than any window that throttling asks for.
-const failuresFor = 5 * time.Minute
 
 func failureKeys(login, address string) (pair, byAddress, byName string) {
 	network := session.Network(address)
@@ -50,7 +44,7 @@ func (f *failures) add(login, address string, at time.Time, known bool) {
 	}
 	for _, k := range keys {
 		times := append(f.byKey[k], at)
-		f.byKey[k] = times[max(0, len(times)-failuresKept):]
+		f.byKey[k] = times[max(0, len(times)-session.FailuresKept):]
 	}
 	f.forgetLocked(at)
 	if len(f.byKey) > failureKeysTogether {
@@ -67,12 +61,12 @@ func (f *failures) forgetOldestLocked(n int) {
 }
 
 func (f *failures) forgetLocked(now time.Time) {
-	if now.Sub(f.pruned) < failuresFor {
+	if now.Sub(f.pruned) < session.FailuresFor {
 		return
 	}
 	f.pruned = now
 	for k, times := range f.byKey {
-		if now.Sub(times[len(times)-1]) > failuresFor {
+		if now.Sub(times[len(times)-1]) > session.FailuresFor {
 			delete(f.byKey, k)
 		}
 	}

@@ -240,11 +240,18 @@ func (s Store) OfUser(ctx context.Context, user string) ([]session.Record, error
 
 // AddRevocation implements [session.Store].
 func (s Store) AddRevocation(ctx context.Context, revocation session.Revocation) (session.Revocation, error) {
-	return Call(ctx, s.Faults, "AddRevocation", func() (session.Revocation, error) { return s.Store.AddRevocation(ctx, revocation) })
+	return Call(ctx, s.Faults, "AddRevocation", func() (session.Revocation, error) {
+		return s.Store.AddRevocation(ctx, revocation)
+	})
 }
 
 // CancelRevocation implements [session.Store].
-func (s Store) CancelRevocation(ctx context.Context, id string, at time.Time, actor string) (session.Revocation, error) {
+func (s Store) CancelRevocation(
+	ctx context.Context,
+	id string,
+	at time.Time,
+	actor string,
+) (session.Revocation, error) {
 	return Call(ctx, s.Faults, "CancelRevocation", func() (session.Revocation, error) {
 		return s.Store.CancelRevocation(ctx, id, at, actor)
 	})

@@ -211,6 +211,3 @@ func (s *Store) pruneAudit(ctx context.Context, now time.Time, keep time.Duratio
 		}
 	}
 }
-
-// What throttling counts: failed sign-ins by name and by address, each in a slot of its own, and
-// the addresses that a name has signed in from.

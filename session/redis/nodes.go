@@ -73,27 +73,40 @@ func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session
 	}()
 	limited, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
+	if err := s.readLines(limited, node, after, &p); err != nil {
+		return p, err
+	}
+	if err := s.renewLease(ctx, node, &p); err != nil {
+		return p, err
+	}
+	p.Epoch = s.Epoch(limited)
+	return p, nil
+}
+
+// readLines reads what stands in the trail after a number, and the number of the last revocation.
+// What the node has left is kept for another while.
+func (s *Store) readLines(ctx context.Context, node string, after uint64, p *session.Heartbeat) (err error) {
 	b := s.client.B()
-	results := s.callMany(limited,
+	results := s.callMany(ctx,
 		b.Pexpire().Key(s.tabsKey(node)).Milliseconds(nodeKeptFor.Milliseconds()).Build(),
 		b.Get().Key(s.lastRevocationKey()).Build(),
 		b.Xrange().Key(s.auditKey()).Start(fmt.Sprintf("(%d-0", after)).End("+").Count(linesTogether).Build(),
 	)
 	if _, err := results[0].AsInt64(); err != nil {
-		return p, err
+		return err
 	}
 	if p.LastRevocation, err = results[1].AsInt64(); err != nil && !rueidis.IsRedisNil(err) {
-		return p, err
+		return err
 	}
 	entries, err := results[2].AsXRange()
 	if err != nil {
-		return p, err
+		return err
 	}
 	p.Last, p.More = after, len(entries) == linesTogether
 	for _, entry := range entries {
 		e, err := eventOf(entry)
 		if err != nil {
-			return p, err
+			return err
 		}
 		p.Last = e.Number
 		text := entry.FieldValues["id"]
@@ -102,7 +115,7 @@ func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session
 		}
 		id, err := parseName(text)
 		if err != nil {
-			return p, err
+			return err
 		}
 		switch e.Kind {
 		case session.EventSignIn:
@@ -111,26 +124,30 @@ func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session
 			p.Ended = append(p.Ended, id)
 		}
 	}
+	return nil
+}
+
+// renewLease renews the lease of a node, and asks Redis what time it is and whose leases run.
+func (s *Store) renewLease(ctx context.Context, node string, p *session.Heartbeat) error {
 	p.Lease, p.Asked = LeaseFor, time.Now()
 	answer, err := s.run(ctx, pulseScript, []string{s.leasesKey(), s.offsetKey()}, []string{node, inMillis(LeaseFor)})
 	if err != nil {
-		return p, err
+		return err
 	}
 	p.Took = time.Since(p.Asked)
 	if len(answer) != 4 {
-		return p, errUnexpected
+		return errUnexpected
 	}
 	present, err1 := answer[0].AsInt64()
 	offset, err2 := answer[1].AsInt64()
 	fresh, err3 := answer[2].AsInt64()
 	nodes, err4 := answer[3].AsStrSlice()
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return p, err
+		return err
 	}
-	p.Epoch = s.Epoch(limited)
 	p.Now, p.Offset = session.FromUnixMilli(present), time.Duration(offset)*time.Millisecond
 	p.Fresh, p.Nodes = fresh == 1, nodes
-	return p, nil
+	return nil
 }
 
 // Epoch names the runs of the servers that are masters now. After a fail-over or a restart it is

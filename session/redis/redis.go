@@ -204,7 +204,7 @@ func (s *Store) call(ctx context.Context, cmd rueidis.Completed) rueidis.RedisRe
 	return s.callMany(ctx, cmd)[0]
 }
 
-// callMany runs several commands, in one round trip to each server.
+// callMany runs several commands, in one round trip to each server. It returns a result for each.
 func (s *Store) callMany(ctx context.Context, commands ...rueidis.Completed) (results []rueidis.RedisResult) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -223,13 +223,7 @@ func (s *Store) callMany(ctx context.Context, commands ...rueidis.Completed) (re
 	s.leaveDemoted(results)
 	if err != nil {
 		s.log.Warn("redis is not believed", "error", err)
-		over, cancel := context.WithCancel(ctx)
-		cancel()
-		pings := make([]rueidis.Completed, len(commands))
-		for i := range pings {
-			pings[i] = s.client.B().Ping().Build()
-		}
-		return s.client.DoMulti(over, pings...) // an error for each
+		return slices.Repeat([]rueidis.RedisResult{rueidis.NewErrorResult(err)}, len(commands))
 	}
 	return results
 }

@@ -340,7 +340,8 @@ func TestWhatAFailOverLostOfForcedLogoutsIsRestored(t *testing.T) {
 		}
 	}
 	if next := add("next"); next.Number <= highest {
-		t.Errorf("the next revocation has number %d, want more than %d, which a sign-in has read", next.Number, highest)
+		t.Errorf("the next revocation has number %d, want more than %d, which a sign-in has read", next.Number,
+			highest)
 	}
 }
 

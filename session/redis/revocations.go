@@ -34,7 +34,13 @@ func (s *Store) revocationsRunKey() string { return s.prefix + slotRevocations +
 
 // revocationKeys are the keys of the scripts that change revocations.
 func (s *Store) revocationKeys() []string {
-	return []string{s.revocationsKey(), s.lastRevocationKey(), s.changesKey(), s.revocationsRunKey(), s.outboxKey(slotRevocations)}
+	return []string{
+		s.revocationsKey(),
+		s.lastRevocationKey(),
+		s.changesKey(),
+		s.revocationsRunKey(),
+		s.outboxKey(slotRevocations),
+	}
 }
 
 const (
@@ -182,7 +188,12 @@ return {outcome, online()}
 `)
 
 // CancelRevocation implements [session.Store].
-func (s *Store) CancelRevocation(ctx context.Context, id string, at time.Time, actor string) (session.Revocation, error) {
+func (s *Store) CancelRevocation(
+	ctx context.Context,
+	id string,
+	at time.Time,
+	actor string,
+) (session.Revocation, error) {
 	f, err := s.cancelRevocation(ctx, id, at, actor, undecided)
 	if err != nil {
 		return session.Revocation{}, fmt.Errorf("call off forced logout: %w", err)
@@ -198,7 +209,12 @@ const (
 )
 
 // cancelRevocation calls a revocation off with the outcome that is known, or that is decided now.
-func (s *Store) cancelRevocation(ctx context.Context, id string, at time.Time, actor, known string) (session.Revocation, error) {
+func (s *Store) cancelRevocation(
+	ctx context.Context,
+	id string,
+	at time.Time,
+	actor, known string,
+) (session.Revocation, error) {
 	for {
 		before, err := s.call(ctx, s.client.B().Hget().Key(s.revocationsKey()).Field(id).Build()).ToString()
 		if rueidis.IsRedisNil(err) {
@@ -294,7 +310,10 @@ func (s *Store) Revocations(ctx context.Context) ([]session.Revocation, error) {
 // RevocationsAfter lists the revocations that were added or called off since LastRevocation was
 // after, or all revocations where that cannot be told, and tells LastRevocation as it was before it
 // looked.
-func (s *Store) RevocationsAfter(ctx context.Context, after int64) (revocations []session.Revocation, last int64, all bool, err error) {
+func (s *Store) RevocationsAfter(
+	ctx context.Context,
+	after int64,
+) (revocations []session.Revocation, last int64, all bool, err error) {
 	if last, err = s.LastRevocation(ctx); err != nil {
 		return nil, 0, false, err
 	}
@@ -302,9 +321,9 @@ func (s *Store) RevocationsAfter(ctx context.Context, after int64) (revocations 
 		return nil, last, false, nil
 	}
 	if since := last - after; since > 0 && since <= changesKept {
-		changes, err := s.call(ctx, s.client.B().Zrangebyscore().Key(s.changesKey()).Min("("+strconv.FormatInt(after,
-			10)).
-			Max(strconv.FormatInt(last, 10)).Build()).AsStrSlice()
+		above, upTo := "("+strconv.FormatInt(after, 10), strconv.FormatInt(last, 10)
+		changes, err := s.call(ctx,
+			s.client.B().Zrangebyscore().Key(s.changesKey()).Min(above).Max(upTo).Build()).AsStrSlice()
 		if err != nil {
 			return nil, 0, false, fmt.Errorf("read forced logouts: %w", err)
 		}
@@ -325,7 +344,8 @@ func (s *Store) revocationsOf(ctx context.Context, changes []string) ([]session.
 		_, ids[i], _ = strings.Cut(change, " ")
 	}
 	slices.Sort(ids)
-	texts, err := s.call(ctx, s.client.B().Hmget().Key(s.revocationsKey()).Field(slices.Compact(ids)...).Build()).ToArray()
+	texts, err := s.call(ctx,
+		s.client.B().Hmget().Key(s.revocationsKey()).Field(slices.Compact(ids)...).Build()).ToArray()
 	if err != nil {
 		return nil, fmt.Errorf("read forced logouts: %w", err)
 	}

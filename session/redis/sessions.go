@@ -444,7 +444,7 @@ func (s *Store) Live(ctx context.Context) iter.Seq2[session.Record, error] {
 	}
 }
 
-// sessionsIn lists the live sessions of some partitions.
+// liveIn lists the live sessions of some partitions.
 func (s *Store) liveIn(ctx context.Context, parts []string) ([]session.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()

@@ -11,11 +11,8 @@ import (
 	"curfew/session"
 )
 
-// failuresFor is how long a failed sign-in is kept: longer than throttling looks back.
-const failuresFor = 5 * time.Minute
-
-// failuresKept bounds the failures of one key. Throttling needs fewer.
-const failuresKept = 64
+// What throttling counts: failed sign-ins by name and by address, each in a slot of its own, and
+// the addresses that a name has signed in from.
 
 // loginSlot is that of a name, however it is spelled.
 func (s *Store) loginSlot(login string) string {
@@ -99,7 +96,8 @@ func (s *Store) countFailure(ctx context.Context, e session.Event) error {
 	var calls []invocation
 	for _, key := range keys {
 		calls = append(calls, invocation{[]string{key},
-			[]string{ms(e.At), name(session.NewToken().ID()), strconv.Itoa(failuresKept), inMillis(failuresFor)}})
+			[]string{ms(e.At), name(session.NewToken().ID()), strconv.Itoa(session.FailuresKept),
+				inMillis(session.FailuresFor)}})
 	}
 	for _, result := range s.runMany(ctx, failScript, calls) {
 		if err := result.Error(); err != nil {
