@@ -102,7 +102,7 @@ func TestServicePasswordIsReadAgainWhenItsFileHasChanged(t *testing.T) {
 	w.add(signIn(t, d, "grace", "grace-demo"))
 	follow(t, directory.NewWatcher(d, directory.WatchPoll, pollEvery, w, logger(t)))
 	run(t, "", "ldappasswd", "-x", "-H", s.ldap, "-D", admin, "-w", adminPW, "-s", "rotated", service)
-	w.hears(t, "lost: ", 5*time.Second)
+	w.hears(t, "unreachable: ", 5*time.Second)
 	w.polls(t, 10) // four wrong binds lock an account
 	for range 5 {
 		_, err := d.Authenticate(t.Context(), "grace", "grace-demo", nil)

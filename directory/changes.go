@@ -38,7 +38,7 @@ func newChange(r ldap.Response) change {
 	return c
 }
 
-// affectedBy are the accounts that changes may be about.
+// affectedBy selects the accounts that the changes may concern.
 func affectedBy(changes []change, accounts []Account) []Account {
 	return slices.DeleteFunc(accounts, func(a Account) bool {
 		dn, user := foldDN(a.DN), fold(a.User)
@@ -51,41 +51,41 @@ func affectedBy(changes []change, accounts []Account) []Account {
 	})
 }
 
-// maxBacklog is how many changes wait one by one, each member of a changed group being one; where
-// there are more, everybody is looked at instead.
+// maxBacklog bounds the changes that wait to be looked into; each member of a changed group counts
+// as one. Beyond it everybody is checked instead.
 const maxBacklog = 50_000
 
-// backlog are changes that were heard of and not yet looked into. Adding never waits.
+// backlog holds changes that the watcher has heard of and not looked into yet. Adding never waits.
 type backlog struct {
-	some chan struct{} // holds one while there are any
+	ready chan struct{} // holds one while there are any
 
-	mu   sync.Mutex
-	list []change
-	size int  // of list, with members
-	all  bool // more than are kept
+	mu       sync.Mutex
+	list     []change
+	size     int  // of list, with members
+	overflow bool // more than are kept
 }
 
-func newBacklog() *backlog { return &backlog{some: make(chan struct{}, 1)} }
+func newBacklog() *backlog { return &backlog{ready: make(chan struct{}, 1)} }
 
 func (b *backlog) add(c change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.size += 1 + len(c.members); b.size <= maxBacklog && !b.all {
+	if b.size += 1 + len(c.members); b.size <= maxBacklog && !b.overflow {
 		b.list = append(b.list, c)
 	} else {
-		b.list, b.all = nil, true
+		b.list, b.overflow = nil, true
 	}
 	select {
-	case b.some <- struct{}{}:
+	case b.ready <- struct{}{}:
 	default:
 	}
 }
 
-// take empties the backlog: a burst of changes, as of failed binds, is looked at once.
+// take empties the backlog, so that a burst of changes, as of failed binds, leads to one check.
 func (b *backlog) take() (list []change, all bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	list, all = b.list, b.all
-	b.list, b.size, b.all = nil, 0, false
+	list, all = b.list, b.overflow
+	b.list, b.size, b.overflow = nil, 0, false
 	return list, all
 }

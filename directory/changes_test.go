@@ -17,19 +17,19 @@ func TestBacklogNeverWaitsAndIsBounded(t *testing.T) {
 	for range maxBacklog {
 		b.add(change{dn: "x"}) // nobody takes any
 	}
-	<-b.some
+	<-b.ready
 	if list, all := b.take(); len(list) != maxBacklog || all {
 		t.Errorf("%d changes, all %v, want %d", len(list), all, maxBacklog)
 	}
 	for range 2*maxBacklog + 5 {
 		b.add(change{})
 	}
-	<-b.some
+	<-b.ready
 	if list, all := b.take(); len(list) > 0 || !all {
 		t.Errorf("%d changes, all %v, want everybody to be looked at", len(list), all)
 	}
 	b.add(change{})
-	<-b.some
+	<-b.ready
 	if list, all := b.take(); len(list) != 1 || all {
 		t.Errorf("%d changes, all %v, want one", len(list), all)
 	}
@@ -43,8 +43,8 @@ func TestBacklogOfLargeGroupsIsBounded(t *testing.T) {
 	}
 	for i, want := range []bool{false, true, true} {
 		b.add(large)
-		if b.all != want {
-			t.Errorf("after %d groups of %d: everybody %v, want %v", i+1, len(large.members), b.all, want)
+		if b.overflow != want {
+			t.Errorf("after %d groups of %d: everybody %v, want %v", i+1, len(large.members), b.overflow, want)
 		}
 	}
 }
@@ -92,7 +92,7 @@ func TestOnlyIdentitiesThatAreKnownDiffer(t *testing.T) {
 		{guid, []string{other, guid}, false}, // another kind has come to be readable
 		{guid, []string{uuid, "ff0102030405060708090a0b0c0d0e0f"}, true},
 	} {
-		if got := isOther(tt.before, tt.now); got != tt.want {
+		if got := isDifferentEntry(tt.before, tt.now); got != tt.want {
 			t.Errorf("%q and %q: %v, want %v", tt.before, tt.now, got, tt.want)
 		}
 	}
@@ -105,11 +105,11 @@ func TestSecretThatWasRefusedRestsUntilItsFileChanges(t *testing.T) {
 	}
 	refused := ldap.NewError(ldap.LDAPResultInvalidCredentials, errors.New("no"))
 	synctest.Test(t, func(t *testing.T) {
-		s := newSecret("", file)
+		s := newServicePassword("", file)
 		wants := func(what, text string) password {
 			t.Helper()
 			p, err := s.forServer(0)
-			if (text == "") != errors.Is(err, errSecretRefused) || p.text != text {
+			if (text == "") != errors.Is(err, errPasswordRefused) || p.text != text {
 				t.Errorf("%s: %q, %v, want %q", what, p.text, err, text)
 			}
 			return p
@@ -119,11 +119,11 @@ func TestSecretThatWasRefusedRestsUntilItsFileChanges(t *testing.T) {
 		if p, err := s.forServer(1); err != nil || p.text != "old" {
 			t.Errorf("at another server: %q, %v", p.text, err)
 		}
-		<-time.After(secretRest)
+		<-time.After(refusedFor)
 		s.tried(0, wants("after a rest", "old"), refused)
-		<-time.After(secretRest)
+		<-time.After(refusedFor)
 		wants("after as long a rest again", "")
-		<-time.After(secretRest)
+		<-time.After(refusedFor)
 		s.tried(0, wants("after a rest of twice that", "old"), errors.New("connection reset"))
 		wants("where nothing was said of it", "old")
 		if err := os.WriteFile(file, []byte("newer\n"), 0o600); err != nil {

@@ -1,8 +1,13 @@
-// Package directory signs people in against an LDAP directory and reads who is in it.
+// Package directory signs people in against an LDAP directory, lists who is in it, and notices when
+// it changes.
 //
-// A sign-in searches for the name with the service account, demands exactly one match, and binds as
-// the entry found, on a connection of its own. The user's name, groups and stable identity come
-// from the entry, never from what was typed.
+// A sign-in searches for the typed name with the service account, demands exactly one match, and
+// binds as the entry found, on a connection of its own. The user's name, groups and stable identity
+// come from that entry, never from what was typed.
+//
+// A [Directory] answers single questions. A [Watcher] checks the accounts that are signed in
+// whenever the directory may have changed, and reports to a [Subscriber]. The package knows no
+// session: what follows from a report is the subscriber's business.
 package directory
 
 import (
@@ -44,7 +49,7 @@ const (
 	totalTimeout   = 8 * time.Second
 )
 
-// Config says where the directory is and how users and groups are found in it. See
+// Config says where the directory is, and how users and groups are found in it. See
 // [Config.Validate].
 type Config struct {
 	URLs          []string // ldap:// or ldaps://, tried in order from the last that worked
@@ -59,11 +64,13 @@ type Config struct {
 	UserAttribute string // holds the canonical user name
 	Required      []string
 
-	// where BindPassword was read from, and is read again once the file has changed; may be empty
+	// BindPasswordFile is where BindPassword was read from. The file is read again once it has
+	// changed. It may be empty.
 	BindPasswordFile string
 }
 
-// Validate reports every mistake of c, joined; each names the flag of the server that sets it.
+// Validate reports every mistake of c, joined. Each message begins with the flag of the server that
+// sets the value.
 func (c Config) Validate() error {
 	var errs []error
 	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -108,9 +115,11 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// loopback reports whether host is this machine. Host names are compared without regard to case
+// (RFC 4343).
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 func compiles(filter string) bool {
@@ -118,12 +127,13 @@ func compiles(filter string) bool {
 	return err == nil
 }
 
+// fill puts a user name and a DN into a filter, escaped by RFC 4515 §3.
 func fill(filter, username, dn string) string {
 	return strings.NewReplacer(UsernamePlaceholder, ldap.EscapeFilter(username), DNPlaceholder,
 		ldap.EscapeFilter(dn)).Replace(filter)
 }
 
-// Entry is a person of the directory.
+// Entry is a person in the directory.
 type Entry struct {
 	User     string // canonical name
 	Name     string // for display
@@ -139,15 +149,16 @@ type Entry struct {
 
 // Directory is an LDAP directory. Its methods may be called concurrently.
 type Directory struct {
-	config    Config
-	groupBase *ldap.DN
-	secret    *secret
-	good      atomic.Int32 // index of the URL that worked last
-	pace      pace
-	origins   origins
+	config          Config
+	groupBase       *ldap.DN
+	servicePassword *servicePassword
+	lastGood        atomic.Int32 // index of the URL that worked last
+	refusals        refusalTimes
+	origins         origins
 }
 
-// New checks the configuration. It does not dial yet.
+// New validates c. It does not dial yet: a directory that is out of reach shows at the first
+// question.
 func New(c Config) (*Directory, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -159,10 +170,14 @@ func New(c Config) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ldap-group-base-dn: %w", err)
 	}
-	return &Directory{config: c, groupBase: base, secret: newSecret(c.BindPassword, c.BindPasswordFile)}, nil
+	return &Directory{
+		config:          c,
+		groupBase:       base,
+		servicePassword: newServicePassword(c.BindPassword, c.BindPasswordFile),
+	}, nil
 }
 
-// Ping tells whether the directory answers its service account. ErrUnavailable.
+// Ping reports whether the directory accepts its service account; else the error is ErrUnavailable.
 func (d *Directory) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
 	defer cancel()
@@ -173,13 +188,13 @@ func (d *Directory) Ping(ctx context.Context) error {
 	return conn.Close()
 }
 
-// Authenticate signs a person in. ErrBadCredentials, ErrLocked, ErrNotAllowed, or ErrUnavailable,
-// all wrapped with the cause.
+// Authenticate signs a person in. It fails with ErrBadCredentials, ErrLocked, ErrNotAllowed or
+// ErrUnavailable, each wrapped with its cause, after 8 s at most.
 //
-// found may be nil. It is called once where the name leads to an entry, before the password is
-// tried, with what stands for that entry however the name was typed: its canonical user name, as
-// the directory writes it, or its DN where it has none. An error of found ends the sign-in: it is
-// returned as it is, and the password is not tried. A name that leads to no entry has no call.
+// found may be nil. It is called once if the name leads to an entry, before the password is tried.
+// It gets the entry's canonical user name, which is the same however the name was typed, or the
+// entry's DN if it has none. If found returns an error, Authenticate returns that error as it is
+// and does not try the password. found is not called for a name that leads to no entry.
 func (d *Directory) Authenticate(
 	ctx context.Context,
 	username, password string,
@@ -200,7 +215,7 @@ func (d *Directory) Authenticate(
 	e, err := d.find(conn.Conn, username)
 	if err != nil {
 		if errors.Is(err, ErrBadCredentials) {
-			d.pretend(ctx, password)
+			d.simulateBind(ctx, password)
 		}
 		return Entry{}, err
 	}
@@ -212,22 +227,23 @@ func (d *Directory) Authenticate(
 	began := time.Now()
 	if err := d.bind(ctx, e.DN, password); err != nil {
 		if errors.Is(err, ErrBadCredentials) {
-			d.pace.note(time.Since(began))
+			d.refusals.note(time.Since(began))
 		}
 		return Entry{}, err
 	}
-	entry, err := d.judge(conn.Conn, e)
+	entry, err := d.authorize(conn.Conn, e)
 	if err == nil {
 		d.origins.note(entry, conn.server)
 	}
 	return entry, err
 }
 
-// pretend takes as long as the refusal of a wrong password, so that names cannot be told by time:
-// many servers answer at once where there is no entry, and take their time over the password of one
-// that is there. Until the first wrong password is seen, nobody knows how long that is.
-func (d *Directory) pretend(ctx context.Context, password string) {
-	timer := time.NewTimer(d.pace.one())
+// simulateBind takes as long as the refusal of a wrong password, so that the time of an answer does
+// not tell which names exist: many servers answer at once if there is no entry, and take their time
+// over the password of one that exists. Until the first wrong password is seen, that time is not
+// known, and it only binds as nobody.
+func (d *Directory) simulateBind(ctx context.Context, password string) {
+	timer := time.NewTimer(d.refusals.random())
 	defer timer.Stop()
 	d.bind(ctx, "cn=nobody,"+d.config.BaseDN, password)
 	select {
@@ -236,8 +252,9 @@ func (d *Directory) pretend(ctx context.Context, password string) {
 	}
 }
 
-// judge says who the entry found is, and whether they may sign in: ErrLocked, ErrNotAllowed.
-func (d *Directory) judge(conn *ldap.Conn, found *ldap.Entry) (Entry, error) {
+// authorize says who the entry is and whether they may sign in; else it fails with ErrLocked or
+// ErrNotAllowed.
+func (d *Directory) authorize(conn *ldap.Conn, found *ldap.Entry) (Entry, error) {
 	if why := lockedBy(found, time.Now()); why != "" {
 		return Entry{}, fmt.Errorf("%s: %w", why, ErrLocked)
 	}
@@ -260,8 +277,8 @@ func (d *Directory) isAllowed(groups []string) bool {
 		slices.ContainsFunc(groups, func(g string) bool { return containsName(d.config.Required, g) })
 }
 
-// People lists who is in the directory, at most limit, by name. Groups are left out.
-// ErrUnavailable.
+// People lists at most limit people of the directory, sorted by name, without their groups. It
+// fails with ErrUnavailable.
 func (d *Directory) People(ctx context.Context, limit int) ([]Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
 	defer cancel()
@@ -288,25 +305,26 @@ func (d *Directory) People(ctx context.Context, limit int) ([]Entry, error) {
 	return people, nil
 }
 
-// link is a connection to one of the servers. It ends with the context that it was made with.
+// link is a connection to one of the servers. It closes when the context ends that it was dialled
+// with.
 type link struct {
 	*ldap.Conn
 	server int         // index of its URL
 	forget func() bool // has the context forget the connection
 }
 
-// Close ends the connection, of which its context, which may be the process's, remembers nothing
-// then.
+// Close closes the connection and detaches it from its context, which may live as long as the
+// process.
 func (l *link) Close() error {
 	l.forget()
 	return l.Conn.Close()
 }
 
-// service connects to the first URL that takes the service account, beginning with the one that
-// worked last.
+// service connects to a server and binds as the service account. It tries the servers in turn,
+// beginning with the one that worked last.
 func (d *Directory) service(ctx context.Context) (*link, error) {
 	var l *link
-	err := d.first(ctx, func(server int) (err error) {
+	err := d.tryServers(ctx, func(server int) (err error) {
 		l, err = d.serviceAt(ctx, server)
 		return err
 	})
@@ -314,7 +332,7 @@ func (d *Directory) service(ctx context.Context) (*link, error) {
 }
 
 func (d *Directory) serviceAt(ctx context.Context, server int) (*link, error) {
-	if _, err := d.secret.forServer(server); err != nil {
+	if _, err := d.servicePassword.forServer(server); err != nil {
 		return nil, unavailable("bind as service account", err)
 	}
 	conn, err := d.dialServer(ctx, server)
@@ -322,7 +340,9 @@ func (d *Directory) serviceAt(ctx context.Context, server int) (*link, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if d.config.BindDN != "" {
-		err := d.secret.bind(ctx, server, func(password string) error { return conn.Bind(d.config.BindDN, password) })
+		err := d.servicePassword.bind(ctx, server, func(password string) error {
+			return conn.Bind(d.config.BindDN, password)
+		})
 		if err != nil {
 			conn.Close()
 			return nil, unavailable("bind as service account", err)
@@ -331,25 +351,26 @@ func (d *Directory) serviceAt(ctx context.Context, server int) (*link, error) {
 	return conn, nil
 }
 
-// dial connects to the first URL that answers, beginning with the one that worked last.
+// dial connects to a server without a bind. It tries the servers in turn, beginning with the one
+// that worked last.
 func (d *Directory) dial(ctx context.Context) (*link, error) {
 	var l *link
-	err := d.first(ctx, func(server int) (err error) {
+	err := d.tryServers(ctx, func(server int) (err error) {
 		l, err = d.dialServer(ctx, server)
 		return err
 	})
 	return l, err
 }
 
-// first tries the servers in turn until one works.
-func (d *Directory) first(ctx context.Context, try func(server int) error) error {
+// tryServers calls try for one server after the other until one works, and remembers which did.
+func (d *Directory) tryServers(ctx context.Context, try func(server int) error) error {
 	var errs []error
-	first := int(d.good.Load())
+	first := int(d.lastGood.Load())
 	for i := range d.config.URLs {
 		server := (first + i) % len(d.config.URLs)
 		err := try(server)
 		if err == nil {
-			d.good.CompareAndSwap(int32(first), int32(server))
+			d.lastGood.CompareAndSwap(int32(first), int32(server))
 			return nil
 		}
 		errs = append(errs, err)
@@ -387,7 +408,8 @@ func (d *Directory) dialServer(ctx context.Context, server int) (*link, error) {
 	return &link{Conn: conn, server: server, forget: forget}, nil
 }
 
-// find demands exactly one entry.
+// find searches for a user name and demands exactly one entry; else it fails with errNobody or
+// errSeveral.
 func (d *Directory) find(conn *ldap.Conn, username string) (*ldap.Entry, error) {
 	result, err := conn.Search(ldap.NewSearchRequest(d.config.BaseDN, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases,
 		2, int(requestTimeout.Seconds()), false, fill(d.config.UserFilter, username, ""), d.attributes(), nil))
@@ -409,8 +431,8 @@ var (
 	errSeveral = fmt.Errorf("more than one entry matches: %w", ErrBadCredentials)
 )
 
-// bind proves the password on a connection of its own, so that the service's search rights never
-// mix with the user's.
+// bind checks a password on a connection of its own, so that the service account's rights to search
+// never mix with the user's.
 func (d *Directory) bind(ctx context.Context, dn, password string) error {
 	conn, err := d.dial(ctx)
 	if err != nil {
@@ -428,20 +450,20 @@ func (d *Directory) bind(ctx context.Context, dn, password string) error {
 	if !isRefused(err) {
 		return unavailable("bind as user", err)
 	}
-	// Who is told that an account is locked must have known its password, or locks would tell names
-	// apart.
+	// Only who knew the password is told that an account is locked, or locks would reveal which
+	// names exist.
 	if why := refusedByPolicy(result); why != "" {
 		return fmt.Errorf("%s: %w", why, ErrLocked)
 	}
 	if why := adState(err.Error()); why != "" {
 		return fmt.Errorf("%s: %w", why, ErrLocked)
 	}
-	return fmt.Errorf("bind: %s%w", lockedAnyhow(result, err), ErrBadCredentials)
+	return fmt.Errorf("bind: %s%w", noteOnRefusal(result, err), ErrBadCredentials)
 }
 
-// isRefused reports whether a bind was refused for what this user is or has typed, and not because
-// the server cannot answer: it may do so by many codes (389-DS answers 19 or 53 where it has locked
-// an account). All others are those of a directory in trouble.
+// isRefused reports whether a bind was refused because of this user or what they typed. Servers say
+// so by many codes: 389-DS answers 19 or 53 for an account that it has locked. All other codes mean
+// that the directory is in trouble.
 func isRefused(err error) bool {
 	return ldap.IsErrorAnyOf(err, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultInappropriateAuthentication,
 		ldap.LDAPResultNoSuchObject, ldap.LDAPResultConstraintViolation, ldap.LDAPResultInsufficientAccessRights,

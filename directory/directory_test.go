@@ -1,221 +1,20 @@
 package directory_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"fmt"
-	"math/big"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/go-ldap/ldap/v3"
-
 	"curfew/directory"
 	"curfew/directory/demo"
 )
 
-const (
-	base     = "dc=example,dc=org"
-	admin    = "cn=admin," + base
-	adminPW  = "adminpw"
-	service  = "cn=svc," + base
-	servPW   = "servicepw"
-	adaPW    = "Lovelace 1815"
-	lockedPW = "locked"
-)
-
-// slapd is a real OpenLDAP server of the test's own.
-type slapd struct {
-	ldap, ldaps string
-	ca          *x509.CertPool
-	conf        string
-	process     *exec.Cmd
-}
-
-func run(t *testing.T, stdin string, name string, args ...string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Stdin = strings.NewReader(stdin)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", name, err, out)
-	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-func startSlapd(t *testing.T) *slapd {
-	t.Helper()
-	people, err := os.ReadFile("testdata/people.ldif")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newSlapd(t, func(*slapd) {})
-	// Over the protocol, not by slapadd: that would leave memberOf empty.
-	s.add(t, string(people))
-	return s
-}
-
-// newSlapd starts a server that holds what fill has given it.
-func newSlapd(t *testing.T, fill func(*slapd)) *slapd {
-	t.Helper()
-	folder := t.TempDir()
-	for _, sub := range []string{"conf", "db"} {
-		if err := os.Mkdir(filepath.Join(folder, sub), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s := &slapd{ca: writeCertificates(t, folder), conf: filepath.Join(folder, "conf")}
-	config, err := os.ReadFile("testdata/slapd.ldif")
-	if err != nil {
-		t.Fatal(err)
-	}
-	run(t, strings.ReplaceAll(string(config), "@DIR@", folder), "/usr/sbin/slapadd", "-n0", "-F", s.conf)
-	fill(s)
-	s.ldap, s.ldaps = fmt.Sprintf("ldap://127.0.0.1:%d", freePort(t)), fmt.Sprintf("ldaps://127.0.0.1:%d", freePort(t))
-	t.Cleanup(func() { s.stop() })
-	s.start(t, s.ldap+" "+s.ldaps)
-	return s
-}
-
-// start runs the server on some addresses, the first of which is waited for.
-func (s *slapd) start(t *testing.T, urls string) {
-	t.Helper()
-	// A low limit of open files keeps slapd from sizing its tables by that of this machine.
-	s.process = exec.Command("sh", "-c", `ulimit -n 1024; exec /usr/sbin/slapd -F "$0" -h "$1" -d 0`, s.conf, urls)
-	var log bytes.Buffer
-	s.process.Stdout, s.process.Stderr = &log, &log
-	if err := s.process.Start(); err != nil {
-		t.Fatal(err)
-	}
-	first, _, _ := strings.Cut(urls, " ")
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		c, err := ldap.DialURL(first)
-		if err == nil {
-			c.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("slapd does not answer: %v\n%s", err, log.String())
-		}
-		<-time.After(20 * time.Millisecond)
-	}
-}
-
-// stopped reports whether every thread has stopped.
-func (s *slapd) stopped(t *testing.T) bool {
-	t.Helper()
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.process.Process.Pid))
-	if err != nil || len(threads) == 0 {
-		t.Fatalf("no threads: %v", err)
-	}
-	for _, path := range threads {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, rest, _ := strings.Cut(string(data), ") "); !strings.HasPrefix(rest, "T") {
-			return false
-		}
-	}
-	return true
-}
-
-// stop kills the server, as a crash would.
-func (s *slapd) stop() {
-	s.process.Process.Kill()
-	s.process.Wait()
-}
-
-// modify changes the directory as its administrator.
-func (s *slapd) modify(t *testing.T, url, ldif string) {
-	t.Helper()
-	run(t, ldif, "ldapmodify", "-x", "-e", "relax", "-H", url, "-D", admin, "-w", adminPW)
-}
-
-// writeCertificates makes a CA and a server certificate for 127.0.0.1.
-func writeCertificates(t *testing.T, folder string) *x509.CertPool {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "test"},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(time.Hour),
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
-		DNSNames:              []string{"localhost"},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	for name, data := range map[string][]byte{
-		"ca.pem": cert, "cert.pem": cert, "key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
-	} {
-		if err := os.WriteFile(filepath.Join(folder, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(cert)
-	return pool
-}
-
-func (s *slapd) config() directory.Config {
-	return directory.Config{
-		URLs:          []string{s.ldap},
-		BindDN:        service,
-		BindPassword:  servPW,
-		BaseDN:        base,
-		UserFilter:    "(uid={username})",
-		GroupFilter:   "(member={dn})",
-		UserAttribute: "uid",
-	}
-}
-
-func open(t *testing.T, c directory.Config) *directory.Directory {
-	t.Helper()
-	d, err := directory.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-func TestOpenLDAP(t *testing.T) {
+func TestPersonSignsInOverEveryTransport(t *testing.T) {
 	t.Parallel()
 	s := startSlapd(t)
 	secure := map[string]func(*directory.Config){
@@ -241,7 +40,11 @@ func TestOpenLDAP(t *testing.T) {
 			}
 		})
 	}
-	d := open(t, s.config())
+}
+
+func TestSignInIsRefused(t *testing.T) {
+	t.Parallel()
+	d := open(t, startSlapd(t).config())
 	refused := []struct {
 		name, user, password string
 		want                 error
@@ -283,6 +86,11 @@ func TestOpenLDAP(t *testing.T) {
 			t.Errorf("got %v, want ErrBadCredentials that says why", err)
 		}
 	})
+}
+
+func TestConfigurationOfTheDirectoryIsKept(t *testing.T) {
+	t.Parallel()
+	s := startSlapd(t)
 	t.Run("required groups", func(t *testing.T) {
 		c := s.config()
 		c.Required = []string{"admins", "staff"}
@@ -320,6 +128,7 @@ func TestOpenLDAP(t *testing.T) {
 		}
 	})
 	t.Run("people are listed by name", func(t *testing.T) {
+		d := open(t, s.config())
 		people, err := d.People(t.Context(), 100)
 		if err != nil || len(people) != 7 || people[0].Name != "Ada Lovelace" {
 			t.Errorf("People = %+v, %v", people, err)
@@ -328,6 +137,12 @@ func TestOpenLDAP(t *testing.T) {
 			t.Errorf("two People = %+v, %v", few, err)
 		}
 	})
+}
+
+func TestDirectoryThatHangsOrDiesIsOutOfReach(t *testing.T) {
+	t.Parallel()
+	s := startSlapd(t)
+	d := open(t, s.config())
 	t.Run("a hanging directory is given up", func(t *testing.T) {
 		s.process.Process.Signal(syscall.SIGSTOP)
 		for !s.stopped(t) { // its threads stop one after the other
@@ -516,6 +331,26 @@ func TestConfigMistakesAreToldTogether(t *testing.T) {
 		"ldap-group-filter", "ldap-bind-password-file", "ldap-user-attribute"} {
 		if err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("Validate = %v, want it to name %s", err, word)
+		}
+	}
+}
+
+func TestPlainLDAPGoesToThisMachineOnly(t *testing.T) {
+	for url, ok := range map[string]bool{
+		"ldap://localhost":          true,
+		"ldap://LocalHost:389":      true,
+		"ldap://127.0.0.1":          true,
+		"ldap://[::1]:389":          true,
+		"ldap://ldap.example.org":   false,
+		"ldap://localhost.example":  false,
+		"ldap://192.0.2.1":          false,
+		"ldaps://ldap.example.org":  true,
+		"ldaps://LDAP.example.org:": true,
+	} {
+		c := directory.Config{BaseDN: base, UserFilter: "(uid={username})", UserAttribute: "uid"}
+		c.URLs = []string{url}
+		if err := c.Validate(); (err == nil) != ok {
+			t.Errorf("%s: %v, want it accepted: %v", url, err, ok)
 		}
 	}
 }

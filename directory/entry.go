@@ -9,20 +9,20 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// attributes are what is asked of a person's entry.
+// attributes lists the attributes that are requested of a person's entry.
 func (d *Directory) attributes() []string {
 	return append([]string{d.config.UserAttribute, "cn", "displayName", "mail", "title", "telephoneNumber", "memberOf",
 		"entryUUID", "objectGUID", "nsUniqueId"}, stateAttributes...)
 }
 
-// entry reads a person's entry. Groups are left out.
+// entry reads a person's entry, without their groups.
 func (d *Directory) entry(e *ldap.Entry) Entry {
 	found := Entry{
-		User:  choose(e, d.config.UserAttribute),
-		Name:  cmp.Or(choose(e, "displayName"), choose(e, "cn")),
-		Email: choose(e, "mail"),
-		Title: choose(e, "title"),
-		Phone: choose(e, "telephoneNumber"),
+		User:  chooseValue(e, d.config.UserAttribute),
+		Name:  cmp.Or(chooseValue(e, "displayName"), chooseValue(e, "cn")),
+		Email: chooseValue(e, "mail"),
+		Title: chooseValue(e, "title"),
+		Phone: chooseValue(e, "telephoneNumber"),
 		DN:    e.DN,
 	}
 	if ids := identities(e); len(ids) > 0 {
@@ -34,8 +34,8 @@ func (d *Directory) entry(e *ldap.Entry) Entry {
 	return found
 }
 
-// identities are what stays the same of an entry whatever it is called, as far as it can be read;
-// the first is told.
+// identities lists the values that an entry keeps when it is renamed, as far as they can be read.
+// The first one is reported.
 func identities(e *ldap.Entry) []string {
 	list := e.GetEqualFoldAttributeValues("entryUUID")
 	for _, raw := range e.GetEqualFoldRawAttributeValues("objectGUID") {
@@ -44,9 +44,9 @@ func identities(e *ldap.Entry) []string {
 	return append(list, e.GetEqualFoldAttributeValues("nsUniqueId")...)
 }
 
-// isOther reports whether an entry with the identities of now is known to be another than before.
-// What cannot be read, or is of another kind, says nothing.
-func isOther(before string, now []string) bool {
+// isDifferentEntry reports whether an entry with the identities of now is known to be another one
+// than before. An identity that cannot be read, or is of another kind, says nothing.
+func isDifferentEntry(before string, now []string) bool {
 	other := false
 	for _, id := range now {
 		if strings.EqualFold(before, id) {
@@ -57,8 +57,8 @@ func isOther(before string, now []string) bool {
 	return other
 }
 
-// groups are the names of the user's groups, by search and by memberOf. A group base that is not
-// there, or not to be read, says nothing about anybody's groups: ErrUnavailable.
+// groups lists the names of a user's groups, by search and by memberOf. If the group base does not
+// exist or cannot be read, it fails with ErrUnavailable: that says nothing about anybody's groups.
 func (d *Directory) groups(conn *ldap.Conn, found *ldap.Entry, user string) ([]string, error) {
 	var names []string
 	add := func(dn string) {

@@ -10,43 +10,43 @@ import (
 	"time"
 )
 
-// knowledge is what a watcher has learned of an account. Accounts that are signed in no more are
-// forgotten at the next full look.
+// knowledge is what a watcher has learned of one account. That of accounts that have signed out is
+// dropped when everybody is listed next.
 type knowledge struct {
 	since time.Time
 
-	// servers that have let the account in as it is: that of the sign-in, and those that have said
-	// so since
+	// servers that allow the account as it is: that of the sign-in, and those that have said so
+	// since
 	agreed   map[int]bool
-	identity string // what the sign-in could not read and was read since
+	identity string // what the sign-in could not read and a check has read since
 	password string
-	dn       string // where their entry was last seen; empty: it was not
+	dn       string // where the entry was last seen; empty: nowhere
 
-	gone      time.Time // since when the server has said that their entry is not there; zero: it does not
-	suspected time.Time // when it was first barred together with most others; zero: it is not
-	tries     int       // since it could last be told
-	due       time.Time // when it is looked at again; zero: with all others
-	trouble   string    // why nothing may be concluded; empty: the directory has answered
-	troubled  time.Time // since when there is trouble
+	absentSince  time.Time // since when the server says that the entry does not exist; zero: it does not say so
+	deniedSince  time.Time // when it was first denied together with most others; zero: it is not
+	tries        int       // checks since the last report
+	retryAt      time.Time // when it is checked again; zero: with all others
+	trouble      string    // why the check was inconclusive; empty: it was not
+	troubleSince time.Time // since when it is inconclusive
 }
 
-// Waits until an account is looked at again of which nothing could be concluded, or told.
+// How long an account waits for the next check if one was inconclusive or could not be reported.
 const (
 	retryFirst = time.Second
 	retryMost  = 10 * time.Second
 )
 
-// secondLookAfter is how long after the first a second look at most of those who are signed in
-// counts.
-const secondLookAfter = 5 * time.Second
+// secondCheckMost bounds secondCheckAfter: how long after a first check a second one counts, if
+// most of those who are signed in would be denied.
+const secondCheckMost = 5 * time.Second
 
-func (w *Watcher) secondLook() time.Duration { return min(secondLookAfter, w.every) }
+func (w *Watcher) secondCheckAfter() time.Duration { return min(secondCheckMost, w.pollEvery) }
 
-// maxFailures is how many accounts that cannot be told are tried in one comparison: the store is
-// out of reach, and each may take seconds.
+// maxFailures is how many failed reports end a comparison: the store is out of reach then, and each
+// report may take seconds.
 const maxFailures = 8
 
-func (w *Watcher) knowLocked(k Key) *knowledge {
+func (w *Watcher) knowledgeLocked(k Key) *knowledge {
 	known := w.known[k]
 	if known == nil {
 		known = &knowledge{since: time.Now(), agreed: make(map[int]bool)}
@@ -58,12 +58,12 @@ func (w *Watcher) knowLocked(k Key) *knowledge {
 	return known
 }
 
-// noteOrigin remembers which server has just signed a in.
+// noteOrigin notes which server has just signed a in.
 func (w *Watcher) noteOrigin(a Account) {
 	server, ok := w.directory.origins.of(a.Key)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if known := w.knowLocked(a.Key); ok {
+	if known := w.knowledgeLocked(a.Key); ok {
 		known.agreed[server] = true
 	}
 }
@@ -71,24 +71,24 @@ func (w *Watcher) noteOrigin(a Account) {
 func (w *Watcher) agreed(k Key) map[int]bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return maps.Clone(w.knowLocked(k).agreed)
+	return maps.Clone(w.knowledgeLocked(k).agreed)
 }
 
-// withLearned is a with what its sign-in could not read, and where its entry was last seen, if this
-// process has seen it.
+// withLearned adds to a what could not be read at its sign-in and was read since. seen reports
+// whether this process has seen its entry; a.DN is then where.
 func (w *Watcher) withLearned(a Account) (learned Account, seen bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	known := w.knowLocked(a.Key)
-	a.Identity, a.Password, a.DN = cmp.Or(a.Identity, known.identity), cmp.Or(a.Password, known.password),
+	known := w.knowledgeLocked(a.Key)
+	a.Identity, a.PasswordChanged, a.DN = cmp.Or(a.Identity, known.identity), cmp.Or(a.PasswordChanged, known.password),
 		cmp.Or(known.dn, a.DN)
 	return a, known.dn != ""
 }
 
-// all are the accounts that are signed in; others are forgotten, but for those of sign-ins that are
-// not listed yet.
-func (w *Watcher) all() []Account {
-	accounts := w.signedIn.Accounts()
+// signedIn lists the accounts that are signed in. It drops the knowledge of all others, except of
+// sign-ins that may not be listed yet.
+func (w *Watcher) signedIn() []Account {
+	accounts := w.subscriber.Accounts()
 	listed := make(map[Key]bool, len(accounts))
 	for _, a := range accounts {
 		listed[a.Key] = true
@@ -102,13 +102,15 @@ func (w *Watcher) all() []Account {
 	return accounts
 }
 
-// due are the accounts whose wait is over.
-func (w *Watcher) due() []Account {
-	accounts := w.all()
+// dueForRetry lists the accounts whose wait for a retry is over.
+func (w *Watcher) dueForRetry() []Account {
+	accounts := w.signedIn()
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	isOver := func(known *knowledge) bool { return known != nil && !known.due.IsZero() && !now.Before(known.due) }
+	isOver := func(known *knowledge) bool {
+		return known != nil && !known.retryAt.IsZero() && !now.Before(known.retryAt)
+	}
 	var list []Account
 	listed := make(map[Key]bool, len(accounts))
 	for _, a := range accounts {
@@ -119,88 +121,87 @@ func (w *Watcher) due() []Account {
 	}
 	for k, known := range w.known {
 		if !listed[k] && isOver(known) { // signed out meanwhile, or not listed yet
-			known.due = now.Add(retryFirst)
+			known.retryAt = now.Add(retryFirst)
 		}
 	}
 	return list
 }
 
-// soonestAgain is the shortest time in which anybody is looked at again of themselves.
-const soonestAgain = 100 * time.Millisecond
+// retrySoonest is the shortest time between two retries.
+const retrySoonest = 100 * time.Millisecond
 
-// arm sets a timer to when the next wait is over, though no sooner than after a rest, and never at
-// once: a wait that is over and that nobody has settled would else be looked at without end.
-func (w *Watcher) arm(timer *time.Timer, rest time.Duration) {
+// armRetry sets timer to the next retry, but not before rest is over, and never at once: a retry
+// that is due and that no report settles would otherwise run in a loop.
+func (w *Watcher) armRetry(timer *time.Timer, rest time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	next := time.Time{}
 	for _, known := range w.known {
-		if !known.due.IsZero() && (next.IsZero() || known.due.Before(next)) {
-			next = known.due
+		if !known.retryAt.IsZero() && (next.IsZero() || known.retryAt.Before(next)) {
+			next = known.retryAt
 		}
 	}
 	timer.Stop()
 	if !next.IsZero() {
-		timer.Reset(max(soonestAgain, rest, time.Until(next)))
+		timer.Reset(max(retrySoonest, rest, time.Until(next)))
 	}
 }
 
-// lastingTrouble is how long it counts as a loss of the directory that nothing may be concluded
-// about a few of those who are signed in. After that it is taken for what it is, or a loss of all
-// would not be told any more.
-const lastingTrouble = 15 * time.Minute
+// troubleIsNewsFor is how long an inconclusive check of a few accounts counts as a loss of the
+// directory. After that it does not, so that a later loss for all is reported again.
+const troubleIsNewsFor = 15 * time.Minute
 
-// troubledLocked is how many there are of whom nothing may be concluded, and whether that is a loss
-// of the directory.
+// troubledLocked counts the accounts whose last check was inconclusive, and reports whether that
+// amounts to a loss of the directory.
 func (w *Watcher) troubledLocked() (n int, lost bool) {
 	recent := false
 	for _, known := range w.known {
 		if known.trouble != "" {
 			n++
-			recent = recent || time.Since(known.troubled) < lastingTrouble
+			recent = recent || time.Since(known.troubleSince) < troubleIsNewsFor
 		}
 	}
 	return n, recent || 2*n > w.listed
 }
 
-// goneAfter is how long a server has to say that an entry is not there before that is believed
-// without others in its place.
-func (w *Watcher) goneAfter() time.Duration { return min(10*time.Minute, 40*w.every) }
+// absentAfter is how long a server must say that an entry does not exist before that is believed
+// although it shows nobody else in the same place.
+func (w *Watcher) absentAfter() time.Duration { return min(10*time.Minute, 40*w.pollEvery) }
 
-// awaitGone takes back what only the server's word speaks for, until it has stood for long:
-// somebody may be loading the directory anew.
-func (w *Watcher) awaitGone(verdicts []verdict) {
+// awaitAbsence makes a denial inconclusive that rests on the word of the server alone, until the
+// server has said so for absentAfter: somebody may be loading the directory anew.
+func (w *Watcher) awaitAbsence(verdicts []verdict) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now, after := time.Now(), w.goneAfter()
+	now, after := time.Now(), w.absentAfter()
 	for i, v := range verdicts {
-		known := w.knowLocked(v.account.Key)
+		known := w.knowledgeLocked(v.account.Key)
 		switch {
-		case !v.gone:
-			known.gone = time.Time{}
+		case !v.absent:
+			known.absentSince = time.Time{}
 			continue
-		case known.gone.IsZero():
-			known.gone = now
+		case known.absentSince.IsZero():
+			known.absentSince = now
 		}
-		if v.outcome == departed && now.Sub(known.gone) < after {
-			verdicts[i] = v.is(unseen, "%s; that is believed after %s", v.why, after)
+		if v.outcome == denied && now.Sub(known.absentSince) < after {
+			verdicts[i] = v.with(inconclusive, "%s; that is believed after %s", v.why, after)
 		}
 	}
 }
 
-// doubt takes back what is said of most of those looked at, and of more than one: that is trouble
-// of the directory until a second look says the same.
-func (w *Watcher) doubt(verdicts []verdict) {
+// doubtMany makes denials inconclusive if they concern most of the accounts checked, and more than
+// one: that is trouble of the directory until a second check says the same.
+func (w *Watcher) doubtMany(verdicts []verdict) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now, after := time.Now(), w.secondLook()
+	now, after := time.Now(), w.secondCheckAfter()
 	var doubtful []int
 	for i, v := range verdicts {
-		known := w.knowLocked(v.account.Key)
+		known := w.knowledgeLocked(v.account.Key)
 		switch {
-		case v.outcome == letIn:
-			known.suspected = time.Time{}
-		case v.outcome == departed && (known.suspected.IsZero() || now.Sub(known.suspected) < after):
+		case v.outcome == allowed:
+			known.deniedSince = time.Time{}
+		case v.outcome == denied && (known.deniedSince.IsZero() || now.Sub(known.deniedSince) < after):
 			doubtful = append(doubtful, i)
 		}
 	}
@@ -208,52 +209,53 @@ func (w *Watcher) doubt(verdicts []verdict) {
 		return
 	}
 	for _, i := range doubtful {
-		known := w.knowLocked(verdicts[i].account.Key)
-		if known.suspected.IsZero() {
-			known.suspected = now
+		known := w.knowledgeLocked(verdicts[i].account.Key)
+		if known.deniedSince.IsZero() {
+			known.deniedSince = now
 		}
-		verdicts[i] = verdicts[i].is(unseen, "so it is said of %d of %d who were looked at: %s", len(doubtful),
+		verdicts[i] = verdicts[i].with(inconclusive, "so it is said of %d of %d who were looked at: %s", len(doubtful),
 			len(verdicts), verdicts[i].why)
 	}
 }
 
-// tell says what may be concluded, and puts back what may not or could not be carried out.
-func (w *Watcher) tell(ctx context.Context, server int, verdicts []verdict) error {
+// report tells the subscriber what each check concludes, and schedules a retry for what is
+// inconclusive or could not be reported. It returns an error only if ctx has ended.
+func (w *Watcher) report(ctx context.Context, server int, verdicts []verdict) error {
 	var failures, hidden atomic.Int32
 	inParallel(len(verdicts), func(i int) {
 		v := verdicts[i]
 		var err error
 		switch {
-		case v.outcome == unseen:
+		case v.outcome == inconclusive:
 			hidden.Add(1)
-			w.putBack(v.account.Key, v.why)
+			w.retryLater(v.account.Key, v.why)
 			return
 		case failures.Load() >= maxFailures:
 			err = errors.New("not tried")
-		case v.outcome == letIn:
-			err = w.signedIn.Found(ctx, v.account, v.entry)
+		case v.outcome == allowed:
+			err = w.subscriber.Allowed(ctx, v.account, v.entry)
 		default:
-			err = w.signedIn.Barred(ctx, v.account, v.why)
+			err = w.subscriber.Denied(ctx, v.account, v.why)
 		}
 		if err != nil {
 			failures.Add(1)
-			w.putBack(v.account.Key, "")
+			w.retryLater(v.account.Key, "")
 			return
 		}
-		w.settle(v)
+		w.noteReported(v)
 	})
 	if n := failures.Load(); n > 0 && ctx.Err() == nil {
 		w.log.Error("what the directory says could not be carried out: it is tried again", "accounts", n)
 	}
-	if 2*int(hidden.Load()) > len(verdicts) && w.areMany(len(verdicts)) {
-		w.directory.leave(server)
+	if 2*int(hidden.Load()) > len(verdicts) && w.isMost(len(verdicts)) {
+		w.directory.avoid(server)
 	}
 	w.mu.Lock()
 	_, lost := w.troubledLocked()
 	w.mu.Unlock()
 	for _, v := range verdicts {
-		if v.outcome == unseen && lost {
-			w.setLost(ctx, fmt.Errorf("nothing is concluded about %d of %d who were looked at, as of %q: %s: %w",
+		if v.outcome == inconclusive && lost {
+			w.setUnreachable(ctx, fmt.Errorf("nothing is concluded about %d of %d who were looked at, as of %q: %s: %w",
 				hidden.Load(), len(verdicts), v.account.User, v.why, ErrUnavailable))
 			break
 		}
@@ -261,43 +263,45 @@ func (w *Watcher) tell(ctx context.Context, server int, verdicts []verdict) erro
 	return ctx.Err()
 }
 
-// areMany reports whether so many are at least half of those who are signed in. A look at fewer, as
-// those who are looked at again are, says nothing about a server: it may hide or lack just them.
-func (w *Watcher) areMany(n int) bool {
+// isMost reports whether n is at least half of those who are signed in. A check of fewer, such as a
+// retry, says nothing about a server: it may hide or lack just these.
+func (w *Watcher) isMost(n int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return 2*n >= w.listed
 }
 
-// putBack has an account looked at again after a wait that grows.
-func (w *Watcher) putBack(k Key, trouble string) {
+// retryLater schedules another check of an account, after a wait that grows with each try. trouble
+// says why the check was inconclusive; it is empty if the subscriber failed.
+func (w *Watcher) retryLater(k Key, trouble string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	known := w.knowLocked(k)
+	known := w.knowledgeLocked(k)
 	wait := min(retryMost, retryFirst<<min(known.tries, 10))
-	if !known.suspected.IsZero() {
-		wait = max(wait, w.secondLook())
+	if !known.deniedSince.IsZero() {
+		wait = max(wait, w.secondCheckAfter())
 	}
 	known.tries++
 	if trouble == "" {
-		known.troubled = time.Time{}
+		known.troubleSince = time.Time{}
 	} else if known.trouble == "" {
-		known.troubled = time.Now()
+		known.troubleSince = time.Now()
 	}
-	known.due, known.trouble = time.Now().Add(wait), trouble
+	known.retryAt, known.trouble = time.Now().Add(wait), trouble
 }
 
-// settle notes that an account was told of.
-func (w *Watcher) settle(v verdict) {
+// noteReported records that the subscriber has taken the report, and what the check has shown of
+// the entry.
+func (w *Watcher) noteReported(v verdict) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	known := w.knowLocked(v.account.Key)
-	known.tries, known.due, known.trouble = 0, time.Time{}, ""
-	if v.outcome != letIn {
+	known := w.knowledgeLocked(v.account.Key)
+	known.tries, known.retryAt, known.trouble = 0, time.Time{}, ""
+	if v.outcome != allowed {
 		return
 	}
-	if !sameNames(v.entry.Groups, v.account.Groups) {
-		clear(known.agreed) // others may not have heard of it yet
+	if !sameGroups(v.entry.Groups, v.account.Groups) {
+		clear(known.agreed) // other servers may not have the change yet
 	}
 	known.agreed[v.server] = true
 	known.dn = v.entry.DN

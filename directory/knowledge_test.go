@@ -29,10 +29,10 @@ func (c *crowd) Accounts() []Account {
 	return c.accounts
 }
 
-func (c *crowd) Found(context.Context, Account, Entry) error   { return nil }
-func (c *crowd) Barred(context.Context, Account, string) error { return nil }
+func (c *crowd) Allowed(context.Context, Account, Entry) error { return nil }
+func (c *crowd) Denied(context.Context, Account, string) error { return nil }
 
-func (c *crowd) Lost(_ context.Context, err error) {
+func (c *crowd) Unreachable(_ context.Context, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lost = append(c.lost, err.Error())
@@ -78,7 +78,7 @@ func TestWaitThatNobodySettlesKeepsNobodyBusy(t *testing.T) {
 				defer cancel()
 				c := &crowd{accounts: tt.signedIn, enough: cancel}
 				w := NewWatcher(nowhere(t, 1), WatchPoll, 5*time.Second, c, slog.New(slog.DiscardHandler))
-				w.putBack(put.Key, "")
+				w.retryLater(put.Key, "")
 				w.poll(ctx)
 				if c.asked > tt.most {
 					t.Errorf("it was asked %d times in a minute who is signed in, want %d at most", c.asked, tt.most)
@@ -91,14 +91,14 @@ func TestWaitThatNobodySettlesKeepsNobodyBusy(t *testing.T) {
 func TestNobodyIsLookedAtAgainAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := NewWatcher(nowhere(t, 1), WatchPoll, time.Second, &crowd{}, slog.New(slog.DiscardHandler))
-		w.putBack(people(1)[0].Key, "")
+		w.retryLater(people(1)[0].Key, "")
 		time.Sleep(time.Hour) // the bubble's
 		timer := time.NewTimer(time.Hour)
 		for _, rest := range []time.Duration{0, -time.Second, time.Second} {
 			began := time.Now()
-			w.arm(timer, rest)
+			w.armRetry(timer, rest)
 			<-timer.C
-			if got, want := time.Since(began), max(soonestAgain, rest); got != want {
+			if got, want := time.Since(began), max(retrySoonest, rest); got != want {
 				t.Errorf("after a rest of %s: again after %s, want %s", rest, got, want)
 			}
 		}
@@ -121,17 +121,17 @@ func TestOnlyALookAtManyLeavesAServer(t *testing.T) {
 		w := NewWatcher(d, WatchPoll, time.Second, &crowd{accounts: people(tt.of), enough: func() {}},
 			slog.New(slog.DiscardHandler))
 		var verdicts []verdict
-		for i, a := range w.all()[:tt.looked] {
+		for i, a := range w.signedIn()[:tt.looked] {
 			v := verdict{account: a}
 			if i < tt.hidden {
-				v = v.is(unseen, "hidden")
+				v = v.with(inconclusive, "hidden")
 			}
 			verdicts = append(verdicts, v)
 		}
-		if err := w.tell(t.Context(), 0, verdicts); err != nil {
+		if err := w.report(t.Context(), 0, verdicts); err != nil {
 			t.Fatal(err)
 		}
-		if left := d.good.Load() != 0; left != tt.leaves {
+		if left := d.lastGood.Load() != 0; left != tt.leaves {
 			t.Errorf("%d of %d looked at are hidden, %d are signed in: the server is left: %v", tt.hidden, tt.looked,
 				tt.of, left)
 		}
@@ -153,27 +153,27 @@ func TestTroubleOfAFewIsNoLossOfTheDirectoryForEver(t *testing.T) {
 			look := func() {
 				t.Helper()
 				var verdicts []verdict
-				for i, a := range w.all() {
+				for i, a := range w.signedIn() {
 					v := verdict{account: a}
 					if i < tt.troubled {
-						v = v.is(unseen, "hidden")
+						v = v.with(inconclusive, "hidden")
 					}
 					verdicts = append(verdicts, v)
 				}
-				if err := w.tell(t.Context(), 0, verdicts); err != nil {
+				if err := w.report(t.Context(), 0, verdicts); err != nil {
 					t.Fatal(err)
 				}
-				w.setBack()
+				w.setReachable()
 			}
 			for range 30 {
 				look()
 				time.Sleep(time.Minute) // the bubble's
 			}
-			if len(c.lost) != 1 || w.lost != tt.lasts {
+			if len(c.lost) != 1 || w.unreachable != tt.lasts {
 				t.Errorf("trouble of %d of %d: lost %d times, and now %v, want once, and %v", tt.troubled, tt.of,
-					len(c.lost), w.lost, tt.lasts)
+					len(c.lost), w.unreachable, tt.lasts)
 			}
-			if w.setLost(t.Context(), ErrUnavailable); !tt.lasts && len(c.lost) != 2 {
+			if w.setUnreachable(t.Context(), ErrUnavailable); !tt.lasts && len(c.lost) != 2 {
 				t.Errorf("trouble of %d of %d: a loss of all is not told", tt.troubled, tt.of)
 			}
 		})

@@ -11,13 +11,13 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Names are compared as the directory itself compares them, and told as it writes them. The order
-// and the number of an attribute's values mean nothing: what is taken of several is the same
-// whatever their order (RFC 4511 §4.1.7).
+// Names are compared as the directory compares them, and reported as it writes them. The order of
+// an attribute's values means nothing (RFC 4511 §4.1.7), so the choice among them does not depend
+// on it.
 
 // fold is the form in which names are compared: that of caseIgnoreMatch (RFC 4517 §4.2.11, prepared
-// by RFC 4518). It is the same as the session package's FoldName, which this package may not
-// import; a test holds one to the other.
+// by RFC 4518). It equals the session package's FoldName, which this package may not import; a test
+// compares the two.
 func fold(name string) string {
 	if isFolded(name) {
 		return name
@@ -29,8 +29,8 @@ func fold(name string) string {
 	return strings.Join(strings.Fields(norm.NFKC.String(name)), " ")
 }
 
-// isFolded reports whether name is plain: small letters, digits and marks of ASCII, with no space
-// that would go.
+// isFolded reports whether fold would leave name as it is because it consists of lower-case
+// letters, digits and punctuation of ASCII, without outer or double spaces.
 func isFolded(name string) bool {
 	last := byte(' ')
 	for i := range len(name) {
@@ -43,7 +43,8 @@ func isFolded(name string) bool {
 	return last != ' ' || name == ""
 }
 
-// prepare maps as RFC 4518 §2.2 does: what does not show goes, every kind of space is one space.
+// prepare maps a character as RFC 4518 §2.2 does: invisible characters are removed, and every kind
+// of space becomes a space.
 func prepare(r rune) rune {
 	switch {
 	case r >= '\t' && r <= '\r', r == '\u0085', unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp):
@@ -79,9 +80,9 @@ func foldDN(dn string) string {
 	return b.String()
 }
 
-// choose is the value of an attribute that is told of e: the one that its DN begins with, else the
-// one whose folded form is least. It is empty where e has none.
-func choose(e *ldap.Entry, attribute string) string {
+// chooseValue picks one of several values of an attribute, the same whatever their order: the one
+// in the entry's DN, else the one whose folded form is least. It is empty if there is none.
+func chooseValue(e *ldap.Entry, attribute string) string {
 	values := e.GetEqualFoldAttributeValues(attribute)
 	if len(values) < 2 {
 		return strings.Join(values, "")
@@ -98,9 +99,9 @@ func choose(e *ldap.Entry, attribute string) string {
 	})
 }
 
-// groupName is the name of the group at dn. There is none where dn does not lie below the group
-// base, or its RDN is anything but a single cn: whoever may make entries elsewhere, or of another
-// kind, could give them the name of any group.
+// groupName is the name of the group at dn. ok is false if dn is not below the group base, or its
+// RDN is anything but a single cn: whoever may create entries elsewhere, or of another kind, could
+// give them the name of any group.
 func (d *Directory) groupName(dn string) (name string, ok bool) {
 	parsed, err := ldap.ParseDN(dn)
 	if err != nil || len(parsed.RDNs) == 0 || len(parsed.RDNs[0].Attributes) != 1 ||
@@ -115,7 +116,7 @@ func (d *Directory) groupName(dn string) (name string, ok bool) {
 	return "", false
 }
 
-// uniqueNames are names in order, each once, as the first of those that are the same is written.
+// uniqueNames sorts names and keeps the first spelling of those that are the same.
 func uniqueNames(names []string) []string {
 	seen := make(map[string]bool)
 	var unique []string

@@ -50,7 +50,7 @@ func TestOneOfSeveralValuesIsTakenWhateverTheirOrder(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for range 2 {
 				e := ldap.NewEntry(tt.dn, map[string][]string{"UID": tt.values})
-				if got := choose(e, "uid"); got != tt.want {
+				if got := chooseValue(e, "uid"); got != tt.want {
 					t.Errorf("of %q: %q, want %q", tt.values, got, tt.want)
 				}
 				slices.Reverse(tt.values)

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// originFor is how long a sign-in's server is remembered for whoever watches its session from then
-// on, and maxOrigins how many are.
+// originFor is how long the server of a sign-in is remembered until a watcher asks for it, and
+// maxOrigins for how many sign-ins.
 const (
 	originFor  = time.Minute
 	maxOrigins = 10_000
 )
 
-// origins are the servers that have just signed people in. Where one is not known, all servers are
-// asked.
+// origins remembers which server has just signed somebody in. If that is not known, all servers
+// must agree about them.
 type origins struct {
 	mu   sync.Mutex
 	list map[string]origin // by identity, else DN
@@ -40,7 +40,7 @@ func (o *origins) note(e Entry, server int) {
 	}
 }
 
-// of is the server that has just signed an account in.
+// of says which server has just signed an account in.
 func (o *origins) of(k Key) (server int, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -10,17 +10,17 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// passwordAttributes say when a password was last changed: OpenLDAP's ppolicy, Active Directory,
-// FreeIPA, 389-DS.
+// passwordAttributes say when a password was last changed: in OpenLDAP with ppolicy, Active
+// Directory, FreeIPA and 389-DS.
 var passwordAttributes = []string{"pwdChangedTime", "pwdLastSet", "krbLastPwdChange", "pwdUpdateTime"}
 
-// stateAttributes tell that an account may not be used. They are asked for by name because most are
+// stateAttributes say whether an account may be used. They are requested by name because most are
 // operational.
 var stateAttributes = append([]string{"pwdAccountLockedTime", "pwdStartTime", "pwdEndTime", "userAccountControl",
 	"accountExpires", "nsAccountLock", "krbPrincipalExpiration", "shadowExpire"}, passwordAttributes...)
 
-// passwordChanges are when the password was last changed, in the directory's own notation, by each
-// attribute that says so.
+// passwordChanges lists when the password was last changed, in the directory's own notation, by
+// each attribute that says so.
 func passwordChanges(e *ldap.Entry) []string {
 	var list []string
 	for _, name := range passwordAttributes {
@@ -31,10 +31,10 @@ func passwordChanges(e *ldap.Entry) []string {
 	return list
 }
 
-// passwordMoved reports whether a password was changed after was, as far as the values of now can
-// tell. What is empty, cannot be read, or is of another notation says nothing; an older time is
-// that of a server that lags behind.
-func passwordMoved(was string, now []string) bool {
+// changedSince reports whether a password was changed after before, as far as the values of now can
+// tell. A value says nothing if it is empty, cannot be read or has another notation. An older time
+// comes from a server that lags behind.
+func changedSince(was string, now []string) bool {
 	before, written := passwordTime(was)
 	if written == none || slices.Contains(now, was) {
 		return false
@@ -76,7 +76,7 @@ func passwordTime(value string) (time.Time, notation) {
 }
 
 // mustChange reports whether Active Directory demands a new password before the next sign-in:
-// pwdLastSet is 0, unless the password never expires. The bind judges that at a sign-in; it matters
+// pwdLastSet is 0, and the password may expire. At a sign-in the bind decides that; here it matters
 // for those who are signed in.
 func mustChange(e *ldap.Entry) bool {
 	const dontExpirePassword = 0x10000 // MS-ADTS 2.2.16
@@ -84,9 +84,9 @@ func mustChange(e *ldap.Entry) bool {
 	return e.GetEqualFoldAttributeValue("pwdLastSet") == "0" && flags&dontExpirePassword == 0
 }
 
-// lockedBy reads the state of an account at now, as OpenLDAP's ppolicy, Active Directory, 389-DS,
-// FreeIPA and shadow accounts write it. It is empty for an account in use. What is missing or
-// cannot be read says nothing.
+// lockedBy says why an account may not be used at now, as OpenLDAP with ppolicy, Active Directory,
+// 389-DS, FreeIPA and shadow accounts record it. It is empty if the account may be used. What is
+// missing or cannot be read says nothing.
 func lockedBy(e *ldap.Entry, now time.Time) string {
 	value := e.GetEqualFoldAttributeValue
 	if at, err := generalizedTime(value("pwdAccountLockedTime")); err == nil && at.Year() == 0 {
@@ -118,8 +118,8 @@ func lockedBy(e *ldap.Entry, now time.Time) string {
 	return ""
 }
 
-// refusedByPolicy reads the password policy control of a bind's answer
-// (draft-behera-ldap-password-policy §6.2) where it shows that the password was right.
+// refusedByPolicy reads the password policy control of a bind
+// (draft-behera-ldap-password-policy §6.2), if it shows that the password was right.
 func refusedByPolicy(result *ldap.SimpleBindResult) string {
 	switch policyError(result) {
 	case 0:
@@ -142,9 +142,9 @@ func policyError(result *ldap.SimpleBindResult) int8 {
 	return control.Error
 }
 
-// lockedAnyhow says for the log what a server has refused without a look at the password: a locked
-// account is refused with the right password and with a wrong one.
-func lockedAnyhow(result *ldap.SimpleBindResult, err error) string {
+// noteOnRefusal tells the log that a server has refused an account without checking the password: a
+// locked account is refused with the right password and with a wrong one.
+func noteOnRefusal(result *ldap.SimpleBindResult, err error) string {
 	switch {
 	case policyError(result) == 1:
 		return "account locked (ppolicy), whatever the password: "
@@ -166,8 +166,8 @@ func adCode(message string) string {
 	return match[1]
 }
 
-// adState reads the sub-code that Active Directory adds to error 49, of those that it gives for the
-// right password only.
+// adState reads the sub-code that Active Directory adds to error 49, if it is one that is given for
+// the right password only.
 func adState(message string) string {
 	switch adCode(message) {
 	case "530", "531":

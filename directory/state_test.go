@@ -112,7 +112,7 @@ func TestOnlyALaterPasswordIsAnotherOne(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := passwordMoved(tt.was, tt.now); got != tt.want {
+			if got := changedSince(tt.was, tt.now); got != tt.want {
 				t.Errorf("from %q to %q: %v, want %v", tt.was, tt.now, got, tt.want)
 			}
 		})

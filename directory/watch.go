@@ -14,11 +14,11 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// Changes in the directory, noticed by RFC 4533 content synchronisation (refreshAndPersist) where
-// the server offers it, else by asking anew for those who are signed in. Either way the question
-// about a person is the one of their sign-in: would they still be let in, and with which groups. A
-// directory that is out of reach, or shows too little, answers nothing, and nothing follows from
-// that: see comparison. When it is back, everybody who is signed in is looked at again.
+// Changes in the directory are noticed by RFC 4533 content synchronisation (refreshAndPersist) if
+// the server offers it, else by asking again and again about those who are signed in. Either way
+// the question about a person is that of their sign-in: would they still get in, and with which
+// groups? Nothing follows from a directory that is out of reach or shows too little; see
+// comparison. When it is back, everybody who is signed in is checked.
 
 // WatchMode says how changes are noticed.
 type WatchMode string
@@ -31,7 +31,7 @@ const (
 	WatchOff      WatchMode = "off"
 )
 
-// Validate refuses what is none of the modes.
+// Validate refuses any other value than those of the constants.
 func (m WatchMode) Validate() error {
 	switch m {
 	case WatchAuto, WatchSyncrepl, WatchPoll, WatchOff:
@@ -40,15 +40,15 @@ func (m WatchMode) Validate() error {
 	return errors.New("must be syncrepl, poll, auto or off")
 }
 
-// Key tells accounts apart. Sessions that agree in it stand and fall together: two people may have
-// signed in by one name that was given from one to the other, and one person may have done so
-// before and after a change of the password.
+// Key tells accounts apart. Sessions with equal keys stand and fall together. Two people may have
+// signed in by one name, if it passed from one to the other, and one person may have signed in
+// before and after a change of their password: these are different accounts.
 type Key struct {
-	Login    string // the name of the sign-in, as it was typed or canonical: the directory is asked for it again
-	User     string // canonical name
-	DN       string
-	Identity string // empty where the directory did not say, as is Password
-	Password string // when it was last changed, as the directory wrote it
+	Login           string // the name of the sign-in, as it was typed or canonical: the directory is asked for it again
+	User            string // canonical name
+	DN              string
+	Identity        string // empty where the directory did not say, as is Password
+	PasswordChanged string // when it was last changed, as the directory wrote it
 }
 
 // Account is somebody who is signed in.
@@ -57,49 +57,59 @@ type Account struct {
 	Groups []string
 }
 
-// SignedIn is who is signed in. It is asked by a [Watcher] and told what the directory says. What
-// it cannot carry out it returns as an error: it is told the same again after a while.
-type SignedIn interface {
+// Subscriber is told what the directory says about the accounts that are signed in. A [Watcher]
+// calls it, from several goroutines at once. If Allowed or Denied fails, the watcher checks the
+// account again after a while, and reports again.
+type Subscriber interface {
+	// Accounts lists who is signed in now, each key once.
 	Accounts() []Account
-	// Found says that the directory would still let the account in, as e.
-	Found(ctx context.Context, a Account, e Entry) error
-	// Barred says that it would not, or that the account is another one now.
-	Barred(ctx context.Context, a Account, why string) error
-	// Lost says that the directory is out of reach or shows too little; once, until it has been
-	// back.
-	Lost(ctx context.Context, err error)
+	// Allowed says that the directory would still let the account in, as e.
+	Allowed(ctx context.Context, a Account, e Entry) error
+	// Denied says that the directory would refuse the account now, or that its name belongs to
+	// somebody else.
+	Denied(ctx context.Context, a Account, why string) error
+	// Unreachable says that the directory cannot be asked, or shows too little to conclude
+	// anything. It is called once, until the directory has been back.
+	Unreachable(ctx context.Context, err error)
 }
 
-// Watcher follows a directory for those who are signed in. See [Watcher.Run].
+// Watcher notices changes in the directory that concern those who are signed in. See [Watcher.Run].
 type Watcher struct {
-	directory *Directory
-	mode      WatchMode
-	every     time.Duration // of polling
-	signedIn  SignedIn
-	log       *slog.Logger
+	directory  *Directory
+	mode       WatchMode
+	pollEvery  time.Duration // of polling
+	subscriber Subscriber
+	log        *slog.Logger
 
-	heard atomic.Int64 // when it was last heard that something has, or may have, changed, Unix ns; 0 for never
-	again chan Account // sign-ins that a change may have overtaken
+	lastChange atomic.Int64 // when something last changed or may have changed, Unix ns; 0 for never
+	rechecks   chan Account // accounts whose sign-in a change may have overtaken
 
-	mu      sync.Mutex
-	lost    bool
-	cookies map[string][]byte  // by base: where the synchronisation stands
-	listed  int                // how many were signed in when it was last asked
-	known   map[Key]*knowledge // what was learned of accounts since they were first looked at
+	mu          sync.Mutex
+	unreachable bool
+	cookies     map[string][]byte  // by base: the state of the synchronisation
+	listed      int                // how many were signed in when last asked
+	known       map[Key]*knowledge // what was learned of accounts since their first check
 }
 
-// NewWatcher makes a watcher that does nothing until it runs. every must be more than 0.
-func NewWatcher(d *Directory, mode WatchMode, every time.Duration, who SignedIn, log *slog.Logger) *Watcher {
+// NewWatcher returns a watcher that does nothing until it runs. pollEvery must be positive.
+func NewWatcher(d *Directory, mode WatchMode, every time.Duration, who Subscriber, log *slog.Logger) *Watcher {
 	return &Watcher{
-		directory: d, mode: mode, every: every, signedIn: who, log: log, again: make(chan Account, 1000),
-		cookies: make(map[string][]byte), known: make(map[Key]*knowledge),
+		directory:  d,
+		mode:       mode,
+		pollEvery:  every,
+		subscriber: who,
+		log:        log,
+		rechecks:   make(chan Account, 1000),
+		cookies:    make(map[string][]byte),
+		known:      make(map[Key]*knowledge),
 	}
 }
 
 // oidSync is the control of RFC 4533 §2.2.
 const oidSync = ldap.ControlTypeSyncRequest
 
-// Run follows the directory until ctx ends.
+// Run watches the directory until ctx ends. Whoever calls it waits for it; it leaves no goroutine
+// behind.
 func (w *Watcher) Run(ctx context.Context) {
 	if w.mode == WatchOff {
 		return
@@ -109,8 +119,8 @@ func (w *Watcher) Run(ctx context.Context) {
 		if w.mode != WatchPoll {
 			var err error
 			if offered, err = w.offersSync(ctx); err != nil {
-				w.setLost(ctx, err)
-				w.rest(ctx, failures)
+				w.setUnreachable(ctx, err)
+				w.backOff(ctx, failures)
 				continue
 			}
 		}
@@ -132,16 +142,17 @@ func (w *Watcher) Run(ctx context.Context) {
 			w.poll(ctx)
 			return
 		}
-		w.setLost(ctx, err)
+		w.setUnreachable(ctx, err)
 		if time.Since(began) > time.Minute {
 			failures = 0
 		}
-		w.rest(ctx, failures)
+		w.backOff(ctx, failures)
 	}
 }
 
-// rest waits longer after each failure, 10 s at most, a random share of it.
-func (w *Watcher) rest(ctx context.Context, failures int) {
+// backOff waits before the next attempt: longer after each failure, 10 s at most, a random share of
+// it.
+func (w *Watcher) backOff(ctx context.Context, failures int) {
 	d := min(10*time.Second, 100*time.Millisecond<<min(failures, 10))
 	timer := time.NewTimer(d/2 + rand.N(d/2))
 	defer timer.Stop()
@@ -151,21 +162,21 @@ func (w *Watcher) rest(ctx context.Context, failures int) {
 	}
 }
 
-func (w *Watcher) setLost(ctx context.Context, err error) {
+func (w *Watcher) setUnreachable(ctx context.Context, err error) {
 	w.mu.Lock()
-	first := !w.lost
-	w.lost = true
+	first := !w.unreachable
+	w.unreachable = true
 	w.mu.Unlock()
 	if first && ctx.Err() == nil {
-		w.signedIn.Lost(ctx, err)
+		w.subscriber.Unreachable(ctx, err)
 	}
 }
 
-func (w *Watcher) setBack() {
+func (w *Watcher) setReachable() {
 	w.mu.Lock()
 	n, lost := w.troubledLocked()
-	was := w.lost && !lost
-	w.lost = w.lost && !was
+	was := w.unreachable && !lost
+	w.unreachable = w.unreachable && !was
 	w.mu.Unlock()
 	if was && n > 0 {
 		w.log.Warn("of some nothing may be concluded for long: they stay signed in until their sessions end otherwise",
@@ -193,61 +204,62 @@ func (w *Watcher) offersSync(ctx context.Context) (bool, error) {
 		slices.Contains(root.Entries[0].GetEqualFoldAttributeValues("supportedControl"), oidSync), nil
 }
 
-// poll asks for everybody who is signed in, again and again.
+// poll checks everybody who is signed in every pollEvery, and sooner those who are due for a retry.
 func (w *Watcher) poll(ctx context.Context) {
-	ticker := time.NewTicker(w.every)
+	ticker := time.NewTicker(w.pollEvery)
 	defer ticker.Stop()
 	due := time.NewTimer(0)
 	defer due.Stop()
-	accounts := w.all()
+	accounts := w.signedIn()
 	for {
 		rest := time.Duration(0)
 		if err := w.compare(ctx, accounts); err != nil {
-			w.setLost(ctx, err)
-			rest = min(retryMost, w.every) // nobody was looked at, so their waits are over still
+			w.setUnreachable(ctx, err)
+			rest = min(retryMost, w.pollEvery) // nobody was checked, so all that was due still is
 		} else {
-			w.setBack()
+			w.setReachable()
 		}
-		w.arm(due, rest)
+		w.armRetry(due, rest)
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			accounts = w.all()
+			accounts = w.signedIn()
 		case <-due.C:
-			accounts = w.due()
+			accounts = w.dueForRetry()
 		}
 	}
 }
 
-// Recheck looks again at somebody who has just signed in, where a change was heard of since their
-// sign-in began, or all were looked at: either may have been before they were known.
+// Recheck checks an account that has just signed in, if a change may have overtaken it: since
+// began, the start of the sign-in, the watcher heard of a change or checked everybody, without
+// knowing the account yet. It never waits.
 func (w *Watcher) Recheck(a Account, began time.Time) {
 	if w.mode == WatchOff {
 		return
 	}
 	w.noteOrigin(a)
-	if heard := w.heard.Load(); heard == 0 || heard < began.UnixNano() {
+	if heard := w.lastChange.Load(); heard == 0 || heard < began.UnixNano() {
 		return
 	}
 	select {
-	case w.again <- a:
-	default: // so many at once: the next full comparison finds them
+	case w.rechecks <- a:
+	default: // too many at once: the next check of everybody covers them
 	}
 }
 
-// aliveEvery is how often a persistent search's connection is asked for a sign of life, which must
+// aliveEvery is how often the server of a persistent search is asked for a sign of life, which must
 // come within requestTimeout.
 const aliveEvery = 10 * time.Second
 
-// errRefused says that the server will not be followed.
+// errRefused says that the server refuses a persistent search.
 var errRefused = errors.New("search refused")
 
-// expiryEvery is how often all are looked at although nothing has changed: an account may expire by
-// time alone.
+// expiryEvery is how often everybody is checked although nothing has changed: an account may expire
+// by time alone.
 const expiryEvery = 2 * time.Minute
 
-// sync follows the users' and the groups' base until a connection is lost.
+// sync follows the base of the users and that of the groups until a connection is lost.
 func (w *Watcher) sync(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -268,7 +280,7 @@ func (w *Watcher) sync(ctx context.Context) error {
 	defer due.Stop()
 	for {
 		var affected []Account
-		w.arm(due, 0)
+		w.armRetry(due, 0)
 		select {
 		case err := <-failed:
 			return err
@@ -278,31 +290,31 @@ func (w *Watcher) sync(ctx context.Context) error {
 			if waiting--; waiting > 0 {
 				continue
 			}
-			w.heard.Store(time.Now().UnixNano()) // a refresh does not say what has changed
-			affected = w.all()
-		case <-changes.some:
+			w.lastChange.Store(time.Now().UnixNano()) // a refresh does not say what changed
+			affected = w.signedIn()
+		case <-changes.ready:
 			if list, all := changes.take(); waiting > 0 {
-				continue // the full comparison sees them
-			} else if affected = w.all(); !all {
+				continue // the check of everybody covers them
+			} else if affected = w.signedIn(); !all {
 				affected = affectedBy(list, affected)
 			}
-		case a := <-w.again:
+		case a := <-w.rechecks:
 			affected = []Account{a}
 		case <-due.C:
-			affected = w.due()
+			affected = w.dueForRetry()
 		case <-ticker.C:
-			affected = w.all()
+			affected = w.signedIn()
 		}
 		if err := w.compare(ctx, affected); err != nil {
 			return err
 		}
 		if waiting == 0 {
-			w.setBack()
+			w.setReachable()
 		}
 	}
 }
 
-// bases are the subtrees to follow; one within the other is followed once.
+// bases lists the subtrees to follow. If one lies within the other, the outer one is enough.
 func (d *Directory) bases() []string {
 	users, err1 := ldap.ParseDN(d.config.BaseDN)
 	groups, err2 := ldap.ParseDN(d.config.GroupBaseDN)
@@ -315,21 +327,21 @@ func (d *Directory) bases() []string {
 	return []string{d.config.BaseDN, d.config.GroupBaseDN}
 }
 
-// follow holds one persistent search. refreshed is told when what was there before it has been
-// passed.
+// follow holds one persistent search (RFC 4533 §3.4). It signals refreshed once the server has
+// listed what was there before.
 func (w *Watcher) follow(ctx context.Context, base string, changes *backlog, refreshed chan<- struct{}) error {
 	conn, err := w.directory.service(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	conn.SetTimeout(0) // it would end the persistent search, too
+	conn.SetTimeout(0) // a timeout would end the persistent search too
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	wg.Go(func() { keepAlive(ctx, conn.Conn) })
+	wg.Go(func() { closeWhenSilent(ctx, conn.Conn) })
 	request := ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false,
 		"(objectClass=*)", []string{"cn", "member", "uniqueMember", "memberUid"}, nil)
 	cookie := w.cookie(base)
@@ -349,8 +361,8 @@ func (w *Watcher) follow(ctx context.Context, base string, changes *backlog, ref
 		if !persisting || response.Entry() == nil {
 			continue
 		}
-		w.heard.Store(time.Now().UnixNano())
-		changes.add(newChange(response)) // never waits: a connection that is not read from looks dead
+		w.lastChange.Store(time.Now().UnixNano())
+		changes.add(newChange(response)) // never waits: a connection that nobody reads looks dead
 	}
 	if err := response.Err(); err != nil {
 		var refusal *ldap.Error
@@ -358,7 +370,7 @@ func (w *Watcher) follow(ctx context.Context, base string, changes *backlog, ref
 			if cookie == nil { // not allowed, or more entries than its limit
 				return fmt.Errorf("follow %s: %w: %w", base, errRefused, err)
 			}
-			w.setCookie(base, nil) // of no use: a server that has crashed calls it newer than itself
+			w.setCookie(base, nil) // useless: a server that crashed calls it newer than itself
 		}
 		return unavailable("follow "+base, err)
 	}
@@ -377,7 +389,7 @@ func (w *Watcher) setCookie(base string, cookie []byte) {
 	w.cookies[base] = cookie
 }
 
-// readSync reads a control of RFC 4533: the new cookie, if it has one, and whether the refresh is
+// readSync reads a control of RFC 4533: the new cookie, if there is one, and whether the refresh is
 // done.
 func readSync(control ldap.Control) (cookie []byte, done bool) {
 	switch c := control.(type) {
@@ -398,9 +410,9 @@ func readSync(control ldap.Control) (cookie []byte, done bool) {
 	return nil, false
 }
 
-// keepAlive closes a connection that does not answer: a peer that is cut off says nothing by
-// itself.
-func keepAlive(ctx context.Context, conn *ldap.Conn) {
+// closeWhenSilent closes a connection whose server does not answer: a peer that is cut off says
+// nothing by itself.
+func closeWhenSilent(ctx context.Context, conn *ldap.Conn) {
 	ticker := time.NewTicker(aliveEvery)
 	defer ticker.Stop()
 	for {

@@ -36,7 +36,7 @@ func (w *watched) Accounts() []directory.Account {
 
 var errStore = errors.New("store is out of reach")
 
-func (w *watched) Found(_ context.Context, a directory.Account, e directory.Entry) error {
+func (w *watched) Allowed(_ context.Context, a directory.Account, e directory.Entry) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.looks++
@@ -55,7 +55,7 @@ func (w *watched) Found(_ context.Context, a directory.Account, e directory.Entr
 	return nil
 }
 
-func (w *watched) Barred(_ context.Context, a directory.Account, why string) error {
+func (w *watched) Denied(_ context.Context, a directory.Account, why string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.looks++
@@ -67,14 +67,14 @@ func (w *watched) Barred(_ context.Context, a directory.Account, why string) err
 				return errStore
 			}
 			w.accounts = append(w.accounts[:i], w.accounts[i+1:]...)
-			w.news <- a.Login + " barred: " + why
+			w.news <- a.Login + " denied: " + why
 			return nil
 		}
 	}
 	return nil
 }
 
-func (w *watched) Lost(_ context.Context, err error) { w.news <- "lost: " + err.Error() }
+func (w *watched) Unreachable(_ context.Context, err error) { w.news <- "unreachable: " + err.Error() }
 
 func (w *watched) add(a directory.Account) {
 	w.mu.Lock()
@@ -124,7 +124,13 @@ func signIn(t *testing.T, d *directory.Directory, login, password string) direct
 	if err != nil {
 		t.Fatalf("%s: %v", login, err)
 	}
-	key := directory.Key{Login: login, User: e.User, DN: e.DN, Identity: e.Identity, Password: e.PasswordChanged}
+	key := directory.Key{
+		Login:           login,
+		User:            e.User,
+		DN:              e.DN,
+		Identity:        e.Identity,
+		PasswordChanged: e.PasswordChanged,
+	}
 	return directory.Account{Key: key, Groups: e.Groups}
 }
 
@@ -180,7 +186,7 @@ func TestChangesAreNoticed(t *testing.T) {
 			// matter of the first comparison.
 			s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nadd: pwdAccountLockedTime\n"+
 				"pwdAccountLockedTime: 000001010000Z\n")
-			w.hears(t, "grace barred: locked", tt.within)
+			w.hears(t, "grace denied: locked", tt.within)
 			s.modify(t, s.ldap, "dn: cn=admins,dc=example,dc=org\nchangetype: modify\ndelete: member\n"+
 				"member: uid=linus,ou=people,dc=example,dc=org\n")
 			w.hears(t, "linus in ", tt.within)
@@ -189,7 +195,7 @@ func TestChangesAreNoticed(t *testing.T) {
 			w.hears(t, "linus in staff", tt.within)
 			run(t, "", "ldappasswd", "-x", "-H", s.ldap, "-D", admin, "-w", adminPW, "-s", "new password",
 				"uid=linus,ou=people,dc=example,dc=org")
-			w.hears(t, "linus barred: the password was changed", tt.within)
+			w.hears(t, "linus denied: the password was changed", tt.within)
 			linus := signIn(t, open(t, s.config()), "linus", "new password")
 			w.add(linus)
 			s.modify(t, s.ldap, "dn: cn=staff,dc=example,dc=org\nchangetype: delete\n")
@@ -197,17 +203,17 @@ func TestChangesAreNoticed(t *testing.T) {
 				w.hears(t, " in ", tt.within) // ada and linus, in either order
 			}
 			s.modify(t, s.ldap, fmt.Sprintf(person, "linus")+"changetype: delete\n")
-			w.hears(t, "linus barred: no longer in the directory", tt.within)
+			w.hears(t, "linus denied: no longer in the directory", tt.within)
 			s.modify(t, s.ldap, fmt.Sprintf(person, "Ada")+"changetype: modrdn\nnewrdn: uid=countess\n"+
 				"deleteoldrdn: 1\n")
-			w.hears(t, "ada barred", tt.within)
+			w.hears(t, "ada denied", tt.within)
 			// A failed bind is a change, too; it bars nobody.
 			_, err := open(t, s.config()).Authenticate(t.Context(), "guess", "wrong", nil)
 			if !errors.Is(err, directory.ErrBadCredentials) {
 				t.Errorf("a wrong password gave %v", err)
 			}
 			s.modify(t, s.ldap, fmt.Sprintf(person, "guess")+"changetype: delete\n")
-			w.hears(t, "guess barred: no longer", tt.within)
+			w.hears(t, "guess denied: no longer", tt.within)
 		})
 	}
 }
@@ -242,7 +248,7 @@ func TestSignInDuringTheFirstComparisonIsLookedAt(t *testing.T) {
 	}
 	w.add(grace) // admitted only now
 	watcher.Recheck(grace, began)
-	w.hears(t, "grace barred: locked", 2*time.Second)
+	w.hears(t, "grace denied: locked", 2*time.Second)
 }
 
 func TestNothingIsMissedWhileTheDirectoryIsAway(t *testing.T) {
@@ -256,13 +262,13 @@ func TestNothingIsMissedWhileTheDirectoryIsAway(t *testing.T) {
 			w.hears(t, "grace in ", 5*time.Second)
 			for _, name := range []string{"grace", "linus"} { // the second time the watcher has a cookie
 				s.stop()
-				w.hears(t, "lost", 5*time.Second)
+				w.hears(t, "unreachable", 5*time.Second)
 				elsewhere := fmt.Sprintf("ldap://127.0.0.1:%d", freePort(t))
 				s.start(t, elsewhere)
 				s.modify(t, elsewhere, fmt.Sprintf(person, name)+"changetype: delete\n")
 				s.stop()
 				s.start(t, s.ldap+" "+s.ldaps)
-				w.hears(t, name+" barred: no longer", 15*time.Second)
+				w.hears(t, name+" denied: no longer", 15*time.Second)
 				s.modify(t, s.ldap, "dn: cn=staff,dc=example,dc=org\nchangetype: modrdn\n"+
 					"newrdn: cn=not "+name+"\ndeleteoldrdn: 1\n")
 				w.hears(t, "ada in", 5*time.Second) // the comparison before is over
@@ -286,7 +292,7 @@ func TestDirectoryThatRefusesToBeFollowedIsPolled(t *testing.T) {
 	w := s.watch(t, directory.WatchAuto, 100*time.Millisecond, "grace")
 	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nadd: pwdAccountLockedTime\n"+
 		"pwdAccountLockedTime: 000001010000Z\n")
-	w.hears(t, "grace barred: locked", 5*time.Second)
+	w.hears(t, "grace denied: locked", 5*time.Second)
 }
 
 // counting is a context that counts what waits for its end.

@@ -68,7 +68,13 @@ func (s signedIn) Accounts() []directory.Account {
 }
 
 func accountOf(r session.Record) directory.Account {
-	key := directory.Key{Login: r.Login, User: r.User, DN: r.DN, Identity: r.Identity, Password: r.PasswordChanged}
+	key := directory.Key{
+		Login:           r.Login,
+		User:            r.User,
+		DN:              r.DN,
+		Identity:        r.Identity,
+		PasswordChanged: r.PasswordChanged,
+	}
 	return directory.Account{Key: key, Groups: r.GroupNames()}
 }
 
@@ -85,8 +91,8 @@ func (s signedIn) each(a directory.Account, f func(session.Record) error) error 
 	return errors.Join(errs...)
 }
 
-// Found gives an account's sessions the groups that the directory says.
-func (s signedIn) Found(ctx context.Context, a directory.Account, e directory.Entry) error {
+// Allowed gives an account's sessions the groups that the directory says.
+func (s signedIn) Allowed(ctx context.Context, a directory.Account, e directory.Entry) error {
 	return s.each(a, func(r session.Record) error {
 		if sameNames(e.Groups, r.GroupNames()) {
 			return nil
@@ -110,8 +116,8 @@ func sameNames(a, b []string) bool {
 	return !slices.ContainsFunc(a, missing(b)) && !slices.ContainsFunc(b, missing(a))
 }
 
-// Barred ends the sessions of somebody whom the directory would not let in any more.
-func (s signedIn) Barred(ctx context.Context, a directory.Account, why string) error {
+// Denied ends the sessions of somebody whom the directory would not let in any more.
+func (s signedIn) Denied(ctx context.Context, a directory.Account, why string) error {
 	return s.each(a, func(r session.Record) error {
 		s.log.Info("ended by the directory", "user", r.User, "session", r.ID, "cause", why)
 		end := session.End{Reason: session.ReasonDirectory, At: session.Millis(s.clock.Now()), Detail: why}
@@ -123,8 +129,8 @@ func (s signedIn) Barred(ctx context.Context, a directory.Account, why string) e
 	})
 }
 
-// Lost writes that the directory is out of reach. Nobody is ended by that.
-func (s signedIn) Lost(ctx context.Context, err error) {
+// Unreachable writes that the directory is out of reach. Nobody is ended by that.
+func (s signedIn) Unreachable(ctx context.Context, err error) {
 	s.log.Error("the directory is out of reach: its changes are not noticed until it is back", "error", err)
 	e := session.Event{At: session.Millis(s.clock.Now()), Kind: session.EventDirectoryLost, Detail: err.Error()}
 	if err := s.trail.Append(ctx, e); err != nil {

@@ -82,13 +82,13 @@ func TestAccountsOfOneLoginNameAreApart(t *testing.T) {
 	if len(accounts) != 3 {
 		t.Fatalf("accounts are %+v, want three: linus, grace, and grace with another password", accounts)
 	}
-	if err := s.Barred(t.Context(), accountOf(office), "the name was given away"); err != nil {
+	if err := s.Denied(t.Context(), accountOf(office), "the name was given away"); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := s.users(), []string{"grace", "grace", "grace", "nobody's"}; !slices.Equal(got, want) {
 		t.Errorf("signed in are %q, want %q", got, want)
 	}
-	if err := s.Barred(t.Context(), accountOf(given), "the password was changed"); err != nil {
+	if err := s.Denied(t.Context(), accountOf(given), "the password was changed"); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := s.users(), []string{"grace", "nobody's"}; !slices.Equal(got, want) {
@@ -103,7 +103,7 @@ func TestSessionsAreAskedForByTheNameThatTheirOwnSignInTyped(t *testing.T) {
 	before := typed
 	before.Login = "j\u00fcrgen gross" // as older versions kept it
 	s, _ := newSignedIn(t, before, typed)
-	if err := s.Barred(t.Context(), accountOf(before), "no longer in the directory"); err != nil {
+	if err := s.Denied(t.Context(), accountOf(before), "no longer in the directory"); err != nil {
 		t.Fatal(err)
 	}
 	if left := s.Accounts(); len(left) != 1 || left[0].Login != typed.Login {
@@ -115,23 +115,23 @@ func TestWhatTheStoreDoesNotTakeIsAnErrorOfTheWatchers(t *testing.T) {
 	ada := session.Record{User: "ada", DN: "cn=ada", Login: "ada", Groups: []session.Group{{Name: "Staff"}}}
 	s, store := newSignedIn(t, ada)
 	store.broken = errors.New("store is out of reach")
-	if err := s.Found(t.Context(), accountOf(ada), directory.Entry{Groups: []string{" staff"}}); err != nil {
+	if err := s.Allowed(t.Context(), accountOf(ada), directory.Entry{Groups: []string{" staff"}}); err != nil {
 		t.Errorf("groups that are written in another way are to be stored: %v", err)
 	}
-	if err := s.Found(t.Context(), accountOf(ada), directory.Entry{}); !errors.Is(err, store.broken) {
+	if err := s.Allowed(t.Context(), accountOf(ada), directory.Entry{}); !errors.Is(err, store.broken) {
 		t.Errorf("Found = %v, want the store's error", err)
 	}
-	if err := s.Barred(t.Context(), accountOf(ada), "deleted"); !errors.Is(err, store.broken) {
+	if err := s.Denied(t.Context(), accountOf(ada), "deleted"); !errors.Is(err, store.broken) {
 		t.Errorf("Barred = %v, want the store's error", err)
 	}
 	store.broken = nil
-	if err := s.Found(t.Context(), accountOf(ada), directory.Entry{}); err != nil || len(s.Accounts()[0].Groups) > 0 {
+	if err := s.Allowed(t.Context(), accountOf(ada), directory.Entry{}); err != nil || len(s.Accounts()[0].Groups) > 0 {
 		t.Errorf("Found = %v; groups are %q, want none", err, s.Accounts()[0].Groups)
 	}
-	if err := s.Barred(t.Context(), accountOf(ada), "deleted"); err != nil || len(s.users()) > 0 {
+	if err := s.Denied(t.Context(), accountOf(ada), "deleted"); err != nil || len(s.users()) > 0 {
 		t.Errorf("Barred = %v; signed in are %q, want nobody", err, s.users())
 	}
-	if err := s.Barred(t.Context(), accountOf(ada), "deleted"); err != nil {
+	if err := s.Denied(t.Context(), accountOf(ada), "deleted"); err != nil {
 		t.Errorf("Barred of somebody who is gone = %v", err)
 	}
 }

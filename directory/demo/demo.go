@@ -108,7 +108,12 @@ func Start() (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start demo directory: %w", err)
 	}
-	s := &Server{listener: l, password: rand.Text(), entries: entries(), conns: make(map[net.Conn]struct{})}
+	s := &Server{
+		listener: l,
+		password: rand.Text(),
+		entries:  entries(),
+		conns:    make(map[net.Conn]struct{}),
+	}
 	s.running.Go(s.accept)
 	return s, nil
 }

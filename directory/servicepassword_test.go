@@ -22,16 +22,49 @@ func TestTroubleOfTheDirectoryIsNoRefusalOfTheServicePassword(t *testing.T) {
 		ldap.LDAPResultNoSuchObject:             false,
 		ldap.LDAPResultBusy:                     false,
 	} {
-		s := newSecret("right", "")
+		s := newServicePassword("right", "")
 		p, err := s.forServer(0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.tried(0, p, ldap.NewError(code, errors.New("maintenance")))
-		if _, err := s.forServer(0); errors.Is(err, errSecretRefused) != rests {
+		if _, err := s.forServer(0); errors.Is(err, errPasswordRefused) != rests {
 			t.Errorf("after %s: %v, want a rest: %v", ldap.LDAPResultCodeMap[code], err, rests)
 		}
 	}
+}
+
+// slowBinds binds with a password at a server whose first answer takes a second.
+type slowBinds struct {
+	password *servicePassword
+	outcome  error
+
+	mu sync.Mutex
+	n  int
+}
+
+func (b *slowBinds) bind(ctx context.Context) error {
+	return b.password.bind(ctx, 0, func(string) error {
+		b.mu.Lock()
+		b.n++
+		first := b.n == 1
+		b.mu.Unlock()
+		if !first {
+			return b.outcome
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+			return b.outcome
+		}
+	})
+}
+
+func (b *slowBinds) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.n
 }
 
 func TestPasswordThatIsNotProvenIsTriedByOneFirst(t *testing.T) {
@@ -46,58 +79,37 @@ func TestPasswordThatIsNotProvenIsTriedByOneFirst(t *testing.T) {
 		want    error
 	}{
 		{"it is right", nil, false, 1 + others, nil},
-		{"it is wrong", wrong, false, 1, errSecretRefused},
+		{"it is wrong", wrong, false, 1, errPasswordRefused},
 		{"the server cannot tell", away, false, 1, away},
 		{"who binds first is gone", nil, true, 1 + others, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSecret("it", "")
-				var mu sync.Mutex
-				binds := 0
+				s := newServicePassword("it", "")
+				binds := &slowBinds{password: s, outcome: tt.outcome}
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				bind := func(ctx context.Context) error {
-					return s.bind(ctx, 0, func(string) error {
-						mu.Lock()
-						binds++
-						first := binds == 1
-						mu.Unlock()
-						if !first {
-							return tt.outcome
-						}
-						select {
-						case <-ctx.Done():
-							return ctx.Err()
-						case <-time.After(time.Second):
-							return tt.outcome
-						}
-					})
-				}
 				var wg sync.WaitGroup
 				defer wg.Wait()
-				wg.Go(func() { bind(ctx) })
+				wg.Go(func() { binds.bind(ctx) })
 				synctest.Wait()
 				for range others {
 					wg.Go(func() {
-						if err := bind(t.Context()); !errors.Is(err, tt.want) {
+						if err := binds.bind(t.Context()); !errors.Is(err, tt.want) {
 							t.Errorf("another one: %v, want %v", err, tt.want)
 						}
 					})
 				}
 				synctest.Wait()
-				mu.Lock()
-				early := binds
-				mu.Unlock()
-				if early != 1 {
+				if early := binds.count(); early != 1 {
 					t.Errorf("%d binds before anything is known of the password, want 1", early)
 				}
 				if tt.gone {
 					cancel()
 				}
 				wg.Wait()
-				if binds != tt.binds {
-					t.Errorf("%d binds, want %d", binds, tt.binds)
+				if n := binds.count(); n != tt.binds {
+					t.Errorf("%d binds, want %d", n, tt.binds)
 				}
 			})
 		})
@@ -106,7 +118,7 @@ func TestPasswordThatIsNotProvenIsTriedByOneFirst(t *testing.T) {
 
 func TestWaitForTheFirstBindEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSecret("it", "")
+		s := newServicePassword("it", "")
 		release := make(chan struct{})
 		var wg sync.WaitGroup
 		defer wg.Wait()
