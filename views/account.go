@@ -40,8 +40,14 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request) error {
 	slices.SortFunc(list, func(a, b hub.Session) int { return b.Record.CreatedAt.Compare(a.Record.CreatedAt) })
 	for _, one := range list {
 		own := ownSession{
-			Ref: one.Record.ID.Ref(), This: one.Record.ID == v.token.ID(), Device: session.Device(one.Record.Agent), Address: one.Record.Address,
-			SignedIn: ago(now.Sub(one.Record.CreatedAt)), LastActive: ago(now.Sub(one.LastActiveAt)), State: one.State, Tabs: one.Tabs,
+			Ref:        one.Record.ID.Ref(),
+			This:       one.Record.ID == v.token.ID(),
+			Device:     session.Device(one.Record.Agent),
+			Address:    one.Record.Address,
+			SignedIn:   ago(now.Sub(one.Record.CreatedAt)),
+			LastActive: ago(now.Sub(one.LastActiveAt)),
+			State:      one.State,
+			Tabs:       one.Tabs,
 		}
 		if !own.This {
 			p.Others++
@@ -67,7 +73,12 @@ func (s *Server) endOwn(w http.ResponseWriter, r *http.Request) error {
 		if others && id == v.token.ID() || !others && id.Ref() != ref {
 			continue
 		}
-		end := session.End{Reason: session.ReasonLogout, At: session.Millis(s.clock.Now()), Actor: user, Detail: "from the account page"}
+		end := session.End{
+			Reason: session.ReasonLogout,
+			At:     session.Millis(s.clock.Now()),
+			Actor:  user,
+			Detail: "from the account page",
+		}
 		if id != v.token.ID() {
 			end.Message = "This session was ended from your account page, on another device or in another browser."
 		}
@@ -103,4 +114,5 @@ func (s *Server) leavesOthers(r *http.Request, _ *recorded) (bool, error) {
 	}), nil
 }
 
-var errNoSuchSession = &problem{status: http.StatusNotFound, code: "not-found", message: "There is no such session of yours, or no longer. Nothing was ended."}
+var errNoSuchSession = newProblem(http.StatusNotFound, "not-found",
+	"There is no such session of yours, or no longer. Nothing was ended.")

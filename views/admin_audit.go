@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"html/template"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -34,21 +35,25 @@ type auditRow struct {
 	Event session.Event
 }
 
-func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
-	values := r.URL.Query()
+// auditParams are what the page's form asks for, as parameters of the API's list.
+func auditParams(values url.Values) *listParams {
 	for name, v := range values { // an empty field of the form asks for nothing
 		if len(v) == 1 && v[0] == "" {
 			delete(values, name)
 		}
 	}
-	format := values.Get("format")
-	values.Del("format")
 	if since := values.Get("since"); since != "" {
 		if at, err := time.Parse("2006-01-02T15:04", since); err == nil { // as browsers send it
 			values.Set("since", at.Format(time.RFC3339))
 		}
 	}
-	q := &listParams{values: values}
+	return &listParams{values: values}
+}
+
+func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
+	q := auditParams(r.URL.Query())
+	format := q.text("format")
+	q.values.Del("format")
 	query := q.eventQuery()
 	if q.err != nil {
 		return q.err
@@ -66,15 +71,17 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return storeError{err}
 	}
-	p := auditPage{layout: s.sessionLayout(r, "Audit trail"), Kinds: session.EventKinds(), Asked: make(map[string]string)}
-	for name := range values {
-		p.Asked[name] = values.Get(name)
+	p := auditPage{
+		layout: s.sessionLayout(r, "Audit trail"),
+		Kinds:  session.EventKinds(),
+		Asked:  make(map[string]string),
+	}
+	for name := range q.values {
+		p.Asked[name] = q.text(name)
 	}
 	link := func(name, v string) string {
 		other := make(url.Values)
-		for name, v := range values {
-			other[name] = v
-		}
+		maps.Copy(other, q.values)
 		other.Set(name, v)
 		return s.base + "/admin/audit?" + other.Encode()
 	}
@@ -90,11 +97,13 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, http.StatusOK, p)
 }
 
-// byteOrderMark tells spreadsheets that a file is UTF-8: without it they take umlauts for an old code page.
+// byteOrderMark tells spreadsheets that a file is UTF-8: without it they take umlauts for an old
+// code page.
 const byteOrderMark = "\ufeff"
 
-// stallLimit is how long whoever downloads may take nothing. It is long, because the kernel lets a writer go on only once a
-// third of its buffer has been sent: of four megabytes, over a line of 3 KB a second, that takes seven minutes.
+// stallLimit is how long whoever downloads may take nothing. It is long, because the kernel lets a
+// writer go on only once a third of its buffer has been sent: of four megabytes, over a line of 3
+// KB a second, that takes seven minutes.
 const stallLimit = 10 * time.Minute
 
 // download is an answer that may take as long as it takes, unlike a page, but may not stand still.
@@ -112,8 +121,8 @@ func (d download) Write(p []byte) (int, error) {
 	return d.ResponseWriter.Write(p)
 }
 
-// exportAudit writes all that is asked for, page by page. An error in the middle ends the connection, so that nobody takes a
-// part for the whole.
+// exportAudit writes all that is asked for, page by page. An error in the middle ends the
+// connection, so that nobody takes a part for the whole.
 func (s *Server) exportAudit(w http.ResponseWriter, r *http.Request, query session.EventQuery, format string) error {
 	query.Limit = maxLimit
 	events, err := s.trail.Events(r.Context(), query)
@@ -131,7 +140,16 @@ func (s *Server) exportAudit(w http.ResponseWriter, r *http.Request, query sessi
 		c := csv.NewWriter(out)
 		c.Write([]string{"at", "event", "user", "actor", "session", "address", "reason", "detail"})
 		line = func(e session.Event) error {
-			return c.Write([]string{e.At.UTC().Format(time.RFC3339Nano), string(e.Kind), plain(e.User), plain(e.Actor), e.Session, e.Address, string(e.Reason), plain(e.Detail)})
+			return c.Write([]string{
+				e.At.UTC().Format(time.RFC3339Nano),
+				string(e.Kind),
+				plain(e.User),
+				plain(e.Actor),
+				e.Session,
+				e.Address,
+				string(e.Reason),
+				plain(e.Detail),
+			})
 		}
 		flush = c.Flush
 	} else {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,7 +20,7 @@ import (
 
 // longTrail is an audit trail of so many lines.
 type longTrail struct {
-	Trail
+	AuditTrail
 	lines uint64
 }
 
@@ -28,12 +29,19 @@ func (t longTrail) Events(ctx context.Context, q session.EventQuery) (list []ses
 		q.Before = t.lines + 1
 	}
 	for n := q.Before - 1; n > 0 && len(list) < q.Limit; n-- {
-		list = append(list, session.Event{Number: n, At: time.Now(), Kind: session.EventNotice, Actor: "Jürgen Größ", Detail: strings.Repeat("x", 100)})
+		list = append(list, session.Event{
+			Number: n,
+			At:     time.Now(),
+			Kind:   session.EventNotice,
+			Actor:  "Jürgen Größ",
+			Detail: strings.Repeat("x", 100),
+		})
 	}
 	return list, ctx.Err()
 }
 
-// oneConn is a listener of a single connection without buffers: a writer goes on when its peer reads.
+// oneConn is a listener of a single connection without buffers: a writer goes on when its peer
+// reads.
 type oneConn struct {
 	conns chan net.Conn
 	done  chan struct{}
@@ -50,16 +58,17 @@ func (l *oneConn) Accept() (net.Conn, error) {
 func (l *oneConn) Close() error   { close(l.done); return nil }
 func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 
-// askForTrail asks a server with the limits of the real one for the export, and returns the connection before anything of the
-// answer is read.
+// askForTrail asks a server with the limits of the real one for the export, and returns the
+// connection before anything of the answer is read.
 func askForTrail(t *testing.T, lines uint64, format string) net.Conn {
 	t.Helper()
 	s := &Server{trail: longTrail{lines: lines}, log: slog.New(slog.DiscardHandler)}
-	server := &http.Server{ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.exportAudit(w, r, session.EventQuery{}, format); err != nil {
-			t.Error(err)
-		}
-	})}
+	server := &http.Server{ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := s.exportAudit(w, r, session.EventQuery{}, format); err != nil {
+				t.Error(err)
+			}
+		})}
 	here, there := net.Pipe()
 	l := &oneConn{make(chan net.Conn, 1), make(chan struct{})}
 	l.conns <- there
@@ -68,7 +77,8 @@ func askForTrail(t *testing.T, lines uint64, format string) net.Conn {
 		here.Close()
 		server.Close()
 	})
-	if _, err := io.WriteString(here, "GET /admin/audit HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(here,
+		"GET /admin/audit HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	return here
@@ -94,7 +104,8 @@ func TestExportIsCompleteHoweverSlowTheLine(t *testing.T) {
 				}
 				data, err := io.ReadAll(response.Body)
 				took := time.Since(began)
-				if got := strings.Count(string(data), "Jürgen Größ"); err != nil || got != lines || took < 10*time.Minute {
+				if got := strings.Count(string(data), "Jürgen Größ"); err != nil || got != lines ||
+					took < 10*time.Minute {
 					t.Errorf("%d lines after %s, %v: want %d, slowly", got, took, err, lines)
 				}
 			})
@@ -132,4 +143,22 @@ func TestCSVBeginsWithAByteOrderMark(t *testing.T) {
 			t.Errorf("%q, %v", rows, err)
 		}
 	})
+}
+
+func TestTheAuditPageShowsWhatIsAskedFor(t *testing.T) {
+	s := startSite(t, "")
+	ada := s.signIn("ada")
+	s.signIn("grace")
+	(&browser{site: s}).post("/login", url.Values{"username": {"grace"}, "password": {"no"}})
+	ada.get("/admin/audit").wants(t, "all of it", 200, "sign-in-failed", "the trail")
+	page := ada.get("/admin/audit?user=grace&event=sign-in&since=2026-01-01T00:00&actor=")
+	page.wants(t, "sign-ins of one user", 200, `<option selected>sign-in</option>`, `value="grace"`,
+		`value="2026-01-01T00:00"`, "format=csv&amp;since=2026-01-01T00%3A00%3A00Z&amp;user=grace")
+	if n := strings.Count(page.text, `<th scope="row">`); n != 1 {
+		t.Errorf("%d lines, want 1", n)
+	}
+	ada.get("/admin/audit?limit=1").wants(t, "a page of it", 200, "Older entries")
+	ada.get("/admin/audit?since=2100-01-01T00:00").wants(t, "nothing", 200, "Nothing of that kind was written.")
+	ada.get("/admin/audit?since=soon").wants(t, "asking the trail for nonsense", 422)
+	ada.get("/admin/audit?format=xls").wants(t, "an unknown format", 422)
 }

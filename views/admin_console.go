@@ -14,8 +14,8 @@ import (
 	"curfew/session"
 )
 
-// The console: who is here, sorted, filtered and paged by the server. The page works without script; with it, the same view
-// comes over a socket of its own, see admin_socket.go.
+// The console: who is here, sorted, filtered and paged by the server. The page works without
+// script; with it, the same view comes over a socket of its own, see admin_socket.go.
 
 // rowsPerPage is how many sessions the console shows at once.
 const rowsPerPage = 50
@@ -35,7 +35,12 @@ type consoleQuery struct {
 func readConsoleQuery(v url.Values) consoleQuery {
 	page, _ := strconv.Atoi(v.Get("page"))
 	return consoleQuery{
-		Query: v.Get("q"), State: hub.State(v.Get("state")), Group: v.Get("group"), Sort: v.Get("sort"), Desc: v.Get("desc") == "true", Page: page,
+		Query: v.Get("q"),
+		State: hub.State(v.Get("state")),
+		Group: v.Get("group"),
+		Sort:  v.Get("sort"),
+		Desc:  v.Get("desc") == "true",
+		Page:  page,
 	}.tidy()
 }
 
@@ -124,7 +129,14 @@ func (s *Server) consoleView(q consoleQuery) consoleView {
 	pages := max(1, (len(list)+rowsPerPage-1)/rowsPerPage)
 	page := min(q.Page, pages)
 	view := consoleView{
-		Type: "view", Totals: totalsOf(totals), Plot: plotOf(s.hub.History()), Rows: []consoleRow{}, Found: len(list), Page: page, Pages: pages, Logouts: []progressJSON{},
+		Type:    "view",
+		Totals:  totalsOf(totals),
+		Plot:    plotOf(s.hub.History()),
+		Rows:    []consoleRow{},
+		Found:   len(list),
+		Page:    page,
+		Pages:   pages,
+		Logouts: []progressJSON{},
 	}
 	several := s.hub.Stats().Nodes > 1
 	for _, one := range list[(page-1)*rowsPerPage : min(len(list), page*rowsPerPage)] {
@@ -134,7 +146,8 @@ func (s *Server) consoleView(q consoleQuery) consoleView {
 		}
 		view.Rows = append(view.Rows, row)
 	}
-	for _, l := range s.hub.ForcedLogouts(0, 10, func(f *session.Revocation) bool { return now.Sub(f.EffectiveAt) < time.Hour }) {
+	isRecent := func(r *session.Revocation) bool { return now.Sub(r.EffectiveAt) < time.Hour }
+	for _, l := range s.hub.ForcedLogouts(0, 10, isRecent) {
 		view.Logouts = append(view.Logouts, progressOf(l))
 	}
 	return view
@@ -143,9 +156,18 @@ func (s *Server) consoleView(q consoleQuery) consoleView {
 func rowOf(one hub.Session, now time.Time) consoleRow {
 	r := one.Record
 	return consoleRow{
-		Ref: r.ID.Ref(), User: r.User, Name: r.Name, Groups: strings.Join(r.GroupNames(), ", "), State: one.State, Tabs: one.Tabs, Hidden: one.Hidden,
-		Unconfirmed: one.Unconfirmed, Device: session.Device(r.Agent), Address: r.Address,
-		SignedIn: ago(now.Sub(r.CreatedAt)), Active: ago(now.Sub(one.LastActiveAt)),
+		Ref:         r.ID.Ref(),
+		User:        r.User,
+		Name:        r.Name,
+		Groups:      strings.Join(r.GroupNames(), ", "),
+		State:       one.State,
+		Tabs:        one.Tabs,
+		Hidden:      one.Hidden,
+		Unconfirmed: one.Unconfirmed,
+		Device:      session.Device(r.Agent),
+		Address:     r.Address,
+		SignedIn:    ago(now.Sub(r.CreatedAt)),
+		Active:      ago(now.Sub(one.LastActiveAt)),
 	}
 }
 
@@ -230,13 +252,28 @@ type consoleColumn struct {
 	Sorted      string // ascending or descending; empty if not
 }
 
+// consoleColumns are the columns that can be sorted by, each with its title.
+var consoleColumns = [][2]string{
+	{"user", "User"},
+	{"state", "State"},
+	{"tabs", "Tabs"},
+	{"address", "From"},
+	{"signed_in", "Signed in"},
+	{"active", "Last active"},
+}
+
 func (s *Server) console(w http.ResponseWriter, r *http.Request) error {
 	q := readConsoleQuery(r.URL.Query())
 	view := s.consoleView(q)
 	q.Page = view.Page
-	p := consolePage{layout: s.sessionLayout(r, "Console"), consoleView: view, Asked: q, States: []hub.State{hub.StateActive, hub.StateIdle, hub.StateWarned, hub.StateAway}}
+	p := consolePage{
+		layout:      s.sessionLayout(r, "Console"),
+		consoleView: view,
+		Asked:       q,
+		States:      []hub.State{hub.StateActive, hub.StateIdle, hub.StateWarned, hub.StateAway},
+	}
 	link := func(q consoleQuery) string { return s.base + "/admin?" + q.values().Encode() }
-	for _, c := range [][2]string{{"user", "User"}, {"state", "State"}, {"tabs", "Tabs"}, {"address", "From"}, {"signed_in", "Signed in"}, {"active", "Last active"}} {
+	for _, c := range consoleColumns {
 		column := consoleColumn{Sort: c[0], Title: c[1]}
 		sorted := q
 		sorted.Sort, sorted.Page, sorted.Desc = c[0], 1, false
@@ -275,8 +312,12 @@ func (sessionPage) template() *template.Template { return sessionTemplate }
 func (s *Server) consoleSession(w http.ResponseWriter, r *http.Request) error {
 	found := s.hub.Sessions(hub.Filter{Ref: r.PathValue("ref")})
 	if len(found) != 1 {
-		return &problem{status: http.StatusNotFound, code: "not-found", message: "That session is over."}
+		return newProblem(http.StatusNotFound, "not-found", "That session is over.")
 	}
-	p := sessionPage{layout: s.sessionLayout(r, "Session of "+found[0].Record.User), Session: oneSession(found[0]), Row: rowOf(found[0], s.clock.Now())}
+	p := sessionPage{
+		layout:  s.sessionLayout(r, "Session of "+found[0].Record.User),
+		Session: oneSession(found[0]),
+		Row:     rowOf(found[0], s.clock.Now()),
+	}
 	return s.render(w, http.StatusOK, p)
 }

@@ -13,9 +13,11 @@ import (
 	"curfew/session"
 )
 
-// Forced logouts from the console: what is asked for is counted and shown first, then confirmed, then followed.
+// Forced logouts from the console: what is asked for is counted and shown first, then confirmed,
+// then followed.
 
-// typeToConfirmAbove is above how many users a forced logout must be confirmed by typing their number.
+// typeToConfirmAbove is above how many users a forced logout must be confirmed by typing their
+// number.
 const typeToConfirmAbove = 50
 
 // logoutForm is what the console's form asks for.
@@ -41,8 +43,12 @@ func (s *Server) readLogoutForm(w http.ResponseWriter, r *http.Request) (logoutF
 	}
 	f := r.PostForm
 	form := logoutForm{
-		User: f.Get("user"), Group: f.Get("group"), Message: strings.ReplaceAll(f.Get("message"), "\r\n", "\n"),
-		GraceS: f.Get("grace_s"), BlockS: f.Get("block_s"), ExceptSelf: f.Get("except_self") != "",
+		User:       f.Get("user"),
+		Group:      f.Get("group"),
+		Message:    strings.ReplaceAll(f.Get("message"), "\r\n", "\n"),
+		GraceS:     f.Get("grace_s"),
+		BlockS:     f.Get("block_s"),
+		ExceptSelf: f.Get("except_self") != "",
 	}
 	switch f.Get("scope") {
 	case "selection":
@@ -61,30 +67,25 @@ func (s *Server) readLogoutForm(w http.ResponseWriter, r *http.Request) (logoutF
 		form.scopes, form.User, form.Group, form.Everyone = []session.Scope{{Everyone: true}}, "", "", true
 	}
 	if len(form.scopes) == 0 || form.scopes[0].Validate() != nil {
-		return form, unprocessable("Choose whom to sign out: select sessions, or name a user or a group, or choose everyone.")
+		return form, unprocessable("Choose whom to sign out: select sessions, or name a user or a group, or choose " +
+			"everyone.")
 	}
-	seconds := func(name, text string) (int64, error) {
-		if text == "" {
-			return 0, nil
-		}
-		n, err := strconv.ParseInt(text, 10, 32)
-		if err != nil || n < 0 {
-			return 0, unprocessable("The %s must be a number of seconds, 0 or more.", name)
-		}
-		return n * 1000, nil
-	}
-	grace, err := seconds("grace", form.GraceS)
+	grace, err := inMilliseconds("grace", form.GraceS)
 	if err != nil {
 		return form, err
 	}
-	block, err := seconds("block", form.BlockS)
+	block, err := inMilliseconds("block", form.BlockS)
 	if err != nil {
 		return form, err
 	}
 	who := caller{visitOf(r).status.Record.User, visitOf(r).token.ID().Ref()}
 	for _, scope := range form.scopes {
 		q, err := logoutRequest{
-			scopeJSON: scopeJSON(scope), Message: form.Message, GraceMS: grace, BlockMS: block, ExceptSelf: form.ExceptSelf,
+			scopeJSON:  scopeJSON(scope),
+			Message:    form.Message,
+			GraceMS:    grace,
+			BlockMS:    block,
+			ExceptSelf: form.ExceptSelf,
 		}.check(who)
 		if err != nil {
 			return form, err
@@ -92,6 +93,18 @@ func (s *Server) readLogoutForm(w http.ResponseWriter, r *http.Request) (logoutF
 		form.requests = append(form.requests, q)
 	}
 	return form, nil
+}
+
+// inMilliseconds reads a field of seconds, which may be empty.
+func inMilliseconds(name, text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 0 {
+		return 0, unprocessable("The %s must be a number of seconds, 0 or more.", name)
+	}
+	return n * 1000, nil
 }
 
 // impact is how much a forced logout would end.
@@ -147,7 +160,14 @@ func (s *Server) confirmLogout(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) confirmPage(r *http.Request, form logoutForm, n impact, trouble string) confirmPage {
-	p := confirmPage{layout: s.sessionLayout(r, "Confirm"), Form: form, Impact: n, Typed: n.Users > typeToConfirmAbove, Problem: trouble, Scope: r.PostForm.Get("scope")}
+	p := confirmPage{
+		layout:  s.sessionLayout(r, "Confirm"),
+		Form:    form,
+		Impact:  n,
+		Typed:   n.Users > typeToConfirmAbove,
+		Problem: trouble,
+		Scope:   r.PostForm.Get("scope"),
+	}
 	p.Whom = form.scopes[0].String()
 	if len(form.scopes) > 1 {
 		p.Whom = fmt.Sprintf("%d selected sessions", len(form.scopes))
@@ -167,10 +187,12 @@ func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	n := s.impact(form)
-	if typed := strings.TrimSpace(r.PostForm.Get("typed")); n.Users > typeToConfirmAbove && typed != strconv.Itoa(n.Users) {
+	typed := strings.TrimSpace(r.PostForm.Get("typed"))
+	if n.Users > typeToConfirmAbove && typed != strconv.Itoa(n.Users) {
 		trouble := ""
 		if typed != "" {
-			trouble = fmt.Sprintf("You typed %q, and it is %d users now. Nobody was signed out.", cut(typed, 20), n.Users)
+			trouble = fmt.Sprintf("You typed %q, and it is %d users now. Nobody was signed out.",
+				cut(typed, 20), n.Users)
 		}
 		return s.render(w, http.StatusUnprocessableEntity, s.confirmPage(r, form, n, trouble))
 	}
@@ -199,8 +221,8 @@ func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// leavesSomebody says that one of the forced logouts of an answer was called off, or that somebody in its scope has signed
-// in since.
+// leavesSomebody says that one of the forced logouts of an answer was called off, or that somebody
+// in its scope has signed in since.
 func (s *Server) leavesSomebody(_ *http.Request, a *recorded) (bool, error) {
 	for _, id := range a.logouts {
 		l, err := s.hub.ForcedLogout(id)

@@ -16,14 +16,15 @@ import (
 	"curfew/session/gorilla"
 )
 
-// The console's own socket: the page says what it shows, the server says how that looks now, as often as it changes and at
-// most every consoleEvery. It carries nothing but reading; what an administrator does goes by forms.
+// The console's own socket: the page says what it shows, the server says how that looks now, as
+// often as it changes and at most every consoleEvery. It carries nothing but reading; what an
+// administrator does goes by forms.
 
 // ConsoleSubprotocol is the subprotocol of GET /admin/ws.
 const ConsoleSubprotocol = "curfew.console.v1"
 
-// consoleEvery is how often a console is looked after. Where a look takes long, as with very many sessions, it is seldomer:
-// consoles may use a tenth of a core each.
+// consoleEvery is how often a console is looked after. Where a look takes long, as with very many
+// sessions, it is seldomer: consoles may use a tenth of a core each.
 const consoleEvery = 250 * time.Millisecond
 
 // consoleWriteLimit is how long a browser may keep a view waiting.
@@ -69,7 +70,11 @@ func (s *Server) consoleSocket(w http.ResponseWriter, r *http.Request) error {
 		return hub.ErrClosing
 	}
 	defer s.consoles.running.Done()
-	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{ConsoleSubprotocol}, InsecureSkipVerify: true}) // the origin was judged above
+	// the origin was judged above
+	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		Subprotocols:       []string{ConsoleSubprotocol},
+		InsecureSkipVerify: true,
+	})
 	if err != nil {
 		return nil // answered by the library
 	}
@@ -120,8 +125,10 @@ func (s *Server) stillAdmin(ctx context.Context, id session.ID) error {
 	return nil
 }
 
-// serveConsole sends what is asked for until the connection or the right to see it ends. It returns how to close.
-func (s *Server) serveConsole(ctx context.Context, c *websocket.Conn, id session.ID, queries <-chan consoleQuery) (websocket.StatusCode, string) {
+// serveConsole sends what is asked for until the connection or the right to see it ends. It returns
+// how to close.
+func (s *Server) serveConsole(ctx context.Context, c *websocket.Conn, id session.ID,
+	queries <-chan consoleQuery) (websocket.StatusCode, string) {
 	var asked *consoleQuery
 	var sent []byte
 	var took time.Duration // by the last view

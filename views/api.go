@@ -16,8 +16,8 @@ import (
 	"curfew/session/exactjson"
 )
 
-// The API for administrators and their programs: JSON under /api/v1, errors as problem+json (RFC 9457). openapi.yaml
-// describes it; tests hold the two together.
+// The API for administrators and their programs: JSON under /api/v1, errors as problem+json (RFC
+// 9457). openapi.yaml describes it; tests hold the two together.
 
 //go:embed openapi.yaml
 var openAPI []byte
@@ -63,13 +63,14 @@ type caller struct {
 }
 
 var (
-	errNoCaller  = &problem{status: http.StatusUnauthorized, code: "no-session", message: "Sign in as an administrator, or send a bearer token."}
-	errBadToken  = &problem{status: http.StatusUnauthorized, code: "bad-token", message: "There is no such bearer token."}
-	errReadOnly  = &problem{status: http.StatusForbidden, code: "read-only", message: "This token may only read."}
-	errNotAdmin  = &problem{status: http.StatusForbidden, code: "forbidden", message: "Only administrators may do this."}
-	errNoSuch    = &problem{status: http.StatusNotFound, code: "not-found", message: "There is no such thing, or no longer."}
-	errNotJSON   = &problem{status: http.StatusBadRequest, code: "bad-json", message: "The body must be one JSON object."}
-	errMuchToSay = &problem{status: http.StatusRequestEntityTooLarge, code: "too-large", message: "The body is too large."}
+	errNoCaller = newProblem(http.StatusUnauthorized, "no-session",
+		"Sign in as an administrator, or send a bearer token.")
+	errBadToken  = newProblem(http.StatusUnauthorized, "bad-token", "There is no such bearer token.")
+	errReadOnly  = newProblem(http.StatusForbidden, "read-only", "This token may only read.")
+	errNotAdmin  = newProblem(http.StatusForbidden, "forbidden", "Only administrators may do this.")
+	errNoSuch    = newProblem(http.StatusNotFound, "not-found", "There is no such thing, or no longer.")
+	errNotJSON   = newProblem(http.StatusBadRequest, "bad-json", "The body must be one JSON object.")
+	errMuchToSay = newProblem(http.StatusRequestEntityTooLarge, "too-large", "The body is too large.")
 )
 
 func unprocessable(format string, args ...any) *problem {
@@ -137,7 +138,8 @@ func (s *Server) failAPI(w http.ResponseWriter, r *http.Request, err error) {
 		p = errNoSuch
 	}
 	s.begin(w, r, p, err)
-	writeBody(w, "application/problem+json", p.status, problemJSON{"about:blank", http.StatusText(p.status), p.status, p.message, p.code})
+	writeBody(w, "application/problem+json", p.status, problemJSON{"about:blank", http.StatusText(p.status), p.status,
+		p.message, p.code})
 }
 
 const maxBody = 64 << 10

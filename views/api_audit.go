@@ -31,7 +31,13 @@ func (q *listParams) eventQuery() session.EventQuery {
 	if kind != "" && !slices.Contains(session.EventKinds(), kind) {
 		q.refuse("event %q: must be one of %v", kind, session.EventKinds())
 	}
-	e := session.EventQuery{Limit: q.limit(), User: q.text("user"), Actor: q.text("actor"), Kind: kind, Since: q.instant("since")}
+	e := session.EventQuery{
+		Limit: q.limit(),
+		User:  q.text("user"),
+		Actor: q.text("actor"),
+		Kind:  kind,
+		Since: q.instant("since"),
+	}
 	e.Before = q.before()
 	return e
 }

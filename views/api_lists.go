@@ -120,7 +120,8 @@ type listPage[T any] struct {
 	NextCursor string `json:"next_cursor,omitempty"`
 }
 
-// paged cuts a sorted list: the page begins after the item whose key is the cursor, in the order of less.
+// paged cuts a sorted list: the page begins after the item whose key is the cursor, in the order of
+// less.
 func paged[T any](items []T, q *listParams, key func(T) string, after func(T, string) bool) listPage[T] {
 	limit, cursor := q.limit(), q.cursor()
 	if cursor != "" {

@@ -36,15 +36,20 @@ func (q logoutRequest) check(who caller) (hub.LogoutRequest, error) {
 		ms   int64
 	}{{"grace_ms", q.GraceMS}, {"block_ms", q.BlockMS}} {
 		if d.ms < 0 || d.ms > maxGrace.Milliseconds() {
-			return hub.LogoutRequest{}, unprocessable("%s %d: must be from 0 to %d", d.name, d.ms, maxGrace.Milliseconds())
+			return hub.LogoutRequest{}, unprocessable("%s %d: must be from 0 to %d", d.name, d.ms,
+				maxGrace.Milliseconds())
 		}
 	}
 	if q.BlockMS > 0 && q.Session != "" {
-		return hub.LogoutRequest{}, unprocessable("block_ms: goes with user, group or everyone, since nobody signs in to a session")
+		return hub.LogoutRequest{},
+			unprocessable("block_ms: goes with user, group or everyone, since nobody signs in to a session")
 	}
 	out := hub.LogoutRequest{
-		Scope: scope, Actor: who.name, Message: q.Message,
-		Grace: time.Duration(q.GraceMS) * time.Millisecond, Block: time.Duration(q.BlockMS) * time.Millisecond,
+		Scope:   scope,
+		Actor:   who.name,
+		Message: q.Message,
+		Grace:   time.Duration(q.GraceMS) * time.Millisecond,
+		Block:   time.Duration(q.BlockMS) * time.Millisecond,
 	}
 	if q.ExceptSelf {
 		if who.ref == "" {
@@ -71,8 +76,17 @@ type logoutJSON struct {
 
 func logoutOf(l hub.ForcedLogout) logoutJSON {
 	return logoutJSON{
-		ID: l.ID, Scope: l.Scope, State: l.State, Actor: l.Actor, Message: l.Message, At: instant(l.At), EffectiveAt: instant(l.EffectiveAt),
-		BlockUntil: optional(l.BlockUntil), CancelledAt: optional(l.CancelledAt), Sessions: l.Sessions, Tabs: l.Revocation.Tabs,
+		ID:          l.ID,
+		Scope:       l.Scope,
+		State:       l.State,
+		Actor:       l.Actor,
+		Message:     l.Message,
+		At:          instant(l.At),
+		EffectiveAt: instant(l.EffectiveAt),
+		BlockUntil:  optional(l.BlockUntil),
+		CancelledAt: optional(l.CancelledAt),
+		Sessions:    l.Sessions,
+		Tabs:        l.Revocation.Tabs,
 	}
 }
 
@@ -90,7 +104,13 @@ func (s *Server) apiLogout(r *http.Request, who caller) (any, error) {
 		if err := s.hub.MayForceLogout(r.Context(), q.Scope); err != nil {
 			return nil, refused(err)
 		}
-		dry := logoutJSON{Scope: q.Scope, Actor: q.Actor, Message: q.Message, At: instant(now), EffectiveAt: instant(now.Add(q.Grace))}
+		dry := logoutJSON{
+			Scope:       q.Scope,
+			Actor:       q.Actor,
+			Message:     q.Message,
+			At:          instant(now),
+			EffectiveAt: instant(now.Add(q.Grace)),
+		}
 		dry.Sessions, dry.Tabs = s.hub.Count(q.Scope, q.Except)
 		return dry, nil
 	}
@@ -102,11 +122,15 @@ func (s *Server) apiLogout(r *http.Request, who caller) (any, error) {
 }
 
 var (
-	errNotSignedIn = &problem{status: http.StatusNotFound, code: "not-found", message: "No session of that ref is signed in."}
-	errTooLate     = &problem{status: http.StatusConflict, code: "too-late",
-		message: "The forced logout has taken effect, and no block of it is left: there is nothing to call off."}
-	errTooMany = &problem{status: http.StatusTooManyRequests, code: "too-many-logouts", retry: time.Hour,
-		message: "There were too many forced logouts in a day to remember one more. Everyone can still be signed out."}
+	errNotSignedIn = newProblem(http.StatusNotFound, "not-found", "No session of that ref is signed in.")
+	errTooLate     = newProblem(http.StatusConflict, "too-late",
+		"The forced logout has taken effect, and no block of it is left: there is nothing to call off.")
+	errTooMany = &problem{
+		status:  http.StatusTooManyRequests,
+		code:    "too-many-logouts",
+		message: "There were too many forced logouts in a day to remember one more. Everyone can still be signed out.",
+		retry:   time.Hour,
+	}
 )
 
 // refused is why a forced logout was not made, or not called off.
@@ -125,18 +149,18 @@ func refused(err error) error {
 // progressJSON is a logout with what has come of it.
 type progressJSON struct {
 	logoutJSON
-	Open        int        `json:"open"` // tabs in scope that are yet to be told
-	Acked       int        `json:"acked"`
-	Unconfirmed int        `json:"unconfirmed"`
-	Gone        int        `json:"gone"`
-	EachTab     []fateJSON `json:"each_tab,omitzero"`
+	Open        int           `json:"open"` // tabs in scope that are yet to be told
+	Acked       int           `json:"acked"`
+	Unconfirmed int           `json:"unconfirmed"`
+	Gone        int           `json:"gone"`
+	EachTab     []outcomeJSON `json:"each_tab,omitzero"`
 }
 
-type fateJSON struct {
+type outcomeJSON struct {
 	Tab     string      `json:"tab"`
 	User    string      `json:"user"`
 	Session string      `json:"session"`
-	Fate    hub.Outcome `json:"fate"`
+	Outcome hub.Outcome `json:"fate"`
 }
 
 func progressOf(l hub.ForcedLogout) progressJSON {
@@ -154,20 +178,22 @@ func (s *Server) apiLogoutProgress(r *http.Request, _ caller) (any, error) {
 // wholeProgress lists the tabs one by one.
 func wholeProgress(l hub.ForcedLogout) progressJSON {
 	p := progressOf(l)
-	p.EachTab = []fateJSON{}
+	p.EachTab = []outcomeJSON{}
 	for _, f := range l.Tabs {
-		p.EachTab = append(p.EachTab, fateJSON{f.Tab, f.User, f.Session.Ref(), f.Outcome})
+		p.EachTab = append(p.EachTab, outcomeJSON{f.Tab, f.User, f.Session.Ref(), f.Outcome})
 	}
 	return p
 }
 
 func (s *Server) apiLogouts(r *http.Request, _ caller) (any, error) {
 	q := readListParams(r)
-	limit, before := q.limit(), q.before() // by number: where a logout was forgotten, the list goes on after it all the same
+	// by number: where a logout was forgotten, the list goes on after it all the same
+	limit, before := q.limit(), q.before()
 	if q.err != nil {
 		return nil, q.err
 	}
-	logouts := s.hub.ForcedLogouts(int64(before), limit+1, func(*session.Revocation) bool { return true }) // is there a next page
+	// is there a next page
+	logouts := s.hub.ForcedLogouts(int64(before), limit+1, func(*session.Revocation) bool { return true })
 	p := listPage[progressJSON]{Items: []progressJSON{}}
 	if len(logouts) > limit {
 		logouts = logouts[:limit]

@@ -10,7 +10,8 @@ import (
 
 // What administrators tell people, for the API.
 
-var errNobodyToTell = &problem{status: http.StatusNotFound, code: "not-found", message: "Nobody of that name is signed in, so nobody was told."}
+var errNobodyToTell = newProblem(http.StatusNotFound, "not-found",
+	"Nobody of that name is signed in, so nobody was told.")
 
 type noticeJSON struct {
 	ID       string `json:"id"`

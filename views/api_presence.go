@@ -40,7 +40,11 @@ func totalsOf(t hub.Totals) totalsJSON {
 func (s *Server) apiPresence(r *http.Request, _ caller) (any, error) {
 	q := readListParams(r, "user", "group", "state", "q")
 	state := q.state() // of the user, not of one of his sessions
-	users, totals := hub.Users(s.hub.Sessions(hub.Filter{User: q.text("user"), Group: q.text("group"), Query: q.text("q")}))
+	users, totals := hub.Users(s.hub.Sessions(hub.Filter{
+		User:  q.text("user"),
+		Group: q.text("group"),
+		Query: q.text("q"),
+	}))
 	if state != "" {
 		all := users
 		users, totals = nil, hub.Totals{States: make(map[hub.State]int)}
@@ -60,7 +64,8 @@ func (s *Server) apiPresence(r *http.Request, _ caller) (any, error) {
 	for i, u := range users {
 		items[i] = userJSON{u.User, u.State, u.Sessions, u.Tabs, u.Hidden, u.Unconfirmed}
 	}
-	p := paged(items, q, func(u userJSON) string { return u.User }, func(u userJSON, cursor string) bool { return u.User > cursor })
+	isAfter := func(u userJSON, cursor string) bool { return u.User > cursor }
+	p := paged(items, q, func(u userJSON) string { return u.User }, isAfter)
 	return struct {
 		listPage[userJSON]
 		Totals totalsJSON `json:"totals"`
@@ -94,8 +99,18 @@ type tabJSON struct {
 func sessionOf(s hub.Session) sessionJSON {
 	r := s.Record
 	return sessionJSON{
-		Ref: r.ID.Ref(), User: r.User, Name: r.Name, Groups: r.GroupNames(), Address: r.Address, Agent: r.Agent, Node: s.Node,
-		CreatedAt: instant(r.CreatedAt), LastActiveAt: instant(s.LastActiveAt), ExpiresAt: instant(s.ExpiresAt), State: s.State, Tabs: s.Tabs,
+		Ref:          r.ID.Ref(),
+		User:         r.User,
+		Name:         r.Name,
+		Groups:       r.GroupNames(),
+		Address:      r.Address,
+		Agent:        r.Agent,
+		Node:         s.Node,
+		CreatedAt:    instant(r.CreatedAt),
+		LastActiveAt: instant(s.LastActiveAt),
+		ExpiresAt:    instant(s.ExpiresAt),
+		State:        s.State,
+		Tabs:         s.Tabs,
 	}
 }
 
@@ -108,7 +123,12 @@ func sessionKey(s hub.Session) string {
 
 func (s *Server) apiSessions(r *http.Request, _ caller) (any, error) {
 	q := readListParams(r, "user", "group", "state", "q")
-	found := s.hub.Sessions(hub.Filter{User: q.text("user"), Group: q.text("group"), State: q.state(), Query: q.text("q")})
+	found := s.hub.Sessions(hub.Filter{
+		User:  q.text("user"),
+		Group: q.text("group"),
+		State: q.state(),
+		Query: q.text("q"),
+	})
 	keys := make(map[*hub.Session]string, len(found))
 	list := make([]*hub.Session, len(found))
 	for i := range found {
@@ -116,7 +136,8 @@ func (s *Server) apiSessions(r *http.Request, _ caller) (any, error) {
 		keys[list[i]] = sessionKey(found[i])
 	}
 	slices.SortFunc(list, func(a, b *hub.Session) int { return strings.Compare(keys[b], keys[a]) })
-	p := paged(list, q, func(s *hub.Session) string { return keys[s] }, func(s *hub.Session, cursor string) bool { return keys[s] < cursor })
+	isAfter := func(s *hub.Session, cursor string) bool { return keys[s] < cursor }
+	p := paged(list, q, func(s *hub.Session) string { return keys[s] }, isAfter)
 	items := make([]sessionJSON, len(p.Items))
 	for i, s := range p.Items {
 		items[i] = sessionOf(*s)

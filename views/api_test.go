@@ -8,7 +8,8 @@ import (
 // apiCall is a call of the API. Where an administrator makes it, it is granted.
 type apiCall struct{ method, path, body string }
 
-// apiCalls are one for each call that is described: ref is a session that lives, id a forced logout that may be called off.
+// apiCalls are one for each call that is described: ref is a session that lives, id a forced logout
+// that may be called off.
 func apiCalls(ref, id string) []apiCall {
 	return []apiCall{
 		{"GET", "/presence", ""},
@@ -23,8 +24,8 @@ func apiCalls(ref, id string) []apiCall {
 	}
 }
 
-// TestEveryDescribedAnswerIsGiven provokes each answer that openapi.yaml promises. Every answer that it gets is checked
-// against the description as it is sent: see site.send.
+// TestEveryDescribedAnswerIsGiven provokes each answer that openapi.yaml promises. Every answer
+// that it gets is checked against the description as it is sent: see site.send.
 func TestEveryDescribedAnswerIsGiven(t *testing.T) {
 	s := startSite(t, "/guard")
 	ada, grace, stranger := s.signIn("ada"), s.signIn("grace"), &browser{site: s}
@@ -34,7 +35,8 @@ func TestEveryDescribedAnswerIsGiven(t *testing.T) {
 		a.wants(t, c.method+" "+c.path+" "+c.body, status, words...)
 		return a
 	}
-	logout := wants(ada, apiCall{"POST", "/logouts", `{"user":"nobody","grace_ms":3600000,"block_ms":1000,"message":"x"}`}, 200)
+	logout := wants(ada, apiCall{"POST", "/logouts",
+		`{"user":"nobody","grace_ms":3600000,"block_ms":1000,"message":"x"}`}, 200)
 	id, _ := logout.json("id").(string)
 	for _, c := range apiCalls(grace.ref(), id) {
 		wants(stranger, c, 401, `"error":"no-session"`)
@@ -80,5 +82,27 @@ func TestEveryDescribedAnswerIsGiven(t *testing.T) {
 
 	for _, unseen := range s.description.Unseen() {
 		t.Errorf("described, and not seen: %s", unseen)
+	}
+}
+
+func TestTheAPIAnswersWhatItDoesNotKnow(t *testing.T) {
+	s := startSite(t, "")
+	ada, grace := s.signIn("ada"), s.signIn("grace")
+	grace.call("GET", "/api/v1/presence", "").wants(t, "somebody who is no administrator", 403, `"error":"forbidden"`)
+	for _, c := range []apiCall{
+		{"GET", "/sessions/x", ""},
+		{"GET", "/logouts/x", ""},
+		{"DELETE", "/logouts/x", ""},
+		{"GET", "/nothing", ""},
+	} {
+		ada.call(c.method, "/api/v1"+c.path, "").wants(t, c.method+" "+c.path, 404, `"error":"not-found"`)
+	}
+	for _, asked := range []string{
+		"user=grace&user=ada", "user=%zz", "user=grace;group=staff", "usr=grace", "limit=1&limit=2",
+	} {
+		ada.call("GET", "/api/v1/presence?"+asked, "").wants(t, "asking for "+asked, 422)
+	}
+	if a := ada.call("POST", "/api/v1/presence", "{}"); a.StatusCode != 405 || a.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST /presence: %s, Allow %q", a, a.Header.Get("Allow"))
 	}
 }

@@ -40,7 +40,8 @@ func NewAPIToken(name string, scope TokenScope) (secret, line string, err error)
 	return secret, line, err
 }
 
-// ParseAPITokens reads lines of name:scope:sha256-hex. Empty lines and those that begin with # are passed over.
+// ParseAPITokens reads lines of name:scope:sha256-hex. Empty lines and those that begin with # are
+// passed over.
 func ParseAPITokens(text string) ([]APIToken, error) {
 	var tokens []APIToken
 	var errs []error
@@ -70,7 +71,8 @@ func parseAPIToken(line string) (APIToken, error) {
 		return APIToken{}, errors.New("must be name:scope:sha256-hex")
 	}
 	t := APIToken{Name: parts[0], Scope: TokenScope(parts[1])}
-	if t.Name == "" || len(t.Name) > 100 || strings.ContainsFunc(t.Name, func(c rune) bool { return unicode.IsControl(c) || unicode.IsSpace(c) }) {
+	isSpace := func(c rune) bool { return unicode.IsControl(c) || unicode.IsSpace(c) }
+	if t.Name == "" || len(t.Name) > 100 || strings.ContainsFunc(t.Name, isSpace) {
 		return APIToken{}, errors.New("the name must be a word")
 	}
 	if t.Scope != ScopeRead && t.Scope != ScopeAdmin {

@@ -11,24 +11,41 @@ import (
 	"curfew/session"
 )
 
-// errOtherEntry ends a sign-in whose name leads to another entry than the one that it is counted for.
+// errOtherEntry ends a sign-in whose name leads to another entry than the one that it is counted
+// for.
 var errOtherEntry = errors.New("the name leads to another entry")
+
+// signIns are the sign-ins that are under way, and what is known of those that were.
+type signIns struct {
+	throttle  throttle
+	resolving chan struct{} // a place for each look-up of resolve
+	entries   foundEntries
+}
+
+func newSignIns(failures failureReader, clock session.Clock) signIns {
+	return signIns{
+		throttle:  throttle{failures: failures, clock: clock},
+		resolving: make(chan struct{}, resolversAtOnce),
+	}
+}
 
 // attempt is a try to sign in.
 type attempt struct {
 	typed, password, address string
+	next                     string // where to go once it has succeeded
 
 	name    string // that it is counted for: the entry's, else what was typed
 	leave   func() // to be called after a failure was counted; nil where the sign-in was refused
 	refused delay
 }
 
-// authenticate asks the directory once the attempt has its turn. Failures count for the entry that the name leads to, however it is
-// typed; only what leads to none counts as it was typed. So the directory is asked whose name it is where it is not the entry's own:
-// before the password is tried, and before somebody is refused for what others did who may have signed in from there by another name.
-// errCrowded, storeError, and the errors of the directory.
+// authenticate asks the directory once the attempt has its turn. Failures count for the entry that
+// the name leads to, however it is typed; only what leads to none counts as it was typed. So the
+// directory is asked whose name it is where it is not the entry's own: before the password is
+// tried, and before somebody is refused for what others did who may have signed in from there by
+// another name. errCrowded, storeError, and the errors of the directory.
 func (s *Server) authenticate(ctx context.Context, a *attempt) (entry directory.Entry, err error) {
-	name, isKnown := s.entries.of(a.typed)
+	name, isKnown := s.signIns.entries.of(a.typed)
 	a.name = name
 	err = s.takeTurn(ctx, a)
 	if err == nil && a.refused.wait > 0 && !a.refused.own && !isKnown {
@@ -48,23 +65,25 @@ func (s *Server) authenticate(ctx context.Context, a *attempt) (entry directory.
 	return directory.Entry{}, fmt.Errorf("%w: the name leads to another entry each time", directory.ErrUnavailable)
 }
 
-// maxEntries is how often a name may lead to another entry than before: once, unless it is given away at that moment.
+// maxEntries is how often a name may lead to another entry than before: once, unless it is given
+// away at that moment.
 const maxEntries = 3
 
 func (s *Server) takeTurn(ctx context.Context, a *attempt) (err error) {
-	a.leave, a.refused, err = s.throttle.enter(ctx, a.name, a.address)
+	a.leave, a.refused, err = s.signIns.throttle.enter(ctx, a.name, a.address)
 	if err != nil && !errors.Is(err, errCrowded) {
 		return storeError{err}
 	}
 	return err
 }
 
-// finder is told whose name was typed. It refuses to go on where that is not whom the attempt is counted for.
+// finder is told whose name was typed. It refuses to go on where that is not whom the attempt is
+// counted for.
 func (s *Server) finder(a *attempt) func(canonical string) error {
 	return func(canonical string) error {
 		same := session.SameName(canonical, a.name)
 		a.name = canonical
-		s.entries.note(a.typed, canonical)
+		s.signIns.entries.note(a.typed, canonical)
 		if same {
 			return nil
 		}
@@ -78,21 +97,22 @@ const (
 	resolverWait    = 5 * time.Second
 )
 
-// resolve finds out whose name was typed, without trying the password, and takes its turn where it is not the one that was refused: the
-// refusal may not concern them. errCrowded where too many ask at once.
+// resolve finds out whose name was typed, without trying the password, and takes its turn where it
+// is not the one that was refused: the refusal may not concern them. errCrowded where too many ask
+// at once.
 func (s *Server) resolve(ctx context.Context, a *attempt) error {
 	timer := time.NewTimer(resolverWait)
 	defer timer.Stop()
 	select {
-	case s.resolving <- struct{}{}:
-		defer func() { <-s.resolving }()
+	case s.signIns.resolving <- struct{}{}:
+		defer func() { <-s.signIns.resolving }()
 	case <-timer.C:
 		return errCrowded
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	before, find := a.name, s.finder(a)
-	s.entries.note(a.typed, before) // should it lead to none
+	s.signIns.entries.note(a.typed, before) // should it lead to none
 	s.authenticator.Authenticate(ctx, a.typed, a.password, func(canonical string) error {
 		find(canonical)
 		return errOtherEntry
@@ -103,8 +123,9 @@ func (s *Server) resolve(ctx context.Context, a *attempt) error {
 	return s.takeTurn(ctx, a)
 }
 
-// foundEntries remember which entry a typed name has led to, for some minutes: whoever is refused makes the directory work once. A name
-// that is given to somebody else meanwhile is found out by the directory at the next sign-in. The zero value is ready.
+// foundEntries remember which entry a typed name has led to, for some minutes: whoever is refused
+// makes the directory work once. A name that is given to somebody else meanwhile is found out by
+// the directory at the next sign-in. The zero value is ready.
 type foundEntries struct {
 	mu         sync.Mutex
 	young, old map[string]string // by folded name: the entry's, or the same name where it has led to none
@@ -117,7 +138,8 @@ const (
 	maxFound   = 10_000
 )
 
-// of is the name of the entry that a typed one leads to, as far as that is known; else what was typed, folded.
+// of is the name of the entry that a typed one leads to, as far as that is known; else what was
+// typed, folded.
 func (f *foundEntries) of(typed string) (name string, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,6 +12,13 @@ import (
 
 // What the browser client asks for, and pages without it.
 
+func (s *Server) clientRoutes() {
+	s.mux.Handle("GET /session/ws", s.page(s.socket))
+	s.mux.Handle("GET /session/status", s.page(s.observeSession(s.status)))
+	s.mux.Handle("POST /session/extend", s.page(s.requireSession(s.protected(s.extend))))
+	s.mux.Handle("POST /session/activity", s.page(s.requireSession(s.protected(s.activity))))
+}
+
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 	token, _ := gorilla.Token(r) // without one the hub finds no session, after it has judged the origin
 	err := s.hub.Accept(w, r, token.ID(), s.proxies.Address(r))
@@ -44,8 +51,14 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) answer(id session.ID, st hub.Status) statusAnswer {
 	a := statusAnswer{
-		User: st.Record.User, Name: st.Record.Name, State: st.State, WarnInMS: st.WarnIn.Milliseconds(), ExpireInMS: st.ExpireIn.Milliseconds(),
-		CSRF: s.csrf(id), HeartbeatMS: st.Record.Policy.HeartbeatEvery().Milliseconds(), ExtendOn: st.Record.Policy.ExtendOn,
+		User:        st.Record.User,
+		Name:        st.Record.Name,
+		State:       st.State,
+		WarnInMS:    st.WarnIn.Milliseconds(),
+		ExpireInMS:  st.ExpireIn.Milliseconds(),
+		CSRF:        s.csrf(id),
+		HeartbeatMS: st.Record.Policy.HeartbeatEvery().Milliseconds(),
+		ExtendOn:    st.Record.Policy.ExtendOn,
 	}
 	a.Reason, a.Message = st.Warning, st.Message
 	return a

@@ -23,19 +23,36 @@ type problem struct {
 	allow   string // the methods that there are
 }
 
+// newProblem makes a problem whose request is not asked for again in a while.
+func newProblem(status int, code, message string) *problem {
+	return &problem{status: status, code: code, message: message}
+}
+
 func (p *problem) Error() string { return p.message }
 
 var (
-	errNoPage    = &problem{status: http.StatusNotFound, code: "not-found", message: "There is no such page."}
-	errMethod    = &problem{status: http.StatusMethodNotAllowed, code: "method", message: "This cannot be asked for in that way."}
-	errCrossSite = &problem{status: http.StatusForbidden, code: "cross-site", message: "This request came from another site and was refused."}
-	errNoToken   = &problem{status: http.StatusForbidden, code: "csrf", message: "This form is out of date. Go back, reload the page and try again."}
-	errBadForm   = &problem{status: http.StatusBadRequest, code: "bad-form", message: "The form could not be read."}
-	errInternal  = &problem{status: http.StatusInternalServerError, code: "internal", message: "Something went wrong on our side. Please try again."}
-	errStoreAway = &problem{status: http.StatusServiceUnavailable, code: "unavailable", retry: 5 * time.Second,
-		message: "We cannot check your session just now. Nothing is lost: please try again in a moment."}
-	errNotConfirmed = &problem{status: http.StatusServiceUnavailable, code: "not-confirmed", retry: 5 * time.Second,
-		message: "We cannot confirm that this was done, because the session store does not answer in full. It may take effect or not: please try again in a moment."}
+	errNoPage    = newProblem(http.StatusNotFound, "not-found", "There is no such page.")
+	errMethod    = newProblem(http.StatusMethodNotAllowed, "method", "This cannot be asked for in that way.")
+	errCrossSite = newProblem(http.StatusForbidden, "cross-site",
+		"This request came from another site and was refused.")
+	errNoToken = newProblem(http.StatusForbidden, "csrf",
+		"This form is out of date. Go back, reload the page and try again.")
+	errBadForm  = newProblem(http.StatusBadRequest, "bad-form", "The form could not be read.")
+	errInternal = newProblem(http.StatusInternalServerError, "internal",
+		"Something went wrong on our side. Please try again.")
+	errStoreAway = &problem{
+		status:  http.StatusServiceUnavailable,
+		code:    "unavailable",
+		message: "We cannot check your session just now. Nothing is lost: please try again in a moment.",
+		retry:   5 * time.Second,
+	}
+	errNotConfirmed = &problem{
+		status: http.StatusServiceUnavailable,
+		code:   "not-confirmed",
+		message: "We cannot confirm that this was done, because the session store does not answer in full. " +
+			"It may take effect or not: please try again in a moment.",
+		retry: 5 * time.Second,
+	}
 )
 
 // problemFor is the answer to an error.
@@ -47,9 +64,14 @@ func problemFor(err error) *problem {
 	case errors.Is(err, hub.ErrOrigin):
 		return errCrossSite
 	case errors.Is(err, hub.ErrSubprotocol):
-		return &problem{status: http.StatusBadRequest, code: "subprotocol", message: err.Error()}
+		return newProblem(http.StatusBadRequest, "subprotocol", err.Error())
 	case errors.Is(err, hub.ErrClosing), errors.Is(err, hub.ErrRefused):
-		return &problem{status: http.StatusServiceUnavailable, code: "restarting", message: err.Error(), retry: time.Second}
+		return &problem{
+			status:  http.StatusServiceUnavailable,
+			code:    "restarting",
+			message: err.Error(),
+			retry:   time.Second,
+		}
 	case errors.As(err, new(changeError)):
 		return errNotConfirmed
 	case errors.As(err, new(storeError)):
@@ -63,7 +85,8 @@ type storeError struct{ error }
 
 func (e storeError) Unwrap() error { return e.error }
 
-// overError says how a session ended, where that is known: an answer tells the reason of what was found, and does not look again.
+// overError says how a session ended, where that is known: an answer tells the reason of what was
+// found, and does not look again.
 type overError struct {
 	error
 	end *session.End
@@ -71,7 +94,8 @@ type overError struct {
 
 func (e overError) Unwrap() error { return e.error }
 
-// changeError marks that the store did not acknowledge a change. It may have been made all the same, and may yet be lost.
+// changeError marks that the store did not acknowledge a change. It may have been made all the
+// same, and may yet be lost.
 type changeError struct{ error }
 
 func (e changeError) Unwrap() error { return e.error }
@@ -86,7 +110,8 @@ var errorTemplate = parse("error.html")
 
 func (errorPage) template() *template.Template { return errorTemplate }
 
-// fail answers an error: with the sign-in page where the session is over, else with an error page or JSON.
+// fail answers an error: with the sign-in page where the session is over, else with an error page
+// or JSON.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if isSessionError(err) {
 		s.unauthorized(w, r, err)

@@ -5,11 +5,10 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	"curfew/session"
 )
 
-// wants judges one answer. A refusal of a program's request names its code, one that may be repeated says when.
+// wants judges one answer. A refusal of a program's request names its code, one that may be
+// repeated says when.
 func (a answer) wants(t *testing.T, what string, status int, words ...string) {
 	t.Helper()
 	if a.StatusCode != status {
@@ -31,6 +30,17 @@ func (a answer) wants(t *testing.T, what string, status int, words ...string) {
 	}
 }
 
+// handshake are the headers of a page that opens its socket.
+var handshake = []string{
+	"Origin", siteOrigin,
+	"Sec-Fetch-Mode", "websocket",
+	"Connection", "Upgrade",
+	"Upgrade", "websocket",
+	"Sec-WebSocket-Protocol", "curfew.v1",
+	"Sec-WebSocket-Version", "13",
+	"Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==",
+}
+
 func TestWhileTheStoreIsAwayNothingIsConcluded(t *testing.T) {
 	s := startSite(t, "")
 	ada, grace := s.signIn("ada"), s.signIn("grace")
@@ -42,27 +52,33 @@ func TestWhileTheStoreIsAwayNothingIsConcluded(t *testing.T) {
 	events := len(s.events(""))
 	script := []string{"Sec-Fetch-Mode", "cors"}
 	s.store.away.Store(true)
-	for _, path := range []string{"/", "/account", "/admin", "/admin/audit", "/admin/audit?format=csv", "/admin/sessions/" + grace.ref(), "/admin/logouts/" + id, "/login", "/session/status"} {
+	for _, path := range []string{"/", "/account", "/admin", "/admin/audit", "/admin/audit?format=csv",
+		"/admin/sessions/" + grace.ref(), "/admin/logouts/" + id, "/login", "/session/status"} {
 		ada.get(path).wants(t, "a page: "+path, 503, "Nothing is lost")
 		ada.get(path, script...).wants(t, "a script: "+path, 503, `"error":"unavailable"`)
 	}
 	for path, form := range map[string]url.Values{
-		"/": {"note": {"x"}}, "/logout": {}, "/session/extend": {}, "/session/activity": {"idle_ms": {"0"}}, "/account": {"others": {"all"}},
-		"/admin/confirm": {"scope": {"everyone"}}, "/admin/logouts": {"scope": {"everyone"}}, "/admin/logouts/" + id + "/cancel": {}, "/admin/notices": {"scope": {"everyone"}, "message": {"x"}},
-		"/login": {"username": {"grace"}, "password": {"pw"}},
+		"/":                                {"note": {"x"}},
+		"/logout":                          {},
+		"/session/extend":                  {},
+		"/session/activity":                {"idle_ms": {"0"}},
+		"/account":                         {"others": {"all"}},
+		"/admin/confirm":                   {"scope": {"everyone"}},
+		"/admin/logouts":                   {"scope": {"everyone"}},
+		"/admin/logouts/" + id + "/cancel": {},
+		"/admin/notices":                   {"scope": {"everyone"}, "message": {"x"}},
+		"/login":                           {"username": {"grace"}, "password": {"pw"}},
 	} {
 		ada.post(path, form).wants(t, "a form: "+path, 503)
 		ada.post(path, form, script...).wants(t, "a script's form: "+path, 503)
 	}
-	for _, call := range []struct{ method, path, body string }{
-		{"GET", "/presence", ""}, {"GET", "/sessions", ""}, {"GET", "/sessions/" + grace.ref(), ""}, {"GET", "/logouts", ""}, {"GET", "/logouts/" + id, ""}, {"GET", "/audit", ""},
-		{"POST", "/logouts", `{"user":"grace"}`}, {"DELETE", "/logouts/" + id, ""}, {"POST", "/notices", `{"user":"grace","message":"x"}`},
-	} {
-		ada.call(call.method, "/api/v1"+call.path, call.body).wants(t, "API: "+call.method+" "+call.path, 503, `"error":"unavailable"`, `"status":503`)
+	for _, call := range apiCalls(grace.ref(), id) {
+		ada.call(call.method, "/api/v1"+call.path, call.body).wants(t, "API: "+call.method+" "+call.path, 503,
+			`"error":"unavailable"`, `"status":503`)
 	}
-	ada.get("/session/ws", "Origin", siteOrigin, "Sec-WebSocket-Protocol", "curfew.v1", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13",
-		"Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-Fetch-Mode", "websocket").wants(t, "handshake", 503, `"error":"unavailable"`)
-	ada.get("/admin/ws", "Origin", siteOrigin, "Sec-Fetch-Mode", "websocket").wants(t, "the console's handshake", 503, `"error":"unavailable"`)
+	ada.get("/session/ws", handshake...).wants(t, "handshake", 503, `"error":"unavailable"`)
+	ada.get("/admin/ws", "Origin", siteOrigin, "Sec-Fetch-Mode", "websocket").wants(t, "the console's handshake", 503,
+		`"error":"unavailable"`)
 	s.store.away.Store(false)
 	if n := len(s.events("")); n != events {
 		t.Errorf("%d lines of the trail, want the %d from before", n, events)
@@ -81,21 +97,28 @@ func TestAChangeThatTheStoreDoesNotTakeIsNotConfirmed(t *testing.T) {
 	s.store.away.Store(true)
 	script := []string{"Sec-Fetch-Mode", "cors"}
 	for path, form := range map[string]url.Values{
-		"/": {"note": {"x"}}, "/logout": {}, "/account": {"ref": {ada.ref()}}, "/admin/logouts": {"scope": {"user"}, "user": {"grace"}},
-		"/admin/logouts/" + id + "/cancel": {}, "/admin/notices": {"scope": {"everyone"}, "message": {"x"}},
+		"/":                                {"note": {"x"}},
+		"/logout":                          {},
+		"/account":                         {"ref": {ada.ref()}},
+		"/admin/logouts":                   {"scope": {"user"}, "user": {"grace"}},
+		"/admin/logouts/" + id + "/cancel": {},
+		"/admin/notices":                   {"scope": {"everyone"}, "message": {"x"}},
 	} {
 		ada.post(path, form).wants(t, "a form: "+path, 503, "We cannot confirm")
 		ada.post(path, form, script...).wants(t, "a script's form: "+path, 503, `"error":"not-confirmed"`)
 	}
 	for _, call := range []struct{ method, path, body string }{
-		{"POST", "/logouts", `{"user":"grace"}`}, {"DELETE", "/logouts/" + id, ""}, {"POST", "/notices", `{"user":"grace","message":"x"}`},
+		{"POST", "/logouts", `{"user":"grace"}`}, {"DELETE", "/logouts/" + id, ""},
+		{"POST", "/notices", `{"user":"grace","message":"x"}`},
 	} {
-		ada.call(call.method, "/api/v1"+call.path, call.body).wants(t, "API: "+call.method+" "+call.path, 503, `"error":"not-confirmed"`)
+		ada.call(call.method, "/api/v1"+call.path, call.body).wants(t, "API: "+call.method+" "+call.path, 503,
+			`"error":"not-confirmed"`)
 	}
 	stranger := &browser{site: s}
 	right := stranger.post("/login", url.Values{"username": {"grace"}, "password": {"pw"}})
 	right.wants(t, "a right password", 503, "We cannot confirm")
-	if wrong := stranger.post("/login", url.Values{"username": {"grace"}, "password": {"no"}}); wrong.String() != right.String() {
+	wrong := stranger.post("/login", url.Values{"username": {"grace"}, "password": {"no"}})
+	if wrong.String() != right.String() {
 		t.Errorf("a wrong password: %s, want the answer to the right one: %s", wrong, right)
 	}
 	s.store.away.Store(false)
@@ -106,65 +129,10 @@ func TestWithoutTheDirectoryThoseWhoAreSignedInGoOn(t *testing.T) {
 	s := startSite(t, "")
 	ada := s.signIn("ada")
 	s.directory.away.Store(true)
-	(&browser{site: s}).post("/login", url.Values{"username": {"ada"}, "password": {"pw"}}).wants(t, "a sign-in", 503, "cannot reach the user directory")
+	(&browser{site: s}).post("/login", url.Values{"username": {"ada"}, "password": {"pw"}}).wants(t, "a sign-in", 503,
+		"cannot reach the user directory")
 	ada.get("/").wants(t, "the staff directory", 200, "cannot be read just now")
 	ada.get("/account").wants(t, "another page", 200)
-}
-
-func TestWhatDidNothingIsNoSuccess(t *testing.T) {
-	s := startSite(t, "")
-	ada, other, grace := s.signIn("ada"), s.signIn("ada"), s.signIn("grace")
-	ref := other.ref()
-	ada.post("/account", url.Values{"ref": {grace.ref()}}).wants(t, "ending somebody else's session", 404)
-	ada.post("/account", url.Values{"ref": {"nothing"}}).wants(t, "ending no session", 404)
-	ada.post("/account", url.Values{}).wants(t, "ending which?", 400)
-	ada.post("/account", url.Values{"ref": {ref}, "others": {"all"}}).wants(t, "ending both", 400)
-	grace.get("/session/status").wants(t, "the session of somebody else", 200)
-	ada.post("/account", url.Values{"ref": {ref}}).wants(t, "ending an own session", 303, "/account")
-	ada.post("/account", url.Values{"ref": {ref}}).wants(t, "ending it again", 404)
-	ada.post("/account", url.Values{"others": {"all"}}).wants(t, "ending all others, of whom there are none", 404)
-	if n := len(s.events(session.EventSessionEnd)); n != 1 {
-		t.Errorf("%d ends in the trail, want 1", n)
-	}
-
-	ada.post("/", url.Values{"note": {strings.Repeat("ä", maxNote+1)}}).wants(t, "a note too long", 422, "was not saved")
-	ada.post("/", url.Values{"note": {strings.Repeat("ä", maxNote)}}).wants(t, "a long note", 303)
-
-	for _, whom := range []string{`"user":"nobody"`, `"group":"nobody"`} {
-		ada.call("POST", "/api/v1/notices", `{`+whom+`,"message":"x"}`).wants(t, "a notice to "+whom, 404, `"error":"not-found"`)
-	}
-	ada.post("/admin/notices", url.Values{"scope": {"user"}, "user": {"nobody"}, "message": {"x"}}).wants(t, "a notice to nobody", 404)
-	ada.post("/admin/notices", url.Values{"scope": {"selection"}, "ref": {ref}, "message": {"x"}}).wants(t, "a notice to a session that has ended", 404)
-	ada.post("/admin/notices", url.Values{"scope": {"everyone"}, "message": {" \n"}}).wants(t, "a notice of nothing", 422)
-	ada.post("/admin/notices", url.Values{"scope": {"everyone"}, "message": {strings.Repeat("ä", maxMessage+1)}}).wants(t, "a notice too long", 422)
-	if n := len(s.events(session.EventNotice)); n != 0 {
-		t.Errorf("%d notices in the trail, want none", n)
-	}
-	ada.post("/admin/notices", url.Values{"scope": {"selection"}, "ref": {ref, grace.ref()}, "message": {"x"}}).wants(t, "a notice to one who is there", 303)
-
-	for path, form := range map[string]url.Values{
-		"/admin/logouts": {"scope": {"user"}, "user": {"grace"}, "grace_s": {"-1"}},
-		"/admin/confirm": {},
-		"/admin/notices": {"scope": {"group"}, "message": {"x"}},
-	} {
-		ada.post(path, form).wants(t, path+" with nonsense", 422)
-	}
-	ada.post("/admin/logouts/nothing/cancel", url.Values{}).wants(t, "calling off what is not there", 404)
-	ada.get("/admin/logouts/nothing").wants(t, "following what is not there", 404)
-	ada.get("/admin/sessions/nothing").wants(t, "looking at what is not there", 404)
-	ada.get("/admin/audit?since=soon").wants(t, "asking the trail for nonsense", 422)
-	ada.get("/admin/audit?format=xls").wants(t, "an unknown format", 422)
-	grace.post("/admin/logouts", url.Values{"scope": {"everyone"}}).wants(t, "somebody who is no administrator", 403)
-	grace.call("GET", "/api/v1/presence", "").wants(t, "the API for one who is no administrator", 403, `"error":"forbidden"`)
-	for _, call := range []struct{ method, path string }{{"GET", "/sessions/x"}, {"GET", "/logouts/x"}, {"DELETE", "/logouts/x"}, {"GET", "/nothing"}} {
-		ada.call(call.method, "/api/v1"+call.path, "").wants(t, call.method+" "+call.path, 404, `"error":"not-found"`)
-	}
-	for _, asked := range []string{"user=grace&user=ada", "user=%zz", "user=grace;group=staff", "usr=grace", "limit=1&limit=2"} {
-		ada.call("GET", "/api/v1/presence?"+asked, "").wants(t, "asking for "+asked, 422)
-	}
-	if a := ada.call("POST", "/api/v1/presence", "{}"); a.StatusCode != 405 || a.Header.Get("Allow") != "GET, HEAD" {
-		t.Errorf("POST /presence: %s, Allow %q", a, a.Header.Get("Allow"))
-	}
 }
 
 func TestAnswersAfterTheEnd(t *testing.T) {
@@ -175,12 +143,13 @@ func TestAnswersAfterTheEnd(t *testing.T) {
 	grace.get("/guard/account").wants(t, "a page", 303, "/guard/login?next=%2Fguard%2Faccount")
 	grace.get("/guard/login").wants(t, "the sign-in page", 200, "You have signed out.")
 	for _, path := range []string{"/session/extend", "/session/activity", "/account", "/"} {
-		grace.post("/guard"+path, url.Values{}, "Sec-Fetch-Mode", "cors").wants(t, path, 401, `"error":"session-ended"`, `"reason":"logout"`, `"location":"/guard/login"`)
-		grace.post("/guard"+path, url.Values{}, "Referer", siteOrigin+"/app?x").wants(t, path+" by a form", 303, "/guard/login?next=%2Fapp%3Fx")
+		grace.post("/guard"+path, url.Values{}, "Sec-Fetch-Mode", "cors").wants(t, path, 401,
+			`"error":"session-ended"`, `"reason":"logout"`, `"location":"/guard/login"`)
+		grace.post("/guard"+path, url.Values{}, "Referer", siteOrigin+"/app?x").wants(t, path+" by a form", 303,
+			"/guard/login?next=%2Fapp%3Fx")
 	}
 	grace.get("/guard/session/status", "Sec-Fetch-Mode", "cors").wants(t, "status", 401, `"reason":"logout"`)
-	grace.get("/guard/session/ws", "Origin", siteOrigin, "Sec-WebSocket-Protocol", "curfew.v1", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13",
-		"Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-Fetch-Mode", "websocket").wants(t, "handshake", 401, `"reason":"logout"`)
+	grace.get("/guard/session/ws", handshake...).wants(t, "handshake", 401, `"reason":"logout"`)
 	grace.call("GET", "/guard/api/v1/presence", "").wants(t, "the API", 401, `"error":"no-session"`)
 	r := grace.request("GET", "/guard/account", nil, "Sec-Fetch-Mode", "navigate")
 	r.Method = http.MethodHead

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Readiness knows whether the server can do its work. Anybody may ask /readyz, so no question makes a store or a directory
-// work: each is looked at every few seconds, by one probe at a time, and the answer is kept.
+// Readiness knows whether the server can do its work. Anybody may ask /readyz, so no question makes
+// a store or a directory work: each is looked at every few seconds, by one probe at a time, and the
+// answer is kept.
 type Readiness struct {
 	store, directory *probe
 }
@@ -22,7 +23,8 @@ const (
 	directoryLimit = 8 * time.Second
 )
 
-// NewReadiness looks at the store and at the directory by these functions. [Readiness.Run] must be called.
+// NewReadiness looks at the store and at the directory by these functions. [Readiness.Run] must be
+// called.
 func NewReadiness(store, directory func(context.Context) error, log *slog.Logger) *Readiness {
 	part := func(name string, look func(context.Context) error, limit time.Duration) *probe {
 		return &probe{name: name, look: look, limit: limit, log: log, first: make(chan struct{})}
@@ -88,7 +90,8 @@ func (p *probe) note(err error) {
 
 var errNoAnswer = errors.New("does not answer")
 
-// found is what the last look found. The first is waited for; one that has hung for too long counts as no answer.
+// found is what the last look found. The first is waited for; one that has hung for too long counts
+// as no answer.
 func (p *probe) found(ctx context.Context) error {
 	select {
 	case <-p.first:
@@ -103,13 +106,29 @@ func (p *probe) found(ctx context.Context) error {
 	return p.err
 }
 
+// health is what /readyz and /metrics show. Where a part is nil, its route is not served.
+type health struct {
+	ready   *Readiness
+	metrics http.Handler
+}
+
+func (s *Server) healthRoutes() {
+	s.mux.Handle("GET /healthz", http.HandlerFunc(healthz))
+	if s.health.ready != nil {
+		s.mux.Handle("GET /readyz", http.HandlerFunc(s.readyz))
+	}
+	if s.health.metrics != nil {
+		s.mux.Handle("GET /metrics", s.page(s.serveMetrics))
+	}
+}
+
 func healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Write([]byte("ok\n"))
 }
 
-// readyAnswer tells whether the server can do its work. Ready goes by the store alone: without the directory those who are
-// signed in go on.
+// readyAnswer tells whether the server can do its work. Ready goes by the store alone: without the
+// directory those who are signed in go on.
 type readyAnswer struct {
 	Ready            bool              `json:"ready"`
 	Checks           map[string]string `json:"checks"`
@@ -126,7 +145,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		}
 		return "ok"
 	}
-	store, directory := s.ready.store.found(ctx), s.ready.directory.found(ctx)
+	store, directory := s.health.ready.store.found(ctx), s.health.ready.directory.found(ctx)
 	a := readyAnswer{
 		Ready:            store == nil,
 		Checks:           map[string]string{"store": word(store), "directory": word(directory)},
@@ -145,7 +164,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 	serve := func(w http.ResponseWriter, r *http.Request) error {
-		s.metrics.ServeHTTP(w, r)
+		s.health.metrics.ServeHTTP(w, r)
 		return nil
 	}
 	if _, given, _ := s.bearer(r); !given {

@@ -52,10 +52,11 @@ func (s *Server) askReady(t *testing.T) (status int, a readyAnswer) {
 
 func startReadiness(t *testing.T, p *parts) *Server {
 	t.Helper()
-	s := &Server{proxies: NewProxies(nil), ready: NewReadiness(p.store, p.directory, slog.New(slog.DiscardHandler))}
+	ready := NewReadiness(p.store, p.directory, slog.New(slog.DiscardHandler))
+	s := &Server{proxies: NewProxies(nil), health: health{ready: ready}}
 	ctx, stop := context.WithCancel(t.Context())
 	t.Cleanup(stop)
-	go s.ready.Run(ctx)
+	go ready.Run(ctx)
 	return s
 }
 
@@ -66,7 +67,8 @@ func TestReadinessIsTheStoresAlone(t *testing.T) {
 		wants := func(what string, status int, store, directory string) {
 			t.Helper()
 			code, a := s.askReady(t)
-			if code != status || a.Ready != (status == 200) || a.Checks["store"] != store || a.Checks["directory"] != directory || len(a.Checks) != 2 {
+			if code != status || a.Ready != (status == 200) || a.Checks["store"] != store ||
+				a.Checks["directory"] != directory || len(a.Checks) != 2 {
 				t.Errorf("%s: %d %+v, want %d, store %q, directory %q", what, code, a, status, store, directory)
 			}
 		}
@@ -122,16 +124,17 @@ func TestReadinessThatIsNotLookedAtIsNone(t *testing.T) {
 		hang := make(chan struct{})
 		defer close(hang)
 		looked := false
-		s := &Server{proxies: NewProxies(nil), ready: NewReadiness(func(context.Context) error {
+		ready := NewReadiness(func(context.Context) error {
 			if looked {
 				<-hang // deaf to its context
 			}
 			looked = true
 			return nil
-		}, func(context.Context) error { return nil }, slog.New(slog.DiscardHandler))}
+		}, func(context.Context) error { return nil }, slog.New(slog.DiscardHandler))
+		s := &Server{proxies: NewProxies(nil), health: health{ready: ready}}
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		go s.ready.Run(ctx)
+		go ready.Run(ctx)
 		if code, _ := s.askReady(t); code != 200 {
 			t.Errorf("at the start: %d", code)
 		}

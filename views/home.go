@@ -69,7 +69,8 @@ func (s *Server) saveNote(w http.ResponseWriter, r *http.Request) error {
 	}
 	note := strings.ReplaceAll(r.PostForm.Get("note"), "\r\n", "\n")
 	if n := utf8.RuneCountInString(note); n > maxNote {
-		return unprocessable("The note has %d characters, and may have %d. It was not saved: go back and shorten it.", n, maxNote)
+		return unprocessable("The note has %d characters, and may have %d. It was not saved: go back and shorten it.",
+			n, maxNote)
 	}
 	values.Values[noteValue] = note
 	switch err := values.Save(r, w); {
@@ -77,7 +78,8 @@ func (s *Server) saveNote(w http.ResponseWriter, r *http.Request) error {
 		if now, err := s.sessions.New(r, "home"); err == nil && now.Values[noteValue] == note {
 			break // a double click: the first has saved the same
 		}
-		return &problem{status: http.StatusConflict, code: "conflict", message: "Another tab saved the note at the same moment. Go back and save again."}
+		return newProblem(http.StatusConflict, "conflict",
+			"Another tab saved the note at the same moment. Go back and save again.")
 	case isSessionError(err):
 		return err
 	case err != nil:

@@ -24,13 +24,15 @@ func isPrefetch(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Sec-Purpose")+r.Header.Get("Purpose"), "prefetch")
 }
 
-// byPerson says that a person started the navigation (Fetch Metadata §2.4). WebKit sends no such header.
+// byPerson says that a person started the navigation (Fetch Metadata §2.4). WebKit sends no such
+// header.
 func byPerson(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-User") == "?1" && !isPrefetch(r)
 }
 
-// navigation is the answer to a navigation. Until it is known, the navigation counts as one that takes its tab to another page;
-// what turns out to be a file takes nobody away from where they are. See [hub.Hub.Navigated].
+// navigation is the answer to a navigation. Until it is known, the navigation counts as one that
+// takes its tab to another page; what turns out to be a file takes nobody away from where they are.
+// See [hub.Hub.Navigated].
 type navigation struct {
 	http.ResponseWriter
 	stayed func() // called once, before a file's first byte is sent
@@ -56,7 +58,8 @@ func (n *navigation) Write(p []byte) (int, error) {
 
 func (n *navigation) Unwrap() http.ResponseWriter { return n.ResponseWriter }
 
-// keepsPage says that a browser that navigates stays on its page, given this answer: there is nothing to show, or it is saved as a file.
+// keepsPage says that a browser that navigates stays on its page, given this answer: there is
+// nothing to show, or it is saved as a file.
 func keepsPage(status int, header http.Header) bool {
 	if status == http.StatusNoContent || status == http.StatusResetContent {
 		return true

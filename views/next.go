@@ -9,9 +9,9 @@ import (
 // maxNext is the longest return path in bytes.
 const maxNext = 2048
 
-// safeNext confines a return path to this origin, query and fragment kept: what is anything but an absolute path, or leads
-// back to the sign-in page, becomes the home page. Browsers drop tabs and newlines and read a backslash as a slash, so those
-// are refused.
+// safeNext confines a return path to this origin, query and fragment kept: what is anything but an
+// absolute path, or leads back to the sign-in page, becomes the home page. Browsers drop tabs and
+// newlines and read a backslash as a slash, so those are refused.
 func (s *Server) safeNext(next string) string {
 	home := s.base + "/"
 	if len(next) > maxNext || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") ||

@@ -12,18 +12,21 @@ import (
 	"curfew/session/gorilla"
 )
 
-// Forms that are sent twice, as by a double click, do their work once: whoever sends the same form again gets the answer of the
-// first. Each page gives its forms a text of its own for that, in the field named once; the same content with the same
-// text from the same session is the same form. Browsers break off the first of two requests, so its work goes on without it.
+// Forms that are sent twice, as by a double click, do their work once: whoever sends the same form
+// again gets the answer of the first. Each page gives its forms a text of its own for that, in the
+// field named once; the same content with the same text from the same session is the same form.
+// Browsers break off the first of two requests, so its work goes on without it.
 //
-// A browser that goes back to a page sends its form again too, and means it. So an answer is given again only while it is
-// true: one that lets into a session that has ended since, or tells of a forced logout that was called off, is not. A form
-// whose answer may be made untrue by others, such as that of the note, does its work each time.
+// A browser that goes back to a page sends its form again too, and means it. So an answer is given
+// again only while it is true: one that lets into a session that has ended since, or tells of a
+// forced logout that was called off, is not. A form whose answer may be made untrue by others, such
+// as that of the note, does its work each time.
 
 const (
 	// rememberFor is how long an answer is given again.
 	rememberFor = time.Minute
-	// maxForms is how many forms are remembered. The oldest is forgotten for a new one, and would do its work again.
+	// maxForms is how many forms are remembered. The oldest is forgotten for a new one, and would
+	// do its work again.
 	maxForms = 1000
 	// workLimit is how long a form's work may take, whether or not its browser is still there.
 	workLimit = 50 * time.Second
@@ -47,7 +50,8 @@ type form struct {
 	err    error
 }
 
-// begin returns the form of that key. isFirst says that the caller does its work, and must call settle.
+// begin returns the form of that key. isFirst says that the caller does its work, and must call
+// settle.
 func (f *forms) begin(key formKey) (one *form, isFirst bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -66,7 +70,8 @@ func (f *forms) begin(key formKey) (one *form, isFirst bool) {
 	return one, true
 }
 
-// settle lets those who wait have the answer. Only a success is given to those who come later: the rest is to be tried again.
+// settle lets those who wait have the answer. Only a success is given to those who come later: the
+// rest is to be tried again.
 func (f *forms) settle(one *form) {
 	if one.err != nil || one.answer.status >= 400 {
 		f.forget(one)
@@ -92,10 +97,12 @@ func (f *forms) forgetLocked(one *form) {
 	}
 }
 
-// untrue says of an answer that what it tells is so no more. r is the request that would be given it, with its form.
+// untrue says of an answer that what it tells is so no more. r is the request that would be given
+// it, with its form.
 type untrue func(r *http.Request, a *recorded) (bool, error)
 
-// lasting is for answers that stay true: an end is for good, and who has been told something has been told.
+// lasting is for answers that stay true: an end is for good, and who has been told something has
+// been told.
 func lasting(*http.Request, *recorded) (bool, error) { return false, nil }
 
 // once answers a form that was sent before as it was answered then, unless that is untrue by now.
@@ -107,7 +114,8 @@ func (s *Server) once(h handler, isOver untrue) handler {
 		if r.PostForm.Get("once") == "" {
 			return h(w, r)
 		}
-		key := formKey(sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", visitOf(r).token.ID(), r.URL.Path, r.PostForm.Encode())))
+		content := fmt.Appendf(nil, "%s\x00%s\x00%s", visitOf(r).token.ID(), r.URL.Path, r.PostForm.Encode())
+		key := formKey(sha256.Sum256(content))
 		for {
 			one, isFirst := s.forms.begin(key)
 			if isFirst {

@@ -25,7 +25,8 @@ func (a answer) once(t *testing.T) string {
 	return text
 }
 
-// doubleClick sends the sign-in form, breaks that request off while the directory is asked, and sends the form again.
+// doubleClick sends the sign-in form, breaks that request off while the directory is asked, and
+// sends the form again.
 func (b *browser) doubleClick(form url.Values) (first, second answer) {
 	b.t.Helper()
 	asked := b.directory.asked.Load()
@@ -71,7 +72,8 @@ func TestDoubleClickOnSignInSignsInOnce(t *testing.T) {
 		t.Fatalf("answers %s and %s", first, second)
 	}
 	for _, a := range seen {
-		if a.Header.Get("Location") != "/account" || a.Header.Get("Set-Cookie") != seen[0].Header.Get("Set-Cookie") || a.Header.Get("Set-Cookie") == "" {
+		if a.Header.Get("Location") != "/account" || a.Header.Get("Set-Cookie") != seen[0].Header.Get("Set-Cookie") ||
+			a.Header.Get("Set-Cookie") == "" {
 			t.Errorf("%s with cookie %q, want that of the others", a, a.Header.Get("Set-Cookie"))
 		}
 	}
@@ -92,7 +94,8 @@ func TestDoubleClickOnSignInSignsInOnce(t *testing.T) {
 		t.Errorf("%d failures in the trail, want both", n)
 	}
 	other := &browser{site: s}
-	other.post("/login", url.Values{"username": {"ada"}, "password": {"no"}, "next": {"/account"}, "once": form["once"]}).wants(t, "somebody with the form's text alone", 401)
+	other.post("/login", url.Values{"username": {"ada"}, "password": {"no"}, "next": {"/account"},
+		"once": form["once"]}).wants(t, "somebody with the form's text alone", 401)
 }
 
 func TestFormsThatAreSentTwiceDoTheirWorkOnce(t *testing.T) {
@@ -106,10 +109,14 @@ func TestFormsThatAreSentTwiceDoTheirWorkOnce(t *testing.T) {
 		event            session.EventKind // of the trail
 	}{
 		{"a note", "/", "/", url.Values{"note": {"x"}}, ""},
-		{"the end of another session", "/account", "/account", url.Values{"ref": {other.ref()}}, session.EventSessionEnd},
-		{"a notice", "/admin", "/admin/notices", url.Values{"scope": {"everyone"}, "message": {"Hello"}}, session.EventNotice},
-		{"a forced logout", "/admin", "/admin/logouts", url.Values{"scope": {"user"}, "user": {"grace"}, "grace_s": {"3600"}}, session.EventLogout},
-		{"calling it off", fmt.Sprint("/admin/logouts/", logout), fmt.Sprint("/admin/logouts/", logout, "/cancel"), url.Values{}, session.EventLogout},
+		{"the end of another session", "/account", "/account", url.Values{"ref": {other.ref()}},
+			session.EventSessionEnd},
+		{"a notice", "/admin", "/admin/notices", url.Values{"scope": {"everyone"}, "message": {"Hello"}},
+			session.EventNotice},
+		{"a forced logout", "/admin", "/admin/logouts", url.Values{"scope": {"user"}, "user": {"grace"},
+			"grace_s": {"3600"}}, session.EventLogout},
+		{"calling it off", fmt.Sprint("/admin/logouts/", logout), fmt.Sprint("/admin/logouts/", logout, "/cancel"),
+			url.Values{}, session.EventLogout},
 	}
 	for _, tt := range tests {
 		if tt.page != "/" { // the note needs none
@@ -198,7 +205,8 @@ func TestForcedLogoutIsOrderedAgainFromTheSamePage(t *testing.T) {
 		{"after its user has signed in again", "", func(string) { s.signIn("grace") }},
 	} {
 		s.signIn("grace")
-		form := url.Values{"scope": {"user"}, "user": {"grace"}, "grace_s": {tt.grace}, "once": {ada.get("/admin").once(t)}}
+		form := url.Values{"scope": {"user"}, "user": {"grace"}, "grace_s": {tt.grace},
+			"once": {ada.get("/admin").once(t)}}
 		order := func() string {
 			a := ada.post("/admin/logouts", cloned(form))
 			a.wants(t, tt.name, 303)
@@ -217,7 +225,8 @@ func TestForcedLogoutIsOrderedAgainFromTheSamePage(t *testing.T) {
 			t.Errorf("%s: a second click leads to %s, want %s", tt.name, again, second)
 		}
 		if tt.grace == "" {
-			s.eventually("no session of the user lives", func() bool { return len(s.hub.Sessions(hub.Filter{User: "grace"})) == 0 })
+			s.eventually("no session of the user lives",
+				func() bool { return len(s.hub.Sessions(hub.Filter{User: "grace"})) == 0 })
 		}
 	}
 }

@@ -12,19 +12,23 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// hostNames turns host names into what browsers make of them (URL Standard, "domain to ASCII"): other letters into punycode,
-// large ones into small ones. Underscores and odd hyphens pass, as they do there.
-var hostNames = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.CheckHyphens(false), idna.StrictDomainName(false))
+// hostNames turns host names into what browsers make of them (URL Standard, "domain to ASCII"):
+// other letters into punycode, large ones into small ones. Underscores and odd hyphens pass, as
+// they do there.
+var hostNames = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.CheckHyphens(false),
+	idna.StrictDomainName(false))
 
 // ParseOrigin reads scheme://host[:port] as somebody writes it, and returns it as browsers send it.
 func ParseOrigin(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Path != "" && u.Path != "/" ||
+		u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("must be an origin as https://app.example.org")
 	}
 	host, err := asciiHost(u.Hostname())
 	if errors.Is(err, errShortAddress) {
-		return nil, errors.New("must have an IPv4 address as four decimal numbers from 0 to 255 without leading zeros, as http://127.0.0.1, which is how browsers write it")
+		return nil, errors.New("must have an IPv4 address as four decimal numbers from 0 to 255 without leading " +
+			"zeros, as http://127.0.0.1, which is how browsers write it")
 	}
 	if err != nil {
 		return nil, errors.New("must have a host name that browsers know, as https://app.example.org")
@@ -36,7 +40,8 @@ func ParseOrigin(text string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: host + port}, nil
 }
 
-// asciiHost is a host as browsers write it; an IPv6 address comes without its brackets, and gets them.
+// asciiHost is a host as browsers write it; an IPv6 address comes without its brackets, and gets
+// them.
 func asciiHost(host string) (string, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		if ip.Zone() != "" {
@@ -63,10 +68,12 @@ func asciiHost(host string) (string, error) {
 	return name, nil
 }
 
-// errShortAddress is the error for an IPv4 address in a spelling that browsers turn into another one: 127.1, 0x7f.0.0.1.
+// errShortAddress is the error for an IPv4 address in a spelling that browsers turn into another
+// one: 127.1, 0x7f.0.0.1.
 var errShortAddress = errors.New("is an IPv4 address that browsers write otherwise")
 
-// endsInNumber says that browsers take a name for an IPv4 address, or refuse it (URL Standard, "ends in a number checker").
+// endsInNumber says that browsers take a name for an IPv4 address, or refuse it (URL Standard,
+// "ends in a number checker").
 func endsInNumber(name string) bool {
 	name = strings.TrimSuffix(name, ".")
 	last := name[strings.LastIndexByte(name, '.')+1:]
@@ -115,8 +122,8 @@ func (s *Server) sameOrigin(r *http.Request) bool {
 	return len(r.Header.Values("Origin")) == 0 || s.hasOrigin(r)
 }
 
-// hasOrigin says that the browser names our origin as the one that the request comes from. A handshake of a WebSocket is
-// a GET, which browsers let any page send, so it needs this.
+// hasOrigin says that the browser names our origin as the one that the request comes from. A
+// handshake of a WebSocket is a GET, which browsers let any page send, so it needs this.
 func (s *Server) hasOrigin(r *http.Request) bool {
 	origin := r.Header.Values("Origin")
 	return len(origin) == 1 && origin[0] == s.origin

@@ -8,10 +8,12 @@ import (
 
 func TestAddressesThatBrowsersWriteOtherwiseAreNoOrigins(t *testing.T) {
 	for _, host := range []string{
-		"127.1", "127.0.0.1.", "0x7f.0.0.1", "0x7f.1", "2130706433", "0x7f000001", "0X7F000001", "0177.0.0.1", "127.0.0.01", "127.0.0.256", "1.2.3.4.5", "127.0.0.0x1", "127.0.0.0x",
+		"127.1", "127.0.0.1.", "0x7f.0.0.1", "0x7f.1", "2130706433", "0x7f000001", "0X7F000001", "0177.0.0.1",
+		"127.0.0.01", "127.0.0.256", "1.2.3.4.5", "127.0.0.0x1", "127.0.0.0x",
 		"example.1", "example.09", "app.0x1.", "１２７.1", "127。1",
 	} {
-		if u, err := ParseOrigin("http://" + host); err == nil || !strings.Contains(err.Error(), "as http://127.0.0.1") {
+		if u, err := ParseOrigin("http://" + host); err == nil ||
+			!strings.Contains(err.Error(), "as http://127.0.0.1") {
 			t.Errorf("%s: %v, %v, want an error that says how it is written", host, u, err)
 		}
 	}
@@ -63,8 +65,10 @@ func TestOriginsAreWrittenAsBrowsersSendThem(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"", "app.example", "//app.example", "ftp://app.example", "https://", "https://:443", "https://a@app.example", "https://app.example/x", "https://app.example?x",
-		"https://app.example#x", "https://app example", "https://app.example:0", "https://app.example:65536", "https://app.example:x", "https://[::1%25eth0]", "https://app%2fx.example",
+		"", "app.example", "//app.example", "ftp://app.example", "https://", "https://:443", "https://a@app.example",
+		"https://app.example/x", "https://app.example?x",
+		"https://app.example#x", "https://app example", "https://app.example:0", "https://app.example:65536",
+		"https://app.example:x", "https://[::1%25eth0]", "https://app%2fx.example",
 		"https://xn--a.example", "https://a\u200b\u2060\ufffd.example", "null",
 	} {
 		if u, err := ParseOrigin(bad); err == nil {

@@ -46,7 +46,8 @@ func (p Proxies) trusts(ip netip.Addr) bool {
 // tellEvery is how often the log is told of ignored headers at most: anybody can send them.
 const tellEvery = time.Minute
 
-// notice counts and logs forwarding headers from peers that are not trusted: mostly a proxy that the settings forgot.
+// notice counts and logs forwarding headers from peers that are not trusted: mostly a proxy that
+// the settings forgot.
 func (p Proxies) notice(r *http.Request, log *slog.Logger) {
 	if p.trusts(peer(r)) {
 		return
@@ -55,14 +56,16 @@ func (p Proxies) notice(r *http.Request, log *slog.Logger) {
 		if strings.HasPrefix(name, "X-Forwarded-") {
 			n, told, now := p.ignored.Add(1), p.told.Load(), time.Now().UnixMilli()
 			if now-told >= tellEvery.Milliseconds() && p.told.CompareAndSwap(told, now) {
-				log.Warn("forwarding header of a peer that is not trusted ignored; told once a minute", "header", name, "peer", peer(r), "ignored_so_far", n)
+				log.Warn("forwarding header of a peer that is not trusted ignored; told once a minute", "header",
+					name, "peer", peer(r), "ignored_so_far", n)
 			}
 			return
 		}
 	}
 }
 
-// Address is where the browser is: the peer, or behind trusted proxies the last address that none of them is.
+// Address is where the browser is: the peer, or behind trusted proxies the last address that none
+// of them is.
 func (p Proxies) Address(r *http.Request) string {
 	address := peer(r)
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -76,8 +79,8 @@ func (p Proxies) Address(r *http.Request) string {
 	return address.String()
 }
 
-// parseHop reads an address of X-Forwarded-For. Some proxies add a port, put an IPv6 address into brackets, or quote it all, as
-// Forwarded does (RFC 7239, section 6).
+// parseHop reads an address of X-Forwarded-For. Some proxies add a port, put an IPv6 address into
+// brackets, or quote it all, as Forwarded does (RFC 7239, section 6).
 func parseHop(text string) (netip.Addr, error) {
 	text = strings.Trim(strings.TrimSpace(text), `"`)
 	if withPort, err := netip.ParseAddrPort(text); err == nil {

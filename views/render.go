@@ -39,7 +39,8 @@ func (s *Server) sessionLayout(r *http.Request, title string) layout {
 	c.Once = rand.Text()
 	c.IdleTime = inWords(v.status.Record.Policy.ExpireAfter)
 	c.IsAdmin = s.hub.IsAdmin(v.status.Record.GroupNames())
-	c.Here = map[string]string{"/": "home", "/account": "account", "/admin": "admin", "/admin/audit": "audit"}[r.URL.Path]
+	c.Here = map[string]string{"/": "home", "/account": "account", "/admin": "admin",
+		"/admin/audit": "audit"}[r.URL.Path]
 	return c
 }
 

@@ -2,6 +2,7 @@ package views
 
 import (
 	"flag"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -30,10 +31,8 @@ func signedInLayout(here string) layout {
 	}
 }
 
-// pageCases are the pages with something in each of their parts, and with nothing in them.
-func pageCases() map[string]page {
-	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
-	progress := progressJSON{
+func exampleProgress() progressJSON {
+	return progressJSON{
 		logoutJSON: logoutJSON{
 			ID:       "logout-1",
 			Scope:    session.Scope{Group: "staff"},
@@ -42,18 +41,47 @@ func pageCases() map[string]page {
 			Message:  "First line\n  second <line>",
 			Sessions: 3,
 		},
-		Open: 1, Acked: 2, Unconfirmed: 3, Gone: 4,
-		EachTab: []fateJSON{{"tab-1", "grace", "ref-2", hub.OutcomeAcked}, {"tab-2", "linus", "ref-3", hub.OutcomeGone}},
-	}
-	rows := []consoleRow{
-		{
-			Ref: "ref-1", User: "ada", Name: "Ada Lovelace", Groups: "admins, staff", State: hub.StateActive, Tabs: 3,
-			Hidden: 2, Unconfirmed: 1, Node: "node-a", Device: "Firefox on Linux", Address: "192.0.2.1",
-			SignedIn: "2 hours ago", Active: "just now",
+		Open:        1,
+		Acked:       2,
+		Unconfirmed: 3,
+		Gone:        4,
+		EachTab: []outcomeJSON{
+			{"tab-1", "grace", "ref-2", hub.OutcomeAcked},
+			{"tab-2", "linus", "ref-3", hub.OutcomeGone},
 		},
-		{Ref: "ref-2", User: "grace", State: hub.StateAway, Device: "Safari", Address: "192.0.2.2", SignedIn: "1 hour ago"},
 	}
-	view := consoleView{
+}
+
+func exampleRows() []consoleRow {
+	return []consoleRow{
+		{
+			Ref:         "ref-1",
+			User:        "ada",
+			Name:        "Ada Lovelace",
+			Groups:      "admins, staff",
+			State:       hub.StateActive,
+			Tabs:        3,
+			Hidden:      2,
+			Unconfirmed: 1,
+			Node:        "node-a",
+			Device:      "Firefox on Linux",
+			Address:     "192.0.2.1",
+			SignedIn:    "2 hours ago",
+			Active:      "just now",
+		},
+		{
+			Ref:      "ref-2",
+			User:     "grace",
+			State:    hub.StateAway,
+			Device:   "Safari",
+			Address:  "192.0.2.2",
+			SignedIn: "1 hour ago",
+		},
+	}
+}
+
+func exampleView() consoleView {
+	return consoleView{
 		Type:   "view",
 		Totals: totalsJSON{2, 2, 3, 2, 1, map[string]int{"active": 1, "idle": 0, "warned": 0, "away": 1}},
 		Plot: plot{
@@ -63,25 +91,122 @@ func pageCases() map[string]page {
 			Ends:     []endsOf{{session.ReasonIdle, 2}, {session.ReasonAdmin, 1}},
 			Bars:     []plotBar{{10, 50}, {20, 25}},
 		},
-		Rows:    rows,
+		Rows:    exampleRows(),
 		Found:   2,
 		Page:    2,
 		Pages:   3,
-		Logouts: []progressJSON{progress, progress},
+		Logouts: []progressJSON{exampleProgress(), exampleProgress()},
 	}
-	kinds := []session.EventKind{session.EventSignIn, session.EventNotice}
+}
+
+// Each page stands here with something in each of its parts, and with nothing in them.
+
+func pagesOfPeople() map[string]page {
 	return map[string]page{
 		"account": accountPage{signedInLayout("account"), []ownSession{
 			{"ref-1", true, "Firefox on Linux", "192.0.2.1", "2 hours ago", "just now", hub.StateActive, 3},
 			{"ref-2", false, "Safari", "192.0.2.2", "1 hour ago", "1 hour ago", hub.StateAway, 0},
 		}, 1},
 		"account-alone": accountPage{layout: signedInLayout("account")},
+		"error":         errorPage{layout{Title: "Sorry", Base: "/guard"}, 404, "There is no such page."},
+		"home": homePage{signedInLayout("home"), "First line\n  second <line>", true, []person{
+			{"ada", "Ada Lovelace", "Analyst", "ada@example.org", "+44 1"},
+			{"grace", "Grace Hopper", "Admiral", "", ""},
+		}, false},
+		"home-directory-away": homePage{layout: layout{Base: "/guard", Here: "home", Name: "Grace"}, PeopleAway: true},
+		"home-plain":          homePage{layout: layout{Base: "", Name: "Grace"}, People: []person{{Name: "Ada"}}},
+		"login": loginPage{
+			layout{Title: "Sign in", Base: "/guard", Once: "once", IdleTime: "15 minutes"},
+			"/guard/app?x", "ada", "The user name or the password is wrong.", "You have signed out.", true,
+		},
+		"login-plain": loginPage{layout: layout{Title: "Sign in"}},
+	}
+}
+
+func pagesOfTheConsole() map[string]page {
+	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+	return map[string]page{
+		"console": consolePage{
+			layout:      signedInLayout("admin"),
+			consoleView: exampleView(),
+			Asked: consoleQuery{
+				Query: "a <b>",
+				State: hub.StateAway,
+				Group: "staff",
+				Sort:  "user",
+				Desc:  true,
+				Page:  2,
+			},
+			States: []hub.State{hub.StateActive, hub.StateAway},
+			Columns: []consoleColumn{
+				{"user", "User", "/guard/admin?sort=user", "descending"},
+				{"tabs", "Tabs", "/guard/x", ""},
+			},
+			Prev: "/guard/admin?page=1",
+			Next: "/guard/admin?page=3",
+		},
+		"console-empty": consolePage{layout: signedInLayout("admin"), consoleView: consoleView{Page: 1, Pages: 1}},
+		"session": sessionPage{signedInLayout("admin"), sessionJSON{
+			Ref:     "ref-1",
+			User:    "ada",
+			Name:    "Ada Lovelace",
+			Address: "192.0.2.1",
+			Agent:   "Mozilla/5.0",
+			Node:    "node-a",
+			State:   hub.StateActive,
+			Tabs:    2,
+			OpenTabs: []tabJSON{
+				{"tab-1", "node-a", true, false, instant(at)},
+				{"tab-2", "node-b", false, true, instant(at)},
+			},
+		}, "Firefox on Linux", exampleRows()[0]},
+		"session-without-tabs": sessionPage{layout: signedInLayout("")},
+	}
+}
+
+func pagesOfForcedLogouts() map[string]page {
+	return map[string]page{
+		"confirm": confirmPage{
+			layout: signedInLayout("admin"),
+			Form: logoutForm{
+				Refs:       []string{"ref-1", "ref-2"},
+				User:       "grace",
+				Group:      "staff",
+				Message:    "First line\n  second <line>",
+				GraceS:     "60",
+				BlockS:     "120",
+				ExceptSelf: true,
+			},
+			Impact:  impact{60, 61, 1},
+			Whom:    "2 selected sessions",
+			Scope:   "selection",
+			Grace:   "1 minute",
+			Block:   "2 minutes",
+			Typed:   true,
+			Problem: "You typed nonsense.",
+		},
+		"confirm-plain":  confirmPage{layout: signedInLayout("admin"), Whom: "user grace", Scope: "user"},
+		"progress":       progressPage{signedInLayout("admin"), exampleProgress(), "group staff", true, "in 1 minute"},
+		"progress-empty": progressPage{layout: signedInLayout("admin"), Whom: "everyone"},
+	}
+}
+
+func pagesOfTheTrail() map[string]page {
+	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+	kinds := []session.EventKind{session.EventSignIn, session.EventNotice}
+	return map[string]page{
 		"audit": auditPage{
 			layout: signedInLayout("audit"),
 			Events: []auditRow{
 				{"2026-11-24 08:00:00", session.Event{
-					At: at, Kind: session.EventNotice, User: "grace", Actor: "ada", Session: "ref-2", Address: "192.0.2.2",
-					Reason: session.ReasonAdmin, Detail: "one\ntwo",
+					At:      at,
+					Kind:    session.EventNotice,
+					User:    "grace",
+					Actor:   "ada",
+					Session: "ref-2",
+					Address: "192.0.2.2",
+					Reason:  session.ReasonAdmin,
+					Detail:  "one\ntwo",
 				}},
 				{"2026-11-24 07:00:00", session.Event{Kind: session.EventSignIn}},
 			},
@@ -92,56 +217,16 @@ func pageCases() map[string]page {
 			JSON:  "/guard/admin/audit?format=json",
 		},
 		"audit-empty": auditPage{layout: signedInLayout("audit"), Kinds: kinds},
-		"confirm": confirmPage{
-			layout: signedInLayout("admin"),
-			Form: logoutForm{
-				Refs: []string{"ref-1", "ref-2"}, User: "grace", Group: "staff", Message: "First line\n  second <line>",
-				GraceS: "60", BlockS: "120", ExceptSelf: true,
-			},
-			Impact:  impact{60, 61, 1},
-			Whom:    "2 selected sessions",
-			Scope:   "selection",
-			Grace:   "1 minute",
-			Block:   "2 minutes",
-			Typed:   true,
-			Problem: "You typed nonsense.",
-		},
-		"confirm-plain": confirmPage{layout: signedInLayout("admin"), Whom: "user grace", Scope: "user"},
-		"console": consolePage{
-			layout:      signedInLayout("admin"),
-			consoleView: view,
-			Asked:       consoleQuery{Query: "a <b>", State: hub.StateAway, Group: "staff", Sort: "user", Desc: true, Page: 2},
-			States:      []hub.State{hub.StateActive, hub.StateAway},
-			Columns:     []consoleColumn{{"user", "User", "/guard/admin?sort=user", "descending"}, {"tabs", "Tabs", "/guard/x", ""}},
-			Prev:        "/guard/admin?page=1",
-			Next:        "/guard/admin?page=3",
-		},
-		"console-empty": consolePage{layout: signedInLayout("admin"), consoleView: consoleView{Page: 1, Pages: 1}},
-		"error":         errorPage{layout{Title: "Sorry", Base: "/guard"}, 404, "There is no such page."},
-		"home": homePage{signedInLayout("home"), "First line\n  second <line>", true, []person{
-			{"ada", "Ada Lovelace", "Analyst", "ada@example.org", "+44 1"}, {"grace", "Grace Hopper", "Admiral", "", ""},
-		}, false},
-		"home-directory-away": homePage{layout: layout{Base: "/guard", Here: "home", Name: "Grace"}, PeopleAway: true},
-		"home-plain":          homePage{layout: layout{Base: "", Name: "Grace"}, People: []person{{Name: "Ada"}}},
-		"login": loginPage{
-			layout{Title: "Sign in", Base: "/guard", Once: "once", IdleTime: "15 minutes"},
-			"/guard/app?x", "ada", "The user name or the password is wrong.", "You have signed out.", true,
-		},
-		"login-plain":    loginPage{layout: layout{Title: "Sign in"}},
-		"progress":       progressPage{signedInLayout("admin"), progress, "group staff", true, "in 1 minute"},
-		"progress-empty": progressPage{layout: signedInLayout("admin"), Whom: "everyone"},
-		"session": sessionPage{signedInLayout("admin"), sessionJSON{
-			Ref: "ref-1", User: "ada", Name: "Ada Lovelace", Address: "192.0.2.1", Agent: "Mozilla/5.0", Node: "node-a",
-			State: hub.StateActive, Tabs: 2,
-			OpenTabs: []tabJSON{{"tab-1", "node-a", true, false, instant(at)}, {"tab-2", "node-b", false, true, instant(at)}},
-		}, "Firefox on Linux", rows[0]},
-		"session-without-tabs": sessionPage{layout: signedInLayout("")},
 	}
 }
 
 func TestPages(t *testing.T) {
 	s := newSite(t, siteOrigin, "/guard")
-	for name, page := range pageCases() {
+	pages := pagesOfPeople()
+	maps.Copy(pages, pagesOfTheConsole())
+	maps.Copy(pages, pagesOfForcedLogouts())
+	maps.Copy(pages, pagesOfTheTrail())
+	for name, page := range pages {
 		w := httptest.NewRecorder()
 		if err := s.render(w, 200, page); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -159,7 +244,8 @@ func TestPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := w.Body.String(); got != string(want) {
-			t.Errorf("%s is not what %s holds; go test ./views -run Pages -update, and look at the difference:\n%s", name, path, got)
+			t.Errorf("%s is not what %s holds; go test ./views -run Pages -update, and look at the difference:\n%s",
+				name, path, got)
 		}
 	}
 }

@@ -25,7 +25,8 @@ import (
 	"curfew/views/apitest"
 )
 
-// site is a server over a real hub and a real store. Users ada (staff, admins) and grace (staff) have the password pw.
+// site is a server over a real hub and a real store. Users ada (staff, admins) and grace (staff)
+// have the password pw.
 type site struct {
 	*Server
 	t           *testing.T
@@ -122,7 +123,8 @@ func (f *flaky) AddRevocation(ctx context.Context, revocation session.Revocation
 	return f.Store.AddRevocation(ctx, revocation)
 }
 
-func (f *flaky) CancelRevocation(ctx context.Context, id string, at time.Time, actor string) (session.Revocation, error) {
+func (f *flaky) CancelRevocation(ctx context.Context, id string, at time.Time, actor string) (session.Revocation,
+	error) {
 	if err := f.write(); err != nil {
 		return session.Revocation{}, err
 	}
@@ -141,9 +143,11 @@ type people struct {
 	away  atomic.Bool
 	asked atomic.Int64
 	mu    sync.Mutex // held by a test to keep a sign-in waiting
+	list  []directory.Entry
 }
 
-func (p *people) Authenticate(ctx context.Context, username, password string, found func(string) error) (directory.Entry, error) {
+func (p *people) Authenticate(ctx context.Context, username, password string,
+	found func(string) error) (directory.Entry, error) {
 	p.asked.Add(1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -169,7 +173,7 @@ func (p *people) People(context.Context, int) ([]directory.Entry, error) {
 	if p.away.Load() {
 		return nil, directory.ErrUnavailable
 	}
-	return nil, nil
+	return p.list, nil
 }
 
 const siteOrigin = "https://site.example"
@@ -189,8 +193,14 @@ func startSiteOn(t *testing.T, base string, store *flaky) *site {
 	store.Store = inner
 	log := slog.New(slog.DiscardHandler)
 	tabs, err := hub.New(t.Context(), hub.Options{
-		Store: store, Clock: session.RealClock{}, Policies: session.Policies{Global: session.Profiles()[0].Policy}, Admins: []string{"admins"},
-		Origins: []string{siteOrigin}, SignIn: base + "/login", Log: log,
+		Presence: hub.PresenceAdmins,
+		Store:    store,
+		Clock:    session.RealClock{},
+		Policies: session.Policies{Global: session.Profiles()[0].Policy},
+		Admins:   []string{"admins"},
+		Origins:  []string{siteOrigin},
+		SignIn:   base + "/login",
+		Log:      log,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -202,8 +212,18 @@ func startSiteOn(t *testing.T, base string, store *flaky) *site {
 	who := &people{}
 	ready := NewReadiness(store.Ping, func(context.Context) error { return nil }, log)
 	s := New(Options{
-		Hub: tabs, Sessions: gorilla.New(tabs, session.RealClock{}), Trail: store, Authenticator: who, People: who, Ready: ready, Clock: session.RealClock{},
-		Secret: make([]byte, 32), PublicURL: public, BasePath: base, Proxies: NewProxies(nil), Log: log,
+		Hub:           tabs,
+		Sessions:      gorilla.New(tabs, session.RealClock{}),
+		Trail:         store,
+		Authenticator: who,
+		People:        who,
+		Ready:         ready,
+		Clock:         session.RealClock{},
+		Secret:        make([]byte, 32),
+		PublicURL:     public,
+		BasePath:      base,
+		Proxies:       NewProxies(nil),
+		Log:           log,
 	})
 	t.Cleanup(func() {
 		store.away.Store(false)
@@ -258,11 +278,13 @@ func (s *site) send(r *http.Request) answer {
 	return answer{w.Result(), w.Body.String()}
 }
 
-// request makes a request of a page of this site. Headers come in pairs; a form has the csrf token in it.
+// request makes a request of a page of this site. Headers come in pairs; a form has the csrf token
+// in it.
 func (b *browser) request(method, path string, form url.Values, header ...string) *http.Request {
 	body := ""
 	if form != nil {
-		if id, err := session.ParseToken(strings.TrimPrefix(b.cookie, gorilla.CookieName+"=")); err == nil && !form.Has("csrf") {
+		if id, err := session.ParseToken(strings.TrimPrefix(b.cookie, gorilla.CookieName+"=")); err == nil &&
+			!form.Has("csrf") {
 			form.Set("csrf", b.csrf(id.ID()))
 		}
 		body = form.Encode()
@@ -326,6 +348,22 @@ func (s *site) signIn(user string) *browser {
 	if b.take(a); b.cookie == "" {
 		s.t.Fatalf("sign-in of %s: %s", user, a)
 	}
+	return b
+}
+
+// session makes a session without the directory, and returns the browser that has it.
+func (s *site) session(user string, groups ...string) *browser {
+	s.t.Helper()
+	r := session.Record{User: user, Policy: session.Profiles()[0].Policy}
+	for _, g := range groups {
+		r.Groups = append(r.Groups, session.Group{Name: g})
+	}
+	b := &browser{site: s}
+	w := httptest.NewRecorder()
+	if _, err := s.sessions.SignIn(w, b.request("POST", s.base+"/login", nil), r); err != nil {
+		s.t.Fatal(err)
+	}
+	b.take(answer{Response: w.Result()})
 	return b
 }
 

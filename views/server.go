@@ -1,6 +1,6 @@
-// Package views is what browsers see: the sign-in page, the pages of the sample application, and the requests of the
-// browser client. Handlers return errors and one function turns them into a page or into JSON; users get a plain
-// sentence, logs get the cause.
+// Package views is what browsers see: the sign-in page, the pages of the sample application, and
+// the requests of the browser client. Handlers return errors and one function turns them into a
+// page or into JSON; users get a plain sentence, logs get the cause.
 package views
 
 import (
@@ -19,10 +19,12 @@ import (
 	"curfew/session/gorilla"
 )
 
-// Authenticator proves who somebody is. Its errors are those of the package directory. found may be nil; it is told the name of
-// the entry that was found before the password is tried, and may refuse it: see [directory.Directory.Authenticate].
+// Authenticator proves who somebody is. Its errors are those of the package directory. found may be
+// nil; it is told the name of the entry that was found before the password is tried, and may refuse
+// it: see [directory.Directory.Authenticate].
 type Authenticator interface {
-	Authenticate(ctx context.Context, username, password string, found func(canonical string) error) (directory.Entry, error)
+	Authenticate(ctx context.Context, username, password string,
+		found func(canonical string) error) (directory.Entry, error)
 }
 
 // People lists the staff directory of the sample application.
@@ -30,8 +32,8 @@ type People interface {
 	People(ctx context.Context, limit int) ([]directory.Entry, error)
 }
 
-// Trail is the part of the store that the pages write and read themselves.
-type Trail interface {
+// AuditTrail is the part of the store that the pages write and read themselves.
+type AuditTrail interface {
 	Append(ctx context.Context, e session.Event) error
 	Events(ctx context.Context, q session.EventQuery) ([]session.Event, error)
 	Failures(ctx context.Context, login, address string, since time.Time) (session.Failures, error)
@@ -41,102 +43,127 @@ type Trail interface {
 type Options struct {
 	Hub           *hub.Hub
 	Sessions      *gorilla.Store
-	Trail         Trail
+	Trail         AuditTrail
 	Authenticator Authenticator
 	People        People
 	Ready         *Readiness   // nil: /readyz is not served
 	Metrics       http.Handler // for administrators and tokens; nil: not served here
 	Tokens        []APIToken
-	SignedIn      func(r session.Record, began time.Time) // told of each sign-in, with the time at which the directory was asked; may be nil
 	Clock         session.Clock
 	Secret        []byte // of the tokens against cross-site requests
 	PublicURL     *url.URL
 	BasePath      string // without a slash at its end; empty for the root
 	Proxies       Proxies
-	Passive       []string
-	Testing       bool
+	Passive       []string // see [Server.SetPassive]
+	Testing       bool     // each page says that it is a server for testing
 	Log           *slog.Logger
+
+	// SignedIn is told of each sign-in, with the time at which the directory was asked; may be nil.
+	SignedIn func(r session.Record, began time.Time)
 }
 
-// Server answers requests.
+// Server answers requests. [New] makes one; its methods may be called concurrently.
 type Server struct {
+	// set once
+	place
 	hub           *hub.Hub
 	sessions      *gorilla.Store
-	trail         Trail
+	trail         AuditTrail
 	authenticator Authenticator
 	people        People
-	ready         *Readiness
-	metrics       http.Handler
-	tokens        atomic.Pointer[[]APIToken]
-	signedInNow   func(session.Record, time.Time)
+	health        health
+	onSignIn      func(session.Record, time.Time)
 	clock         session.Clock
 	secret        []byte
-	public        *url.URL
-	origin        string // of the public URL
-	base          string
 	proxies       Proxies
-	passive       atomic.Pointer[[]string]
 	testing       bool
 	log           *slog.Logger
-	throttle      throttle
-	resolving     chan struct{} // a place for each look-up of resolve
-	entries       foundEntries
-	consoles      consoles
-	forms         forms
 	mux           *http.ServeMux
+
+	// replaced by a reload of the settings
+	tokens  atomic.Pointer[[]APIToken]
+	passive atomic.Pointer[[]string]
+
+	// each with a lock of its own
+	signIns  signIns
+	consoles consoles
+	forms    forms
+}
+
+// place is where browsers find the server.
+type place struct {
+	public *url.URL
+	origin string // of the public URL
+	base   string // the base path, without a slash at its end
 }
 
 // New builds the routes.
 func New(o Options) *Server {
 	s := &Server{
-		hub: o.Hub, sessions: o.Sessions, trail: o.Trail, authenticator: o.Authenticator, people: o.People, ready: o.Ready,
-		metrics: o.Metrics, clock: o.Clock, secret: o.Secret, public: o.PublicURL, origin: Origin(o.PublicURL), base: o.BasePath,
-		proxies: o.Proxies, testing: o.Testing, log: o.Log, throttle: throttle{failures: o.Trail, clock: o.Clock}, resolving: make(chan struct{}, resolversAtOnce),
+		place:         place{o.PublicURL, Origin(o.PublicURL), o.BasePath},
+		hub:           o.Hub,
+		sessions:      o.Sessions,
+		trail:         o.Trail,
+		authenticator: o.Authenticator,
+		people:        o.People,
+		health:        health{o.Ready, o.Metrics},
+		onSignIn:      o.SignedIn,
+		clock:         o.Clock,
+		secret:        o.Secret,
+		proxies:       o.Proxies,
+		testing:       o.Testing,
+		log:           o.Log,
+		mux:           http.NewServeMux(),
+		signIns:       newSignIns(o.Trail, o.Clock),
 	}
-	if s.signedInNow = o.SignedIn; s.signedInNow == nil {
-		s.signedInNow = func(session.Record, time.Time) {}
+	if s.onSignIn == nil {
+		s.onSignIn = func(session.Record, time.Time) {}
 	}
+	s.consoles.closing = make(chan struct{})
 	s.SetPassive(o.Passive)
 	s.SetTokens(o.Tokens)
-	s.consoles.closing = make(chan struct{})
-	s.mux = http.NewServeMux()
+	s.pageRoutes()
+	s.clientRoutes()
+	s.healthRoutes()
+	s.adminRoutes()
+	s.apiRoutes()
+	s.mux.Handle("GET /static/{name}", s.page(staticFiles()))
+	s.mux.Handle("/", s.page(func(_ http.ResponseWriter, r *http.Request) error { return s.noRoute(r) }))
+	return s
+}
+
+// pageRoutes are the pages that people see.
+func (s *Server) pageRoutes() {
 	s.mux.Handle("GET /{$}", s.page(s.requireSession(s.home)))
 	s.mux.Handle("POST /{$}", s.page(s.requireSession(s.protected(s.saveNote))))
 	s.mux.Handle("GET /login", s.page(s.loginPage))
 	s.mux.Handle("POST /login", s.page(s.fromHere(s.once(s.login, s.letsIntoEnded))))
 	s.mux.Handle("POST /logout", s.page(s.logout))
-	s.mux.Handle("GET /session/ws", s.page(s.socket))
-	s.mux.Handle("GET /session/status", s.page(s.observeSession(s.status)))
-	s.mux.Handle("POST /session/extend", s.page(s.requireSession(s.protected(s.extend))))
-	s.mux.Handle("POST /session/activity", s.page(s.requireSession(s.protected(s.activity))))
-	s.mux.Handle("GET /static/{name}", s.page(staticFiles()))
-	s.mux.Handle("GET /healthz", http.HandlerFunc(healthz))
-	if o.Ready != nil {
-		s.mux.Handle("GET /readyz", http.HandlerFunc(s.readyz))
-	}
-	if o.Metrics != nil {
-		s.mux.Handle("GET /metrics", s.page(s.serveMetrics))
-	}
 	s.mux.Handle("GET /account", s.page(s.requireSession(s.account)))
 	s.mux.Handle("POST /account", s.page(s.requireSession(s.protected(s.once(s.endOwn, s.leavesOthers)))))
+}
+
+// adminRoutes are the pages of administrators, and their socket.
+func (s *Server) adminRoutes() {
+	form := func(h handler, isOver untrue) http.Handler {
+		return s.page(s.requireAdmin(s.protected(s.once(h, isOver))))
+	}
 	s.mux.Handle("GET /admin", s.page(s.requireAdmin(s.console)))
 	s.mux.Handle("GET /admin/ws", s.page(s.consoleSocket))
 	s.mux.Handle("GET /admin/audit", s.page(s.requireAdmin(s.audit)))
 	s.mux.Handle("GET /admin/sessions/{ref}", s.page(s.requireAdmin(s.consoleSession)))
 	s.mux.Handle("POST /admin/confirm", s.page(s.requireAdmin(s.protected(s.confirmLogout))))
-	s.mux.Handle("POST /admin/logouts", s.page(s.requireAdmin(s.protected(s.once(s.forceLogout, s.leavesSomebody)))))
+	s.mux.Handle("POST /admin/logouts", form(s.forceLogout, s.leavesSomebody))
 	s.mux.Handle("GET /admin/logouts/{id}", s.page(s.requireAdmin(s.followLogout)))
-	s.mux.Handle("POST /admin/logouts/{id}/cancel", s.page(s.requireAdmin(s.protected(s.once(s.cancelLogout, lasting)))))
-	s.mux.Handle("POST /admin/notices", s.page(s.requireAdmin(s.protected(s.once(s.sendNotice, lasting)))))
-	s.apiRoutes()
-	s.mux.Handle("/", s.page(func(_ http.ResponseWriter, r *http.Request) error { return s.noRoute(r) }))
-	return s
+	s.mux.Handle("POST /admin/logouts/{id}/cancel", form(s.cancelLogout, lasting))
+	s.mux.Handle("POST /admin/notices", form(s.sendNotice, lasting))
 }
 
 // Handle adds a route below the base path.
 func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
 
-// SetPassive replaces the paths whose navigations are no activity: exact, or a prefix that ends in *.
+// SetPassive replaces the paths whose navigations are no activity: exact, or a prefix that ends in
+// *.
 func (s *Server) SetPassive(paths []string) { s.passive.Store(&paths) }
 
 // SetTokens replaces the bearer tokens of the API.
@@ -156,7 +183,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		redirect(w, location, http.StatusTemporaryRedirect)
 		return
 	}
-	// The router leads an unclean path to a clean one, but knows nothing of the base path: it never gets to see one.
+	// The router leads an unclean path to a clean one, but knows nothing of the base path: it never
+	// gets to see one.
 	clean := cleanPath(r.URL.Path)
 	below, ok := strings.CutPrefix(clean, s.base)
 	switch {
@@ -169,7 +197,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case s.base == "":
 		s.mux.ServeHTTP(w, r)
 	default:
-		http.StripPrefix(s.base, s.mux).ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), askedKey{}, r.URL.Path)))
+		http.StripPrefix(s.base, s.mux).ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), askedKey{},
+			r.URL.Path)))
 	}
 }
 
@@ -200,8 +229,8 @@ func (s *Server) noRoute(r *http.Request) error {
 	return &wrong
 }
 
-const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // askedKey leads to the path as the browser asked for it, base path included.
 type askedKey struct{}
@@ -213,10 +242,12 @@ func askedPath(r *http.Request) string {
 	return r.URL.Path
 }
 
-// otherLoopbackName says where a page that was asked for under another name of this machine is: cookie and Origin go by name.
+// otherLoopbackName says where a page that was asked for under another name of this machine is:
+// cookie and Origin go by name.
 func (s *Server) otherLoopbackName(r *http.Request) (string, bool) {
 	host := (&url.URL{Host: r.Host}).Hostname()
-	if r.Host == s.public.Host || r.Method != http.MethodGet || !isNavigation(r) || !Loopback(host) || !Loopback(s.public.Hostname()) {
+	if r.Host == s.public.Host || r.Method != http.MethodGet || !isNavigation(r) || !Loopback(host) ||
+		!Loopback(s.public.Hostname()) {
 		return "", false
 	}
 	if Origin(&url.URL{Scheme: s.public.Scheme, Host: r.Host}) == s.origin {

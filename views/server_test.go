@@ -16,7 +16,13 @@ func newSite(t *testing.T, public, base string) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(Options{PublicURL: u, BasePath: base, Proxies: NewProxies(nil), Secret: make([]byte, 32), Log: slog.New(slog.DiscardHandler)})
+	return New(Options{
+		PublicURL: u,
+		BasePath:  base,
+		Proxies:   NewProxies(nil),
+		Secret:    make([]byte, 32),
+		Log:       slog.New(slog.DiscardHandler),
+	})
 }
 
 func (s *Server) get(method, host, target string, header ...string) *http.Response {
@@ -38,9 +44,12 @@ func (s *Server) get(method, host, target string, header ...string) *http.Respon
 
 func TestRedirectsStayOnTheSiteAndBelowTheBasePath(t *testing.T) {
 	paths := []string{
-		"//", "///", "//evil.example", "//evil.example/", "//evil.example/%2e%2e", "/static", "/static/", "/static//curfew.js", "/static/../login", "/api", "/api/", "/api//v1",
-		"/login/", "//login", "/.//evil.example", "/./login", "/../login", "/%2e%2e/%2e%2e/", "/%2f%2fevil.example", "/%5cevil.example", "/\\evil.example", "/admin/", "/admin//audit",
-		"/a/../../../..//evil.example", "//evil.example:80/..", "/login?next=//evil.example", "/" + strings.Repeat("a", 5000), "/admin/sessions//x", "/session/", "", "/",
+		"//", "///", "//evil.example", "//evil.example/", "//evil.example/%2e%2e", "/static", "/static/",
+		"/static//curfew.js", "/static/../login", "/api", "/api/", "/api//v1",
+		"/login/", "//login", "/.//evil.example", "/./login", "/../login", "/%2e%2e/%2e%2e/", "/%2f%2fevil.example",
+		"/%5cevil.example", "/\\evil.example", "/admin/", "/admin//audit",
+		"/a/../../../..//evil.example", "//evil.example:80/..", "/login?next=//evil.example", "/" +
+			strings.Repeat("a", 5000), "/admin/sessions//x", "/session/", "", "/",
 		"/x?" + strings.Repeat("a", 5000), "/?a=b c", "/?ü", "/ü",
 	}
 	for _, base := range []string{"", "/guard", "/a/b"} {
@@ -57,7 +66,8 @@ func TestRedirectsStayOnTheSiteAndBelowTheBasePath(t *testing.T) {
 						continue
 					}
 					u, err := url.Parse(location)
-					if err != nil || u.Host != "" || u.Scheme != "" || strings.HasPrefix(location, "//") || !strings.HasPrefix(location, base+"/") || strings.Contains(location, "\\") {
+					if err != nil || u.Host != "" || u.Scheme != "" || strings.HasPrefix(location, "//") ||
+						!strings.HasPrefix(location, base+"/") || strings.Contains(location, "\\") {
 						t.Errorf("%s %.80s leads to %q, %v", method, target, location, err)
 					}
 					if len(location) > 3*maxNext+100 && len(target) < maxNext {
@@ -90,7 +100,8 @@ func TestUncleanPathsLeadToCleanOnes(t *testing.T) {
 			want = http.StatusNotFound
 		}
 		if response.StatusCode != want || response.Header.Get("Location") != tt.location {
-			t.Errorf("%s below %q: %d to %q, want %d to %q", tt.asked, tt.base, response.StatusCode, response.Header.Get("Location"), want, tt.location)
+			t.Errorf("%s below %q: %d to %q, want %d to %q", tt.asked, tt.base, response.StatusCode,
+				response.Header.Get("Location"), want, tt.location)
 		}
 	}
 }
@@ -111,7 +122,8 @@ func TestAnotherLoopbackNameLeadsToThePublicURL(t *testing.T) {
 	for _, tt := range tests {
 		response := newSite(t, tt.public, "").get("GET", tt.host, tt.asked, "Sec-Fetch-Mode", "navigate")
 		if got := response.Header.Get("Location"); got != tt.location {
-			t.Errorf("%s asked at %s for %s: %d to %q, want %q", tt.public, tt.host, tt.asked, response.StatusCode, got, tt.location)
+			t.Errorf("%s asked at %s for %s: %d to %q, want %q", tt.public, tt.host, tt.asked, response.StatusCode,
+				got, tt.location)
 		}
 	}
 }
@@ -135,9 +147,11 @@ func TestWrongMethodsAreToldTheRightOnes(t *testing.T) {
 	for _, tt := range tests {
 		response := s.get(tt.method, "localhost:8080", "/guard"+tt.path)
 		if response.StatusCode != tt.status || response.Header.Get("Allow") != tt.allow {
-			t.Errorf("%s %s: %d, Allow %q, want %d, %q", tt.method, tt.path, response.StatusCode, response.Header.Get("Allow"), tt.status, tt.allow)
+			t.Errorf("%s %s: %d, Allow %q, want %d, %q", tt.method, tt.path, response.StatusCode,
+				response.Header.Get("Allow"), tt.status, tt.allow)
 		}
-		for _, name := range []string{"Content-Security-Policy", "X-Content-Type-Options", "Cache-Control", "Referrer-Policy"} {
+		for _, name := range []string{"Content-Security-Policy", "X-Content-Type-Options", "Cache-Control",
+			"Referrer-Policy"} {
 			if response.Header.Get(name) == "" {
 				t.Errorf("%s %s: no %s", tt.method, tt.path, name)
 			}
@@ -151,12 +165,15 @@ func TestNextOfARefusedRequest(t *testing.T) {
 	tests := []struct{ name, method, path, referer, location string }{
 		{"a page", "GET", "/guard/account?a=b", "", "/guard/login?next=%2Fguard%2Faccount%3Fa%3Db"},
 		{"a page with a path too long to come back to", "GET", "/guard/account?" + long, "", "/guard/login"},
-		{"a form", "POST", "/guard/account", "https://site.example/guard/account?x", "/guard/login?next=%2Fguard%2Faccount%3Fx"},
-		{"a form, the scheme's port given", "POST", "/guard/account", "https://site.example:443/app", "/guard/login?next=%2Fapp"},
+		{"a form", "POST", "/guard/account", "https://site.example/guard/account?x",
+			"/guard/login?next=%2Fguard%2Faccount%3Fx"},
+		{"a form, the scheme's port given", "POST", "/guard/account", "https://site.example:443/app",
+			"/guard/login?next=%2Fapp"},
 		{"a form of nobody knows where", "POST", "/guard/account", "", "/guard/login"},
 		{"a form of another site", "POST", "/guard/account", "https://evil.example/guard/account", "/guard/login"},
 		{"a form of another port", "POST", "/guard/account", "https://site.example:444/guard/account", "/guard/login"},
-		{"a form of a page too long to come back to", "POST", "/guard/account", "https://site.example/" + long, "/guard/login"},
+		{"a form of a page too long to come back to", "POST", "/guard/account", "https://site.example/" + long,
+			"/guard/login"},
 		{"a deletion", "DELETE", "/guard/login", "https://site.example/app", ""},
 	}
 	for _, tt := range tests {

@@ -29,7 +29,8 @@ func visitOf(r *http.Request) visit {
 	return v
 }
 
-// check judges the session of a request: session.ErrNotFound, also without a cookie, session.ErrEnded, or a storeError.
+// check judges the session of a request: session.ErrNotFound, also without a cookie,
+// session.ErrEnded, or a storeError.
 func (s *Server) check(r *http.Request) (visit, error) {
 	token, ok := gorilla.Token(r)
 	if !ok {
@@ -56,7 +57,8 @@ func (s *Server) sessionError(err error) error {
 // requireSession lets only requests of live sessions pass, and counts what a person does.
 func (s *Server) requireSession(h handler) handler { return s.withVisit(s.visit, h) }
 
-// observeSession is requireSession for what no person does: whoever sends the request and however, nothing follows from it.
+// observeSession is requireSession for what no person does: whoever sends the request and however,
+// nothing follows from it.
 func (s *Server) observeSession(h handler) handler { return s.withVisit(s.check, h) }
 
 func (s *Server) withVisit(judge func(*http.Request) (visit, error), h handler) handler {

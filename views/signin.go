@@ -15,8 +15,9 @@ import (
 	"curfew/session/gorilla"
 )
 
-// signedInMark tells the sign-in page that it has just let somebody in. A browser that comes back with it but without the
-// session's cookie has dropped that one: WebKit does on plain http, where it refuses Secure cookies.
+// signedInMark tells the sign-in page that it has just let somebody in. A browser that comes back
+// with it but without the session's cookie has dropped that one: WebKit does on plain http, where
+// it refuses Secure cookies.
 const signedInMark = "curfew-signed-in"
 
 type loginPage struct {
@@ -64,7 +65,14 @@ func (s *Server) newLoginPage(next string) loginPage {
 }
 
 func (s *Server) mark(maxAge int) *http.Cookie {
-	return &http.Cookie{Name: signedInMark, Value: "1", Path: s.base + "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	return &http.Cookie{
+		Name:     signedInMark,
+		Value:    "1",
+		Path:     s.base + "/",
+		MaxAge:   maxAge,
+		HttpOnly: true,
+		SameSite: http.SameSiteLaxMode,
+	}
 }
 
 // Limits of what is typed into the sign-in form, in bytes.
@@ -73,71 +81,49 @@ const (
 	maxPassword = 1024
 )
 
+// login signs somebody in. It says neither by words nor by its time whether a name exists.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
-	username, password := strings.TrimSpace(r.PostForm.Get("username")), r.PostForm.Get("password")
-	next := s.safeNext(r.PostForm.Get("next"))
-	again := func(status int, message string) error {
-		p := s.newLoginPage(next)
-		p.Username, p.Problem = username, message
-		return s.render(w, status, p)
+	a := &attempt{
+		typed:    strings.TrimSpace(r.PostForm.Get("username")),
+		password: r.PostForm.Get("password"),
+		address:  s.proxies.Address(r),
+		next:     s.safeNext(r.PostForm.Get("next")),
 	}
-	if len(username) > maxUsername || len(password) > maxPassword || strings.ContainsFunc(username, unicode.IsControl) {
-		username = ""
-		return again(http.StatusUnauthorized, wrongPassword)
+	if len(a.typed) > maxUsername || len(a.password) > maxPassword || strings.ContainsFunc(a.typed, unicode.IsControl) {
+		a.typed = ""
+		return s.loginAgain(w, a, http.StatusUnauthorized, wrongPassword)
 	}
 	began := time.Now()
-	revocation, err := s.hub.LastRevocation(r.Context()) // read before the directory is asked: see session.Record.SeenRevocation
+	// Read before the directory is asked: see session.Record.SeenRevocation.
+	seen, err := s.hub.LastRevocation(r.Context())
 	if err != nil {
 		return storeError{err}
 	}
-	a := &attempt{typed: username, password: password, address: s.proxies.Address(r)}
 	entry, err := s.authenticate(r.Context(), a)
 	if a.leave != nil {
 		defer a.leave()
 	}
-	if a.refused.wait > 0 {
-		w.Header().Set("Retry-After", retryAfter(a.refused.wait))
-		return again(http.StatusTooManyRequests, "Too many failed attempts. Please wait a minute, then try again.")
-	}
-	if errors.Is(err, errCrowded) {
-		w.Header().Set("Retry-After", retryAfter(time.Second))
-		return again(http.StatusServiceUnavailable, "Many people are signing in just now. Please try again in a moment.")
-	}
-	if failed := (storeError{}); errors.As(err, &failed) {
-		return err
-	}
-	if err != nil {
-		if errors.Is(err, directory.ErrUnavailable) || !isRefusal(err) {
-			s.log.Error("directory is out of reach", "error", err)
-			w.Header().Set("Retry-After", retryAfter(5*time.Second))
-			return again(http.StatusServiceUnavailable, "We cannot reach the user directory just now. Please try again in a moment.")
-		}
-		s.log.Info("sign-in failed", "user", a.name, "address", a.address, "cause", err)
-		if err := s.countFailure(r, a, err); err != nil {
-			return changeError{err} // as for a right password that cannot be stored: the answer tells nobody which it was
-		}
-		return again(http.StatusUnauthorized, refusal(err))
+	if err != nil || a.refused.wait > 0 {
+		return s.loginFailed(w, r, a, err)
 	}
 	if revocation, blocked := s.hub.Blocked(entry.User, entry.Groups); blocked {
-		e := session.Event{At: session.Millis(s.clock.Now()), Kind: session.EventSignInFailed, User: a.name, Address: a.address,
-			Reason: session.ReasonAdmin, Detail: "sign-ins are refused by the forced logout of " + revocation.Scope.String()}
-		if err := s.trail.Append(context.WithoutCancel(r.Context()), e); err != nil {
-			return changeError{err}
-		}
-		s.log.Info("sign-in refused by a forced logout", "user", entry.User, "address", a.address)
-		message := revocation.Message
-		if message == "" {
-			message = "Signing in is switched off just now. Please try again later."
-		}
-		return again(http.StatusForbidden, message)
+		return s.loginBlocked(w, r, a, entry.User, revocation)
 	}
 	record := session.Record{
-		User: entry.User, Name: entry.Name, Email: entry.Email, DN: entry.DN, Identity: entry.Identity, PasswordChanged: entry.PasswordChanged,
-		Login: username, Address: a.address,
-		Agent: cut(r.UserAgent(), 300), Policy: s.hub.Policies().For(entry.Groups), SeenRevocation: revocation,
+		User:            entry.User,
+		Name:            entry.Name,
+		Email:           entry.Email,
+		DN:              entry.DN,
+		Identity:        entry.Identity,
+		PasswordChanged: entry.PasswordChanged,
+		Login:           a.typed,
+		Address:         a.address,
+		Agent:           cut(r.UserAgent(), 300),
+		Policy:          s.hub.Policies().For(entry.Groups),
+		SeenRevocation:  seen,
 	}
 	for _, g := range entry.Groups {
-		record.Groups = append(record.Groups, session.Group{Name: g, SeenRevocation: revocation})
+		record.Groups = append(record.Groups, session.Group{Name: g, SeenRevocation: seen})
 	}
 	token, err := s.sessions.SignIn(w, r, record)
 	if err != nil {
@@ -145,22 +131,82 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	record.ID = token.ID()
 	s.hub.TellOfSignIn(r.Context(), record)
-	s.signedInNow(record, began)
+	s.onSignIn(record, began)
 	s.log.Info("signed in", "user", entry.User, "address", a.address, "session", token.ID())
 	if s.public.Scheme == "http" {
 		http.SetCookie(w, s.mark(60))
 	}
-	redirect(w, next, http.StatusSeeOther)
+	redirect(w, a.next, http.StatusSeeOther)
 	return nil
 }
 
-func (s *Server) countFailure(r *http.Request, a *attempt, cause error) error {
-	e := session.Event{At: session.Millis(s.clock.Now()), Kind: session.EventSignInFailed, User: a.name, Address: a.address, Detail: cut(cause.Error(), 300)}
-	return s.trail.Append(context.WithoutCancel(r.Context()), e)
+// loginAgain shows the sign-in page again, with what was typed but for the password.
+func (s *Server) loginAgain(w http.ResponseWriter, a *attempt, status int, message string) error {
+	p := s.newLoginPage(a.next)
+	p.Username, p.Problem = a.typed, message
+	return s.render(w, status, p)
+}
+
+// loginFailed answers an attempt that was throttled, or that ended with an error of
+// [Server.authenticate].
+func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, a *attempt, err error) error {
+	switch {
+	case a.refused.wait > 0:
+		w.Header().Set("Retry-After", retryAfter(a.refused.wait))
+		return s.loginAgain(w, a, http.StatusTooManyRequests,
+			"Too many failed attempts. Please wait a minute, then try again.")
+	case errors.Is(err, errCrowded):
+		w.Header().Set("Retry-After", retryAfter(time.Second))
+		return s.loginAgain(w, a, http.StatusServiceUnavailable,
+			"Many people are signing in just now. Please try again in a moment.")
+	case errors.As(err, new(storeError)):
+		return err
+	case errors.Is(err, directory.ErrUnavailable), !isRefusal(err):
+		s.log.Error("directory is out of reach", "error", err)
+		w.Header().Set("Retry-After", retryAfter(5*time.Second))
+		return s.loginAgain(w, a, http.StatusServiceUnavailable,
+			"We cannot reach the user directory just now. Please try again in a moment.")
+	}
+	s.log.Info("sign-in failed", "user", a.name, "address", a.address, "cause", err)
+	failure := session.Event{Detail: cut(err.Error(), 300)}
+	if err := s.writeFailure(r, a, failure); err != nil {
+		return err // as for a right password that cannot be stored: the answer tells nobody which it was
+	}
+	return s.loginAgain(w, a, http.StatusUnauthorized, refusal(err))
+}
+
+// loginBlocked answers an attempt with a right password while a forced logout refuses new sign-ins.
+func (s *Server) loginBlocked(w http.ResponseWriter, r *http.Request, a *attempt, user string,
+	by session.Revocation) error {
+	failure := session.Event{
+		Reason: session.ReasonAdmin,
+		Detail: "sign-ins are refused by the forced logout of " + by.Scope.String(),
+	}
+	if err := s.writeFailure(r, a, failure); err != nil {
+		return err
+	}
+	s.log.Info("sign-in refused by a forced logout", "user", user, "address", a.address)
+	message := by.Message
+	if message == "" {
+		message = "Signing in is switched off just now. Please try again later."
+	}
+	return s.loginAgain(w, a, http.StatusForbidden, message)
+}
+
+// writeFailure writes the audit line of a failed attempt. Without a reason it counts against the
+// throttle.
+func (s *Server) writeFailure(r *http.Request, a *attempt, e session.Event) error {
+	e.At, e.Kind = session.Millis(s.clock.Now()), session.EventSignInFailed
+	e.User, e.Address = a.name, a.address
+	if err := s.trail.Append(context.WithoutCancel(r.Context()), e); err != nil {
+		return changeError{err}
+	}
+	return nil
 }
 
 func isRefusal(err error) bool {
-	return errors.Is(err, directory.ErrBadCredentials) || errors.Is(err, directory.ErrLocked) || errors.Is(err, directory.ErrNotAllowed)
+	return errors.Is(err, directory.ErrBadCredentials) || errors.Is(err, directory.ErrLocked) ||
+		errors.Is(err, directory.ErrNotAllowed)
 }
 
 const wrongPassword = "The user name or the password is wrong."

@@ -18,24 +18,29 @@ const (
 	maxNameFails    = 30 // of one name, from addresses where it has not signed in
 )
 
-// maxUnderWay bounds the sign-ins of one name or one address that are under way or wait for others. Those beyond it are asked to come
-// back in a moment.
+// maxUnderWay bounds the sign-ins of one name or one address that are under way or wait for others.
+// Those beyond it are asked to come back in a moment.
 const maxUnderWay = 200
 
 // errCrowded says that too many sign-ins are under way.
 var errCrowded = errors.New("too many sign-ins of this name or address are under way")
 
-// throttle slows down guessing. It counts failures only, and those from elsewhere never keep anybody out of an address that
-// they have signed in from. A name is the directory's entry where one is found: see [Server.authenticate].
+// failureReader is the part of the store that the throttle reads.
+type failureReader interface {
+	Failures(ctx context.Context, login, address string, since time.Time) (session.Failures, error)
+}
+
+// throttle slows down guessing. It counts failures only, and those from elsewhere never keep
+// anybody out of an address that they have signed in from. A name is the directory's entry where
+// one is found: see [Server.authenticate].
 //
-// Sign-ins that are under way count as failures to be, so that guesses sent at once win nothing; they wait for each other
-// then, in the order in which they came, and are not refused. Each looks at what was counted after it has taken its turn:
-// whatever is not counted by then is still under way, ahead of it.
+// Sign-ins that are under way count as failures to be, so that guesses sent at once win nothing;
+// they wait for each other then, in the order in which they came, and are not refused. Each looks
+// at what was counted after it has taken its turn: whatever is not counted by then is still under
+// way, ahead of it.
 type throttle struct {
-	failures interface {
-		Failures(ctx context.Context, login, address string, since time.Time) (session.Failures, error)
-	}
-	clock session.Clock
+	failures failureReader
+	clock    session.Clock
 
 	mu    sync.Mutex
 	lines map[string][]*turn // of a pair, an address or a name: the sign-ins under way, oldest first
@@ -52,8 +57,8 @@ type delay struct {
 	own  bool          // by failures of this name at this address
 }
 
-// enter waits for its turn. Unless it is refused, leave must be called after the sign-in, and after its failure was counted.
-// errCrowded; any other error means that the failures cannot be read.
+// enter waits for its turn. Unless it is refused, leave must be called after the sign-in, and after
+// its failure was counted. errCrowded; any other error means that the failures cannot be read.
 func (t *throttle) enter(ctx context.Context, login, address string) (leave func(), refused delay, err error) {
 	network := session.Network(address)
 	login = session.FoldName(login)
@@ -70,7 +75,8 @@ func (t *throttle) enter(ctx context.Context, login, address string) (leave func
 	}()
 	stranger := false // the name has not signed in from the address
 	for {
-		inPair, byAddress, byName := t.ahead(mine, pair), t.ahead(mine, rest[0]), t.ahead(mine, rest[1]) // before failures are read
+		// before failures are read
+		inPair, byAddress, byName := t.ahead(mine, pair), t.ahead(mine, rest[0]), t.ahead(mine, rest[1])
 		if inPair < maxPairFails && !(stranger && (byAddress >= maxAddressFails || byName >= maxNameFails)) {
 			now := t.clock.Now()
 			f, err := t.failures.Failures(ctx, login, address, now.Add(-throttleWindow))
@@ -86,7 +92,8 @@ func (t *throttle) enter(ctx context.Context, login, address string) (leave func
 			case crowded:
 				return nil, delay{}, errCrowded
 			}
-			if len(f.Pair)+inPair < maxPairFails && (f.Known || len(f.Address)+byAddress < maxAddressFails && len(f.Name)+byName < maxNameFails) {
+			if len(f.Pair)+inPair < maxPairFails && (f.Known || len(f.Address)+byAddress < maxAddressFails &&
+				len(f.Name)+byName < maxNameFails) {
 				return done, delay{}, nil
 			}
 		}
@@ -98,8 +105,9 @@ func (t *throttle) enter(ctx context.Context, login, address string) (leave func
 	}
 }
 
-// join lines up in all of the lines; nil if that of the pair is full. crowded: another one is, and it has lined up in none of those.
-// Whoever has signed in from the address is not concerned by them.
+// join lines up in all of the lines; nil if that of the pair is full. crowded: another one is, and
+// it has lined up in none of those. Whoever has signed in from the address is not concerned by
+// them.
 func (t *throttle) join(pair string, rest []string) (mine *turn, crowded bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -159,8 +167,8 @@ func throttled(f session.Failures, now time.Time) delay {
 	return delay{max(until(f.Address, maxAddressFails, now), until(f.Name, maxNameFails, now)), false}
 }
 
-// until is the time until fewer than limit failures lie within the window, and no more than that: nodes that date them have clocks of
-// their own.
+// until is the time until fewer than limit failures lie within the window, and no more than that:
+// nodes that date them have clocks of their own.
 func until(failures []time.Time, limit int, now time.Time) time.Duration {
 	if len(failures) < limit {
 		return 0

@@ -36,7 +36,8 @@ func newGuesser(t *testing.T) *guesser {
 // crowded is what try reports where too many sign-ins are under way.
 const crowded = time.Hour
 
-// try reports how long a sign-in has to wait; 0 if it was made. takes is how long the directory takes.
+// try reports how long a sign-in has to wait; 0 if it was made. takes is how long the directory
+// takes.
 func (g *guesser) try(login, address string, right bool, takes time.Duration) time.Duration {
 	leave, refused, err := g.enter(context.Background(), login, address)
 	if errors.Is(err, errCrowded) {
@@ -51,7 +52,12 @@ func (g *guesser) try(login, address string, right bool, takes time.Duration) ti
 	defer leave()
 	pass(takes)
 	if !right {
-		if err := g.store.Append(context.Background(), session.Event{At: time.Now(), Kind: session.EventSignInFailed, User: login, Address: address}); err != nil {
+		if err := g.store.Append(context.Background(), session.Event{
+			At:      time.Now(),
+			Kind:    session.EventSignInFailed,
+			User:    login,
+			Address: address,
+		}); err != nil {
 			g.t.Error(err)
 		}
 	}
@@ -192,7 +198,8 @@ func TestSignInsOfOthersMakeNobodyReadAgain(t *testing.T) {
 		}
 		wg.Wait()
 		if n := store.reads.Load(); n > 50*maxPairFails {
-			t.Errorf("%d reads for 50 sign-ins of one name at once, want those of the first %d in the line only", n, maxPairFails)
+			t.Errorf("%d reads for 50 sign-ins of one name at once, want those of the first %d in the line only", n,
+				maxPairFails)
 		}
 		if len(g.lines) != 0 {
 			t.Errorf("%d lines are left", len(g.lines))
@@ -261,7 +268,8 @@ func TestManyWhoSignInAtOnceFromOneAddressAreNoGuessers(t *testing.T) {
 func TestNobodyWaitsLongerThanAMinute(t *testing.T) {
 	now := time.Now()
 	ahead := now.Add(15 * time.Millisecond) // dated by a node whose clock is ahead
-	if d := throttled(session.Failures{Pair: []time.Time{ahead, ahead, ahead, ahead, ahead}}, now); d.wait != throttleWindow || !d.own {
+	if d := throttled(session.Failures{Pair: []time.Time{ahead, ahead, ahead, ahead, ahead}},
+		now); d.wait != throttleWindow || !d.own {
 		t.Errorf("throttled = %+v, want a minute", d)
 	}
 }
@@ -274,7 +282,8 @@ type nameBook struct {
 	binds    atomic.Int64
 }
 
-func (b *nameBook) Authenticate(_ context.Context, username, password string, found func(string) error) (directory.Entry, error) {
+func (b *nameBook) Authenticate(_ context.Context, username, password string,
+	found func(string) error) (directory.Entry, error) {
 	b.asked.Add(1)
 	user, ok := b.entries[session.FoldName(username)]
 	if !ok {
@@ -300,7 +309,12 @@ func (g *guesser) typing(s *Server, typed, password, address string) (wait time.
 	switch {
 	case a.refused.wait > 0:
 	case errors.Is(err, directory.ErrBadCredentials):
-		if err := g.store.Append(g.t.Context(), session.Event{At: time.Now(), Kind: session.EventSignInFailed, User: a.name, Address: address}); err != nil {
+		if err := g.store.Append(g.t.Context(), session.Event{
+			At:      time.Now(),
+			Kind:    session.EventSignInFailed,
+			User:    a.name,
+			Address: address,
+		}); err != nil {
 			g.t.Fatal(err)
 		}
 	case err != nil:
@@ -312,8 +326,14 @@ func (g *guesser) typing(s *Server, typed, password, address string) (wait time.
 func TestFailuresCountForTheEntryHoweverItIsTyped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuesser(t)
-		book := &nameBook{entries: map[string]string{"grace": "Grace", "grace@corp.example": "Grace"}, password: "right"}
-		s := &Server{authenticator: book, throttle: throttle{failures: g.store, clock: session.RealClock{}}, resolving: make(chan struct{}, resolversAtOnce)}
+		book := &nameBook{
+			entries:  map[string]string{"grace": "Grace", "grace@corp.example": "Grace"},
+			password: "right",
+		}
+		s := &Server{
+			authenticator: book,
+			signIns:       newSignIns(g.store, session.RealClock{}),
+		}
 		spellings := []string{"grace", "GRACE", "ｇrace", "gra\u00adce", "Grace@corp.example", " grace "}
 		for i := range maxNameFails {
 			if wait := g.typing(s, spellings[i%len(spellings)], "wrong", fmt.Sprintf("198.51.100.%d", i)); wait != 0 {
@@ -344,8 +364,14 @@ func TestFailuresCountForTheEntryHoweverItIsTyped(t *testing.T) {
 func TestNobodyIsKeptOutOfAnAddressOfTheirOwnByAnotherNameOfTheirs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuesser(t)
-		book := &nameBook{entries: map[string]string{"grace": "Grace", "grace@corp.example": "Grace"}, password: "right"}
-		s := &Server{authenticator: book, throttle: throttle{failures: g.store, clock: session.RealClock{}}, resolving: make(chan struct{}, resolversAtOnce)}
+		book := &nameBook{
+			entries:  map[string]string{"grace": "Grace", "grace@corp.example": "Grace"},
+			password: "right",
+		}
+		s := &Server{
+			authenticator: book,
+			signIns:       newSignIns(g.store, session.RealClock{}),
+		}
 		g.known("Grace", "192.0.2.1")
 		for i := range maxNameFails {
 			g.typing(s, "grace", "wrong", fmt.Sprintf("198.51.100.%d", i))

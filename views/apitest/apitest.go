@@ -1,5 +1,5 @@
-// Package apitest holds answers of the API against its description. It is for tests only, and knows the description as
-// clients do: from the JSON that the server serves.
+// Package apitest holds answers of the API against its description. It is for tests only, and knows
+// the description as clients do: from the JSON that the server serves.
 package apitest
 
 import (
@@ -20,8 +20,8 @@ import (
 	"github.com/getkin/kin-openapi/routers/legacy"
 )
 
-// Description is the description of the API, and what answers of it a test has seen. Its methods may be called
-// concurrently.
+// Description is the description of the API, and what answers of it a test has seen. Its methods
+// may be called concurrently.
 type Description struct {
 	doc    *openapi3.T
 	router routers.Router
@@ -44,10 +44,11 @@ func Read(t testing.TB, data []byte) *Description {
 	return &Description{doc: doc, router: router, seen: make(map[string]bool)}
 }
 
-// Check fails the test where the answer to a request is not described: its status, its content type, one of its headers
-// or its body. A request that was granted must be described too, body and parameters; one that was refused need not be. A
-// call that is not described at all must be answered as one that does not exist. r is a request whose body has been read:
-// sent is what that was.
+// Check fails the test where the answer to a request is not described: its status, its content
+// type, one of its headers or its body. A request that was granted must be described too, body and
+// parameters; one that was refused need not be. A call that is not described at all must be
+// answered as one that does not exist. r is a request whose body has been read: sent is what that
+// was.
 func (d *Description) Check(t testing.TB, r *http.Request, sent []byte, status int, header http.Header, body []byte) {
 	t.Helper()
 	ctx := context.Background()
