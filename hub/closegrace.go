@@ -44,11 +44,11 @@ func (h *Hub) tabIsOpen(s *liveSession) {
 	h.noteTabTimes(context.WithoutCancel(h.ctx), s, func() session.TabTimes { return session.TabTimes{OpenedAt: s.tabTimes.Next(h.clock.Now())} })
 }
 
-// lastTabClosed notes that the last tab was closed, unless there is another.
-func (h *Hub) lastTabClosed(s *liveSession) {
+// lastTabClosed notes that the last tab was closed at an instant, unless there is another.
+func (h *Hub) lastTabClosed(s *liveSession, at time.Time) {
 	h.noteTabTimes(context.WithoutCancel(h.ctx), s, func() (news session.TabTimes) {
 		if s.tabsLocked() == 0 && s.policy.Load().CloseGrace > 0 {
-			news.ClosedAt = s.tabTimes.Next(h.clock.Now())
+			news.ClosedAt = s.tabTimes.Next(at)
 		}
 		return news
 	})

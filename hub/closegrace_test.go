@@ -17,6 +17,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
@@ -435,12 +436,12 @@ func TestFloodOfFramesThatAreNoMessage(t *testing.T) {
 				good, evil := ada.openTab(), ada.openRawTab(t.Context())
 				send := func(first byte) { evil.conn.Write(rawFrame(first, "")) }
 				send(frames[0])
-				for range maxFrames - 1 {
+				for range socket.MaxFrames - 1 {
 					send(frames[1])
 				}
 				synctest.Wait()
 				if n := ada.Stats().Tabs; n != 2 {
-					t.Fatalf("%d tabs after %d frames, want 2", n, maxFrames)
+					t.Fatalf("%d tabs after %d frames, want 2", n, socket.MaxFrames)
 				}
 				pass(999 * time.Millisecond)
 				send(frames[1])
@@ -457,7 +458,7 @@ func TestFloodOfFramesThatAreNoMessage(t *testing.T) {
 func TestAcksOfWhatWasSentAreNoFlood(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tab := startHub(t, standard).signIn("ada").openTab()
-		for range maxFrames {
+		for range socket.MaxFrames {
 			tab.send(`{"type":"sync"}`)
 			tab.ack(tab.next(wire.KindActive))
 		}
@@ -465,35 +466,6 @@ func TestAcksOfWhatWasSentAreNoFlood(t *testing.T) {
 		tab.send(`{"type":"ack","seq":1}`) // an old one
 		tab.wantsClose(wire.StatusBreach, "flood")
 	})
-}
-
-func TestFrameCounterCountsInAnyPieces(t *testing.T) {
-	var stream []byte
-	for _, length := range []int{0, 1, 125, 126, 127, 65535, 65536, 70000} {
-		for _, masked := range []byte{0, 0x80} {
-			switch {
-			case length < 126:
-				stream = append(stream, 0x81, masked|byte(length))
-			case length < 1<<16:
-				stream = binary.BigEndian.AppendUint16(append(stream, 0x81, masked|126), uint16(length))
-			default:
-				stream = binary.BigEndian.AppendUint64(append(stream, 0x81, masked|127), uint64(length))
-			}
-			if masked != 0 {
-				stream = append(stream, 1, 2, 3, 4)
-			}
-			stream = append(stream, make([]byte, length)...)
-		}
-	}
-	for _, piece := range []int{1, 2, 3, 7, 256, len(stream)} {
-		var f frameCounter
-		for p := range slices.Chunk(stream, piece) {
-			f.take(p)
-		}
-		if f.complete != 16 || f.part != partFirst {
-			t.Errorf("in pieces of %d: %d frames, want 16 (%+v)", piece, f.complete, f)
-		}
-	}
 }
 
 func TestTabsAreBounded(t *testing.T) {

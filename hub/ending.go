@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
 )
@@ -145,7 +146,7 @@ func (h *Hub) tellEnd(s *liveSession, end session.End) {
 		h.nodes.ended(s.id, &end)
 	}
 	h.counts.ended(end.Reason, 1)
-	h.start(start)
+	h.writers.Start(start)
 	h.stateChanged(s)
 	h.closeLater(tabs, end)
 }
@@ -153,7 +154,7 @@ func (h *Hub) tellEnd(s *liveSession, end session.End) {
 // broadcastEnd queues the end for every tab of s, once: first is true to the call that does. It
 // appends the tabs that need a writer to start, and all that were told to told. While hold is set
 // they are not closed.
-func (h *Hub) broadcastEnd(start, told []*tab, s *liveSession, end *session.End, shared sharedFrame, message func(seq int64) any, hold *atomic.Bool) (_, _ []*tab, first bool) {
+func (h *Hub) broadcastEnd(start []*socket.Conn, told []*tab, s *liveSession, end *session.End, shared sharedFrame, message func(seq int64) any, hold *atomic.Bool) (_ []*socket.Conn, _ []*tab, first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.end != nil {
@@ -205,13 +206,13 @@ func (h *Hub) closeLater(tabs []*tab, end session.End) {
 		case <-timer.C:
 		case <-h.ctx.Done():
 		}
-		var start []*tab
+		var start []*socket.Conn
 		for _, t := range tabs {
-			if t.close(wire.StatusExpired, string(end.Reason)) {
-				start = append(start, t)
+			if t.Close(wire.StatusExpired, string(end.Reason)) {
+				start = append(start, &t.Conn)
 			}
 		}
-		h.start(start)
+		h.writers.Start(start)
 	})
 }
 
@@ -224,7 +225,7 @@ func (h *Hub) tellEndOfAll(list []*liveSession, end session.End) {
 	var mu sync.Mutex
 	var tabs []*tab
 	h.parallel(list, func(share []*liveSession) {
-		start, told := make([]*tab, 0, 2*len(share)), make([]*tab, 0, 2*len(share))
+		start, told := make([]*socket.Conn, 0, 2*len(share)), make([]*tab, 0, 2*len(share))
 		ends := 0
 		for _, s := range share {
 			first := false
@@ -232,7 +233,7 @@ func (h *Hub) tellEndOfAll(list []*liveSession, end session.End) {
 				ends++
 			}
 		}
-		h.start(start)
+		h.writers.Start(start)
 		for _, s := range share {
 			h.stateChanged(s)
 		}

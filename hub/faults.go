@@ -76,14 +76,10 @@ func (h *Hub) SetFault(f Fault) {
 	switch f {
 	case FaultDrop:
 		for _, t := range h.allTabs() {
-			t.conn.Close()
+			t.Cut()
 		}
 	case FaultStall:
 	default:
-		h.startAll(func(t *tab) bool {
-			t.mu.Lock()
-			defer t.mu.Unlock()
-			return len(t.outbox) > 0 && t.startLocked()
-		})
+		h.startAll(func(t *tab) bool { return t.Resume() })
 	}
 }

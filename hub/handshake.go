@@ -9,8 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coder/websocket"
-
+	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
 )
@@ -60,42 +59,25 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, addr
 // accept upgrades the connection. It reports whether the hub serves the tab from now on; else
 // nothing is left of it.
 func (h *Hub) accept(w http.ResponseWriter, r *http.Request, s *liveSession, room bool) (served bool) {
-	hijack := &hijacker{ResponseWriter: w}
-	ws, err := websocket.Accept(hijack, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{wire.Subprotocol},
-		InsecureSkipVerify: true, // the origin was judged before, more strictly
-		CompressionMode:    websocket.CompressionDisabled,
-	})
-	if err != nil {
-		if hijack.conn != nil {
-			hijack.conn.Close()
-		}
-		return false // answered by the library
+	t := &tab{id: newTabID(), session: s, phone: isPhone(r.UserAgent())}
+	if err := socket.Accept(w, r, &t.Conn); err != nil {
+		return false // it is answered
 	}
-	ws.SetReadLimit(wire.MaxMessage + 16) // the tab judges the size itself
-	t := &tab{id: newTabID(), session: s, ws: ws, conn: hijack.conn, phone: isPhone(r.UserAgent())}
 	switch {
 	case h.faults.is(FaultDrop):
-		ws.CloseNow()
+		t.CloseNow()
 	case !room:
 		if h.places.tells(time.Now()) {
 			h.log.Warn("too many tabs", "session", s.id, "user", s.user)
 		}
-		t.turnAway(wire.StatusFull, "too many tabs")
+		t.TurnAway(wire.StatusFull, "too many tabs")
 	case !h.mayServe():
-		t.turnAway(wire.StatusRestart, "server restarting")
+		t.TurnAway(wire.StatusRestart, "server restarting")
 	default:
 		go h.serve(t)
 		return true
 	}
 	return false
-}
-
-// turnAway closes a connection that is not served. The peer has a second to answer.
-func (t *tab) turnAway(code websocket.StatusCode, reason string) {
-	t.conn.SetDeadline(time.Now().Add(time.Second))
-	t.ws.Close(code, reason)
-	t.ws.CloseNow()
 }
 
 // refuseOrigin writes the audit line, once a second at most: whoever sends such requests could fill

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
 )
@@ -66,8 +67,8 @@ type Hub struct {
 	ctx     context.Context // ends with Shutdown
 	cancel  context.CancelFunc
 	running sync.WaitGroup // every goroutine of the hub
-	writers atomic.Int64   // tabs that are being written to
-	waking  atomic.Int64   // shards that are waking sessions
+	writers socket.Writers
+	waking  atomic.Int64 // shards that are waking sessions
 
 	mu         sync.Mutex
 	policies   session.Policies
@@ -90,6 +91,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	for _, origin := range o.Origins {
 		h.origins[origin] = true
 	}
+	h.writers.Go, h.writers.Stalled, h.writers.Counted = h.running.Go, h.faults.stalled, h.timeline != nil
 	for i := range h.shards {
 		h.shards[i] = &shard{hub: h, sessions: make(map[session.ID]*liveSession)}
 	}
@@ -153,7 +155,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		sh.stop()
 	}
 	h.faults.set(FaultNone)
-	h.startAll(func(t *tab) bool { return t.close(wire.StatusRestart, "server restarting") })
+	h.startAll(func(t *tab) bool { return t.Close(wire.StatusRestart, "server restarting") })
 	flushed := h.flush(ctx)
 	if h.nodes != nil {
 		flushed = errors.Join(flushed, h.nodes.depart(ctx))
@@ -165,7 +167,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	case <-done:
 	case <-ctx.Done():
 		for _, t := range h.allTabs() {
-			t.conn.Close()
+			t.Cut()
 		}
 		<-done
 	}

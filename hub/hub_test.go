@@ -13,6 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
@@ -482,14 +483,14 @@ func TestFlood(t *testing.T) {
 		ada := startHub(t, standard).signIn("ada")
 		good, evil := ada.openTab(), ada.openTab()
 		for range 3 {
-			for range maxFrames {
+			for range socket.MaxFrames {
 				good.send(`{"type":"visibility","hidden":false}`)
 			}
 			pass(time.Second)
 		}
 		good.send(`{"type":"sync"}`)
 		good.next(wire.KindActive)
-		for range maxFrames {
+		for range socket.MaxFrames {
 			evil.send(`{"type":"visibility","hidden":false}`)
 		}
 		pass(900 * time.Millisecond)
@@ -506,14 +507,14 @@ func TestStandstillEndsASlowTabOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 3 * maxOutbox {
+		for range 3 * socket.MaxOutbox {
 			good.send(`{"type":"confirm"}`)
 			good.next(wire.KindActive)
 			ada.mustBroadcast()
 			good.next(wire.KindActive)
 			pass(20 * time.Millisecond)
 		}
-		pass(2 * writeLimit)
+		pass(2 * socket.WriteLimit)
 		synctest.Wait()
 		if n := ada.Stats().Tabs; n != 1 {
 			t.Errorf("%d tabs, want the slow one gone", n)
@@ -528,7 +529,7 @@ func (u *user) mustBroadcast() {
 	s.mu.Lock()
 	start := u.tellLocked(s, s.policy.Load(), u.clock.Now(), tellState)
 	s.mu.Unlock()
-	u.start(start)
+	u.writers.Start(start)
 }
 
 func TestTicksAreAnsweredAndShutdownSaysRestart(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
 )
@@ -146,7 +147,7 @@ func (h *Hub) send(n *sentNotice) {
 	h.notices.add(n)
 	shared := h.encodeOnce(n.onWire)
 	h.parallel(h.withTabs(n.scope), func(share []*liveSession) {
-		start := make([]*tab, 0, 2*len(share))
+		start := make([]*socket.Conn, 0, 2*len(share))
 		for _, s := range share {
 			if !n.isFor(s) {
 				continue
@@ -157,7 +158,7 @@ func (h *Hub) send(n *sentNotice) {
 			}
 			s.mu.Unlock()
 		}
-		h.start(start)
+		h.writers.Start(start)
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"curfew/hub/internal/parallel"
 	"curfew/session"
 )
 
@@ -207,7 +208,7 @@ func (h *Hub) settleFormers(ctx context.Context) error {
 		return err
 	}
 	var failed atomic.Pointer[error]
-	inParallel(endsAtOnce, slices.Collect(maps.Keys(waiting)), func(share []*liveSession) {
+	parallel.Do(endsAtOnce, slices.Collect(maps.Keys(waiting)), func(share []*liveSession) {
 		for _, s := range share {
 			if s.shard.lookup(s.id) != s {
 				continue

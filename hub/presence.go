@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
 )
@@ -35,11 +36,11 @@ func (h *Hub) notifyWatchers(p *userSessions) {
 	p.mu.Lock()
 	start := h.notifyLocked(p)
 	p.mu.Unlock()
-	h.start(start)
+	h.writers.Start(start)
 }
 
 // notifyLocked queues for the watchers of p what they do not know.
-func (h *Hub) notifyLocked(p *userSessions) (start []*tab) {
+func (h *Hub) notifyLocked(p *userSessions) (start []*socket.Conn) {
 	if len(p.watchers) == 0 {
 		return nil
 	}
@@ -90,7 +91,7 @@ func (h *Hub) stateOfLocked(p *userSessions) (state State, again time.Duration) 
 // presenceFrames queues the state of a user for several tabs, under the names by which they have
 // asked. It is encoded once for all who have asked alike, which is nearly everybody, and whose
 // numbers allow it.
-func (h *Hub) presenceFrames(tabs map[*tab][]string, state State) (start []*tab) {
+func (h *Hub) presenceFrames(tabs map[*tab][]string, state State) (start []*socket.Conn) {
 	type encoded struct {
 		frame   sharedFrame
 		message func(seq int64) any
@@ -132,7 +133,7 @@ func (h *Hub) watch(t *tab, names []string) {
 			if _, twice := states[name]; twice {
 				continue
 			}
-			var start []*tab
+			var start []*socket.Conn
 			h.users.with(session.FoldName(name), func(p *userSessions) {
 				start = h.notifyLocked(p)
 				p.watched.Store(true) // before the state is read: what changes from now on is told
@@ -143,7 +144,7 @@ func (h *Hub) watch(t *tab, names []string) {
 				p.watchers[t] = append(p.watchers[t], name)
 				states[name] = string(p.announced)
 			})
-			h.start(start)
+			h.writers.Start(start)
 			watching = append(watching, name)
 		}
 		s.mu.Lock()
@@ -156,25 +157,25 @@ func (h *Hub) watch(t *tab, names []string) {
 	}
 	h.sendPresence(t, states)
 	for name, state := range states { // what changed in between may have been told before the answer, which is older
-		var start []*tab
+		var start []*socket.Conn
 		h.users.with(session.FoldName(name), func(p *userSessions) {
 			if _, watches := p.watchers[t]; watches && string(p.announced) != state {
 				start = h.presenceFrames(map[*tab][]string{t: {name}}, p.announced)
 			}
 		})
-		h.start(start)
+		h.writers.Start(start)
 	}
 }
 
 func (h *Hub) sendPresence(t *tab, states map[string]string) {
 	s := t.session
 	s.mu.Lock()
-	var start []*tab
+	var start []*socket.Conn
 	if s.end == nil {
 		start = s.sendLocked(nil, t, h.faults.stalled(), func(seq int64) any { return wire.Presence{Type: wire.KindPresence, Seq: seq, Users: states} })
 	}
 	s.mu.Unlock()
-	h.start(start)
+	h.writers.Start(start)
 }
 
 // unwatch ends what watch began.

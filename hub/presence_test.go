@@ -8,6 +8,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
 )
@@ -122,7 +123,7 @@ func TestWatchingNamesAnewReplacesThoseBefore(t *testing.T) {
 		watcher.send(`{"type":"watch","users":[]}`)
 		watcher.next(wire.KindPresence)
 		watcher.send(`{"type":"watch","users":["` + strings.Repeat(`x","`, wire.MaxWatched) + `x"]}`)
-		watcher.wantsClose(wire.StatusBreach, errBreach.Error())
+		watcher.wantsClose(wire.StatusBreach, socket.ErrBreach.Error())
 		synctest.Wait()
 		for i := range hub.users.parts { // nothing is left of those who were watched only
 			for name := range hub.users.parts[i].byName {

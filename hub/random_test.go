@@ -57,16 +57,16 @@ type crowd struct {
 type visitor struct {
 	name  string
 	token session.Token
-	tabs  []*socket
-	all   []*socket // those that have gone, too
-	acted time.Time // when its person last acted, where that must count
-	asked bool      // somebody asked for its end
-	over  bool      // that was acknowledged
-	lost  bool      // its sign-in was answered with an error
+	tabs  []*crowdSocket
+	all   []*crowdSocket // those that have gone, too
+	acted time.Time      // when its person last acted, where that must count
+	asked bool           // somebody asked for its end
+	over  bool           // that was acknowledged
+	lost  bool           // its sign-in was answered with an error
 }
 
 // socket is a page that does as it is told.
-type socket struct {
+type crowdSocket struct {
 	conn   *websocket.Conn
 	opened time.Time
 
@@ -81,7 +81,7 @@ type socket struct {
 	until  time.Time // the end, as it was last told
 }
 
-func (s *socket) read() {
+func (s *crowdSocket) read() {
 	for {
 		_, data, err := s.conn.Read(context.Background())
 		if err != nil {
@@ -116,26 +116,26 @@ func (s *socket) read() {
 }
 
 // shut notes that the socket is open no more.
-func (s *socket) shut() {
+func (s *crowdSocket) shut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shutLocked()
 }
 
-func (s *socket) shutLocked() {
+func (s *crowdSocket) shutLocked() {
 	if s.shutAt.IsZero() {
 		s.shutAt = time.Now()
 	}
 }
 
 // openFrom reports whether the socket was open from one instant to another.
-func (s *socket) openFrom(from, to time.Time) bool {
+func (s *crowdSocket) openFrom(from, to time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.opened.Before(from) && (s.shutAt.IsZero() || s.shutAt.After(to))
 }
 
-func (s *socket) state() (told session.Reason, gone, warned bool, until, at time.Time) {
+func (s *crowdSocket) state() (told session.Reason, gone, warned bool, until, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.told, s.gone, s.warned, s.until, s.toldAt
@@ -250,7 +250,7 @@ func (c *crowd) open(n *rig, v *visitor) {
 	if v.over {
 		c.t.Errorf("%s: a socket was opened on %s after the end was acknowledged", v.name, n.node)
 	}
-	s := &socket{conn: conn, opened: time.Now()}
+	s := &crowdSocket{conn: conn, opened: time.Now()}
 	v.tabs, v.all = append(v.tabs, s), append(v.all, s)
 	go s.read()
 }

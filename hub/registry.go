@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"curfew/hub/internal/parallel"
 	"curfew/session"
 )
 
@@ -169,3 +170,8 @@ func (h *Hub) withTabs(scope session.Scope) (list []*liveSession) {
 
 // everyone is the scope of all sessions.
 var everyone = session.Scope{Everyone: true}
+
+// parallel calls f with parts of a list, on all cores, and waits.
+func (h *Hub) parallel(list []*liveSession, f func(share []*liveSession)) {
+	parallel.Do(h.cores, list, f)
+}

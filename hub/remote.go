@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"curfew/hub/internal/socket"
 	"curfew/session"
 )
 
@@ -61,17 +62,17 @@ func (h *Hub) setTabsElsewhere(s *liveSession, instance string, on tabReport, gr
 	// Where tabs on two nodes are closed at once, each node still sees the other's.
 	crossed := after == 0 && before > 0 && on.Closed && s.closed && time.Since(s.closedAt) < session.NavigationLimit
 	back := after > 0 && !s.tabTimes.LeftAt().IsZero()
-	var probes []*tab
+	var probes []*socket.Conn
 	if on.Closed && before > after {
 		s.closedAt = time.Now()
 		probes = s.probeLocked(h.faults.stalled())
 	}
 	s.mu.Unlock()
-	h.start(probes)
+	h.writers.Start(probes)
 	h.stateChanged(s)
 	switch {
 	case crossed:
-		h.lastTabClosed(s)
+		h.lastTabClosed(s, now)
 	case back:
 		h.tabIsOpen(s)
 	}

@@ -5,25 +5,22 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/coder/websocket"
-
+	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 )
 
 // tab is one open browser tab. The handler that accepted it has returned (a waiting handler costs
-// 13 KB a tab); the hub owns its one goroutine, which reads, and waits for it in Shutdown. A writer
-// runs only while something is queued.
+// 13 KB a tab); the hub owns its one goroutine, which reads, and waits for it in Shutdown.
 type tab struct {
+	socket.Conn
+
 	// set once
 	id      string
 	session *liveSession
-	ws      *websocket.Conn // reads, and writes control frames
-	conn    *conn           // carries the data frames, encoded once for all tabs that get them
-	phone   bool            // by its User-Agent
+	phone   bool // by its User-Agent
 
 	lastSeq atomic.Int64 // of the newest message queued
 	acked   atomic.Int64 // highest seq acknowledged
@@ -44,11 +41,6 @@ type tab struct {
 
 	// used by the reading goroutine alone
 	closeCause closeCause // how the page went
-
-	mu      sync.Mutex
-	outbox  [][]byte // bounded by maxOutbox
-	writing bool     // a writer is at work, or about to be
-	closing bool     // a close frame is queued: nothing follows it
 }
 
 // serve reads the tab's messages until its socket closes, and undoes all that it registered.
@@ -56,21 +48,23 @@ func (h *Hub) serve(t *tab) {
 	defer h.running.Done()
 	defer h.add(t)()
 	for {
-		in, err := t.read()
+		in, err := t.Read()
 		if h.faults.stalled() {
 			h.faults.wait()
 		}
 		switch {
-		case errors.Is(err, errBreach):
-			h.close(t, wire.StatusBreach, errBreach.Error())
+		case errors.Is(err, socket.ErrBreach):
+			h.close(t, wire.StatusBreach, socket.ErrBreach.Error())
 			continue // until the page has closed, or its second is over
-		case errors.Is(err, errFlood):
-			h.close(t, wire.StatusBreach, errFlood.Error())
-			t.drain()
+		case errors.Is(err, socket.ErrFlood):
+			h.close(t, wire.StatusBreach, socket.ErrFlood.Error())
+			t.closeCause = causeLost
+			t.Drain()
 			return
-		case errors.Is(err, errTooBig):
-			h.close(t, int(websocket.StatusMessageTooBig), errTooBig.Error())
-			t.drain()
+		case errors.Is(err, socket.ErrTooBig):
+			h.close(t, wire.StatusTooBig, socket.ErrTooBig.Error())
+			t.closeCause = causeLost
+			t.Drain()
 			return
 		case err != nil:
 			t.readCloseCause(err, h.clock.Now())
@@ -84,7 +78,7 @@ func (h *Hub) serve(t *tab) {
 func (h *Hub) handle(t *tab, in wire.Incoming) {
 	fresh := in.Kind == wire.KindAck && in.Seq > t.acked.Load() && in.Seq <= t.lastSeq.Load()
 	if fresh {
-		t.conn.frames.forgive()
+		t.Forgive()
 	}
 	h.note(t.session, "input", string(in.Kind))
 	switch in.Kind {
@@ -184,7 +178,7 @@ func (h *Hub) add(t *tab) (remove func()) {
 	end := s.end
 	s.mu.Unlock()
 	h.takeSlot(t)
-	h.start(start)
+	h.writers.Start(start)
 	if end != nil {
 		h.closeLater([]*tab{t}, *end)
 	}
@@ -215,31 +209,32 @@ func (h *Hub) verify(t *tab) {
 // remove takes the tab away. If its session has no other and the page was closed, the close grace
 // begins.
 func (h *Hub) remove(t *tab) {
-	t.ws.CloseNow()
+	t.CloseNow()
 	h.unwatch(t)
 	h.leaveSlot(t)
 	h.places.leave(t.session)
 	s := t.session
 	s.mu.Lock()
+	now := h.clock.Now() // read once: what follows may be noticed, and the clock be moved, before all is done
 	last := len(s.tabs) - 1
 	s.tabs[t.index] = s.tabs[last]
 	s.tabs[t.index].index = t.index
 	s.tabs[last] = nil
 	s.tabs = s.tabs[:last]
 	closed := t.closeCause == causeClosed
-	var probes []*tab
+	var probes []*socket.Conn
 	if closed {
 		s.closedAt = time.Now()
 		probes = s.probeLocked(h.faults.stalled())
 	}
-	if closed && s.navigatesLocked(h.clock.Now()) {
+	if closed && s.navigatesLocked(now) {
 		t.closeCause = causeNavigated
 	}
-	if t.vanished && s.closedAt.After(t.conn.heardAt) { // another was closed when this one had gone already
+	if t.vanished && s.closedAt.After(t.HeardAt()) { // another was closed when this one had gone already
 		t.closeCause, closed = causeClosed, true
 	}
 	if last == 0 {
-		s.awayAt = h.clock.Now()
+		s.awayAt = now
 		if t.closeCause != causeClosed {
 			s.awayAt = s.awayAt.Add(awayAfter)
 		}
@@ -247,7 +242,7 @@ func (h *Hub) remove(t *tab) {
 	}
 	fate := t.outcome
 	s.mu.Unlock()
-	h.start(probes)
+	h.writers.Start(probes)
 	h.note(s, "input", "tab left: "+string(t.closeCause))
 	if fate != nil && t.closeCause != causeLost && !t.vanished {
 		fate.record(OutcomeGone)
@@ -255,13 +250,13 @@ func (h *Hub) remove(t *tab) {
 	h.stateChanged(s)
 	h.tabsChanged(s)
 	if closed {
-		h.lastTabClosed(s)
+		h.lastTabClosed(s, now)
 	}
 }
 
 func (h *Hub) close(t *tab, code int, reason string) {
-	if t.close(code, reason) {
-		h.start([]*tab{t})
+	if t.Close(code, reason) {
+		h.writers.Start([]*socket.Conn{&t.Conn})
 	}
 }
 
@@ -283,15 +278,15 @@ const discardAfter = 5 * time.Minute
 // hidden for minutes, or on a phone at all.
 func (t *tab) readCloseCause(err error, now time.Time) {
 	t.closeCause = causeLost
-	var ce websocket.CloseError
-	if !errors.As(err, &ce) {
+	code, reason, ok := socket.CloseOf(err)
+	if !ok {
 		return
 	}
 	discarded := !t.hiddenSince.IsZero() && (t.phone || now.Sub(t.hiddenSince) > discardAfter)
 	switch {
-	case ce.Code == wire.StatusLeft && ce.Reason == wire.LeftNavigate:
+	case code == wire.StatusLeft && reason == wire.LeftNavigate:
 		t.closeCause = causeNavigated
-	case ce.Code == wire.StatusLeft, ce.Code == websocket.StatusGoingAway && !discarded:
+	case code == wire.StatusLeft, code == wire.StatusAway && !discarded:
 		t.closeCause = causeClosed
 	}
 }
@@ -309,11 +304,11 @@ func isPhone(agent string) bool {
 
 // startAll starts writers for the tabs for which queue reports that one is needed.
 func (h *Hub) startAll(queue func(*tab) bool) {
-	var start []*tab
+	var start []*socket.Conn
 	for _, t := range h.allTabs() {
 		if queue(t) {
-			start = append(start, t)
+			start = append(start, &t.Conn)
 		}
 	}
-	h.start(start)
+	h.writers.Start(start)
 }

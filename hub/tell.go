@@ -3,6 +3,7 @@ package hub
 import (
 	"time"
 
+	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
 )
@@ -16,12 +17,12 @@ func (h *Hub) tell(s *liveSession, what telling) (alive bool) {
 	now, p := h.clock.Now(), s.policy.Load()
 	phase, _ := p.At(s.recordLocked(), now)
 	alive = phase != session.Expired
-	var start []*tab
+	var start []*socket.Conn
 	if alive {
 		start = h.tellLocked(s, p, now, what)
 	}
 	s.mu.Unlock()
-	h.start(start)
+	h.writers.Start(start)
 	h.stateChanged(s)
 	h.schedule(s)
 	return alive
@@ -37,7 +38,7 @@ const (
 )
 
 // tellLocked tells every tab how s stands.
-func (h *Hub) tellLocked(s *liveSession, p *session.Policy, now time.Time, what telling) (start []*tab) {
+func (h *Hub) tellLocked(s *liveSession, p *session.Policy, now time.Time, what telling) (start []*socket.Conn) {
 	s.warned.Store(true) // before active is read: see live
 	st := s.announcementLocked(p, now)
 	if st.reason == "" {
@@ -67,14 +68,14 @@ func (h *Hub) tellLocked(s *liveSession, p *session.Policy, now time.Time, what 
 func (h *Hub) answer(t *tab) {
 	s := t.session
 	s.mu.Lock()
-	var start []*tab
+	var start []*socket.Conn
 	if s.end == nil {
 		p := s.policy.Load()
 		st := s.announcementLocked(p, h.clock.Now())
 		start = s.sendLocked(nil, t, h.faults.stalled(), st.onWire(p, false))
 	}
 	s.mu.Unlock()
-	h.start(start)
+	h.writers.Start(start)
 }
 
 // announcement is what a tab has to know now: a warning, or the deadlines.
@@ -139,6 +140,16 @@ func (s *liveSession) announcementIsStale(p *session.Policy, now, deadline time.
 	return behind > p.Slack() || behind > 0 && !now.Before(told.Add(-p.Lead()-margin(p)))
 }
 
+// queueFrame queues f for t, whose number is higher than that of all before, and appends the
+// connection of t to start if it needs a writer. session.mu is held.
+func (t *tab) queueFrame(start []*socket.Conn, stalled bool, f sharedFrame) []*socket.Conn {
+	t.lastSeq.Store(f.seq)
+	if t.Queue(f.bytes, stalled) {
+		return append(start, &t.Conn)
+	}
+	return start
+}
+
 // sharedFrame is a message for several tabs, encoded once. Its number is the hub's.
 type sharedFrame struct {
 	seq   int64
@@ -151,7 +162,7 @@ func (h *Hub) encodeOnce(message func(seq int64) any) sharedFrame {
 }
 
 // broadcastLocked queues a message for all tabs and returns those that need a writer.
-func (s *liveSession) broadcastLocked(stalled bool, message func(seq int64) any) (start []*tab) {
+func (s *liveSession) broadcastLocked(stalled bool, message func(seq int64) any) (start []*socket.Conn) {
 	if len(s.tabs) == 0 {
 		return nil
 	}
@@ -164,13 +175,13 @@ func (s *liveSession) broadcastLocked(stalled bool, message func(seq int64) any)
 
 // sendLocked queues a message for one tab. Those that need a writer are appended to start, here and
 // below.
-func (s *liveSession) sendLocked(start []*tab, t *tab, stalled bool, message func(seq int64) any) []*tab {
+func (s *liveSession) sendLocked(start []*socket.Conn, t *tab, stalled bool, message func(seq int64) any) []*socket.Conn {
 	return t.queueFrame(start, stalled, s.shard.hub.encodeOnce(message))
 }
 
 // sendSharedLocked queues f for one tab, or the message under a number of its own where the tab has
 // had a newer one.
-func (s *liveSession) sendSharedLocked(start []*tab, t *tab, stalled bool, f sharedFrame, message func(seq int64) any) []*tab {
+func (s *liveSession) sendSharedLocked(start []*socket.Conn, t *tab, stalled bool, f sharedFrame, message func(seq int64) any) []*socket.Conn {
 	if t.lastSeq.Load() >= f.seq {
 		return s.sendLocked(start, t, stalled, message)
 	}
@@ -178,7 +189,7 @@ func (s *liveSession) sendSharedLocked(start []*tab, t *tab, stalled bool, f sha
 }
 
 // broadcastSharedLocked is sendSharedLocked for all tabs.
-func (s *liveSession) broadcastSharedLocked(start []*tab, stalled bool, f sharedFrame, message func(seq int64) any) []*tab {
+func (s *liveSession) broadcastSharedLocked(start []*socket.Conn, stalled bool, f sharedFrame, message func(seq int64) any) []*socket.Conn {
 	for _, t := range s.tabs {
 		start = s.sendSharedLocked(start, t, stalled, f, message)
 	}

@@ -39,7 +39,7 @@ func (h *Hub) settle(ctx context.Context) {
 	defer cancel()
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
-	for h.writers.Load() > 0 || h.waking.Load() > 0 {
+	for h.writers.Busy() > 0 || h.waking.Load() > 0 {
 		select {
 		case <-ctx.Done():
 			return

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 )
 
@@ -57,7 +58,7 @@ func (h *Hub) tick(t *tab, now time.Time) {
 		return
 	}
 	silent := t.tickSeq != 0 && t.acked.Load() < t.tickSeq
-	if silent && t.conn.probed.Load() && !stalled {
+	if silent && t.Probed() && !stalled {
 		t.vanished = true
 		s.mu.Unlock()
 		h.close(t, wire.StatusSlow, "no answer")
@@ -67,11 +68,12 @@ func (h *Hub) tick(t *tab, now time.Time) {
 	if !silent { // else the older one counts, which is not answered
 		t.tickSeq, t.tickedAt = t.lastSeq.Load(), now
 	} else if !stalled {
-		t.conn.probed.Store(true) // before the ping, and so before its pong
-		start = t.queuePing(start)
+		if t.Probe() {
+			start = append(start, &t.Conn)
+		}
 	}
 	s.mu.Unlock()
-	h.start(start)
+	h.writers.Start(start)
 }
 
 // maxProbed is how many tabs of a session are asked at once whether their browser is there. More
@@ -80,12 +82,14 @@ const maxProbed = 4
 
 // probeLocked pings the tabs of s: one has been closed, and should one of these turn out to have
 // vanished, it matters whether that was before. It returns those that need a writer.
-func (s *liveSession) probeLocked(stalled bool) (start []*tab) {
+func (s *liveSession) probeLocked(stalled bool) (start []*socket.Conn) {
 	if len(s.tabs) > maxProbed || stalled {
 		return nil
 	}
 	for _, t := range s.tabs {
-		start = t.queuePing(start)
+		if t.Ping() {
+			start = append(start, &t.Conn)
+		}
 	}
 	return start
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"curfew/hub/internal/socket"
 	"curfew/session"
 )
 
@@ -61,7 +62,7 @@ func (ps *userIndex) with(name string, f func(*userSessions)) {
 
 // addToUser makes s one of its user's sessions, unless it is over already, and returns the tabs
 // that need a writer.
-func (h *Hub) addToUser(s *liveSession) (start []*tab) {
+func (h *Hub) addToUser(s *liveSession) (start []*socket.Conn) {
 	h.users.with(s.names.Load().User, func(p *userSessions) {
 		if s.shard.lookup(s.id) != s {
 			return // leave came first
@@ -75,12 +76,12 @@ func (h *Hub) addToUser(s *liveSession) (start []*tab) {
 
 // removeFromUser takes s away from its user.
 func (h *Hub) removeFromUser(s *liveSession) {
-	var start []*tab
+	var start []*socket.Conn
 	h.users.with(s.names.Load().User, func(p *userSessions) {
 		p.sessions = slices.DeleteFunc(p.sessions, func(other *liveSession) bool { return other == s })
 		start = h.notifyLocked(p)
 	})
-	h.start(start)
+	h.writers.Start(start)
 }
 
 // sessionsOf lists the live sessions of a user.

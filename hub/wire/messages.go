@@ -42,6 +42,8 @@ const (
 	StatusRestart = 1012 // so does it here
 	StatusFull    = 1013 // and here: there are too many tabs, or the store could not be asked
 	StatusBreach  = 1008
+	StatusTooBig  = 1009
+	StatusAway    = 1001 // from the browser: it leaves the page, or closes
 )
 
 // LeftNavigate is the reason of StatusLeft where a link, a form or a script took the page

@@ -1,16 +1,10 @@
-package hub
+package socket
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
-// maxFrames is how many frames of any kind a tab may send within a second, acks of messages that
+// MaxFrames is how many frames of any kind a tab may send within a second, acks of messages that
 // the server sent not counted.
-const maxFrames = 100
-
-// errFlood is what reading comes to when there were more.
-var errFlood = errors.New("flood")
+const MaxFrames = 100
 
 // frameCounter counts the frames that go by in a stream of bytes (RFC 6455 §5.2). It looks at their
 // headers only.
@@ -92,14 +86,14 @@ func (f *frameCounter) forgive() {
 	}
 }
 
-// flood knows the times of a tab's frames within the last second, maxFrames at most. For a page
+// flood knows the times of a tab's frames within the last second, MaxFrames at most. For a page
 // that behaves that is one or two.
 type flood struct {
 	times []time.Time // a ring once it is full
 	next  uint8       // where the oldest is then
 }
 
-// over notes n frames and reports whether there were more than maxFrames within a second.
+// over notes n frames and reports whether there were more than MaxFrames within a second.
 func (f *flood) over(at time.Time, n int32) bool {
 	if len(f.times) > 0 && at.Sub(f.newest()) >= time.Second {
 		f.times, f.next = f.times[:0], 0
@@ -108,7 +102,7 @@ func (f *flood) over(at time.Time, n int32) bool {
 		}
 	}
 	for range n {
-		if len(f.times) < maxFrames {
+		if len(f.times) < MaxFrames {
 			f.times = append(f.times, at)
 			continue
 		}
@@ -116,14 +110,14 @@ func (f *flood) over(at time.Time, n int32) bool {
 			return true
 		}
 		f.times[f.next] = at
-		f.next = (f.next + 1) % maxFrames
+		f.next = (f.next + 1) % MaxFrames
 	}
 	return false
 }
 
 func (f *flood) newest() time.Time {
-	if len(f.times) < maxFrames {
+	if len(f.times) < MaxFrames {
 		return f.times[len(f.times)-1]
 	}
-	return f.times[(f.next+maxFrames-1)%maxFrames]
+	return f.times[(f.next+MaxFrames-1)%MaxFrames]
 }
