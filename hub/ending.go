@@ -175,7 +175,7 @@ func (h *Hub) broadcastEnd(start []*socket.Conn, told []*tab, s *liveSession, en
 func (s *liveSession) toldEndLocked(t *tab) {
 	t.expireSeq = t.lastSeq.Load()
 	if s.end.Reason == session.ReasonAdmin && s.revocation != nil {
-		s.revocation.outcomes.told(t)
+		t.outcome = s.revocation.Outcomes.Told(t.id, t.session.user, t.session.id)
 	}
 }
 

@@ -401,18 +401,6 @@ func TestNoticeReachesItsScopeAndLateTabs(t *testing.T) {
 	})
 }
 
-func TestProgressForgetsTheTabsOfAllNodesAndKeepsTheSums(t *testing.T) {
-	p := &outcomes{tabs: []*TabOutcome{{Tab: "here"}}, outcomeCounts: outcomeCounts{All: 1, Acked: 1}}
-	p.elsewhere = map[string]outcomeReport{"b": {outcomeCounts: outcomeCounts{All: 2, Gone: 1}, Tabs: []TabOutcome{{Tab: "there"}, {Tab: "there too"}}}}
-	p.forgetTabs()
-	if len(p.tabs) > 0 || len(p.elsewhere["b"].Tabs) > 0 {
-		t.Errorf("tabs are kept: %v, %v", p.tabs, p.elsewhere)
-	}
-	if p.outcomeCounts != (outcomeCounts{All: 1, Acked: 1}) || p.elsewhere["b"].outcomeCounts != (outcomeCounts{All: 2, Gone: 1}) {
-		t.Errorf("sums are %v and %v", p.outcomeCounts, p.elsewhere["b"].outcomeCounts)
-	}
-}
-
 // A message to many is encoded once, under a number that is drawn before those of messages that may
 // overtake it.
 func TestNumbersRiseWithinATabThoughMessagesAreShared(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"curfew/hub/internal/revocation"
 	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
@@ -52,7 +53,7 @@ type Hub struct {
 	counts           counts
 	users            *userIndex
 	refs             refs
-	revocations      register
+	revocations      revocation.Register
 	notices          notices
 	orphans          orphans
 	unstoredTabTimes tabTimesQueue
@@ -61,7 +62,7 @@ type Hub struct {
 	history          history
 	seq              atomic.Int64 // of the newest message to anybody
 	opened           atomic.Int64 // tabs, ever
-	registered       atomic.Int64 // sessions, ever; counted under forced.mu
+	registered       atomic.Int64 // sessions, ever; counted while no revocation is added
 	loaded           atomic.Bool  // the sessions of the store are known
 
 	ctx     context.Context // ends with Shutdown
@@ -101,6 +102,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	}
 	if o.Shared != nil {
 		h.nodes = newNodes(h, o.Shared, o.SyncedClock)
+		h.revocations.Shared = true
 	}
 	err := h.load(ctx, o.Policies)
 	if err != nil {

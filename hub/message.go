@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"curfew/hub/internal/revocation"
 	"curfew/session"
 )
 
@@ -43,19 +44,19 @@ const (
 )
 
 type event struct {
-	Kind       eventKind             `json:"kind"`
-	ID         *session.ID           `json:"id,omitempty"`
-	Record     json.RawMessage       `json:"record,omitempty"`
-	End        *session.End          `json:"end,omitempty"`
-	At         int64                 `json:"at,omitempty"`    // Unix ms
-	Times      *tabTimes             `json:"times,omitempty"` // of eventLeft; an older version tells At alone
-	Acts       map[session.ID]int64  `json:"acts,omitempty"`
-	Revocation *session.Revocation   `json:"fact,omitempty"`
-	Outcomes   *outcomeReport        `json:"fates,omitempty"`
-	Notice     *noticeEvent          `json:"notice,omitempty"`
-	Tabs       map[session.ID]string `json:"tabs,omitempty"`
-	Call       string                `json:"call,omitempty"`
-	Ahead      int64                 `json:"ahead,omitempty"` // ms
+	Kind       eventKind                 `json:"kind"`
+	ID         *session.ID               `json:"id,omitempty"`
+	Record     json.RawMessage           `json:"record,omitempty"`
+	End        *session.End              `json:"end,omitempty"`
+	At         int64                     `json:"at,omitempty"`    // Unix ms
+	Times      *tabTimes                 `json:"times,omitempty"` // of eventLeft; an older version tells At alone
+	Acts       map[session.ID]int64      `json:"acts,omitempty"`
+	Revocation *session.Revocation       `json:"fact,omitempty"`
+	Outcomes   *revocation.OutcomeReport `json:"fates,omitempty"`
+	Notice     *noticeEvent              `json:"notice,omitempty"`
+	Tabs       map[session.ID]string     `json:"tabs,omitempty"`
+	Call       string                    `json:"call,omitempty"`
+	Ahead      int64                     `json:"ahead,omitempty"` // ms
 }
 
 // weight says how long an event is.

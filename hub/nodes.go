@@ -49,9 +49,8 @@ type nodes struct {
 	inbox      chan []byte
 	catchUpNow chan struct{} // a pulse wants catchUp
 	reporting  sync.Mutex    // held while word of tabs is left
-	scan       storeScan
-	advancing  sync.Mutex // held while the test clock is moved
-	synced     time.Time  // when the last resync began; used by catchUp alone
+	advancing  sync.Mutex    // held while the test clock is moved
+	synced     time.Time     // when the last resync began; used by catchUp alone
 
 	looked    time.Time // when lost sessions were last looked for; used by catchUp alone, as the next one
 	nextShard int

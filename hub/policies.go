@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"curfew/hub/internal/parallel"
+	"curfew/hub/internal/revocation"
 	"curfew/session"
 )
 
@@ -142,7 +143,7 @@ func (h *Hub) closeFormer(former []session.FormerGroup, last int64) (kept []sess
 		if g.Until == 0 {
 			g.Until = last
 		}
-		if h.logoutOfGroup(g) {
+		if h.revocations.OfFormer(g) {
 			kept = append(kept, g)
 		}
 	}
@@ -225,17 +226,6 @@ func (h *Hub) settleFormers(ctx context.Context) error {
 	return nil
 }
 
-// logoutOfGroup reports whether a forced logout was answered while somebody was a member of g.
-func (h *Hub) logoutOfGroup(g session.FormerGroup) bool {
-	h.revocations.mu.RLock()
-	defer h.revocations.mu.RUnlock()
-	ofGroup := h.revocations.byScope[session.Scope{Group: g.Name}.Target().Scope()]
-	return slices.ContainsFunc(ofGroup, func(l *entry) bool {
-		f := &l.revocation
-		return g.SeenRevocation < f.Number && f.Number <= g.Until && !f.Cancelled()
-	})
-}
-
 // changeRules stores what change makes of the groups of s, with the policy that follows from them,
 // and tells the tabs what they must know of it. change is told the revision of the rules that it is
 // given, too. Where they were changed meanwhile it begins anew, and so it does where the policies
@@ -295,44 +285,53 @@ func (h *Hub) applyRules(s *liveSession, rules session.Rules, revision int64) {
 	}
 }
 
-// replaceRules takes over rules, if those that are known have a revision for which newer is true.
+// replaceRules takes over rules, if those that are known have a revision for which newer is true,
+// and does what follows from them.
 func (h *Hub) replaceRules(s *liveSession, rules session.Rules, revision int64, newer func(known int64) bool) {
-	now := h.clock.Now()
-	h.revocations.mu.RLock()
-	s.mu.Lock()
+	var changed rulesChange
+	h.revocations.View(func(v revocation.View) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if newer(s.record.Load().Revision) {
+			changed = s.setRulesLocked(rules, revision, v, h.clock.Now())
+		}
+	})
+	if changed.groups {
+		h.rightsChanged(s)
+	}
+	switch {
+	case !changed.policy && !changed.forced:
+		return
+	case !h.tell(s, cond(changed.policy, tellPolicy, tellState)):
+		h.expire(h.ctx, s)
+	}
+}
+
+// rulesChange says what other rules have changed of a session.
+type rulesChange struct {
+	groups bool
+	policy bool
+	forced bool // another forced logout ends it first, or none does any more
+}
+
+// setRulesLocked gives s other rules. A session that is over by them alone is over from now on.
+func (s *liveSession) setRulesLocked(rules session.Rules, revision int64, v revocation.View, now time.Time) rulesChange {
 	r := *s.record.Load()
 	before := *s.policy.Load()
-	if !newer(r.Revision) {
-		s.mu.Unlock()
-		h.revocations.mu.RUnlock()
-		return
-	}
 	wasDue, _ := before.At(s.recordLocked(), now)
-	regroup := !slices.Equal(r.Groups, rules.Groups)
+	changed := rulesChange{groups: !slices.Equal(r.Groups, rules.Groups), policy: rules.Policy != before}
 	r.Groups, r.Former, r.Revision, r.Policy = rules.Groups, rules.Former, revision, rules.Policy
 	s.setRecord(&r)
 	s.policy.Store(&rules.Policy)
-	l := h.revocations.firstLocked(&r)
-	forced := l != s.revocation && !s.ending
-	if forced {
-		s.revocation = l
+	first := v.First(&r)
+	if changed.forced = first != s.revocation && !s.ending; changed.forced {
+		s.revocation = first
 		s.warned.Store(true) // see act
 	}
 	isDue, _ := rules.Policy.At(s.recordLocked(), now)
 	s.overBy = time.Time{}
-	if isDue == session.Expired && wasDue != session.Expired && !forced {
+	if isDue == session.Expired && wasDue != session.Expired && !changed.forced {
 		s.overBy = now
 	}
-	s.mu.Unlock()
-	h.revocations.mu.RUnlock()
-	if regroup {
-		h.rightsChanged(s)
-	}
-	policy := rules.Policy != before
-	switch {
-	case !policy && !forced:
-		return
-	case !h.tell(s, cond(policy, tellPolicy, tellState)):
-		h.expire(h.ctx, s)
-	}
+	return changed
 }

@@ -72,7 +72,7 @@ func TestARequestWaitsForALogoutThatIsBeingTakenIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	within(t, 2*time.Second, "b has heard", func() bool { return b.findEntry(l.ID) != nil })
+	within(t, 2*time.Second, "b has heard", func() bool { return b.revocations.Find(l.ID) != nil })
 	got := make(chan error, 1)
 	go func() { _, err := b.Check(t.Context(), ada.token.ID()); got <- err }()
 	select {

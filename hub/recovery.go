@@ -57,15 +57,13 @@ func (n *nodes) restoreEnds(ctx context.Context, found string) error {
 // minutes.
 func (n *nodes) restore(ctx context.Context, found string) error {
 	h := n.hub
-	h.revocations.mu.RLock()
 	var revocations []session.Revocation
-	for _, l := range h.revocations.entries {
-		if mustSurviveFailover(&l.revocation, h.clock.Now()) {
-			revocations = append(revocations, l.revocation)
+	for _, l := range h.revocations.List() {
+		if mustSurviveFailover(&l.Revocation, h.clock.Now()) {
+			revocations = append(revocations, l.Revocation)
 		}
 	}
-	h.revocations.mu.RUnlock()
-	if err := n.shared.RestoreRevocations(ctx, revocations, h.revocations.highest.Load()); err != nil {
+	if err := n.shared.RestoreRevocations(ctx, revocations, h.revocations.Highest()); err != nil {
 		return err
 	}
 	if err := n.restoreEnds(ctx, found); err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"curfew/hub/internal/revocation"
 	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
@@ -276,11 +277,9 @@ func TestSoManyLogoutsAreKeptAndEveryoneCanAlwaysBeSignedOut(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)
 		ada := hub.signIn("ada")
-		hub.revocations.mu.Lock()
 		for i := range maxLogouts {
-			hub.revocations.addLocked(hub.newEntry(session.Revocation{Number: int64(i + 1), ID: fmt.Sprint(i), Scope: session.Scope{User: "grace"}}))
+			hub.revocations.Add(session.Revocation{Number: int64(i + 1), ID: fmt.Sprint(i), Scope: session.Scope{User: "grace"}})
 		}
-		hub.revocations.mu.Unlock()
 		if _, err := hub.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{User: "ada"}}); !errors.Is(err, ErrTooManyLogouts) {
 			t.Errorf("one more: %v", err)
 		}
@@ -382,9 +381,7 @@ func BenchmarkAmongManyForcedLogouts(b *testing.B) {
 		b.Run(fmt.Sprintf("admit/%d", n), func(b *testing.B) {
 			r := session.Record{ID: session.NewToken().ID(), User: "ada", Groups: []session.Group{{Name: "staff"}}}
 			for b.Loop() {
-				hub.revocations.mu.RLock()
-				hub.revocations.firstLocked(&r)
-				hub.revocations.mu.RUnlock()
+				hub.revocations.View(func(v revocation.View) { v.First(&r) })
 			}
 		})
 		b.Run(fmt.Sprintf("logout/%d", n), func(b *testing.B) {

@@ -2,11 +2,14 @@ package hub
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"curfew/hub/internal/parallel"
+	"curfew/hub/internal/revocation"
 	"curfew/session"
 )
 
@@ -39,7 +42,7 @@ func (sh *shard) lookup(id session.ID) *liveSession {
 }
 
 // add returns the live session of r, which it makes if need be.
-func (sh *shard) add(r session.Record, forced *entry) (s *liveSession, isNew bool) {
+func (sh *shard) add(r session.Record, forced *revocation.Entry) (s *liveSession, isNew bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if s := sh.sessions[r.ID]; s != nil {
@@ -100,6 +103,7 @@ func (h *Hub) sessionsIn(scope session.Scope) []*liveSession {
 
 // refs find live sessions by their refs. They are spread over parts, as people are.
 type refs struct {
+	scans storeScans
 	parts [32]struct {
 		mu    sync.Mutex
 		byRef map[string]*liveSession
@@ -143,6 +147,41 @@ func (rs *refs) find(ref string) []*liveSession {
 		return []*liveSession{s}
 	}
 	return nil
+}
+
+// findInStore finds the session of a ref that another node may have signed in a moment ago, and
+// makes it live here. It reads all sessions of the store: whoever asks meanwhile waits, and many are
+// answered by one scan that begins after they asked. session.ErrNotFound where there is none.
+func (h *Hub) findInStore(ctx context.Context, ref string) error {
+	if h.nodes == nil {
+		return session.ErrNotFound // nobody else signs anybody in
+	}
+	scans := &h.refs.scans
+	asked := scans.begun.Load()
+	scans.mu.Lock()
+	defer scans.mu.Unlock()
+	if scans.done <= asked {
+		scans.done = scans.begun.Add(1)
+		for r, err := range h.store.Live(ctx) {
+			if err != nil {
+				scans.done = 0
+				return err
+			}
+			h.ensureLive(ctx, r)
+		}
+	}
+	if len(h.refs.find(ref)) == 0 {
+		return session.ErrNotFound
+	}
+	return nil
+}
+
+// storeScans counts the scans of findInStore.
+type storeScans struct {
+	begun atomic.Int64 // how many have begun
+
+	mu   sync.Mutex // held during a scan
+	done int64      // the one that is done; 0: it has failed
 }
 
 // withTabs lists those of sessionsIn that have a tab here, and may list others: roughly in the

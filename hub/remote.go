@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"curfew/hub/internal/revocation"
 	"curfew/hub/internal/socket"
 	"curfew/session"
 )
@@ -79,17 +80,18 @@ func (h *Hub) setTabsElsewhere(s *liveSession, instance string, on tabReport, gr
 }
 
 // outcomesElsewhere notes how far a forced logout has come on another node.
-func (h *Hub) outcomesElsewhere(instance string, f outcomeReport) {
-	l := h.findEntry(f.Logout)
-	if l == nil {
-		return // told again soon
+func (h *Hub) outcomesElsewhere(instance string, r revocation.OutcomeReport) {
+	if l := h.revocations.Find(r.Logout); l != nil { // else it is told again soon
+		l.Outcomes.SetElsewhere(instance, r)
 	}
-	l.outcomes.mu.Lock()
-	defer l.outcomes.mu.Unlock()
-	if l.outcomes.elsewhere == nil {
-		l.outcomes.elsewhere = make(map[string]outcomeReport)
+}
+
+// tellOutcomes tells the other nodes how far forced logouts have come here: what has changed, and
+// after a census all, for a while, so that nothing stays lost.
+func (h *Hub) tellOutcomes(census time.Time) {
+	for _, r := range h.revocations.Reports(time.Now(), time.Since(census) < reportEvery, restoredAfterFailover) {
+		h.emit(event{Kind: eventOutcomes, Outcomes: &r})
 	}
-	l.outcomes.elsewhere[instance] = f
 }
 
 // noticeElsewhere sends a notice of another node to the tabs here, once.

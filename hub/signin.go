@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"curfew/hub/internal/revocation"
 	"curfew/hub/internal/socket"
 	"curfew/session"
 )
@@ -62,16 +63,16 @@ func (h *Hub) ensureLive(ctx context.Context, r session.Record) *liveSession {
 	return s
 }
 
-// register makes r one of the live sessions. forced.mu is held until it can be found by its user's
-// name, too: a forced logout sees it, or is seen here.
+// register makes r one of the live sessions. No revocation is added until it can be found by its
+// user's name, too: a forced logout sees the session, or is seen here.
 func (h *Hub) register(r session.Record) (s *liveSession, isNew bool) {
 	var start []*socket.Conn
-	h.revocations.mu.RLock()
-	if s, isNew = h.shardOf(r.ID).add(r, h.revocations.firstLocked(&r)); isNew {
-		start = h.addToUser(s)
-		h.registered.Add(1) // whoever reads it finds s
-	}
-	h.revocations.mu.RUnlock()
+	h.revocations.View(func(v revocation.View) {
+		if s, isNew = h.shardOf(r.ID).add(r, v.First(&r)); isNew {
+			start = h.addToUser(s)
+			h.registered.Add(1) // whoever reads it finds s
+		}
+	})
 	h.writers.Start(start)
 	if isNew {
 		h.notAhead(s)

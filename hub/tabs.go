@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"curfew/hub/internal/revocation"
 	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 )
@@ -28,11 +29,11 @@ type tab struct {
 	slot, place int // guarded by Hub.mu: in Hub.slots
 
 	// guarded by session.mu
-	index       int          // in session.tabs
-	expireSeq   int64        // of the expire message; 0 before
-	outcome     *TabOutcome  // where a forced logout has ended the session
-	deferClose  *atomic.Bool // while set, the close frame waits: others are still being told
-	watching    []string     // users whose presence it is told
+	index       int                 // in session.tabs
+	expireSeq   int64               // of the expire message; 0 before
+	outcome     *revocation.ToldTab // where a forced logout has ended the session
+	deferClose  *atomic.Bool        // while set, the close frame waits: others are still being told
+	watching    []string            // users whose presence it is told
 	openedAt    time.Time
 	hiddenSince time.Time // zero while shown; set by the reading goroutine alone
 	tickSeq     int64     // of the oldest tick that is not answered, or else the newest
@@ -121,11 +122,11 @@ func (h *Hub) acknowledged(t *tab) {
 	s := t.session
 	s.mu.Lock()
 	done := s.end != nil && t.expireSeq != 0 && t.acked.Load() >= t.expireSeq
-	fate, hold := t.outcome, t.deferClose
+	told, hold := t.outcome, t.deferClose
 	s.mu.Unlock()
 	if done { // end is set once
-		if fate != nil {
-			fate.record(OutcomeAcked)
+		if told != nil {
+			told.Record(revocation.Acked)
 		}
 		if hold != nil && hold.Load() {
 			return // endAll comes back to it
@@ -240,12 +241,12 @@ func (h *Hub) remove(t *tab) {
 		}
 		s.closed = t.closeCause == causeClosed
 	}
-	fate := t.outcome
+	told := t.outcome
 	s.mu.Unlock()
 	h.writers.Start(probes)
 	h.note(s, "input", "tab left: "+string(t.closeCause))
-	if fate != nil && t.closeCause != causeLost && !t.vanished {
-		fate.record(OutcomeGone)
+	if told != nil && t.closeCause != causeLost && !t.vanished {
+		told.Record(revocation.Gone)
 	}
 	h.stateChanged(s)
 	h.tabsChanged(s)

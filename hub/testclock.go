@@ -77,7 +77,7 @@ func (h *Hub) Reset(ctx context.Context) error {
 
 func (h *Hub) resetHere() {
 	h.SetFault(FaultNone)
-	h.revocations.reset()
+	h.revocations.Reset()
 	h.notices.reset()
 	h.timeline.reset()
 	h.testClock.Reset()

@@ -1,0 +1,144 @@
+package revocation
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"curfew/session"
+)
+
+// Outcome says what became of a tab at a forced logout.
+type Outcome string
+
+// The outcomes of a tab.
+const (
+	Acked Outcome = "acked" // its page has said that it is blank
+	// told, but nothing was heard from the page (yet): frozen, asleep, cut off
+	Unconfirmed Outcome = "unconfirmed"
+	Gone        Outcome = "gone" // the page was closed or left before it could say so
+)
+
+// TabOutcome is what became of one tab.
+type TabOutcome struct {
+	Tab     string     `json:"tab"`
+	User    string     `json:"user"`
+	Session session.ID `json:"session"`
+	Outcome Outcome    `json:"fate"`
+}
+
+// OutcomeCounts are sums over tabs. Those that are neither acked nor gone are unconfirmed.
+type OutcomeCounts struct {
+	All   int `json:"all"`
+	Acked int `json:"acked"`
+	Gone  int `json:"gone"`
+}
+
+// Unconfirmed is how many tabs are neither acked nor gone.
+func (c OutcomeCounts) Unconfirmed() int { return c.All - c.Acked - c.Gone }
+
+func (c *OutcomeCounts) add(other OutcomeCounts) {
+	c.All, c.Acked, c.Gone = c.All+other.All, c.Acked+other.Acked, c.Gone+other.Gone
+}
+
+const (
+	// MaxListed is how many tabs of a forced logout a node lists one by one. It counts all.
+	MaxListed = 1000
+	// maxReported is how many of them it tells other nodes one by one.
+	maxReported = 200
+)
+
+// Outcomes collect what becomes of the tabs that a forced logout ends. They live in memory. Their
+// methods may be called concurrently, and while holding any lock.
+type Outcomes struct {
+	logout string // ID of the revocation
+	news   *news  // where it is noted that other nodes are to be told; nil: there are none
+
+	mu        sync.Mutex
+	tabs      []*ToldTab // the first MaxListed, in the order in which they were told; see ForgetTabs
+	counts    OutcomeCounts
+	elsewhere map[string]OutcomeReport // by node
+	sent      OutcomeCounts            // what other nodes were told
+	sentAt    time.Time                // when that last changed
+}
+
+// ToldTab is a tab that was told of the end of its session. Whoever holds the tab holds this, too,
+// to record what becomes of it.
+type ToldTab struct {
+	line TabOutcome // guarded by of.mu
+	of   *Outcomes
+}
+
+// Told adds a tab that is being told of the end. It is unconfirmed until its outcome is recorded.
+func (o *Outcomes) Told(tab, user string, id session.ID) *ToldTab {
+	t := &ToldTab{TabOutcome{Tab: tab, User: user, Session: id, Outcome: Unconfirmed}, o}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.tabs) < MaxListed {
+		o.tabs = append(o.tabs, t)
+	}
+	o.counts.All++
+	o.news.add(o)
+	return t
+}
+
+// Record records what became of the tab. The first outcome counts: later ones change nothing.
+func (t *ToldTab) Record(outcome Outcome) {
+	o := t.of
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if t.line.Outcome != Unconfirmed {
+		return
+	}
+	t.line.Outcome = outcome
+	switch outcome {
+	case Acked:
+		o.counts.Acked++
+	case Gone:
+		o.counts.Gone++
+	}
+	o.news.add(o)
+}
+
+// Total counts the tabs of all nodes, and lists so many of them at most: this node's first, then
+// those of the others by their names.
+func (o *Outcomes) Total(most int) (sum OutcomeCounts, list []TabOutcome) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	sum, list = o.counts, o.listLocked(most)
+	for _, node := range slices.Sorted(maps.Keys(o.elsewhere)) {
+		r := o.elsewhere[node]
+		sum.add(r.OutcomeCounts)
+		list = append(list, r.Tabs[:min(len(r.Tabs), most-len(list))]...)
+	}
+	return sum, list
+}
+
+func (o *Outcomes) listLocked(most int) (list []TabOutcome) {
+	for _, t := range o.tabs[:min(len(o.tabs), most)] {
+		list = append(list, t.line)
+	}
+	return list
+}
+
+// SetElsewhere notes the newest report of another node.
+func (o *Outcomes) SetElsewhere(node string, r OutcomeReport) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.elsewhere == nil {
+		o.elsewhere = make(map[string]OutcomeReport)
+	}
+	o.elsewhere[node] = r
+}
+
+// forgetTabs keeps the sums only.
+func (o *Outcomes) forgetTabs() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.tabs = nil
+	for node, r := range o.elsewhere {
+		r.Tabs = nil
+		o.elsewhere[node] = r
+	}
+}

@@ -1,0 +1,83 @@
+package revocation
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// OutcomeReport is what a node tells the others of the tabs that a forced logout has ended there.
+// Each report holds all that is known, so that one that is lost or comes twice does no harm.
+type OutcomeReport struct {
+	Logout string `json:"logout"` // ID of the revocation
+	OutcomeCounts
+	Tabs []TabOutcome `json:"tabs,omitempty"` // the first of them
+}
+
+// Reports are what the other nodes are to be told at now: the outcomes that have changed since the
+// last call. Where again is set, those that have changed within retold are added, so that nothing
+// stays lost; what has not changed for so long is not looked at again. There are none without
+// [Register.Shared].
+func (r *Register) Reports(now time.Time, again bool, retold time.Duration) (list []OutcomeReport) {
+	for _, o := range r.news.list() {
+		if report, ok := o.report(now, again, retold); ok {
+			list = append(list, report)
+		}
+	}
+	return list
+}
+
+// report is the report of o; ok is false where nobody need be told.
+func (o *Outcomes) report(now time.Time, again bool, retold time.Duration) (_ OutcomeReport, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	changed, old := o.counts != o.sent, now.Sub(o.sentAt) >= retold
+	if !changed && old {
+		o.news.remove(o)
+	}
+	if o.counts.All == 0 || !changed && (old || !again) {
+		return OutcomeReport{}, false
+	}
+	if changed {
+		o.sent, o.sentAt = o.counts, now
+	}
+	return OutcomeReport{o.logout, o.counts, o.listLocked(maxReported)}, true
+}
+
+// news are the outcomes of which other nodes are to be told. A nil one has nobody to tell. Its lock
+// is the innermost of the package.
+type news struct {
+	mu       sync.Mutex
+	outcomes map[*Outcomes]struct{}
+}
+
+func (n *news) add(o *Outcomes) {
+	if n == nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.outcomes == nil {
+		n.outcomes = make(map[*Outcomes]struct{})
+	}
+	n.outcomes[o] = struct{}{}
+}
+
+func (n *news) remove(o *Outcomes) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.outcomes, o)
+}
+
+func (n *news) list() []*Outcomes {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Collect(maps.Keys(n.outcomes))
+}
+
+func (n *news) reset() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.outcomes = nil
+}
