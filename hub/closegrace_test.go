@@ -267,7 +267,7 @@ type rawTab struct {
 
 func (u *user) openRawTab(ctx context.Context) *rawTab {
 	u.t.Helper()
-	conn, err := u.client.Transport.(*http.Transport).DialContext(ctx, "", "")
+	conn, err := u.listener.Dial(ctx, "", "")
 	if err != nil {
 		u.t.Fatal(err)
 	}
@@ -330,7 +330,7 @@ func TestPeerThatVanishedIsFoundOutAndKeepsNoGraceFromBeginning(t *testing.T) {
 		}
 		pass(2 * time.Second)
 		synctest.Wait()
-		if since := time.Since(tab.start); since > 2*time.Minute || ada.Stats().Tabs != 0 {
+		if since := time.Since(tab.Opened); since > 2*time.Minute || ada.Stats().Tabs != 0 {
 			t.Errorf("after %s there are still %d tabs, want none within two minutes", since, ada.Stats().Tabs)
 		}
 		pass(standard.CloseGrace)

@@ -427,9 +427,10 @@ func TestNumbersRiseWithinATabThoughMessagesAreShared(t *testing.T) {
 			newest := 0.0
 			got := map[any]int{}
 			for range 2 * each {
-				m, ok := <-p.messages
+				m, ok := p.Read()
 				if !ok {
-					t.Errorf("the tab was closed: %v", <-p.closed)
+					closed, _ := p.Closed()
+					t.Errorf("the tab was closed: %+v", closed)
 					return
 				}
 				got[m["type"]]++

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"curfew/hub/hubtest"
 	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/redis"
@@ -82,29 +83,14 @@ func within(t *testing.T, d time.Duration, what string, ok func() bool) {
 	}
 }
 
-func (p *page) nextWithin(d time.Duration, kind wire.Kind) map[string]any {
+func (p *page) nextWithin(d time.Duration, kind wire.Kind) hubtest.Message {
 	p.t.Helper()
-	select {
-	case m, ok := <-p.messages:
-		if !ok || m["type"] != string(kind) {
-			p.t.Fatalf("got %v, want %s", m, kind)
-		}
-		return m
-	case <-time.After(d):
-		p.t.Fatalf("no %s within %s", kind, d)
-		return nil
-	}
+	return p.NextWithin(d, kind)
 }
 
-// endsWithin wants the tab told and closed.
 func (p *page) endsWithin(d time.Duration, reason session.Reason) {
 	p.t.Helper()
-	m := p.nextWithin(d, wire.KindExpire)
-	if m["reason"] != string(reason) {
-		p.t.Errorf("ended with the reason %v, want %s", m["reason"], reason)
-	}
-	p.ack(m)
-	p.wantsClose(wire.StatusExpired, string(reason))
+	p.EndsWithin(d, reason)
 }
 
 // tabsOf is how many open tabs a node knows of a user, on all nodes.

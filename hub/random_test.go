@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,13 +9,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/hubtest"
 	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
@@ -67,78 +65,52 @@ type visitor struct {
 
 // socket is a page that does as it is told.
 type crowdSocket struct {
-	conn   *websocket.Conn
-	opened time.Time
+	*hubtest.Page
+	shutAt time.Time // when its person or the network began to close it; zero while they have not
+}
 
-	mu     sync.Mutex
+// shut notes that its person or the network is about to close the socket.
+func (s *crowdSocket) shut() { s.shutAt = time.Now() }
+
+// openFrom reports whether the socket was open from one instant to another. It is no more once it
+// was told of the end.
+func (s *crowdSocket) openFrom(from, to time.Time) bool {
+	ends := []time.Time{s.shutAt}
+	if closed, gone := s.Closed(); gone {
+		ends = append(ends, closed.At)
+	}
+	if st := s.state(); st.told != "" {
+		ends = append(ends, st.toldAt)
+	}
+	return s.Opened.Before(from) && !slices.ContainsFunc(ends, func(at time.Time) bool { return !at.IsZero() && !at.After(to) })
+}
+
+// standing is what a page knows of its session.
+type standing struct {
 	told   session.Reason // of the end; empty: none
 	toldAt time.Time
-	gone   bool
-	// when its person or the network began to close it, it was told of the end, or it was found
-	// closed; zero while it is open
-	shutAt time.Time
+	gone   bool // the socket is closed
 	warned bool
 	until  time.Time // the end, as it was last told
 }
 
-func (s *crowdSocket) read() {
-	for {
-		_, data, err := s.conn.Read(context.Background())
-		if err != nil {
-			s.shut()
-			s.mu.Lock()
-			s.gone = true
-			s.mu.Unlock()
-			return
-		}
-		var m struct {
-			Type   wire.Kind
-			Seq    int64
-			Reason session.Reason
-			Expire *float64 `json:"expire_in_ms"`
-		}
-		if err := json.Unmarshal(data, &m); err != nil {
-			panic(err)
-		}
-		s.mu.Lock()
-		switch m.Type {
+func (s *crowdSocket) state() (st standing) {
+	for _, m := range slices.Backward(s.Received()) {
+		switch m.Kind() {
 		case wire.KindExpire:
-			s.told, s.toldAt = m.Reason, time.Now()
-			s.shutLocked()
+			reason, _ := m.Message["reason"].(string)
+			st.told, st.toldAt = session.Reason(reason), m.At
+			continue
 		case wire.KindHello, wire.KindActive, wire.KindWarn:
-			s.until = time.Now().Add(time.Duration(*m.Expire) * time.Millisecond)
-			s.warned = m.Type == wire.KindWarn
+			st.until = m.At.Add(time.Duration(m.Message["expire_in_ms"].(float64)) * time.Millisecond)
+			st.warned = m.Kind() == wire.KindWarn
+		default:
+			continue
 		}
-		s.mu.Unlock()
-		// the pipe waits for a reader
-		go s.conn.Write(context.Background(), websocket.MessageText, fmt.Appendf(nil, `{"type":"ack","seq":%d}`, m.Seq))
+		break
 	}
-}
-
-// shut notes that the socket is open no more.
-func (s *crowdSocket) shut() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.shutLocked()
-}
-
-func (s *crowdSocket) shutLocked() {
-	if s.shutAt.IsZero() {
-		s.shutAt = time.Now()
-	}
-}
-
-// openFrom reports whether the socket was open from one instant to another.
-func (s *crowdSocket) openFrom(from, to time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.opened.Before(from) && (s.shutAt.IsZero() || s.shutAt.After(to))
-}
-
-func (s *crowdSocket) state() (told session.Reason, gone, warned bool, until, at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.told, s.gone, s.warned, s.until, s.toldAt
+	_, st.gone = s.Closed()
+	return st
 }
 
 func newCrowd(t *testing.T, seed uint64, nodes int, skew time.Duration) *crowd {
@@ -216,7 +188,7 @@ func (c *crowd) step() {
 	case what < 85:
 		if len(v.tabs) > 0 {
 			v.tabs[0].shut()
-			v.tabs[0].conn.CloseNow() // the network broke it
+			v.tabs[0].Break() // the network broke it
 			v.tabs = v.tabs[1:]
 		}
 	case what < 88:
@@ -243,16 +215,17 @@ func (c *crowd) signIn(n *rig) {
 
 func (c *crowd) open(n *rig, v *visitor) {
 	u := &user{rig: n, token: v.token}
-	conn, _, err := u.dial()
+	o := u.at()
+	o.AckAll = true
+	p, _, err := hubtest.Dial(c.t.Context(), o)
 	if err != nil {
 		return
 	}
 	if v.over {
 		c.t.Errorf("%s: a socket was opened on %s after the end was acknowledged", v.name, n.node)
 	}
-	s := &crowdSocket{conn: conn, opened: time.Now()}
+	s := &crowdSocket{Page: p}
 	v.tabs, v.all = append(v.tabs, s), append(v.all, s)
-	go s.read()
 }
 
 // act has the person of v do something in a tab. Whether an act in a warning comes in time the tab
@@ -262,19 +235,19 @@ func (c *crowd) act(v *visitor) {
 		return
 	}
 	s := v.tabs[c.random.IntN(len(v.tabs))]
-	told, gone, warned, until, _ := s.state()
-	if told != "" || gone {
+	before := s.state()
+	if before.told != "" || before.gone {
 		return
 	}
 	kind := `{"type":"activity","idle_ms":0}`
 	if c.chance(0.3) {
 		kind = `{"type":"confirm"}`
 	}
-	if s.conn.Write(c.t.Context(), websocket.MessageText, []byte(kind)) != nil {
+	if s.Conn.Write(c.t.Context(), websocket.MessageText, []byte(kind)) != nil {
 		return
 	}
 	synctest.Wait()
-	if _, gone, _, _, _ := s.state(); !gone && !warned && time.Until(until) > randomPolicy.Lead()+c.tolerance {
+	if _, gone := s.Closed(); !gone && !before.warned && time.Until(before.until) > randomPolicy.Lead()+c.tolerance {
 		v.acted = time.Now()
 	}
 }
@@ -291,7 +264,7 @@ func (c *crowd) close(v *visitor) {
 	}
 	for _, s := range closing {
 		s.shut()
-		go s.conn.Close(wire.StatusLeft, reason)
+		go s.Leave(reason)
 	}
 	v.tabs = v.tabs[len(closing):]
 }
@@ -349,11 +322,11 @@ func (c *crowd) judge() {
 func (c *crowd) judgeTabs(v *visitor, end session.End, now time.Time) (all bool) {
 	all = true
 	for _, s := range v.tabs {
-		told, gone, _, until, at := s.state()
+		st := s.state()
 		switch {
-		case told == session.ReasonIdle && at.Before(until.Add(-c.tolerance)):
-			c.t.Errorf("%s: a tab was told of the end (idle) %s before the time that it had been told before", v.name, until.Sub(at))
-		case told != "" || gone:
+		case st.told == session.ReasonIdle && st.toldAt.Before(st.until.Add(-c.tolerance)):
+			c.t.Errorf("%s: a tab was told of the end (idle) %s before the time that it had been told before", v.name, st.until.Sub(st.toldAt))
+		case st.told != "" || st.gone:
 		case now.Sub(end.At) > untold:
 			c.t.Errorf("%s: a tab was not told of the end (%s) within %s", v.name, end.Reason, now.Sub(end.At))
 		default:
@@ -373,7 +346,7 @@ func (c *crowd) judgeEnd(v *visitor, r session.Record) {
 	case session.ReasonBrowserClosed:
 		for _, s := range v.all {
 			if s.openFrom(r.End.At.Add(-randomPolicy.CloseGrace-c.tolerance), r.End.At.Add(-c.tolerance)) {
-				c.t.Errorf("%s: ended (browser closed) though a tab is open for %s", v.name, r.End.At.Sub(s.opened))
+				c.t.Errorf("%s: ended (browser closed) though a tab is open for %s", v.name, r.End.At.Sub(s.Opened))
 			}
 		}
 	default:
@@ -432,7 +405,7 @@ func (c *crowd) run(d, skew time.Duration) {
 			}
 		}
 		for _, s := range v.tabs {
-			if told, gone, _, _, _ := s.state(); told == "" && !gone {
+			if st := s.state(); st.told == "" && !st.gone {
 				c.t.Errorf("%s: a tab is open when all is quiet", v.name)
 			}
 		}

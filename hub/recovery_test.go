@@ -88,7 +88,7 @@ func TestClockThatIsSetBackMakesNobodyStayForLong(t *testing.T) {
 			t.Errorf("two idle timeouts after the clock was set back: %+v, %v", r.End, err)
 		}
 		told := false
-		for m := range tab.messages {
+		for m, open := tab.Read(); open; m, open = tab.Read() {
 			if m["type"] == string(wire.KindExpire) {
 				told = true
 				tab.ack(m)

@@ -2,9 +2,7 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/hubtest"
 	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
@@ -24,42 +23,14 @@ var standard = session.Policy{
 	WarnAfter: 9 * time.Minute, ExpireAfter: 10 * time.Minute, MaxLifetime: 2 * time.Hour, CloseGrace: 20 * time.Second, ExtendOn: session.ExtendOnActivity,
 }
 
-// pipes is a listener in memory, so that a bubble's time may stand.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "memory"} }
-func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
-	server, client := net.Pipe()
-	select {
-	case p.conns <- server:
-		return client, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
 // rig is a hub with a real store behind a real HTTP server.
 type rig struct {
 	*Hub
-	t      testing.TB
-	store  session.Store
-	client *http.Client
-	stop   func()
+	t        testing.TB
+	store    session.Store
+	listener *hubtest.Listener
+	client   *http.Client
+	stop     func()
 }
 
 func startHub(t testing.TB, p session.Policy) *rig {
@@ -126,7 +97,7 @@ func startHubWith(t testing.TB, store session.Store, o Options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newPipes()
+	listener := hubtest.Listen()
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, err := session.ParseToken(r.Header.Get("X-Session"))
 		if err == nil {
@@ -142,9 +113,8 @@ func startHubWith(t testing.TB, store session.Store, o Options) *rig {
 			http.Error(w, err.Error(), http.StatusUnauthorized)
 		}
 	})}
-	go server.Serve(l)
-	transport := &http.Transport{DialContext: l.dial}
-	r := &rig{Hub: h, t: t, store: store, client: &http.Client{Transport: transport}}
+	go server.Serve(listener)
+	r := &rig{Hub: h, t: t, store: store, listener: listener, client: listener.Client()}
 	r.stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -152,7 +122,7 @@ func startHubWith(t testing.TB, store session.Store, o Options) *rig {
 			t.Error(err)
 		}
 		server.Close()
-		transport.CloseIdleConnections()
+		r.client.CloseIdleConnections()
 		store.Close()
 	})
 	t.Cleanup(r.stop)
@@ -184,120 +154,54 @@ func (r *rig) signIn(name string, groups ...string) *user {
 	return u
 }
 
-// page is the other end of a tab.
+// page is the other end of a tab, and the browser that has it open.
 type page struct {
 	*user
-	conn     *websocket.Conn
-	start    time.Time
-	messages chan map[string]any
-	closed   chan websocket.CloseError
+	*hubtest.Page
+	conn *websocket.Conn
 }
 
+// at says where the user's pages are and who opens them.
+func (u *user) at() hubtest.Options {
+	return hubtest.Options{
+		URL:    "ws://app.example/session/ws",
+		Client: u.client,
+		Header: http.Header{"Origin": {origin}, "X-Session": {u.token.Text()}, "User-Agent": {u.agent}},
+	}
+}
+
+// dial opens a socket that the caller reads, or does not.
 func (u *user) dial() (*websocket.Conn, *http.Response, error) {
-	return websocket.Dial(u.t.Context(), "ws://app.example/session/ws", &websocket.DialOptions{
-		HTTPClient: u.client, Subprotocols: []string{wire.Subprotocol},
-		HTTPHeader: http.Header{"Origin": {origin}, "X-Session": {u.token.Text()}, "User-Agent": {u.agent}},
-	})
+	o := u.at()
+	return websocket.Dial(u.t.Context(), o.URL, &websocket.DialOptions{HTTPClient: o.Client, HTTPHeader: o.Header, Subprotocols: []string{wire.Subprotocol}})
 }
 
 func (u *user) openTab() *page {
 	u.t.Helper()
-	c, _, err := u.dial()
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	p := &page{u, c, time.Now(), make(chan map[string]any, 1000), make(chan websocket.CloseError, 1)}
-	go func() {
-		defer close(p.messages)
-		for {
-			_, data, err := c.Read(context.Background())
-			if err != nil {
-				var ce websocket.CloseError
-				if !errors.As(err, &ce) {
-					ce = websocket.CloseError{Code: -1, Reason: err.Error()}
-				}
-				p.closed <- ce
-				return
-			}
-			var m map[string]any
-			if err := json.Unmarshal(data, &m); err != nil {
-				panic(err)
-			}
-			if m["type"] == string(wire.KindTick) {
-				p.ack(m)
-				continue
-			}
-			p.messages <- m
-		}
-	}()
-	u.t.Cleanup(func() { c.CloseNow() })
-	p.next(wire.KindHello)
-	return p
+	p := hubtest.Open(u.t, u.at())
+	return &page{u, p, p.Conn}
 }
 
-func (p *page) send(text string) {
+func (p *page) send(text string)                    { p.t.Helper(); p.Send(text) }
+func (p *page) ack(m map[string]any)                { p.Ack(m) }
+func (p *page) silent()                             { p.t.Helper(); p.Silent() }
+func (p *page) next(kind wire.Kind) hubtest.Message { p.t.Helper(); return p.Next(kind) }
+
+func (p *page) wants(kind wire.Kind, after time.Duration) hubtest.Message {
 	p.t.Helper()
-	if err := p.conn.Write(context.Background(), websocket.MessageText, []byte(text)); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-func (p *page) ack(m map[string]any) {
-	data, _ := json.Marshal(map[string]any{"type": "ack", "seq": m["seq"]})
-	p.conn.Write(context.Background(), websocket.MessageText, data)
-}
-
-// next waits for the next message, which must be of this kind.
-func (p *page) next(kind wire.Kind) map[string]any {
-	p.t.Helper()
-	m, ok := <-p.messages
-	if !ok {
-		p.t.Fatalf("socket closed (%v) after %s, want %s", <-p.closed, time.Since(p.start), kind)
-	}
-	if m["type"] != string(kind) {
-		p.t.Fatalf("got %v after %s, want %s", m, time.Since(p.start), kind)
-	}
-	return m
-}
-
-// wants waits for the next message, which must come at that time after the tab was opened.
-func (p *page) wants(kind wire.Kind, after time.Duration) map[string]any {
-	p.t.Helper()
-	m := p.next(kind)
-	if got := time.Since(p.start); (got-after).Abs() > 20*time.Millisecond || got < after-time.Millisecond {
-		p.t.Errorf("%s came after %s, want %s", kind, got, after)
-	}
-	return m
-}
-
-func (p *page) silent() {
-	p.t.Helper()
-	synctest.Wait()
-	select {
-	case m := <-p.messages:
-		p.t.Errorf("got %v after %s, want silence", m, time.Since(p.start))
-	default:
-	}
+	return p.Wants(kind, after)
 }
 
 func (p *page) wantsClose(code websocket.StatusCode, reason string) {
 	p.t.Helper()
-	for m := range p.messages {
-		p.t.Errorf("got %v before the close", m)
-	}
-	if ce := <-p.closed; ce.Code != code || ce.Reason != reason {
-		p.t.Errorf("closed with %d %q, want %d %q", ce.Code, ce.Reason, code, reason)
-	}
+	p.WantsClose(code, reason)
 }
 
 func (p *page) wantsEnd(reason session.Reason, after time.Duration) {
 	p.t.Helper()
-	m := p.wants(wire.KindExpire, after)
-	if m["reason"] != string(reason) || m["location"] != "/login" || m["message"] == "" {
-		p.t.Errorf("got %v, want the reason %s", m, reason)
+	if m := p.WantsEnd(reason, after); m["location"] != "/login" {
+		p.t.Errorf("got %v, want the location /login", m)
 	}
-	p.ack(m)
-	p.wantsClose(wire.StatusExpired, string(reason))
 }
 
 // pass lets time pass in a bubble, where that takes none.
