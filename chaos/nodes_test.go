@@ -74,7 +74,13 @@ const (
 
 func startNode(t testing.TB, name, address, redisURL string, command ...string) *node {
 	t.Helper()
-	n := &node{t: t, name: name, address: address, folder: t.TempDir(), command: command}
+	n := &node{
+		t:       t,
+		name:    name,
+		address: address,
+		folder:  t.TempDir(),
+		command: command,
+	}
 	tokens := filepath.Join(n.folder, "tokens")
 	hash := sha256.Sum256([]byte(token))
 	err := os.WriteFile(tokens, fmt.Appendf(nil, "chaos:admin:%s\n", hex.EncodeToString(hash[:])), 0o600)

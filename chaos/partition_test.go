@@ -31,77 +31,87 @@ func TestPartition(t *testing.T) {
 	other := strings.Replace(server.URL(), "127.0.0.1", "127.0.0.2", 1)
 	a := startNode(t, "a", "127.0.0.1:"+freePort(t), other)
 	b := startNode(t, "b", "127.0.0.1:"+freePort(t), server.URL())
-	rule := func(do string, target ...string) {
-		t.Helper()
-		for _, side := range []string{"-d", "-s"} {
-			args := append([]string{do, "INPUT", "-i", "lo", "-p", "tcp", side, "127.0.0.2"}, target...)
-			if out, err := exec.Command("iptables", args...).CombinedOutput(); err != nil {
-				t.Fatalf("iptables: %v %s", err, out)
-			}
-		}
-	}
-	for _, way := range []struct {
-		name   string
-		target []string
-		whole  bool // nothing passes
-	}{
+	for _, way := range []partition{
 		{"packets vanish", []string{"-j", "DROP"}, true},
 		{"connections are reset", []string{"-j", "REJECT", "--reject-with", "tcp-reset"}, true},
 		{"three packets of ten vanish",
 			[]string{"-m", "statistic", "--mode", "random", "--probability", "0.3", "-j", "DROP"}, false},
 	} {
-		var goes, stays string
-		within(t, "sign-ins are let in", calmBound, func() (ok bool) {
-			if goes, ok = a.signIn("goes"); ok {
-				stays, ok = b.signIn("stays")
-			}
-			return ok
-		})
-		here, err1 := a.open(goes)
-		there, err2 := b.open(goes)
-		kept, err3 := b.open(stays)
-		if err1 != nil || err2 != nil || err3 != nil {
-			t.Fatal(err1, err2, err3)
-		}
-		rule("-A", way.target...)
-		began := time.Now()
-		if status, _, err := b.ask("POST", "/api/v1/logouts", "", `{"user":"goes"}`); err != nil || status != 200 {
-			t.Errorf("%s: forced logout on the other node: %d, %v", way.name, status, err)
-		}
-		within(t, way.name+": the tab on the other node is closed", closeBound,
-			func() bool { _, gone, _ := there.state(); return gone })
-		status, _, err := a.ask("GET", "/session/status", goes, "")
-		switch {
-		case err != nil, status == 200, way.whole && status != 503:
-			t.Errorf("%s: status on the node that is cut off: %d, %v, want 503", way.name, status, err)
-		}
-		if _, gone, _ := here.state(); way.whole && gone {
-			t.Errorf("%s: the tab on the node that is cut off was closed: nobody there can know", way.name)
-		}
-		if way.whole {
-			within(t, way.name+": the tabs of the node that is cut off are not counted any more",
-				15*time.Second-time.Since(began), func() bool {
-					return nodesSeenBy(b) == 1
-				})
-		} else {
-			time.Sleep(3 * time.Second) // that is how long this partition lasts
-		}
-		rule("-D", way.target...)
-		healed := time.Now()
-		within(t, way.name+": the tab of the ended session is closed after the partition", calmBound, func() bool {
-			reason, gone, _ := here.state()
-			return gone || reason == "admin"
-		})
-		within(t, way.name+": the node answers again", calmBound, func() bool {
-			status, _, err := a.ask("GET", "/session/status", goes, "")
-			return err == nil && status == 401
-		})
-		t.Logf("%s: converged %s after its end", way.name, time.Since(healed).Round(time.Millisecond))
-		kept.ws.CloseNow()
-		within(t, "the nodes know each other", 10*time.Second, func() bool {
-			return nodesSeenBy(a) == 2 && nodesSeenBy(b) == 2
-		})
+		way.cutOff(t, a, b)
 	}
+}
+
+// rule adds or deletes a rule for what goes to or comes from the Redis of the node that is cut off.
+func rule(t *testing.T, do string, target ...string) {
+	t.Helper()
+	for _, side := range []string{"-d", "-s"} {
+		args := append([]string{do, "INPUT", "-i", "lo", "-p", "tcp", side, "127.0.0.2"}, target...)
+		if out, err := exec.Command("iptables", args...).CombinedOutput(); err != nil {
+			t.Fatalf("iptables: %v %s", err, out)
+		}
+	}
+}
+
+// partition is a way to cut a node off from Redis.
+type partition struct {
+	name   string
+	target []string // of the rule
+	whole  bool     // nothing passes
+}
+
+// cutOff cuts a off for a while, and checks what a and b do meanwhile and afterwards.
+func (way partition) cutOff(t *testing.T, a, b *node) {
+	var goes, stays string
+	within(t, "sign-ins are let in", calmBound, func() (ok bool) {
+		if goes, ok = a.signIn("goes"); ok {
+			stays, ok = b.signIn("stays")
+		}
+		return ok
+	})
+	here, err1 := a.open(goes)
+	there, err2 := b.open(goes)
+	kept, err3 := b.open(stays)
+	if err1 != nil || err2 != nil || err3 != nil {
+		t.Fatal(err1, err2, err3)
+	}
+	rule(t, "-A", way.target...)
+	began := time.Now()
+	if status, _, err := b.ask("POST", "/api/v1/logouts", "", `{"user":"goes"}`); err != nil || status != 200 {
+		t.Errorf("%s: forced logout on the other node: %d, %v", way.name, status, err)
+	}
+	within(t, way.name+": the tab on the other node is closed", closeBound,
+		func() bool { _, gone, _ := there.state(); return gone })
+	status, _, err := a.ask("GET", "/session/status", goes, "")
+	switch {
+	case err != nil, status == 200, way.whole && status != 503:
+		t.Errorf("%s: status on the node that is cut off: %d, %v, want 503", way.name, status, err)
+	}
+	if _, gone, _ := here.state(); way.whole && gone {
+		t.Errorf("%s: the tab on the node that is cut off was closed: nobody there can know", way.name)
+	}
+	if way.whole {
+		within(t, way.name+": the tabs of the node that is cut off are not counted any more",
+			15*time.Second-time.Since(began), func() bool {
+				return nodesSeenBy(b) == 1
+			})
+	} else {
+		time.Sleep(3 * time.Second) // that is how long this partition lasts
+	}
+	rule(t, "-D", way.target...)
+	healed := time.Now()
+	within(t, way.name+": the tab of the ended session is closed after the partition", calmBound, func() bool {
+		reason, gone, _ := here.state()
+		return gone || reason == "admin"
+	})
+	within(t, way.name+": the node answers again", calmBound, func() bool {
+		status, _, err := a.ask("GET", "/session/status", goes, "")
+		return err == nil && status == 401
+	})
+	t.Logf("%s: converged %s after its end", way.name, time.Since(healed).Round(time.Millisecond))
+	kept.ws.CloseNow()
+	within(t, "the nodes know each other", 10*time.Second, func() bool {
+		return nodesSeenBy(a) == 2 && nodesSeenBy(b) == 2
+	})
 }
 
 func within(t *testing.T, what string, limit time.Duration, ok func() bool) {

@@ -161,28 +161,28 @@ func (c *TestClock) Reset() {
 	}
 }
 
-// SyncedClock is a clock that is set right by another one, as that of a store which several
-// computers share.
+// SyncedClock is a clock that is corrected by another one, as that of a store which several
+// computers share. Its methods may be called concurrently.
 type SyncedClock struct {
 	Clock
-	Wall  func() time.Time // what the computer's own clock shows, which is set right; nil: time.Now
+	Wall  func() time.Time // what the computer's own clock shows; nil: time.Now
 	ahead atomic.Int64     // ns that are added to Clock
 }
 
-// How exactly a clock is set right. The other clock shows whole milliseconds.
+// How exactly a clock is corrected. The other clock shows whole milliseconds.
 const (
-	steeredBy = 2 * time.Millisecond // nothing less is set right
+	steeredBy = 2 * time.Millisecond // nothing less is corrected
 	// an answer that may be off by more proves only that the clock is wrong, not what is right
 	steeredFrom = 20 * time.Millisecond
 )
 
-// Now is the time of the clock that it is set right by.
+// Now is the time of the other clock, as far as it is known.
 func (c *SyncedClock) Now() time.Time { return c.Clock.Now().Add(time.Duration(c.ahead.Load())) }
 
-// Sync takes in that the other clock was asked at a time, by [time.Now], and has answered now,
-// after it took so long. At which moment of these it has looked is unknown. So nothing is set right
-// that is right at one of them; and where they are many, the clock is set only as far as is proved.
-// Steer reports whether the clock was moved.
+// Sync corrects the clock by an answer of the other one, which was asked at asked, by [time.Now],
+// and answered now after it took so long. It corrects only as far as the answer proves the clock
+// wrong; see docs/decisions.md#a-clock-is-corrected-only-as-far-as-an-answer-proves-it-wrong. It
+// reports whether the clock was moved.
 func (c *SyncedClock) Sync(now, asked time.Time, took time.Duration) (moved bool) {
 	wall := c.Wall
 	if wall == nil {

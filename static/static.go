@@ -1,4 +1,5 @@
-// Package static holds the files that browsers load: the client curfew.js with its style sheet, and the style of the pages.
+// Package static holds the files that browsers load: the client curfew.js with its style sheet, and
+// the style of the pages.
 package static
 
 import "embed"

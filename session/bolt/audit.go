@@ -35,10 +35,8 @@ func (s *Store) Append(ctx context.Context, e session.Event) error {
 // is written.
 func (s *Store) Follow(f func(session.Event)) { s.follow = session.NewFollower(f) }
 
-// auditLine is an event as it is kept. Lines stand in the order in which they were written, and an
-// end is dated by its deadline, which may have passed long before. So each line also tells the
-// latest date of all lines up to it: by that, whoever looks for what came since a time knows where
-// to stop.
+// auditLine is an event as it is stored, in the order of writing. Highest bounds a search by date:
+// see docs/decisions.md#an-audit-line-tells-the-latest-date-up-to-it.
 type auditLine struct {
 	session.Event
 	Highest int64 `json:"highest,omitempty"` // Unix ms; that of the line itself where it is missing

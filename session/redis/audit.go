@@ -28,10 +28,9 @@ const takenFor = session.TombstoneFor + time.Hour
 
 func (s *Store) highestKey() string { return s.prefix + slotAudit + ":highest" }
 
-// appendText appends lines, each key once. The keys after the third remember that. Lines stand in
-// the order in which they come, and an end is dated by its deadline, which may have passed long
-// before. So each line also tells the latest date of all lines up to it: by that, whoever looks for
-// what came since a time knows where to stop.
+// appendText appends lines, each key once; the keys after the third remember which were taken. Each
+// line also gets the latest date of all lines up to it ('h'), which bounds a search by date: see
+// docs/decisions.md#an-audit-line-tells-the-latest-date-up-to-it.
 const appendText = online + `
 local events, last, highest = KEYS[1], KEYS[2], KEYS[3]
 local latest = tonumber(redis.call('GET', highest) or '0')

@@ -12,9 +12,11 @@ import (
 	"curfew/session"
 )
 
+// partition is the hash tag of a session's keys, one of 256; see
+// docs/decisions.md#256-slots-instead-of-one-for-each-session.
 func partition(id session.ID) string { return "{" + hex.EncodeToString(id[:1]) + "}" }
 
-// partitions are all of them.
+// partitions lists all hash tags of sessions.
 func partitions() []string {
 	list := make([]string, 256)
 	for i := range list {

@@ -441,7 +441,8 @@ func TestRevocationsAfterANumber(t *testing.T) {
 		for _, f := range revocations {
 			ids = append(ids, f.ID)
 		}
-		if stored, _ := s.LastRevocation(ctx); err != nil || all != whole || last != stored || !slices.Equal(ids, want) {
+		stored, _ := s.LastRevocation(ctx)
+		if err != nil || all != whole || last != stored || !slices.Equal(ids, want) {
 			t.Errorf("after %d: %q (all %v) up to %d, %v, want %q (all %v) up to %d", after, ids, all, last, err, want,
 				whole, stored)
 		}

@@ -15,13 +15,10 @@ import (
 	"curfew/session"
 )
 
-// Revocations and their counter lie in one slot. The counter rises when a revocation is called off,
-// too, so that it tells whether anything has changed, and changes lists what did so at each of its
-// last numbers.
-//
-// A fail-over may take back the counter's last numbers, which sign-ins have read. Therefore the
-// counter notes which run of the server it belongs to, and leaps where that is another one: no
-// number is given twice.
+// Revocations and their counter lie in one slot. The counter also rises when a revocation is
+// cancelled, so that it tells whether anything has changed; changes lists what changed at each of
+// its last numbers. The counter notes which run of the server it belongs to, and leaps if that is
+// another one: see docs/decisions.md#no-number-of-a-revocation-is-given-twice.
 
 const slotRevocations = "{facts}"
 

@@ -12,12 +12,11 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// A master that dies and comes back while Sentinel makes another one believes for a moment that it
-// is still the master, and knows nothing of what was ended since. So nothing is believed over a
-// connection that was made anew until the Sentinels have confirmed, all that answer and most of
-// them, that it leads to the master.
+// A new connection is not used for any decision until the Sentinels have confirmed that it leads to
+// the master: all that answer, and most of them. See
+// docs/decisions.md#a-new-connection-is-believed-when-the-sentinels-agree.
 
-// errNoMaster is returned until then.
+// errNoMaster is returned until the Sentinels have confirmed the connection.
 var errNoMaster = errors.New("the Sentinels do not agree which server is the master")
 
 type sentinelCheck struct {
