@@ -48,6 +48,10 @@ func TestTheConsoleSortsFiltersAndPages(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.asked, got, c.want)
 		}
 	}
+	ada.get("/admin?sort=user").wants(t, "sorted by user", 200,
+		`data-sort="user" aria-sort="ascending"`, `href="/admin?desc=true&amp;sort=user"`, `href="/admin?sort=tabs"`)
+	ada.get("/admin?sort=user&desc=true").wants(t, "sorted the other way", 200,
+		`data-sort="user" aria-sort="descending"`, `href="/admin?sort=user"`)
 	for i := range rowsPerPage {
 		s.session(fmt.Sprintf("user%02d", i))
 	}
@@ -115,6 +119,39 @@ func TestTheConsoleIsSentAnewWhereSomethingChanges(t *testing.T) {
 	}
 	if code := websocket.CloseStatus(err); code != websocket.StatusPolicyViolation {
 		t.Errorf("after the administrator's sign-out: %v", err)
+	}
+}
+
+func TestTheConsoleFollowsAForcedLogout(t *testing.T) {
+	s := startSite(t, "")
+	ada := s.signIn("ada")
+	conn, _, err := ada.openConsole(siteOrigin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow()
+	follow := func(id string) (state string) {
+		t.Helper()
+		if err := wsjson.Write(t.Context(), conn, consoleQuery{Logout: id}); err != nil {
+			t.Fatal(err)
+		}
+		var v struct{ Type, ID, State string }
+		if err := wsjson.Read(t.Context(), conn, &v); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join([]string{v.Type, v.ID, v.State}, " ")
+	}
+	logout := ada.call("POST", "/api/v1/logouts", `{"user":"nobody","grace_ms":3600000}`)
+	id, _ := logout.json("id").(string)
+	if got := follow(id); got != "progress "+id+" pending" {
+		t.Errorf("in its grace: %s", got)
+	}
+	ada.call("DELETE", "/api/v1/logouts/"+id, "").wants(t, "calling it off", 200)
+	if got := follow(id); got != "progress "+id+" cancelled" {
+		t.Errorf("called off: %s", got)
+	}
+	if got := follow("nothing"); got != "unknown  " {
+		t.Errorf("one that is not there: %s", got)
 	}
 }
 

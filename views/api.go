@@ -56,7 +56,7 @@ func (s *Server) apiRoutes() {
 	s.mux.Handle("/api/{call...}", noCall)
 }
 
-// caller is who uses the API: an administrator by his cookie, or a program by its token.
+// caller is who uses the API: an administrator by their cookie, or a program by its token.
 type caller struct {
 	name string
 	ref  string // of the administrator's session; empty for a token
@@ -77,7 +77,7 @@ func unprocessable(format string, args ...any) *problem {
 	return &problem{status: http.StatusUnprocessableEntity, code: "invalid", message: fmt.Sprintf(format, args...)}
 }
 
-// caller judges who asks, and whether he may do what the method does.
+// caller judges who asks, and whether they may do what the method does.
 func (s *Server) caller(w http.ResponseWriter, r *http.Request) (caller, error) {
 	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
 	token, given, good := s.bearer(r)

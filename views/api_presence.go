@@ -39,7 +39,7 @@ func totalsOf(t hub.Totals) totalsJSON {
 
 func (s *Server) apiPresence(r *http.Request, _ caller) (any, error) {
 	q := readListParams(r, "user", "group", "state", "q")
-	state := q.state() // of the user, not of one of his sessions
+	state := q.state() // of the user, not of one of their sessions
 	users, totals := hub.Users(s.hub.Sessions(hub.Filter{
 		User:  q.text("user"),
 		Group: q.text("group"),

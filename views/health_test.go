@@ -144,3 +144,21 @@ func TestReadinessThatIsNotLookedAtIsNone(t *testing.T) {
 		}
 	})
 }
+
+func TestMetricsAreForAdministratorsAndTokens(t *testing.T) {
+	s := startSite(t, "")
+	for _, c := range []struct {
+		what   string
+		who    *browser
+		status int
+	}{
+		{"an administrator", s.signIn("ada"), 200},
+		{"somebody else", s.signIn("grace"), 403},
+		{"a stranger", &browser{site: s}, 401},
+		{"a program that may read", s.program(ScopeRead), 200},
+		{"a program that nobody knows", &browser{site: s, token: "curfew_x"}, 401},
+	} {
+		c.who.call("GET", "/metrics", "").wants(t, c.what, c.status)
+	}
+	(&browser{site: s}).get("/healthz").wants(t, "anybody", 200, "ok")
+}

@@ -217,6 +217,7 @@ func startSiteOn(t *testing.T, base string, store *flaky) *site {
 		Trail:         store,
 		Authenticator: who,
 		People:        who,
+		Metrics:       http.HandlerFunc(healthz),
 		Ready:         ready,
 		Clock:         session.RealClock{},
 		Secret:        make([]byte, 32),

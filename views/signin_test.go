@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"curfew/hub"
+	"curfew/session"
 )
 
 func TestAStoreThatTakesNoWritesTellsNobodyWhetherAPasswordIsRight(t *testing.T) {
@@ -32,4 +33,31 @@ func TestNameIsKeptAsItWasTyped(t *testing.T) {
 	if len(list) != 1 || list[0].Record.Login != "Jürgen GROß" {
 		t.Errorf("sessions are %+v, want one by the name as it was typed", list)
 	}
+}
+
+func TestABlockRefusesSignInsWithTheMessage(t *testing.T) {
+	s := startSite(t, "")
+	ada := s.signIn("ada")
+	logout := ada.call("POST", "/api/v1/logouts",
+		`{"group":"staff","except_self":true,"message":"Back at <noon>","block_ms":600000}`)
+	id, _ := logout.json("id").(string)
+	stranger := &browser{site: s}
+	form := func(password string) url.Values { return url.Values{"username": {"grace"}, "password": {password}} }
+	for range maxPairFails + 1 { // a block is no failure: it does not throttle
+		stranger.post("/login", form("pw")).wants(t, "a right password", 403, "Back at &lt;noon&gt;")
+	}
+	stranger.post("/login", form("guess")).wants(t, "a wrong one", 401, wrongPassword)
+	blocked := s.events(session.EventSignInFailed)
+	if last := blocked[len(blocked)-1]; last.Reason != session.ReasonAdmin || last.User != "grace" {
+		t.Errorf("the trail says %+v", last)
+	}
+	ada.call("DELETE", "/api/v1/logouts/"+id, "").wants(t, "calling it off", 200)
+	stranger.post("/login", form("pw")).wants(t, "after that", 303, "/")
+}
+
+func TestWhoIsSignedInIsLedOnFromTheSignInPage(t *testing.T) {
+	s := startSite(t, "/guard")
+	ada := s.signIn("ada")
+	ada.get("/guard/login?next=/app%3Fx").wants(t, "the sign-in page", 303, "/app?x")
+	(&browser{site: s}).get("/guard/login?next=/app%3Fx").wants(t, "a stranger's", 200, `name="next" value="/app?x"`)
 }
