@@ -1,14 +1,9 @@
 package hub
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -17,19 +12,11 @@ import (
 
 	"github.com/coder/websocket"
 
-	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/redis/redistest"
 )
-
-func (u *user) wantsEnded(reason session.Reason) {
-	u.t.Helper()
-	if r, err := u.store.Get(context.Background(), u.token.ID()); err != nil || r.End == nil || r.End.Reason != reason {
-		u.t.Errorf("%s: end %+v, %v, want %s", u.token.ID().Ref(), r.End, err, reason)
-	}
-}
 
 func TestReturnIsStoredThoughTheRequestWasBrokenOff(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -46,44 +33,6 @@ func TestReturnIsStoredThoughTheRequestWasBrokenOff(t *testing.T) {
 		pass(time.Minute)
 		synctest.Wait()
 		ada.wantsAlive()
-	})
-}
-
-func TestRequestThatBreaksOffTakesNoDecisionAlong(t *testing.T) {
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	t.Run("sign-out", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ada := startHub(t, standard).signIn("ada")
-			tab := ada.openTab()
-			if first, err := ada.End(gone, ada.token.ID(), session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}); !first || err != nil {
-				t.Errorf("End = %v, %v", first, err)
-			}
-			tab.wantsEnd(session.ReasonLogout, 0)
-		})
-	})
-	t.Run("stay signed in", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ada := startHub(t, standard).signIn("ada")
-			tab := ada.openTab()
-			tab.wants(wire.KindWarn, standard.WarnAfter)
-			if err := ada.Act(gone, ada.token.ID(), 0, true); err != nil {
-				t.Error(err)
-			}
-			if r, err := ada.store.Get(t.Context(), ada.token.ID()); err != nil || time.Since(r.LastActiveAt) > time.Second {
-				t.Errorf("the page is told that it stays, the store says it was active %s ago, %v", time.Since(r.LastActiveAt), err)
-			}
-		})
-	})
-	t.Run("notice", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ada := startHub(t, standard).signIn("ada")
-			tab := ada.openTab()
-			if _, _, _, err := ada.Notify(gone, session.Scope{Everyone: true}, "root", "The printer is back."); err != nil {
-				t.Error(err)
-			}
-			tab.wants(wire.KindNotice, 0)
-		})
 	})
 }
 
@@ -258,66 +207,6 @@ func TestAwayOnSeveralNodes(t *testing.T) {
 	})
 }
 
-// rawTab is the other end of a tab as bytes. It reads, and answers nothing.
-type rawTab struct {
-	conn   net.Conn
-	closed chan websocket.StatusCode // what the server closed with; -1 without a close frame
-	pings  atomic.Int32
-}
-
-func (u *user) openRawTab(ctx context.Context) *rawTab {
-	u.t.Helper()
-	conn, err := u.listener.Dial(ctx, "", "")
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	u.t.Cleanup(func() { conn.Close() })
-	fmt.Fprintf(conn, "GET /session/ws HTTP/1.1\r\nHost: app.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\nOrigin: %s\r\nX-Session: %s\r\n\r\n", wire.Subprotocol, origin, u.token.Text())
-	r := bufio.NewReader(conn)
-	response, err := http.ReadResponse(r, nil)
-	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
-		u.t.Fatalf("handshake: %+v, %v", response, err)
-	}
-	tab := &rawTab{conn: conn, closed: make(chan websocket.StatusCode, 1)}
-	go tab.read(r)
-	return tab
-}
-
-func (tab *rawTab) read(r *bufio.Reader) {
-	for {
-		var head [2]byte
-		if _, err := io.ReadFull(r, head[:]); err != nil {
-			tab.closed <- -1
-			return
-		}
-		length := uint16(head[1])
-		if length == 126 {
-			if err := binary.Read(r, binary.BigEndian, &length); err != nil {
-				tab.closed <- -1
-				return
-			}
-		}
-		body := make([]byte, length)
-		if _, err := io.ReadFull(r, body); err != nil {
-			tab.closed <- -1
-			return
-		}
-		switch head[0] & 0x0f {
-		case wire.OpPing:
-			tab.pings.Add(1)
-		case wire.OpClose:
-			tab.closed <- websocket.StatusCode(binary.BigEndian.Uint16(body))
-			return
-		}
-	}
-}
-
-// rawFrame is a masked frame of a page. The key is 0, so that the body is its own mask.
-func rawFrame(first byte, body string) []byte {
-	return append([]byte{first, 0x80 | byte(len(body)), 0, 0, 0, 0}, body...)
-}
-
 func TestPeerThatVanishedIsFoundOutAndKeepsNoGraceFromBeginning(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ada := startHub(t, standard).signIn("ada")
@@ -397,165 +286,6 @@ func TestPeerThatVanishedAfterTheOtherTabWasClosedBeginsNothing(t *testing.T) {
 	})
 }
 
-func TestFrozenPageStaysUnconfirmed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p := standard
-		p.WarnAfter, p.ExpireAfter, p.MaxLifetime = time.Hour, 2*time.Hour, 0
-		ada := startHub(t, p).signIn("ada")
-		c, _, err := ada.dial()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.CloseNow() })
-		go func() { // the browser answers pings, the page does not answer ticks
-			for {
-				if _, _, err := c.Read(context.Background()); err != nil {
-					return
-				}
-			}
-		}()
-		pass(30 * time.Minute)
-		synctest.Wait()
-		if stats := ada.Stats(); stats.Tabs != 1 {
-			t.Errorf("%d tabs, want the frozen one to stay", stats.Tabs)
-		}
-		s := ada.lookup(ada.token.ID())
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if !ada.tabLocked(s.tabs[0]).Unconfirmed {
-			t.Error("it is confirmed")
-		}
-	})
-}
-
-func TestFloodOfFramesThatAreNoMessage(t *testing.T) {
-	for name, frames := range map[string][2]byte{"empty continuations": {0x01, 0x00}, "pongs": {0x8a, 0x8a}, "pings": {0x89, 0x89}} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				ada := startHub(t, standard).signIn("ada")
-				good, evil := ada.openTab(), ada.openRawTab(t.Context())
-				send := func(first byte) { evil.conn.Write(rawFrame(first, "")) }
-				send(frames[0])
-				for range socket.MaxFrames - 1 {
-					send(frames[1])
-				}
-				synctest.Wait()
-				if n := ada.Stats().Tabs; n != 2 {
-					t.Fatalf("%d tabs after %d frames, want 2", n, socket.MaxFrames)
-				}
-				pass(999 * time.Millisecond)
-				send(frames[1])
-				if code := <-evil.closed; code != wire.StatusBreach {
-					t.Errorf("closed with %d, want %d", code, wire.StatusBreach)
-				}
-				good.send(`{"type":"sync"}`)
-				good.next(wire.KindActive)
-			})
-		})
-	}
-}
-
-func TestAcksOfWhatWasSentAreNoFlood(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		tab := startHub(t, standard).signIn("ada").openTab()
-		for range socket.MaxFrames {
-			tab.send(`{"type":"sync"}`)
-			tab.ack(tab.next(wire.KindActive))
-		}
-		pass(999 * time.Millisecond)
-		tab.send(`{"type":"ack","seq":1}`) // an old one
-		tab.wantsClose(wire.StatusBreach, "flood")
-	})
-}
-
-func TestTabsAreBounded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		hub := startHub(t, standard)
-		ada, grace := hub.signIn("ada"), hub.signIn("grace")
-		var tabs []*page
-		for range maxTabsOfSession {
-			tabs = append(tabs, ada.openTab())
-		}
-		wantsFull := func(u *user) {
-			t.Helper()
-			c, _, err := u.dial()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != wire.StatusFull {
-				t.Errorf("got %v, want it closed with %d", err, wire.StatusFull)
-			}
-		}
-		wantsFull(ada)
-		grace.openTab()
-		tabs[0].conn.CloseNow()
-		synctest.Wait()
-		ada.openTab()
-		hub.places.mu.Lock()
-		hub.places.limit = maxTabsOfSession + 1
-		hub.places.mu.Unlock()
-		wantsFull(grace)
-		for _, tab := range tabs {
-			tab.conn.CloseNow()
-		}
-		synctest.Wait()
-		hub.places.mu.Lock()
-		defer hub.places.mu.Unlock()
-		if hub.places.taken != 2 || hub.places.ofUser["ada"] != 1 || hub.places.ofUser["grace"] != 1 {
-			t.Errorf("%d places are taken (%v), want one of each", hub.places.taken, hub.places.ofUser)
-		}
-	})
-}
-
-func TestTabsOfAUserAreBounded(t *testing.T) {
-	var p places
-	first, second := &liveSession{user: "ada"}, &liveSession{user: "ada"}
-	for i := range maxTabsOfUser {
-		s := &liveSession{user: "ada"}
-		if i == 0 {
-			s = first
-		}
-		if !p.take(s) {
-			t.Fatalf("no room after %d", i)
-		}
-	}
-	if p.take(second) {
-		t.Errorf("room for more than %d", maxTabsOfUser)
-	}
-	p.leave(first)
-	if !p.take(second) {
-		t.Error("no room though one has gone")
-	}
-}
-
-func TestHandshakeThatComesToNothingLeavesNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		hub := startHub(t, standard)
-		ada := hub.signIn("ada")
-		hub.SetFault(FaultDrop)
-		for range 10 {
-			if c, _, err := ada.dial(); err == nil {
-				c.Read(t.Context())
-				c.CloseNow()
-			}
-		}
-		hub.SetFault(FaultNone)
-		request, _ := http.NewRequest(http.MethodGet, "http://app.example/session/ws", nil) // no upgrade
-		request.Header = http.Header{"Origin": {origin}, "X-Session": {ada.token.Text()}, "Sec-Websocket-Protocol": {wire.Subprotocol}}
-		response, err := ada.client.Do(request)
-		if err != nil || response.StatusCode != http.StatusUpgradeRequired {
-			t.Fatalf("%+v, %v, want %d", response, err, http.StatusUpgradeRequired)
-		}
-		response.Body.Close()
-		synctest.Wait()
-		hub.places.mu.Lock()
-		defer hub.places.mu.Unlock()
-		if hub.places.taken != 0 || len(hub.places.ofUser) != 0 || ada.lookup(ada.token.ID()).places != 0 {
-			t.Errorf("%d places are taken, want none", hub.places.taken)
-		}
-	})
-}
-
 func TestWordOfTabsFromAnOlderVersion(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ada := startHub(t, standard).signIn("ada")
@@ -573,6 +303,131 @@ func TestWordOfTabsFromAnOlderVersion(t *testing.T) {
 			if !got.Equal(at) {
 				t.Errorf("left at %s, want %s", got, at)
 			}
+		}
+	})
+}
+
+func TestClosedBrowserEndsTheSessionAfterItsGrace(t *testing.T) {
+	tests := []struct {
+		name   string
+		leave  func(*page)
+		policy func(*session.Policy)
+		ends   bool
+	}{
+		{"page says it was closed", func(p *page) { p.conn.Close(wire.StatusLeft, "close") }, nil, true},
+		{"browser is gone", func(p *page) { p.conn.Close(websocket.StatusGoingAway, "") }, nil, true},
+		{"a link led elsewhere", func(p *page) { p.conn.Close(wire.StatusLeft, wire.LeftNavigate) }, nil, false},
+		{"connection is lost", func(p *page) { p.conn.CloseNow() }, nil, false},
+		{"another tab stays", func(p *page) { p.openTab(); p.conn.Close(wire.StatusLeft, "close") }, nil, false},
+		{"a new tab comes in time", func(p *page) {
+			p.conn.Close(wire.StatusLeft, "close")
+			pass(19 * time.Second)
+			p.openTab()
+		}, nil, false},
+		{"a navigation comes in time", func(p *page) {
+			p.conn.Close(wire.StatusLeft, "close")
+			pass(19 * time.Second)
+			p.Navigated(p.t.Context(), p.token.ID())
+		}, nil, false},
+		{"a navigation to a page without a socket came before", func(p *page) {
+			p.Navigated(p.t.Context(), p.token.ID())
+			pass(time.Second)
+			p.conn.Close(wire.StatusLeft, "close")
+		}, nil, false},
+		{"a navigation came before, and its page was closed, too", func(p *page) {
+			p.Navigated(p.t.Context(), p.token.ID())
+			next := p.openTab()
+			p.conn.Close(wire.StatusLeft, "close")
+			next.conn.Close(wire.StatusLeft, "close")
+		}, nil, true},
+		{"a navigation comes too late", func(p *page) {
+			p.conn.Close(wire.StatusLeft, "close")
+			pass(21 * time.Second)
+			p.Navigated(p.t.Context(), p.token.ID())
+		}, nil, true},
+		{"a tab hidden for long was discarded", func(p *page) {
+			p.send(`{"type":"visibility","hidden":true}`)
+			pass(5*time.Minute + time.Second)
+			p.conn.Close(websocket.StatusGoingAway, "")
+		}, nil, false},
+		{"a tab hidden for a while was not", func(p *page) {
+			p.send(`{"type":"visibility","hidden":true}`)
+			pass(4 * time.Minute)
+			p.conn.Close(websocket.StatusGoingAway, "")
+		}, nil, true},
+		{"a hidden tab of a phone was discarded", func(p *page) {
+			p.agent = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Mobile Safari/537.36"
+			phone := p.openTab()
+			p.conn.CloseNow()
+			synctest.Wait() // that one is gone first
+			phone.send(`{"type":"visibility","hidden":true}`)
+			pass(30 * time.Second)
+			phone.conn.Close(websocket.StatusGoingAway, "")
+		}, nil, false},
+		{"a tab of a phone was closed", func(p *page) {
+			p.agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1"
+			phone := p.openTab()
+			p.conn.CloseNow()
+			synctest.Wait() // that one is gone first
+			phone.send(`{"type":"visibility","hidden":true}`)
+			phone.conn.Close(wire.StatusLeft, "close")
+		}, nil, true},
+		{"a file was asked for: whoever did is still there", func(p *page) {
+			p.Stayed(p.t.Context(), p.token.ID(), p.Navigated(p.t.Context(), p.token.ID()))
+			pass(10 * time.Second)
+			p.conn.Close(wire.StatusLeft, "close")
+		}, nil, true},
+		{"a file was asked for, and the page closed before it came", func(p *page) {
+			asked := p.Navigated(p.t.Context(), p.token.ID())
+			p.conn.Close(wire.StatusLeft, "close")
+			pass(time.Second)
+			p.Stayed(p.t.Context(), p.token.ID(), asked)
+		}, nil, true},
+		{"a file is asked for in time", func(p *page) {
+			p.conn.Close(wire.StatusLeft, "close")
+			pass(10 * time.Second)
+			p.Stayed(p.t.Context(), p.token.ID(), p.Navigated(p.t.Context(), p.token.ID()))
+		}, nil, false},
+		{"turned off", func(p *page) { p.conn.Close(wire.StatusLeft, "close") }, func(p *session.Policy) { p.CloseGrace = 0 }, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				p := standard
+				if tt.policy != nil {
+					tt.policy(&p)
+				}
+				hub := startHub(t, p)
+				ada := hub.signIn("ada")
+				tt.leave(ada.openTab())
+				pass(21 * time.Second)
+				synctest.Wait()
+				r, err := hub.store.Get(t.Context(), ada.token.ID())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ended := r.End != nil; ended != tt.ends || ended && r.End.Reason != session.ReasonBrowserClosed {
+					t.Errorf("end = %+v, want ended %v as browser-closed", r.End, tt.ends)
+				}
+			})
+		})
+	}
+}
+
+func TestGraceHoldsAcrossARestart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		folder := t.TempDir()
+		hub := startHubIn(t, folder, standard)
+		ada := hub.signIn("ada")
+		ada.openTab().conn.Close(wire.StatusLeft, "close")
+		synctest.Wait()
+		hub.stop()
+		pass(10 * time.Second)
+		again := startHubIn(t, folder, standard)
+		pass(11 * time.Second)
+		synctest.Wait()
+		if r, err := again.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil || r.End.Reason != session.ReasonBrowserClosed {
+			t.Errorf("after the restart: %+v, %v, want browser-closed", r.End, err)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"curfew/hub/wire"
 	"curfew/session"
+	"curfew/session/bolt"
 )
 
 func (r *rig) logout(q LogoutRequest) ForcedLogout {
@@ -19,36 +21,6 @@ func (r *rig) logout(q LogoutRequest) ForcedLogout {
 		r.t.Fatal(err)
 	}
 	return l
-}
-
-func (u *user) wantsOver(message string) {
-	u.t.Helper()
-	status, err := u.Check(u.t.Context(), u.token.ID())
-	if !errors.Is(err, session.ErrEnded) || status.Record.End.Reason != session.ReasonAdmin || status.Record.End.Text() != message {
-		u.t.Errorf("Check = %+v, %v, want ended by an admin with the message %q", status.Record.End, err, message)
-	}
-}
-
-func (u *user) wantsAlive() {
-	u.t.Helper()
-	if _, err := u.Check(u.t.Context(), u.token.ID()); err != nil {
-		u.t.Errorf("Check = %v, want it alive", err)
-	}
-}
-
-// endLines counts the audit lines of a session's end.
-func (u *user) endLines() (n int) {
-	u.t.Helper()
-	events, err := u.store.Events(u.t.Context(), session.EventQuery{Limit: 1000, Kind: session.EventSessionEnd})
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	for _, e := range events {
-		if e.Session == u.token.ID().Ref() {
-			n++
-		}
-	}
-	return n
 }
 
 func TestForcedLogoutEndsItsScopeAtOnce(t *testing.T) {
@@ -114,21 +86,6 @@ func TestForcedLogoutSparesTheCallerAndLaterSignIns(t *testing.T) {
 		admin.wantsAlive()
 		later.wantsAlive()
 		grace.wantsOver(session.ReasonAdmin.Message())
-	})
-}
-
-func TestSignInThatAskedTheDirectoryBeforeTheForcedLogoutIsOver(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		hub := startHub(t, standard)
-		now := session.Millis(time.Now())
-		u := &user{rig: hub, token: session.NewToken()}
-		// it has read 0
-		r := session.Record{ID: u.token.ID(), User: "ada", Policy: standard, CreatedAt: now, LastActiveAt: now}
-		hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}})
-		if err := hub.Create(t.Context(), r); err != nil {
-			t.Fatal(err)
-		}
-		u.wantsOver(session.ReasonAdmin.Message())
 	})
 }
 
@@ -360,47 +317,6 @@ func TestForcedLogoutOfAGroupRacesJoiningIt(t *testing.T) {
 	})
 }
 
-func TestBlockSparesAdminsOfEveryone(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		hub := startHub(t, standard)
-		hub.logout(LogoutRequest{Scope: session.Scope{Everyone: true}, Message: "Back at noon", Grace: time.Minute, Block: time.Minute})
-		if f, blocked := hub.Blocked("grace", []string{"staff"}); !blocked || f.Message != "Back at noon" {
-			t.Errorf("Blocked = %+v, %v", f, blocked)
-		}
-		if _, blocked := hub.Blocked("ada", []string{"admins"}); blocked {
-			t.Error("an admin is blocked")
-		}
-		pass(2*time.Minute - time.Millisecond)
-		if _, blocked := hub.Blocked("grace", nil); !blocked {
-			t.Error("the block ended early")
-		}
-		pass(time.Millisecond)
-		if _, blocked := hub.Blocked("grace", nil); blocked {
-			t.Error("the block did not end")
-		}
-	})
-}
-
-func TestNoticeReachesItsScopeAndLateTabs(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		hub := startHub(t, standard)
-		ada, grace := hub.signIn("ada"), hub.signIn("grace")
-		tab, other := ada.openTab(), grace.openTab()
-		if _, sessions, tabs, err := hub.Notify(t.Context(), session.Scope{User: "ada"}, "admin", "Hello"); sessions != 1 || tabs != 1 || err != nil {
-			t.Fatalf("Notify = %d, %d, %v", sessions, tabs, err)
-		}
-		first := tab.next(wire.KindNotice)
-		pass(time.Minute)
-		if m := ada.openTab().next(wire.KindNotice); m["message"] != "Hello" || m["id"] != first["id"] {
-			t.Errorf("a late tab got %v, want %v", m, first)
-		}
-		pass(time.Millisecond)
-		ada.openTab().silent()
-		other.silent()
-		ada.wantsAlive()
-	})
-}
-
 // A message to many is encoded once, under a number that is drawn before those of messages that may
 // overtake it.
 func TestNumbersRiseWithinATabThoughMessagesAreShared(t *testing.T) {
@@ -448,31 +364,106 @@ func TestNumbersRiseWithinATabThoughMessagesAreShared(t *testing.T) {
 	wg.Wait()
 }
 
-func TestRevocationsAreForgottenWhenNobodyIsOlder(t *testing.T) {
+// slowCancel takes its time before a calling-off is stored, and after.
+type slowCancel struct {
+	session.Store
+	before, after time.Duration
+}
+
+func (s slowCancel) CancelRevocation(ctx context.Context, id string, at time.Time, actor string) (session.Revocation, error) {
+	pass(s.before)
+	defer pass(s.after)
+	return s.Store.CancelRevocation(ctx, id, at, actor)
+}
+
+func TestWhetherALogoutWasCalledOffInTimeIsWhatTheStoreSays(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		before, after time.Duration
+		late          bool
+	}{
+		{"it took effect before it was stored", 2 * time.Second, 0, true},
+		{"it was stored before, and answered after", 0, 2 * time.Second, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return slowCancel{s, tt.before, tt.after} })
+				ada := hub.signIn("ada")
+				tab := ada.openTab()
+				l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Grace: 10 * time.Second})
+				tab.next(wire.KindWarn)
+				pass(9 * time.Second)
+				asked := make(chan error, 1)
+				go func() {
+					pass(1500 * time.Millisecond) // past the end of the grace, while that is undecided
+					_, err := hub.Check(t.Context(), ada.token.ID())
+					asked <- err
+				}()
+				got, err := hub.CancelForcedLogout(t.Context(), l.ID, "admin")
+				synctest.Wait()
+				switch over := <-asked; {
+				case tt.late && (!errors.Is(err, session.ErrTooLate) || !errors.Is(over, session.ErrEnded)):
+					t.Errorf("CancelLogout = %+v, %v; a request at 10.5 s: %v, want too late, and ended", got, err, over)
+				case !tt.late && (err != nil || got.State != LogoutCancelled || over != nil):
+					t.Errorf("CancelLogout = %+v, %v; a request at 10.5 s: %v, want called off, and alive", got, err, over)
+				}
+				if tt.late {
+					tab.wantsEnd(session.ReasonAdmin, 11*time.Second)
+					ada.wantsOver(session.ReasonAdmin.Message())
+				} else {
+					tab.next(wire.KindActive)
+					ada.wantsAlive()
+				}
+			})
+		})
+	}
+}
+
+func TestOnlyTheBlockOfALogoutWithoutAGraceCanBeCalledOff(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)
 		ada := hub.signIn("ada")
-		tab := ada.openTab()
-		l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}})
-		tab.wantsEnd(session.ReasonAdmin, 0)
-		prune := func() {
-			t.Helper()
-			if err := hub.Prune(t.Context(), time.Hour); err != nil {
-				t.Fatal(err)
+		l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Block: time.Hour})
+		if got, err := hub.CancelForcedLogout(t.Context(), l.ID, "root"); err != nil || got.State != LogoutEffective {
+			t.Errorf("CancelLogout = %+v, %v", got, err)
+		}
+		if _, blocked := hub.Blocked("ada", nil); blocked {
+			t.Error("the block stands")
+		}
+		ada.wantsOver(session.ReasonAdmin.Message())
+		hub.late("ada").wantsOver(session.ReasonAdmin.Message())
+	})
+}
+
+func TestLogoutOfASessionThatDoesNotLiveIsNone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada := hub.signIn("ada")
+		hub.logout(LogoutRequest{Scope: ada.scope()})
+		synctest.Wait()
+		for _, ref := range []string{ada.token.ID().Ref(), "unknown", " "} {
+			if _, err := hub.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{Session: ref}}); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("%q: %v, want that there is none", ref, err)
 			}
 		}
-		pass(2 * time.Hour)
-		prune()
-		if got, err := hub.ForcedLogout(l.ID); err != nil || got.Acked != 1 || len(got.Tabs) != 0 {
-			t.Errorf("after two hours: %+v, %v, want the count without the tabs", got, err)
+		if l := hub.logout(LogoutRequest{Scope: session.Scope{User: "nobody"}}); l.Sessions != 0 {
+			t.Errorf("nobody has %d sessions", l.Sessions)
 		}
-		pass(session.RevocationKeptFor)
-		prune()
-		if _, err := hub.ForcedLogout(l.ID); !errors.Is(err, session.ErrNotFound) {
-			t.Errorf("after a day: %v, want ErrNotFound", err)
+	})
+}
+
+func TestSoManyLogoutsAreKeptAndEveryoneCanAlwaysBeSignedOut(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada := hub.signIn("ada")
+		for i := range maxLogouts {
+			hub.revocations.Add(session.Revocation{Number: int64(i + 1), ID: fmt.Sprint(i), Scope: session.Scope{User: "grace"}})
 		}
-		if l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}}); l.Number != 2 {
-			t.Errorf("the next revocation has number %d, want 2", l.Number)
+		if _, err := hub.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{User: "ada"}}); !errors.Is(err, ErrTooManyLogouts) {
+			t.Errorf("one more: %v", err)
 		}
+		ada.wantsAlive()
+		hub.logout(LogoutRequest{Scope: everyone})
+		ada.wantsOver(session.ReasonAdmin.Message())
 	})
 }

@@ -1,10 +1,16 @@
 package hub
 
 import (
+	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -213,3 +219,125 @@ func bubble(t *testing.T, f func(t *testing.T)) {
 }
 
 func (u *user) scope() session.Scope { return session.Scope{Session: u.token.ID().Ref()} }
+
+func (u *user) wantsEnded(reason session.Reason) {
+	u.t.Helper()
+	if r, err := u.store.Get(context.Background(), u.token.ID()); err != nil || r.End == nil || r.End.Reason != reason {
+		u.t.Errorf("%s: end %+v, %v, want %s", u.token.ID().Ref(), r.End, err, reason)
+	}
+}
+
+func (u *user) wantsOver(message string) {
+	u.t.Helper()
+	status, err := u.Check(u.t.Context(), u.token.ID())
+	if !errors.Is(err, session.ErrEnded) || status.Record.End.Reason != session.ReasonAdmin || status.Record.End.Text() != message {
+		u.t.Errorf("Check = %+v, %v, want ended by an admin with the message %q", status.Record.End, err, message)
+	}
+}
+
+func (u *user) wantsAlive() {
+	u.t.Helper()
+	if _, err := u.Check(u.t.Context(), u.token.ID()); err != nil {
+		u.t.Errorf("Check = %v, want it alive", err)
+	}
+}
+
+// endLines counts the audit lines of a session's end.
+func (u *user) endLines() (n int) {
+	u.t.Helper()
+	events, err := u.store.Events(u.t.Context(), session.EventQuery{Limit: 1000, Kind: session.EventSessionEnd})
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	for _, e := range events {
+		if e.Session == u.token.ID().Ref() {
+			n++
+		}
+	}
+	return n
+}
+
+// rawTab is the other end of a tab as bytes. It reads, and answers nothing.
+type rawTab struct {
+	conn   net.Conn
+	closed chan websocket.StatusCode // what the server closed with; -1 without a close frame
+	pings  atomic.Int32
+}
+
+func (u *user) openRawTab(ctx context.Context) *rawTab {
+	u.t.Helper()
+	conn, err := u.listener.Dial(ctx, "", "")
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	u.t.Cleanup(func() { conn.Close() })
+	fmt.Fprintf(conn, "GET /session/ws HTTP/1.1\r\nHost: app.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\nOrigin: %s\r\nX-Session: %s\r\n\r\n", wire.Subprotocol, origin, u.token.Text())
+	r := bufio.NewReader(conn)
+	response, err := http.ReadResponse(r, nil)
+	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+		u.t.Fatalf("handshake: %+v, %v", response, err)
+	}
+	tab := &rawTab{conn: conn, closed: make(chan websocket.StatusCode, 1)}
+	go tab.read(r)
+	return tab
+}
+
+func (tab *rawTab) read(r *bufio.Reader) {
+	for {
+		var head [2]byte
+		if _, err := io.ReadFull(r, head[:]); err != nil {
+			tab.closed <- -1
+			return
+		}
+		length := uint16(head[1])
+		if length == 126 {
+			if err := binary.Read(r, binary.BigEndian, &length); err != nil {
+				tab.closed <- -1
+				return
+			}
+		}
+		body := make([]byte, length)
+		if _, err := io.ReadFull(r, body); err != nil {
+			tab.closed <- -1
+			return
+		}
+		switch head[0] & 0x0f {
+		case wire.OpPing:
+			tab.pings.Add(1)
+		case wire.OpClose:
+			tab.closed <- websocket.StatusCode(binary.BigEndian.Uint16(body))
+			return
+		}
+	}
+}
+
+// rawFrame is a masked frame of a page. The key is 0, so that the body is its own mask.
+func rawFrame(first byte, body string) []byte {
+	return append([]byte{first, 0x80 | byte(len(body)), 0, 0, 0, 0}, body...)
+}
+
+// skewed is a node's clock that is so far ahead, and not set right.
+func skewed(by time.Duration) *session.SkewedClock {
+	c := &session.SkewedClock{Clock: session.RealClock{}}
+	c.SetSkew(by)
+	return c
+}
+
+// quick is a policy that a test in real time can wait for.
+var quick = session.Policy{WarnAfter: time.Second, ExpireAfter: 2 * time.Second, ExtendOn: session.ExtendOnActivity}
+
+func samePeers(p session.SharedStore) session.SharedStore { return p }
+
+// late is a sign-in that has read the number of the last forced logout before there was any, and is
+// stored only now.
+func (r *rig) late(name string) *user {
+	r.t.Helper()
+	u := &user{rig: r, token: session.NewToken()}
+	now := session.Millis(time.Now())
+	record := session.Record{ID: u.token.ID(), User: name, Login: name, Policy: standard, CreatedAt: now, LastActiveAt: now}
+	if err := r.Create(r.t.Context(), record); err != nil {
+		r.t.Fatal(err)
+	}
+	return u
+}

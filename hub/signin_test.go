@@ -67,3 +67,39 @@ func TestSignInThatTheStoreNeverHadIsForgotten(t *testing.T) {
 		}
 	})
 }
+
+func TestSignInThatAskedTheDirectoryBeforeTheForcedLogoutIsOver(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		now := session.Millis(time.Now())
+		u := &user{rig: hub, token: session.NewToken()}
+		// it has read 0
+		r := session.Record{ID: u.token.ID(), User: "ada", Policy: standard, CreatedAt: now, LastActiveAt: now}
+		hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}})
+		if err := hub.Create(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		u.wantsOver(session.ReasonAdmin.Message())
+	})
+}
+
+func TestBlockSparesAdminsOfEveryone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		hub.logout(LogoutRequest{Scope: session.Scope{Everyone: true}, Message: "Back at noon", Grace: time.Minute, Block: time.Minute})
+		if f, blocked := hub.Blocked("grace", []string{"staff"}); !blocked || f.Message != "Back at noon" {
+			t.Errorf("Blocked = %+v, %v", f, blocked)
+		}
+		if _, blocked := hub.Blocked("ada", []string{"admins"}); blocked {
+			t.Error("an admin is blocked")
+		}
+		pass(2*time.Minute - time.Millisecond)
+		if _, blocked := hub.Blocked("grace", nil); !blocked {
+			t.Error("the block ended early")
+		}
+		pass(time.Millisecond)
+		if _, blocked := hub.Blocked("grace", nil); blocked {
+			t.Error("the block did not end")
+		}
+	})
+}

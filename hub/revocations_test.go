@@ -17,40 +17,6 @@ import (
 	"curfew/session/redis/redistest"
 )
 
-func TestLogoutHoldsAtANodeWhoseClockIsBehind(t *testing.T) {
-	t.Parallel()
-	for _, behind := range []time.Duration{15 * time.Millisecond, 400 * time.Millisecond} {
-		server := redistest.Start(t)
-		a := startNode(t, server, "a", standard, samePeers)
-		store := openRedis(t, server)
-		b := startHubWith(t, store, Options{Store: store, Shared: store, Clock: skewed(-behind), Policies: session.Policies{Global: standard}, Node: "b"})
-		for range 5 {
-			ada := a.signIn("ada")
-			within(t, 2*time.Second, "b knows her", func() bool { return len(b.sessionsOf("ada")) == 1 })
-			tab := ada.on(b).openTab()
-			a.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Actor: "root"})
-			ada.on(b).wantsOver(session.ReasonAdmin.Message())
-			tab.endsWithin(2*time.Second, session.ReasonAdmin) // and no warning before it
-			within(t, 2*time.Second, "it is over", func() bool { return len(b.sessionsOf("ada")) == 0 })
-		}
-	}
-}
-
-func samePeers(p session.SharedStore) session.SharedStore { return p }
-
-// late is a sign-in that has read the number of the last forced logout before there was any, and is
-// stored only now.
-func (r *rig) late(name string) *user {
-	r.t.Helper()
-	u := &user{rig: r, token: session.NewToken()}
-	now := session.Millis(time.Now())
-	record := session.Record{ID: u.token.ID(), User: name, Login: name, Policy: standard, CreatedAt: now, LastActiveAt: now}
-	if err := r.Create(r.t.Context(), record); err != nil {
-		r.t.Fatal(err)
-	}
-	return u
-}
-
 func TestLogoutInEffectStaysSoWhenTheClockIsSetBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		store, err := bolt.Open(t.TempDir())
@@ -109,6 +75,25 @@ func TestLogoutWithoutAGraceHoldsAfterARestartThoughTheClockWasSetBack(t *testin
 	})
 }
 
+func TestLogoutHoldsAtANodeWhoseClockIsBehind(t *testing.T) {
+	t.Parallel()
+	for _, behind := range []time.Duration{15 * time.Millisecond, 400 * time.Millisecond} {
+		server := redistest.Start(t)
+		a := startNode(t, server, "a", standard, samePeers)
+		store := openRedis(t, server)
+		b := startHubWith(t, store, Options{Store: store, Shared: store, Clock: skewed(-behind), Policies: session.Policies{Global: standard}, Node: "b"})
+		for range 5 {
+			ada := a.signIn("ada")
+			within(t, 2*time.Second, "b knows her", func() bool { return len(b.sessionsOf("ada")) == 1 })
+			tab := ada.on(b).openTab()
+			a.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Actor: "root"})
+			ada.on(b).wantsOver(session.ReasonAdmin.Message())
+			tab.endsWithin(2*time.Second, session.ReasonAdmin) // and no warning before it
+			within(t, 2*time.Second, "it is over", func() bool { return len(b.sessionsOf("ada")) == 0 })
+		}
+	}
+}
+
 func TestLogoutRightAfterAFailOverOfTheRevocationsCoversAll(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -122,77 +107,6 @@ func TestLogoutRightAfterAFailOverOfTheRevocationsCoversAll(t *testing.T) {
 	}
 	a.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Actor: "root"})
 	ada.wantsOver(session.ReasonAdmin.Message())
-}
-
-// slowCancel takes its time before a calling-off is stored, and after.
-type slowCancel struct {
-	session.Store
-	before, after time.Duration
-}
-
-func (s slowCancel) CancelRevocation(ctx context.Context, id string, at time.Time, actor string) (session.Revocation, error) {
-	pass(s.before)
-	defer pass(s.after)
-	return s.Store.CancelRevocation(ctx, id, at, actor)
-}
-
-func TestWhetherALogoutWasCalledOffInTimeIsWhatTheStoreSays(t *testing.T) {
-	for _, tt := range []struct {
-		name          string
-		before, after time.Duration
-		late          bool
-	}{
-		{"it took effect before it was stored", 2 * time.Second, 0, true},
-		{"it was stored before, and answered after", 0, 2 * time.Second, false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return slowCancel{s, tt.before, tt.after} })
-				ada := hub.signIn("ada")
-				tab := ada.openTab()
-				l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Grace: 10 * time.Second})
-				tab.next(wire.KindWarn)
-				pass(9 * time.Second)
-				asked := make(chan error, 1)
-				go func() {
-					pass(1500 * time.Millisecond) // past the end of the grace, while that is undecided
-					_, err := hub.Check(t.Context(), ada.token.ID())
-					asked <- err
-				}()
-				got, err := hub.CancelForcedLogout(t.Context(), l.ID, "admin")
-				synctest.Wait()
-				switch over := <-asked; {
-				case tt.late && (!errors.Is(err, session.ErrTooLate) || !errors.Is(over, session.ErrEnded)):
-					t.Errorf("CancelLogout = %+v, %v; a request at 10.5 s: %v, want too late, and ended", got, err, over)
-				case !tt.late && (err != nil || got.State != LogoutCancelled || over != nil):
-					t.Errorf("CancelLogout = %+v, %v; a request at 10.5 s: %v, want called off, and alive", got, err, over)
-				}
-				if tt.late {
-					tab.wantsEnd(session.ReasonAdmin, 11*time.Second)
-					ada.wantsOver(session.ReasonAdmin.Message())
-				} else {
-					tab.next(wire.KindActive)
-					ada.wantsAlive()
-				}
-			})
-		})
-	}
-}
-
-func TestOnlyTheBlockOfALogoutWithoutAGraceCanBeCalledOff(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		hub := startHub(t, standard)
-		ada := hub.signIn("ada")
-		l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Block: time.Hour})
-		if got, err := hub.CancelForcedLogout(t.Context(), l.ID, "root"); err != nil || got.State != LogoutEffective {
-			t.Errorf("CancelLogout = %+v, %v", got, err)
-		}
-		if _, blocked := hub.Blocked("ada", nil); blocked {
-			t.Error("the block stands")
-		}
-		ada.wantsOver(session.ReasonAdmin.Message())
-		hub.late("ada").wantsOver(session.ReasonAdmin.Message())
-	})
 }
 
 // countingShared counts how often revocations are read, and has readers wait.
@@ -256,36 +170,32 @@ func TestRevocationsOfOtherNodesAreReadOnceForAllThatNeedThem(t *testing.T) {
 	}
 }
 
-func TestLogoutOfASessionThatDoesNotLiveIsNone(t *testing.T) {
+func TestRevocationsAreForgottenWhenNobodyIsOlder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)
 		ada := hub.signIn("ada")
-		hub.logout(LogoutRequest{Scope: ada.scope()})
-		synctest.Wait()
-		for _, ref := range []string{ada.token.ID().Ref(), "unknown", " "} {
-			if _, err := hub.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{Session: ref}}); !errors.Is(err, session.ErrNotFound) {
-				t.Errorf("%q: %v, want that there is none", ref, err)
+		tab := ada.openTab()
+		l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}})
+		tab.wantsEnd(session.ReasonAdmin, 0)
+		prune := func() {
+			t.Helper()
+			if err := hub.Prune(t.Context(), time.Hour); err != nil {
+				t.Fatal(err)
 			}
 		}
-		if l := hub.logout(LogoutRequest{Scope: session.Scope{User: "nobody"}}); l.Sessions != 0 {
-			t.Errorf("nobody has %d sessions", l.Sessions)
+		pass(2 * time.Hour)
+		prune()
+		if got, err := hub.ForcedLogout(l.ID); err != nil || got.Acked != 1 || len(got.Tabs) != 0 {
+			t.Errorf("after two hours: %+v, %v, want the count without the tabs", got, err)
 		}
-	})
-}
-
-func TestSoManyLogoutsAreKeptAndEveryoneCanAlwaysBeSignedOut(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		hub := startHub(t, standard)
-		ada := hub.signIn("ada")
-		for i := range maxLogouts {
-			hub.revocations.Add(session.Revocation{Number: int64(i + 1), ID: fmt.Sprint(i), Scope: session.Scope{User: "grace"}})
+		pass(session.RevocationKeptFor)
+		prune()
+		if _, err := hub.ForcedLogout(l.ID); !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("after a day: %v, want ErrNotFound", err)
 		}
-		if _, err := hub.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{User: "ada"}}); !errors.Is(err, ErrTooManyLogouts) {
-			t.Errorf("one more: %v", err)
+		if l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}}); l.Number != 2 {
+			t.Errorf("the next revocation has number %d, want 2", l.Number)
 		}
-		ada.wantsAlive()
-		hub.logout(LogoutRequest{Scope: everyone})
-		ada.wantsOver(session.ReasonAdmin.Message())
 	})
 }
 
@@ -334,33 +244,6 @@ func TestUsersAndGroupsAreKnownHoweverTheirNamesAreWritten(t *testing.T) {
 		hub.logout(LogoutRequest{Scope: everyone, Except: ada.token.ID().Ref(), Block: time.Minute})
 		if _, blocked := hub.Blocked("ada", []string{"Admins"}); blocked {
 			t.Error("an administrator is blocked")
-		}
-	})
-}
-
-func TestNoticesOfOthersCostNothingAndTheNewestAreTold(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		hub := startHub(t, standard)
-		ada, grace := hub.signIn("ada"), hub.signIn("grace")
-		for i := range maxNotices + maxLate {
-			scope := session.Scope{User: "grace"}
-			hub.notices.add(&sentNotice{id: fmt.Sprint(i), message: fmt.Sprint(i), scope: scope, target: scope.Target(), at: time.Now()})
-		}
-		if n := len(hub.notices.queue); n != maxNotices || len(hub.notices.ids) != n || hub.notices.knows("0") || !hub.notices.knows(fmt.Sprint(maxLate)) {
-			t.Errorf("%d notices are kept (%d IDs), want the newest %d", n, len(hub.notices.ids), maxNotices)
-		}
-		ada.openTab().silent()
-		tab := grace.openTab()
-		for i := range maxLate {
-			if m := tab.next(wire.KindNotice); m["message"] != fmt.Sprint(maxNotices+i) {
-				t.Fatalf("got %v, want the notice %d", m, maxNotices+i)
-			}
-		}
-		tab.silent()
-		pass(noticeFor + time.Second)
-		hub.notices.add(&sentNotice{id: "last", scope: everyone, target: everyone.Target(), at: time.Now()})
-		if len(hub.notices.queue) != 1 || len(hub.notices.byScope) != 1 || len(hub.notices.ids) != 1 {
-			t.Errorf("after a minute %d notices are kept", len(hub.notices.queue))
 		}
 	})
 }

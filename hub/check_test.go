@@ -1,0 +1,46 @@
+package hub
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"curfew/session"
+	"curfew/session/redis/redistest"
+)
+
+func TestCheckEndsNobodyWhomTheStoreCallsNotDue(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	store := openRedis(t, server)
+	clock := skewed(0)
+	node := startHubWith(t, store, Options{Store: store, Shared: store, Clock: clock, Policies: session.Policies{Global: standard}, Node: "a"})
+	ada := node.signIn("ada")
+	clock.SetSkew(standard.ExpireAfter) // the computer's clock was set
+	if status, err := node.Check(t.Context(), ada.token.ID()); err != nil || status.Record.End != nil {
+		t.Errorf("Check by a clock that is ahead = %v (%+v), and the store keeps the session", err, status.Record.End)
+	}
+	clock.SetSkew(0)
+	if _, err := node.Check(t.Context(), ada.token.ID()); err != nil {
+		t.Errorf("Check by a clock that was set right = %v", err)
+	}
+}
+
+func TestCheckConcludesNothingWhereTheEndCannotBeStored(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	store := openRedis(t, server)
+	over := refusingStore{store, errors.New("connection lost"), refusals(1_000_000)}
+	node := startHubWith(t, over, Options{Store: over, Shared: store, Policies: session.Policies{Global: quick}, Node: "a"})
+	ada := node.signIn("ada")
+	s := node.lookup(ada.token.ID())
+	within(t, 2*quick.ExpireAfter, "it is due", func() bool { return node.isDue(s) })
+	if _, err := node.Check(t.Context(), ada.token.ID()); err == nil || errors.Is(err, session.ErrEnded) {
+		t.Errorf("Check = %v, want that nobody can say", err)
+	}
+	over.left.Store(0)
+	within(t, tryAgainAfter+time.Second, "the end is stored", func() bool {
+		_, err := node.Check(t.Context(), ada.token.ID())
+		return errors.Is(err, session.ErrEnded)
+	})
+}

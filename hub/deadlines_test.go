@@ -1,0 +1,143 @@
+package hub
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"curfew/hub/wire"
+	"curfew/session"
+	"curfew/session/bolt"
+	"curfew/session/redis/redistest"
+)
+
+func TestIdleSessionWarnsThenEnds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada := hub.signIn("ada")
+		var tabs []*page
+		for range 5 {
+			tabs = append(tabs, ada.openTab())
+		}
+		for _, tab := range tabs {
+			m := tab.wants(wire.KindWarn, 9*time.Minute)
+			if m["reason"] != "idle" || m["expire_in_ms"].(float64) < 59900 || m["expire_in_ms"].(float64) > 60000 {
+				t.Errorf("warn = %v", m)
+			}
+		}
+		for _, tab := range tabs {
+			tab.wantsEnd(session.ReasonIdle, 10*time.Minute)
+		}
+		if _, err := hub.Check(t.Context(), ada.token.ID()); !errors.Is(err, session.ErrEnded) {
+			t.Errorf("Check = %v, want ErrEnded", err)
+		}
+	})
+}
+
+func TestLifetimeCannotBeExtended(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := standard
+		p.MaxLifetime = 12 * time.Minute
+		hub := startHub(t, p)
+		tab := hub.signIn("ada").openTab()
+		pass(5 * time.Minute)
+		tab.send(`{"type":"activity","idle_ms":0}`)
+		tab.next(wire.KindActive)
+		if m := tab.wants(wire.KindWarn, 11*time.Minute); m["reason"] != "lifetime" {
+			t.Errorf("warn = %v, want lifetime", m)
+		}
+		tab.send(`{"type":"activity","idle_ms":0}`)
+		tab.silent()
+		tab.send(`{"type":"confirm"}`)
+		if m := tab.next(wire.KindWarn); m["reason"] != "lifetime" {
+			t.Errorf("confirm was answered by %v, want the lifetime warning", m)
+		}
+		tab.wantsEnd(session.ReasonLifetime, 12*time.Minute)
+	})
+}
+
+func TestWithdrawnIdleWarningGivesWayToTheLifetimes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := standard
+		p.MaxLifetime = 10*time.Minute + 30*time.Second
+		hub := startHub(t, p)
+		tab := hub.signIn("ada").openTab()
+		if m := tab.wants(wire.KindWarn, 9*time.Minute); m["reason"] != "idle" {
+			t.Errorf("warn = %v, want idle", m)
+		}
+		pass(45 * time.Second) // the lifetime's warning stands as well now, but ends later
+		tab.silent()
+		tab.send(`{"type":"activity","idle_ms":0}`)
+		if m := tab.next(wire.KindWarn); m["reason"] != "lifetime" {
+			t.Errorf("got %v, want the lifetime's warning in its place", m)
+		}
+		tab.wantsEnd(session.ReasonLifetime, 10*time.Minute+30*time.Second)
+	})
+}
+
+func TestSessionWithoutTabsEndsOnTimeAndOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		folder := t.TempDir()
+		hub := startHubIn(t, folder, standard)
+		hub.signIn("ada")
+		late := hub.signIn("grace")
+		pass(5 * time.Minute)
+		if err := hub.Act(t.Context(), late.token.ID(), 0, false); err != nil {
+			t.Fatal(err)
+		}
+		hub.stop() // flushes
+		pass(7 * time.Minute)
+		again := startHubIn(t, folder, standard)
+		if _, err := again.Check(t.Context(), late.token.ID()); err != nil {
+			t.Errorf("activity before the restart is lost: %v", err)
+		}
+		pass(time.Hour)
+		synctest.Wait()
+		events, err := again.store.Events(t.Context(), session.EventQuery{Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends := map[string]int{}
+		for _, e := range events {
+			if e.Kind == session.EventSessionEnd {
+				ends[e.User+" "+string(e.Reason)]++
+			}
+		}
+		if len(ends) != 2 || ends["ada idle"] != 1 || ends["grace idle"] != 1 {
+			t.Errorf("ends = %v, want one idle end each", ends)
+		}
+	})
+}
+
+func TestSessionThatTheStoreCallsNotDueIsLookedAtAgain(t *testing.T) {
+	for _, times := range []int64{1, 7} {
+		bubble(t, func(t *testing.T) {
+			hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return refusingStore{s, session.ErrNotDue, refusals(times)} })
+			ada := hub.signIn("ada")
+			ada.openTab().conn.Close(wire.StatusLeft, "close")
+			pass(standard.CloseGrace + time.Second)
+			synctest.Wait()
+			if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil {
+				t.Errorf("not due %d times: a second after the close grace End = %+v, %v", times, r.End, err)
+			}
+		})
+	}
+}
+
+func TestNodeWhoseClockIsAheadTellsTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []time.Duration{15 * time.Millisecond, 400 * time.Millisecond} {
+		server := redistest.Start(t)
+		store := openRedis(t, server)
+		clock := skewed(ahead)
+		node := startHubWith(t, store, Options{Store: store, Shared: store, Clock: clock, Policies: session.Policies{Global: quick}, Node: "a"})
+		ada := node.signIn("ada")
+		tab := ada.openTab()
+		tab.nextWithin(quick.WarnAfter+time.Second, wire.KindWarn)
+		tab.endsWithin(quick.Lead()+ahead+time.Second, session.ReasonIdle)
+		if r, err := store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil {
+			t.Errorf("%s ahead: the store has the end %+v, %v", ahead, r.End, err)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package hub
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+
+	"github.com/coder/websocket"
+
+	"curfew/hub/wire"
+)
+
+func TestHandshakeIsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ada := startHub(t, standard).signIn("ada")
+		tests := []struct {
+			name   string
+			header http.Header
+			proto  []string
+			want   int
+		}{
+			{"no origin", http.Header{}, []string{wire.Subprotocol}, 403},
+			{"null origin", http.Header{"Origin": {"null"}}, []string{wire.Subprotocol}, 403},
+			{"other scheme", http.Header{"Origin": {"http://app.example"}}, []string{wire.Subprotocol}, 403},
+			{"other port", http.Header{"Origin": {"https://app.example:8443"}}, []string{wire.Subprotocol}, 403},
+			{"suffix", http.Header{"Origin": {"https://app.example.evil.example"}}, []string{wire.Subprotocol}, 403},
+			{"two origins", http.Header{"Origin": {origin, "https://evil.example"}}, []string{wire.Subprotocol}, 403},
+			{"no subprotocol", http.Header{"Origin": {origin}}, nil, 400},
+			{"other subprotocol", http.Header{"Origin": {origin}}, []string{"curfew.v2"}, 400},
+		}
+		for _, tt := range tests {
+			tt.header.Set("X-Session", ada.token.Text())
+			_, response, err := websocket.Dial(t.Context(), "ws://app.example/session/ws",
+				&websocket.DialOptions{HTTPClient: ada.client, HTTPHeader: tt.header, Subprotocols: tt.proto})
+			if err == nil || response == nil || response.StatusCode != tt.want {
+				t.Errorf("%s: %v, %v, want %d", tt.name, response, err, tt.want)
+			}
+		}
+	})
+}
+
+func TestHandshakeThatComesToNothingLeavesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada := hub.signIn("ada")
+		hub.SetFault(FaultDrop)
+		for range 10 {
+			if c, _, err := ada.dial(); err == nil {
+				c.Read(t.Context())
+				c.CloseNow()
+			}
+		}
+		hub.SetFault(FaultNone)
+		request, _ := http.NewRequest(http.MethodGet, "http://app.example/session/ws", nil) // no upgrade
+		request.Header = http.Header{"Origin": {origin}, "X-Session": {ada.token.Text()}, "Sec-Websocket-Protocol": {wire.Subprotocol}}
+		response, err := ada.client.Do(request)
+		if err != nil || response.StatusCode != http.StatusUpgradeRequired {
+			t.Fatalf("%+v, %v, want %d", response, err, http.StatusUpgradeRequired)
+		}
+		response.Body.Close()
+		synctest.Wait()
+		hub.places.mu.Lock()
+		defer hub.places.mu.Unlock()
+		if hub.places.taken != 0 || len(hub.places.ofUser) != 0 || ada.lookup(ada.token.ID()).places != 0 {
+			t.Errorf("%d places are taken, want none", hub.places.taken)
+		}
+	})
+}

@@ -1,0 +1,57 @@
+package hub
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"curfew/hub/wire"
+	"curfew/session"
+)
+
+func TestNoticeReachesItsScopeAndLateTabs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada, grace := hub.signIn("ada"), hub.signIn("grace")
+		tab, other := ada.openTab(), grace.openTab()
+		if _, sessions, tabs, err := hub.Notify(t.Context(), session.Scope{User: "ada"}, "admin", "Hello"); sessions != 1 || tabs != 1 || err != nil {
+			t.Fatalf("Notify = %d, %d, %v", sessions, tabs, err)
+		}
+		first := tab.next(wire.KindNotice)
+		pass(time.Minute)
+		if m := ada.openTab().next(wire.KindNotice); m["message"] != "Hello" || m["id"] != first["id"] {
+			t.Errorf("a late tab got %v, want %v", m, first)
+		}
+		pass(time.Millisecond)
+		ada.openTab().silent()
+		other.silent()
+		ada.wantsAlive()
+	})
+}
+
+func TestNoticesOfOthersCostNothingAndTheNewestAreTold(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada, grace := hub.signIn("ada"), hub.signIn("grace")
+		for i := range maxNotices + maxLate {
+			scope := session.Scope{User: "grace"}
+			hub.notices.add(&sentNotice{id: fmt.Sprint(i), message: fmt.Sprint(i), scope: scope, target: scope.Target(), at: time.Now()})
+		}
+		if n := len(hub.notices.queue); n != maxNotices || len(hub.notices.ids) != n || hub.notices.knows("0") || !hub.notices.knows(fmt.Sprint(maxLate)) {
+			t.Errorf("%d notices are kept (%d IDs), want the newest %d", n, len(hub.notices.ids), maxNotices)
+		}
+		ada.openTab().silent()
+		tab := grace.openTab()
+		for i := range maxLate {
+			if m := tab.next(wire.KindNotice); m["message"] != fmt.Sprint(maxNotices+i) {
+				t.Fatalf("got %v, want the notice %d", m, maxNotices+i)
+			}
+		}
+		tab.silent()
+		pass(noticeFor + time.Second)
+		hub.notices.add(&sentNotice{id: "last", scope: everyone, target: everyone.Target(), at: time.Now()})
+		if len(hub.notices.queue) != 1 || len(hub.notices.byScope) != 1 || len(hub.notices.ids) != 1 {
+			t.Errorf("after a minute %d notices are kept", len(hub.notices.queue))
+		}
+	})
+}

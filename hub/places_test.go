@@ -1,0 +1,70 @@
+package hub
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/coder/websocket"
+
+	"curfew/hub/wire"
+)
+
+func TestTabsAreBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada, grace := hub.signIn("ada"), hub.signIn("grace")
+		var tabs []*page
+		for range maxTabsOfSession {
+			tabs = append(tabs, ada.openTab())
+		}
+		wantsFull := func(u *user) {
+			t.Helper()
+			c, _, err := u.dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != wire.StatusFull {
+				t.Errorf("got %v, want it closed with %d", err, wire.StatusFull)
+			}
+		}
+		wantsFull(ada)
+		grace.openTab()
+		tabs[0].conn.CloseNow()
+		synctest.Wait()
+		ada.openTab()
+		hub.places.mu.Lock()
+		hub.places.limit = maxTabsOfSession + 1
+		hub.places.mu.Unlock()
+		wantsFull(grace)
+		for _, tab := range tabs {
+			tab.conn.CloseNow()
+		}
+		synctest.Wait()
+		hub.places.mu.Lock()
+		defer hub.places.mu.Unlock()
+		if hub.places.taken != 2 || hub.places.ofUser["ada"] != 1 || hub.places.ofUser["grace"] != 1 {
+			t.Errorf("%d places are taken (%v), want one of each", hub.places.taken, hub.places.ofUser)
+		}
+	})
+}
+
+func TestTabsOfAUserAreBounded(t *testing.T) {
+	var p places
+	first, second := &liveSession{user: "ada"}, &liveSession{user: "ada"}
+	for i := range maxTabsOfUser {
+		s := &liveSession{user: "ada"}
+		if i == 0 {
+			s = first
+		}
+		if !p.take(s) {
+			t.Fatalf("no room after %d", i)
+		}
+	}
+	if p.take(second) {
+		t.Errorf("room for more than %d", maxTabsOfUser)
+	}
+	p.leave(first)
+	if !p.take(second) {
+		t.Error("no room though one has gone")
+	}
+}

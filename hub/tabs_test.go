@@ -1,0 +1,127 @@
+package hub
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"curfew/hub/internal/socket"
+	"curfew/hub/wire"
+)
+
+func TestTabThatOpensLateIsToldOfTheWarning(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada := hub.signIn("ada")
+		ada.openTab()
+		pass(9*time.Minute + 30*time.Second)
+		if m := ada.openTab().next(wire.KindWarn); m["expire_in_ms"].(float64) > 30_000 {
+			t.Errorf("warn = %v, want 30 s left", m)
+		}
+	})
+}
+
+func TestBreachClosesTheTabAndHarmsNobodyElse(t *testing.T) {
+	bad := map[string]string{
+		"not JSON": `x`, "empty": ``, "no type": `{}`, "unknown type": `{"type":"shutdown"}`, "a list": `[]`, "null": `null`,
+		"no idle_ms": `{"type":"activity"}`, "negative idle_ms": `{"type":"activity","idle_ms":-1}`, "a fraction": `{"type":"activity","idle_ms":1.5}`,
+		"trailing data": `{"type":"sync"}{"type":"sync"}`, "hidden is text": `{"type":"visibility","hidden":"yes"}`, "ack without seq": `{"type":"ack"}`,
+		"a server's message": `{"type":"expire"}`, "a name in another case": `{"TYPE":"confirm"}`,
+		"a name in another case beside the right one": `{"type":"activity","idle_ms":60000,"IDLE_MS":0}`,
+		"a letter that folds to another":              `{"type":"ack","seq":1,"ſeq":2}`,
+		"a name twice":                                `{"type":"sync","type":"confirm"}`,
+	}
+	for name, text := range bad {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				ada := startHub(t, standard).signIn("ada")
+				good, evil := ada.openTab(), ada.openTab()
+				evil.send(text)
+				evil.wantsClose(wire.StatusBreach, "protocol breach")
+				good.send(`{"type":"sync"}`)
+				good.next(wire.KindActive)
+			})
+		})
+	}
+	t.Run("too long", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			ada := startHub(t, standard).signIn("ada")
+			good, evil := ada.openTab(), ada.openTab()
+			good.send(`{"type":"sync"` + strings.Repeat(" ", wire.MaxMessage-len(`{"type":"sync"}`)) + `}`) // 4 KiB exactly
+			good.next(wire.KindActive)
+			evil.send(`{"type":"sync"` + strings.Repeat(" ", wire.MaxMessage) + `}`)
+			evil.wantsClose(websocket.StatusMessageTooBig, "message too big")
+		})
+	})
+	t.Run("binary", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			evil := startHub(t, standard).signIn("ada").openTab()
+			evil.conn.Write(t.Context(), websocket.MessageBinary, []byte(`{"type":"sync"}`))
+			evil.wantsClose(wire.StatusBreach, "protocol breach")
+		})
+	})
+}
+
+func TestFlood(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ada := startHub(t, standard).signIn("ada")
+		good, evil := ada.openTab(), ada.openTab()
+		for range 3 {
+			for range socket.MaxFrames {
+				good.send(`{"type":"visibility","hidden":false}`)
+			}
+			pass(time.Second)
+		}
+		good.send(`{"type":"sync"}`)
+		good.next(wire.KindActive)
+		for range socket.MaxFrames {
+			evil.send(`{"type":"visibility","hidden":false}`)
+		}
+		pass(900 * time.Millisecond)
+		evil.send(`{"type":"visibility","hidden":false}`)
+		evil.wantsClose(wire.StatusBreach, "flood")
+	})
+}
+
+func TestFloodOfFramesThatAreNoMessage(t *testing.T) {
+	for name, frames := range map[string][2]byte{"empty continuations": {0x01, 0x00}, "pongs": {0x8a, 0x8a}, "pings": {0x89, 0x89}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				ada := startHub(t, standard).signIn("ada")
+				good, evil := ada.openTab(), ada.openRawTab(t.Context())
+				send := func(first byte) { evil.conn.Write(rawFrame(first, "")) }
+				send(frames[0])
+				for range socket.MaxFrames - 1 {
+					send(frames[1])
+				}
+				synctest.Wait()
+				if n := ada.Stats().Tabs; n != 2 {
+					t.Fatalf("%d tabs after %d frames, want 2", n, socket.MaxFrames)
+				}
+				pass(999 * time.Millisecond)
+				send(frames[1])
+				if code := <-evil.closed; code != wire.StatusBreach {
+					t.Errorf("closed with %d, want %d", code, wire.StatusBreach)
+				}
+				good.send(`{"type":"sync"}`)
+				good.next(wire.KindActive)
+			})
+		})
+	}
+}
+
+func TestAcksOfWhatWasSentAreNoFlood(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tab := startHub(t, standard).signIn("ada").openTab()
+		for range socket.MaxFrames {
+			tab.send(`{"type":"sync"}`)
+			tab.ack(tab.next(wire.KindActive))
+		}
+		pass(999 * time.Millisecond)
+		tab.send(`{"type":"ack","seq":1}`) // an old one
+		tab.wantsClose(wire.StatusBreach, "flood")
+	})
+}
