@@ -70,7 +70,8 @@ func newPublicID() string { return strings.ToLower(rand.Text()[:20]) }
 const maxLogouts = 50_000
 
 // ErrTooManyLogouts is returned where so many forced logouts are remembered that no more can be.
-var ErrTooManyLogouts = errors.New("too many forced logouts in a day: sign out a group or everyone instead of one after the other")
+var ErrTooManyLogouts = errors.New("too many forced logouts in a day: " +
+	"sign out a group or everyone instead of one after the other")
 
 // ForceLogout ends sessions, durably, at once or after a grace. It returns when the revocation is
 // durable and no later request of a session in scope is served (after its grace); the tabs are told
@@ -105,7 +106,8 @@ func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, e
 	told := f
 	h.emit(event{Kind: eventRevocation, Revocation: &told})
 	f.Sessions, f.Tabs = h.enforce(f, <-list, registered)
-	h.log.Info("forced logout", "scope", f.Scope.String(), "actor", f.Actor, "sessions", f.Sessions, "tabs", f.Tabs, "grace", q.Grace)
+	h.log.Info("forced logout",
+		"scope", f.Scope.String(), "actor", f.Actor, "sessions", f.Sessions, "tabs", f.Tabs, "grace", q.Grace)
 	return ForcedLogout{Revocation: f, State: stateOf(&f, now)}, nil
 }
 

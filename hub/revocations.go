@@ -88,7 +88,9 @@ func (h *Hub) Prune(ctx context.Context, auditKeep time.Duration) error {
 // syncRevocations takes over what other nodes have stored, if the number of the store's last
 // revocation is another than it was. Of many that need it at once, one reads.
 func (h *Hub) syncRevocations(ctx context.Context, last int64) error {
-	return h.revocations.Sync(ctx, last, func(ctx context.Context) (int64, error) { return h.readRevocations(ctx, false) })
+	return h.revocations.Sync(ctx, last, func(ctx context.Context) (int64, error) {
+		return h.readRevocations(ctx, false)
+	})
 }
 
 // loadRevocations reads all revocations that may still matter, and keeps what is known of those

@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"curfew/hub/internal/revocation"
 	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
@@ -259,12 +258,6 @@ func BenchmarkAmongManyForcedLogouts(b *testing.B) {
 				if err := hub.loadRevocations(b.Context()); err != nil {
 					b.Fatal(err)
 				}
-			}
-		})
-		b.Run(fmt.Sprintf("admit/%d", n), func(b *testing.B) {
-			r := session.Record{ID: session.NewToken().ID(), User: "ada", Groups: []session.Group{{Name: "staff"}}}
-			for b.Loop() {
-				hub.revocations.View(func(v revocation.View) { v.First(&r) })
 			}
 		})
 		b.Run(fmt.Sprintf("logout/%d", n), func(b *testing.B) {
