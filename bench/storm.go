@@ -52,22 +52,7 @@ func storm(n int, after, spread time.Duration) (list []comeback, missed int, cpu
 		wg.Go(func() {
 			<-t.closed
 			pause(after + rand.N(spread+1))
-			c := comeback{dialled: time.Now()}
-			again, status := tryDial(others[i%2].address, t.cookie)
-			switch {
-			case status == http.StatusUnauthorized:
-				c.refused, c.hello = true, time.Now()
-			case status != http.StatusSwitchingProtocols:
-				check(fmt.Errorf("handshake: %d", status))
-			default:
-				select {
-				case <-again.greeted:
-				case <-time.After(30 * time.Second):
-					check(fmt.Errorf("no hello"))
-				}
-				c.hello = again.hello
-			}
-			c.gap = c.hello.Sub(t.ended)
+			c, again := comeBack(t, others[i%2])
 			mu.Lock()
 			defer mu.Unlock()
 			list = append(list, c)
@@ -102,6 +87,28 @@ func storm(n int, after, spread time.Duration) (list []comeback, missed int, cpu
 		t.close()
 	}
 	return list, int(later.Load()), used, stopped
+}
+
+// comeBack has the page of a tab that was closed connect to another node. again is nil if it was
+// refused.
+func comeBack(t *tab, on *server) (c comeback, again *tab) {
+	c = comeback{dialled: time.Now()}
+	again, status := tryDial(on.address, t.cookie)
+	switch {
+	case status == http.StatusUnauthorized:
+		c.refused, c.hello = true, time.Now()
+	case status != http.StatusSwitchingProtocols:
+		check(fmt.Errorf("handshake: %d", status))
+	default:
+		select {
+		case <-again.greeted:
+		case <-time.After(30 * time.Second):
+			check(fmt.Errorf("no hello"))
+		}
+		c.hello = again.hello
+	}
+	c.gap = c.hello.Sub(t.ended)
+	return c, again
 }
 
 func measureStorm() {
