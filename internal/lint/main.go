@@ -1,6 +1,7 @@
 // Command lint reports lines of Go that are too long: a comment has at most 100 columns, code at
-// most 120, and a tab counts as four. It reads the files that it is given, or all below the working
-// directory, prints FILE:LINE of each line that is too long, and exits with 1 if there is any.
+// most 120, and a tab counts as four. A preformatted line of a comment counts as code. It reads the
+// files that it is given, or all below the working directory, prints FILE:LINE of each line that is
+// too long, and exits with 1 if there is any.
 //
 // A line is excused by the comment "//nolint:lll // REASON" at its end, or alone on the line above
 // it. The reason is required, and an excuse that nothing needs is reported as well.
@@ -91,7 +92,7 @@ func longLines(source []byte) (mistakes []string) {
 		}
 		code = strings.TrimRight(code, " \t")
 		kind, most := "code", codeColumns
-		if strings.HasPrefix(strings.TrimSpace(code), "//") {
+		if text := strings.TrimSpace(code); strings.HasPrefix(text, "//") && !strings.HasPrefix(text, "//\t") {
 			kind, most = "a comment", commentColumns
 		}
 		switch n := columns(code); {

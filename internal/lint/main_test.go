@@ -17,6 +17,7 @@ func TestLinesThatAreTooLongAreReported(t *testing.T) {
 		{"code of 120 columns", "\n\t\t" + x(112), nil},
 		{"code of 121 columns", "\n\t\t" + x(113), []string{"2: code of 121 columns; at most 120"}},
 		{"code with a comment behind it counts as code", x(80) + " // " + x(36), nil},
+		{"a preformatted comment counts as code", "//\t" + x(114), nil},
 		{"letters count, not bytes", strings.Repeat("ü", 120), nil},
 		{"excused at its end", x(121) + " " + excuse + " // a key\n" + x(121),
 			[]string{"2: code of 121 columns; at most 120"}},
