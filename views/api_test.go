@@ -106,3 +106,58 @@ func TestTheAPIAnswersWhatItDoesNotKnow(t *testing.T) {
 		t.Errorf("POST /presence: %s, Allow %q", a, a.Header.Get("Allow"))
 	}
 }
+
+func TestAPIIsForAdministratorsOnly(t *testing.T) {
+	s, reader, _ := startAPI(t)
+	ada := s.session("ada", "admins")
+	grace := s.session("grace", "staff")
+	ref := grace.ref()
+	stranger, forged := &browser{site: s}, &browser{site: s, token: "curfew_x", cookie: ada.cookie}
+	logout := `{"session":"` + ref + `","grace_ms":60000}`
+	for _, path := range []string{"/presence", "/sessions", "/sessions/" + ref, "/logouts", "/audit"} {
+		stranger.api("GET", path, "", 401)
+		forged.api("GET", path, "", 401)
+		grace.api("GET", path, "", 403)
+		ada.api("GET", path, "", 200)
+		reader.api("GET", path, "", 200)
+	}
+	for _, path := range []string{"/logouts", "/notices"} {
+		stranger.api("POST", path, logout, 401)
+		forged.api("POST", path, logout, 401)
+		grace.api("POST", path, logout, 403)
+		reader.api("POST", path, logout, 403)
+		ada.api("POST", path, logout, 403, "X-CSRF-Token", "")
+		ada.api("POST", path, logout, 403, "Sec-Fetch-Site", "cross-site")
+	}
+	done := ada.api("POST", "/logouts", logout, 200)
+	if done["actor"] != "ada" {
+		t.Errorf("logout = %v", done)
+	}
+	grace.api("DELETE", "/logouts/"+done["id"].(string), "", 403)
+	self := ada.api("POST", "/logouts", `{"everyone":true,"except_self":true}`, 200)
+	if code, _ := grace.status(); code != 401 || self["sessions"] != 1. {
+		t.Errorf("grace: %d, logout %v", code, self)
+	}
+	ada.api("GET", "/presence", "", 200)
+}
+
+func TestAPITakesNamesHoweverTheyAreWritten(t *testing.T) {
+	s, reader, admin := startAPI(t)
+	grace := s.session("Grace", "Staff")
+	for _, path := range []string{"/presence?user=gRACE", "/presence?group=STAFF", "/sessions?user=grace",
+		"/sessions?group=staff&q=GRA", "/audit?event=sign-in&user=GRACE"} {
+		if got := items(reader.api("GET", path, "", 200)); len(got) != 1 ||
+			got[0].(map[string]any)["user"] != "Grace" {
+			t.Errorf("%s: %v, want one, shown as the directory writes it", path, got)
+		}
+	}
+	if n := admin.api("POST", "/notices", `{"group":"sTAFF","message":"Hello"}`, 200); n["sessions"] != 1. {
+		t.Errorf("notice = %v", n)
+	}
+	if done := admin.api("POST", "/logouts", `{"user":"\uff47RACE","block_ms":60000}`, 200); done["sessions"] != 1. {
+		t.Errorf("logout = %v", done)
+	}
+	if code, _ := grace.status(); code != 401 {
+		t.Errorf("she is still signed in: %d", code)
+	}
+}

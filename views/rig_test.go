@@ -19,6 +19,7 @@ import (
 
 	"curfew/directory"
 	"curfew/hub"
+	"curfew/hub/hubtest"
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/gorilla"
@@ -314,7 +315,8 @@ func (b *browser) post(path string, form url.Values, header ...string) answer {
 }
 
 // call uses the API with the cookie and the csrf token that goes with it, or with the token.
-func (b *browser) call(method, path, body string) answer {
+// Headers come in pairs.
+func (b *browser) call(method, path, body string, header ...string) answer {
 	r := b.request(method, path, nil)
 	if token, err := session.ParseToken(strings.TrimPrefix(b.cookie, gorilla.CookieName+"=")); err == nil {
 		r.Header.Set("X-CSRF-Token", b.csrf(token.ID()))
@@ -322,8 +324,63 @@ func (b *browser) call(method, path, body string) answer {
 	if b.token != "" {
 		r.Header.Set("Authorization", "Bearer "+b.token)
 	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
 	r.Body = io.NopCloser(strings.NewReader(body))
 	return b.send(r)
+}
+
+// api makes a call of the API that must be answered with a status, and returns the answer.
+func (b *browser) api(method, path, body string, status int, header ...string) map[string]any {
+	b.t.Helper()
+	a := b.call(method, b.base+"/api/v1"+path, body, header...)
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(a.text), &fields); err != nil || a.StatusCode != status {
+		b.t.Fatalf("%s %s %s: %s, %v, want %d", method, path, body, a, err, status)
+	}
+	return fields
+}
+
+func items(answer map[string]any) []any { return answer["items"].([]any) }
+
+// dig is the object within an object of JSON that these names lead to.
+func dig(v any, names ...string) map[string]any {
+	for _, name := range names {
+		m, _ := v.(map[string]any)
+		v = m[name]
+	}
+	m, _ := v.(map[string]any)
+	return m
+}
+
+// status asks how the session stands.
+func (b *browser) status() (code int, status map[string]any) {
+	b.t.Helper()
+	a := b.get(b.base+"/session/status", "Sec-Fetch-Mode", "cors")
+	if err := json.Unmarshal([]byte(a.text), &status); err != nil {
+		b.t.Fatalf("status: %s, %v", a, err)
+	}
+	return a.StatusCode, status
+}
+
+// openTab opens a tab that acknowledges whatever it is told.
+func (b *browser) openTab() *hubtest.Page {
+	b.t.Helper()
+	server := httptest.NewServer(b.Server)
+	b.t.Cleanup(server.Close)
+	return hubtest.Open(b.t, hubtest.Options{
+		URL:    server.URL + b.base + "/session/ws",
+		Header: http.Header{"Origin": {siteOrigin}, "Cookie": {b.cookie}},
+		AckAll: true,
+	})
+}
+
+// startAPI starts a site and two programs that use its API.
+func startAPI(t *testing.T) (s *site, reader, admin *browser) {
+	t.Helper()
+	s = startSite(t, "")
+	return s, s.program(ScopeRead), s.program(ScopeAdmin)
 }
 
 // program is a program that uses the API with a token of its own.
