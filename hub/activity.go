@@ -145,15 +145,12 @@ const (
 func (h *Hub) flushLoop() {
 	watch := h.watchSteps()
 	for {
-		h.mu.Lock()
-		every := h.flushEvery
-		h.mu.Unlock()
-		timer := time.NewTimer(every)
-		select {
-		case <-h.ctx.Done():
-			timer.Stop()
+		every := flushAtMost
+		if h.nodes != nil {
+			every = flushAtMostShared
+		}
+		if !h.wait(min(every, h.Policies().MinLead()/10)) {
 			return
-		case <-timer.C:
 		}
 		watch()
 		if err := h.flush(h.ctx); err != nil && h.ctx.Err() == nil {

@@ -241,7 +241,7 @@ func TestPeerThatVanishedOnAnotherNodeKeepsNoGraceFromBeginning(t *testing.T) {
 	within(t, 3*time.Second, "both know both tabs", func() bool { return a.tabsOf("ada") == 2 && b.tabsOf("ada") == 2 })
 	tab.conn.Close(wire.StatusLeft, "close")
 	within(t, 3*time.Second, "a knows that the other is closed", func() bool { return a.tabsOf("ada") == 1 })
-	ticked := a.allTabs()[0]
+	ticked := a.tabs.all()[0]
 	for range 3 {
 		a.tick(ticked, time.Now())
 	}

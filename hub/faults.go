@@ -75,7 +75,7 @@ func (h *Hub) SetFault(f Fault) {
 	h.faults.set(f)
 	switch f {
 	case FaultDrop:
-		for _, t := range h.allTabs() {
+		for _, t := range h.tabs.all() {
 			t.Cut()
 		}
 	case FaultStall:

@@ -295,20 +295,20 @@ func TestForcedLogoutOfAGroupRacesJoiningIt(t *testing.T) {
 		tab := ada.openTab()
 		staff := LogoutRequest{Scope: session.Scope{Group: "staff"}, Grace: time.Minute}
 		store.before = func() { hub.logout(staff) }
-		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
+		if err := hub.setGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
 			t.Fatal(err)
 		}
 		tab.wants(wire.KindWarn, 0) // she joined at the number before
-		if err := hub.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
+		if err := hub.setGroups(t.Context(), ada.token.ID(), nil); err != nil {
 			t.Fatal(err)
 		}
 		tab.silent() // she was a member when it was answered
-		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
+		if err := hub.setGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
 			t.Fatal(err)
 		}
 		tab.silent()
 		store.before = func() { hub.logout(LogoutRequest{Scope: session.Scope{Group: "guests"}}) }
-		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff", "guests"}); err != nil {
+		if err := hub.setGroups(t.Context(), ada.token.ID(), []string{"staff", "guests"}); err != nil {
 			t.Fatal(err)
 		}
 		tab.wantsEnd(session.ReasonAdmin, 0)

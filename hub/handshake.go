@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"curfew/hub/internal/socket"
@@ -71,7 +72,7 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, s *liveSession, roo
 			h.log.Warn("too many tabs", "session", s.id, "user", s.user)
 		}
 		t.TurnAway(wire.StatusFull, "too many tabs")
-	case !h.mayServe():
+	case !h.begin():
 		t.TurnAway(wire.StatusRestart, "server restarting")
 	default:
 		go h.serve(t)
@@ -84,13 +85,7 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, s *liveSession, roo
 // the trail with them.
 func (h *Hub) refuseOrigin(ctx context.Context, origin, address string) {
 	now := h.clock.Now()
-	h.mu.Lock()
-	quiet := now.Sub(h.refusedAt) >= 0 && now.Sub(h.refusedAt) < time.Second
-	if !quiet {
-		h.refusedAt = now
-	}
-	h.mu.Unlock()
-	if quiet {
+	if !h.refusedOrigins.isNews(now) {
 		return
 	}
 	h.log.Warn("origin refused", "origin", origin, "address", address)
@@ -98,4 +93,21 @@ func (h *Hub) refuseOrigin(ctx context.Context, origin, address string) {
 	if err := h.store.Append(context.WithoutCancel(ctx), e); err != nil {
 		h.log.Error("audit line not stored", "error", err)
 	}
+}
+
+// refusedOrigins tells of refused origins once a second at most.
+type refusedOrigins struct {
+	mu     sync.Mutex
+	toldAt time.Time
+}
+
+// isNews reports whether a refusal of now is to be told.
+func (r *refusedOrigins) isNews(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if since := now.Sub(r.toldAt); since >= 0 && since < time.Second {
+		return false
+	}
+	r.toldAt = now
+	return true
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -65,20 +64,13 @@ type Hub struct {
 	registered       atomic.Int64 // sessions, ever; counted while no revocation is added
 	loaded           atomic.Bool  // the sessions of the store are known
 
-	ctx     context.Context // ends with Shutdown
-	cancel  context.CancelFunc
-	running sync.WaitGroup // every goroutine of the hub
-	writers socket.Writers
-	waking  atomic.Int64 // shards that are waking sessions
+	writers        socket.Writers
+	waking         atomic.Int64 // shards that are waking sessions
+	policies       atomic.Pointer[session.Policies]
+	tabs           tickWheel
+	refusedOrigins refusedOrigins
 
-	mu         sync.Mutex
-	policies   session.Policies
-	flushEvery time.Duration
-	closing    bool
-	slots      [tickSlots][]*tab // by the time of their tick; those of a slot opened together
-	nextSlot   int
-	listing    int64     // counts calls of withTabs
-	refusedAt  time.Time // when an origin was last refused into the audit trail
+	*lifecycle
 }
 
 // New loads the live sessions of the store, ends what came due meanwhile, and starts.
@@ -88,7 +80,8 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 		store: o.Store, clock: o.Clock, testClock: o.TestClock, origins: make(map[string]bool), signIn: o.SignIn, log: o.Log, timeline: o.Timeline,
 		admins: o.Admins, presence: o.Presence, node: o.Node, users: newUserIndex(), cores: runtime.GOMAXPROCS(0), faults: newFaults(),
 	}
-	h.ctx, h.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	h.lifecycle = newLifecycle(ctx)
+	h.policies.Store(&o.Policies)
 	for _, origin := range o.Origins {
 		h.origins[origin] = true
 	}
@@ -145,9 +138,7 @@ func (h *Hub) load(ctx context.Context, policies session.Policies) error {
 // know, and waits until nothing of the hub runs any more. When ctx ends it stops waiting for the
 // pages.
 func (h *Hub) Shutdown(ctx context.Context) error {
-	h.mu.Lock()
-	h.closing = true
-	h.mu.Unlock()
+	h.beginClosing()
 	if h.nodes != nil { // what leaves now comes back elsewhere: no word of it
 		h.nodes.mu.Lock()
 		h.nodes.leaves = true
@@ -168,7 +159,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		for _, t := range h.allTabs() {
+		for _, t := range h.tabs.all() {
 			t.Cut()
 		}
 		<-done

@@ -1,44 +1,80 @@
 package hub
 
-import "time"
+import (
+	"context"
+	"sync"
+	"time"
+)
 
-// goTracked runs f in a goroutine that Shutdown waits for; during Shutdown it runs f itself.
-func (h *Hub) goTracked(f func()) {
-	h.mu.Lock()
-	closing := h.closing
-	if !closing {
-		h.running.Go(f)
+// lifecycle is the time between New and Shutdown. It counts every goroutine of the hub, and Shutdown
+// waits for them.
+type lifecycle struct {
+	ctx     context.Context // ends with Shutdown
+	cancel  context.CancelFunc
+	running sync.WaitGroup // every goroutine of the hub
+
+	closingMu sync.Mutex
+	closing   bool
+}
+
+func newLifecycle(ctx context.Context) *lifecycle {
+	l := &lifecycle{}
+	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	return l
+}
+
+// begin counts a goroutine that is about to start and calls running.Done at its end. During Shutdown
+// it returns false: the goroutine may not start.
+func (l *lifecycle) begin() bool {
+	l.closingMu.Lock()
+	defer l.closingMu.Unlock()
+	if !l.closing {
+		l.running.Add(1)
 	}
-	h.mu.Unlock()
-	if closing {
+	return !l.closing
+}
+
+// goTracked runs f in a goroutine that Shutdown waits for. During Shutdown it runs f itself.
+func (l *lifecycle) goTracked(f func()) {
+	if !l.goUnlessClosing(f) {
 		f()
 	}
 }
 
-// wait waits; false where the hub stops before.
-func (h *Hub) wait(d time.Duration) bool {
+// goUnlessClosing runs f in a goroutine that Shutdown waits for. During Shutdown it returns false and
+// does not run f.
+func (l *lifecycle) goUnlessClosing(f func()) bool {
+	if !l.begin() {
+		return false
+	}
+	go func() {
+		defer l.running.Done()
+		f()
+	}()
+	return true
+}
+
+// beginClosing has no tab let in any more.
+func (l *lifecycle) beginClosing() {
+	l.closingMu.Lock()
+	defer l.closingMu.Unlock()
+	l.closing = true
+}
+
+func (l *lifecycle) isClosing() bool {
+	l.closingMu.Lock()
+	defer l.closingMu.Unlock()
+	return l.closing
+}
+
+// wait waits for d of real time. It returns false where the hub stops before.
+func (l *lifecycle) wait(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-h.ctx.Done():
+	case <-l.ctx.Done():
 		return false
 	}
-}
-
-// mayServe counts a goroutine that serves a tab, unless the hub is shutting down.
-func (h *Hub) mayServe() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.closing {
-		h.running.Add(1)
-	}
-	return !h.closing
-}
-
-func (h *Hub) isClosing() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.closing
 }

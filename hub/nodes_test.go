@@ -251,11 +251,11 @@ func TestAGroupThatTwoNodesHearOfKeepsItsLowerNumber(t *testing.T) {
 	b := startNode(t, server, "b", standard, func(p session.SharedStore) session.SharedStore { return deafPeers{p} })
 	ada := a.signIn("ada")
 	within(t, 3*time.Second, "b knows her", func() bool { return len(b.sessionsOf("ada")) == 1 })
-	if err := a.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
+	if err := a.setGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
 		t.Fatal(err)
 	}
 	a.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}, Grace: time.Hour})
-	if err := b.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil { // b's comparison took longer
+	if err := b.setGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil { // b's comparison took longer
 		t.Fatal(err)
 	}
 	if status, err := b.Check(t.Context(), ada.token.ID()); err != nil || status.Warning != session.ReasonAdmin {
@@ -270,7 +270,7 @@ func TestRulesThatAFailOverHasLostAreThoseOfTheStoreAgain(t *testing.T) {
 	server := redistest.Start(t)
 	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
 	ada := a.signIn("ada", "admins")
-	if err := a.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
+	if err := a.setGroups(t.Context(), ada.token.ID(), nil); err != nil {
 		t.Fatal(err)
 	}
 	known := a.lookup(ada.token.ID()).record.Load()

@@ -28,10 +28,7 @@ func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed in
 	if err := h.flush(ctx); err != nil {
 		return 0, err
 	}
-	h.mu.Lock()
-	h.policies = policies
-	h.flushEvery = min(cond(h.nodes == nil, flushAtMost, flushAtMostShared), policies.MinLead()/10)
-	h.mu.Unlock()
+	h.policies.Store(&policies)
 	for r, err := range h.store.Live(ctx) {
 		if err != nil {
 			return changed, fmt.Errorf("apply policies: %w", err)
@@ -56,18 +53,14 @@ func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed in
 }
 
 // Policies are the ones in force.
-func (h *Hub) Policies() session.Policies {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.policies
-}
+func (h *Hub) Policies() session.Policies { return *h.policies.Load() }
 
-// SetGroups replaces the groups of a user's session, as the directory tells them: the policy
+// setGroups replaces the groups of a user's session, as the directory tells them: the policy
 // follows, and so do the rights of its tabs. A group that the session has keeps the number at which
 // its user joined it. Forced logouts of a group that were answered before the user joined it are
 // none of theirs; those that were answered before the user left it are. session.ErrNotFound; any
 // other error means that the change is to be told again.
-func (h *Hub) SetGroups(ctx context.Context, id session.ID, names []string) error {
+func (h *Hub) setGroups(ctx context.Context, id session.ID, names []string) error {
 	s := h.lookup(id)
 	if s == nil {
 		return session.ErrNotFound

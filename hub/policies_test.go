@@ -81,7 +81,7 @@ func TestGroupsThatChangeDuringAReloadGetTheNewPolicy(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
+		if err := hub.setGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
 			t.Fatal(err)
 		}
 		r, err := hub.store.Get(t.Context(), ada.token.ID())
@@ -100,7 +100,7 @@ func TestAReloadDuringAChangeOfGroupsGivesThePolicyOfTheNewOnes(t *testing.T) {
 		lax.WarnAfter, lax.ExpireAfter = 20*time.Minute, 21*time.Minute
 		strict.WarnAfter, strict.ExpireAfter = time.Minute, 2*time.Minute
 		store.before = func() {
-			if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"kiosk"}); err != nil {
+			if err := hub.setGroups(t.Context(), ada.token.ID(), []string{"kiosk"}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -206,14 +206,14 @@ func TestLeavingAGroupIsNoWayRoundItsForcedLogout(t *testing.T) {
 		store.before = func() {
 			hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}, Grace: time.Minute})
 		}
-		if err := hub.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
+		if err := hub.setGroups(t.Context(), ada.token.ID(), nil); err != nil {
 			t.Fatal(err)
 		}
 		tab.next(wire.KindWarn)
 		tab.wantsEnd(session.ReasonAdmin, time.Minute)
 		// grace leaves first: a later logout is none of hers, and nothing is remembered.
 		// she ends at this instant
-		if err := hub.SetGroups(t.Context(), grace.token.ID(), nil); err != nil && !errors.Is(err, session.ErrNotFound) {
+		if err := hub.setGroups(t.Context(), grace.token.ID(), nil); err != nil && !errors.Is(err, session.ErrNotFound) {
 			t.Fatal(err)
 		}
 		hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}})
@@ -227,7 +227,7 @@ func TestALogoutOfAGroupIsNoneOfThoseWhoHaveLeftIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)
 		ada := hub.signIn("ada", "staff")
-		if err := hub.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
+		if err := hub.setGroups(t.Context(), ada.token.ID(), nil); err != nil {
 			t.Fatal(err)
 		}
 		hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}})
@@ -282,7 +282,7 @@ func (s *numberStore) leaveUnsettled(u *user, groups ...string) {
 	away := func() { s.away.Store(true) }
 	s.away.Store(false)
 	s.rules.Store(&away)
-	if err := u.SetGroups(u.t.Context(), u.token.ID(), groups); err != nil {
+	if err := u.setGroups(u.t.Context(), u.token.ID(), groups); err != nil {
 		u.t.Fatal(err)
 	}
 }
@@ -341,7 +341,7 @@ func TestAGroupThatIsLeftWhileAnotherIsSettledIsNotSettledByAnOlderNumber(t *tes
 				hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}, Grace: time.Minute})
 			}
 			store.rules.Store(&logout)
-			if err := hub.SetGroups(t.Context(), ada.token.ID(), nil); err != nil {
+			if err := hub.setGroups(t.Context(), ada.token.ID(), nil); err != nil {
 				t.Error(err)
 			}
 		}

@@ -93,7 +93,7 @@ func TestPresenceIsToldToThoseOnlyWhoMayWatch(t *testing.T) {
 		admin.send(`{"type":"watch","users":["grace"]}`)
 		admin.wantsPresence("grace", StateActive, 0)
 		// the right is taken at once
-		if err := hub.SetGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
+		if err := hub.setGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
 			t.Fatal(err)
 		}
 		if m := admin.next(wire.KindPresence); len(m["users"].(map[string]any)) != 0 {

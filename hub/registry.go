@@ -193,18 +193,7 @@ func (h *Hub) withTabs(scope session.Scope) (list []*liveSession) {
 		slices.SortFunc(list, func(a, b *liveSession) int { return cmp.Compare(a.opened.Load(), b.opened.Load()) })
 		return list
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.listing++
-	for i := range h.slots {
-		for _, t := range h.slots[(h.nextSlot+1+i)%tickSlots] {
-			if s := t.session; s.listed != h.listing {
-				s.listed = h.listing
-				list = append(list, s)
-			}
-		}
-	}
-	return list
+	return h.tabs.sessions()
 }
 
 // everyone is the scope of all sessions.

@@ -28,7 +28,7 @@ type liveSession struct {
 	policy           atomic.Pointer[session.Policy]
 	opened           atomic.Int64 // counts up over all sessions: when its newest tab opened
 	places           int          // guarded by Hub.places.mu: its tabs here, from their handshake on
-	listed           int64        // guarded by Hub.mu: the last call of withTabs that found it
+	listed           int64        // guarded by tickWheel.mu: the last call of withTabs that found it
 	active           atomic.Int64 // last activity, Unix ms
 	unstoredAct      atomic.Int64 // an act in a warning that is not stored yet, Unix ms; see actForAll
 	announcedEnd     atomic.Int64 // the deadline that every tab has been told at least, Unix ms
@@ -143,4 +143,11 @@ func (s *liveSession) tabsLocked() int {
 		total += on.Tabs
 	}
 	return total
+}
+
+// isOver reports whether the end of s was told.
+func (s *liveSession) isOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.end != nil
 }

@@ -99,12 +99,10 @@ const (
 
 // EndOrphan has a session ended that its sign-in may have left in the store.
 func (h *Hub) EndOrphan(id session.ID) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	a := &h.orphans
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if h.closing || len(a.sessions) >= maxOrphans {
+	if len(a.sessions) >= maxOrphans {
 		return
 	}
 	if a.sessions == nil {
@@ -112,8 +110,7 @@ func (h *Hub) EndOrphan(id session.ID) {
 	}
 	a.sessions[id] = time.Time{}
 	if !a.working {
-		a.working = true
-		h.running.Go(h.endOrphans)
+		a.working = h.goUnlessClosing(h.endOrphans)
 	}
 }
 

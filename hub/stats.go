@@ -22,12 +22,7 @@ type Stats struct {
 
 // Stats counts.
 func (h *Hub) Stats() Stats {
-	st := Stats{Nodes: 1}
-	h.mu.Lock()
-	for _, slot := range h.slots {
-		st.Tabs += len(slot)
-	}
-	h.mu.Unlock()
+	st := Stats{Tabs: h.tabs.count(), Nodes: 1}
 	if n := h.nodes; n != nil {
 		n.mu.Lock()
 		st.Nodes, st.Away = len(n.nodes)+1, n.away

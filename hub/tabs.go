@@ -26,7 +26,7 @@ type tab struct {
 	lastSeq atomic.Int64 // of the newest message queued
 	acked   atomic.Int64 // highest seq acknowledged
 
-	slot, place int // guarded by Hub.mu: in Hub.slots
+	slot, place int // guarded by tickWheel.mu
 
 	// guarded by session.mu
 	index       int                 // in session.tabs
@@ -178,8 +178,11 @@ func (h *Hub) add(t *tab) (remove func()) {
 	}
 	end := s.end
 	s.mu.Unlock()
-	h.takeSlot(t)
+	h.tabs.add(t)
 	h.writers.Start(start)
+	if h.isClosing() { // Shutdown may have listed the tabs before this one was there
+		h.close(t, wire.StatusRestart, "server restarting")
+	}
 	if end != nil {
 		h.closeLater([]*tab{t}, *end)
 	}
@@ -212,7 +215,7 @@ func (h *Hub) verify(t *tab) {
 func (h *Hub) remove(t *tab) {
 	t.CloseNow()
 	h.unwatch(t)
-	h.leaveSlot(t)
+	h.tabs.remove(t)
 	h.places.leave(t.session)
 	s := t.session
 	s.mu.Lock()
@@ -306,7 +309,7 @@ func isPhone(agent string) bool {
 // startAll starts writers for the tabs for which queue reports that one is needed.
 func (h *Hub) startAll(queue func(*tab) bool) {
 	var start []*socket.Conn
-	for _, t := range h.allTabs() {
+	for _, t := range h.tabs.all() {
 		if queue(t) {
 			start = append(start, &t.Conn)
 		}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"curfew/hub/internal/socket"
@@ -36,11 +37,7 @@ func (h *Hub) tickLoop() {
 				sh.rearm()
 			}
 		}
-		h.mu.Lock()
-		h.nextSlot = (h.nextSlot + 1) % tickSlots
-		tabs := slices.Clone(h.slots[h.nextSlot])
-		h.mu.Unlock()
-		for _, t := range tabs {
+		for _, t := range h.tabs.turn() {
 			h.tick(t, now)
 		}
 	}
@@ -94,30 +91,72 @@ func (s *liveSession) probeLocked(stalled bool) (start []*socket.Conn) {
 	return start
 }
 
-// takeSlot gives the tab its place among the ticks: its first one comes as late as can be.
-func (h *Hub) takeSlot(t *tab) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	t.slot, t.place = h.nextSlot, len(h.slots[h.nextSlot])
-	h.slots[t.slot] = append(h.slots[t.slot], t)
-	if h.closing {
-		h.running.Go(func() { h.close(t, wire.StatusRestart, "server restarting") })
-	}
+// tickWheel holds the open tabs of this process by the time of their next tick. Those of a slot have
+// opened together.
+type tickWheel struct {
+	mu      sync.Mutex
+	slots   [tickSlots][]*tab
+	next    int   // the slot that is ticked next is the one after it
+	listing int64 // counts calls of sessions
 }
 
-func (h *Hub) leaveSlot(t *tab) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	slot := h.slots[t.slot]
+// add gives t its place: its first tick comes as late as can be.
+func (w *tickWheel) add(t *tab) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t.slot, t.place = w.next, len(w.slots[w.next])
+	w.slots[t.slot] = append(w.slots[t.slot], t)
+}
+
+func (w *tickWheel) remove(t *tab) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	slot := w.slots[t.slot]
 	last := len(slot) - 1
 	slot[t.place] = slot[last]
 	slot[t.place].place = t.place
 	slot[last] = nil
-	h.slots[t.slot] = slot[:last]
+	w.slots[t.slot] = slot[:last]
 }
 
-func (h *Hub) allTabs() []*tab {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.Concat(h.slots[:]...)
+// turn moves on by a slot and lists its tabs.
+func (w *tickWheel) turn() []*tab {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.next = (w.next + 1) % tickSlots
+	return slices.Clone(w.slots[w.next])
+}
+
+// all lists the tabs.
+func (w *tickWheel) all() []*tab {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Concat(w.slots[:]...)
+}
+
+// count counts the tabs.
+func (w *tickWheel) count() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, slot := range w.slots {
+		n += len(slot)
+	}
+	return n
+}
+
+// sessions lists the sessions of the tabs, each once, roughly in the order in which their tabs have
+// opened.
+func (w *tickWheel) sessions() (list []*liveSession) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.listing++
+	for i := range w.slots {
+		for _, t := range w.slots[(w.next+1+i)%tickSlots] {
+			if s := t.session; s.listed != w.listing {
+				s.listed = w.listing
+				list = append(list, s)
+			}
+		}
+	}
+	return list
 }

@@ -15,7 +15,7 @@ func TestTicksAreAnsweredAndShutdownSaysRestart(t *testing.T) {
 		tab := hub.signIn("ada").openTab()
 		pass(time.Minute)
 		synctest.Wait()
-		for _, each := range hub.allTabs() {
+		for _, each := range hub.tabs.all() {
 			if last := each.lastSeq.Load(); last < 3 || each.acked.Load() != last {
 				t.Errorf("seq %d, acknowledged %d: want two ticks or more, all answered", last, each.acked.Load())
 			}

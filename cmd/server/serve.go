@@ -152,7 +152,7 @@ func (s *server) hubOptions(shared session.SharedStore, testing *testingRoutes) 
 
 // newWatcher makes what carries changes in the directory to the hub.
 func (s *server) newWatcher() *directory.Watcher {
-	subscriber := signedIn{s.hub, s.store, s.clock, s.log}
+	subscriber := subscriber{s.hub}
 	return directory.NewWatcher(s.directory, s.cfg.directory.watch, s.cfg.directory.pollEvery, subscriber, s.log)
 }
 
@@ -166,7 +166,7 @@ func (s *server) webOptions(sessions *gorilla.Store, secret []byte) views.Option
 		People:        s.directory,
 		Ready:         s.readiness,
 		Tokens:        s.cfg.operation.tokens,
-		SignedIn:      justSignedIn(s.watcher),
+		SignedIn:      recheckAfterSignIn(s.watcher),
 		Clock:         s.clock,
 		Secret:        secret,
 		PublicURL:     s.public(),
