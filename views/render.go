@@ -11,7 +11,7 @@ import (
 //go:embed pages
 var pageFiles embed.FS
 
-// layout is what all pages share.
+// layout is what all pages share, and layout.html shows. The type of a page embeds it.
 type layout struct {
 	Title   string
 	Base    string

@@ -1,6 +1,12 @@
-// Package views is what browsers see: the sign-in page, the pages of the sample application, and
-// the requests of the browser client. Handlers return errors and one function turns them into a
-// page or into JSON; users get a plain sentence, logs get the cause.
+// Package views is what browsers see: the sign-in page, the pages of the sample application, the
+// console of administrators, their API, and the requests of the browser client. Handlers return
+// errors and one function turns them into a page or into JSON; users get a plain sentence, logs get
+// the cause.
+//
+// A file is about one subject: server.go has the routes, session.go what a request must bring along
+// (a live session, a token against cross-site requests), render.go the templates and errors.go the
+// answers to errors. The console's files begin with admin, those of the API with api; openapi.yaml
+// describes the API.
 package views
 
 import (
@@ -256,8 +262,11 @@ func (s *Server) otherLoopbackName(r *http.Request) (string, bool) {
 	return s.origin + (&url.URL{Path: cleanPath(r.URL.Path), RawQuery: r.URL.RawQuery}).String(), true
 }
 
+// handler answers a request, or returns why it did not. One that returns an error has written
+// nothing yet. See [Server.fail].
 type handler func(w http.ResponseWriter, r *http.Request) error
 
+// page makes a route of h. Every route but those of the API and of health goes through it.
 func (s *Server) page(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {

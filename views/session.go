@@ -54,7 +54,9 @@ func (s *Server) sessionError(err error) error {
 	return storeError{err}
 }
 
-// requireSession lets only requests of live sessions pass, and counts what a person does.
+// requireSession lets only requests of live sessions pass. What a person does counts as activity: a
+// page that they navigated to. h finds the session in [visitOf]. Any other request gets the sign-in
+// page, or 401 where a script asks; 503 where the store cannot be asked.
 func (s *Server) requireSession(h handler) handler { return s.withVisit(s.visit, h) }
 
 // observeSession is requireSession for what no person does: whoever sends the request and however,
@@ -74,7 +76,7 @@ func (s *Server) withVisit(judge func(*http.Request) (visit, error), h handler) 
 	}
 }
 
-// requireAdmin lets only administrators pass.
+// requireAdmin is requireSession for administrators. Anybody else who is signed in gets 403.
 func (s *Server) requireAdmin(h handler) handler {
 	return s.requireSession(func(w http.ResponseWriter, r *http.Request) error {
 		if !s.hub.IsAdmin(visitOf(r).status.Record.GroupNames()) {
@@ -111,7 +113,8 @@ func (s *Server) isPassive(path string) bool {
 	return false
 }
 
-// protected refuses unsafe requests without the session's token.
+// protected refuses requests that come from another site or lack the session's token. It goes
+// within requireSession and around whatever changes something.
 func (s *Server) protected(h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := s.checkCrossSite(w, r, visitOf(r).token.ID()); err != nil {
