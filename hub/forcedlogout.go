@@ -73,10 +73,14 @@ const maxLogouts = 50_000
 var ErrTooManyLogouts = errors.New("too many forced logouts in a day: " +
 	"sign out a group or everyone instead of one after the other")
 
-// ForceLogout ends sessions, durably, at once or after a grace. It returns when the revocation is
-// durable and no later request of a session in scope is served (after its grace); the tabs are told
-// meanwhile. Sessions counts what it covers. session.ErrNotFound where the scope is a session that
-// does not live; ErrTooManyLogouts.
+// ForceLogout ends sessions, durably, at once or after a grace. It returns once the revocation is
+// stored and every session that it ends is marked: from then on (after the grace) no request of
+// theirs is served. Their tabs are told in the background. Sessions and Tabs of the result count
+// what it ends.
+//
+// The error is session.ErrNotFound where the scope is a session that does not live, and
+// ErrTooManyLogouts where there is no room. Any other error comes from the store; the revocation may
+// have been stored all the same.
 func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, error) {
 	if err := h.MayForceLogout(ctx, q.Scope); err != nil {
 		return ForcedLogout{}, err
@@ -111,9 +115,8 @@ func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, e
 	return ForcedLogout{Revocation: f, State: stateOf(&f, now)}, nil
 }
 
-// MayForceLogout refuses a logout of a session that does not live, and one that there is no room
-// for: session.ErrNotFound, ErrTooManyLogouts. Any other error means that the store cannot be
-// asked.
+// MayForceLogout returns the error that [Hub.ForceLogout] would return before it stores anything.
+// A dry run calls it instead.
 func (h *Hub) MayForceLogout(ctx context.Context, scope session.Scope) error {
 	if scope.Session != "" {
 		if sessions, _ := h.Count(scope, ""); sessions == 0 {
@@ -176,8 +179,8 @@ func (h *Hub) enforce(f session.Revocation, list []*liveSession, registered int6
 	return len(here) + len(rest), tabs + more
 }
 
-// mark notes l in the sessions of a list that it ends first. It returns those that it ends at all,
-// without the known ones, and how many tabs they have.
+// mark notes l in those sessions of a list that it ends before any other forced logout does. It
+// returns all that it ends at all, without the known ones, and how many tabs these have.
 func (h *Hub) mark(l *revocation.Entry, list, known []*liveSession) (covered []*liveSession, tabs int) {
 	isKnown := make(map[*liveSession]bool, len(known))
 	for _, s := range known {
@@ -248,7 +251,8 @@ func stateOf(f *session.Revocation, now time.Time) LogoutState {
 	return LogoutPending
 }
 
-// ForcedLogout tells how a forced logout stands. session.ErrNotFound.
+// ForcedLogout tells how the forced logout with that ID stands. The error is session.ErrNotFound
+// where there is none, or none any more: most are forgotten after [session.RevocationKeptFor].
 func (h *Hub) ForcedLogout(id string) (ForcedLogout, error) {
 	l := h.revocations.Find(id)
 	if l == nil {
@@ -273,8 +277,9 @@ func (h *Hub) reportOf(l *revocation.Entry, list int) ForcedLogout {
 	return out
 }
 
-// ForcedLogouts lists forced logouts that may still matter, newest first: those that picks picks,
-// of lower numbers than before (0: of all), so many at most.
+// ForcedLogouts lists the forced logouts that may still matter and for which picks is true, newest
+// first and most of them at most. before is the number below which the list begins; 0 begins with
+// the newest. Their Tabs are not listed.
 func (h *Hub) ForcedLogouts(before int64, most int, picks func(*session.Revocation) bool) []ForcedLogout {
 	var picked []*revocation.Entry
 	for _, l := range slices.Backward(h.revocations.List()) {
@@ -292,9 +297,9 @@ func (h *Hub) ForcedLogouts(before int64, most int, picks func(*session.Revocati
 	return list
 }
 
-// CancelForcedLogout calls off what is left of the grace and the block of a forced logout. Whether
-// it has taken effect, the store decides; meanwhile it ends nobody here. session.ErrNotFound,
-// session.ErrTooLate.
+// CancelForcedLogout cancels what is left of the grace and the block of a forced logout. The store
+// decides whether it has taken effect; until then it ends nobody here. The error is
+// session.ErrNotFound, or session.ErrTooLate where nothing is left to cancel.
 func (h *Hub) CancelForcedLogout(ctx context.Context, id, actor string) (ForcedLogout, error) {
 	l := h.revocations.Find(id)
 	if l == nil {
@@ -314,8 +319,8 @@ func (h *Hub) CancelForcedLogout(ctx context.Context, id, actor string) (ForcedL
 	return h.ForcedLogout(id)
 }
 
-// Blocked is the forced logout that refuses a sign-in of a member of these groups now; ok is false
-// where none does.
+// Blocked returns the forced logout that refuses a sign-in of a member of these groups now; ok is
+// false where none does. A block for everyone spares admins.
 func (h *Hub) Blocked(user string, groups []string) (f session.Revocation, ok bool) {
 	return h.revocations.Blocking(user, groups, h.admins, h.clock.Now())
 }

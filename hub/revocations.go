@@ -11,9 +11,9 @@ import (
 // Revocations that the store has or another node tells of: how they get here, and what follows from
 // them. What this node writes itself is in forcedlogout.go.
 
-// LastRevocation is the number of the last revocation that the store or this node knows: after a
-// fail-over the store may have to be told again. A sign-in reads it before it asks the directory;
-// see session.Record.SeenRevocation.
+// LastRevocation returns the number of the last revocation. A sign-in reads it before it asks the
+// directory; see session.Record.SeenRevocation. This node may know of later ones than the store:
+// after a fail-over they are yet to be stored again. Any error means that nobody can sign in now.
 func (h *Hub) LastRevocation(ctx context.Context) (int64, error) {
 	if err := h.inReach(); err != nil {
 		return 0, err
@@ -75,7 +75,8 @@ func (h *Hub) liftWarning(id string) {
 	}
 }
 
-// Prune has the store forget what is too old; see [session.Store].
+// Prune has the store forget what is too old, and forgets it here, too; see [session.Store]. The
+// program calls it from time to time.
 func (h *Hub) Prune(ctx context.Context, auditKeep time.Duration) error {
 	now := h.clock.Now()
 	if err := h.store.Prune(ctx, now, auditKeep); err != nil {
@@ -93,8 +94,8 @@ func (h *Hub) syncRevocations(ctx context.Context, last int64) error {
 	})
 }
 
-// loadRevocations reads all revocations that may still matter, and keeps what is known of those
-// that stay.
+// loadRevocations reads all revocations of the store, and forgets those that it has forgotten. What
+// has come of the others stays known.
 func (h *Hub) loadRevocations(ctx context.Context) error {
 	_, err := h.readRevocations(ctx, true)
 	return err
