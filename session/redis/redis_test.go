@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -206,29 +205,6 @@ func TestRedisAway(t *testing.T) {
 	back("restarted")
 }
 
-func TestExpiryIsJudgedByTheClockOfRedis(t *testing.T) {
-	t.Parallel()
-	s := open(t, redistest.Start(t))
-	r := signIn(t, s, "ada")
-	ahead := r.CreatedAt.Add(r.Policy.ExpireAfter) // the caller's clock is ten minutes ahead
-	idle := session.End{Reason: session.ReasonIdle, At: ahead}
-	if _, err := s.End(t.Context(), r.ID, idle, ahead); !errors.Is(err, session.ErrNotDue) {
-		t.Errorf("End by a clock that is ahead = %v, want ErrNotDue", err)
-	}
-	if _, err := s.Touch(t.Context(), []session.Activity{{ID: r.ID, At: time.Now().Add(5 * time.Minute)}}); err != nil {
-		t.Fatal(err)
-	}
-	got, err := s.Get(t.Context(), r.ID)
-	if err != nil || got.LastActiveAt.After(time.Now().Add(time.Second)) {
-		t.Errorf("an act of the future counts from %s, %v, want from now at most", got.LastActiveAt, err)
-	}
-	s.SetOffset(r.Policy.ExpireAfter + time.Minute)
-	if ended, err := s.End(t.Context(), r.ID, session.End{Reason: session.ReasonIdle, At: ahead},
-		ahead.Add(time.Minute)); !ended || err != nil {
-		t.Errorf("End with the test clock moved = %v, %v, want the first end", ended, err)
-	}
-}
-
 func TestAReservationWithoutASessionIsVoid(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -278,73 +254,6 @@ func TestALineThatANodeLeftBehindIsCarriedOnce(t *testing.T) {
 	}
 }
 
-// A master that is started anew may lack what it wrote last.
-func TestWhatAFailOverLostOfForcedLogoutsIsRestored(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	prefix := fmt.Sprintf("test%d:", prefixes.Add(1))
-	s := openWith(t, server.URL(), prefix)
-	ctx := t.Context()
-	now := session.Millis(time.Now())
-	add := func(id string) session.Revocation {
-		t.Helper()
-		f, err := s.AddRevocation(ctx, session.Revocation{
-			ID:          id,
-			Scope:       session.Scope{User: "ada"},
-			Actor:       "root",
-			At:          now,
-			EffectiveAt: now.Add(time.Hour),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return f
-	}
-	redis := func(format string) {
-		t.Helper()
-		answer, err := server.Command(strings.ReplaceAll(format, "facts:", prefix+"{facts}:"))
-		if err != nil || strings.HasPrefix(answer, "-") {
-			t.Fatalf("%s: %q, %v", format, answer, err)
-		}
-	}
-	stays := add("stays")
-	redis("COPY facts:all facts:before")
-	called, err := s.CancelRevocation(ctx, stays.ID, now, "root")
-	if err != nil {
-		t.Fatal(err)
-	}
-	lost := add("lost")
-	called2, err := s.CancelRevocation(ctx, lost.ID, now, "root")
-	if err != nil {
-		t.Fatal(err)
-	}
-	highest, err := s.LastRevocation(ctx) // a sign-in has read this
-	if err != nil || highest <= lost.Number {
-		t.Fatalf("last revocation %d, %v", highest, err)
-	}
-	redis("COPY facts:before facts:all REPLACE")
-	redis("SET facts:last 1")
-	for range 2 { // by two nodes
-		if err := s.RestoreRevocations(ctx, []session.Revocation{called, called2}, highest); err != nil {
-			t.Fatal(err)
-		}
-	}
-	revocations, err := s.Revocations(ctx)
-	if err != nil || len(revocations) != 2 || revocations[0].ID != "stays" || revocations[1].ID != "lost" ||
-		revocations[0].Number != stays.Number || revocations[1].Number != lost.Number {
-		t.Fatalf("revocations = %+v, %v", revocations, err)
-	}
-	for _, f := range revocations {
-		if !f.CancelledAt.Equal(now) {
-			t.Errorf("%s is not called off any more", f.ID)
-		}
-	}
-	if next := add("next"); next.Number <= highest {
-		t.Errorf("the next revocation has number %d, want more than %d, which a sign-in has read", next.Number,
-			highest)
-	}
-}
-
 // An earlier version kept the sessions of a user under the name as the directory writes it.
 func TestSessionsOfAnEarlierVersionCountUnderAnySpelling(t *testing.T) {
 	t.Parallel()
@@ -369,105 +278,4 @@ func TestSessionsOfAnEarlierVersionCountUnderAnySpelling(t *testing.T) {
 	if answer, err := server.Command("EXISTS " + prefix + "{u:QWRh}"); err != nil || answer != ":0\r\n" {
 		t.Errorf("the index of the earlier version: %q, %v, want none", answer, err)
 	}
-}
-
-// A fail-over may take back numbers that sign-ins have read, also ones that the node has not heard
-// of which adds the next revocation.
-func TestNoNumberOfAForcedLogoutIsGivenTwice(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	prefix := fmt.Sprintf("test%d:", prefixes.Add(1))
-	s := openWith(t, server.URL(), prefix)
-	add := func(known int64) session.Revocation {
-		t.Helper()
-		now := session.Millis(time.Now())
-		f, err := s.AddRevocation(t.Context(), session.Revocation{
-			ID:          fmt.Sprint(time.Now().UnixNano()),
-			Number:      known,
-			Scope:       session.Scope{User: "ada"},
-			At:          now,
-			EffectiveAt: now,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return f
-	}
-	lose := func(commands ...string) {
-		t.Helper()
-		for _, c := range commands {
-			answer, err := server.Command(strings.ReplaceAll(c, "facts:", prefix+"{facts}:"))
-			if err != nil || strings.HasPrefix(answer, "-") {
-				t.Fatalf("%s: %q, %v", c, answer, err)
-			}
-		}
-	}
-	for range 7 {
-		add(0)
-	}
-	lose("DEL facts:all", "SET facts:last 0")
-	if f := add(7); f.Number <= 7 {
-		t.Errorf("number %d, and the node knew of 7", f.Number)
-	}
-	last := add(0)
-	lose("SET facts:last 3", "SET facts:run anotherserver") // the new master is another process
-	if f := add(0); f.Number <= last.Number {
-		t.Errorf("number %d by a node that knows of none, after %d was given on the master before", f.Number,
-			last.Number)
-	}
-}
-
-func TestRevocationsAfterANumber(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	prefix := fmt.Sprintf("test%d:", prefixes.Add(1))
-	s := openWith(t, server.URL(), prefix)
-	ctx, now := t.Context(), session.Millis(time.Now())
-	add := func(id string) {
-		t.Helper()
-		if _, err := s.AddRevocation(ctx, session.Revocation{
-			ID:          id,
-			Scope:       session.Scope{User: "ada"},
-			At:          now,
-			EffectiveAt: now.Add(time.Hour),
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	wants := func(after int64, whole bool, want ...string) {
-		t.Helper()
-		revocations, last, all, err := s.RevocationsAfter(ctx, after)
-		var ids []string
-		for _, f := range revocations {
-			ids = append(ids, f.ID)
-		}
-		stored, _ := s.LastRevocation(ctx)
-		if err != nil || all != whole || last != stored || !slices.Equal(ids, want) {
-			t.Errorf("after %d: %q (all %v) up to %d, %v, want %q (all %v) up to %d", after, ids, all, last, err, want,
-				whole, stored)
-		}
-	}
-	for _, id := range []string{"a", "b", "c"} {
-		add(id)
-	}
-	wants(1, false, "b", "c")
-	wants(2, false, "c")
-	if _, err := s.CancelRevocation(ctx, "a", now, "root"); err != nil { // the fourth change
-		t.Fatal(err)
-	}
-	wants(3, false, "a")
-	wants(2, false, "a", "c")
-	wants(9, true, "a", "b", "c")                     // the store has forgotten numbers
-	server.Command("INCR " + prefix + "{facts}:last") // as an earlier version does, which notes no changes
-	wants(3, true, "a", "b", "c")
-	if err := s.RestoreRevocations(ctx, []session.Revocation{{
-		ID:          "d",
-		Number:      2,
-		Scope:       session.Scope{User: "ada"},
-		At:          now,
-		EffectiveAt: now.Add(time.Hour),
-	}}, 5); err != nil {
-		t.Fatal(err)
-	}
-	wants(5, false, "d") // whoever never knew it learns of it
 }
