@@ -108,6 +108,10 @@ func (p Policy) At(r Record, now time.Time) (phase Phase, next time.Time) {
 // EndsAt is the instant at which r ends if nothing more happens, and the reason it ends for. A
 // forced logout without a grace, or one that was seen to take effect, has ended it, whatever
 // instant it names; see [Policy.At].
+//
+// The rule without its forced logout stands again in Lua, where Redis judges by its own clock: due,
+// in redis/scripts.go. session/bolt calls this function. storetest.DueRows holds all three to the
+// same answers.
 func (p Policy) EndsAt(r Record) (end time.Time, why Reason) {
 	if r.Revocation.proven() {
 		return r.Revocation.EffectiveAt, ReasonAdmin

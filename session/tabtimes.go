@@ -64,7 +64,8 @@ func later(a, b time.Time) time.Time {
 }
 
 // Leave takes over what has become known of the tabs of r. A tab or a navigation that comes after
-// the close grace calls nothing off.
+// the close grace calls nothing off. The rule stands again in Lua: leaveScript, in
+// redis/sessions.go. storetest holds both to the same answers.
 func (r *Record) Leave(news TabTimes) {
 	if grace := r.Policy.CloseGrace; grace > 0 && !r.LeftAt.IsZero() {
 		over := r.LeftAt.Add(grace)

@@ -79,7 +79,8 @@ end
 `
 
 // clock is the part of a script that knows what time it is, in ms, and when a session is due.
-// ahead: of a test clock.
+// ahead: of a test clock. due is session.Policy.EndsAt without its forced logout, which is for
+// callers to judge: who changes one changes the other. storetest.DueRows compares them.
 const clock = `
 local function now(ahead)
   local t = redis.call('TIME')
