@@ -72,7 +72,7 @@ type server struct {
 
 // build makes all parts of the server and wires them together, from the right of the diagram in
 // docs/architecture.md to the left. [server.close] closes what was made, also where build fails.
-func (s *server) build(ctx context.Context, follow func(session.Event)) (err error) {
+func (s *server) build(ctx context.Context, onEvent func(session.Event)) (err error) {
 	if s.listener, err = net.Listen("tcp", s.cfg.http.listen); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
@@ -85,7 +85,7 @@ func (s *server) build(ctx context.Context, follow func(session.Event)) (err err
 		testing = &testingRoutes{public: s.public(), faults: faults}
 	}
 	s.clock = newClocks(faults, s.cfg.store.redisURL != "")
-	store, shared, err := s.openStore(ctx, follow)
+	store, shared, err := s.openStore(ctx, onEvent)
 	if err != nil {
 		return err
 	}

@@ -9,9 +9,9 @@ import (
 )
 
 // openStore opens the store that is set. shared is what it offers to several nodes: nil where it is
-// the embedded one. follow gets every event of the audit trail, once it is stored.
+// the embedded one. onEvent gets every event of the audit trail, once it is stored.
 func (s *server) openStore(
-	ctx context.Context, follow func(session.Event),
+	ctx context.Context, onEvent func(session.Event),
 ) (store session.Store, shared session.SharedStore, err error) {
 	settings := s.cfg.store
 	if settings.redisURL == "" {
@@ -19,11 +19,11 @@ func (s *server) openStore(
 		if err != nil {
 			return nil, nil, err
 		}
-		embedded.Follow(follow)
+		embedded.OnEvent(onEvent)
 		embedded.SetClock(s.clock)
 		return embedded, nil, nil
 	}
-	several, err := redis.Open(ctx, settings.redisURL, settings.redisPrefix, follow, s.log)
+	several, err := redis.Open(ctx, settings.redisURL, settings.redisPrefix, onEvent, s.log)
 	if err != nil {
 		return nil, nil, err
 	}

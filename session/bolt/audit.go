@@ -31,9 +31,9 @@ func (s *Store) Append(ctx context.Context, e session.Event) error {
 	return nil
 }
 
-// Follow calls f with every event once it is durable, in order. It must be called before anything
-// is written.
-func (s *Store) Follow(f func(session.Event)) { s.follow = session.NewFollower(f) }
+// OnEvent has f called with every audit line once it is durable, in order. Nobody waits for f. It
+// must be called before anything is written, and once.
+func (s *Store) OnEvent(f func(session.Event)) { s.dispatcher = session.NewEventDispatcher(f) }
 
 // auditLine is an event as it is stored, in the order of writing. Highest bounds a search by date:
 // see docs/decisions.md#an-audit-line-tells-the-latest-date-up-to-it.
@@ -69,7 +69,7 @@ func (s *Store) appendEvent(tx *bbolt.Tx, e session.Event) error {
 	if err != nil {
 		return err
 	}
-	if s.follow != nil {
+	if s.dispatcher != nil {
 		s.events = append(s.events, e)
 	}
 	return audit.Put(number(n), data)

@@ -49,14 +49,14 @@ type Store struct {
 	folder string
 	clock  session.Clock // see SetClock
 
-	events    []session.Event   // of the transaction under way; used by commitLoop alone, as the next one
-	highest   time.Time         // see auditLine
-	follow    *session.Follower // nil: see Follow
-	commits   chan *commit
-	closing   chan struct{}
-	closeOnce sync.Once
-	writer    sync.WaitGroup
-	wrote     atomic.Int64 // when a transaction was last written, Unix ms; 0 if the last one was not
+	events     []session.Event          // of the transaction under way; used by commitLoop alone, as the next one
+	highest    time.Time                // see auditLine
+	dispatcher *session.EventDispatcher // nil: see OnEvent
+	commits    chan *commit
+	closing    chan struct{}
+	closeOnce  sync.Once
+	writer     sync.WaitGroup
+	wrote      atomic.Int64 // when a transaction was last written, Unix ms; 0 if the last one was not
 
 	// Failed sign-ins of the last minutes. They live in memory: a restart forgets a minute of them
 	// at most.
@@ -138,8 +138,8 @@ func (s *Store) prepare() error {
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() { close(s.closing) })
 	s.writer.Wait()
-	if s.follow != nil {
-		s.follow.Close()
+	if s.dispatcher != nil {
+		s.dispatcher.Close()
 	}
 	return s.db.Close()
 }

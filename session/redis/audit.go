@@ -91,9 +91,9 @@ func (s *Store) appendLines(ctx context.Context, how *script, lines []outboxEntr
 		if err != nil {
 			return err
 		}
-		if n > 0 && s.follow != nil {
+		if n > 0 && s.dispatcher != nil {
 			l.Event.Number = n
-			s.follow.Tell(l.Event)
+			s.dispatcher.Dispatch(l.Event)
 		}
 	}
 	return s.replicatedAnswer(ctx, slotAudit, numbers, len(lines))

@@ -31,14 +31,14 @@ var ErrNotReplicated = errors.New("not every replica has acknowledged the change
 
 // Store is a [session.Store] in Redis. See [Open].
 type Store struct {
-	client    rueidis.Client
-	prefix    string
-	masterSet string // of Sentinel
-	master    sentinelCheck
-	conns     connections
-	log       *slog.Logger
-	follow    *session.Follower // nil: none
-	offset    atomic.Int64      // ms that a test clock is ahead of Redis's
+	client     rueidis.Client
+	prefix     string
+	masterSet  string // of Sentinel
+	master     sentinelCheck
+	conns      connections
+	log        *slog.Logger
+	dispatcher *session.EventDispatcher // nil: none
+	offset     atomic.Int64             // ms that a test clock is ahead of Redis's
 
 	work    context.Context // ends with Close
 	stop    context.CancelFunc
@@ -88,9 +88,9 @@ func options(url string) (rueidis.ClientOption, error) {
 	return o, nil
 }
 
-// Open connects. Keys begin with prefix. follow, which may be nil, is called with every line that
-// this node brings into the audit trail; nobody waits for it. [Store.Close] ends what Open starts.
-func Open(ctx context.Context, url, prefix string, follow func(session.Event), log *slog.Logger) (*Store, error) {
+// Open connects. Keys begin with prefix. onEvent, which may be nil, is called with every audit line
+// that this node brings into the trail; nobody waits for it. [Store.Close] ends what Open starts.
+func Open(ctx context.Context, url, prefix string, onEvent func(session.Event), log *slog.Logger) (*Store, error) {
 	o, err := options(url)
 	if err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
@@ -115,8 +115,8 @@ func Open(ctx context.Context, url, prefix string, follow func(session.Event), l
 	for _, w := range s.Weaknesses(ctx) {
 		log.Warn("redis is not set up for what must not be lost", "problem", w)
 	}
-	if follow != nil {
-		s.follow = session.NewFollower(follow)
+	if onEvent != nil {
+		s.dispatcher = session.NewEventDispatcher(onEvent)
 	}
 	s.running.Go(s.relayLoop)
 	return s, nil
@@ -129,8 +129,8 @@ func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
 	defer cancel()
 	s.relayPending(ctx) // what is left, another node carries
-	if s.follow != nil {
-		s.follow.Close()
+	if s.dispatcher != nil {
+		s.dispatcher.Close()
 	}
 	s.client.Close()
 	return nil

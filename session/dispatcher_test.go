@@ -8,18 +8,18 @@ import (
 	"curfew/session"
 )
 
-func TestFollowerHoldsUpNobody(t *testing.T) {
+func TestEventDispatcherHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []uint64
 		read := make(chan struct{})
-		f := session.NewFollower(func(e session.Event) {
+		f := session.NewEventDispatcher(func(e session.Event) {
 			<-read // as a reader of the log that stands still
 			told = append(told, e.Number)
 		})
-		f.Tell(session.Event{Number: 1})
+		f.Dispatch(session.Event{Number: 1})
 		synctest.Wait() // the first is being told
 		for i := range 20_000 {
-			f.Tell(session.Event{Number: uint64(i + 2)})
+			f.Dispatch(session.Event{Number: uint64(i + 2)})
 		}
 		began := time.Now()
 		f.Close()
@@ -39,12 +39,12 @@ func TestFollowerHoldsUpNobody(t *testing.T) {
 	})
 }
 
-func TestFollowerTellsAllBeforeItCloses(t *testing.T) {
+func TestEventDispatcherPassesAllOnBeforeItCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := 0
-		f := session.NewFollower(func(session.Event) { time.Sleep(time.Millisecond); told++ })
+		f := session.NewEventDispatcher(func(session.Event) { time.Sleep(time.Millisecond); told++ })
 		for range 500 {
-			f.Tell(session.Event{})
+			f.Dispatch(session.Event{})
 		}
 		f.Close()
 		if told != 500 {
