@@ -19,8 +19,8 @@ type EventDispatcher struct {
 }
 
 const (
-	// dispatchedTogether bounds the lines that wait. Further ones are not passed on, and stand in the
-	// audit trail all the same.
+	// dispatchedTogether bounds the lines that wait. Further ones are not passed on, but the audit
+	// trail has them.
 	dispatchedTogether = 10_000
 	// closePatience is how long the last lines may take.
 	closePatience = time.Second

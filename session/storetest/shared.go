@@ -62,11 +62,11 @@ func RunShared(t *testing.T, open func(t *testing.T, nodes int) []Node) {
 	}
 }
 
-// eventually waits for what comes true by itself.
-func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) {
+// eventually waits for what comes true by itself, and looks every so often.
+func eventually(t *testing.T, limit, every time.Duration, what string, ok func() bool) {
 	t.Helper()
 	over := time.After(limit)
-	ticker := time.NewTicker(5 * time.Millisecond)
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for !ok() {
 		select {

@@ -153,7 +153,7 @@ func nodesSeeEachOther(t *testing.T, nodes []Node) {
 func leaseRunsOut(t *testing.T, nodes []Node) {
 	last := pulse(t, nodes[1], "two/1", 0)
 	until := last.Now.Add(last.Lease)
-	eventually(t, last.Lease+soon, "the node that has stopped is not listed", func() bool {
+	eventually(t, last.Lease+soon, last.Lease/100, "the node that has stopped is not listed", func() bool {
 		p := pulse(t, nodes[0], "one/1", 0)
 		listed := slices.Contains(p.Nodes, "two/1")
 		if !slices.Contains(p.Nodes, "one/1") {

@@ -86,7 +86,7 @@ func transientsExpire(t *testing.T, nodes []Node) {
 	for i := range 20 {
 		put(fmt.Sprintf("short%d", i), 50*time.Millisecond)
 	}
-	eventually(t, soon, "the short ones are forgotten, the long one is read", func() bool {
+	eventually(t, soon, 10*time.Millisecond, "the short ones are forgotten, the long one is read", func() bool {
 		kept, err := two.Transients(ctx, "notices")
 		return err == nil && len(kept) == 1 && kept["long"] == "text of long"
 	})
