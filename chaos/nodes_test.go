@@ -22,7 +22,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
+	"curfew/hub/hubtest"
+	"curfew/hub/wire"
 )
 
 const token = "curfew_only-for-tests"
@@ -214,12 +215,12 @@ func (n *node) signIn(user string) (cookie string, ok bool) {
 	return answer["cookie"].(string), true
 }
 
-// tab is a page's socket. It acknowledges what it is told.
+// tab is a page's socket. It acknowledges what it is told. Tests of the model have tabs without a
+// page: those are in the state that their fields say.
 type tab struct {
-	ws     *websocket.Conn
+	page   *hubtest.Page
 	opened time.Time
 
-	mu     sync.Mutex
 	told   string    // the reason of the end; empty: none
 	gone   bool      // the socket is closed
 	goneAt time.Time // when
@@ -228,50 +229,27 @@ type tab struct {
 func (n *node) open(cookie string) (*tab, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	ws, _, err := websocket.Dial(ctx, "ws://"+n.address+"/session/ws", &websocket.DialOptions{
-		Subprotocols: []string{"curfew.v1"},
-		HTTPHeader:   http.Header{"Origin": {"http://localhost:1"}, "Cookie": {cookie}},
-		Host:         "localhost:1",
+	p, _, err := hubtest.Dial(ctx, hubtest.Options{
+		URL:    "ws://" + n.address + "/session/ws",
+		Host:   "localhost:1",
+		Header: http.Header{"Origin": {"http://localhost:1"}, "Cookie": {cookie}},
+		AckAll: true,
 	})
 	if err != nil {
 		return nil, err
 	}
-	t := &tab{ws: ws, opened: time.Now()}
-	go t.read()
-	return t, nil
-}
-
-func (t *tab) read() {
-	for {
-		_, data, err := t.ws.Read(context.Background())
-		t.mu.Lock()
-		if err != nil {
-			t.gone, t.goneAt = true, time.Now()
-			t.mu.Unlock()
-			t.ws.CloseNow()
-			return
-		}
-		var m struct {
-			Type, Reason string
-			Seq          int64
-		}
-		json.Unmarshal(data, &m)
-		if m.Type == "expire" {
-			t.told = m.Reason
-		}
-		t.mu.Unlock()
-		t.say(fmt.Sprintf(`{"type":"ack","seq":%d}`, m.Seq))
-	}
-}
-
-func (t *tab) say(message string) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	t.ws.Write(ctx, websocket.MessageText, []byte(message))
+	return &tab{page: p, opened: p.Opened}, nil
 }
 
 func (t *tab) state() (told string, gone bool, at time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.told, t.gone, t.goneAt
+	if t.page == nil {
+		return t.told, t.gone, t.goneAt
+	}
+	closed, gone := t.page.Closed() // first: nothing is told after it
+	for _, m := range t.page.Received() {
+		if m.Kind() == wire.KindExpire {
+			told, _ = m.Message["reason"].(string)
+		}
+	}
+	return told, gone, closed.At
 }

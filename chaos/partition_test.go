@@ -108,7 +108,7 @@ func (way partition) cutOff(t *testing.T, a, b *node) {
 		return err == nil && status == 401
 	})
 	t.Logf("%s: converged %s after its end", way.name, time.Since(healed).Round(time.Millisecond))
-	kept.ws.CloseNow()
+	kept.page.Break()
 	within(t, "the nodes know each other", 10*time.Second, func() bool {
 		return nodesSeenBy(a) == 2 && nodesSeenBy(b) == 2
 	})

@@ -313,7 +313,7 @@ func (w *world) leave(v *visitor, one bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for t := range v.tabs {
-		go t.ws.Close(4000, "close")
+		go t.page.Leave("close")
 		delete(v.tabs, t)
 		if one && len(v.tabs) > 0 {
 			return

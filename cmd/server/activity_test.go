@@ -61,7 +61,7 @@ func TestWhatKeepsASessionWhoseLastTabWasClosed(t *testing.T) {
 			ask()
 			p.advance(10 * time.Second)
 		}
-		tab.leave()
+		tab.Leave("close")
 		seen := "last tab closed"
 		if tt.before && tt.keeps {
 			seen = "tab left" // for another page

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/coder/websocket"
+	"curfew/hub/wire"
 )
 
 func TestTLSAndReloadedCertificate(t *testing.T) {
@@ -33,12 +33,9 @@ func TestTLSAndReloadedCertificate(t *testing.T) {
 	if name() != "one" {
 		t.Errorf("certificate %q", name())
 	}
-	c := p.socket(p.signIn("ada"))
-	p.message(c, "hello")
-	if err := c.Write(t.Context(), websocket.MessageText, []byte(`{"type":"sync"}`)); err != nil {
-		t.Fatal(err)
-	}
-	p.message(c, "active")
+	page := p.openTab(p.signIn("ada"))
+	page.Send(`{"type":"sync"}`)
+	page.Next(wire.KindActive)
 	certify("two")
 	p.eventually("the new certificate is served", func() bool { return name() == "two" })
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"curfew/hub/hubtest"
+	"curfew/hub/wire"
 	"curfew/session/redis/redistest"
 )
 
@@ -48,15 +50,15 @@ func TestNodesWarnWithdrawAndEndTogether(t *testing.T) {
 	b.advance(9 * time.Minute)
 	here.wants("warn")
 	there.wants("warn")
-	there.say(`{"type":"activity","idle_ms":0}`)
+	there.Send(`{"type":"activity","idle_ms":0}`)
 	here.wants("active")
 	there.wants("active")
 	a.advance(9 * time.Minute)
 	here.wants("warn")
-	here.say(`{"type":"confirm"}`)
+	here.Send(`{"type":"confirm"}`)
 	there.wants("active")
 	a.advance(8 * time.Minute)
-	here.say(`{"type":"activity","idle_ms":0}`) // in memory of one node only, when the clock moves on
+	here.Send(`{"type":"activity","idle_ms":0}`) // in memory of one node only, when the clock moves on
 	a.eventually("the act has arrived", func() bool { return strings.Count(a.timeline(), `"what":"activity"`) > 0 })
 	b.advance(5 * time.Minute)
 	for _, p := range nodes {
@@ -141,10 +143,9 @@ func TestForcedLogoutReachesAllNodes(t *testing.T) {
 	}
 	a.call("POST", "/notices", `{"everyone":true,"message":"Hello"}`, 200)
 	a.eventually("a notice arrives on another node", func() bool {
-		spared.mu.Lock()
-		defer spared.mu.Unlock()
-		return slices.ContainsFunc(spared.messages,
-			func(m map[string]any) bool { return m["type"] == "notice" && m["message"] == "Hello" })
+		return slices.ContainsFunc(spared.Received(), func(m hubtest.Received) bool {
+			return m.Kind() == wire.KindNotice && m.Message["message"] == "Hello"
+		})
 	})
 }
 
@@ -167,7 +168,7 @@ func TestClosedBrowserCountsTabsOnAllNodes(t *testing.T) {
 		list[0].(map[string]any)["node"] == list[1].(map[string]any)["node"] {
 		t.Errorf("open tabs = %v, want one on each node", list)
 	}
-	one.leave()
+	one.Leave("close")
 	tabs("1")
 	a.advance(time.Minute)
 	if code, _ := a.status(cookie); code != 200 {
@@ -175,8 +176,8 @@ func TestClosedBrowserCountsTabsOnAllNodes(t *testing.T) {
 	}
 	one = a.openTab(cookie)
 	tabs("2")
-	go one.leave() // both at once: each node still sees the other's
-	two.leave()
+	go one.Leave("close") // both at once: each node still sees the other's
+	two.Leave("close")
 	tabs("0")
 	for _, p := range nodes {
 		p.eventually("the session is to end", func() bool {
@@ -215,7 +216,7 @@ func TestRedisAwaySignsNobodyOut(t *testing.T) {
 	if answer := a.call("POST", "/logouts", `{"user":"grace"}`, 503); answer["error"] != "not-confirmed" {
 		t.Errorf("forced logout while redis hangs: %v", answer)
 	}
-	here.say(`{"type":"activity","idle_ms":0}`)
+	here.Send(`{"type":"activity","idle_ms":0}`)
 	server.Signal(syscall.SIGCONT)
 	began := time.Now()
 	a.eventually("redis is back", func() bool { code, _ := a.status(cookie); return code == 200 })
@@ -268,7 +269,8 @@ func TestWithoutMessagesTheTabsOfAnEndedSessionCloseWithin2s(t *testing.T) {
 	a.call("POST", "/logouts", `{"user":"grace"}`, 200)
 	for reason, tab := range tabs {
 		tab.wantsEnd(reason)
-		if took := tab.closedAt.Sub(began); took > 2*time.Second {
+		closed, _ := tab.Closed()
+		if took := closed.At.Sub(began); took > 2*time.Second {
 			t.Errorf("the tab was closed after %s (%s), want 2 s", took, reason)
 		}
 	}
@@ -320,9 +322,8 @@ func TestRollingRestartLeavesNoGapInPresence(t *testing.T) {
 	b.eventually("the tab is seen", func() bool { return fmt.Sprint(b.presenceOf("ada")["tabs"]) == "1" })
 	a.cmd.Process.Signal(syscall.SIGTERM)
 	a.eventually("the tab is told to come back", func() bool {
-		tab.mu.Lock()
-		defer tab.mu.Unlock()
-		return tab.closed == 1012
+		closed, _ := tab.Closed()
+		return closed.Code == wire.StatusRestart
 	})
 	if err := a.cmd.Wait(); err != nil {
 		t.Errorf("exit: %v\n%s", err, a.log.String())

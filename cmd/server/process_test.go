@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -19,7 +18,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
+	"curfew/hub/hubtest"
+	"curfew/hub/wire"
 )
 
 // TestMain lets this test binary be the server, so that tests can kill it.
@@ -203,105 +203,53 @@ func (p *process) timeline() string {
 	return body
 }
 
-func (p *process) socket(cookie string) *websocket.Conn {
-	p.t.Helper()
-	c, _, err := websocket.Dial(p.t.Context(), p.url+"/session/ws", &websocket.DialOptions{
-		HTTPClient:   sockets,
-		Subprotocols: []string{"curfew.v1"},
-		HTTPHeader:   http.Header{"Origin": {p.url}, "Cookie": {cookie}},
-	})
-	if err != nil {
-		p.t.Fatal(err)
+// page says where the pages of a cookie are. They acknowledge all that they are told.
+func (p *process) page(cookie string) hubtest.Options {
+	return hubtest.Options{
+		URL:    p.url + "/session/ws",
+		Header: http.Header{"Origin": {p.url}, "Cookie": {cookie}},
+		Client: sockets,
+		AckAll: true,
 	}
-	p.t.Cleanup(func() { c.CloseNow() })
-	return c
 }
 
-func (p *process) message(c *websocket.Conn, kind string) (m map[string]any) {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
-	defer cancel()
-	_, data, err := c.Read(ctx)
-	if err != nil {
-		p.t.Fatalf("waiting for %s: %v", kind, err)
-	}
-	if json.Unmarshal(data, &m); m["type"] != kind {
-		p.t.Fatalf("got %s, want %s", data, kind)
-	}
-	return m
-}
-
-// openTab is a tab whose messages are kept, and acknowledged.
+// openTab is a tab of a process.
 type openTab struct {
+	*hubtest.Page
 	process *process
-	ws      *websocket.Conn
-
-	mu       sync.Mutex
-	messages []map[string]any
-	closed   websocket.StatusCode // once it is
-	closedAt time.Time
 }
 
 func (p *process) openTab(cookie string) *openTab {
 	p.t.Helper()
-	tab := &openTab{process: p, ws: p.socket(cookie)}
-	p.message(tab.ws, "hello")
-	go func() {
-		for {
-			_, data, err := tab.ws.Read(context.Background())
-			tab.mu.Lock()
-			if err != nil {
-				tab.closed, tab.closedAt = websocket.CloseStatus(err), time.Now()
-				tab.mu.Unlock()
-				return
-			}
-			var m map[string]any
-			json.Unmarshal(data, &m)
-			tab.messages = append(tab.messages, m)
-			tab.mu.Unlock()
-			tab.say(fmt.Sprintf(`{"type":"ack","seq":%.0f}`, m["seq"]))
-		}
-	}()
-	return tab
-}
-
-func (tab *openTab) say(message string) {
-	tab.ws.Write(context.Background(), websocket.MessageText, []byte(message))
+	return &openTab{hubtest.Open(p.t, p.page(cookie)), p}
 }
 
 // last is the newest message that says how the session stands.
-func (tab *openTab) last() (kind string) {
-	tab.mu.Lock()
-	defer tab.mu.Unlock()
-	for _, m := range tab.messages {
-		if k := m["type"].(string); slices.Contains([]string{"active", "warn", "expire"}, k) {
-			kind = k
+func (tab *openTab) last() (kind wire.Kind) {
+	for _, m := range tab.Received()[1:] { // the first is the hello
+		if slices.Contains([]wire.Kind{wire.KindActive, wire.KindWarn, wire.KindExpire}, m.Kind()) {
+			kind = m.Kind()
 		}
 	}
 	return kind
 }
 
-func (tab *openTab) wants(kind string) {
+func (tab *openTab) wants(kind wire.Kind) {
 	tab.process.t.Helper()
-	tab.process.eventually("the tab is told "+kind, func() bool { return tab.last() == kind })
+	tab.process.eventually("the tab is told "+string(kind), func() bool { return tab.last() == kind })
 }
 
 func (tab *openTab) wantsEnd(reason string) {
 	tab.process.t.Helper()
 	tab.process.eventually("the tab is closed", func() bool {
-		tab.mu.Lock()
-		defer tab.mu.Unlock()
-		return tab.closed == 4001
+		closed, _ := tab.Closed()
+		return closed.Code == wire.StatusExpired
 	})
-	tab.mu.Lock()
-	defer tab.mu.Unlock()
-	if m := tab.messages[len(tab.messages)-1]; m["type"] != "expire" || m["reason"] != reason {
+	list := tab.Received()
+	if m := list[len(list)-1].Message; m.Kind() != wire.KindExpire || m["reason"] != reason {
 		tab.process.t.Errorf("the last word was %v, want the end: %s", m, reason)
 	}
 }
-
-// leave closes the tab as a page does.
-func (tab *openTab) leave() { tab.ws.Close(4000, "close") }
 
 func TestAcknowledgedSignInsAndEndsSurviveAKill(t *testing.T) {
 	t.Parallel()
@@ -343,13 +291,9 @@ func TestSecondProcessOnTheDataFolderEndsWithStatus1(t *testing.T) {
 func TestStopSaysRestartAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	p := start(t)
-	c := p.socket(p.signIn("ada"))
-	p.message(c, "hello")
+	tab := p.openTab(p.signIn("ada"))
 	p.cmd.Process.Signal(syscall.SIGTERM)
-	_, _, err := c.Read(t.Context())
-	if websocket.CloseStatus(err) != 1012 {
-		t.Errorf("closed with %v, want 1012", err)
-	}
+	tab.WantsClose(wire.StatusRestart, "server restarting")
 	if err := p.cmd.Wait(); err != nil {
 		t.Errorf("exit: %v\n%s", err, p.log.String())
 	}

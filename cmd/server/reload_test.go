@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"curfew/hub/wire"
 	"curfew/session/redis/redistest"
 	"curfew/views"
 )
@@ -42,11 +43,10 @@ func TestHangupReloadsPoliciesOntoLiveSessions(t *testing.T) {
 	if _, answer := p.status(cookie); answer["warn_in_ms"].(float64) < 19*60_000 {
 		t.Fatalf("the group's policy does not hold: %v", answer)
 	}
-	c := p.socket(cookie)
-	p.message(c, "hello")
+	page := p.openTab(cookie)
 	write("policies:\n  - group: kiosk\n    expire-after: 2m\n    warn-after: 1m\n    extend-on: confirm\n")
 	p.cmd.Process.Signal(syscall.SIGHUP)
-	if m := p.message(c, "active"); m["extend_on"] != "confirm" || m["expire_in_ms"].(float64) > 120_000 {
+	if m := page.Next(wire.KindActive); m["extend_on"] != "confirm" || m["expire_in_ms"].(float64) > 120_000 {
 		t.Errorf("active = %v", m)
 	}
 	write("policies:\n  - group: kiosk\n    expire-after: soon\n")

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"curfew/hub/wire"
 )
 
 func TestTestingClockMovesEverything(t *testing.T) {
@@ -16,15 +18,14 @@ func TestTestingClockMovesEverything(t *testing.T) {
 		made.Ref == "" {
 		t.Fatal(made, err)
 	}
-	c := p.socket(made.Cookie)
-	p.message(c, "hello")
+	page := p.openTab(made.Cookie)
 	p.testing("clock", `{"advance_ms":300000}`)
-	if m := p.message(c, "active"); m["expire_in_ms"].(float64) > 300_000 {
+	if m := page.Next(wire.KindActive); m["expire_in_ms"].(float64) > 300_000 {
 		t.Errorf("active = %v", m)
 	}
 	p.testing("clock", `{"advance_ms":3600000}`)
-	p.message(c, "warn")
-	if m := p.message(c, "expire"); m["reason"] != "idle" {
+	page.Next(wire.KindWarn)
+	if m := page.Next(wire.KindExpire); m["reason"] != "idle" {
 		t.Errorf("expire = %v", m)
 	}
 	p.testing("reset", `{}`)

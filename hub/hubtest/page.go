@@ -168,6 +168,7 @@ func (p *Page) readAll() {
 		now := time.Now()
 		if err != nil {
 			p.note(func() { p.closed = closedBy(err, now) })
+			p.Conn.CloseNow() // the library keeps a connection open that it could not read
 			return
 		}
 		var m Message
