@@ -60,7 +60,7 @@ func (h *Hub) actInWarning(ctx context.Context, s *liveSession, idle time.Durati
 		s.mu.Unlock()
 		return nil
 	}
-	if warns && h.nodes != nil {
+	if warns && !h.cluster.Alone() {
 		s.mu.Unlock()
 		return h.actForAll(ctx, s, session.Millis(now.Add(-idle)))
 	}
@@ -73,7 +73,7 @@ func (h *Hub) actInWarning(ctx context.Context, s *liveSession, idle time.Durati
 				h.log.Error("activity not stored", "session", s.id, "error", err)
 				s.shard.markDirty(s)
 			} else {
-				h.suspect(unknown...)
+				h.cluster.Suspect(unknown...)
 			}
 		} else {
 			s.shard.markDirty(s)
@@ -121,14 +121,14 @@ func (h *Hub) storeAct(ctx context.Context, s *liveSession) error {
 	s.unstoredAct.CompareAndSwap(at, 0)
 	switch {
 	case err != nil:
-		h.suspect(s.id)
+		h.cluster.Suspect(s.id)
 		return err
 	case r.End != nil:
 		h.finish(s, *r.End)
 		return session.ErrEnded
 	}
 	if s.raise(r.LastActiveAt) {
-		h.tellActed([]session.Activity{{ID: s.id, At: r.LastActiveAt}})
+		h.cluster.TellActed([]session.Activity{{ID: s.id, At: r.LastActiveAt}})
 	}
 	h.tell(s, tellChanges)
 	return nil
@@ -146,7 +146,7 @@ func (h *Hub) flushLoop() {
 	watch := h.watchSteps()
 	for {
 		every := flushAtMost
-		if h.nodes != nil {
+		if !h.cluster.Alone() {
 			every = flushAtMostShared
 		}
 		if !h.wait(min(every, h.Policies().MinLead()/10)) {
@@ -182,8 +182,8 @@ func (h *Hub) flush(ctx context.Context) error {
 		}
 		return err
 	}
-	h.suspect(unknown...)
-	h.tellActed(known)
+	h.cluster.Suspect(unknown...)
+	h.cluster.TellActed(known)
 	for _, s := range dirty {
 		if s.unstoredAct.Load() != 0 {
 			s.shard.wakeBy(s, h.clock.Now()) // what has become of it is to be found out

@@ -13,23 +13,23 @@ import (
 // Check judges a session now. session.ErrNotFound; session.ErrEnded, where Status.Record tells the
 // end; any other error means that the store is out of reach, and nothing may be concluded.
 func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
-	if err := h.inReach(); err != nil {
+	if err := h.cluster.InReach(); err != nil {
 		return Status{}, err
 	}
 	r, err := h.store.Get(ctx, id)
 	if isUnknown(err) {
-		h.suspect(id)
+		h.cluster.Suspect(id)
 	}
 	if err != nil {
 		return Status{}, err
 	}
-	if h.nodes != nil && r.End == nil { // a fail-over may have lost what this node knows
-		r.End = h.nodes.endOf(id)
+	if r.End == nil { // a fail-over may have lost what this node knows
+		r.End = h.cluster.EndOf(id)
 	}
 	if r.End != nil {
 		return Status{Record: r}, session.ErrEnded
 	}
-	if h.nodes != nil { // a forced logout on another node holds from its answer on
+	if !h.cluster.Alone() { // a forced logout on another node holds from its answer on
 		last, err := h.store.LastRevocation(ctx)
 		if err == nil {
 			err = h.syncRevocations(ctx, last)
@@ -39,7 +39,7 @@ func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 		}
 	}
 	s := h.ensureLive(ctx, r)
-	if h.nodes != nil {
+	if !h.cluster.Alone() {
 		h.actedElsewhere(s, r.LastActiveAt)
 		h.applyRules(s, r.Rules(), r.Revision)
 		if h.applyStoredTabTimes(s, r) {

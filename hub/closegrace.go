@@ -71,10 +71,10 @@ func (h *Hub) noteTabTimes(ctx context.Context, s *liveSession, find func() sess
 	asked := after.AskedAt.After(before.AskedAt)
 	arrived := before.AskedAt.After(before.OpenedAt) && !after.AskedAt.After(after.OpenedAt)
 	if moved || asked || arrived {
-		h.tellTabTimes(s, after)
+		h.cluster.TellTabTimes(s.id, after)
 	}
 	stayed := arrived && news.OpenedAt.Equal(before.AskedAt)
-	if moved || h.nodes != nil && (asked || stayed) { // alone, this node needs no store to know of a navigation
+	if moved || !h.cluster.Alone() && (asked || stayed) { // alone, this node needs no store to know of a navigation
 		if err := h.storeTabTimes(ctx, s); err != nil {
 			h.log.Error("tabs of session not stored, to be tried again", "session", s.id, "error", err)
 		}
@@ -104,20 +104,6 @@ func (s *liveSession) navigatesLocked(now time.Time) bool {
 	return t.Merge(session.TabTimes{ClosedAt: t.Next(now)}).LeftAt().IsZero()
 }
 
-// tellTabTimes tells the other nodes what is known of the tabs of s.
-func (h *Hub) tellTabTimes(s *liveSession, t session.TabTimes) {
-	h.emit(event{Kind: eventLeft, ID: &s.id, At: session.UnixMilli(t.LeftAt()), Times: &tabTimes{
-		session.UnixMilli(t.OpenedAt), session.UnixMilli(t.AskedAt), session.UnixMilli(t.ClosedAt),
-	}})
-}
-
-// tabTimes is a session.TabTimes as nodes tell it each other, in Unix ms.
-type tabTimes struct {
-	Opened int64 `json:"opened,omitempty"`
-	Asked  int64 `json:"asked,omitempty"`
-	Closed int64 `json:"closed,omitempty"`
-}
-
 // storeTabTimes has the store know what is known of the tabs of s. Where it cannot, that is tried
 // again; see storePendingTabTimes.
 func (h *Hub) storeTabTimes(ctx context.Context, s *liveSession) error {
@@ -141,7 +127,7 @@ func (h *Hub) storeTabTimes(ctx context.Context, s *liveSession) error {
 	case errors.Is(err, session.ErrEnded):
 		return nil // found out by whoever ends it
 	case errors.Is(err, session.ErrNotFound):
-		h.suspect(s.id)
+		h.cluster.Suspect(s.id)
 		return nil
 	}
 	h.unstoredTabTimes.add(s)
@@ -175,7 +161,7 @@ func (h *Hub) applyStoredTabTimes(s *liveSession, r session.Record) (missing boo
 	s.mu.Lock()
 	t := s.tabTimes
 	s.mu.Unlock()
-	return !t.LeftAt().Equal(r.LeftAt) || h.nodes != nil && t.AskedAt.After(r.Tabs.AskedAt) && t.AskedAt.After(t.OpenedAt)
+	return !t.LeftAt().Equal(r.LeftAt) || !h.cluster.Alone() && t.AskedAt.After(r.Tabs.AskedAt) && t.AskedAt.After(t.OpenedAt)
 }
 
 // tabTimesQueue are sessions of whose tabs the store does not know all yet.

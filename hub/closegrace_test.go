@@ -90,7 +90,7 @@ type muted struct{ session.SharedStore }
 
 func (m muted) Publish(ctx context.Context, data []byte) error {
 	return m.SharedStore.Publish(ctx, rewrite(data, func(message map[string]any) {
-		message["events"] = slices.DeleteFunc(message["events"].([]any), func(e any) bool { return e.(map[string]any)["kind"] == string(eventLeft) })
+		message["events"] = slices.DeleteFunc(message["events"].([]any), func(e any) bool { return e.(map[string]any)["kind"] == "left" })
 	}))
 }
 
@@ -296,7 +296,7 @@ func TestWordOfTabsFromAnOlderVersion(t *testing.T) {
 		s := ada.lookup(ada.token.ID())
 		left := session.Millis(time.Now())
 		for _, at := range []time.Time{left, {}, left.Add(time.Second)} {
-			ada.leftElsewhere(s, &event{Kind: eventLeft, At: session.UnixMilli(at)})
+			local{ada.Hub}.LeftAt(s.id, session.FromUnixMilli(session.UnixMilli(at)))
 			s.mu.Lock()
 			got := s.recordLocked().LeftAt
 			s.mu.Unlock()

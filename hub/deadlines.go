@@ -134,8 +134,8 @@ func (h *Hub) schedule(s *liveSession) {
 	if phase == session.Expired {
 		next = now
 	}
-	if h.nodes != nil && !here && h.timeline == nil {
-		next = next.Add(h.nodes.stagger(s.id))
+	if !here && h.timeline == nil {
+		next = next.Add(h.cluster.Stagger(s.id))
 	}
 	s.shard.wakeBy(s, next)
 }
@@ -170,7 +170,7 @@ func (h *Hub) isDue(s *liveSession) bool {
 // back; an idle time would be longer by as much. Where nodes share a store, the store's clock
 // counts, by which it takes no activity that lies ahead.
 func (h *Hub) notAhead(s *liveSession) {
-	if h.nodes != nil {
+	if !h.cluster.Alone() {
 		return
 	}
 	now, active := h.clock.Now().UnixMilli(), s.active.Load()

@@ -27,7 +27,7 @@ func (h *Hub) End(ctx context.Context, id session.ID, end session.End) (first bo
 		return false, err
 	}
 	if first {
-		h.tellEnded(id, end)
+		h.cluster.TellEnded(id, end)
 	}
 	if s := h.lookup(id); s != nil {
 		if first {
@@ -57,7 +57,7 @@ func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 	if s.shard.lookup(s.id) != s {
 		return verdictOver // all is done
 	}
-	if h.nodes != nil && h.nodes.deferEnd(ctx, s) {
+	if h.deferEnd(ctx, s) {
 		return verdictNone
 	}
 	h.awaitEffect(s)
@@ -79,14 +79,14 @@ func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 	// a revocation says so, which is stored
 	forced := end.Reason == session.ReasonAdmin
 	// the closing may not have been stored
-	if told || forced || h.nodes == nil && end.Reason != session.ReasonBrowserClosed {
+	if told || forced || h.cluster.Alone() && end.Reason != session.ReasonBrowserClosed {
 		h.tellEnd(s, end)
 		ifDueBy = time.Time{} // told is told, though a reload may be storing a laxer policy at this moment
 	}
 	first, err := h.store.End(ctx, s.id, end, ifDueBy)
 	switch {
 	case err == nil && first:
-		h.tellEnded(s.id, end)
+		h.cluster.TellEnded(s.id, end)
 		h.finish(s, end)
 	case err == nil, errors.Is(err, session.ErrNotFound):
 		h.finishAsStored(ctx, s, end)
@@ -97,6 +97,32 @@ func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 		return h.retryEnd(s)
 	}
 	return verdictOver
+}
+
+// deferEnd reports whether s, whose time seems to be up, is not to be ended now: a forced logout may
+// have been cancelled on another node, and is read again; or nodes may be writing what they know
+// after the store was away, and s is looked at again soon.
+func (h *Hub) deferEnd(ctx context.Context, s *liveSession) bool {
+	if h.cluster.Alone() {
+		return false
+	}
+	s.mu.Lock()
+	forced := s.endLocked().Reason == session.ReasonAdmin
+	s.mu.Unlock()
+	if forced {
+		if last, err := h.store.LastRevocation(ctx); err == nil { // else what is known holds
+			if err := h.syncRevocations(ctx, last); err != nil {
+				h.log.Debug("forced logouts not read", "error", err)
+			}
+		}
+		return false
+	}
+	wait := h.cluster.DeferEnd()
+	if wait == 0 {
+		return false
+	}
+	s.shard.wakeBy(s, h.clock.Now().Add(wait))
+	return true
 }
 
 // tryAgainAfter is when an end that could not be stored is tried again.
@@ -142,9 +168,7 @@ func (h *Hub) tellEnd(s *liveSession, end session.End) {
 	if !first {
 		return
 	}
-	if h.nodes != nil {
-		h.nodes.ended(s.id, &end)
-	}
+	h.cluster.NoteEnd(s.id, end)
 	h.counts.ended(end.Reason, 1)
 	h.writers.Start(start)
 	h.stateChanged(s)
@@ -258,16 +282,27 @@ func (h *Hub) writeEnds(list []*liveSession, end session.End) {
 	if len(list) > manyEnds && !h.wait(ackWait) {
 		return // the revocation stands: the next start writes them
 	}
-	if h.nodes != nil {
-		list = h.nodes.myPart(list)
-	}
-	for chunk := range slices.Chunk(list, manyEnds) {
+	for chunk := range slices.Chunk(h.myPart(list), manyEnds) {
 		var wg sync.WaitGroup
 		for _, s := range chunk {
 			wg.Go(func() { h.writeEnd(h.ctx, s, end) })
 		}
 		wg.Wait()
 	}
+}
+
+// myPart lists those of the sessions whose ends this node writes. The others' are looked at later,
+// should another node not have written them.
+func (h *Hub) myPart(list []*liveSession) (mine []*liveSession) {
+	part, now := h.cluster.MyPart(len(list)), h.clock.Now()
+	for i, s := range list {
+		if part.Has(s.id) {
+			mine = append(mine, s)
+		} else {
+			s.shard.wakeBy(s, now.Add(part.DoneBy(i)))
+		}
+	}
+	return mine
 }
 
 // writeEnd stores an end that follows from a revocation, which needs no hurry and no condition.
@@ -277,7 +312,7 @@ func (h *Hub) writeEnd(ctx context.Context, s *liveSession, end session.End) {
 		s.shard.wakeBy(s, h.clock.Now().Add(time.Second))
 		return
 	}
-	h.tellEnded(s.id, end)
+	h.cluster.TellEnded(s.id, end)
 	h.unregister(s)
 }
 
@@ -297,4 +332,13 @@ func (h *Hub) endIfDue(ctx context.Context, s *liveSession) (over bool, err erro
 		return false, nil
 	}
 	return false, errNotEnded
+}
+
+// restoreEnd stores again an end that a fail-over may have lost. A session that the store does not
+// know at all is passed over.
+func (h *Hub) restoreEnd(ctx context.Context, id session.ID, end session.End) error {
+	if _, err := h.store.End(ctx, id, end, time.Time{}); err != nil && !isUnknown(err) {
+		return err
+	}
+	return nil
 }

@@ -107,8 +107,7 @@ func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, e
 	if err != nil {
 		return ForcedLogout{}, err
 	}
-	told := f
-	h.emit(event{Kind: eventRevocation, Revocation: &told})
+	h.cluster.TellRevocation(f)
 	f.Sessions, f.Tabs = h.enforce(f, <-list, registered)
 	h.log.Info("forced logout",
 		"scope", f.Scope.String(), "actor", f.Actor, "sessions", f.Sessions, "tabs", f.Tabs, "grace", q.Grace)
@@ -314,7 +313,7 @@ func (h *Hub) CancelForcedLogout(ctx context.Context, id, actor string) (ForcedL
 	if err != nil {
 		return ForcedLogout{}, err
 	}
-	h.emit(event{Kind: eventRevocation, Revocation: &f})
+	h.cluster.TellRevocation(f)
 	h.applyCancellation(f)
 	return h.ForcedLogout(id)
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"curfew/hub/internal/cluster"
 	"curfew/hub/internal/revocation"
 	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
@@ -36,7 +37,7 @@ type Options struct {
 // Hub holds the live sessions and their tabs. Its methods may be called concurrently.
 type Hub struct {
 	store            session.Store
-	nodes            *nodes // nil: this one is alone
+	cluster          *cluster.Member // what this node and others tell each other
 	clock            session.Clock
 	testClock        *session.TestClock
 	admins           []string
@@ -93,25 +94,24 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
-	if o.Shared != nil {
-		h.nodes = newNodes(h, o.Shared, o.SyncedClock)
-		h.revocations.Shared = true
-	}
+	h.cluster = cluster.New(cluster.Options{
+		Context:     h.ctx,
+		Local:       local{h},
+		Shared:      o.Shared,
+		Name:        o.Node,
+		Clock:       o.Clock,
+		TestClock:   o.TestClock,
+		SyncedClock: o.SyncedClock,
+		Log:         h.log,
+	})
+	h.revocations.Shared = !h.cluster.Alone()
 	err := h.load(ctx, o.Policies)
 	if err != nil {
 		h.cancel()
 		return nil, err
 	}
 	h.loaded.Store(true)
-	if n := h.nodes; n != nil {
-		h.running.Go(n.sendLoop)
-		h.running.Go(n.receiveLoop)
-		h.running.Go(n.applyLoop)
-		h.running.Go(n.pingLoop)
-		h.running.Go(n.pulseLoop)
-		h.running.Go(n.catchUpLoop)
-		h.running.Go(n.reportLoop)
-	}
+	h.cluster.Run()
 	h.running.Go(h.flushLoop)
 	h.running.Go(h.tabTimesLoop)
 	h.running.Go(h.formerLoop)
@@ -122,10 +122,8 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 
 // load learns what the store knows.
 func (h *Hub) load(ctx context.Context, policies session.Policies) error {
-	if h.nodes != nil { // before the sessions are read: what comes after that line is found by the pulse
-		if err := h.nodes.join(ctx); err != nil {
-			return err
-		}
+	if err := h.cluster.Join(ctx); err != nil { // before the sessions are read: what comes after that is told, or found
+		return err
 	}
 	if err := h.loadRevocations(ctx); err != nil {
 		return err
@@ -139,20 +137,13 @@ func (h *Hub) load(ctx context.Context, policies session.Policies) error {
 // pages.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.beginClosing()
-	if h.nodes != nil { // what leaves now comes back elsewhere: no word of it
-		h.nodes.mu.Lock()
-		h.nodes.leaves = true
-		h.nodes.mu.Unlock()
-	}
+	h.cluster.PrepareToLeave() // the tabs that are closed now come back elsewhere
 	for _, sh := range h.shards {
 		sh.stop()
 	}
 	h.faults.set(FaultNone)
 	h.startAll(func(t *tab) bool { return t.Close(wire.StatusRestart, "server restarting") })
-	flushed := h.flush(ctx)
-	if h.nodes != nil {
-		flushed = errors.Join(flushed, h.nodes.depart(ctx))
-	}
+	flushed := errors.Join(h.flush(ctx), h.cluster.Leave(ctx))
 	h.cancel()
 	done := make(chan struct{})
 	go func() { h.running.Wait(); close(done) }()

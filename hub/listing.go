@@ -148,7 +148,9 @@ func (h *Hub) Sessions(f Filter) []Session {
 				one.Node, newest = on.Node, on.Opened
 			}
 			if f.Ref != "" {
-				one.OpenTabs = append(one.OpenTabs, on.List...)
+				for _, t := range on.List {
+					one.OpenTabs = append(one.OpenTabs, Tab(t))
+				}
 			}
 		}
 		s.mu.Unlock()

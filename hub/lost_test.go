@@ -1,10 +1,12 @@
 package hub
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,7 +83,8 @@ func TestAStoreThatWasEmptiedKeepsNobody(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	same := func(p session.SharedStore) session.SharedStore { return p }
-	a, b := startNode(t, server, "a", standard, same), startNode(t, server, "b", standard, same)
+	lines := &linesRead{}
+	a, b := startNode(t, server, "a", standard, same), startNode(t, server, "b", standard, lines.of)
 	ada := a.signIn("ada")
 	here, there := ada.openTab(), ada.on(b).openTab()
 	away := b.signIn("grace")
@@ -104,51 +107,36 @@ func TestAStoreThatWasEmptiedKeepsNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	tab.endsWithin(5*time.Second, session.ReasonAdmin)
-	b.nodes.mu.Lock()
-	after := b.nodes.after
-	b.nodes.mu.Unlock()
-	last, err := b.nodes.shared.LastLine(t.Context())
+	after := lines.after.Load()
+	last, err := b.store.(session.SharedStore).LastLine(t.Context())
 	if err != nil || after > last {
 		t.Errorf("the node waits for lines after %d, where the last is %d, %v", after, last, err)
 	}
 }
 
-// What a store does not know while it is away, or has failed over, means nothing.
-func TestNobodyIsLostWhileTheStoreIsNotWell(t *testing.T) {
+// linesRead notes after which audit line the last pulse of a node has read.
+type linesRead struct {
+	session.SharedStore
+	after atomic.Uint64
+}
+
+func (l *linesRead) of(p session.SharedStore) session.SharedStore {
+	l.SharedStore = p
+	return l
+}
+
+func (l *linesRead) Pulse(ctx context.Context, node string, after uint64) (session.Heartbeat, error) {
+	l.after.Store(after)
+	return l.SharedStore.Pulse(ctx, node, after)
+}
+
+// One that is missing twice is looked at again by the store itself.
+func TestTheStoreLosesNobodyWhoLives(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
-	ada := a.signIn("ada")
-	id, n := ada.token.ID(), a.nodes
-	suspected := func(change func()) bool {
-		n.mu.Lock()
-		away, found, settled, leased := n.away, n.seenEpoch, n.recovered, n.leased
-		change()
-		n.mu.Unlock()
-		n.suspect(id)
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.away, n.seenEpoch, n.recovered, n.leased = away, found, settled, leased
-		_, yes := n.suspects[id]
-		delete(n.suspects, id)
-		return yes
-	}
-	within(t, 5*time.Second, "the store has settled", a.nodes.isRecovered)
-	for name, change := range map[string]func(){
-		"away":        func() { n.away = true },
-		"failed over": func() { n.seenEpoch = "another" },
-		"unsettled":   func() { n.recovered = time.Now().Add(time.Minute) },
-		"unleased":    func() { n.leased = time.Now().Add(-time.Second) },
-	} {
-		if suspected(change) {
-			t.Errorf("%s: a session counts as lost", name)
-		}
-	}
-	if !suspected(func() {}) {
-		t.Error("a session that is missing from a store that is well is not looked at")
-	}
-	// The second look is the store's own.
-	lost, err := n.shared.EndLost(t.Context(), []session.Record{*a.lookup(id).record.Load()}, session.End{Reason: session.ReasonAdmin, At: time.Now()})
+	id := a.signIn("ada").token.ID()
+	lost, err := a.store.(session.SharedStore).EndLost(t.Context(), []session.Record{*a.lookup(id).record.Load()}, session.End{Reason: session.ReasonAdmin, At: time.Now()})
 	if err != nil || len(lost) != 0 {
 		t.Errorf("EndLost of one that lives = %v, %v, want nobody", lost, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"curfew/hub/internal/cluster"
 	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
@@ -17,6 +18,9 @@ import (
 
 // noticeFor is how long after a notice tabs that open are told too.
 const noticeFor = time.Minute
+
+// keptNoticeFor is how long a notice is kept for nodes that are not listening.
+const keptNoticeFor = 2 * noticeFor
 
 // Bounds of what tabs that open are told.
 const (
@@ -38,6 +42,16 @@ func (n *sentNotice) onWire(seq int64) any {
 		Seq:     seq,
 		ID:      n.id,
 		Message: n.message,
+	}
+}
+
+func (n *sentNotice) toNodes() cluster.Notice {
+	return cluster.Notice{
+		ID:      n.id,
+		Message: n.message,
+		Scope:   n.scope,
+		Except:  n.except,
+		At:      session.Millis(n.at),
 	}
 }
 
@@ -135,7 +149,7 @@ func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message st
 	if err := h.store.Append(context.WithoutCancel(ctx), e); err != nil {
 		return "", 0, 0, err
 	}
-	if err := h.tellNotice(ctx, n); err != nil {
+	if err := h.cluster.TellNotice(ctx, n.toNodes(), keptNoticeFor); err != nil {
 		return "", 0, 0, err
 	}
 	h.send(n)
@@ -173,7 +187,7 @@ func (h *Hub) TellOfSignIn(ctx context.Context, r session.Record) {
 		message: fmt.Sprintf("Your account has just signed in elsewhere: %s, %s. If that was not you, end that session on your account page and change your password.",
 			session.Device(r.Agent), r.Address),
 	}
-	if err := h.tellNotice(context.WithoutCancel(ctx), n); err != nil {
+	if err := h.cluster.TellNotice(context.WithoutCancel(ctx), n.toNodes(), keptNoticeFor); err != nil {
 		h.log.Warn("other nodes may not have told of a sign-in", "error", err)
 	}
 	h.send(n)

@@ -34,7 +34,7 @@ func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed in
 			return changed, fmt.Errorf("apply policies: %w", err)
 		}
 		s := h.ensureLive(ctx, r)
-		if h.nodes != nil {
+		if !h.cluster.Alone() {
 			h.actedElsewhere(s, r.LastActiveAt) // first: it may keep the session by the new policy
 			h.applyRules(s, r.Rules(), r.Revision)
 		}
@@ -248,7 +248,7 @@ func (h *Hub) changeRules(ctx context.Context, s *liveSession, change func(now s
 				return unlessOver(err)
 			}
 			s.rulesUnconfirmed.Store(false)
-			h.emit(event{Kind: eventRules, ID: &s.id})
+			h.cluster.TellRules(s.id)
 			r.Revision = revision
 		}
 		h.applyRules(s, rules, r.Revision)

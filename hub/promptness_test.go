@@ -57,9 +57,8 @@ func TestARequestWaitsForALogoutThatIsBeingTakenIn(t *testing.T) {
 	within(t, 5*time.Second, "they know each other", func() bool {
 		ok := true
 		for _, n := range []*rig{a, b} {
-			n.nodes.mu.Lock()
-			ok = ok && n.nodes.count == 2
-			n.nodes.mu.Unlock()
+			part := n.cluster.MyPart(0)
+			ok = ok && part.Has(session.ID{}) != part.Has(session.ID{1: 1})
 		}
 		return ok
 	})

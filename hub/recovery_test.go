@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,64 +8,20 @@ import (
 	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
-	"curfew/session/faulty"
 )
 
-func TestRestoringEndsGoesOnWhereItStopped(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		store, err := bolt.Open(t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		f := faulty.New(1)
-		m := &member{faulty.Store{Store: newSharedStore(store), Faults: f}, newSharedStore(store)}
-		hub := startHubWith(t, m, Options{Store: m, Shared: m, Policies: session.Policies{Global: standard}, Node: "a"})
-		const many = 1000
-		for range many { // of sessions that the store has forgotten, which are passed over
-			hub.nodes.ended(session.NewToken().ID(), &session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())})
-		}
-		f.Set("End", faulty.Rule{Slow: 1, By: 2 * time.Second})
-		tries := 0
-		for {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-			err := hub.nodes.restoreEnds(ctx, "two")
-			cancel()
-			if tries++; err == nil {
-				break
-			}
-			if tries > 10 {
-				t.Fatalf("not restored in %d tries of 5 s: %v", tries, err)
-			}
-		}
-		calls := f.Injected()["slow, End"]
-		if tries == 1 || calls > many+64*tries {
-			t.Errorf("%d calls in %d tries for %d ends, want each to be written once", calls, tries, many)
-		}
-		if err := hub.nodes.restoreEnds(t.Context(), "three"); err != nil || f.Injected()["slow, End"] < calls+many {
-			t.Errorf("after the next fail-over: %v, %d calls more, want all ends written again", err, f.Injected()["slow, End"]-calls)
-		}
-	})
-}
-
-func TestRevocationsThatAFailOverMustNotLose(t *testing.T) {
-	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
-	ago := func(d time.Duration) time.Time { return now.Add(-d) }
-	tests := []struct {
-		name       string
-		revocation session.Revocation
-		want       bool
-	}{
-		{"made a moment ago", session.Revocation{At: ago(time.Second), EffectiveAt: ago(time.Second)}, true},
-		{"made and done with an hour ago", session.Revocation{At: ago(time.Hour), EffectiveAt: ago(time.Hour)}, false},
-		{"made an hour ago, and still in its grace", session.Revocation{At: ago(time.Hour), EffectiveAt: now.Add(time.Hour)}, true},
-		{"made an hour ago, in effect since a minute", session.Revocation{At: ago(time.Hour), EffectiveAt: ago(time.Minute)}, true},
-		{"made an hour ago, called off a minute ago", session.Revocation{At: ago(2 * time.Hour), EffectiveAt: ago(time.Hour), CancelledAt: ago(time.Minute)}, true},
-		{"made an hour ago, and still blocking", session.Revocation{At: ago(time.Hour), EffectiveAt: ago(time.Hour), BlockUntil: now.Add(time.Minute)}, true},
+func TestRestoringTheEndOfASessionThatTheStoreHasForgottenIsNoError(t *testing.T) {
+	hub := startHub(t, standard)
+	end := session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}
+	if err := (local{hub.Hub}).RestoreEnd(t.Context(), session.NewToken().ID(), end); err != nil {
+		t.Errorf("RestoreEnd = %v", err)
 	}
-	for _, test := range tests {
-		if got := mustSurviveFailover(&test.revocation, now); got != test.want {
-			t.Errorf("%s: %v, want %v", test.name, got, test.want)
-		}
+	ada := hub.signIn("ada")
+	if err := (local{hub.Hub}).RestoreEnd(t.Context(), ada.token.ID(), end); err != nil {
+		t.Errorf("RestoreEnd of one that lives = %v", err)
+	}
+	if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil {
+		t.Errorf("the store has the end %+v, %v", r.End, err)
 	}
 }
 

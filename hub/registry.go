@@ -153,7 +153,7 @@ func (rs *refs) find(ref string) []*liveSession {
 // makes it live here. It reads all sessions of the store: whoever asks meanwhile waits, and many are
 // answered by one scan that begins after they asked. session.ErrNotFound where there is none.
 func (h *Hub) findInStore(ctx context.Context, ref string) error {
-	if h.nodes == nil {
+	if h.cluster.Alone() {
 		return session.ErrNotFound // nobody else signs anybody in
 	}
 	scans := &h.refs.scans

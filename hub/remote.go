@@ -2,17 +2,200 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
+	"iter"
 	"slices"
 	"time"
 
+	"curfew/hub/internal/cluster"
 	"curfew/hub/internal/revocation"
 	"curfew/hub/internal/socket"
 	"curfew/session"
 )
 
-// What other nodes did, and what they are told, seen from one session.
+// What other nodes did, and what they ask of this one. What this node tells them stands where it
+// happens, as a call of Hub.cluster.
+
+// local is a hub as the cluster sees it: each method finds the session, and leaves the rest to the
+// hub.
+type local struct{ hub *Hub }
+
+var _ cluster.Local = local{}
+
+func (l local) SignedIn(r session.Record) (isNew bool) {
+	s, isNew := l.hub.register(r)
+	if isNew {
+		l.hub.schedule(s)
+	}
+	return isNew
+}
+
+func (l local) Ended(id session.ID, end session.End, how string) (known bool) {
+	s := l.hub.lookup(id)
+	if s == nil {
+		return false
+	}
+	l.hub.note(s, "decision", how)
+	l.hub.finish(s, end)
+	return true
+}
+
+func (l local) Acted(id session.ID, at time.Time) {
+	if s := l.hub.lookup(id); s != nil {
+		l.hub.actedElsewhere(s, at)
+	}
+}
+
+func (l local) TabTimes(id session.ID, t session.TabTimes) {
+	if s := l.hub.lookup(id); s != nil {
+		l.hub.applyTabTimes(s, t)
+	}
+}
+
+func (l local) LeftAt(id session.ID, at time.Time) {
+	if s := l.hub.lookup(id); s != nil {
+		s.mu.Lock()
+		t := s.tabTimes
+		s.mu.Unlock()
+		l.hub.applyTabTimes(s, t.Agreeing(at))
+	}
+}
+
+func (l local) TabsElsewhere(id session.ID, r cluster.TabReport) (known bool) {
+	s := l.hub.lookup(id)
+	if s == nil {
+		return false
+	}
+	l.hub.setTabsElsewhere(s, r, awayAfter)
+	return true
+}
+
+// departedGrace is how long the tabs of a node that has gone may take to come back elsewhere.
+const departedGrace = 10 * time.Second
+
+func (l local) TabsGone(id session.ID, instance string) {
+	if s := l.hub.lookup(id); s != nil {
+		l.hub.setTabsElsewhere(s, cluster.TabReport{Instance: instance}, departedGrace)
+	}
+}
+
+func (l local) Reconcile(ctx context.Context, r session.Record) (known bool) {
+	s := l.hub.lookup(r.ID)
+	if s == nil {
+		return false
+	}
+	l.hub.reconcileRules(ctx, s, r)
+	l.hub.actedElsewhere(s, r.LastActiveAt)
+	if l.hub.applyStoredTabTimes(s, r) {
+		l.hub.unstoredTabTimes.add(s)
+	}
+	return true
+}
+
+func (l local) Revoked(r session.Revocation) { l.hub.applyRevocation(r) }
+
+func (l local) Outcomes(instance string, r revocation.OutcomeReport) {
+	if e := l.hub.revocations.Find(r.Logout); e != nil { // else it is told again soon
+		e.Outcomes.SetElsewhere(instance, r)
+	}
+}
+
+func (l local) Notice(n cluster.Notice) { l.hub.noticeElsewhere(n) }
+
+func (l local) Knows(id session.ID) bool { return l.hub.lookup(id) != nil }
+
+func (l local) Record(id session.ID) (r session.Record, known bool) {
+	s := l.hub.lookup(id)
+	if s == nil {
+		return session.Record{}, false
+	}
+	return *s.record.Load(), true
+}
+
+func (l local) Report(id session.ID) cluster.TabReport {
+	s := l.hub.lookup(id)
+	if s == nil {
+		return cluster.TabReport{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return l.hub.reportLocked(s)
+}
+
+func (l local) WithTabs() []session.ID {
+	list := l.hub.withTabs(everyone)
+	ids := make([]session.ID, len(list))
+	for i, s := range list {
+		ids[i] = s.id
+	}
+	return ids
+}
+
+func (l local) WarnedWithTabsElsewhere() (ids []session.ID) {
+	for _, s := range l.hub.withTabs(everyone) {
+		if !s.warned.Load() {
+			continue
+		}
+		s.mu.Lock()
+		if s.warning == session.ReasonIdle && len(s.tabs) > 0 && s.tabsLocked() > len(s.tabs) {
+			ids = append(ids, s.id)
+		}
+		s.mu.Unlock()
+	}
+	return ids
+}
+
+func (l local) Parts() int { return shards }
+
+func (l local) Part(i int) []cluster.Known {
+	sessions := l.hub.shards[i].all()
+	list := make([]cluster.Known, len(sessions))
+	for i, s := range sessions {
+		s.mu.Lock()
+		list[i] = cluster.Known{ID: s.id, Tabs: len(s.tabs) > 0}
+		s.mu.Unlock()
+	}
+	return list
+}
+
+// outcomesRetold is how long after its last change the progress of a forced logout is told again.
+const outcomesRetold = 10 * time.Minute
+
+func (l local) OutcomeReports(again bool) []revocation.OutcomeReport {
+	return l.hub.revocations.Reports(time.Now(), again, outcomesRetold)
+}
+
+func (l local) Revocations() (list []session.Revocation, highest int64) {
+	for _, e := range l.hub.revocations.List() {
+		list = append(list, e.Revocation)
+	}
+	return list, l.hub.revocations.Highest()
+}
+
+func (l local) Flush(ctx context.Context) error { return l.hub.flush(ctx) }
+
+func (l local) SyncRevocations(ctx context.Context, last int64) error {
+	return l.hub.syncRevocations(ctx, last)
+}
+
+func (l local) RestoreEnd(ctx context.Context, id session.ID, end session.End) error {
+	return l.hub.restoreEnd(ctx, id, end)
+}
+
+func (l local) Live(ctx context.Context) iter.Seq2[session.Record, error] {
+	return l.hub.store.Live(ctx)
+}
+
+func (l local) ClockStepped() {
+	for _, sh := range l.hub.shards {
+		sh.rearm()
+	}
+}
+
+func (l local) Go(f func()) { l.hub.goTracked(f) }
+
+func (l local) AdvanceClock(ctx context.Context, d time.Duration) { l.hub.advanceClockHere(ctx, d) }
+
+func (l local) Reset() { l.hub.resetHere() }
 
 // actedElsewhere takes over an activity that is stored.
 func (h *Hub) actedElsewhere(s *liveSession, at time.Time) {
@@ -29,26 +212,30 @@ func (h *Hub) actedElsewhere(s *liveSession, at time.Time) {
 	}
 }
 
-// leftElsewhere takes over how tabs came and went.
-func (h *Hub) leftElsewhere(s *liveSession, e *event) {
-	if e.Times == nil { // of an older version
-		s.mu.Lock()
-		t := s.tabTimes
-		s.mu.Unlock()
-		h.applyTabTimes(s, t.Agreeing(session.FromUnixMilli(e.At)))
+// reconcileRules takes over the rules that the store has for s. Older ones than those known were
+// read before these were stored, or a fail-over has lost these: the store knows which.
+func (h *Hub) reconcileRules(ctx context.Context, s *liveSession, r session.Record) {
+	known := s.record.Load().Revision
+	if r.Revision >= known {
+		h.applyRules(s, r.Rules(), r.Revision)
 		return
 	}
-	h.applyTabTimes(s, session.TabTimes{
-		OpenedAt: session.FromUnixMilli(e.Times.Opened), AskedAt: session.FromUnixMilli(e.Times.Asked), ClosedAt: session.FromUnixMilli(e.Times.Closed),
+	again, err := h.store.Get(ctx, s.id)
+	if err != nil {
+		h.cluster.Refetch(s.id)
+		return
+	}
+	h.replaceRules(s, again.Rules(), again.Revision, func(now int64) bool {
+		return now == known && again.Revision != known
 	})
 }
 
-// setTabsElsewhere notes the tabs that a node has of s. Without any more, s counts as away after
-// the grace, or at once if they were closed.
-func (h *Hub) setTabsElsewhere(s *liveSession, instance string, on tabReport, grace time.Duration) {
+// setTabsElsewhere takes over the tabs that a node has of s. Without any more, s counts as away
+// after the grace, or at once if they were closed.
+func (h *Hub) setTabsElsewhere(s *liveSession, on cluster.TabReport, grace time.Duration) {
 	s.mu.Lock()
 	before := s.tabsLocked()
-	s.elsewhere = slices.DeleteFunc(s.elsewhere, func(o tabReport) bool { return o.instance == instance })
+	s.elsewhere = slices.DeleteFunc(s.elsewhere, func(o cluster.TabReport) bool { return o.Instance == on.Instance })
 	if on.Tabs > 0 {
 		s.elsewhere = append(s.elsewhere, on)
 	}
@@ -79,32 +266,17 @@ func (h *Hub) setTabsElsewhere(s *liveSession, instance string, on tabReport, gr
 	}
 }
 
-// outcomesElsewhere notes how far a forced logout has come on another node.
-func (h *Hub) outcomesElsewhere(instance string, r revocation.OutcomeReport) {
-	if l := h.revocations.Find(r.Logout); l != nil { // else it is told again soon
-		l.Outcomes.SetElsewhere(instance, r)
-	}
-}
-
-// tellOutcomes tells the other nodes how far forced logouts have come here: what has changed, and
-// after a census all, for a while, so that nothing stays lost.
-func (h *Hub) tellOutcomes(census time.Time) {
-	for _, r := range h.revocations.Reports(time.Now(), time.Since(census) < reportEvery, restoredAfterFailover) {
-		h.emit(event{Kind: eventOutcomes, Outcomes: &r})
-	}
-}
-
 // noticeElsewhere sends a notice of another node to the tabs here, once.
-func (h *Hub) noticeElsewhere(e noticeEvent) {
+func (h *Hub) noticeElsewhere(e cluster.Notice) {
 	n := &sentNotice{id: e.ID, message: e.Message, scope: e.Scope, target: e.Scope.Target(), except: e.Except, at: e.At}
 	if h.clock.Now().Sub(n.at) <= noticeFor && !h.notices.knows(n.id) {
 		h.send(n)
 	}
 }
 
-// reportLocked is the word of this node's tabs of s.
-func (h *Hub) reportLocked(s *liveSession) tabReport {
-	on := tabReport{Node: h.node, Tabs: len(s.tabs), Closed: s.closed}
+// reportLocked describes this node's tabs of s.
+func (h *Hub) reportLocked(s *liveSession) cluster.TabReport {
+	on := cluster.TabReport{Node: h.node, Tabs: len(s.tabs), Closed: s.closed}
 	for _, t := range s.tabs {
 		one := h.tabLocked(t)
 		if one.Hidden {
@@ -114,96 +286,9 @@ func (h *Hub) reportLocked(s *liveSession) tabReport {
 			on.Unconfirmed++
 		}
 		on.Opened = max(on.Opened, one.OpenedAt.UnixMilli())
-		if len(on.List) < reportedTabs {
-			on.List = append(on.List, one)
+		if len(on.List) < cluster.ReportedTabs {
+			on.List = append(on.List, cluster.Tab(one))
 		}
 	}
 	return on
 }
-
-// tabsChanged has word left of the tabs of s.
-func (h *Hub) tabsChanged(s *liveSession) {
-	if n := h.nodes; n != nil {
-		n.mu.Lock()
-		n.changed[s] = struct{}{}
-		n.mu.Unlock()
-	}
-}
-
-// tellSignedIn tells the other nodes of a sign-in.
-func (h *Hub) tellSignedIn(r session.Record) {
-	if h.nodes == nil {
-		return
-	}
-	r.Values = nil
-	data, err := r.Encode()
-	if err != nil {
-		h.log.Error("other nodes not told of a sign-in", "error", err)
-		return
-	}
-	h.emit(event{Kind: eventSignedIn, ID: &r.ID, Record: data})
-}
-
-// tellEnded tells the other nodes of an end that is stored.
-func (h *Hub) tellEnded(id session.ID, end session.End) {
-	if h.nodes != nil {
-		h.nodes.ended(id, &end)
-		h.emit(event{Kind: eventEnded, ID: &id, End: &end})
-	}
-}
-
-// tellActed tells the other nodes of activities that are stored.
-func (h *Hub) tellActed(list []session.Activity) {
-	if h.nodes == nil {
-		return
-	}
-	for chunk := range slices.Chunk(list, 1000) {
-		acts := make(map[session.ID]int64, len(chunk))
-		for _, a := range chunk {
-			acts[a.ID] = a.At.UnixMilli()
-		}
-		h.emit(event{Kind: eventActed, Acts: acts})
-	}
-}
-
-// tellNotice tells the other nodes a notice.
-func (h *Hub) tellNotice(ctx context.Context, n *sentNotice) error {
-	if h.nodes == nil {
-		return nil
-	}
-	e := noticeEvent{n.id, n.message, n.scope, n.except, session.Millis(n.at)}
-	h.emit(event{Kind: eventNotice, Notice: &e})
-	text, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	return h.nodes.shared.PutTransient(ctx, keptNotices, n.id, string(text), 2*noticeFor)
-}
-
-// suspect has it looked at whether the store has lost these sessions. One store of one process
-// loses none.
-func (h *Hub) suspect(ids ...session.ID) {
-	if h.nodes != nil && len(ids) > 0 {
-		h.nodes.suspect(ids...)
-	}
-}
-
-// inReach returns nil if the store may be believed. One that answers but takes no writes may be a
-// master on the wrong side of a partition, which knows nothing of what has ended on the other side.
-// So nothing is believed once this node's lease has run out; one pulse that has failed is not
-// enough.
-func (h *Hub) inReach() error {
-	n := h.nodes
-	if n == nil {
-		return nil
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if time.Now().After(n.leased) {
-		return errOutOfReach
-	}
-	return nil
-}
-
-// errOutOfReach refuses what a store was asked that takes no writes.
-var errOutOfReach = errors.New("the store has taken no writes for a while: what it answers may be old")

@@ -15,19 +15,19 @@ import (
 // directory; see session.Record.SeenRevocation. This node may know of later ones than the store:
 // after a fail-over they are yet to be stored again. Any error means that nobody can sign in now.
 func (h *Hub) LastRevocation(ctx context.Context) (int64, error) {
-	if err := h.inReach(); err != nil {
+	if err := h.cluster.InReach(); err != nil {
 		return 0, err
 	}
 	last, err := h.store.LastRevocation(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if h.nodes != nil {
+	if !h.cluster.Alone() {
 		if err := h.syncRevocations(ctx, last); err != nil {
 			return 0, err
 		}
-		if !h.nodes.hasRestored(ctx) {
-			return 0, errRecovering
+		if err := h.cluster.HasRecovered(ctx); err != nil {
+			return 0, err
 		}
 		last = max(last, h.revocations.Newest())
 	}
@@ -105,8 +105,8 @@ func (h *Hub) loadRevocations(ctx context.Context) error {
 // number of the store's last one.
 func (h *Hub) readRevocations(ctx context.Context, all bool) (last int64, err error) {
 	var revocations []session.Revocation
-	if h.nodes != nil && !all {
-		revocations, last, all, err = h.nodes.shared.RevocationsAfter(ctx, h.revocations.Last())
+	if !h.cluster.Alone() && !all {
+		revocations, last, all, err = h.cluster.RevocationsAfter(ctx, h.revocations.Last())
 	} else if last, err = h.store.LastRevocation(ctx); err == nil {
 		revocations, err = h.store.Revocations(ctx)
 	}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"curfew/hub/internal/cluster"
 	"curfew/hub/internal/revocation"
 	"curfew/session"
 )
@@ -42,16 +43,16 @@ type liveSession struct {
 	mu         sync.Mutex
 	tabTimes   session.TabTimes
 	tabs       []*tab
-	elsewhere  []tabReport       // what other nodes have
-	closed     bool              // the last tab here was closed, and not lost
-	closedAt   time.Time         // when
-	awayAt     time.Time         // without tabs: when it counts as away; see awayAfter
-	warning    session.Reason    // the one that the tabs were told of; empty: none
-	warnEnd    time.Time         // its end
-	ending     bool              // the decision has fallen: acts come too late
-	overBy     time.Time         // when a new policy was found to leave no time; zero while none has
-	end        *session.End      // it is over, and the tabs are told
-	revocation *revocation.Entry // the forced logout that ends it first; nil if none covers it
+	elsewhere  []cluster.TabReport // what other nodes have
+	closed     bool                // the last tab here was closed, and not lost
+	closedAt   time.Time           // when
+	awayAt     time.Time           // without tabs: when it counts as away; see awayAfter
+	warning    session.Reason      // the one that the tabs were told of; empty: none
+	warnEnd    time.Time           // its end
+	ending     bool                // the decision has fallen: acts come too late
+	overBy     time.Time           // when a new policy was found to leave no time; zero while none has
+	end        *session.End        // it is over, and the tabs are told
+	revocation *revocation.Entry   // the forced logout that ends it first; nil if none covers it
 }
 
 func newLiveSession(r session.Record, shard *shard) *liveSession {

@@ -26,7 +26,7 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 		return err
 	}
 	s := h.ensureLive(ctx, r)
-	h.tellSignedIn(r)                     // before word of other rules, which nobody else would know whose they are
+	h.cluster.TellSignedIn(r)             // before word of other rules, which nobody else would know whose they are
 	if h.policyOf(r.Groups) != r.Policy { // a reload that began before the session was stored has not seen it
 		if err := h.changeRules(ctx, s, keepGroups); err != nil {
 			h.log.Error("policy not stored", "session", r.ID, "error", err)
@@ -34,7 +34,7 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 	}
 	for _, id := range displaced {
 		end := session.ReplacedBy(r)
-		h.tellEnded(id, end)
+		h.cluster.TellEnded(id, end)
 		if s := h.lookup(id); s != nil {
 			h.finishAsStored(ctx, s, end)
 		}

@@ -22,12 +22,7 @@ type Stats struct {
 
 // Stats counts.
 func (h *Hub) Stats() Stats {
-	st := Stats{Tabs: h.tabs.count(), Nodes: 1}
-	if n := h.nodes; n != nil {
-		n.mu.Lock()
-		st.Nodes, st.Away = len(n.nodes)+1, n.away
-		n.mu.Unlock()
-	}
+	st := Stats{Tabs: h.tabs.count(), Nodes: h.cluster.Nodes(), Away: h.cluster.StoreAway()}
 	for _, sh := range h.shards {
 		sh.mu.Lock()
 		st.Sessions += len(sh.sessions)

@@ -100,7 +100,7 @@ func (h *Hub) handle(t *tab, in wire.Incoming) {
 			t.hiddenSince = h.clock.Now()
 		}
 		t.session.mu.Unlock()
-		h.tabsChanged(t.session)
+		h.cluster.TabsChanged(t.session.id)
 	case wire.KindAck:
 		if fresh {
 			t.acked.Store(in.Seq)
@@ -189,7 +189,7 @@ func (h *Hub) add(t *tab) (remove func()) {
 	h.tabIsOpen(s)
 	h.schedule(s)
 	h.stateChanged(s)
-	h.tabsChanged(s)
+	h.cluster.TabsChanged(s.id)
 	h.verify(t)
 	h.note(s, "input", "tab opened")
 	return func() { h.remove(t) }
@@ -203,7 +203,7 @@ func (h *Hub) verify(t *tab) {
 	switch {
 	case err == nil && r.End != nil:
 		h.finish(t.session, *r.End)
-	case h.inReach() != nil:
+	case h.cluster.InReach() != nil:
 		h.close(t, wire.StatusFull, "the store is out of reach")
 	case err != nil && !isUnknown(err):
 		h.readAgain(t.session)
@@ -252,7 +252,7 @@ func (h *Hub) remove(t *tab) {
 		told.Record(revocation.Gone)
 	}
 	h.stateChanged(s)
-	h.tabsChanged(s)
+	h.cluster.TabsChanged(s.id)
 	if closed {
 		h.lastTabClosed(s, now)
 	}

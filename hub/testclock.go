@@ -15,9 +15,9 @@ func (h *Hub) AdvanceClock(ctx context.Context, d time.Duration) (now time.Time,
 	if err := h.flush(ctx); err != nil {
 		return now, err
 	}
-	if n := h.nodes; n == nil {
+	if h.cluster.Alone() {
 		h.advanceClockHere(ctx, d)
-	} else if err := n.advanceClocks(ctx, d); err != nil {
+	} else if err := h.cluster.AdvanceClocks(ctx, d); err != nil {
 		return now, err
 	}
 	return h.clock.Now(), nil
@@ -59,17 +59,8 @@ func (h *Hub) Reset(ctx context.Context) error {
 	if err := h.store.Reset(ctx); err != nil {
 		return err
 	}
-	if n := h.nodes; n != nil {
-		ahead, err := n.shared.MoveClock(ctx, 0)
-		if err == nil {
-			_, err = n.shared.MoveClock(ctx, -ahead)
-		}
-		if err == nil {
-			err = n.ask(ctx, event{Kind: eventReset})
-		}
-		if err != nil {
-			return err
-		}
+	if err := h.cluster.ResetOthers(ctx); err != nil {
+		return err
 	}
 	h.resetHere()
 	return nil
@@ -81,11 +72,5 @@ func (h *Hub) resetHere() {
 	h.notices.reset()
 	h.timeline.reset()
 	h.testClock.Reset()
-	if n := h.nodes; n != nil {
-		n.shared.SetOffset(0)
-		n.mu.Lock()
-		clear(n.ends)
-		n.forget = true
-		n.mu.Unlock()
-	}
+	h.cluster.Reset()
 }

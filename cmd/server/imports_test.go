@@ -28,13 +28,15 @@ var importRules = []importRule{
 	{"session/exactjson", "", "it decodes JSON and knows nothing of what that means"},
 	{"directory", "", "it says whom the directory lets in, and knows no session"},
 	{"static", "", "it embeds browser files and nothing else"},
-	{"hub", "hub/internal/parallel hub/internal/revocation hub/internal/socket hub/wire session",
+	{"hub", "hub/internal/cluster hub/internal/parallel hub/internal/revocation hub/internal/socket hub/wire session",
 		"it takes stores by their interface; it links no engine, page or directory"},
 	{"views", "directory hub hub/wire session session/exactjson session/gorilla static",
 		"its pages know sessions, not where they are stored"},
 
 	// Rooms of the hub: none knows the hub, so that each can be read and tested alone.
 	{"hub/wire", "session session/exactjson", "it is the protocol, and knows no tab and no connection"},
+	{"hub/internal/cluster", "hub/internal/revocation session",
+		"it is the conversation of nodes, and asks the hub through an interface of its own"},
 	{"hub/internal/parallel", "", "it goes through lists, whatever is in them"},
 	{"hub/internal/socket", "hub/internal/parallel hub/wire", "it moves bytes, and knows no session"},
 	{"hub/internal/revocation", "session", "it knows what ends sessions, and no session in memory, tab or other node"},

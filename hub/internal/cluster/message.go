@@ -1,4 +1,4 @@
-package hub
+package cluster
 
 import (
 	"encoding/json"
@@ -7,6 +7,10 @@ import (
 	"curfew/hub/internal/revocation"
 	"curfew/session"
 )
+
+// What nodes say, as JSON. Nodes of two versions talk to each other during an upgrade: a name never
+// changes its meaning, what a node does not know it passes over, and what cannot be passed over
+// gets a higher messageVersion.
 
 // messageVersion is the oldest version that understands what this one sends. A node passes over
 // newer messages, and finds by its pulse what they told.
@@ -32,10 +36,10 @@ const (
 	// how tabs came and went: the last one was closed, one is open again, a page was asked for
 	eventLeft       eventKind = "left"
 	eventRules      eventKind = "rules" // groups or policy of a session have changed
-	eventRevocation eventKind = "fact"  // a forced logout was made or called off
+	eventRevocation eventKind = "fact"  // a forced logout was made or cancelled
 	eventOutcomes   eventKind = "fates" // how far a forced logout has come on a node
 	eventNotice     eventKind = "notice"
-	eventTabs       eventKind = "tabs"    // word of tabs
+	eventTabs       eventKind = "tabs"    // tab reports
 	eventDeparts    eventKind = "departs" // a node stops
 	eventFlush      eventKind = "flush"   // write what is not stored: the clock will be moved
 	eventAdvance    eventKind = "leap"    // the clock was moved
@@ -53,7 +57,7 @@ type event struct {
 	Acts       map[session.ID]int64      `json:"acts,omitempty"`
 	Revocation *session.Revocation       `json:"fact,omitempty"`
 	Outcomes   *revocation.OutcomeReport `json:"fates,omitempty"`
-	Notice     *noticeEvent              `json:"notice,omitempty"`
+	Notice     *Notice                   `json:"notice,omitempty"`
 	Tabs       map[session.ID]string     `json:"tabs,omitempty"`
 	Call       string                    `json:"call,omitempty"`
 	Ahead      int64                     `json:"ahead,omitempty"` // ms
@@ -68,16 +72,18 @@ func (e *event) weight() int {
 	return w
 }
 
-// queuedTogether bounds what waits to be published while the store takes its time. Further events
-// are not told: the others find in the store what has changed, and read word of tabs anew, since a
-// number is missing.
-const queuedTogether = 50_000
-
 // messageWeight bounds a message.
 const messageWeight = 200
 
-// noticeEvent is a notice as nodes tell it each other.
-type noticeEvent struct {
+// tabTimes is a session.TabTimes in Unix ms.
+type tabTimes struct {
+	Opened int64 `json:"opened,omitempty"`
+	Asked  int64 `json:"asked,omitempty"`
+	Closed int64 `json:"closed,omitempty"`
+}
+
+// Notice is a notice to people.
+type Notice struct {
 	ID      string        `json:"id"`
 	Message string        `json:"message"`
 	Scope   session.Scope `json:"scope"`
@@ -85,5 +91,27 @@ type noticeEvent struct {
 	At      time.Time     `json:"at"`
 }
 
-// keptNotices is where nodes leave notices for those that were not listening.
-const keptNotices = "notices"
+// TabReport describes the tabs that a node has of a session. Nodes publish it and leave it in the
+// store.
+type TabReport struct {
+	Instance    string `json:"-"` // the run of the process that has the tabs
+	Node        string `json:"node"`
+	Tabs        int    `json:"tabs"`
+	Hidden      int    `json:"hidden,omitempty"`
+	Unconfirmed int    `json:"unconfirmed,omitempty"`
+	Opened      int64  `json:"opened,omitempty"` // the newest, Unix ms
+	Closed      bool   `json:"closed,omitempty"` // the last one was closed, and not lost
+	List        []Tab  `json:"list,omitempty"`   // ReportedTabs of them
+}
+
+// ReportedTabs is how many tabs of a session are described one by one.
+const ReportedTabs = 20
+
+// Tab is one of the tabs of a report.
+type Tab struct {
+	ID          string    `json:"tab"`
+	Node        string    `json:"node"`
+	Hidden      bool      `json:"hidden,omitempty"`
+	Unconfirmed bool      `json:"unconfirmed,omitempty"` // it has not answered its last tick
+	OpenedAt    time.Time `json:"opened_at"`
+}
