@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// EventKind names what an audit line tells of.
+// EventKind names what an audit line reports.
 type EventKind string
 
 // The events of the audit trail.
@@ -13,20 +13,22 @@ const (
 	EventSignIn        EventKind = "sign-in"
 	EventSignInFailed  EventKind = "sign-in-failed"
 	EventSessionEnd    EventKind = "session-end"
-	EventLogout        EventKind = "logout" // a forced one
+	EventLogout        EventKind = "logout" // a forced logout, added or cancelled
 	EventNotice        EventKind = "notice"
 	EventPolicy        EventKind = "policy"
 	EventOriginRefused EventKind = "origin-refused"
 	EventDirectoryLost EventKind = "directory-lost"
 )
 
-// EventKinds are all of them.
+// EventKinds lists all kinds.
 func EventKinds() []EventKind {
 	return []EventKind{EventSignIn, EventSignInFailed, EventSessionEnd, EventLogout, EventNotice, EventPolicy,
 		EventOriginRefused, EventDirectoryLost}
 }
 
-// Event is a line of the audit trail.
+// Event is a line of the audit trail. Lines are written once and never changed. Their numbers say
+// in which order they were written, which is not the order of their dates: an end is dated by its
+// deadline, however late it is written.
 type Event struct {
 	Number  uint64    `json:"number"` // rises; set by the store
 	At      time.Time `json:"at"`
@@ -40,7 +42,7 @@ type Event struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// EventQuery picks events. Fields at their zero value pick all.
+// EventQuery picks events. A field at its zero value picks all, except Limit.
 type EventQuery struct {
 	Before uint64 // only events of a lower number
 	Limit  int    // at most so many
@@ -50,7 +52,7 @@ type EventQuery struct {
 	Since  time.Time // this instant and later
 }
 
-// Picks reports whether e is asked for, Before and Limit apart.
+// Picks reports whether the query picks e. It leaves Before and Limit to the store.
 func (q EventQuery) Picks(e Event) bool {
 	return (q.User == "" || SameName(q.User, e.User)) && (q.Actor == "" || SameName(q.Actor, e.Actor)) &&
 		(q.Kind == "" || q.Kind == e.Kind) && !e.At.Before(q.Since)
@@ -90,7 +92,7 @@ func RevocationEvent(f Revocation) Event {
 	return Event{At: f.At, Kind: EventLogout, User: f.User, Actor: f.Actor, Session: f.Session, Detail: detail}
 }
 
-// CancelEvent is the audit line of a forced logout that was called off.
+// CancelEvent is the audit line of a forced logout that actor has cancelled.
 func CancelEvent(f Revocation, actor string) Event {
 	what := "the rest of its block"
 	if f.Cancelled() {

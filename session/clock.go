@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Clock is where everything that runs by itself gets its time from.
+// Clock is where everything that runs by itself gets its time from. Implementations may be used
+// concurrently.
 type Clock interface {
 	Now() time.Time
 	// AfterFunc calls f in a goroutine of its own once d has passed, unless the timer is stopped
@@ -47,7 +48,7 @@ type testTimer struct {
 	f     func()
 }
 
-// Now is the moved time; during a leap it stands at the due time of the call that is being made.
+// Now is the moved time. During Advance it stands at the due time of the call that is being made.
 func (c *TestClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,7 +75,8 @@ func (c *TestClock) AfterFunc(d time.Duration, f func()) Timer {
 	return t
 }
 
-// fire makes the call in real time. During a leap it leaves that to Advance, which keeps the order.
+// fire makes the call in real time. During Advance it leaves that to Advance, which keeps the
+// order.
 func (t *testTimer) fire() {
 	t.clock.mu.Lock()
 	_, due := t.clock.pending[t]
@@ -148,7 +150,7 @@ func (c *TestClock) Offset() time.Duration {
 	return c.offset
 }
 
-// Reset takes back what Advance has moved.
+// Reset moves the clock back to real time.
 func (c *TestClock) Reset() {
 	c.leap.Lock()
 	defer c.leap.Unlock()

@@ -11,12 +11,12 @@ import (
 	"strings"
 )
 
-// Token is the secret that a browser's cookie carries: 256 random bits. Whoever has it is the
-// session, so it is never stored, logged or sent anywhere but in the cookie; everything else works
-// with its hash, the [ID].
+// Token is the secret that a browser's cookie carries: 256 random bits. Holding the token is being
+// the session, so it is never stored or logged, and leaves the server only in the cookie.
+// Everything else works with its hash, the [ID].
 type Token [32]byte
 
-// ErrBadToken is returned for text that no [Token] has written.
+// ErrBadToken is the error of [ParseToken] for text that [Token.Text] does not write.
 var ErrBadToken = errors.New("malformed session token")
 
 // NewToken draws a token from the operating system's generator (NIST SP 800-63B §5.1).
@@ -60,7 +60,7 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 // LogValue shortens the ID to what tells sessions apart in a log.
 func (id ID) LogValue() slog.Value { return slog.StringValue(id.Ref()) }
 
-// Ref is the session's public name, for pages, logs and the API. It follows from the ID but does
+// Ref is the session's public name, for pages, logs and the API. It is a hash of the ID, so it does
 // not lead back to it.
 func (id ID) Ref() string {
 	sum := sha256.Sum256(append([]byte("curfew ref\x00"), id[:]...))

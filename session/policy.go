@@ -15,7 +15,9 @@ const (
 	ExtendOnConfirm  ExtendOn = "confirm"  // only the button, or Escape
 )
 
-// Policy says when a session warns and when it ends. See [Policy.Validate].
+// Policy says when a session warns and when it ends. A record carries its own copy, which a reload
+// of the settings replaces. The zero value is no valid policy; see [Policy.Validate]. Stores keep
+// the durations in whole milliseconds.
 type Policy struct {
 	// idle time until the warning; at least 20s before the end for real users (WCAG 2.2, SC 2.2.1)
 	WarnAfter   time.Duration `json:"warn_after"`
@@ -68,13 +70,14 @@ func (p Policy) Validate(testing bool) error {
 // the lifetime.
 func (p Policy) Lead() time.Duration { return p.ExpireAfter - p.WarnAfter }
 
-// HeartbeatEvery is how often at most a page reports activity: a quarter of the time to the warning
-// and of the lead, 15 s at most.
+// HeartbeatEvery is the shortest time between two reports of activity by a page: a quarter of the
+// time to the warning or of the lead, whichever is shorter, and 15 s at most.
 func (p Policy) HeartbeatEvery() time.Duration {
 	return max(time.Millisecond, min(15*time.Second, p.WarnAfter/4, p.Lead()/4))
 }
 
-// Slack is how far a tab's idea of the deadlines may lie behind the truth before it is told.
+// Slack is how far the deadlines that a tab knows may lie behind the true ones before the hub tells
+// it the new ones.
 func (p Policy) Slack() time.Duration { return min(time.Minute, p.ExpireAfter/10) }
 
 // Phase is where a session stands.
@@ -87,9 +90,10 @@ const (
 	Expired
 )
 
-// At reports the phase of r at now and the instant at which to look again: the end, or where a
-// warning begins before it. Deadlines are inclusive: at the deadline itself r is Expired, and next
-// is zero because nothing can happen to it any more.
+// At reports the phase of r at now, and the instant at which to look again: the end, or the
+// beginning of a warning before it. Deadlines are inclusive: at the deadline itself r is Expired,
+// and next is zero because nothing can happen to it any more. Whoever judges a session calls At; r
+// must have its Revocation set.
 func (p Policy) At(r Record, now time.Time) (phase Phase, next time.Time) {
 	end, _ := p.EndsAt(r)
 	if r.Revocation.proven() || !now.Before(end) {
@@ -105,8 +109,8 @@ func (p Policy) At(r Record, now time.Time) (phase Phase, next time.Time) {
 	return phase, end // nobody is warned of the end of a closed browser
 }
 
-// EndsAt is the instant at which r ends if nothing more happens, and the reason it ends for. A
-// forced logout without a grace, or one that was seen to take effect, has ended it, whatever
+// EndsAt is the instant at which r ends if nothing more happens, and the reason for that. A forced
+// logout without a grace, or one that was seen to take effect, has ended it already, whatever
 // instant it names; see [Policy.At].
 //
 // The rule without its forced logout stands again in Lua, where Redis judges by its own clock: due,
@@ -146,8 +150,8 @@ func (p Policy) idleOrLifetime(r Record) (end time.Time, why Reason) {
 	return end, why
 }
 
-// Warning is the warning that stands at now: of several, the one of the earliest end. That of a
-// forced logout stands from its beginning. ok is false where none does.
+// Warning is the warning that shows at now: of several, the one of the earliest end. The warning of
+// a forced logout shows from its beginning. ok is false if none shows.
 func (p Policy) Warning(r Record, now time.Time) (why Reason, end time.Time, ok bool) {
 	end, why = p.idleOrLifetime(r)
 	if r.Revocation.proven() {
@@ -161,8 +165,8 @@ func (p Policy) Warning(r Record, now time.Time) (why Reason, end time.Time, ok 
 	return why, end, ok
 }
 
-// Stricter takes of each value of p and q the strictest: the least, where 0 means unlimited, and
-// confirm before activity.
+// Stricter returns the stricter one of each value of p and q: the smaller one, where 0 means
+// unlimited, and confirm rather than activity.
 func (p Policy) Stricter(q Policy) Policy {
 	return Policy{
 		WarnAfter:   min(p.WarnAfter, q.WarnAfter),
@@ -191,21 +195,22 @@ func strictest(a, b ExtendOn) ExtendOn {
 	return ExtendOnActivity
 }
 
-// Policies are the policy of everybody and those of groups.
+// Policies are the policy for everybody and those of groups.
 type Policies struct {
 	Global Policy
 	Groups []GroupPolicy
 }
 
-// GroupPolicy is the policy of a group, already completed from the global one.
+// GroupPolicy is the policy of a group. Values that its entry leaves out are filled in from the
+// global policy already.
 type GroupPolicy struct {
 	Group string
 	Policy
 }
 
-// For is the policy of a user with these groups: value by value the strictest among the entries of
-// the groups, even where that is laxer than the global one; the global policy for a user of no
-// listed group.
+// For returns the policy of a user with these groups: the global one if no group has an entry,
+// otherwise the strictest of each value among the entries, even if that is laxer than the global
+// one.
 func (ps Policies) For(groups []string) Policy {
 	var p Policy
 	found := false
@@ -224,10 +229,10 @@ func (ps Policies) For(groups []string) Policy {
 	return p
 }
 
-// Validate looks at what the entries of several groups give together, value by value, for a user of
-// all of them: it reports each smallest set of groups whose mixture is a mistake though every entry
-// is valid. Only the lifetime can come out so: the shortest of one group may be within the time
-// from the warning of a second one to the end of a third.
+// Validate checks what the entries of several groups give together for a user who is in all of
+// them. It reports each smallest set of groups whose mixture is a mistake although every entry is
+// valid. Only the lifetime can go wrong so: that of one group may be shorter than the time from the
+// warning of a second to the end of a third.
 func (ps Policies) Validate(testing bool) error {
 	var errs []error
 	refused := make(map[[2]int]bool)
@@ -260,7 +265,7 @@ func (ps Policies) Validate(testing bool) error {
 	return errors.Join(errs...)
 }
 
-// MinLead is the shortest time from warning to end that any of the policies gives.
+// MinLead is the shortest time from warning to end of all policies.
 func (ps Policies) MinLead() time.Duration {
 	lead := ps.Global.Lead()
 	for _, g := range ps.Groups {

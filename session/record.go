@@ -26,88 +26,91 @@ const TombstoneFor = 24 * time.Hour
 const KnownFor = 30 * 24 * time.Hour
 
 // Record is one session: one sign-in of one user in one browser. Its times are UTC in whole
-// milliseconds.
+// milliseconds. It has more than twenty fields, under one heading for each owner: a record is
+// copied and stored as a whole, and a struct for each part would only lengthen every use.
 type Record struct {
-	ID       ID
-	User     string        // canonical name, from the directory
-	Name     string        // for display
-	Email    string        // may be empty
-	DN       string        // where the directory keeps the user
-	Identity string        // stable identity in the directory (entryUUID, objectGUID); outlives a rename
-	Groups   []Group       // of the user, as the directory last told
-	Former   []FormerGroup // groups that the user has left while forced logouts of them may still be theirs
-	Revision int64         // of Groups, Former and Policy; see Store.SetRules
-	// when the password was last changed, as the directory writes it; empty if it does not say
-	PasswordChanged string
-	// the name as it was typed, trimmed (folded in older records); the directory is asked by it
-	// again
-	Login   string
-	Address string // of the browser
-	Agent   string // its User-Agent
-
-	Policy Policy
-	// number of the last revocation before the directory was asked; a higher one in scope ends
-	// the session
+	// Set by the sign-in, and never changed.
+	ID        ID
+	Login     string // the name as it was typed, trimmed (folded in older records): the directory is asked by it again
+	Address   string // of the browser
+	Agent     string // User-Agent of the browser
+	CreatedAt time.Time
+	// last revocation from before the sign-in asked the directory; a higher one in scope ends the
+	// session
 	SeenRevocation int64
-	CreatedAt      time.Time
 
+	// What the directory said of the user at the sign-in.
+	User            string // canonical name
+	Name            string // for display
+	Email           string // may be empty
+	DN              string // distinguished name of the entry
+	Identity        string // stable identity (entryUUID, objectGUID), which outlives a rename
+	PasswordChanged string // when the password was changed, as the directory writes it; empty if it does not say
+
+	// The rules; see Store.SetRules.
+	Groups   []Group       // of the user, as the directory last said
+	Former   []FormerGroup // left by the user, while forced logouts of them may still end the session
+	Policy   Policy        // what the settings say for these groups
+	Revision int64         // of these three
+
+	// What the hub observes; see Store.Touch and Store.Leave.
 	LastActiveAt time.Time
-	LeftAt       time.Time // when its last tab was closed; zero while a tab may be open. It follows from Tabs
 	Tabs         TabTimes
+	LeftAt       time.Time // when the last tab was closed; zero while a tab may be open. It follows from Tabs
 
-	Version int64  // of Values; see Store.Save
-	Values  []byte // belongs to the application
+	// Of the application; see Store.Save.
+	Version int64 // of Values
+	Values  []byte
 
+	// The end.
 	End *End // nil while the session lives
-
-	// Revocation is the forced logout that ends the session first, nil if none covers it. It is not
-	// stored: whoever judges a record looks it up among the revocations that cover it.
+	// the one that ends the session first, nil if none does. It is not stored: whoever judges a
+	// record looks it up among the revocations
 	Revocation *Revocation
 }
 
-// Group is a group of a session's user, with the number of the last revocation when the user
-// joined it.
+// Group is a group of a session's user.
 type Group struct {
-	Name           string `json:"name"`
-	SeenRevocation int64  `json:"seen_fact,omitempty"`
+	Name string `json:"name"`
+	// last revocation from before the user joined the group; a higher one of the group ends the
+	// session
+	SeenRevocation int64 `json:"seen_fact,omitempty"`
 }
 
-// FormerGroup is a group that a session's user has left. A forced logout that was answered while
-// the user was a member ends the session all the same: leaving a group is no way round it.
+// FormerGroup is a group that a session's user has left. A forced logout from while the user was a
+// member still ends the session: nobody evades one by leaving a group.
 type FormerGroup struct {
 	Name           string `json:"name"`
-	SeenRevocation int64  `json:"seen_fact,omitempty"` // as that of [Group]
-	// number of the last revocation when the user had left; 0: that is not yet known, and every
-	// revocation counts
-	Until int64 `json:"until,omitempty"`
+	SeenRevocation int64  `json:"seen_fact,omitempty"` // as in Group
+	Until          int64  `json:"until,omitempty"`     // the last revocation that counts; 0 while unknown: all count
 }
 
-// Rules are what a session is judged by, beside what its person does: a change in the directory or
-// in the settings replaces them.
+// Rules are what a session is judged by, apart from what its user does. A change in the directory
+// or in the settings replaces them; see [Store.SetRules].
 type Rules struct {
 	Groups []Group
 	Former []FormerGroup
 	Policy Policy
 }
 
-// Rules are those of the session.
+// Rules returns the session's rules. They share memory with r.
 func (r *Record) Rules() Rules { return Rules{r.Groups, r.Former, r.Policy} }
 
-// Equal reports whether r and other are the same, names to the letter.
+// Equal reports whether r and other are the same. Names count to the letter here.
 func (r Rules) Equal(other Rules) bool {
 	return r.Policy == other.Policy && slices.Equal(r.Groups, other.Groups) && slices.Equal(r.Former, other.Former)
 }
 
-// End tells how a session ended.
+// End says how a session ended. It is stored in the session's tombstone.
 type End struct {
 	Reason  Reason    `json:"reason"`
-	At      time.Time `json:"at"`
-	Actor   string    `json:"actor,omitempty"`   // who ended it, where that was a person
+	At      time.Time `json:"at"`                // a deadline, where the session ended by time
+	Actor   string    `json:"actor,omitempty"`   // who ended it, if a person did
 	Message string    `json:"message,omitempty"` // plain text for the user; empty: the reason's own sentence
 	Detail  string    `json:"detail,omitempty"`  // for the audit trail
 }
 
-// Text is what the user is told.
+// Text is what the user reads: the message, or the sentence of the reason.
 func (e End) Text() string {
 	if e.Message != "" {
 		return e.Message
@@ -124,7 +127,7 @@ func (r Record) GroupNames() []string {
 	return names
 }
 
-// Activity says that the person of a session acted at a time.
+// Activity says that the user of a session acted at a time.
 type Activity struct {
 	ID ID
 	At time.Time
@@ -137,7 +140,8 @@ func Millis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 // know what they mean.
 const recordFormat = 1
 
-// stored is a record at rest: times in Unix milliseconds, 0 for none.
+// stored is a record at rest: times in Unix milliseconds, 0 for none. It is one flat JSON object,
+// so it has a field for each name there, more than twenty.
 type stored struct {
 	Format          int           `json:"v"`
 	User            string        `json:"user"`

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Scope says whose sessions something is for. Exactly one of its fields is set; see
+// Scope says whom a revocation or a notice concerns. Exactly one of its fields is set; see
 // [Scope.Validate].
 type Scope struct {
 	User     string `json:"user,omitempty"`
@@ -15,8 +15,8 @@ type Scope struct {
 	Everyone bool   `json:"everyone,omitempty"`
 }
 
-// Validate demands that exactly one field is set. A name of which nothing is left to compare is
-// none.
+// Validate returns an error unless exactly one field is set. A name that folds to nothing, such as
+// spaces, counts as not set.
 func (s Scope) Validate() error {
 	n := 0
 	for _, set := range []bool{FoldName(s.User) != "", FoldName(s.Group) != "", s.Session != "", s.Everyone} {
@@ -43,7 +43,7 @@ func (s Scope) String() string {
 	return "everyone"
 }
 
-// Matches reports whether r is one of those meant.
+// Matches reports whether r is in scope. For many sessions see [Target.Matches].
 func (s Scope) Matches(r *Record) bool {
 	if s.Everyone {
 		return true
@@ -52,8 +52,8 @@ func (s Scope) Matches(r *Record) bool {
 	return s.Target().Matches(&n)
 }
 
-// Names are what scopes compare of a session: its user and groups in the form in which names are
-// compared, and its ref. They are made once and compared often.
+// Names are what scopes compare of a session: its user and groups, folded, and its ref. They are
+// made once for a session and compared often.
 type Names struct {
 	User           string
 	Groups         []Group
@@ -87,8 +87,8 @@ func (r *Record) Names() Names {
 	return n
 }
 
-// Target is a scope in the form in which it is compared with [Names]. Only [Scope.Target] makes it,
-// so that no name is compared as somebody has written it.
+// Target is a scope with its names folded, to be compared with [Names]. Only [Scope.Target] makes
+// one, so that no name is compared as somebody has typed it.
 type Target struct{ folded Scope }
 
 // Target prepares s for comparisons.
@@ -97,10 +97,10 @@ func (s Scope) Target() Target {
 	return Target{s}
 }
 
-// Scope is the scope with its names folded: what an index of scopes has as its key.
+// Scope returns the scope with its names folded, as the key of an index.
 func (t Target) Scope() Scope { return t.folded }
 
-// Matches reports whether n is one of those meant.
+// Matches reports whether n is in scope.
 func (t Target) Matches(n *Names) bool {
 	s := &t.folded
 	switch {
@@ -114,11 +114,11 @@ func (t Target) Matches(n *Names) bool {
 	return s.Everyone
 }
 
-// A Revocation is a forced logout: one durable statement that ends all sessions in its scope that
-// are older than it, at once or after a grace. Revocations are numbered by one counter of the
-// store. A session records the number that was the last before its sign-in asked the directory, and
-// for each group the last before its user joined it; a revocation with a higher number covers it,
-// whatever has happened to the messages that tell of it.
+// A Revocation is the durable statement that ends all older sessions in a scope, at once or after a
+// grace. A forced logout writes one. One counter of the store numbers them. A session records the
+// last number from before its sign-in asked the directory, and for each group the last number from
+// before its user joined it. A revocation in scope with a higher number ends the session, even if
+// every message about it was lost.
 type Revocation struct {
 	Number int64  `json:"number"` // set by the store
 	ID     string `json:"id"`     // public, unguessable
@@ -126,34 +126,34 @@ type Revocation struct {
 	Except string `json:"except,omitempty"` // ID.Ref of a session that is spared
 
 	Actor   string    `json:"actor,omitempty"`
-	Message string    `json:"message,omitempty"` // plain text for the people it ends
+	Message string    `json:"message,omitempty"` // plain text for the users whose sessions it ends
 	At      time.Time `json:"at"`
 
 	EffectiveAt time.Time `json:"effective_at"` // when the sessions are over: At and the grace
 	BlockUntil  time.Time `json:"block_until"`  // new sign-ins in scope are refused until then; zero for none
-	// when what was left of its grace and its block was called off; zero if it was not
+	// when what was left of its grace and its block was cancelled; zero if it was not
 	CancelledAt time.Time `json:"cancelled_at"`
 
-	// Took says that the revocation was seen to take effect: a clock that is set back does not take
-	// that back. It is not stored.
+	// Took says that the revocation was seen to take effect. It stays in effect even if the clock
+	// is set back. It is not stored.
 	Took bool `json:"-"`
 
 	Sessions int `json:"sessions"` // in scope when it was written
 	Tabs     int `json:"tabs"`
 }
 
-// AtOnce reports whether the revocation has no grace. It is in effect because it exists: the clock
-// of the node that wrote it may be ahead of that of a node which reads it.
+// AtOnce reports whether the revocation has no grace. Then it is in effect because it exists,
+// whatever time it is: the node that wrote it may have a clock that is ahead.
 func (f *Revocation) AtOnce() bool { return f.EffectiveAt.Equal(f.At) }
 
-// proven reports whether the revocation is in effect, whatever time it is. f may be nil.
+// proven reports whether the revocation is in effect whatever time it is. f may be nil.
 func (f *Revocation) proven() bool { return f != nil && (f.Took || f.AtOnce()) }
 
-// InEffect reports whether the sessions that the revocation covers are over.
+// InEffect reports whether the sessions that the revocation ends are over at now.
 func (f *Revocation) InEffect(now time.Time) bool { return f.proven() || !now.Before(f.EffectiveAt) }
 
-// Before reports whether f ends a session rather than g does: it takes effect sooner. Of two at
-// once the older one does.
+// Before reports whether f takes effect before g, so that a session which both end is ended by f.
+// Of two without a grace the older one does.
 func (f *Revocation) Before(g *Revocation) bool {
 	switch {
 	case f.AtOnce() && g.AtOnce():
@@ -164,15 +164,15 @@ func (f *Revocation) Before(g *Revocation) bool {
 	return f.EffectiveAt.Before(g.EffectiveAt)
 }
 
-// Cancelled reports whether the revocation was called off before it took effect: nobody is ended by
-// it. What has no grace cannot be called off, but for its block.
+// Cancelled reports whether the revocation was cancelled before it took effect: it ends nobody. One
+// without a grace cannot be cancelled, except for its block.
 func (f *Revocation) Cancelled() bool {
 	return !f.AtOnce() && !f.CancelledAt.IsZero() && f.CancelledAt.Before(f.EffectiveAt)
 }
 
-// Cancel is the revocation as it is once it was called off at an instant. late: it has taken
-// effect, and only its block ends. ErrTooLate where that leaves nothing to call off. Stores decide
-// by it, or as it does, in the step that writes the outcome.
+// Cancel returns the revocation as it stands once it is cancelled at an instant. With late it has
+// taken effect, so that only its block ends. ErrTooLate if nothing is left to cancel. A store
+// decides by this function, or by a copy of it, in the step that writes the outcome.
 func (f *Revocation) Cancel(at time.Time, late bool) (Revocation, error) {
 	cancelled := *f
 	cancelled.CancelledAt = at
@@ -194,7 +194,8 @@ func (f *Revocation) Ends(r *Record) bool {
 	return f.EndsNames(f.Scope.Target(), &n)
 }
 
-// EndsNames is [Revocation.Ends] for many sessions: t is the target of the revocation's scope.
+// EndsNames is [Revocation.Ends] for callers that compare many sessions. t is the target of the
+// revocation's scope, and n the names of the session.
 func (f *Revocation) EndsNames(t Target, n *Names) bool {
 	if f.Cancelled() || f.Except != "" && f.Except == n.Ref {
 		return false
@@ -224,7 +225,7 @@ func (f *Revocation) Blocks(user string, groups, exempt []string, now time.Time)
 	return f.Everyone && !slices.ContainsFunc(groups, func(g string) bool { return HasName(exempt, g) })
 }
 
-// End is the end of a session that the revocation covers.
+// End is the end that the revocation gives to a session.
 func (f *Revocation) End() End {
 	return End{Reason: ReasonAdmin, At: f.EffectiveAt, Actor: f.Actor, Message: f.Message}
 }

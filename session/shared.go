@@ -62,13 +62,13 @@ type SharedStore interface {
 	// exactly one caller. Sessions that the store knows stay as they are.
 	EndLost(ctx context.Context, records []Record, end End) (lost []ID, err error)
 
-	// RevocationsAfter lists the revocations that were added or called off since
+	// RevocationsAfter lists the revocations that were added or cancelled since
 	// [Store.LastRevocation] was after, by number. If the store cannot tell, it lists all of them,
 	// and all is true. last is LastRevocation as it was before the list was read. In a shared
-	// store LastRevocation rises when a revocation is called off, too.
+	// store LastRevocation rises when a revocation is cancelled, too.
 	RevocationsAfter(ctx context.Context, after int64) (revocations []Revocation, last int64, all bool, err error)
 	// RestoreRevocations writes again what a fail-over may have lost: revocations under their own
-	// numbers, and that they were called off. What the store still knows stays. last is the highest
+	// numbers, and that they were cancelled. What the store still knows stays. last is the highest
 	// number that was ever read: from now on every new revocation gets a higher one.
 	RestoreRevocations(ctx context.Context, revocations []Revocation, last int64) error
 

@@ -6,50 +6,52 @@ import (
 	"time"
 )
 
-// Store keeps session records and the audit trail. Methods may be called concurrently;
-// storetest.Run is the rest of this contract. What changes a session changes it only while it is
-// alive; there is no upsert and no delete. A method that changes something returns once the change
-// is durable. Errors other than those named mean that the store is out of reach: nothing may be
-// concluded about any session then.
+// Store keeps session records, revocations and the audit trail. The hub calls it, and the pages
+// read the audit trail from it. Methods may be called concurrently; storetest.Run is the rest of
+// this contract. Every method that modifies a session fails with ErrEnded once the session has
+// ended. There is no upsert and no delete. A method that changes something returns once the change
+// is durable. An error other than those named means that the store is out of reach, or that ctx has
+// ended: nothing may be concluded about any session then.
 type Store interface {
-	// Create adds r, remembers that r.User has signed in from r.Address, and writes the audit line,
-	// in one step with counting: where the user would have more than limit live sessions (0: no
-	// limit), the oldest are ended as replaced. ErrExists if the ID is in use.
+	// Create adds r, remembers that r.User has signed in from r.Address, and writes the audit line.
+	// It counts in the same step: if the user would have more than limit live sessions, the oldest
+	// are ended as replaced. A limit of 0 means none. ErrExists if the ID is in use.
 	Create(ctx context.Context, r Record, limit int) (displaced []ID, err error)
-	// Get returns ended sessions too, for TombstoneFor. ErrNotFound.
+	// Get returns a session. It returns ended ones too, for TombstoneFor. ErrNotFound.
 	Get(ctx context.Context, id ID) (Record, error)
-	// Save replaces the application's values if the session lives and still has this version, which
-	// then rises by one. ErrNotFound, ErrEnded, ErrConflict.
+	// Save replaces the application's values if the session still has this version, which then
+	// rises by one. ErrNotFound, ErrEnded; ErrConflict if it has another version.
 	Save(ctx context.Context, id ID, version int64, values []byte) error
-	// Touch records activities; the later time wins. Those of sessions that have ended, or were due
-	// to end before the activity, are passed over, and so are those of unknown ones, which it
-	// tells.
+	// Touch records activities of many sessions; the later time wins. It skips those of sessions
+	// that have ended or were due by the time of the activity. It skips those of unknown sessions,
+	// too, and returns which these are.
 	Touch(ctx context.Context, acts []Activity) (unknown []ID, err error)
-	// Leave takes over what has become known of the session's tabs, as [Record.Leave] does, and
-	// returns what is known now. ErrNotFound, ErrEnded.
+	// Leave merges news of the session's tabs into its record, as [Record.Leave] does, and returns
+	// the result. ErrNotFound, ErrEnded.
 	Leave(ctx context.Context, id ID, news TabTimes) (TabTimes, error)
-	// SetRules replaces the rules of a session if nobody has replaced those that were read at this
-	// revision, and returns the new one, which is higher. Where replicas take part, all of them
-	// have the new rules by then. ErrNotFound, ErrEnded; ErrConflict: read the session again.
+	// SetRules replaces the rules of a session if it still has this revision, and returns the new
+	// revision, which is higher. If the store has replicas, all of them have the new rules by then.
+	// ErrNotFound, ErrEnded; ErrConflict if somebody else has replaced the rules: read them again.
 	SetRules(ctx context.Context, id ID, revision int64, rules Rules) (int64, error)
 	// End ends the session, leaves its tombstone and writes its audit line in one step. first is
-	// true to exactly one caller. If ifDueBy is not zero, a session that by its own record is not
-	// due by then stays: ErrNotDue. ErrNotFound.
+	// true for exactly one caller; a later call changes nothing and is no error. If ifDueBy is not
+	// zero and the session, by its own record, is not due by then, it stays: ErrNotDue. Forced
+	// logouts are no part of a record, so the caller judges them. ErrNotFound.
 	End(ctx context.Context, id ID, why End, ifDueBy time.Time) (first bool, err error)
-	// Live goes through all sessions that have not ended, in no order. Sessions that come or go
-	// meanwhile may be missed.
+	// Live yields all sessions that have not ended, in no order. It may miss sessions that begin or
+	// end meanwhile. An error is the last that it yields.
 	Live(ctx context.Context) iter.Seq2[Record, error]
 	// OfUser lists the live sessions of a user, oldest first.
 	OfUser(ctx context.Context, user string) ([]Record, error)
 
-	// AddRevocation numbers a forced logout and writes it with its audit line in one step. The
-	// number is higher than any that was given before, and than f.Number, the highest that the
-	// caller knows of: the store may have forgotten its last ones.
+	// AddRevocation numbers a revocation and writes it with its audit line in one step. The number
+	// is higher than any that was given before, and higher than f.Number, the highest that the
+	// caller knows of: a store that has failed over may have forgotten its last ones.
 	AddRevocation(ctx context.Context, f Revocation) (Revocation, error)
-	// CancelRevocation calls off what is left of a revocation's grace and block, for actor, with an
-	// audit line. Whether the revocation has taken effect is decided in the step that writes the
-	// outcome, by the time of that, which is no earlier than at; see [Revocation.Cancel]. A second
-	// call changes nothing. ErrNotFound, ErrTooLate.
+	// CancelRevocation cancels what is left of a revocation's grace and block, on behalf of actor,
+	// with an audit line. The step that writes the outcome also decides whether the revocation has
+	// taken effect, by the store's time but no earlier than at; see [Revocation.Cancel]. A second
+	// call changes nothing. ErrNotFound; ErrTooLate if nothing is left to cancel.
 	CancelRevocation(ctx context.Context, id string, at time.Time, actor string) (Revocation, error)
 	// Revocations lists the revocations that may still matter, by number.
 	Revocations(ctx context.Context) ([]Revocation, error)
@@ -61,23 +63,24 @@ type Store interface {
 	Append(ctx context.Context, e Event) error
 	// Events reads the audit trail, newest first.
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
-	// Failures tells what throttling needs to know about a name and an address. Only failures after
-	// since count.
+	// Failures returns what throttling needs to know about a name and an address. Only failures
+	// after since count, of the last FailuresFor and up to FailuresKept of each list.
 	Failures(ctx context.Context, login, address string, since time.Time) (Failures, error)
 
-	// Secret returns the server's secret of that name, 32 bytes, drawn when it is first asked for.
+	// Secret returns the server's secret of that name: 32 random bytes, drawn at the first call and
+	// the same ever after.
 	Secret(ctx context.Context, name string) ([]byte, error)
-	// Prune forgets tombstones older than TombstoneFor, known addresses older than KnownFor, audit
-	// entries older than auditKeep, and revocations older than RevocationKeptFor that no live
-	// session is older than.
+	// Prune deletes tombstones older than TombstoneFor, known addresses older than KnownFor, audit
+	// lines older than auditKeep, and those revocations older than RevocationKeptFor that every
+	// live session knew of when it began.
 	Prune(ctx context.Context, now time.Time, auditKeep time.Duration) error
-	// Ping returns nil if the store would work now.
+	// Ping returns nil if the store can be written to now.
 	Ping(ctx context.Context) error
-	// Reset forgets everything but the server's secrets. It serves --testing.
+	// Reset deletes everything but the server's secrets. It serves --testing.
 	Reset(ctx context.Context) error
 	Close() error
 }
 
-// RevocationKeptFor is how long a revocation is kept at least: longer than any sign-in takes that
-// has read an older number.
+// RevocationKeptFor is how long a revocation is kept at least. It must be longer than any sign-in
+// takes: one that has read an older number may still be under way.
 const RevocationKeptFor = 24 * time.Hour

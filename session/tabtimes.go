@@ -7,18 +7,18 @@ import "time"
 // for the next page comes before that goodbye, and the next page may be one that holds no socket.
 const NavigationLimit = 30 * time.Second
 
-// TabTimes is what is known of how the tabs of a session came and went. Each of the times only
-// rises, so whoever brings together what several nodes know, in whatever order, comes to the same:
-// [TabTimes.Merge]. Whether the last tab was closed follows from all three.
+// TabTimes says when the tabs of a session came and went. Each of the times only rises, so what
+// several nodes know can be merged in any order with the same result; see [TabTimes.Merge]. Whether
+// the last tab is closed follows from all three; see [TabTimes.LeftAt].
 type TabTimes struct {
 	OpenedAt time.Time // when a tab was opened last, or was known to be still there
 	AskedAt  time.Time // when a page was asked for by a navigation last
 	ClosedAt time.Time // when the last tab was closed
 }
 
-// LeftAt is when the last tab was closed for good; zero while a tab may be open, and where a
-// navigation led on: one that came within NavigationLimit before, or at any time since, and whose
-// page has not been a tab meanwhile.
+// LeftAt is when the last tab was closed. It is zero while a tab may be open. It is also zero if a
+// navigation led on: one that was asked for since, or within NavigationLimit before, and whose page
+// has not opened a tab meanwhile.
 func (t TabTimes) LeftAt() time.Time {
 	switch {
 	case !t.ClosedAt.After(t.OpenedAt):
@@ -29,13 +29,14 @@ func (t TabTimes) LeftAt() time.Time {
 	return t.ClosedAt
 }
 
-// Merge takes of each time the later one.
+// Merge returns the later one of each time.
 func (t TabTimes) Merge(o TabTimes) TabTimes {
 	return TabTimes{later(t.OpenedAt, o.OpenedAt), later(t.AskedAt, o.AskedAt), later(t.ClosedAt, o.ClosedAt)}
 }
 
-// Next is the time of what happens at now, after all that is known: where it was told by a node
-// whose clock is ahead, or happened in the same millisecond, a millisecond later than that.
+// Next is the time to record for something that happens now: now, or a millisecond after the latest
+// known time if that is not earlier. Another node's clock may be ahead, or both may happen in the
+// same millisecond.
 func (t TabTimes) Next(now time.Time) time.Time {
 	known := later(later(t.OpenedAt, t.AskedAt), t.ClosedAt)
 	if now = Millis(now); now.After(known) {
@@ -44,7 +45,8 @@ func (t TabTimes) Next(now time.Time) time.Time {
 	return known.Add(time.Millisecond)
 }
 
-// Agreeing is t where leftAt was written by a version that knew no other time.
+// Agreeing corrects t by leftAt if an older version wrote that: it knew no other time, and changed
+// it alone.
 func (t TabTimes) Agreeing(leftAt time.Time) TabTimes {
 	switch {
 	case t.LeftAt().Equal(leftAt):
@@ -63,8 +65,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Leave takes over what has become known of the tabs of r. A tab or a navigation that comes after
-// the close grace calls nothing off. The rule stands again in Lua: leaveScript, in
+// Leave merges news of the tabs of r into it. A tab or a navigation that comes after the close
+// grace does not withdraw the end. The rule stands again in Lua: leaveScript, in
 // redis/sessions.go. storetest holds both to the same answers.
 func (r *Record) Leave(news TabTimes) {
 	if grace := r.Policy.CloseGrace; grace > 0 && !r.LeftAt.IsZero() {

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Failures is what throttling knows about a name and an address. The times are those of failed
-// sign-ins, oldest first.
+// Failures is what a store knows of failed sign-ins for a name and an address. The throttle of the
+// sign-in page decides by it. The times are those of the failures, oldest first. An address counts
+// by its [Network].
 type Failures struct {
 	Pair    []time.Time // of the name from the address
 	Address []time.Time // from the address, by names that had not signed in from there
@@ -21,8 +22,8 @@ const (
 	FailuresKept = 64              // how many are kept of one name, of one network, and of one name from one network
 )
 
-// Network is the part of an address by which throttling counts: all of an IPv4 address, the /64 of
-// an IPv6 one.
+// Network is the part of an address by which throttling counts: all of an IPv4 address, and the /64
+// of an IPv6 address. Text that is no address counts as it is.
 func Network(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {

@@ -1,8 +1,3 @@
-// Package bolt is the embedded session store: one file, durable, for one process.
-//
-// A sign-in and an end are on disk, with their audit line in the same transaction, before they are
-// acknowledged. Changes that wait at the same time share one transaction (see commit.go), so that
-// many sign-ins at once cost few disk flushes.
 package bolt
 
 import (
@@ -43,14 +38,17 @@ var (
 		bucketRevocations}
 )
 
-// Store implements [session.Store].
+// Store is a [session.Store] in a file. [Open] makes one. Its methods may be called concurrently;
+// SetClock and OnEvent come before all others.
 type Store struct {
 	db     *bbolt.DB
 	folder string
 	clock  session.Clock // see SetClock
 
-	events     []session.Event          // of the transaction under way; used by commitLoop alone, as the next one
-	highest    time.Time                // see auditLine
+	// used by commitLoop alone
+	events  []session.Event // audit lines of the transaction under way
+	highest time.Time       // latest date of all audit lines; see auditLine
+
 	dispatcher *session.EventDispatcher // nil: see OnEvent
 	commits    chan *commit
 	closing    chan struct{}
@@ -65,8 +63,8 @@ type Store struct {
 
 var _ session.Store = (*Store)(nil)
 
-// Open opens the store in a folder, which it makes if need be, and locks it. If another process
-// holds it, the error names the folder and that process.
+// Open opens the store in a folder, which it creates if needed, and locks it. If another process
+// has locked it, the error names the folder and that process. [Store.Close] ends what Open starts.
 func Open(folder string) (*Store, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -134,7 +132,8 @@ func (s *Store) prepare() error {
 	})
 }
 
-// Close waits for what is being written and gives the folder free.
+// Close waits until what is being written is written, and unlocks the folder. Later calls of other
+// methods fail.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() { close(s.closing) })
 	s.writer.Wait()

@@ -64,7 +64,7 @@ func (s *Store) Get(ctx context.Context, id session.ID) (r session.Record, err e
 	return r, nil
 }
 
-// change runs f on a live session and stores what it made of it.
+// change runs f on a live session and stores the result. ErrNotFound, ErrEnded, or the error of f.
 func (s *Store) change(ctx context.Context, id session.ID, f func(*session.Record) error) error {
 	return s.update(ctx, func(tx *bbolt.Tx) error {
 		r, err := getRecord(tx, id)
@@ -153,7 +153,8 @@ func (s *Store) Touch(ctx context.Context, acts []session.Activity) (unknown []s
 	return unknown, nil
 }
 
-// touch reads and writes eight bytes each where it can: it is what heartbeats come to.
+// touch records one activity. It decodes no record and writes eight bytes: most of what the store
+// does under load is this.
 func touch(tx *bbolt.Tx, a session.Activity) error {
 	data := tx.Bucket(bucketSessions).Get(a.ID[:])
 	if data == nil {
@@ -193,7 +194,7 @@ func (s *Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy
 	return first, nil
 }
 
-// endRecord makes a tombstone of a live session.
+// endRecord makes a tombstone of a live session, with its audit line.
 func (s *Store) endRecord(tx *bbolt.Tx, r session.Record, why session.End) error {
 	r.End, r.Values = &why, nil
 	if err := putRecord(tx, r); err != nil {

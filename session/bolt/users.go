@@ -55,8 +55,8 @@ func ofUser(tx *bbolt.Tx, user string) ([]session.Record, error) {
 	return rs, nil
 }
 
-// foldUsers puts the entries of earlier versions, which wrote names as the directory does, under
-// the names by which they are looked for.
+// foldUsers moves index entries of earlier versions, which wrote names as the directory does, to
+// the folded names by which they are looked up.
 func foldUsers(tx *bbolt.Tx) error {
 	users := tx.Bucket(bucketUsers)
 	var old [][]byte
@@ -77,7 +77,7 @@ func foldUsers(tx *bbolt.Tx) error {
 	return nil
 }
 
-// nameOf is the name in a key of the users.
+// nameOf is the user's name in a key of bucketUsers.
 func nameOf(k []byte) string {
 	name, _, _ := bytes.Cut(k, []byte{0})
 	return string(name)

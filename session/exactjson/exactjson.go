@@ -1,9 +1,3 @@
-// Package exactjson decodes JSON from outside without a second opinion: a name counts only as it is
-// written, and stands once.
-//
-// encoding/json takes the last of two equal names, and passes a name for a field that it resembles:
-// TYPE for type, ſ for s, the Kelvin sign for k. What a proxy, a log or another reader of the same
-// bytes understands may then be something else.
 package exactjson
 
 import (

@@ -1,6 +1,3 @@
-// Package faulty wraps a session.Store so that its calls fail, are done although they fail, or take
-// long. It serves tests and --testing: what depends on a store must come right again after any of
-// it.
 package faulty
 
 import (
@@ -60,7 +57,8 @@ type Faults struct {
 // New makes faults whose choices follow from a seed.
 func New(seed uint64) *Faults { return &Faults{random: rand.New(rand.NewPCG(seed, 7))} }
 
-// Set has calls of a method, or of [All] that have no rule of their own, fail by a rule.
+// Set gives a rule to calls of a method, or with [All] to calls of all methods that have no rule of
+// their own.
 func (f *Faults) Set(method string, r Rule) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -137,8 +135,8 @@ func (f *Faults) choose(method string, conditional bool) (what kind, by time.Dur
 	return what, by
 }
 
-// Call makes a call, or what becomes of it. It is for what a wrapper of another interface than
-// [session.Store] passes on.
+// Call makes a call, unless the faults decide otherwise. It serves wrappers of other interfaces
+// than [session.Store].
 func Call[T any](ctx context.Context, f *Faults, method string, call func() (T, error)) (T, error) {
 	return perform(ctx, f, method, false, call)
 }

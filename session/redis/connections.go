@@ -11,12 +11,12 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// A name that leads to one server may lead to another after a fail-over, while the connections stay
-// with the old one, which has become a replica. It says so to each write; then all connections are
-// given up, and new ones find where the name leads. In a cluster a replica says where the master is
-// instead.
+// After a fail-over a host name may lead to another server, while the connections stay with the old
+// one, which is now a replica. The replica refuses each write with that reason. Then all
+// connections are closed, and new ones go where the name leads. In a cluster a replica answers
+// where the master is instead.
 
-// droppedEvery is how often connections are given up, at most: a server that stays a replica is
+// droppedEvery is the shortest time between two such closings: a server that stays a replica is
 // asked once a second.
 const droppedEvery = time.Second
 
@@ -64,7 +64,7 @@ func (c *connections) watch(o *rueidis.ClientOption) {
 	}
 }
 
-// drop gives all connections up.
+// drop closes all connections. It returns false if it did so less than droppedEvery ago.
 func (c *connections) drop() (dropped bool) {
 	c.mu.Lock()
 	if time.Since(c.dropped) < droppedEvery {

@@ -11,10 +11,10 @@ import (
 	"curfew/session"
 )
 
-// Sessions whose keys somebody has deleted. Both the record and the timing make a session; where
-// one is missing it is unknown.
+// Sessions whose keys somebody has deleted. A session is known if it has both its record and its
+// timing.
 
-// Missing tells which of these sessions are unknown.
+// Missing implements [session.SharedStore].
 func (s *Store) Missing(ctx context.Context, ids []session.ID) (missing []session.ID, err error) {
 	for some := range slices.Chunk(ids, 5000) {
 		list, err := s.missing(ctx, some)
@@ -62,8 +62,8 @@ func (s *Store) missing(ctx context.Context, ids []session.ID) (missing []sessio
 	return missing, nil
 }
 
-// lostScript leaves a tombstone and the audit line of a session that is unknown, and nothing else
-// of it.
+// lostScript writes the tombstone and the audit line of an unknown session, and deletes what is
+// left of it.
 var lostScript = newVitalScript(`
 local record, timing, values, live, ended, outbox = unpack(KEYS)
 local id, data, why, created, active, at, line, keep = unpack(ARGV)
@@ -78,7 +78,7 @@ redis.call('RPUSH', outbox, line)
 return {'lost'}
 `)
 
-// EndLost ends those of the sessions that are unknown, as End would have, and tells which.
+// EndLost implements [session.SharedStore].
 func (s *Store) EndLost(ctx context.Context, records []session.Record, end session.End) (lost []session.ID, err error) {
 	why, err := json.Marshal(end)
 	if err != nil {

@@ -14,8 +14,7 @@ import (
 	"curfew/session"
 )
 
-// What the nodes leave for each other. A node is named by its instance: two runs of one process are
-// two nodes.
+// What nodes tell each other: messages, leases, and reports of their tabs.
 
 // slotNodes is where the leases lie.
 const slotNodes = "{nodes}"
@@ -23,7 +22,8 @@ const slotNodes = "{nodes}"
 // LeaseFor is how long a node counts as alive after its last pulse.
 const LeaseFor = 8 * time.Second
 
-// nodeKeptFor is how long what a node has left is kept. It is housekeeping.
+// nodeKeptFor is how long a node's report of its tabs is kept after its last pulse. It is only
+// housekeeping: other nodes no longer read it once the lease is over.
 const nodeKeptFor = time.Minute
 
 // linesTogether is how many audit lines a pulse reads.
@@ -36,14 +36,12 @@ func (s *Store) tabsKey(node string) string {
 	return s.prefix + "{n:" + encode(node) + "}:tabs"
 }
 
-// Publish sends a message to all nodes, this one included. It may be lost.
+// Publish implements [session.SharedStore].
 func (s *Store) Publish(ctx context.Context, message []byte) error {
 	return s.call(ctx, s.client.B().Publish().Channel(s.channel()).Message(string(message)).Build()).Error()
 }
 
-// Subscribe calls heard with every message, and began each time when the subscription has begun,
-// anew too after the connection was lost: what was sent in between is lost. It returns when ctx
-// ends, or with an error.
+// Subscribe implements [session.SharedStore].
 func (s *Store) Subscribe(ctx context.Context, began func(), heard func(message []byte)) error {
 	ctx = rueidis.WithOnSubscriptionHook(ctx, func(e rueidis.PubSubSubscription) {
 		if e.Kind == "subscribe" {
@@ -63,8 +61,7 @@ redis.call('ZREMRANGEBYSCORE', leases, '-inf', '(' .. string.format('%d', presen
 return {string.format('%d', present), redis.call('GET', offset) or '0', fresh, redis.call('ZRANGE', leases, 0, -1)}
 `)
 
-// Pulse renews the lease of a node and tells what it may have missed: the sign-ins and ends whose
-// audit lines come after a number.
+// Pulse implements [session.SharedStore].
 func (s *Store) Pulse(ctx context.Context, node string, after uint64) (p session.Heartbeat, err error) {
 	defer func() {
 		if err != nil {
@@ -150,8 +147,7 @@ func (s *Store) renewLease(ctx context.Context, node string, p *session.Heartbea
 	return nil
 }
 
-// Epoch names the runs of the servers that are masters now. After a fail-over or a restart it is
-// another text.
+// Epoch implements [session.SharedStore]: it names the runs of the servers that are masters now.
 func (s *Store) Epoch(ctx context.Context) string {
 	var runs []string
 	for _, node := range s.client.Nodes() {
@@ -167,7 +163,7 @@ func (s *Store) Epoch(ctx context.Context) string {
 	return strings.Join(runs, " ")
 }
 
-// LastLine is the number of the newest audit line.
+// LastLine implements [session.SharedStore].
 func (s *Store) LastLine(ctx context.Context) (uint64, error) {
 	n, err := s.call(ctx, s.client.B().Get().Key(s.counterKey()).Build()).AsUint64()
 	if rueidis.IsRedisNil(err) {
@@ -176,7 +172,7 @@ func (s *Store) LastLine(ctx context.Context) (uint64, error) {
 	return n, err
 }
 
-// RemoveNode gives up the lease of a node and what it has left.
+// RemoveNode implements [session.SharedStore].
 func (s *Store) RemoveNode(ctx context.Context, node string) error {
 	limited, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -186,11 +182,11 @@ func (s *Store) RemoveNode(ctx context.Context, node string) error {
 	return errors.Join(results[0].Error(), results[1].Error())
 }
 
-// tabsTogether is how many words of tabs are written or read with one command.
+// tabsTogether is how many sessions' tabs one command writes or reads.
 const tabsTogether = 500
 
-// SetTabs leaves word of the tabs that a node has of sessions, in the hub's own notation; an empty
-// one means none. whole: all that was left before is replaced, in one step.
+// SetTabs implements [session.SharedStore]. A field without a name keeps the key in place when
+// there is no other, so that a pulse can prolong it.
 func (s *Store) SetTabs(ctx context.Context, node string, tabs map[session.ID]string, whole bool) error {
 	key, b := s.tabsKey(node), s.client.B()
 	into := key
@@ -220,14 +216,14 @@ func (s *Store) SetTabs(ctx context.Context, node string, tabs map[session.ID]st
 	for chunk := range slices.Chunk(commands, tabsTogether) {
 		for _, result := range s.callMany(ctx, chunk...) {
 			if err := result.Error(); err != nil {
-				return fmt.Errorf("leave word of tabs: %w", err)
+				return fmt.Errorf("publish tabs of node: %w", err)
 			}
 		}
 	}
 	return nil
 }
 
-// Tabs reads what a node has left by SetTabs.
+// Tabs implements [session.SharedStore].
 func (s *Store) Tabs(ctx context.Context, node string) (map[session.ID]string, error) {
 	tabs := make(map[session.ID]string)
 	for cursor := uint64(0); ; {
@@ -252,7 +248,7 @@ func (s *Store) Tabs(ctx context.Context, node string) (map[session.ID]string, e
 	}
 }
 
-// MoveClock moves the test clocks of all nodes and returns how far they are ahead of Redis's own.
+// MoveClock implements [session.SharedStore].
 func (s *Store) MoveClock(ctx context.Context, by time.Duration) (time.Duration, error) {
 	n, err := s.call(ctx, s.client.B().Incrby().Key(s.offsetKey()).Increment(by.Milliseconds()).Build()).AsInt64()
 	return time.Duration(n) * time.Millisecond, err

@@ -1,10 +1,3 @@
-// Package redis keeps sessions in Redis (7 and its compatible kin: a single server, Sentinel or
-// Cluster), so that several nodes share them.
-//
-// Each session's keys lie in one of 256 hash slots, chosen by its ID, together with the list of the
-// live sessions and the outbox of audit lines of that slot. Whatever changes a session is one
-// script on that slot. Expiry is judged against Redis's clock; the expiry of keys is housekeeping
-// only.
 package redis
 
 import (
@@ -25,11 +18,13 @@ import (
 	"curfew/session"
 )
 
-// ErrNotReplicated is returned where a change is made, but not every replica that the master has
-// acknowledged it in time: it may be lost if the master is.
+// ErrNotReplicated says that a change was made, but that not every replica has acknowledged it in
+// time: the change may be lost if the master is.
 var ErrNotReplicated = errors.New("not every replica has acknowledged the change")
 
-// Store is a [session.Store] in Redis. See [Open].
+// Store is a [session.Store] and a [session.SharedStore] in Redis. [Open] makes one for each node.
+// Its methods may be called concurrently. A call takes a few seconds at most, if Redis does not
+// answer.
 type Store struct {
 	client     rueidis.Client
 	prefix     string
@@ -44,14 +39,17 @@ type Store struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
-	carrying sync.Mutex // held while lines are carried to the trail, so that those of a node keep their order
+	carrying sync.Mutex // held while lines are relayed to the trail, so that those of a node keep their order
 
 	mu      sync.Mutex
-	pending map[string]struct{} // outboxes with lines to carry
+	pending map[string]struct{} // slots of outboxes with lines to relay
 	wake    chan struct{}
 }
 
-var _ session.Store = (*Store)(nil)
+var (
+	_ session.Store       = (*Store)(nil)
+	_ session.SharedStore = (*Store)(nil)
+)
 
 // Limits of one call. A Redis that does not answer within callLimit is out of reach; replicas have
 // waitLimit to acknowledge.
@@ -122,7 +120,8 @@ func Open(ctx context.Context, url, prefix string, onEvent func(session.Event), 
 	return s, nil
 }
 
-// Close carries what lies in the outboxes and disconnects.
+// Close relays what this node has left in outboxes, and disconnects. If Redis does not answer,
+// another node relays it later.
 func (s *Store) Close() error {
 	s.stop()
 	s.running.Wait()
@@ -181,7 +180,7 @@ func field(info, name string) string {
 	return ""
 }
 
-// SetOffset says how far a test clock is ahead of Redis's.
+// SetOffset implements [session.SharedStore].
 func (s *Store) SetOffset(d time.Duration) { s.offset.Store(d.Milliseconds()) }
 
 // Keys. All that one script touches is in one slot, named in braces.
@@ -228,7 +227,7 @@ func (s *Store) callMany(ctx context.Context, commands ...rueidis.Completed) (re
 	return results
 }
 
-// repeatMoving runs again what Redis has not begun, because its slot is on its way to another
+// repeatMoving runs commands again that Redis has refused because their slot is moving to another
 // server.
 func (s *Store) repeatMoving(ctx context.Context, commands []rueidis.Completed, results []rueidis.RedisResult) {
 	for {
@@ -248,7 +247,7 @@ func (s *Store) repeatMoving(ctx context.Context, commands []rueidis.Completed, 
 	}
 }
 
-// leaveDemoted gives up the connections to a server that is no master any more.
+// leaveDemoted drops the connections to a server that is no longer a master.
 func (s *Store) leaveDemoted(results []rueidis.RedisResult) {
 	if s.client.Mode() == rueidis.ClientModeCluster {
 		return

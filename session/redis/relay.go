@@ -12,7 +12,7 @@ import (
 	"curfew/session"
 )
 
-// outboxEntry is an audit line in an outbox. Its key lets the trail take it once.
+// outboxEntry is an audit line in an outbox. By its key the trail takes it only once.
 type outboxEntry struct {
 	Key     string        `json:"k"`
 	Session string        `json:"id,omitempty"` // name of the session
@@ -24,7 +24,7 @@ func (l outboxEntry) encode() (string, error) {
 	return string(data), err
 }
 
-// relay has what lies in a slot's outbox brought to the trail soon.
+// relay has relayLoop bring a slot's outbox to the trail soon. It never waits.
 func (s *Store) relay(slot string) {
 	s.mu.Lock()
 	s.pending[slot] = struct{}{}
@@ -35,7 +35,7 @@ func (s *Store) relay(slot string) {
 	}
 }
 
-// sweepEvery is how often all outboxes are looked at, for lines that a node has left behind.
+// sweepEvery is how often all outboxes are read, for lines that a node has left behind.
 const sweepEvery = 2 * time.Second
 
 func (s *Store) relayLoop() {
@@ -74,10 +74,10 @@ func (s *Store) relayPending(ctx context.Context) error {
 	return s.relayFrom(ctx, slots) // what fails is found by the next sweep
 }
 
-// relayedTogether is how many lines of one outbox are carried at once.
+// relayedTogether is how many lines of one outbox are relayed at once.
 const relayedTogether = 100
 
-// relayFrom carries what lies in the outboxes of these slots.
+// relayFrom brings the outboxes of these slots to the trail.
 func (s *Store) relayFrom(ctx context.Context, slots []string) error {
 	for len(slots) > 0 {
 		full, err := s.relayOnce(ctx, slots)
@@ -89,10 +89,10 @@ func (s *Store) relayFrom(ctx context.Context, slots []string) error {
 	return nil
 }
 
-// relayOnce carries the first lines of these outboxes, and tells which have more. Who has ended
-// goes from the index of the user's sessions first, and the line from the outbox last, once all
-// replicas have it in the trail: where it breaks off, it begins again, and so an end has its line
-// though the trail's master is lost.
+// relayOnce brings the first lines of these outboxes to the trail, and returns which outboxes have
+// more. For an end it first deletes the session from the index of its user. It deletes lines from
+// the outbox last, once all replicas have them in the trail. So it can be repeated after a failure,
+// and an end keeps its line even if the trail's master is lost.
 func (s *Store) relayOnce(ctx context.Context, slots []string) (full []string, err error) {
 	b := s.client.B()
 	var reads []rueidis.Completed

@@ -43,7 +43,7 @@ func (s *Store) revocationKeys() []string {
 const (
 	revocationsSkip = 1 << 20 // more numbers than a fail-over loses
 	changesKept     = 10_000  // a node that is further behind reads all revocations
-	// ms before its effect at which a revocation cannot be called off any more: nodes' clocks
+	// ms before its effect at which a revocation can no longer be cancelled: nodes' clocks
 	// differ by 20
 	cancelMargin = 50
 )
@@ -100,15 +100,13 @@ func (s *Store) AddRevocation(ctx context.Context, f session.Revocation) (sessio
 	return f, nil
 }
 
-// atLeastScript raises the counter to what it once was: sign-ins have read that number.
+// atLeastScript raises the counter to a number that sign-ins have read.
 var atLeastScript = newVitalScript(online + `
 if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 return {'ok', online()}
 `)
 
-// RestoreRevocations stores revocations again, under their own numbers, and that they were called
-// off, in case a fail-over has lost that. last is the highest number that was ever read: the next
-// revocation gets a higher one.
+// RestoreRevocations implements [session.SharedStore].
 func (s *Store) RestoreRevocations(ctx context.Context, revocations []session.Revocation, last int64) error {
 	for _, f := range revocations {
 		if _, err := s.addRevocation(ctx, f, "own"); err != nil {
@@ -162,9 +160,9 @@ func (s *Store) addRevocation(ctx context.Context, f session.Revocation, number 
 	return f, err
 }
 
-// cancelScript stores one of two outcomes: what the revocation is where it was called off in time,
-// and where that came too late. Which one holds is decided by the time of this step, unless it is
-// known already.
+// cancelScript stores one of two outcomes, which its caller has prepared: the revocation as it is
+// if it was cancelled in time, and if that came too late. Redis's clock decides which one, unless
+// the outcome is known already.
 var cancelScript = newVitalScript(online + clock + numbering + `
 local all, last, changes, served, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, before, known = ARGV[1], ARGV[2], ARGV[3]
@@ -198,14 +196,14 @@ func (s *Store) CancelRevocation(
 	return f, nil
 }
 
-// The outcomes of calling a revocation off.
+// The outcomes of cancelling a revocation.
 const (
 	undecided       = ""
 	calledOffInTime = "in time"
 	calledOffLate   = "late"
 )
 
-// cancelRevocation calls a revocation off with the outcome that is known, or that is decided now.
+// cancelRevocation cancels a revocation with the outcome that is known, or that is decided now.
 func (s *Store) cancelRevocation(
 	ctx context.Context,
 	id string,
@@ -266,8 +264,8 @@ func (s *Store) cancelRevocation(
 	}
 }
 
-// decodeRevocation reads a revocation with the number before it: that of the revocation's own JSON
-// was not known yet.
+// decodeRevocation reads a revocation that has its number in front. The number in its JSON is not
+// the one: it was written before the store gave it a number.
 func decodeRevocation(text string) (f session.Revocation, err error) {
 	var number int64
 	var rest string
@@ -282,7 +280,7 @@ func decodeRevocation(text string) (f session.Revocation, err error) {
 		return f, err
 	}
 	if err := json.Unmarshal([]byte(rest), &f); err != nil {
-		return f, fmt.Errorf("decode fact: %w", err)
+		return f, fmt.Errorf("decode forced logout: %w", err)
 	}
 	f.Number = number
 	return f, nil
@@ -304,9 +302,7 @@ func (s *Store) Revocations(ctx context.Context) ([]session.Revocation, error) {
 	return revocations, nil
 }
 
-// RevocationsAfter lists the revocations that were added or called off since LastRevocation was
-// after, or all revocations where that cannot be told, and tells LastRevocation as it was before it
-// looked.
+// RevocationsAfter implements [session.SharedStore].
 func (s *Store) RevocationsAfter(
 	ctx context.Context,
 	after int64,
@@ -377,7 +373,8 @@ func (s *Store) LastRevocation(ctx context.Context) (int64, error) {
 	return n, nil
 }
 
-// pruneRevocations forgets revocations that are older than a day and than every live session.
+// pruneRevocations deletes revocations that are older than a day and that every live session knew
+// of when it began.
 func (s *Store) pruneRevocations(ctx context.Context, now time.Time) error {
 	revocations, err := s.Revocations(ctx)
 	if err != nil {

@@ -15,16 +15,17 @@ import (
 	"curfew/session"
 )
 
-// A session is two or three keys: its record, which rarely changes; its timing, a small hash by
+// A session has two or three keys: its record, which rarely changes; its timing, a small hash by
 // which scripts judge it; and the application's values. The fields of the timing are
 //
 //	c        created                                                           (ms)
 //	a        last activity                                                     (ms)
-//	l        last tab left                                                     (ms)
+//	l        last tab closed; 0 while one may be open                          (ms)
+//	to,ta,tc a tab opened, a page asked for, the last tab closed               (ms)
 //	e, m, g  idle timeout, lifetime and close grace of its policy              (ms)
 //	v        version of the values
 //	n        revision of its rules
-//	x        the end, once it is over
+//	x        the end, as JSON, once it is over
 
 var createScript = newScript(online + `
 local record, timing, values, live, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -41,8 +42,8 @@ return {'ok', online()}
 // errUnexpected is an answer that no script of ours gives.
 var errUnexpected = errors.New("unexpected answer of redis")
 
-// Create implements [session.Store]. The user's index, in a slot of its own, counts first; see
-// reserve.
+// Create implements [session.Store]. It counts the user's sessions first, in an index that lies in
+// a slot of its own; see users.go.
 func (s *Store) Create(ctx context.Context, r session.Record, limit int) (displaced []session.ID, err error) {
 	displaced, err = s.signIn(ctx, r, limit)
 	if err != nil {
@@ -68,8 +69,8 @@ func (s *Store) signIn(ctx context.Context, r session.Record, limit int) (displa
 	return displaced, err
 }
 
-// signInReserved is the rest of a sign-in that has its place. Where it fails a session may have
-// been stored; its sign-in fails with it, and whoever called ends it.
+// signInReserved is the rest of a sign-in that has reserved its place. If it fails, the session may
+// have been stored nevertheless; the caller of Create then ends it.
 func (s *Store) signInReserved(
 	ctx context.Context,
 	r session.Record,
@@ -121,7 +122,7 @@ func (s *Store) create(ctx context.Context, r session.Record) error {
 	return s.replicatedAnswer(ctx, p, answer, 1)
 }
 
-// unanswered reports whether err leaves it open what Redis has done.
+// unanswered reports whether err leaves open what Redis has done.
 func unanswered(err error) bool {
 	for _, answered := range []error{session.ErrExists, ErrNotReplicated, errVoid} {
 		if errors.Is(err, answered) {
@@ -145,7 +146,7 @@ func (s *Store) replicatedAnswer(ctx context.Context, slot string, answer []ruei
 	return s.replicated(ctx, slot, replicas)
 }
 
-// getScript reads several sessions of a partition, each whole.
+// getScript reads several sessions of a partition, each in one piece.
 var getScript = newReadingScript(`
 local out = {}
 for i = 1, #KEYS, 3 do
@@ -188,7 +189,7 @@ func (s *Store) get(ctx context.Context, id session.ID) (stored, error) {
 // readTogether is how many sessions one script reads.
 const readTogether = 100
 
-// GetMany reads several sessions at once. Those that are unknown are missing.
+// GetMany implements [session.SharedStore].
 func (s *Store) GetMany(ctx context.Context, ids []session.ID) ([]session.Record, error) {
 	var records []session.Record
 	for chunk := range slices.Chunk(ids, 5000) {

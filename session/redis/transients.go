@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// What nodes leave for those that were not listening, each text for its own time. A hash has the
-// texts, by name, and a sorted set beside it until when each is kept, by Redis's clock. Whoever
-// writes one forgets those whose time is over.
+// Texts for nodes that were not listening, each kept for its own time. A hash has the texts by
+// name. A sorted set beside it has the time until which each is kept, by Redis's clock. Whoever
+// writes a text deletes those whose time is over.
 
-// transientsTogether bounds the texts of one kind. Beyond it those that would be forgotten first
-// are forgotten at once: what is left here also went out as a message.
+// transientsTogether bounds the texts of one kind. Beyond it those that would expire first are
+// deleted at once: nodes that listen have had them as messages.
 const transientsTogether = 4096
 
 func (s *Store) transientKeys(kind string) []string {
@@ -19,8 +19,8 @@ func (s *Store) transientKeys(kind string) []string {
 	return []string{texts, texts + ":until"}
 }
 
-// putTransientScript also takes in what a node of an earlier version has left, which wrote no time
-// beside it. That the keys expire serves only those that nobody writes to any more.
+// putTransientScript also gives a time to texts of a node of an earlier version, which wrote none.
+// The keys expire only so that they go when nobody writes any more.
 var putTransientScript = newScript(clock + `
 local texts, until_, name, text = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local lifetime, bound = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -46,7 +46,7 @@ end
 return {'ok'}
 `)
 
-// PutTransient leaves a text under a name for other nodes, for a while.
+// PutTransient implements [session.SharedStore].
 func (s *Store) PutTransient(ctx context.Context, kind, name, text string, forHowLong time.Duration) error {
 	_, err := s.run(ctx, putTransientScript, s.transientKeys(kind),
 		[]string{name, text, inMillis(forHowLong), strconv.Itoa(transientsTogether)})
@@ -67,7 +67,7 @@ end
 return texts
 `)
 
-// Transients reads what nodes have left by Keep.
+// Transients implements [session.SharedStore].
 func (s *Store) Transients(ctx context.Context, kind string) (map[string]string, error) {
 	answer, err := s.run(ctx, transientsScript, s.transientKeys(kind), nil)
 	if err != nil {

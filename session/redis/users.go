@@ -14,22 +14,23 @@ import (
 )
 
 // The index of a user's sessions lies in a slot of its own, so that one script counts them. A
-// sign-in reserves its place there, is created in its own slot, and confirms. The index is a hash,
-// name of a session to
+// sign-in reserves a place there, creates the session in its own slot, and commits the place. The
+// index is a hash from the name of a session to
 //
-//	r|CREATED|RESERVED  being signed in; void after reservedFor, and forgotten by the next sign-in
+//	r|CREATED|RESERVED  being signed in; void after reservedFor, and deleted by the next sign-in
 //	l|CREATED           live
 //	d|CREATED|END       displaced by a newer sign-in, which is about to end it
 //
-// and beside it the sessions that are being signed in are listed by the time of their reservation.
-// An entry goes when the audit line of the session's end is carried to the trail. Nobody makes an
-// entry but by reserving, and only what is still reserved is confirmed: an entry that has gone
-// stays gone. Whoever finds that a displaced session has ended removes its entry, too.
+// A sorted set beside it lists the sessions that are being signed in, by the time of reservation.
+//
+// An entry is deleted when the audit line of the session's end is relayed to the trail, or by
+// whoever finds that a displaced session has ended. Only a reservation makes an entry, and only an
+// entry that is still reserved is committed: a deleted entry stays deleted.
 
 // reservedFor is how long a sign-in may take from its reservation. It is real time.
 const reservedFor = 10 * time.Second
 
-// errVoid is returned where a sign-in has taken so long that others did not count it.
+// errVoid is the error of a sign-in that took so long that other sign-ins no longer counted it.
 var errVoid = errors.New("the sign-in took too long")
 
 func (s *Store) indexKeys(user string) []string {
@@ -82,8 +83,8 @@ redis.call('HSET', index, id, 'l|' .. ARGV[2])
 return {'ok'}
 `)
 
-// dropScript removes the entry of a session that is no more, but not that of one that is still
-// being signed in, unless it is known to have ended.
+// dropScript deletes the entry of a session that is unknown or has ended. It spares one that is
+// being signed in, unless that is known to have ended.
 var dropScript = newVitalScript(clock + `
 local index, pending, id, keep, ended = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local since = redis.call('ZSCORE', pending, id)
@@ -99,8 +100,8 @@ type displacement struct {
 	end session.End
 }
 
-// reserve counts the user's sessions and takes a place among them. Those that are one too many are
-// to be ended.
+// reserve counts the user's sessions and takes a place among them. It returns those beyond the
+// limit, which the caller must end.
 func (s *Store) reserve(ctx context.Context, r session.Record, limit int) (list []displacement, err error) {
 	why, err := json.Marshal(session.ReplacedBy(r))
 	if err != nil {
@@ -166,8 +167,7 @@ func (s *Store) commit(ctx context.Context, r session.Record) error {
 	return errUnexpected
 }
 
-// displace ends a session for a newer one. One that is still being signed in will see that it was
-// displaced.
+// displace ends a session for a newer one. If it is still being signed in, its own commit ends it.
 func (s *Store) displace(ctx context.Context, user string, d displacement) (ended bool, err error) {
 	ended, err = s.End(ctx, d.id, d.end, time.Time{})
 	switch {
@@ -189,8 +189,9 @@ func (s *Store) drop(ctx context.Context, user string, id session.ID, ended bool
 	return err
 }
 
-// makeRoom removes from the index who has ended, before a sign-in counts it against the limit.
-// There is nobody but where a fail-over has lost the removal, or somebody deleted a session's keys.
+// makeRoom deletes entries of sessions that have ended, before a sign-in counts them against the
+// limit. There are none, unless a fail-over has lost a deletion or somebody has deleted a session's
+// keys.
 func (s *Store) makeRoom(ctx context.Context, user string, limit int) error {
 	if err := s.takeFormerIndex(ctx, user); err != nil {
 		return err
@@ -203,9 +204,9 @@ func (s *Store) makeRoom(ctx context.Context, user string, limit int) error {
 	return err
 }
 
-// takeFormerIndex moves the entries that an earlier version made under the name as the directory
-// writes it to where all spellings are counted. Nodes of that version may make more of them: those
-// are found by the next sign-in. Its reservations stay there.
+// takeFormerIndex moves the entries of an earlier version, which used the name as the directory
+// writes it, to the index of all spellings. Nodes of that version may make more of them, which the
+// next sign-in finds. Reservations stay where they are.
 func (s *Store) takeFormerIndex(ctx context.Context, user string) error {
 	former := s.formerUserKey(user)
 	if former == "" {
@@ -244,7 +245,7 @@ func (s *Store) OfUser(ctx context.Context, user string) ([]session.Record, erro
 	return records, nil
 }
 
-// ofUser reads the live sessions of a user, and removes from the index those that are no more.
+// ofUser reads the live sessions of a user, and deletes the entries of all others.
 func (s *Store) ofUser(ctx context.Context, user string) (records []session.Record, err error) {
 	entries, err := s.call(ctx, s.client.B().Hgetall().Key(s.userKey(user)).Build()).AsStrMap()
 	if err != nil {

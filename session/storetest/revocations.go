@@ -107,7 +107,7 @@ func revocationKnown(t *testing.T, s session.Store) {
 }
 
 // graced is a revocation of this minute, since stores decide by their own time whether it can be
-// called off.
+// cancelled.
 func graced(id string, grace, block time.Duration) session.Revocation {
 	f := revocation(id, session.Scope{User: "ada"})
 	f.At = session.Millis(time.Now())
@@ -153,7 +153,7 @@ func cancelLate(t *testing.T, s session.Store) {
 		addRevocation(t, s, tt.revocation)
 		f, err := s.CancelRevocation(t.Context(), tt.revocation.ID, tt.at, "linus")
 		if err != nil || f.Cancelled() || !covers(f, r) || f.Blocks("ada", nil, nil, f.EffectiveAt) {
-			t.Errorf("%s: CancelRevocation = %+v, %v, want only its block called off", tt.revocation.ID, f, err)
+			t.Errorf("%s: CancelRevocation = %+v, %v, want only its block cancelled", tt.revocation.ID, f, err)
 		}
 	}
 	lines := len(eventsOf(t, s, session.EventLogout))
@@ -166,7 +166,7 @@ func cancelLate(t *testing.T, s session.Store) {
 		wantError(t, f.ID, err, session.ErrTooLate)
 	}
 	if n := len(eventsOf(t, s, session.EventLogout)); n != lines {
-		t.Errorf("%d audit lines, want %d: nothing was called off", n, lines)
+		t.Errorf("%d audit lines, want %d: nothing was cancelled", n, lines)
 	}
 }
 

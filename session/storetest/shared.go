@@ -46,7 +46,7 @@ func RunShared(t *testing.T, open func(t *testing.T, nodes int) []Node) {
 		{"a lost session is ended with tombstone and audit line, a known one is not", 2, endLost},
 		{"of many who end a lost session exactly one is told", 3, endLostRace},
 		{"changes of forced logouts are read after a number, or all of them", 2, revocationsAfter},
-		{"forced logouts are restored under their own numbers, and called off again", 2, restoreRevocations},
+		{"forced logouts are restored under their own numbers, and cancelled again", 2, restoreRevocations},
 		{"numbers that sign-ins have read are not given to later forced logouts", 2, restoreLast},
 		{"a transient text is read by others until its time is over", 2, transientsExpire},
 		{"transient texts of many names and kinds are kept apart", 2, transientsOfMany},

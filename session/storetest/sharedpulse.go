@@ -331,9 +331,9 @@ func pulseTellsRevocations(t *testing.T, nodes []Node) {
 	if _, err := nodes[0].CancelRevocation(t.Context(), "x", time.Now(), "root"); err != nil {
 		t.Fatal(err)
 	}
-	wants("called off")
+	wants("cancelled")
 	if p := pulse(t, nodes[1], "two/1", 0); p.LastRevocation <= before {
-		t.Errorf("called off, the number is still %d: no node would look", p.LastRevocation)
+		t.Errorf("cancelled, the number is still %d: no node would look", p.LastRevocation)
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 // timely is a forced logout of this moment that takes effect in an hour.
 func timely(id string) session.Revocation { return graced(id, time.Hour, 0) }
 
-// callOff calls a forced logout off.
-func callOff(t *testing.T, s session.Store, id string) session.Revocation {
+// cancelNow cancels a forced logout.
+func cancelNow(t *testing.T, s session.Store, id string) session.Revocation {
 	t.Helper()
 	f, err := s.CancelRevocation(t.Context(), id, session.Millis(time.Now()), "root")
 	if err != nil {
@@ -46,7 +46,7 @@ func revocationsAfter(t *testing.T, nodes []Node) {
 	wants(1, false, "b", "c")
 	wants(2, false, "c")
 	wants(3, false)
-	callOff(t, one, "a") // the fourth change
+	cancelNow(t, one, "a") // the fourth change
 	wants(3, false, "a")
 	wants(2, false, "a", "c")
 	wants(9, true, "a", "b", "c") // the store has forgotten numbers
@@ -73,7 +73,7 @@ func revocationsAfter(t *testing.T, nodes []Node) {
 }
 
 // restoreRevocations: a master that is started anew has lost a forced logout, and that another one
-// was called off.
+// was cancelled.
 func restoreRevocations(t *testing.T, nodes []Node) {
 	stays := addRevocation(t, nodes[0], timely("stays"))
 	inTime, lost, late := stays, timely("lost"), timely("late")
@@ -81,7 +81,7 @@ func restoreRevocations(t *testing.T, nodes []Node) {
 	for _, f := range []*session.Revocation{&inTime, &lost} {
 		f.CancelledAt = f.At.Add(time.Minute)
 	}
-	late.Number = stays.Number + 2 // its block was called off when it had taken effect
+	late.Number = stays.Number + 2 // its block was cancelled when it had taken effect
 	late.EffectiveAt, late.BlockUntil, late.CancelledAt = late.At, late.At.Add(time.Hour), late.At.Add(time.Minute)
 	want := []session.Revocation{inTime, lost, late}
 	for _, n := range nodes { // each knows what was lost

@@ -1,5 +1,3 @@
-// Package storetest checks that a session.Store keeps its promises. A new store is proved by one
-// call of [Run].
 package storetest
 
 import (
@@ -69,8 +67,8 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"forced logouts are numbered and kept, with one audit line each", revocations},
 		{"forced logouts at once get different numbers", revocationRace},
 		{"a forced logout gets a number above all that its caller knows", revocationKnown},
-		{"a forced logout is called off once", cancelRevocation},
-		{"a forced logout that has taken effect is not called off, whatever the caller's clock says", cancelLate},
+		{"a forced logout is cancelled once", cancelRevocation},
+		{"a forced logout that has taken effect is not cancelled, whatever the caller's clock says", cancelLate},
 		{"a forced logout is forgotten when no session is older", pruneRevocations},
 		{"the audit trail can be filtered", filteredAudit},
 		{"live sessions are listed, ended ones not", live},
