@@ -1,11 +1,16 @@
 package hub
 
 import (
+	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"curfew/hub/wire"
 	"curfew/session"
+	"curfew/session/bolt"
 	"curfew/session/redis/redistest"
 )
 
@@ -42,5 +47,44 @@ func TestCheckConcludesNothingWhereTheEndCannotBeStored(t *testing.T) {
 	within(t, tryAgainAfter+time.Second, "the end is stored", func() bool {
 		_, err := node.Check(t.Context(), ada.token.ID())
 		return errors.Is(err, session.ErrEnded)
+	})
+}
+
+// unreadable fails to read sessions, after so many were read.
+type unreadable struct {
+	session.Store
+	on    atomic.Bool
+	after atomic.Int64
+}
+
+func (s *unreadable) Get(ctx context.Context, id session.ID) (session.Record, error) {
+	if s.on.Load() && s.after.Add(-1) < 0 {
+		return session.Record{}, errors.New("disk trouble")
+	}
+	return s.Store.Get(ctx, id)
+}
+
+func TestTabWhoseSessionCannotBeReadStaysAndIsToldOnceItCan(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := &unreadable{}
+		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store {
+			store.Store = s
+			return store
+		})
+		ada := hub.signIn("ada")
+		store.after.Store(1) // the handshake's own look
+		store.on.Store(true)
+		tab := ada.openTab()
+		if _, err := store.Store.End(t.Context(), ada.token.ID(), session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		pass(5 * time.Second)
+		tab.silent()
+		store.on.Store(false)
+		pass(tryAgainAfter)
+		synctest.Wait()
+		if m := tab.next(wire.KindExpire); m["reason"] != string(session.ReasonLogout) {
+			t.Errorf("told %v, want the end that came meanwhile", m)
+		}
 	})
 }

@@ -152,61 +152,6 @@ func TestFileThatAnotherNodeAnsweredTookNobodyAway(t *testing.T) {
 	})
 }
 
-func TestAwayOnSeveralNodes(t *testing.T) {
-	server := redistest.Start(t)
-	same := func(p session.SharedStore) session.SharedStore { return p }
-	a, b := startNode(t, server, "a", standard, same), startNode(t, server, "b", standard, same)
-	cases := []struct {
-		name  string
-		leave func(*page)
-		after time.Duration // when both nodes say away: not before, and within a second after
-	}{
-		{"closed", func(p *page) { p.conn.Close(wire.StatusLeft, "close") }, 0},
-		{"led on by a link", func(p *page) { p.conn.Close(wire.StatusLeft, wire.LeftNavigate) }, awayAfter},
-		{"lost", func(p *page) { p.conn.CloseNow() }, awayAfter},
-		{"closed after a navigation elsewhere", func(p *page) {
-			a.Navigated(p.t.Context(), p.token.ID())
-			s := b.lookup(p.token.ID())
-			// until then it can only take it for a closing
-			within(t, time.Second, "b knows of the navigation", func() bool {
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				return !s.tabTimes.AskedAt.IsZero()
-			})
-			p.conn.Close(wire.StatusLeft, "close")
-		}, awayAfter},
-	}
-	tabs := make([]*page, len(cases))
-	left := make([]time.Time, len(cases))
-	for i, c := range cases {
-		tabs[i] = b.signIn(c.name).openTab()
-		within(t, 3*time.Second, "a knows the tab", func() bool { return a.tabsOf(c.name) == 1 })
-	}
-	for i, c := range cases {
-		left[i] = time.Now()
-		c.leave(tabs[i])
-	}
-	seen := make(map[string]bool)
-	within(t, awayAfter+2*time.Second, "all are away", func() bool {
-		for i, c := range cases {
-			for _, node := range []*rig{a, b} {
-				status, err := node.Check(t.Context(), tabs[i].token.ID())
-				if err != nil {
-					t.Fatal(err)
-				}
-				what := "what was " + c.name + ", on " + node.node
-				if after := time.Since(left[i]); status.State == StateAway && !seen[what] {
-					seen[what] = true
-					if after < c.after || after > c.after+time.Second {
-						t.Errorf("%s: away after %s, want %s", what, after, c.after)
-					}
-				}
-			}
-		}
-		return len(seen) == 2*len(cases)
-	})
-}
-
 func TestPeerThatVanishedIsFoundOutAndKeepsNoGraceFromBeginning(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ada := startHub(t, standard).signIn("ada")
@@ -283,27 +228,6 @@ func TestPeerThatVanishedAfterTheOtherTabWasClosedBeginsNothing(t *testing.T) {
 		pass(standard.CloseGrace + 5*time.Second)
 		synctest.Wait()
 		ada.wantsAlive()
-	})
-}
-
-func TestWordOfTabsFromAnOlderVersion(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ada := startHub(t, standard).signIn("ada")
-		tab := ada.openTab()
-		tab.conn.CloseNow()
-		synctest.Wait()
-		pass(time.Second)
-		s := ada.lookup(ada.token.ID())
-		left := session.Millis(time.Now())
-		for _, at := range []time.Time{left, {}, left.Add(time.Second)} {
-			local{ada.Hub}.LeftAt(s.id, session.FromUnixMilli(session.UnixMilli(at)))
-			s.mu.Lock()
-			got := s.recordLocked().LeftAt
-			s.mu.Unlock()
-			if !got.Equal(at) {
-				t.Errorf("left at %s, want %s", got, at)
-			}
-		}
 	})
 }
 

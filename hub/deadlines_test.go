@@ -141,3 +141,33 @@ func TestNodeWhoseClockIsAheadTellsTheEnd(t *testing.T) {
 		}
 	}
 }
+
+func TestClockThatIsSetBackMakesNobodyStayForLong(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store, err := bolt.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock := skewed(5 * time.Hour) // ahead
+		hub := startHubWith(t, store, Options{Store: store, Clock: clock, Policies: session.Policies{Global: standard}, Node: "a"})
+		ada := hub.signInAt("ada", clock.Now())
+		tab := ada.openTab()
+		pass(time.Minute)
+		clock.SetSkew(0)
+		pass(2 * standard.ExpireAfter)
+		synctest.Wait()
+		if r, err := store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil {
+			t.Errorf("two idle timeouts after the clock was set back: %+v, %v", r.End, err)
+		}
+		told := false
+		for m, open := tab.Read(); open; m, open = tab.Read() {
+			if m["type"] == string(wire.KindExpire) {
+				told = true
+				tab.ack(m)
+			}
+		}
+		if !told {
+			t.Error("the tab was not told")
+		}
+	})
+}

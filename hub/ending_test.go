@@ -232,3 +232,18 @@ func TestEndRacingNewTabs(t *testing.T) {
 		wg.Wait()
 	}
 }
+
+func TestRestoringTheEndOfASessionThatTheStoreHasForgottenIsNoError(t *testing.T) {
+	hub := startHub(t, standard)
+	end := session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}
+	if err := (local{hub.Hub}).RestoreEnd(t.Context(), session.NewToken().ID(), end); err != nil {
+		t.Errorf("RestoreEnd = %v", err)
+	}
+	ada := hub.signIn("ada")
+	if err := (local{hub.Hub}).RestoreEnd(t.Context(), ada.token.ID(), end); err != nil {
+		t.Errorf("RestoreEnd of one that lives = %v", err)
+	}
+	if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil {
+		t.Errorf("the store has the end %+v, %v", r.End, err)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
+	"curfew/session/redis/redistest"
 )
 
 func (r *rig) logout(q LogoutRequest) ForcedLogout {
@@ -466,4 +467,22 @@ func TestSoManyLogoutsAreKeptAndEveryoneCanAlwaysBeSignedOut(t *testing.T) {
 		hub.logout(LogoutRequest{Scope: everyone})
 		ada.wantsOver(session.ReasonAdmin.Message())
 	})
+}
+
+func TestALogoutOfASessionThatThisNodeHasNotHeardOfYet(t *testing.T) {
+	server := redistest.Start(t)
+	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
+	b := startNode(t, server, "b", standard, func(p session.SharedStore) session.SharedStore { return deafPeers{p} })
+	for range 5 { // none is found by a pulse first
+		ada := a.signIn("ada")
+		if l, err := b.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{Session: ada.token.ID().Ref()}}); err != nil || l.Sessions != 1 {
+			t.Fatalf("Logout = %d sessions, %v, want the one of a moment ago", l.Sessions, err)
+		}
+		if _, err := a.Check(t.Context(), ada.token.ID()); !errors.Is(err, session.ErrEnded) {
+			t.Errorf("Check = %v, want that she is signed out", err)
+		}
+	}
+	if _, err := b.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{Session: session.NewToken().ID().Ref()}}); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Logout of a session that nobody has = %v", err)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
+	"curfew/session/redis/redistest"
 )
 
 func TestReloadedPolicyAppliesToLiveSessions(t *testing.T) {
@@ -370,6 +371,86 @@ func TestSignInDuringAReloadGetsTheNewPolicy(t *testing.T) {
 		tab.wantsEnd(session.ReasonIdle, 2*time.Minute)
 		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.Policy != strict {
 			t.Errorf("stored policy = %+v, %v", r.Policy, err)
+		}
+	})
+}
+
+func TestRulesThatAFailOverHasLostAreThoseOfTheStoreAgain(t *testing.T) {
+	server := redistest.Start(t)
+	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
+	ada := a.signIn("ada", "admins")
+	if err := a.setGroups(t.Context(), ada.token.ID(), nil); err != nil {
+		t.Fatal(err)
+	}
+	known := a.lookup(ada.token.ID()).record.Load()
+	lost := *known
+	lost.Groups, lost.Revision = []session.Group{{Name: "admins"}}, known.Revision-1
+	a.reconcileRules(t.Context(), a.lookup(ada.token.ID()), lost) // read before the change was stored
+	if got := a.lookup(ada.token.ID()).record.Load().GroupNames(); len(got) != 0 {
+		t.Errorf("groups %q, want none: what was read before the change says nothing", got)
+	}
+	// a change that was lost
+	a.lookup(ada.token.ID()).record.Store(&session.Record{ID: ada.token.ID(), User: "ada", Revision: known.Revision + 1000})
+	a.reconcileRules(t.Context(), a.lookup(ada.token.ID()), *known)
+	if got := a.lookup(ada.token.ID()).record.Load().Revision; got != known.Revision {
+		t.Errorf("revision %d, want the store's %d", got, known.Revision)
+	}
+}
+
+func TestAnActOfAnotherNodeKeepsASessionByAStricterPolicy(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		shared := openShared(t)
+		hub := startMember(t, shared, "a", nil)
+		ada := hub.signIn("ada")
+		pass(5 * time.Minute)
+		// another node's
+		if _, err := shared.Touch(t.Context(), []session.Activity{{ID: ada.token.ID(), At: session.Millis(time.Now())}}); err != nil {
+			t.Fatal(err)
+		}
+		acted := time.Now()
+		strict := standard
+		strict.WarnAfter, strict.ExpireAfter = 2*time.Minute, 3*time.Minute
+		if _, err := hub.Reload(t.Context(), session.Policies{Global: strict}); err != nil {
+			t.Fatal(err)
+		}
+		pass(4 * time.Minute)
+		r, err := shared.Get(t.Context(), ada.token.ID())
+		if err != nil || r.End == nil {
+			t.Fatalf("End = %+v, %v", r.End, err)
+		}
+		if r.End.Reason != session.ReasonIdle {
+			t.Errorf("ended as %s %s after the act", r.End.Reason, r.End.At.Sub(acted))
+		}
+	})
+}
+
+func TestASignInDuringAReloadHasTheNewPolicyOnEveryNode(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		shared := openShared(t)
+		strict := standard
+		strict.WarnAfter, strict.ExpireAfter = 2*time.Minute, 3*time.Minute
+		raced := &racedStore{}
+		a := startMember(t, shared, "a", func(s session.Store) session.Store {
+			raced.Store = s
+			return raced
+		})
+		b := startMember(t, shared, "b", nil)
+		t.Cleanup(func() { a.stop(); b.stop() })
+		pass(3 * time.Second)
+		raced.before = func() {
+			for _, n := range []*rig{a, b} {
+				if _, err := n.Reload(t.Context(), session.Policies{Global: strict}); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		ada := a.signIn("ada")
+		pass(20 * time.Second)
+		if p := *b.lookup(ada.token.ID()).policy.Load(); p != strict {
+			t.Errorf("b judges her by %v", p)
+		}
+		if p := *a.lookup(ada.token.ID()).policy.Load(); p != strict {
+			t.Errorf("a judges her by %v", p)
 		}
 	})
 }

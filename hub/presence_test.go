@@ -11,6 +11,7 @@ import (
 	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
+	"curfew/session/redis/redistest"
 )
 
 // wantsPresence waits for what a watching tab is told of one user.
@@ -247,5 +248,60 @@ func TestHistoryTellsEndsByReasonAtOnce(t *testing.T) {
 		if got := ends(); len(got) != 0 {
 			t.Errorf("ends = %v after more than an hour, want none", got)
 		}
+	})
+}
+
+func TestAwayOnSeveralNodes(t *testing.T) {
+	server := redistest.Start(t)
+	same := func(p session.SharedStore) session.SharedStore { return p }
+	a, b := startNode(t, server, "a", standard, same), startNode(t, server, "b", standard, same)
+	cases := []struct {
+		name  string
+		leave func(*page)
+		after time.Duration // when both nodes say away: not before, and within a second after
+	}{
+		{"closed", func(p *page) { p.conn.Close(wire.StatusLeft, "close") }, 0},
+		{"led on by a link", func(p *page) { p.conn.Close(wire.StatusLeft, wire.LeftNavigate) }, awayAfter},
+		{"lost", func(p *page) { p.conn.CloseNow() }, awayAfter},
+		{"closed after a navigation elsewhere", func(p *page) {
+			a.Navigated(p.t.Context(), p.token.ID())
+			s := b.lookup(p.token.ID())
+			// until then it can only take it for a closing
+			within(t, time.Second, "b knows of the navigation", func() bool {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				return !s.tabTimes.AskedAt.IsZero()
+			})
+			p.conn.Close(wire.StatusLeft, "close")
+		}, awayAfter},
+	}
+	tabs := make([]*page, len(cases))
+	left := make([]time.Time, len(cases))
+	for i, c := range cases {
+		tabs[i] = b.signIn(c.name).openTab()
+		within(t, 3*time.Second, "a knows the tab", func() bool { return a.tabsOf(c.name) == 1 })
+	}
+	for i, c := range cases {
+		left[i] = time.Now()
+		c.leave(tabs[i])
+	}
+	seen := make(map[string]bool)
+	within(t, awayAfter+2*time.Second, "all are away", func() bool {
+		for i, c := range cases {
+			for _, node := range []*rig{a, b} {
+				status, err := node.Check(t.Context(), tabs[i].token.ID())
+				if err != nil {
+					t.Fatal(err)
+				}
+				what := "what was " + c.name + ", on " + node.node
+				if after := time.Since(left[i]); status.State == StateAway && !seen[what] {
+					seen[what] = true
+					if after < c.after || after > c.after+time.Second {
+						t.Errorf("%s: away after %s, want %s", what, after, c.after)
+					}
+				}
+			}
+		}
+		return len(seen) == 2*len(cases)
 	})
 }

@@ -292,3 +292,97 @@ func fillWithRevocations(t testing.TB, hub *rig, n int) {
 		t.Fatal(err)
 	}
 }
+
+// deafPeers hear nothing of what other nodes say.
+type deafPeers struct{ session.SharedStore }
+
+func (d deafPeers) Subscribe(ctx context.Context, began func(), _ func([]byte)) error {
+	return d.SharedStore.Subscribe(ctx, began, func([]byte) {})
+}
+
+func TestAGroupThatTwoNodesHearOfKeepsItsLowerNumber(t *testing.T) {
+	server := redistest.Start(t)
+	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
+	b := startNode(t, server, "b", standard, func(p session.SharedStore) session.SharedStore { return deafPeers{p} })
+	ada := a.signIn("ada")
+	within(t, 3*time.Second, "b knows her", func() bool { return len(b.sessionsOf("ada")) == 1 })
+	if err := a.setGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
+		t.Fatal(err)
+	}
+	a.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}, Grace: time.Hour})
+	if err := b.setGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil { // b's comparison took longer
+		t.Fatal(err)
+	}
+	if status, err := b.Check(t.Context(), ada.token.ID()); err != nil || status.Warning != session.ReasonAdmin {
+		t.Errorf("b: Check = warning %q, %v, want that of the forced logout", status.Warning, err)
+	}
+	if r, err := b.store.Get(t.Context(), ada.token.ID()); err != nil || len(r.Groups) != 1 || r.Groups[0].SeenRevocation != 0 {
+		t.Errorf("stored groups %+v, %v, want staff with the number of before the logout", r.Groups, err)
+	}
+}
+
+func TestARequestWaitsForALogoutThatIsBeingTakenIn(t *testing.T) {
+	shared := openShared(t)
+	a, b := startMember(t, shared, "a", nil), startMember(t, shared, "b", nil)
+	within(t, 5*time.Second, "they know each other", func() bool {
+		ok := true
+		for _, n := range []*rig{a, b} {
+			part := n.cluster.MyPart(0)
+			ok = ok && part.Has(session.ID{}) != part.Has(session.ID{1: 1})
+		}
+		return ok
+	})
+	eve := a.signInAs("eve", func(id session.ID) bool { return id[0]%shards == 0 && id[1]%2 == 1 })
+	ada := a.signInAs("ada", func(id session.ID) bool { return id[0]%shards == shards-1 && id[1]%2 == 1 })
+	within(t, 2*time.Second, "b knows both", func() bool { return b.lookup(eve.token.ID()) != nil && b.lookup(ada.token.ID()) != nil })
+	e := b.lookup(eve.token.ID())
+	e.mu.Lock() // covering takes its time
+	l, err := a.Hub.ForceLogout(t.Context(), LogoutRequest{Scope: everyone, Actor: "root"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, 2*time.Second, "b has heard", func() bool { return b.revocations.Find(l.ID) != nil })
+	got := make(chan error, 1)
+	go func() { _, err := b.Check(t.Context(), ada.token.ID()); got <- err }()
+	select {
+	case err := <-got:
+		t.Errorf("b answered before all were covered: %v", err)
+		e.mu.Unlock()
+	case <-time.After(300 * time.Millisecond):
+		e.mu.Unlock()
+		if err := <-got; !errors.Is(err, session.ErrEnded) {
+			t.Error(err)
+		}
+	}
+}
+
+// allCounting counts how often all revocations are read.
+type allCounting struct {
+	session.SharedStore
+	all *atomic.Int64
+}
+
+func (c allCounting) RevocationsAfter(ctx context.Context, after int64) ([]session.Revocation, int64, bool, error) {
+	f, l, all, err := c.SharedStore.RevocationsAfter(ctx, after)
+	if all {
+		c.all.Add(1)
+	}
+	return f, l, all, err
+}
+
+func TestARequestUnderWayDuringALogoutReadsNotAllRevocations(t *testing.T) {
+	server := redistest.Start(t)
+	all := new(atomic.Int64)
+	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return allCounting{p, all} })
+	for range 3 {
+		g := a.signIn("grace")
+		before, _ := a.store.LastRevocation(t.Context()) // what a request has read
+		a.logout(LogoutRequest{Scope: g.scope()})
+		if err := a.syncRevocations(t.Context(), before); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := all.Load(); n != 0 {
+		t.Errorf("all revocations were read %d times", n)
+	}
+}

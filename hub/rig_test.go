@@ -327,8 +327,6 @@ func skewed(by time.Duration) *session.SkewedClock {
 // quick is a policy that a test in real time can wait for.
 var quick = session.Policy{WarnAfter: time.Second, ExpireAfter: 2 * time.Second, ExtendOn: session.ExtendOnActivity}
 
-func samePeers(p session.SharedStore) session.SharedStore { return p }
-
 // late is a sign-in that has read the number of the last forced logout before there was any, and is
 // stored only now.
 func (r *rig) late(name string) *user {
@@ -337,6 +335,18 @@ func (r *rig) late(name string) *user {
 	now := session.Millis(time.Now())
 	record := session.Record{ID: u.token.ID(), User: name, Login: name, Policy: standard, CreatedAt: now, LastActiveAt: now}
 	if err := r.Create(r.t.Context(), record); err != nil {
+		r.t.Fatal(err)
+	}
+	return u
+}
+
+// signInAt is signIn by another clock than the real one.
+func (r *rig) signInAt(name string, now time.Time) *user {
+	r.t.Helper()
+	u := &user{rig: r, token: session.NewToken()}
+	now = session.Millis(now)
+	rec := session.Record{ID: u.token.ID(), User: name, Login: name, Address: "192.0.2.1", Policy: r.Policies().For(nil), CreatedAt: now, LastActiveAt: now}
+	if err := r.Create(r.t.Context(), rec); err != nil {
 		r.t.Fatal(err)
 	}
 	return u

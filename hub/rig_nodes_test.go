@@ -3,15 +3,24 @@ package hub
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
+	"testing"
 	"time"
 
+	"curfew/hub/hubtest"
+	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/faulty"
+	"curfew/session/redis"
+	"curfew/session/redis/redistest"
 )
+
+// The rig of tests of several nodes: over a Redis of their own, in real time, or over one store in
+// memory, in a bubble.
 
 // A store that several hubs of a bubble share, in memory but for its file: what session/redis is,
 // without a network and with the bubble's time. Its clock is the real one, to which the hubs set
@@ -226,3 +235,96 @@ func (m *member) Missing(context.Context, []session.ID) ([]session.ID, error) { 
 func (m *member) EndLost(context.Context, []session.Record, session.End) ([]session.ID, error) {
 	return nil, nil
 }
+
+func startNode(t *testing.T, server *redistest.Server, name string, p session.Policy, says func(session.SharedStore) session.SharedStore) *rig {
+	t.Helper()
+	store, err := redis.Open(t.Context(), server.URL(), "curfew:", nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startHubWith(t, store, Options{Store: store, Shared: says(store), Policies: session.Policies{Global: p}, Node: name})
+}
+
+// on is the same browser at another node.
+func (u *user) on(node *rig) *user { return &user{rig: node, token: u.token} }
+
+// within waits for what must come true.
+func within(t *testing.T, d time.Duration, what string, ok func() bool) {
+	t.Helper()
+	limit := time.After(d)
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for !ok() {
+		select {
+		case <-limit:
+			t.Fatalf("not within %s: %s", d, what)
+		case <-ticker.C:
+		}
+	}
+}
+
+func (p *page) nextWithin(d time.Duration, kind wire.Kind) hubtest.Message {
+	p.t.Helper()
+	return p.NextWithin(d, kind)
+}
+
+func (p *page) endsWithin(d time.Duration, reason session.Reason) {
+	p.t.Helper()
+	p.EndsWithin(d, reason)
+}
+
+// tabsOf is how many open tabs a node knows of a user, on all nodes.
+func (r *rig) tabsOf(name string) (tabs int) {
+	for _, s := range r.sessionsOf(name) {
+		s.mu.Lock()
+		tabs += s.tabsLocked()
+		s.mu.Unlock()
+	}
+	return tabs
+}
+
+func openRedis(t *testing.T, server *redistest.Server) *redis.Store {
+	t.Helper()
+	store, err := redis.Open(t.Context(), server.URL(), "curfew:", nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// startMember starts a node over a store that others share in memory. wrap may be nil.
+func startMember(t *testing.T, shared *sharedStore, name string, wrap func(session.Store) session.Store) *rig {
+	t.Helper()
+	m := &member{faulty.Store{Store: unclosed{shared}, Faults: faulty.New(1)}, shared}
+	o := Options{Store: m, Shared: m, Policies: session.Policies{Global: standard}, Node: name}
+	if wrap != nil {
+		o.Store = wrap(m)
+	}
+	return startHubWith(t, o.Store, o)
+}
+
+func openShared(t *testing.T) *sharedStore {
+	t.Helper()
+	store, err := bolt.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return newSharedStore(store)
+}
+
+// signInAs signs in with an ID of a kind.
+func (r *rig) signInAs(name string, id func(session.ID) bool) *user {
+	r.t.Helper()
+	u := &user{rig: r, token: session.NewToken()}
+	for !id(u.token.ID()) {
+		u.token = session.NewToken()
+	}
+	now := session.Millis(time.Now())
+	if err := r.Create(r.t.Context(), session.Record{ID: u.token.ID(), User: name, Login: name, Policy: standard, CreatedAt: now, LastActiveAt: now}); err != nil {
+		r.t.Fatal(err)
+	}
+	return u
+}
+
+func samePeers(p session.SharedStore) session.SharedStore { return p }
