@@ -20,7 +20,11 @@ func (h *Hub) Act(ctx context.Context, id session.ID, idle time.Duration, confir
 		}
 		s = h.ensureLive(ctx, status.Record)
 	}
-	h.note(s, "input", cond(confirm, "extend by request", "activity by request"))
+	if confirm {
+		h.note(s, "input", "extend by request")
+	} else {
+		h.note(s, "input", "activity by request")
+	}
 	return h.act(context.WithoutCancel(ctx), s, idle, confirm) // they have acted, though the request breaks off
 }
 

@@ -81,7 +81,11 @@ func (h *Hub) noteTabTimes(ctx context.Context, s *liveSession, find func() sess
 	}
 	if moved {
 		h.schedule(s)
-		h.note(s, "decision", cond(after.LeftAt().IsZero(), "browser is back", "last tab closed"))
+		if after.LeftAt().IsZero() {
+			h.note(s, "decision", "browser is back")
+		} else {
+			h.note(s, "decision", "last tab closed")
+		}
 	}
 }
 

@@ -137,7 +137,10 @@ func (h *Hub) retryEnd(s *liveSession) verdict {
 	s.ending = told
 	s.mu.Unlock()
 	s.shard.wakeBy(s, h.clock.Now().Add(tryAgainAfter))
-	return cond(told, verdictOver, verdictNone)
+	if told {
+		return verdictOver
+	}
+	return verdictNone
 }
 
 // finishAsStored ends s for the reason that the store knows.
@@ -163,36 +166,56 @@ func (h *Hub) unregister(s *liveSession) {
 
 // tellEnd tells every tab that s is over, once.
 func (h *Hub) tellEnd(s *liveSession, end session.End) {
-	message := h.expireMessage(end)
-	start, tabs, first := h.broadcastEnd(nil, nil, s, &end, h.encodeOnce(message), message, nil)
-	if !first {
+	var told toldTabs
+	if !h.broadcastEnd(&told, s, h.newEndNews(end)) {
 		return
 	}
 	h.cluster.NoteEnd(s.id, end)
-	h.counts.ended(end.Reason, 1)
-	h.writers.Start(start)
+	h.stats.counts.ended(end.Reason, 1)
+	h.writers.Start(told.start)
 	h.stateChanged(s)
-	h.closeLater(tabs, end)
+	h.closeLater(told.tabs, end)
 }
 
-// broadcastEnd queues the end for every tab of s, once: first is true to the call that does. It
-// appends the tabs that need a writer to start, and all that were told to told. While hold is set
-// they are not closed.
-func (h *Hub) broadcastEnd(start []*socket.Conn, told []*tab, s *liveSession, end *session.End, shared sharedFrame, message func(seq int64) any, hold *atomic.Bool) (_ []*socket.Conn, _ []*tab, first bool) {
+// endNews is the message of an end, encoded once for all tabs of all sessions that end so.
+type endNews struct {
+	end     *session.End
+	frame   sharedFrame
+	message func(seq int64) any
+
+	// deferClose, while it is set, keeps tabs open that have acknowledged the end: others are still
+	// being told. It may be nil.
+	deferClose *atomic.Bool
+}
+
+func (h *Hub) newEndNews(end session.End) *endNews {
+	message := h.expireMessage(end)
+	return &endNews{end: &end, frame: h.encodeOnce(message), message: message}
+}
+
+// toldTabs collects the tabs that were told of an end.
+type toldTabs struct {
+	tabs  []*tab
+	start []*socket.Conn // connections of them that need a writer
+}
+
+// broadcastEnd queues the end for every tab of s, once. first is true to the call that does.
+func (h *Hub) broadcastEnd(told *toldTabs, s *liveSession, news *endNews) (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.end != nil {
-		return start, told, false
+		return false
 	}
-	s.end, s.ending = end, true
+	s.end, s.ending = news.end, true
 	s.warned.Store(true) // see act: it is too late
-	start = s.broadcastSharedLocked(start, h.faults.stalled(), shared, message)
+	told.start = s.broadcastSharedLocked(told.start, h.faults.stalled(), news.frame, news.message)
 	for _, t := range s.tabs {
-		t.deferClose = hold
+		t.deferClose = news.deferClose
 		s.toldEndLocked(t)
 	}
+	told.tabs = append(told.tabs, s.tabs...)
 	h.note(s, "push", string(wire.KindExpire))
-	return start, append(told, s.tabs...), true
+	return true
 }
 
 // toldEndLocked notes that the newest message told t of the end.
@@ -242,31 +265,30 @@ func (h *Hub) closeLater(tabs []*tab, end session.End) {
 
 // tellEndOfAll tells all tabs of sessions that a revocation has ended.
 func (h *Hub) tellEndOfAll(list []*liveSession, end session.End) {
-	message := h.expireMessage(end)
-	shared := h.encodeOnce(message)
-	var hold atomic.Bool // reading acks and closing would slow down telling the others
-	hold.Store(true)
+	news := h.newEndNews(end)
+	var deferClose atomic.Bool // reading acks and closing would slow down telling the others
+	deferClose.Store(true)
+	news.deferClose = &deferClose
 	var mu sync.Mutex
 	var tabs []*tab
 	h.parallel(list, func(share []*liveSession) {
-		start, told := make([]*socket.Conn, 0, 2*len(share)), make([]*tab, 0, 2*len(share))
+		told := toldTabs{tabs: make([]*tab, 0, 2*len(share)), start: make([]*socket.Conn, 0, 2*len(share))}
 		ends := 0
 		for _, s := range share {
-			first := false
-			if start, told, first = h.broadcastEnd(start, told, s, &end, shared, message, &hold); first {
+			if h.broadcastEnd(&told, s, news) {
 				ends++
 			}
 		}
-		h.writers.Start(start)
+		h.writers.Start(told.start)
 		for _, s := range share {
 			h.stateChanged(s)
 		}
-		h.counts.ended(end.Reason, ends)
+		h.stats.counts.ended(end.Reason, ends)
 		mu.Lock()
-		tabs = append(tabs, told...)
+		tabs = append(tabs, told.tabs...)
 		mu.Unlock()
 	})
-	hold.Store(false)
+	deferClose.Store(false)
 	for _, t := range tabs {
 		h.acknowledged(t)
 	}

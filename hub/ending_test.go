@@ -113,7 +113,7 @@ func TestRequestThatBreaksOffTakesNoDecisionAlong(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			ada := startHub(t, standard).signIn("ada")
 			tab := ada.openTab()
-			if _, _, _, err := ada.Notify(gone, session.Scope{Everyone: true}, "root", "The printer is back."); err != nil {
+			if _, err := ada.Notify(gone, session.Scope{Everyone: true}, "root", "The printer is back."); err != nil {
 				t.Error(err)
 			}
 			tab.wants(wire.KindNotice, 0)

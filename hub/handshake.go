@@ -50,9 +50,9 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, addr
 		return err
 	}
 	s := h.ensureLive(r.Context(), status.Record)
-	room := h.places.take(s)
+	room := h.tabLimits.take(s)
 	if !h.accept(w, r, s, room) && room {
-		h.places.leave(s)
+		h.tabLimits.leave(s)
 	}
 	return nil
 }
@@ -68,7 +68,7 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, s *liveSession, roo
 	case h.faults.is(FaultDrop):
 		t.CloseNow()
 	case !room:
-		if h.places.tells(time.Now()) {
+		if h.tabLimits.tells(time.Now()) {
 			h.log.Warn("too many tabs", "session", s.id, "user", s.user)
 		}
 		t.TurnAway(wire.StatusFull, "too many tabs")

@@ -59,10 +59,10 @@ func TestHandshakeThatComesToNothingLeavesNothing(t *testing.T) {
 		}
 		response.Body.Close()
 		synctest.Wait()
-		hub.places.mu.Lock()
-		defer hub.places.mu.Unlock()
-		if hub.places.taken != 0 || len(hub.places.ofUser) != 0 || ada.lookup(ada.token.ID()).places != 0 {
-			t.Errorf("%d places are taken, want none", hub.places.taken)
+		hub.tabLimits.mu.Lock()
+		defer hub.tabLimits.mu.Unlock()
+		if hub.tabLimits.taken != 0 || len(hub.tabLimits.ofUser) != 0 || ada.lookup(ada.token.ID()).limitedTabs != 0 {
+			t.Errorf("%d places are taken, want none", hub.tabLimits.taken)
 		}
 	})
 }

@@ -34,65 +34,88 @@ type Options struct {
 	Timeline    *Timeline // records what happens, for --testing; may be nil
 }
 
-// Hub holds the live sessions and their tabs. Its methods may be called concurrently.
+// Hub holds the live sessions and their tabs. Its methods may be called concurrently. See the package
+// comment for the order in which the locks of its parts may be nested.
 type Hub struct {
-	store            session.Store
-	cluster          *cluster.Member // what this node and others tell each other
-	clock            session.Clock
-	testClock        *session.TestClock
-	admins           []string
-	presence         PresenceFor
-	node             string
-	origins          map[string]bool
-	signIn           string
-	log              *slog.Logger
-	timeline         *Timeline
-	cores            int
-	shards           [shards]*shard
-	faults           *faults
-	counts           counts
+	fixed
+	*lifecycle
+
+	cluster *cluster.Member // what this node and others tell each other
+
+	// Parts. Each has its own lock.
+	registry         // live sessions by ID
 	users            *userIndex
-	refs             refs
+	tabs             tickWheel
+	tabLimits        tabLimits
+	writers          socket.Writers
 	revocations      revocation.Register
 	notices          notices
 	orphans          orphans
 	unstoredTabTimes tabTimesQueue
 	former           formerQueue
-	places           places
-	history          history
-	seq              atomic.Int64 // of the newest message to anybody
-	opened           atomic.Int64 // tabs, ever
-	registered       atomic.Int64 // sessions, ever; counted while no revocation is added
-	loaded           atomic.Bool  // the sessions of the store are known
+	refusedOrigins   refusedOrigins
+	stats            stats
 
-	writers        socket.Writers
-	waking         atomic.Int64 // shards that are waking sessions
-	policies       atomic.Pointer[session.Policies]
-	tabs           tickWheel
-	refusedOrigins refusedOrigins
+	policies atomic.Pointer[session.Policies]
+	seq      atomic.Int64 // of the newest message to anybody
+	opened   atomic.Int64 // tabs, ever
 
-	*lifecycle
+	// For --testing.
+	faults   *faults
+	timeline *Timeline
+}
+
+// fixed is what a hub is told once, by its Options.
+type fixed struct {
+	store     session.Store
+	clock     session.Clock
+	testClock *session.TestClock
+	admins    []string
+	presence  PresenceFor
+	node      string
+	origins   map[string]bool
+	signIn    string
+	log       *slog.Logger
+	cores     int
+}
+
+func newFixed(o Options) fixed {
+	f := fixed{
+		store:     o.Store,
+		clock:     o.Clock,
+		testClock: o.TestClock,
+		admins:    o.Admins,
+		presence:  o.Presence,
+		node:      o.Node,
+		origins:   make(map[string]bool),
+		signIn:    o.SignIn,
+		log:       o.Log,
+		cores:     runtime.GOMAXPROCS(0),
+	}
+	for _, origin := range o.Origins {
+		f.origins[origin] = true
+	}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	return f
 }
 
 // New loads the live sessions of the store, ends what came due meanwhile, and starts.
 // [Hub.Shutdown] stops it.
 func New(ctx context.Context, o Options) (*Hub, error) {
 	h := &Hub{
-		store: o.Store, clock: o.Clock, testClock: o.TestClock, origins: make(map[string]bool), signIn: o.SignIn, log: o.Log, timeline: o.Timeline,
-		admins: o.Admins, presence: o.Presence, node: o.Node, users: newUserIndex(), cores: runtime.GOMAXPROCS(0), faults: newFaults(),
+		fixed:     newFixed(o),
+		lifecycle: newLifecycle(ctx),
+		users:     newUserIndex(),
+		tabLimits: tabLimits{limit: o.MaxTabs},
+		faults:    newFaults(),
+		timeline:  o.Timeline,
 	}
-	h.lifecycle = newLifecycle(ctx)
 	h.policies.Store(&o.Policies)
-	for _, origin := range o.Origins {
-		h.origins[origin] = true
-	}
 	h.writers.Go, h.writers.Stalled, h.writers.Counted = h.running.Go, h.faults.stalled, h.timeline != nil
 	for i := range h.shards {
 		h.shards[i] = &shard{hub: h, sessions: make(map[session.ID]*liveSession)}
-	}
-	h.places.limit = o.MaxTabs
-	if h.log == nil {
-		h.log = slog.New(slog.DiscardHandler)
 	}
 	h.cluster = cluster.New(cluster.Options{
 		Context:     h.ctx,
@@ -116,7 +139,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	h.running.Go(h.tabTimesLoop)
 	h.running.Go(h.formerLoop)
 	h.running.Go(h.tickLoop)
-	h.running.Go(h.history.loop(h))
+	h.running.Go(h.sampleLoop)
 	return h, nil
 }
 

@@ -88,7 +88,13 @@ type Tab struct {
 }
 
 func (h *Hub) tabLocked(t *tab) Tab {
-	return Tab{t.id, h.node, !t.hiddenSince.IsZero(), t.unconfirmedLocked(), session.Millis(t.openedAt)}
+	return Tab{
+		ID:          t.id,
+		Node:        h.node,
+		Hidden:      !t.hiddenSince.IsZero(),
+		Unconfirmed: t.unconfirmedLocked(),
+		OpenedAt:    session.Millis(t.openedAt),
+	}
 }
 
 // answerWait is how long an answer to a tick may take before the tab counts as unconfirmed. It is
@@ -113,56 +119,71 @@ func (h *Hub) Sessions(f Filter) []Session {
 		if !c.picks(r, names) {
 			continue
 		}
-		s.mu.Lock()
-		if s.end != nil {
-			s.mu.Unlock()
+		one, alive := h.listSession(s, now, f.Ref != "")
+		if !alive || f.State != "" && f.State != one.State {
 			continue
 		}
-		state, _ := s.stateLocked(now)
-		if f.State != "" && f.State != state {
-			s.mu.Unlock()
-			continue
-		}
-		due, _ := s.policy.Load().EndsAt(s.recordLocked())
-		one := Session{Record: r, Names: names, State: state, LastActiveAt: session.FromUnixMilli(s.active.Load()), ExpiresAt: session.Millis(due), Tabs: s.tabsLocked()}
-		var newest int64
-		for _, t := range s.tabs {
-			tab := h.tabLocked(t)
-			if tab.Hidden {
-				one.Hidden++
-			}
-			if tab.Unconfirmed {
-				one.Unconfirmed++
-			}
-			if opened := tab.OpenedAt.UnixMilli(); opened >= newest {
-				one.Node, newest = h.node, opened
-			}
-			if f.Ref != "" {
-				one.OpenTabs = append(one.OpenTabs, tab)
-			}
-		}
-		for _, on := range s.elsewhere {
-			one.Hidden += on.Hidden
-			one.Unconfirmed += on.Unconfirmed
-			if on.Opened > newest {
-				one.Node, newest = on.Node, on.Opened
-			}
-			if f.Ref != "" {
-				for _, t := range on.List {
-					one.OpenTabs = append(one.OpenTabs, Tab(t))
-				}
-			}
-		}
-		s.mu.Unlock()
+		one.Record, one.Names = r, names
 		list = append(list, one)
 	}
 	return list
 }
 
+// listSession is s as it is at now, record and names apart. alive is false where it is over.
+func (h *Hub) listSession(s *liveSession, now time.Time, withTabs bool) (one Session, alive bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end != nil {
+		return Session{}, false
+	}
+	state, _ := s.stateLocked(now)
+	due, _ := s.policy.Load().EndsAt(s.recordLocked())
+	one = Session{
+		State:        state,
+		LastActiveAt: session.FromUnixMilli(s.active.Load()),
+		ExpiresAt:    session.Millis(due),
+		Tabs:         s.tabsLocked(),
+	}
+	h.listTabsLocked(&one, s, withTabs)
+	return one, true
+}
+
+// listTabsLocked adds the tabs of s on all nodes to one: counted, and one by one where that is asked.
+func (h *Hub) listTabsLocked(one *Session, s *liveSession, withTabs bool) {
+	var newest int64 // when the newest tab opened, Unix ms
+	for _, t := range s.tabs {
+		tab := h.tabLocked(t)
+		if tab.Hidden {
+			one.Hidden++
+		}
+		if tab.Unconfirmed {
+			one.Unconfirmed++
+		}
+		if opened := tab.OpenedAt.UnixMilli(); opened >= newest {
+			one.Node, newest = h.node, opened
+		}
+		if withTabs {
+			one.OpenTabs = append(one.OpenTabs, tab)
+		}
+	}
+	for _, on := range s.elsewhere {
+		one.Hidden += on.Hidden
+		one.Unconfirmed += on.Unconfirmed
+		if on.Opened > newest {
+			one.Node, newest = on.Node, on.Opened
+		}
+		if withTabs {
+			for _, t := range on.List {
+				one.OpenTabs = append(one.OpenTabs, Tab(t))
+			}
+		}
+	}
+}
+
 // User is the presence of one who is signed in.
 type User struct {
 	User        string
-	State       State // the liveliest of his sessions'
+	State       State // that of their most active session
 	Sessions    int
 	Tabs        int
 	Hidden      int

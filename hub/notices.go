@@ -136,24 +136,44 @@ func (ns *notices) reset() {
 	ns.queue, ns.ids, ns.byScope = nil, nil, nil
 }
 
+// Notice tells whom a notice has reached.
+type Notice struct {
+	ID       string // public
+	Sessions int
+	Tabs     int
+}
+
 // Notify tells a message to all tabs in a scope, and to those that open within a minute. It returns
-// how many were reached. session.ErrNotFound where nobody in the scope is signed in: nothing is
-// written then.
-func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message string) (id string, sessions, tabs int, err error) {
-	n := &sentNotice{id: newPublicID(), message: message, scope: scope, target: scope.Target(), at: h.clock.Now()}
-	if sessions, tabs = h.Count(scope, ""); sessions == 0 {
-		return "", 0, 0, session.ErrNotFound
+// once the audit line is stored. session.ErrNotFound where nobody in the scope is signed in: nothing
+// is written then.
+func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message string) (Notice, error) {
+	n := &sentNotice{
+		id:      newPublicID(),
+		message: message,
+		scope:   scope,
+		target:  scope.Target(),
+		at:      h.clock.Now(),
 	}
-	e := session.Event{At: session.Millis(n.at), Kind: session.EventNotice, User: scope.User, Actor: actor, Session: scope.Session,
-		Detail: fmt.Sprintf("%s (sessions: %d, tabs: %d): %s", scope, sessions, tabs, message)}
+	sessions, tabs := h.Count(scope, "")
+	if sessions == 0 {
+		return Notice{}, session.ErrNotFound
+	}
+	e := session.Event{
+		At:      session.Millis(n.at),
+		Kind:    session.EventNotice,
+		User:    scope.User,
+		Actor:   actor,
+		Session: scope.Session,
+		Detail:  fmt.Sprintf("%s (sessions: %d, tabs: %d): %s", scope, sessions, tabs, message),
+	}
 	if err := h.store.Append(context.WithoutCancel(ctx), e); err != nil {
-		return "", 0, 0, err
+		return Notice{}, err
 	}
 	if err := h.cluster.TellNotice(ctx, n.toNodes(), keptNoticeFor); err != nil {
-		return "", 0, 0, err
+		return Notice{}, err
 	}
 	h.send(n)
-	return n.id, sessions, tabs, nil
+	return Notice{ID: n.id, Sessions: sessions, Tabs: tabs}, nil
 }
 
 // send queues a notice for all tabs that it is for.

@@ -14,8 +14,8 @@ func TestNoticeReachesItsScopeAndLateTabs(t *testing.T) {
 		hub := startHub(t, standard)
 		ada, grace := hub.signIn("ada"), hub.signIn("grace")
 		tab, other := ada.openTab(), grace.openTab()
-		if _, sessions, tabs, err := hub.Notify(t.Context(), session.Scope{User: "ada"}, "admin", "Hello"); sessions != 1 || tabs != 1 || err != nil {
-			t.Fatalf("Notify = %d, %d, %v", sessions, tabs, err)
+		if n, err := hub.Notify(t.Context(), session.Scope{User: "ada"}, "admin", "Hello"); n.Sessions != 1 || n.Tabs != 1 || err != nil {
+			t.Fatalf("Notify = %+v, %v", n, err)
 		}
 		first := tab.next(wire.KindNotice)
 		pass(time.Minute)

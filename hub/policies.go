@@ -38,7 +38,7 @@ func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed in
 			h.actedElsewhere(s, r.LastActiveAt) // first: it may keep the session by the new policy
 			h.applyRules(s, r.Rules(), r.Revision)
 		}
-		if r.Policy != policies.For(r.GroupNames()) || s.rulesUnconfirmed.Load() {
+		if r.Policy != policies.For(r.GroupNames()) || s.unconfirmed.Load() {
 			if err := h.changeRules(ctx, s, keepGroups); err != nil {
 				return changed, fmt.Errorf("apply policies: %w", err)
 			}
@@ -238,8 +238,8 @@ func (h *Hub) changeRules(ctx context.Context, s *liveSession, change func(now s
 		h.actedElsewhere(s, r.LastActiveAt)
 		rules := change(r.Rules(), r.Revision)
 		rules.Policy = h.policyOf(rules.Groups)
-		if !rules.Equal(r.Rules()) || s.rulesUnconfirmed.Load() {
-			s.rulesUnconfirmed.Store(true) // the store may have it and say that it could not make sure
+		if !rules.Equal(r.Rules()) || s.unconfirmed.Load() {
+			s.unconfirmed.Store(true) // the store may have it and say that it could not make sure
 			revision, err := h.store.SetRules(ctx, s.id, r.Revision, rules)
 			if errors.Is(err, session.ErrConflict) {
 				continue
@@ -247,7 +247,7 @@ func (h *Hub) changeRules(ctx context.Context, s *liveSession, change func(now s
 			if err != nil {
 				return unlessOver(err)
 			}
-			s.rulesUnconfirmed.Store(false)
+			s.unconfirmed.Store(false)
 			h.cluster.TellRules(s.id)
 			r.Revision = revision
 		}
@@ -292,10 +292,14 @@ func (h *Hub) replaceRules(s *liveSession, rules session.Rules, revision int64, 
 	if changed.groups {
 		h.rightsChanged(s)
 	}
+	what := tellState
 	switch {
-	case !changed.policy && !changed.forced:
+	case changed.policy:
+		what = tellPolicy
+	case !changed.forced:
 		return
-	case !h.tell(s, cond(changed.policy, tellPolicy, tellState)):
+	}
+	if alive := h.tell(s, what); !alive {
 		h.expire(h.ctx, s)
 	}
 }

@@ -15,6 +15,15 @@ import (
 
 // Live sessions by their ID and by their ref.
 
+// registry finds live sessions by their ID and by their ref.
+type registry struct {
+	shards     [shards]*shard
+	refs       refs
+	registered atomic.Int64 // sessions, ever; counted while no revocation is added
+	loaded     atomic.Bool  // the sessions of the store are known
+	waking     atomic.Int64 // shards that are waking sessions
+}
+
 // shards is how many parts the live sessions are spread over. Each has one heap and one timer, so
 // that a deadline costs neither a timer nor much contention.
 const shards = 64

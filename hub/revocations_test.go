@@ -217,8 +217,8 @@ func TestUsersAndGroupsAreKnownHoweverTheirNamesAreWritten(t *testing.T) {
 			}
 		}
 		for _, scope := range []session.Scope{{User: "grace höpper"}, {Group: "STAFF members"}} {
-			if _, sessions, _, err := hub.Notify(t.Context(), scope, "root", "Hello"); sessions != 1 || err != nil {
-				t.Errorf("Notify %s = %d sessions, %v", scope, sessions, err)
+			if n, err := hub.Notify(t.Context(), scope, "root", "Hello"); n.Sessions != 1 || err != nil {
+				t.Errorf("Notify %s = %+v, %v", scope, n, err)
 			}
 			tab.next(wire.KindNotice)
 		}

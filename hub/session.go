@@ -22,41 +22,66 @@ type liveSession struct {
 	createdAt time.Time
 	shard     *shard
 
-	userSessions atomic.Pointer[userSessions]  // whose session it is, once it is known; see people.go
-	names        atomic.Pointer[session.Names] // of record, as scopes compare them
-	// as it was adopted, without its values; replaceRules changes its rules
-	record           atomic.Pointer[session.Record]
-	policy           atomic.Pointer[session.Policy]
-	opened           atomic.Int64 // counts up over all sessions: when its newest tab opened
-	places           int          // guarded by Hub.places.mu: its tabs here, from their handshake on
-	listed           int64        // guarded by tickWheel.mu: the last call of withTabs that found it
-	active           atomic.Int64 // last activity, Unix ms
-	unstoredAct      atomic.Int64 // an act in a warning that is not stored yet, Unix ms; see actForAll
-	announcedEnd     atomic.Int64 // the deadline that every tab has been told at least, Unix ms
-	warned           atomic.Bool  // a warning stands
-	dirty            atomic.Bool  // active is ahead of the store
-	rulesUnconfirmed atomic.Bool  // the store has not confirmed the rules that it was given last
-	mustReread       atomic.Bool  // the store could not be asked; it is when the session is woken
+	liveRules    // what it is judged by
+	liveActivity // what heartbeats touch
+	places       // where others find it
 
-	wakeAt time.Time // guarded by shard.mu: when the session is looked at next; zero if never
+	mu       sync.Mutex
+	liveTabs // guarded by mu
+	liveEnd  // guarded by mu
+}
 
-	mu         sync.Mutex
-	tabTimes   session.TabTimes
-	tabs       []*tab
-	elsewhere  []cluster.TabReport // what other nodes have
-	closed     bool                // the last tab here was closed, and not lost
-	closedAt   time.Time           // when
-	awayAt     time.Time           // without tabs: when it counts as away; see awayAfter
-	warning    session.Reason      // the one that the tabs were told of; empty: none
-	warnEnd    time.Time           // its end
-	ending     bool                // the decision has fallen: acts come too late
-	overBy     time.Time           // when a new policy was found to leave no time; zero while none has
-	end        *session.End        // it is over, and the tabs are told
-	revocation *revocation.Entry   // the forced logout that ends it first; nil if none covers it
+// liveRules are the record and the policy of a live session. replaceRules replaces them.
+type liveRules struct {
+	record      atomic.Pointer[session.Record] // as it was taken in, without its values
+	names       atomic.Pointer[session.Names]  // of record, as scopes compare them
+	policy      atomic.Pointer[session.Policy]
+	unconfirmed atomic.Bool // the store has not confirmed the rules that it was given last
+}
+
+// liveActivity is what is known of the acts of a live session's user, and what tabs were told of the
+// deadlines.
+type liveActivity struct {
+	active       atomic.Int64 // last activity, Unix ms
+	unstoredAct  atomic.Int64 // an act in a warning that is not stored yet, Unix ms; see actForAll
+	announcedEnd atomic.Int64 // the deadline that every tab has been told at least, Unix ms
+	warned       atomic.Bool  // a warning stands
+	dirty        atomic.Bool  // active is ahead of the store
+	mustReread   atomic.Bool  // the store could not be asked; it is when the session is woken
+}
+
+// places are where a live session stands in the parts of the hub, each guarded by the part.
+type places struct {
+	userSessions atomic.Pointer[userSessions] // of its user, once it is one of them; see users.go
+	opened       atomic.Int64                 // counts up over all sessions: when its newest tab opened
+	limitedTabs  int                          // guarded by tabLimits.mu: its tabs here, from their handshake on
+	listed       int64                        // guarded by tickWheel.mu: the last call of sessions that found it
+	wakeAt       time.Time                    // guarded by shard.mu: when it is looked at next; zero if never
+}
+
+// liveTabs are the tabs of a live session.
+type liveTabs struct {
+	tabTimes  session.TabTimes
+	tabs      []*tab
+	elsewhere []cluster.TabReport // what other nodes have
+	closed    bool                // the last tab here was closed, and not lost
+	closedAt  time.Time           // when
+	awayAt    time.Time           // without tabs: when it counts as away; see awayAfter
+}
+
+// liveEnd is how a live session ends, and what tabs were told of that.
+type liveEnd struct {
+	warning    session.Reason    // the one that the tabs were told of; empty: none
+	warnEnd    time.Time         // its end
+	ending     bool              // the decision has fallen: acts come too late
+	overBy     time.Time         // when a new policy was found to leave no time; zero while none has
+	end        *session.End      // it is over, and the tabs are told
+	revocation *revocation.Entry // the forced logout that ends it first; nil if none covers it
 }
 
 func newLiveSession(r session.Record, shard *shard) *liveSession {
-	s := &liveSession{id: r.ID, user: r.User, createdAt: r.CreatedAt, shard: shard, tabTimes: r.Tabs.Agreeing(r.LeftAt)}
+	s := &liveSession{id: r.ID, user: r.User, createdAt: r.CreatedAt, shard: shard}
+	s.tabTimes = r.Tabs.Agreeing(r.LeftAt)
 	policy := r.Policy
 	s.policy.Store(&policy)
 	r.Values, r.Revocation = nil, nil

@@ -28,10 +28,16 @@ func (h *Hub) Stats() Stats {
 		st.Sessions += len(sh.sessions)
 		sh.mu.Unlock()
 	}
-	h.counts.mu.Lock()
-	defer h.counts.mu.Unlock()
-	st.Ends = maps.Clone(h.counts.ends)
+	h.stats.counts.mu.Lock()
+	defer h.stats.counts.mu.Unlock()
+	st.Ends = maps.Clone(h.stats.counts.ends)
 	return st
+}
+
+// stats are the figures of a hub. They live in memory.
+type stats struct {
+	counts  counts
+	history history
 }
 
 // counts are what the metrics show.
@@ -73,19 +79,14 @@ type history struct {
 	ends    map[session.Reason]int // since the hub was made, at the newest sample
 }
 
-func (hs *history) loop(h *Hub) func() {
-	return func() {
-		ticker := time.NewTicker(sampleEvery)
-		defer ticker.Stop()
-		for {
-			ends := h.Stats().Ends
-			_, before := hs.read()
-			hs.add(h.sample(before, ends), ends)
-			select {
-			case <-h.ctx.Done():
-				return
-			case <-ticker.C:
-			}
+// sampleLoop takes a sample every sampleEvery.
+func (h *Hub) sampleLoop() {
+	for {
+		ends := h.Stats().Ends
+		_, before := h.stats.history.read()
+		h.stats.history.add(h.sample(before, ends), ends)
+		if !h.wait(sampleEvery) {
+			return
 		}
 	}
 }
@@ -128,6 +129,6 @@ func (h *Hub) sample(before, now map[session.Reason]int) Sample {
 
 // History lists the samples of the last hour, oldest first, with one of this instant at its end.
 func (h *Hub) History() []Sample {
-	samples, before := h.history.read()
+	samples, before := h.stats.history.read()
 	return append(samples, h.sample(before, h.Stats().Ends))
 }

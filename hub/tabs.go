@@ -216,7 +216,7 @@ func (h *Hub) remove(t *tab) {
 	t.CloseNow()
 	h.unwatch(t)
 	h.tabs.remove(t)
-	h.places.leave(t.session)
+	h.tabLimits.leave(t.session)
 	s := t.session
 	s.mu.Lock()
 	now := h.clock.Now() // read once: what follows may be noticed, and the clock be moved, before all is done

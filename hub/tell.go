@@ -56,11 +56,11 @@ func (h *Hub) tellLocked(s *liveSession, p *session.Policy, now time.Time, what 
 		return nil
 	}
 	if st.reason != s.warning {
-		h.note(s, "decision", cond(st.reason != "", "warn "+string(st.reason), "withdraw warning"))
+		h.note(s, "decision", st.decision())
 	}
 	s.warning, s.warnEnd = st.reason, st.end
 	s.announcedEnd.Store(st.end.UnixMilli())
-	h.note(s, "push", cond(st.reason != "", string(wire.KindWarn), string(wire.KindActive)))
+	h.note(s, "push", string(st.kind()))
 	return s.broadcastLocked(h.faults.stalled(), st.onWire(p, what == tellPolicy))
 }
 
@@ -98,6 +98,22 @@ func (s *liveSession) announcementLocked(p *session.Policy, now time.Time) annou
 		}
 	}
 	return st
+}
+
+// kind is the message that tells st.
+func (st announcement) kind() wire.Kind {
+	if st.reason != "" {
+		return wire.KindWarn
+	}
+	return wire.KindActive
+}
+
+// decision is what the timeline says where st differs from what tabs were told before.
+func (st announcement) decision() string {
+	if st.reason != "" {
+		return "warn " + string(st.reason)
+	}
+	return "withdraw warning"
 }
 
 // onWire is what st is on the wire. withRules adds what a reload may have changed.
@@ -194,11 +210,4 @@ func (s *liveSession) broadcastSharedLocked(start []*socket.Conn, stalled bool, 
 		start = s.sendSharedLocked(start, t, stalled, f, message)
 	}
 	return start
-}
-
-func cond[T any](b bool, yes, no T) T {
-	if b {
-		return yes
-	}
-	return no
 }

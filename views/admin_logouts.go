@@ -289,7 +289,7 @@ func (s *Server) sendNotice(w http.ResponseWriter, r *http.Request) error {
 	}
 	told := false
 	for _, scope := range form.scopes {
-		switch _, _, _, err := s.hub.Notify(r.Context(), scope, visitOf(r).status.Record.User, form.Message); {
+		switch _, err := s.hub.Notify(r.Context(), scope, visitOf(r).status.Record.User, form.Message); {
 		case errors.Is(err, session.ErrNotFound):
 			continue // it has ended since it was selected
 		case err != nil:

@@ -39,12 +39,12 @@ func (s *Server) apiNotice(r *http.Request, who caller) (any, error) {
 	if err := checkMessage(body.Message); err != nil {
 		return nil, err
 	}
-	id, sessions, tabs, err := s.hub.Notify(r.Context(), scope, who.name, body.Message)
+	notice, err := s.hub.Notify(r.Context(), scope, who.name, body.Message)
 	switch {
 	case errors.Is(err, session.ErrNotFound):
 		return nil, errNobodyToTell
 	case err != nil:
 		return nil, changeError{err}
 	}
-	return noticeJSON{id, sessions, tabs}, nil
+	return noticeJSON{notice.ID, notice.Sessions, notice.Tabs}, nil
 }

@@ -32,24 +32,24 @@ func TestTabsAreBounded(t *testing.T) {
 		tabs[0].conn.CloseNow()
 		synctest.Wait()
 		ada.openTab()
-		hub.places.mu.Lock()
-		hub.places.limit = maxTabsOfSession + 1
-		hub.places.mu.Unlock()
+		hub.tabLimits.mu.Lock()
+		hub.tabLimits.limit = maxTabsOfSession + 1
+		hub.tabLimits.mu.Unlock()
 		wantsFull(grace)
 		for _, tab := range tabs {
 			tab.conn.CloseNow()
 		}
 		synctest.Wait()
-		hub.places.mu.Lock()
-		defer hub.places.mu.Unlock()
-		if hub.places.taken != 2 || hub.places.ofUser["ada"] != 1 || hub.places.ofUser["grace"] != 1 {
-			t.Errorf("%d places are taken (%v), want one of each", hub.places.taken, hub.places.ofUser)
+		hub.tabLimits.mu.Lock()
+		defer hub.tabLimits.mu.Unlock()
+		if hub.tabLimits.taken != 2 || hub.tabLimits.ofUser["ada"] != 1 || hub.tabLimits.ofUser["grace"] != 1 {
+			t.Errorf("%d places are taken (%v), want one of each", hub.tabLimits.taken, hub.tabLimits.ofUser)
 		}
 	})
 }
 
 func TestTabsOfAUserAreBounded(t *testing.T) {
-	var p places
+	var p tabLimits
 	first, second := &liveSession{user: "ada"}, &liveSession{user: "ada"}
 	for i := range maxTabsOfUser {
 		s := &liveSession{user: "ada"}
