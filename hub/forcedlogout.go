@@ -212,13 +212,15 @@ func (h *Hub) mark(l *revocation.Entry, list, known []*liveSession) (covered []*
 	return covered, tabs
 }
 
-// Count counts the live sessions in a scope, and their tabs.
+// Count counts the live sessions in a scope, and their tabs. Those that a forced logout has ended do
+// not count, though their ends may not all be written yet.
 func (h *Hub) Count(scope session.Scope, except string) (sessions, tabs int) {
 	target := scope.Target()
 	return h.count(scope, func(n *session.Names) bool { return target.Matches(n) && (except == "" || except != n.Ref) })
 }
 
 func (h *Hub) count(scope session.Scope, picks func(*session.Names) bool) (sessions, tabs int) {
+	now := h.clock.Now()
 	var mu sync.Mutex
 	h.parallel(h.sessionsIn(scope), func(share []*liveSession) {
 		n, open := 0, 0
@@ -227,7 +229,7 @@ func (h *Hub) count(scope session.Scope, picks func(*session.Names) bool) (sessi
 				continue
 			}
 			s.mu.Lock()
-			if s.end == nil {
+			if s.end == nil && !s.forcedOutLocked(now) {
 				n++
 				open += s.tabsLocked()
 			}

@@ -179,7 +179,7 @@ func (h *Hub) findInStore(ctx context.Context, ref string) error {
 			h.ensureLive(ctx, r)
 		}
 	}
-	if len(h.refs.find(ref)) == 0 {
+	if sessions, _ := h.Count(session.Scope{Session: ref}, ""); sessions == 0 {
 		return session.ErrNotFound
 	}
 	return nil

@@ -171,6 +171,11 @@ func (s *liveSession) tabsLocked() int {
 	return total
 }
 
+// forcedOutLocked reports whether a forced logout has ended s.
+func (s *liveSession) forcedOutLocked(now time.Time) bool {
+	return s.revocation != nil && s.revocation.Judged().InEffect(now)
+}
+
 // isOver reports whether the end of s was told.
 func (s *liveSession) isOver() bool {
 	s.mu.Lock()
