@@ -54,8 +54,8 @@ func (s subscriber) Denied(ctx context.Context, a directory.Account, why string)
 // Unreachable implements [directory.Subscriber].
 func (s subscriber) Unreachable(ctx context.Context, err error) { s.hub.DirectoryLost(ctx, err) }
 
-// recheckAfterSignIn has the watcher look again at somebody whom a change may have overtaken at their
-// sign-in.
+// recheckAfterSignIn has the watcher look again at somebody whom a change may have overtaken at
+// their sign-in.
 func recheckAfterSignIn(w *directory.Watcher) func(session.Record, time.Time) {
 	return func(r session.Record, began time.Time) {
 		account := directory.Account{Key: directory.Key(hub.AccountOf(&r)), Groups: r.GroupNames()}

@@ -1,10 +1,16 @@
-// Command lint reports lines of Go that are too long: a comment has at most 100 columns, code at
-// most 120, and a tab counts as four. A preformatted line of a comment counts as code. It reads the
-// files that it is given, or all below the working directory, prints FILE:LINE of each line that is
-// too long, and exits with 1 if there is any.
+// Command lint reports what is too long for its reader.
+//
+// A line of Go has at most 100 columns if it is a comment, and 120 if it is code; a tab counts as
+// four, and a preformatted line of a comment as code. A function has at most 60 lines, a struct 20
+// fields and a file 500 lines; the last holds for JavaScript and TypeScript, too.
+//
+// It reads the files that it is given, or all below the working directory, prints FILE:LINE of each
+// mistake, and exits with 1 if there is any.
 //
 // A line is excused by the comment "//nolint:lll // REASON" at its end, or alone on the line above
-// it. The reason is required, and an excuse that nothing needs is reported as well.
+// it. A function is excused by "//nolint:funlen // REASON" in its comment, a struct by
+// "//nolint:structlen", and a file by "//nolint:filelen" in its first lines. The reason is
+// required, and an excuse that nothing needs is reported as well.
 package main
 
 import (
@@ -33,7 +39,7 @@ func main() {
 	files := os.Args[1:]
 	if len(files) == 0 {
 		var err error
-		if files, err = goFiles("."); err != nil {
+		if files, err = sources("."); err != nil {
 			fmt.Fprintln(os.Stderr, "lint:", err)
 			os.Exit(2)
 		}
@@ -45,7 +51,11 @@ func main() {
 			fmt.Fprintln(os.Stderr, "lint:", err)
 			os.Exit(2)
 		}
-		for _, mistake := range longLines(source) {
+		mistakes := tooLarge(name, source)
+		if filepath.Ext(name) == ".go" {
+			mistakes = append(mistakes, longLines(source)...)
+		}
+		for _, mistake := range mistakes {
 			fmt.Printf("%s:%s\n", name, mistake)
 			failed = true
 		}
@@ -55,9 +65,9 @@ func main() {
 	}
 }
 
-// goFiles lists the Go files below root. Hidden directories and those of other people's code are
-// left out.
-func goFiles(root string) (files []string, err error) {
+// sources lists the files in Go, JavaScript and TypeScript below root. Hidden directories and those
+// of other people's code are left out.
+func sources(root string) (files []string, err error) {
 	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		hidden := strings.HasPrefix(e.Name(), ".") && path != root
 		switch {
@@ -65,7 +75,7 @@ func goFiles(root string) (files []string, err error) {
 			return err
 		case e.IsDir() && (hidden || e.Name() == "node_modules" || slices.Contains(notYet, filepath.ToSlash(path))):
 			return fs.SkipDir
-		case !e.IsDir() && filepath.Ext(path) == ".go":
+		case !e.IsDir() && slices.Contains([]string{".go", ".js", ".ts"}, filepath.Ext(path)):
 			files = append(files, path)
 		}
 		return nil
