@@ -91,7 +91,12 @@ func TestActInAWarningIsToldOnceItIsStored(t *testing.T) {
 		}
 		f, shared := faulty.New(1), newSharedStore(store)
 		m := &member{faulty.Store{Store: shared, Faults: f}, shared}
-		hub := startHubWith(t, m, Options{Store: m, Shared: m, Policies: session.Policies{Global: standard}, Node: "a"})
+		hub := startHubWith(t, m, Options{
+			Store:    m,
+			Shared:   m,
+			Policies: session.Policies{Global: standard},
+			Node:     "a",
+		})
 		ada := hub.signIn("ada")
 		tab := ada.openTab()
 		tab.next(wire.KindWarn)
@@ -105,7 +110,8 @@ func TestActInAWarningIsToldOnceItIsStored(t *testing.T) {
 		if waited := time.Since(acted); waited < actRetryPause || waited > 10*actRetryPause {
 			t.Errorf("told after %s", waited)
 		}
-		if r, err := store.Get(t.Context(), ada.token.ID()); err != nil || !r.LastActiveAt.Equal(session.Millis(acted)) {
+		if r, err := store.Get(t.Context(), ada.token.ID()); err != nil ||
+			!r.LastActiveAt.Equal(session.Millis(acted)) {
 			t.Errorf("told before it was stored: %s, %v", r.LastActiveAt, err)
 		}
 	})
@@ -114,7 +120,11 @@ func TestActInAWarningIsToldOnceItIsStored(t *testing.T) {
 // TestActivityRacingTheDeadline sends activity at the very moment of the end: either it counts and
 // the session lives on, or the session has ended and stays so.
 func TestActivityRacingTheDeadline(t *testing.T) {
-	p := session.Policy{WarnAfter: 30 * time.Millisecond, ExpireAfter: 60 * time.Millisecond, ExtendOn: session.ExtendOnActivity}
+	p := session.Policy{
+		WarnAfter:   30 * time.Millisecond,
+		ExpireAfter: 60 * time.Millisecond,
+		ExtendOn:    session.ExtendOnActivity,
+	}
 	hub := startHub(t, p)
 	var wg sync.WaitGroup
 	for i := range 50 {

@@ -81,7 +81,14 @@ func (h *Hub) judge(s *liveSession, r session.Record) (status Status, due bool) 
 	phase, _ := r.Policy.At(r, now)
 	st := s.announcementLocked(&r.Policy, now)
 	state, _ := s.stateLocked(now)
-	return Status{Record: r, WarnIn: st.warn, ExpireIn: st.expire, State: state, Warning: st.reason, Message: st.text}, phase == session.Expired
+	return Status{
+		Record:   r,
+		WarnIn:   st.warn,
+		ExpireIn: st.expire,
+		State:    state,
+		Warning:  st.reason,
+		Message:  st.text,
+	}, phase == session.Expired
 }
 
 // Lookup is [Hub.Check] for those who want the record only.

@@ -19,7 +19,13 @@ func TestCheckEndsNobodyWhomTheStoreCallsNotDue(t *testing.T) {
 	server := redistest.Start(t)
 	store := openRedis(t, server)
 	clock := skewed(0)
-	node := startHubWith(t, store, Options{Store: store, Shared: store, Clock: clock, Policies: session.Policies{Global: standard}, Node: "a"})
+	node := startHubWith(t, store, Options{
+		Store:    store,
+		Shared:   store,
+		Clock:    clock,
+		Policies: session.Policies{Global: standard},
+		Node:     "a",
+	})
 	ada := node.signIn("ada")
 	clock.SetSkew(standard.ExpireAfter) // the computer's clock was set
 	if status, err := node.Check(t.Context(), ada.token.ID()); err != nil || status.Record.End != nil {
@@ -36,7 +42,12 @@ func TestCheckConcludesNothingWhereTheEndCannotBeStored(t *testing.T) {
 	server := redistest.Start(t)
 	store := openRedis(t, server)
 	over := refusingStore{store, errors.New("connection lost"), refusals(1_000_000)}
-	node := startHubWith(t, over, Options{Store: over, Shared: store, Policies: session.Policies{Global: quick}, Node: "a"})
+	node := startHubWith(t, over, Options{
+		Store:    over,
+		Shared:   store,
+		Policies: session.Policies{Global: quick},
+		Node:     "a",
+	})
 	ada := node.signIn("ada")
 	s := node.lookup(ada.token.ID())
 	within(t, 2*quick.ExpireAfter, "it is due", func() bool { return node.isDue(s) })
@@ -75,7 +86,8 @@ func TestTabWhoseSessionCannotBeReadStaysAndIsToldOnceItCan(t *testing.T) {
 		store.after.Store(1) // the handshake's own look
 		store.on.Store(true)
 		tab := ada.openTab()
-		if _, err := store.Store.End(t.Context(), ada.token.ID(), session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}, time.Time{}); err != nil {
+		if _, err := store.Store.End(t.Context(), ada.token.ID(),
+			session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		pass(5 * time.Second)

@@ -35,13 +35,16 @@ func (h *Hub) Navigated(ctx context.Context, id session.ID) (asked time.Time) {
 // where they were.
 func (h *Hub) Stayed(ctx context.Context, id session.ID, asked time.Time) {
 	if s := h.lookup(id); s != nil && !asked.IsZero() {
-		h.noteTabTimes(context.WithoutCancel(ctx), s, func() session.TabTimes { return session.TabTimes{OpenedAt: asked} })
+		h.noteTabTimes(context.WithoutCancel(ctx), s,
+			func() session.TabTimes { return session.TabTimes{OpenedAt: asked} })
 	}
 }
 
 // tabIsOpen notes that a tab is open.
 func (h *Hub) tabIsOpen(s *liveSession) {
-	h.noteTabTimes(context.WithoutCancel(h.ctx), s, func() session.TabTimes { return session.TabTimes{OpenedAt: s.tabTimes.Next(h.clock.Now())} })
+	h.noteTabTimes(context.WithoutCancel(h.ctx), s, func() session.TabTimes {
+		return session.TabTimes{OpenedAt: s.tabTimes.Next(h.clock.Now())}
+	})
 }
 
 // lastTabClosed notes that the last tab was closed at an instant, unless there is another.
@@ -165,7 +168,8 @@ func (h *Hub) applyStoredTabTimes(s *liveSession, r session.Record) (missing boo
 	s.mu.Lock()
 	t := s.tabTimes
 	s.mu.Unlock()
-	return !t.LeftAt().Equal(r.LeftAt) || !h.cluster.Alone() && t.AskedAt.After(r.Tabs.AskedAt) && t.AskedAt.After(t.OpenedAt)
+	return !t.LeftAt().Equal(r.LeftAt) ||
+		!h.cluster.Alone() && t.AskedAt.After(r.Tabs.AskedAt) && t.AskedAt.After(t.OpenedAt)
 }
 
 // tabTimesQueue are sessions of whose tabs the store does not know all yet.

@@ -54,7 +54,8 @@ func TestClosingAndReturnAreStoredWhenTheStoreIsBack(t *testing.T) {
 		t.Run(fmt.Sprintf("back %v", comesBack), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				folder, away := t.TempDir(), new(atomic.Bool)
-				hub := startHubOver(t, folder, standard, func(s *bolt.Store) session.Store { return forgetfulStore{s, away} })
+				hub := startHubOver(t, folder, standard,
+					func(s *bolt.Store) session.Store { return forgetfulStore{s, away} })
 				ada := hub.signIn("ada")
 				tab := ada.openTab()
 				if comesBack {
@@ -90,7 +91,9 @@ type muted struct{ session.SharedStore }
 
 func (m muted) Publish(ctx context.Context, data []byte) error {
 	return m.SharedStore.Publish(ctx, rewrite(data, func(message map[string]any) {
-		message["events"] = slices.DeleteFunc(message["events"].([]any), func(e any) bool { return e.(map[string]any)["kind"] == "left" })
+		message["events"] = slices.DeleteFunc(message["events"].([]any), func(e any) bool {
+			return e.(map[string]any)["kind"] == "left"
+		})
 	}))
 }
 
@@ -101,9 +104,11 @@ func TestNavigationOnAnotherNodeCallsOffTheGrace(t *testing.T) {
 		after bool // the goodbye comes first
 	}{
 		{"before the goodbye", func(p session.SharedStore) session.SharedStore { return p }, false},
-		{"before the goodbye, and word of it is lost", func(p session.SharedStore) session.SharedStore { return muted{p} }, false},
+		{"before the goodbye, and word of it is lost",
+			func(p session.SharedStore) session.SharedStore { return muted{p} }, false},
 		{"after the goodbye", func(p session.SharedStore) session.SharedStore { return p }, true},
-		{"after the goodbye, and word of both is lost", func(p session.SharedStore) session.SharedStore { return muted{p} }, true},
+		{"after the goodbye, and word of both is lost",
+			func(p session.SharedStore) session.SharedStore { return muted{p} }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := redistest.Start(t)
@@ -125,7 +130,9 @@ func TestNavigationOnAnotherNodeCallsOffTheGrace(t *testing.T) {
 				})
 				a.Navigated(t.Context(), ada.token.ID())
 			}
-			within(t, 5*time.Second, "the grace is over", func() bool { return time.Since(closed) > p.CloseGrace+500*time.Millisecond })
+			within(t, 5*time.Second, "the grace is over", func() bool {
+				return time.Since(closed) > p.CloseGrace+500*time.Millisecond
+			})
 			for _, node := range []*rig{a, b} {
 				if status, err := node.Check(t.Context(), ada.token.ID()); err != nil {
 					t.Errorf("node %s: Check = %v (%+v), want it alive", node.node, err, status.Record.End)
@@ -280,7 +287,8 @@ func TestClosedBrowserEndsTheSessionAfterItsGrace(t *testing.T) {
 			p.conn.Close(websocket.StatusGoingAway, "")
 		}, nil, true},
 		{"a hidden tab of a phone was discarded", func(p *page) {
-			p.agent = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Mobile Safari/537.36"
+			p.agent = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 " +
+				"Mobile Safari/537.36"
 			phone := p.openTab()
 			p.conn.CloseNow()
 			synctest.Wait() // that one is gone first
@@ -289,7 +297,8 @@ func TestClosedBrowserEndsTheSessionAfterItsGrace(t *testing.T) {
 			phone.conn.Close(websocket.StatusGoingAway, "")
 		}, nil, false},
 		{"a tab of a phone was closed", func(p *page) {
-			p.agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1"
+			p.agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like " +
+				"Gecko) Version/26.0 Mobile/15E148 Safari/604.1"
 			phone := p.openTab()
 			p.conn.CloseNow()
 			synctest.Wait() // that one is gone first
@@ -312,7 +321,8 @@ func TestClosedBrowserEndsTheSessionAfterItsGrace(t *testing.T) {
 			pass(10 * time.Second)
 			p.Stayed(p.t.Context(), p.token.ID(), p.Navigated(p.t.Context(), p.token.ID()))
 		}, nil, false},
-		{"turned off", func(p *page) { p.conn.Close(wire.StatusLeft, "close") }, func(p *session.Policy) { p.CloseGrace = 0 }, false},
+		{"turned off", func(p *page) { p.conn.Close(wire.StatusLeft, "close") },
+			func(p *session.Policy) { p.CloseGrace = 0 }, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -350,7 +360,8 @@ func TestGraceHoldsAcrossARestart(t *testing.T) {
 		again := startHubIn(t, folder, standard)
 		pass(11 * time.Second)
 		synctest.Wait()
-		if r, err := again.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil || r.End.Reason != session.ReasonBrowserClosed {
+		r, err := again.store.Get(t.Context(), ada.token.ID())
+		if err != nil || r.End == nil || r.End.Reason != session.ReasonBrowserClosed {
 			t.Errorf("after the restart: %+v, %v, want browser-closed", r.End, err)
 		}
 	})

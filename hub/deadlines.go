@@ -122,7 +122,8 @@ func (h *Hub) schedule(s *liveSession) {
 	p := s.policy.Load()
 	phase, next := p.At(s.recordLocked(), now)
 	if phase == session.Active && len(s.tabs) > 0 {
-		if tell := session.FromUnixMilli(s.announcedEnd.Load()).Add(-p.Lead() - margin(p)); tell.After(now) && tell.Before(next) {
+		tell := session.FromUnixMilli(s.announcedEnd.Load()).Add(-p.Lead() - margin(p))
+		if tell.After(now) && tell.Before(next) {
 			next = tell
 		}
 	}

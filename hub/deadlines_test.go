@@ -113,7 +113,9 @@ func TestSessionWithoutTabsEndsOnTimeAndOnce(t *testing.T) {
 func TestSessionThatTheStoreCallsNotDueIsLookedAtAgain(t *testing.T) {
 	for _, times := range []int64{1, 7} {
 		bubble(t, func(t *testing.T) {
-			hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return refusingStore{s, session.ErrNotDue, refusals(times)} })
+			hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store {
+				return refusingStore{s, session.ErrNotDue, refusals(times)}
+			})
 			ada := hub.signIn("ada")
 			ada.openTab().conn.Close(wire.StatusLeft, "close")
 			pass(standard.CloseGrace + time.Second)
@@ -131,7 +133,13 @@ func TestNodeWhoseClockIsAheadTellsTheEnd(t *testing.T) {
 		server := redistest.Start(t)
 		store := openRedis(t, server)
 		clock := skewed(ahead)
-		node := startHubWith(t, store, Options{Store: store, Shared: store, Clock: clock, Policies: session.Policies{Global: quick}, Node: "a"})
+		node := startHubWith(t, store, Options{
+			Store:    store,
+			Shared:   store,
+			Clock:    clock,
+			Policies: session.Policies{Global: quick},
+			Node:     "a",
+		})
 		ada := node.signIn("ada")
 		tab := ada.openTab()
 		tab.nextWithin(quick.WarnAfter+time.Second, wire.KindWarn)
@@ -149,7 +157,12 @@ func TestClockThatIsSetBackMakesNobodyStayForLong(t *testing.T) {
 			t.Fatal(err)
 		}
 		clock := skewed(5 * time.Hour) // ahead
-		hub := startHubWith(t, store, Options{Store: store, Clock: clock, Policies: session.Policies{Global: standard}, Node: "a"})
+		hub := startHubWith(t, store, Options{
+			Store:    store,
+			Clock:    clock,
+			Policies: session.Policies{Global: standard},
+			Node:     "a",
+		})
 		ada := hub.signInAt("ada", clock.Now())
 		tab := ada.openTab()
 		pass(time.Minute)

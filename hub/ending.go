@@ -99,9 +99,9 @@ func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 	return verdictOver
 }
 
-// deferEnd reports whether s, whose time seems to be up, is not to be ended now: a forced logout may
-// have been cancelled on another node, and is read again; or nodes may be writing what they know
-// after the store was away, and s is looked at again soon.
+// deferEnd reports whether s, whose time seems to be up, is not to be ended now: a forced logout
+// may have been cancelled on another node, and is read again; or nodes may be writing what they
+// know after the store was away, and s is looked at again soon.
 func (h *Hub) deferEnd(ctx context.Context, s *liveSession) bool {
 	if h.cluster.Alone() {
 		return false

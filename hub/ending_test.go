@@ -24,7 +24,8 @@ func TestEndReachesEveryTabAndIsDurableFirst(t *testing.T) {
 		hub := startHub(t, standard)
 		ada := hub.signIn("ada")
 		one, two, other := ada.openTab(), ada.openTab(), hub.signIn("ada").openTab()
-		first, err := hub.End(t.Context(), ada.token.ID(), session.End{Reason: session.ReasonLogout, At: time.Now(), Actor: "ada"})
+		first, err := hub.End(t.Context(), ada.token.ID(),
+			session.End{Reason: session.ReasonLogout, At: time.Now(), Actor: "ada"})
 		if !first || err != nil {
 			t.Fatalf("End = %v, %v", first, err)
 		}
@@ -37,11 +38,13 @@ func TestEndReachesEveryTabAndIsDurableFirst(t *testing.T) {
 		if waited := time.Since(begin); waited < 900*time.Millisecond || waited > 1100*time.Millisecond {
 			t.Errorf("the close frame came after %s, want 1 s", waited)
 		}
-		if _, response, err := ada.dial(); err == nil || response == nil || response.StatusCode != http.StatusUnauthorized {
+		if _, response, err := ada.dial(); err == nil || response == nil ||
+			response.StatusCode != http.StatusUnauthorized {
 			t.Errorf("a new tab of the ended session: %v, %v, want 401", response, err)
 		}
 		other.silent()
-		if again, err := hub.End(t.Context(), ada.token.ID(), session.End{Reason: session.ReasonAdmin, At: time.Now()}); again || err != nil {
+		if again, err := hub.End(t.Context(), ada.token.ID(),
+			session.End{Reason: session.ReasonAdmin, At: time.Now()}); again || err != nil {
 			t.Errorf("second End = %v, %v", again, err)
 		}
 	})
@@ -74,7 +77,8 @@ func TestEndByTimeIsToldOnTimeThoughTheStoreIsAway(t *testing.T) {
 		tab.wantsEnd(session.ReasonIdle, 10*time.Minute)
 		pass(10 * time.Second)
 		synctest.Wait()
-		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil || r.End.Reason != session.ReasonIdle {
+		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil ||
+			r.End.Reason != session.ReasonIdle {
 			t.Errorf("the end was never stored: %+v, %v", r.End, err)
 		}
 		if st := hub.Stats(); st.Sessions != 0 || st.Ends[session.ReasonIdle] != 1 {
@@ -90,7 +94,8 @@ func TestRequestThatBreaksOffTakesNoDecisionAlong(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			ada := startHub(t, standard).signIn("ada")
 			tab := ada.openTab()
-			if first, err := ada.End(gone, ada.token.ID(), session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}); !first || err != nil {
+			if first, err := ada.End(gone, ada.token.ID(),
+				session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}); !first || err != nil {
 				t.Errorf("End = %v, %v", first, err)
 			}
 			tab.wantsEnd(session.ReasonLogout, 0)
@@ -104,8 +109,10 @@ func TestRequestThatBreaksOffTakesNoDecisionAlong(t *testing.T) {
 			if err := ada.Act(gone, ada.token.ID(), 0, true); err != nil {
 				t.Error(err)
 			}
-			if r, err := ada.store.Get(t.Context(), ada.token.ID()); err != nil || time.Since(r.LastActiveAt) > time.Second {
-				t.Errorf("the page is told that it stays, the store says it was active %s ago, %v", time.Since(r.LastActiveAt), err)
+			if r, err := ada.store.Get(t.Context(), ada.token.ID()); err != nil ||
+				time.Since(r.LastActiveAt) > time.Second {
+				t.Errorf("the page is told that it stays, the store says it was active %s ago, %v",
+					time.Since(r.LastActiveAt), err)
 			}
 		})
 	})
@@ -147,7 +154,12 @@ func TestSessionWhoseEndFailedAndThatIsAliveElsewhereTakesActs(t *testing.T) {
 	store := openRedis(t, server)
 	over := refusingStore{store, errors.New("connection lost"), refusals(1)}
 	p := session.Policy{WarnAfter: 2 * time.Second, ExpireAfter: 4 * time.Second, ExtendOn: session.ExtendOnActivity}
-	node := startHubWith(t, over, Options{Store: over, Shared: store, Policies: session.Policies{Global: p}, Node: "a"})
+	node := startHubWith(t, over, Options{
+		Store:    over,
+		Shared:   store,
+		Policies: session.Policies{Global: p},
+		Node:     "a",
+	})
 	ada := node.signIn("ada")
 	tab := ada.openTab()
 	tab.nextWithin(p.WarnAfter+time.Second, wire.KindWarn)
@@ -170,7 +182,9 @@ func TestSessionWhoseEndFailedAndThatIsAliveElsewhereTakesActs(t *testing.T) {
 
 func TestEndThatFailedWhileTheDeadlineMovedTakesActs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return refusingStore{s, errors.New("disk full"), refusals(1)} })
+		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store {
+			return refusingStore{s, errors.New("disk full"), refusals(1)}
+		})
 		ada := hub.signIn("ada")
 		ada.openTab().conn.Close(wire.StatusLeft, "close")
 		pass(standard.CloseGrace + time.Millisecond)
@@ -225,7 +239,8 @@ func TestEndRacingNewTabs(t *testing.T) {
 			})
 		}
 		wg.Go(func() {
-			if _, err := hub.End(t.Context(), ada.token.ID(), session.End{Reason: session.ReasonLogout, At: time.Now()}); err != nil {
+			_, err := hub.End(t.Context(), ada.token.ID(), session.End{Reason: session.ReasonLogout, At: time.Now()})
+			if err != nil {
 				t.Error(err)
 			}
 		})

@@ -83,7 +83,8 @@ func Example() {
 	defer page.Break()
 	fmt.Println("the page of", page.Next(wire.KindHello)["user"], "is open")
 
-	if _, err := h.End(context.Background(), ada.ID, session.End{Reason: session.ReasonLogout, At: time.Now()}); err != nil {
+	if _, err := h.End(context.Background(), ada.ID,
+		session.End{Reason: session.ReasonLogout, At: time.Now()}); err != nil {
 		log.Fatal(err)
 	}
 	told := page.EndsWithin(time.Second, session.ReasonLogout)

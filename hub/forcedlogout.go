@@ -79,8 +79,8 @@ var ErrTooManyLogouts = errors.New("too many forced logouts in a day: " +
 // what it ends.
 //
 // The error is session.ErrNotFound where the scope is a session that does not live, and
-// ErrTooManyLogouts where there is no room. Any other error comes from the store; the revocation may
-// have been stored all the same.
+// ErrTooManyLogouts where there is no room. Any other error comes from the store; the revocation
+// may have been stored all the same.
 func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, error) {
 	if err := h.MayForceLogout(ctx, q.Scope); err != nil {
 		return ForcedLogout{}, err
@@ -212,8 +212,8 @@ func (h *Hub) mark(l *revocation.Entry, list, known []*liveSession) (covered []*
 	return covered, tabs
 }
 
-// Count counts the live sessions in a scope, and their tabs. Those that a forced logout has ended do
-// not count, though their ends may not all be written yet.
+// Count counts the live sessions in a scope, and their tabs. Those that a forced logout has ended
+// do not count, though their ends may not all be written yet.
 func (h *Hub) Count(scope session.Scope, except string) (sessions, tabs int) {
 	target := scope.Target()
 	return h.count(scope, func(n *session.Names) bool { return target.Matches(n) && (except == "" || except != n.Ref) })

@@ -30,17 +30,24 @@ func TestForcedLogoutEndsItsScopeAtOnce(t *testing.T) {
 		scope func(ada *user) session.Scope
 		ends  []string
 	}{
-		{"a session", func(ada *user) session.Scope { return session.Scope{Session: ada.token.ID().Ref()} }, []string{"ada"}},
+		{"a session", func(ada *user) session.Scope {
+			return session.Scope{Session: ada.token.ID().Ref()}
+		}, []string{"ada"}},
 		{"a user", func(*user) session.Scope { return session.Scope{User: "ada"} }, []string{"ada", "ada again"}},
-		{"a group", func(*user) session.Scope { return session.Scope{Group: "staff"} }, []string{"ada", "ada again", "grace"}},
-		{"everyone", func(*user) session.Scope { return session.Scope{Everyone: true} }, []string{"ada", "ada again", "grace", "linus"}},
+		{"a group", func(*user) session.Scope { return session.Scope{Group: "staff"} },
+			[]string{"ada", "ada again", "grace"}},
+		{"everyone", func(*user) session.Scope { return session.Scope{Everyone: true} },
+			[]string{"ada", "ada again", "grace", "linus"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				hub := startHub(t, standard)
 				users := map[string]*user{
-					"ada": hub.signIn("ada", "staff"), "ada again": hub.signIn("ada", "staff"), "grace": hub.signIn("grace", "staff"), "linus": hub.signIn("linus"),
+					"ada":       hub.signIn("ada", "staff"),
+					"ada again": hub.signIn("ada", "staff"),
+					"grace":     hub.signIn("grace", "staff"),
+					"linus":     hub.signIn("linus"),
 				}
 				tabs := map[string]*page{}
 				for name, u := range users {
@@ -70,7 +77,8 @@ func TestForcedLogoutEndsItsScopeAtOnce(t *testing.T) {
 					}
 				}
 				got, err := hub.ForcedLogout(l.ID)
-				if err != nil || got.Acked != len(tt.ends) || got.Unconfirmed+got.Gone+got.Open != 0 || got.State != LogoutEffective {
+				if err != nil || got.Acked != len(tt.ends) || got.Unconfirmed+got.Gone+got.Open != 0 ||
+					got.State != LogoutEffective {
 					t.Errorf("progress = %+v, %v, want all acked", got, err)
 				}
 			})
@@ -96,7 +104,11 @@ func TestForcedLogoutWithGrace(t *testing.T) {
 		ada := hub.signIn("ada")
 		tab := ada.openTab()
 		pass(time.Minute)
-		l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Message: "Maintenance", Grace: 30 * time.Second})
+		l := hub.logout(LogoutRequest{
+			Scope:   session.Scope{User: "ada"},
+			Message: "Maintenance",
+			Grace:   30 * time.Second,
+		})
 		m := tab.wants(wire.KindWarn, time.Minute)
 		if m["reason"] != "admin" || m["message"] != "Maintenance" || m["expire_in_ms"] != 30000. {
 			t.Errorf("warn = %v", m)
@@ -134,11 +146,20 @@ func TestForcedLogoutIsCalledOff(t *testing.T) {
 		hub := startHub(t, standard)
 		ada := hub.signIn("ada", "staff")
 		tab := ada.openTab()
-		sooner := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Message: "sooner", Grace: time.Minute, Block: time.Hour})
+		sooner := hub.logout(LogoutRequest{
+			Scope:   session.Scope{User: "ada"},
+			Message: "sooner",
+			Grace:   time.Minute,
+			Block:   time.Hour,
+		})
 		if m := tab.next(wire.KindWarn); m["message"] != "sooner" {
 			t.Errorf("warn = %v", m)
 		}
-		later := hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}, Message: "later", Grace: 2 * time.Minute})
+		later := hub.logout(LogoutRequest{
+			Scope:   session.Scope{Group: "staff"},
+			Message: "later",
+			Grace:   2 * time.Minute,
+		})
 		tab.silent() // the earlier end is told
 		if _, blocked := hub.Blocked("ada", nil); !blocked {
 			t.Error("a sign-in is not blocked")
@@ -153,7 +174,8 @@ func TestForcedLogoutIsCalledOff(t *testing.T) {
 		if _, blocked := hub.Blocked("ada", nil); blocked {
 			t.Error("the block was not called off")
 		}
-		if got, err := hub.CancelForcedLogout(t.Context(), later.ID, "admin"); err != nil || got.State != LogoutCancelled {
+		if got, err := hub.CancelForcedLogout(t.Context(), later.ID, "admin"); err != nil ||
+			got.State != LogoutCancelled {
 			t.Fatalf("CancelLogout = %+v, %v", got, err)
 		}
 		tab.next(wire.KindActive)
@@ -274,7 +296,15 @@ func TestForcedLogoutOfOneUserRacesHisSignIn(t *testing.T) {
 		for i := range users {
 			users[i] = &user{rig: hub, token: session.NewToken()}
 			now := session.Millis(time.Now())
-			r := session.Record{ID: users[i].token.ID(), User: name, Login: name, Address: "192.0.2.1", Policy: hub.Policies().For(nil), CreatedAt: now, LastActiveAt: now}
+			r := session.Record{
+				ID:           users[i].token.ID(),
+				User:         name,
+				Login:        name,
+				Address:      "192.0.2.1",
+				Policy:       hub.Policies().For(nil),
+				CreatedAt:    now,
+				LastActiveAt: now,
+			}
 			wg.Go(func() { // all revocations are newer than SeenRevocation 0
 				if err := hub.Create(t.Context(), r); err != nil {
 					t.Error(err)
@@ -371,7 +401,12 @@ type slowCancel struct {
 	before, after time.Duration
 }
 
-func (s slowCancel) CancelRevocation(ctx context.Context, id string, at time.Time, actor string) (session.Revocation, error) {
+func (s slowCancel) CancelRevocation(
+	ctx context.Context,
+	id string,
+	at time.Time,
+	actor string,
+) (session.Revocation, error) {
 	pass(s.before)
 	defer pass(s.after)
 	return s.Store.CancelRevocation(ctx, id, at, actor)
@@ -388,7 +423,8 @@ func TestWhetherALogoutWasCalledOffInTimeIsWhatTheStoreSays(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return slowCancel{s, tt.before, tt.after} })
+				hub := startHubOver(t, t.TempDir(), standard,
+					func(s *bolt.Store) session.Store { return slowCancel{s, tt.before, tt.after} })
 				ada := hub.signIn("ada")
 				tab := ada.openTab()
 				l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Grace: 10 * time.Second})
@@ -404,9 +440,11 @@ func TestWhetherALogoutWasCalledOffInTimeIsWhatTheStoreSays(t *testing.T) {
 				synctest.Wait()
 				switch over := <-asked; {
 				case tt.late && (!errors.Is(err, session.ErrTooLate) || !errors.Is(over, session.ErrEnded)):
-					t.Errorf("CancelLogout = %+v, %v; a request at 10.5 s: %v, want too late, and ended", got, err, over)
+					t.Errorf("CancelLogout = %+v, %v; a request at 10.5 s: %v, want too late, and ended", got, err,
+						over)
 				case !tt.late && (err != nil || got.State != LogoutCancelled || over != nil):
-					t.Errorf("CancelLogout = %+v, %v; a request at 10.5 s: %v, want called off, and alive", got, err, over)
+					t.Errorf("CancelLogout = %+v, %v; a request at 10.5 s: %v, want called off, and alive", got, err,
+						over)
 				}
 				if tt.late {
 					tab.wantsEnd(session.ReasonAdmin, 11*time.Second)
@@ -443,7 +481,8 @@ func TestLogoutOfASessionThatDoesNotLiveIsNone(t *testing.T) {
 		hub.logout(LogoutRequest{Scope: ada.scope()})
 		synctest.Wait()
 		for _, ref := range []string{ada.token.ID().Ref(), "unknown", " "} {
-			if _, err := hub.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{Session: ref}}); !errors.Is(err, session.ErrNotFound) {
+			_, err := hub.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{Session: ref}})
+			if !errors.Is(err, session.ErrNotFound) {
 				t.Errorf("%q: %v, want that there is none", ref, err)
 			}
 		}
@@ -458,9 +497,14 @@ func TestSoManyLogoutsAreKeptAndEveryoneCanAlwaysBeSignedOut(t *testing.T) {
 		hub := startHub(t, standard)
 		ada := hub.signIn("ada")
 		for i := range maxLogouts {
-			hub.revocations.Add(session.Revocation{Number: int64(i + 1), ID: fmt.Sprint(i), Scope: session.Scope{User: "grace"}})
+			hub.revocations.Add(session.Revocation{
+				Number: int64(i + 1),
+				ID:     fmt.Sprint(i),
+				Scope:  session.Scope{User: "grace"},
+			})
 		}
-		if _, err := hub.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{User: "ada"}}); !errors.Is(err, ErrTooManyLogouts) {
+		_, err := hub.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{User: "ada"}})
+		if !errors.Is(err, ErrTooManyLogouts) {
 			t.Errorf("one more: %v", err)
 		}
 		ada.wantsAlive()
@@ -475,14 +519,16 @@ func TestALogoutOfASessionThatThisNodeHasNotHeardOfYet(t *testing.T) {
 	b := startNode(t, server, "b", standard, func(p session.SharedStore) session.SharedStore { return deafPeers{p} })
 	for range 5 { // none is found by a pulse first
 		ada := a.signIn("ada")
-		if l, err := b.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{Session: ada.token.ID().Ref()}}); err != nil || l.Sessions != 1 {
+		if l, err := b.ForceLogout(t.Context(),
+			LogoutRequest{Scope: session.Scope{Session: ada.token.ID().Ref()}}); err != nil || l.Sessions != 1 {
 			t.Fatalf("Logout = %d sessions, %v, want the one of a moment ago", l.Sessions, err)
 		}
 		if _, err := a.Check(t.Context(), ada.token.ID()); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("Check = %v, want that she is signed out", err)
 		}
 	}
-	if _, err := b.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{Session: session.NewToken().ID().Ref()}}); !errors.Is(err, session.ErrNotFound) {
+	_, err := b.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{Session: session.NewToken().ID().Ref()}})
+	if !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Logout of a session that nobody has = %v", err)
 	}
 }

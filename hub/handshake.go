@@ -35,7 +35,9 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, addr
 		return ErrOrigin
 	}
 	if !slices.ContainsFunc(r.Header.Values("Sec-WebSocket-Protocol"), func(list string) bool {
-		return slices.ContainsFunc(strings.Split(list, ","), func(p string) bool { return strings.TrimSpace(p) == wire.Subprotocol })
+		return slices.ContainsFunc(strings.Split(list, ","), func(p string) bool {
+			return strings.TrimSpace(p) == wire.Subprotocol
+		})
 	}) {
 		return ErrSubprotocol
 	}
@@ -89,7 +91,12 @@ func (h *Hub) refuseOrigin(ctx context.Context, origin, address string) {
 		return
 	}
 	h.log.Warn("origin refused", "origin", origin, "address", address)
-	e := session.Event{At: session.Millis(now), Kind: session.EventOriginRefused, Address: address, Detail: origin[:min(len(origin), 200)]}
+	e := session.Event{
+		At:      session.Millis(now),
+		Kind:    session.EventOriginRefused,
+		Address: address,
+		Detail:  origin[:min(len(origin), 200)],
+	}
 	if err := h.store.Append(context.WithoutCancel(ctx), e); err != nil {
 		h.log.Error("audit line not stored", "error", err)
 	}

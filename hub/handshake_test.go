@@ -52,7 +52,11 @@ func TestHandshakeThatComesToNothingLeavesNothing(t *testing.T) {
 		}
 		hub.SetFault(FaultNone)
 		request, _ := http.NewRequest(http.MethodGet, "http://app.example/session/ws", nil) // no upgrade
-		request.Header = http.Header{"Origin": {origin}, "X-Session": {ada.token.Text()}, "Sec-Websocket-Protocol": {wire.Subprotocol}}
+		request.Header = http.Header{
+			"Origin":                 {origin},
+			"X-Session":              {ada.token.Text()},
+			"Sec-Websocket-Protocol": {wire.Subprotocol},
+		}
 		response, err := ada.client.Do(request)
 		if err != nil || response.StatusCode != http.StatusUpgradeRequired {
 			t.Fatalf("%+v, %v, want %d", response, err, http.StatusUpgradeRequired)

@@ -34,8 +34,8 @@ type Options struct {
 	Timeline    *Timeline // records what happens, for --testing; may be nil
 }
 
-// Hub holds the live sessions and their tabs. Its methods may be called concurrently. See the package
-// comment for the order in which the locks of its parts may be nested.
+// Hub holds the live sessions and their tabs. Its methods may be called concurrently. See the
+// package comment for the order in which the locks of its parts may be nested.
 type Hub struct {
 	fixed
 	*lifecycle

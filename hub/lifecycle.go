@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// lifecycle is the time between New and Shutdown. It counts every goroutine of the hub, and Shutdown
-// waits for them.
+// lifecycle is the time between New and Shutdown. It counts every goroutine of the hub, and
+// Shutdown waits for them.
 type lifecycle struct {
 	ctx     context.Context // ends with Shutdown
 	cancel  context.CancelFunc
@@ -23,8 +23,8 @@ func newLifecycle(ctx context.Context) *lifecycle {
 	return l
 }
 
-// begin counts a goroutine that is about to start and calls running.Done at its end. During Shutdown
-// it returns false: the goroutine may not start.
+// begin counts a goroutine that is about to start and calls running.Done at its end. During
+// Shutdown it returns false: the goroutine may not start.
 func (l *lifecycle) begin() bool {
 	l.closingMu.Lock()
 	defer l.closingMu.Unlock()
@@ -41,8 +41,8 @@ func (l *lifecycle) goTracked(f func()) {
 	}
 }
 
-// goUnlessClosing runs f in a goroutine that Shutdown waits for. During Shutdown it returns false and
-// does not run f.
+// goUnlessClosing runs f in a goroutine that Shutdown waits for. During Shutdown it returns false
+// and does not run f.
 func (l *lifecycle) goUnlessClosing(f func()) bool {
 	if !l.begin() {
 		return false

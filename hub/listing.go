@@ -148,7 +148,8 @@ func (h *Hub) listSession(s *liveSession, now time.Time, withTabs bool) (one Ses
 	return one, true
 }
 
-// listTabsLocked adds the tabs of s on all nodes to one: counted, and one by one where that is asked.
+// listTabsLocked adds the tabs of s on all nodes to one: counted, and one by one where that is
+// asked.
 func (h *Hub) listTabsLocked(one *Session, s *liveSession, withTabs bool) {
 	var newest int64 // when the newest tab opened, Unix ms
 	for _, t := range s.tabs {

@@ -144,8 +144,8 @@ type Notice struct {
 }
 
 // Notify tells a message to all tabs in a scope, and to those that open within a minute. It returns
-// once the audit line is stored. session.ErrNotFound where nobody in the scope is signed in: nothing
-// is written then.
+// once the audit line is stored. session.ErrNotFound where nobody in the scope is signed in:
+// nothing is written then.
 func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message string) (Notice, error) {
 	n := &sentNotice{
 		id:      newPublicID(),
@@ -203,8 +203,13 @@ func (h *Hub) TellOfSignIn(ctx context.Context, r session.Record) {
 	}
 	scope := session.Scope{User: r.User}
 	n := &sentNotice{
-		id: newPublicID(), scope: scope, target: scope.Target(), except: r.ID, at: h.clock.Now(),
-		message: fmt.Sprintf("Your account has just signed in elsewhere: %s, %s. If that was not you, end that session on your account page and change your password.",
+		id:     newPublicID(),
+		scope:  scope,
+		target: scope.Target(),
+		except: r.ID,
+		at:     h.clock.Now(),
+		message: fmt.Sprintf("Your account has just signed in elsewhere: %s, %s. If that was not you, end that "+
+			"session on your account page and change your password.",
 			session.Device(r.Agent), r.Address),
 	}
 	if err := h.cluster.TellNotice(context.WithoutCancel(ctx), n.toNodes(), keptNoticeFor); err != nil {

@@ -14,7 +14,8 @@ func TestNoticeReachesItsScopeAndLateTabs(t *testing.T) {
 		hub := startHub(t, standard)
 		ada, grace := hub.signIn("ada"), hub.signIn("grace")
 		tab, other := ada.openTab(), grace.openTab()
-		if n, err := hub.Notify(t.Context(), session.Scope{User: "ada"}, "admin", "Hello"); n.Sessions != 1 || n.Tabs != 1 || err != nil {
+		n, err := hub.Notify(t.Context(), session.Scope{User: "ada"}, "admin", "Hello")
+		if n.Sessions != 1 || n.Tabs != 1 || err != nil {
 			t.Fatalf("Notify = %+v, %v", n, err)
 		}
 		first := tab.next(wire.KindNotice)
@@ -35,9 +36,16 @@ func TestNoticesOfOthersCostNothingAndTheNewestAreTold(t *testing.T) {
 		ada, grace := hub.signIn("ada"), hub.signIn("grace")
 		for i := range maxNotices + maxLate {
 			scope := session.Scope{User: "grace"}
-			hub.notices.add(&sentNotice{id: fmt.Sprint(i), message: fmt.Sprint(i), scope: scope, target: scope.Target(), at: time.Now()})
+			hub.notices.add(&sentNotice{
+				id:      fmt.Sprint(i),
+				message: fmt.Sprint(i),
+				scope:   scope,
+				target:  scope.Target(),
+				at:      time.Now(),
+			})
 		}
-		if n := len(hub.notices.queue); n != maxNotices || len(hub.notices.ids) != n || hub.notices.knows("0") || !hub.notices.knows(fmt.Sprint(maxLate)) {
+		if n := len(hub.notices.queue); n != maxNotices || len(hub.notices.ids) != n || hub.notices.knows("0") ||
+			!hub.notices.knows(fmt.Sprint(maxLate)) {
 			t.Errorf("%d notices are kept (%d IDs), want the newest %d", n, len(hub.notices.ids), maxNotices)
 		}
 		ada.openTab().silent()
@@ -49,7 +57,12 @@ func TestNoticesOfOthersCostNothingAndTheNewestAreTold(t *testing.T) {
 		}
 		tab.silent()
 		pass(noticeFor + time.Second)
-		hub.notices.add(&sentNotice{id: "last", scope: everyone, target: everyone.Target(), at: time.Now()})
+		hub.notices.add(&sentNotice{
+			id:     "last",
+			scope:  everyone,
+			target: everyone.Target(),
+			at:     time.Now(),
+		})
 		if len(hub.notices.queue) != 1 || len(hub.notices.byScope) != 1 || len(hub.notices.ids) != 1 {
 			t.Errorf("after a minute %d notices are kept", len(hub.notices.queue))
 		}

@@ -69,7 +69,8 @@ func (h *Hub) setGroups(ctx context.Context, id session.ID, names []string) erro
 	if err != nil {
 		return err
 	}
-	if err := h.changeRules(ctx, s, func(now session.Rules, _ int64) session.Rules { return regrouped(now, names, last) }); err != nil {
+	if err := h.changeRules(ctx, s,
+		func(now session.Rules, _ int64) session.Rules { return regrouped(now, names, last) }); err != nil {
 		return err
 	}
 	h.settleFormer(ctx, s)
@@ -81,7 +82,8 @@ func regrouped(rules session.Rules, names []string, last int64) session.Rules {
 	var groups []session.Group
 	for _, name := range names {
 		joined := session.Group{Name: name, SeenRevocation: last}
-		if i := slices.IndexFunc(rules.Groups, func(g session.Group) bool { return session.SameName(g.Name, name) }); i >= 0 {
+		i := slices.IndexFunc(rules.Groups, func(g session.Group) bool { return session.SameName(g.Name, name) })
+		if i >= 0 {
 			joined.SeenRevocation = rules.Groups[i].SeenRevocation
 		}
 		groups = append(groups, joined)
@@ -223,7 +225,11 @@ func (h *Hub) settleFormers(ctx context.Context) error {
 // and tells the tabs what they must know of it. change is told the revision of the rules that it is
 // given, too. Where they were changed meanwhile it begins anew, and so it does where the policies
 // were reloaded.
-func (h *Hub) changeRules(ctx context.Context, s *liveSession, change func(now session.Rules, revision int64) session.Rules) error {
+func (h *Hub) changeRules(
+	ctx context.Context,
+	s *liveSession,
+	change func(now session.Rules, revision int64) session.Rules,
+) error {
 	for {
 		if over, err := h.endIfDue(ctx, s); over || err != nil {
 			return err
@@ -312,7 +318,12 @@ type rulesChange struct {
 }
 
 // setRulesLocked gives s other rules. A session that is over by them alone is over from now on.
-func (s *liveSession) setRulesLocked(rules session.Rules, revision int64, v revocation.View, now time.Time) rulesChange {
+func (s *liveSession) setRulesLocked(
+	rules session.Rules,
+	revision int64,
+	v revocation.View,
+	now time.Time,
+) rulesChange {
 	r := *s.record.Load()
 	before := *s.policy.Load()
 	wasDue, _ := before.At(s.recordLocked(), now)

@@ -29,7 +29,8 @@ func TestReloadedPolicyAppliesToLiveSessions(t *testing.T) {
 			t.Fatalf("Reload = %d, %v", n, err)
 		}
 		tab.wantsEnd(session.ReasonPolicy, 5*time.Minute)
-		if m := fresh.next(wire.KindActive); m["extend_on"] != "confirm" || m["heartbeat_ms"] != 15000.0 || m["expire_in_ms"].(float64) > 180_000 {
+		m := fresh.next(wire.KindActive)
+		if m["extend_on"] != "confirm" || m["heartbeat_ms"] != 15000.0 || m["expire_in_ms"].(float64) > 180_000 {
 			t.Errorf("active = %v, want the new rules", m)
 		}
 		fresh.wants(wire.KindWarn, 2*time.Minute)
@@ -87,7 +88,8 @@ func TestGroupsThatChangeDuringAReloadGetTheNewPolicy(t *testing.T) {
 		}
 		r, err := hub.store.Get(t.Context(), ada.token.ID())
 		if err != nil || r.Policy != strict || !slices.Equal(r.GroupNames(), []string{"staff"}) {
-			t.Errorf("stored: expire-after %s, groups %q, %v; want %s and staff", r.Policy.ExpireAfter, r.GroupNames(), err, strict.ExpireAfter)
+			t.Errorf("stored: expire-after %s, groups %q, %v; want %s and staff", r.Policy.ExpireAfter, r.GroupNames(),
+				err, strict.ExpireAfter)
 		}
 	})
 }
@@ -105,7 +107,10 @@ func TestAReloadDuringAChangeOfGroupsGivesThePolicyOfTheNewOnes(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if _, err := hub.Reload(t.Context(), session.Policies{Global: lax, Groups: []session.GroupPolicy{{Group: "kiosk", Policy: strict}}}); err != nil {
+		if _, err := hub.Reload(t.Context(), session.Policies{
+			Global: lax,
+			Groups: []session.GroupPolicy{{Group: "kiosk", Policy: strict}},
+		}); err != nil {
 			t.Fatal(err)
 		}
 		tab.next(wire.KindActive)
@@ -179,7 +184,8 @@ func TestAnEndByPolicyThatTheStoreRefusesIsTriedAgain(t *testing.T) {
 		store.refuses.Store(false)
 		pass(2 * time.Second)
 		synctest.Wait()
-		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil || r.End.Reason != session.ReasonPolicy {
+		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil ||
+			r.End.Reason != session.ReasonPolicy {
 			t.Errorf("stored end = %+v, %v, want the policy's", r.End, err)
 		}
 	})
@@ -214,7 +220,8 @@ func TestLeavingAGroupIsNoWayRoundItsForcedLogout(t *testing.T) {
 		tab.wantsEnd(session.ReasonAdmin, time.Minute)
 		// grace leaves first: a later logout is none of hers, and nothing is remembered.
 		// she ends at this instant
-		if err := hub.setGroups(t.Context(), grace.token.ID(), nil); err != nil && !errors.Is(err, session.ErrNotFound) {
+		err := hub.setGroups(t.Context(), grace.token.ID(), nil)
+		if err != nil && !errors.Is(err, session.ErrNotFound) {
 			t.Fatal(err)
 		}
 		hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}})
@@ -309,11 +316,14 @@ func TestManyWhoLeaveAGroupAskTogetherWhenTheyLeftIt(t *testing.T) {
 			t.Errorf("the number of the last revocation was read %d times within 10 s, want once a second", n)
 		}
 		store.reads.Store(0)
-		if _, err := hub.Reload(t.Context(), session.Policies{Global: standard}); err != nil || store.reads.Load() != 1 {
-			t.Errorf("Reload read the number of the last revocation %d times, %v, want once for all", store.reads.Load(), err)
+		_, err := hub.Reload(t.Context(), session.Policies{Global: standard})
+		if err != nil || store.reads.Load() != 1 {
+			t.Errorf("Reload read the number of the last revocation %d times, %v, want once for all",
+				store.reads.Load(), err)
 		}
 		ended := users[0]
-		if _, err := hub.End(t.Context(), ended.token.ID(), session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}); err != nil {
+		if _, err := hub.End(t.Context(), ended.token.ID(),
+			session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}); err != nil {
 			t.Fatal(err)
 		}
 		store.away.Store(false)
@@ -321,7 +331,8 @@ func TestManyWhoLeaveAGroupAskTogetherWhenTheyLeftIt(t *testing.T) {
 		synctest.Wait()
 		for _, u := range users[1:] {
 			if r, err := hub.store.Get(t.Context(), u.token.ID()); err != nil || len(r.Former) != 0 {
-				t.Fatalf("%s: stored former groups %+v, %v, want none once the store answers", u.token.ID().Ref(), r.Former, err)
+				t.Fatalf("%s: stored former groups %+v, %v, want none once the store answers", u.token.ID().Ref(),
+					r.Former, err)
 			}
 		}
 		if left := hub.former.take(); len(left) != 0 {
@@ -390,7 +401,11 @@ func TestRulesThatAFailOverHasLostAreThoseOfTheStoreAgain(t *testing.T) {
 		t.Errorf("groups %q, want none: what was read before the change says nothing", got)
 	}
 	// a change that was lost
-	a.lookup(ada.token.ID()).record.Store(&session.Record{ID: ada.token.ID(), User: "ada", Revision: known.Revision + 1000})
+	a.lookup(ada.token.ID()).record.Store(&session.Record{
+		ID:       ada.token.ID(),
+		User:     "ada",
+		Revision: known.Revision + 1000,
+	})
 	a.reconcileRules(t.Context(), a.lookup(ada.token.ID()), *known)
 	if got := a.lookup(ada.token.ID()).record.Load().Revision; got != known.Revision {
 		t.Errorf("revision %d, want the store's %d", got, known.Revision)
@@ -404,7 +419,8 @@ func TestAnActOfAnotherNodeKeepsASessionByAStricterPolicy(t *testing.T) {
 		ada := hub.signIn("ada")
 		pass(5 * time.Minute)
 		// another node's
-		if _, err := shared.Touch(t.Context(), []session.Activity{{ID: ada.token.ID(), At: session.Millis(time.Now())}}); err != nil {
+		if _, err := shared.Touch(t.Context(),
+			[]session.Activity{{ID: ada.token.ID(), At: session.Millis(time.Now())}}); err != nil {
 			t.Fatal(err)
 		}
 		acted := time.Now()

@@ -172,7 +172,9 @@ func (h *Hub) sendPresence(t *tab, states map[string]string) {
 	s.mu.Lock()
 	var start []*socket.Conn
 	if s.end == nil {
-		start = s.sendLocked(nil, t, h.faults.stalled(), func(seq int64) any { return wire.Presence{Type: wire.KindPresence, Seq: seq, Users: states} })
+		start = s.sendLocked(nil, t, h.faults.stalled(), func(seq int64) any {
+			return wire.Presence{Type: wire.KindPresence, Seq: seq, Users: states}
+		})
 	}
 	s.mu.Unlock()
 	h.writers.Start(start)

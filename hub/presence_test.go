@@ -30,7 +30,8 @@ func TestWatchedPresenceFollows(t *testing.T) {
 		watcher := ada.openTab()
 		watcher.send(`{"type":"watch","users":["grace","nobody","grace"]}`)
 		m := watcher.next(wire.KindPresence)
-		if users := m["users"].(map[string]any); len(users) != 2 || users["grace"] != "gone" || users["nobody"] != "gone" {
+		users := m["users"].(map[string]any)
+		if len(users) != 2 || users["grace"] != "gone" || users["nobody"] != "gone" {
 			t.Errorf("first presence = %v", users)
 		}
 		beat := func() { watcher.send(`{"type":"activity","idle_ms":0}`) } // the watcher stays
@@ -103,7 +104,8 @@ func TestPresenceIsToldToThoseOnlyWhoMayWatch(t *testing.T) {
 		tab.conn.Close(wire.StatusLeft, "close")
 		pass(10 * time.Second)
 		admin.silent()
-		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || len(r.Groups) != 1 || r.Groups[0].Name != "staff" {
+		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || len(r.Groups) != 1 ||
+			r.Groups[0].Name != "staff" {
 			t.Errorf("stored groups = %v, %v", r.Groups, err)
 		}
 	})
@@ -171,10 +173,12 @@ func TestUnansweredTickMakesATabUnconfirmed(t *testing.T) {
 			t.Errorf("%d tabs are unconfirmed, want the one that does not answer", s.Unconfirmed)
 		}
 		users, totals := Users(hub.Sessions(Filter{}))
-		if len(users) != 1 || users[0].Tabs != 2 || users[0].Unconfirmed != 1 || totals.Users != 1 || totals.States[StateActive] != 1 {
+		if len(users) != 1 || users[0].Tabs != 2 || users[0].Unconfirmed != 1 || totals.Users != 1 ||
+			totals.States[StateActive] != 1 {
 			t.Errorf("users = %+v, totals = %+v", users, totals)
 		}
-		if len(hub.Sessions(Filter{Query: "GRA"})) != 1 || len(hub.Sessions(Filter{Query: "ada"})) != 0 || len(hub.Sessions(Filter{State: StateWarned})) != 0 {
+		if len(hub.Sessions(Filter{Query: "GRA"})) != 1 || len(hub.Sessions(Filter{Query: "ada"})) != 0 ||
+			len(hub.Sessions(Filter{State: StateWarned})) != 0 {
 			t.Error("the filters do not filter")
 		}
 		mute.Close(websocket.StatusNormalClosure, "")
@@ -228,7 +232,8 @@ func TestHistoryTellsEndsByReasonAtOnce(t *testing.T) {
 		}
 		for _, name := range []string{"ada", "grace"} {
 			u := hub.signIn(name)
-			if _, err := hub.End(t.Context(), u.token.ID(), session.End{Reason: session.ReasonLogout, At: time.Now()}); err != nil {
+			_, err := hub.End(t.Context(), u.token.ID(), session.End{Reason: session.ReasonLogout, At: time.Now()})
+			if err != nil {
 				t.Fatal(err)
 			}
 			pass(time.Second)

@@ -26,7 +26,12 @@ import (
 // judges all the time, faults or none, what must never happen.
 
 // randomPolicy has its deadlines come often.
-var randomPolicy = session.Policy{WarnAfter: 2 * time.Minute, ExpireAfter: 3 * time.Minute, CloseGrace: 20 * time.Second, ExtendOn: session.ExtendOnActivity}
+var randomPolicy = session.Policy{
+	WarnAfter:   2 * time.Minute,
+	ExpireAfter: 3 * time.Minute,
+	CloseGrace:  20 * time.Second,
+	ExtendOn:    session.ExtendOnActivity,
+}
 
 // Bounds of the model while the store fails now and then.
 const (
@@ -82,7 +87,8 @@ func (s *crowdSocket) openFrom(from, to time.Time) bool {
 	if st := s.state(); st.told != "" {
 		ends = append(ends, st.toldAt)
 	}
-	return s.Opened.Before(from) && !slices.ContainsFunc(ends, func(at time.Time) bool { return !at.IsZero() && !at.After(to) })
+	return s.Opened.Before(from) &&
+		!slices.ContainsFunc(ends, func(at time.Time) bool { return !at.IsZero() && !at.After(to) })
 }
 
 // standing is what a page knows of its session.
@@ -119,12 +125,22 @@ func newCrowd(t *testing.T, seed uint64, nodes int, skew time.Duration) *crowd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &crowd{t: t, random: rand.New(rand.NewPCG(seed, 1)), truth: store, ends: make(map[session.Reason]int), judged: make(map[session.ID]bool),
-		tolerance: 50 * time.Millisecond}
+	c := &crowd{
+		t:         t,
+		random:    rand.New(rand.NewPCG(seed, 1)),
+		truth:     store,
+		ends:      make(map[session.Reason]int),
+		judged:    make(map[session.ID]bool),
+		tolerance: 50 * time.Millisecond,
+	}
 	shared := newSharedStore(store)
 	for i := range nodes {
 		f := faulty.New(seed + uint64(i))
-		o := Options{Store: faulty.Store{Store: unclosed{store}, Faults: f}, Policies: session.Policies{Global: randomPolicy}, Node: fmt.Sprint("node-", i)}
+		o := Options{
+			Store:    faulty.Store{Store: unclosed{store}, Faults: f},
+			Policies: session.Policies{Global: randomPolicy},
+			Node:     fmt.Sprint("node-", i),
+		}
 		clock := &session.SkewedClock{Clock: session.RealClock{}}
 		if nodes > 1 {
 			clock.SetSkew(time.Duration((2*c.random.Float64() - 1) * float64(skew)))
@@ -132,7 +148,8 @@ func newCrowd(t *testing.T, seed uint64, nodes int, skew time.Duration) *crowd {
 			m := &member{faulty.Store{Store: unclosed{shared}, Faults: f}, shared}
 			o.Clock, o.Store, o.Shared = o.SyncedClock, m, m
 		}
-		c.nodes, c.faults, c.clocks = append(c.nodes, startHubWith(t, o.Store, o)), append(c.faults, f), append(c.clocks, clock)
+		c.nodes, c.faults, c.clocks = append(c.nodes, startHubWith(t, o.Store, o)), append(c.faults, f),
+			append(c.clocks, clock)
 	}
 	t.Cleanup(func() { // before the bubble ends
 		for _, f := range c.faults {
@@ -193,7 +210,8 @@ func (c *crowd) step() {
 		}
 	case what < 88:
 		v.asked = true
-		_, err := n.End(ctx, v.token.ID(), session.End{Reason: session.ReasonLogout, At: session.Millis(n.clock.Now()), Actor: v.name})
+		_, err := n.End(ctx, v.token.ID(),
+			session.End{Reason: session.ReasonLogout, At: session.Millis(n.clock.Now()), Actor: v.name})
 		v.over = v.over || err == nil
 	case what < 90:
 		c.logout(n, v)
@@ -207,7 +225,16 @@ func (c *crowd) signIn(n *rig) {
 	}
 	v := &visitor{name: fmt.Sprint("user", c.random.IntN(10)), token: session.NewToken(), acted: time.Now()}
 	now := session.Millis(n.clock.Now())
-	r := session.Record{ID: v.token.ID(), User: v.name, Login: v.name, Address: "192.0.2.1", Policy: randomPolicy, SeenRevocation: last, CreatedAt: now, LastActiveAt: now}
+	r := session.Record{
+		ID:             v.token.ID(),
+		User:           v.name,
+		Login:          v.name,
+		Address:        "192.0.2.1",
+		Policy:         randomPolicy,
+		SeenRevocation: last,
+		CreatedAt:      now,
+		LastActiveAt:   now,
+	}
 	v.lost = n.Create(c.t.Context(), r) != nil
 	v.asked = v.lost
 	c.visitors = append(c.visitors, v)
@@ -325,7 +352,8 @@ func (c *crowd) judgeTabs(v *visitor, end session.End, now time.Time) (all bool)
 		st := s.state()
 		switch {
 		case st.told == session.ReasonIdle && st.toldAt.Before(st.until.Add(-c.tolerance)):
-			c.t.Errorf("%s: a tab was told of the end (idle) %s before the time that it had been told before", v.name, st.until.Sub(st.toldAt))
+			c.t.Errorf("%s: a tab was told of the end (idle) %s before the time that it had been told before", v.name,
+				st.until.Sub(st.toldAt))
 		case st.told != "" || st.gone:
 		case now.Sub(end.At) > untold:
 			c.t.Errorf("%s: a tab was not told of the end (%s) within %s", v.name, end.Reason, now.Sub(end.At))
@@ -369,10 +397,17 @@ func (c *crowd) trouble(skew time.Duration) {
 	case c.chance(0.5):
 		f.Set(faulty.All, faulty.Rule{NotDue: 0.2, Before: 0.15, After: 0.1})
 		for _, method := range slowMethods {
-			f.Set(method, faulty.Rule{NotDue: 0.2, Before: 0.15, After: 0.1, Slow: 0.1, By: 2 * time.Second})
+			f.Set(method, faulty.Rule{
+				NotDue: 0.2,
+				Before: 0.15,
+				After:  0.1,
+				Slow:   0.1,
+				By:     2 * time.Second,
+			})
 		}
 	default: // all of one method, for a while
-		methods := []string{"Get", "End", "Touch", "Leave", "Pulse", "Publish", "GetMany", "LastRevocation", "AddRevocation", "SetTabs"}
+		methods := []string{"Get", "End", "Touch", "Leave", "Pulse", "Publish", "GetMany", "LastRevocation",
+			"AddRevocation", "SetTabs"}
 		f.Set(methods[c.random.IntN(len(methods))], faulty.Rule{Before: 0.3, After: 0.3, NotDue: 0.3})
 	}
 	if len(c.nodes) > 1 && skew > time.Second && c.chance(0.3) {
@@ -419,9 +454,11 @@ func (c *crowd) report(seed uint64) {
 			injected[strings.Split(kind, ",")[0]] += n
 		}
 	}
-	c.t.Logf("seed %d: %d steps, %d sessions, ends %v, faults injected %v", seed, c.steps, len(c.visitors), c.ends, injected)
+	c.t.Logf("seed %d: %d steps, %d sessions, ends %v, faults injected %v", seed, c.steps, len(c.visitors), c.ends,
+		injected)
 	if len(c.ends) < 4 || len(injected) < 3 {
-		c.t.Errorf("seed %d: the crowd saw too little: ends for %v, faults %v", seed, slices.Sorted(maps.Keys(c.ends)), injected)
+		c.t.Errorf("seed %d: the crowd saw too little: ends for %v, faults %v", seed, slices.Sorted(maps.Keys(c.ends)),
+			injected)
 	}
 }
 

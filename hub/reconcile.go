@@ -12,9 +12,9 @@ import (
 // decides what that means for each session.
 
 // Account is somebody whom the directory has let in, as their sign-in found them. Sessions of equal
-// accounts stand and fall together. Two people may have signed in by one name, if it passed from one
-// to the other, and one person may have signed in before and after a change of their password: these
-// are different accounts.
+// accounts stand and fall together. Two people may have signed in by one name, if it passed from
+// one to the other, and one person may have signed in before and after a change of their password:
+// these are different accounts.
 type Account struct {
 	Login           string // the name as it was typed; the directory is asked by it again
 	User            string // the canonical name
@@ -62,10 +62,10 @@ type Standing struct {
 	Groups []string // of the user, where it would let them in
 }
 
-// Reconcile brings the sessions of an account into line with the directory: those of an account that
-// is denied end for the reason directory, and others get the groups of now. A session that ends
-// meanwhile is no error. Any error means that something could not be stored: whoever told it tells it
-// again.
+// Reconcile brings the sessions of an account into line with the directory: those of an account
+// that is denied end for the reason directory, and others get the groups of now. A session that
+// ends meanwhile is no error. Any error means that something could not be stored: whoever told it
+// tells it again.
 func (h *Hub) Reconcile(ctx context.Context, a Account, now Standing) error {
 	var errs []error
 	for _, s := range h.sessionsOf(a.User) {

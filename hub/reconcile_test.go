@@ -69,8 +69,18 @@ func (r *rig) allow(of session.Record, groups ...string) error {
 }
 
 func TestAccountsOfOneLoginNameAreApart(t *testing.T) {
-	office := session.Record{User: "linus", DN: "cn=linus", Identity: "1", Login: "office"}
-	given := session.Record{User: "grace", DN: "cn=grace", Identity: "2", Login: "office"}
+	office := session.Record{
+		User:     "linus",
+		DN:       "cn=linus",
+		Identity: "1",
+		Login:    "office",
+	}
+	given := session.Record{
+		User:     "grace",
+		DN:       "cn=grace",
+		Identity: "2",
+		Login:    "office",
+	}
 	later := given
 	later.PasswordChanged = "20260101000000Z"
 	s, _ := startWithAccounts(t, office, given, given, later, session.Record{User: "nobody's", Login: "office"})
@@ -95,7 +105,12 @@ func TestAccountsOfOneLoginNameAreApart(t *testing.T) {
 // A directory may tell names apart that fold to one: each session is asked for by the name that its
 // own sign-in was found by.
 func TestSessionsAreAskedForByTheNameThatTheirOwnSignInTyped(t *testing.T) {
-	typed := session.Record{User: "gross", DN: "uid=gross", Identity: "1", Login: "J\u00fcrgen Gro\u00df"}
+	typed := session.Record{
+		User:     "gross",
+		DN:       "uid=gross",
+		Identity: "1",
+		Login:    "J\u00fcrgen Gro\u00df",
+	}
 	before := typed
 	before.Login = "j\u00fcrgen gross" // as older versions kept it
 	s, _ := startWithAccounts(t, before, typed)
@@ -109,7 +124,12 @@ func TestSessionsAreAskedForByTheNameThatTheirOwnSignInTyped(t *testing.T) {
 }
 
 func TestWhatTheStoreDoesNotTakeIsAnErrorOfTheWatchers(t *testing.T) {
-	ada := session.Record{User: "ada", DN: "cn=ada", Login: "ada", Groups: []session.Group{{Name: "Staff"}}}
+	ada := session.Record{
+		User:   "ada",
+		DN:     "cn=ada",
+		Login:  "ada",
+		Groups: []session.Group{{Name: "Staff"}},
+	}
 	s, store := startWithAccounts(t, ada)
 	store.broken = errors.New("store is out of reach")
 	if err := s.allow(ada, " staff"); err != nil {

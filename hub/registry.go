@@ -159,8 +159,8 @@ func (rs *refs) find(ref string) []*liveSession {
 }
 
 // findInStore finds the session of a ref that another node may have signed in a moment ago, and
-// makes it live here. It reads all sessions of the store: whoever asks meanwhile waits, and many are
-// answered by one scan that begins after they asked. session.ErrNotFound where there is none.
+// makes it live here. It reads all sessions of the store: whoever asks meanwhile waits, and many
+// are answered by one scan that begins after they asked. session.ErrNotFound where there is none.
 func (h *Hub) findInStore(ctx context.Context, ref string) error {
 	if h.cluster.Alone() {
 		return session.ErrNotFound // nobody else signs anybody in

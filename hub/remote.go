@@ -268,7 +268,14 @@ func (h *Hub) setTabsElsewhere(s *liveSession, on cluster.TabReport, grace time.
 
 // noticeElsewhere sends a notice of another node to the tabs here, once.
 func (h *Hub) noticeElsewhere(e cluster.Notice) {
-	n := &sentNotice{id: e.ID, message: e.Message, scope: e.Scope, target: e.Scope.Target(), except: e.Except, at: e.At}
+	n := &sentNotice{
+		id:      e.ID,
+		message: e.Message,
+		scope:   e.Scope,
+		target:  e.Scope.Target(),
+		except:  e.Except,
+		at:      e.At,
+	}
 	if h.clock.Now().Sub(n.at) <= noticeFor && !h.notices.knows(n.id) {
 		h.send(n)
 	}

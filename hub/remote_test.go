@@ -66,7 +66,12 @@ func TestASignInThatIsHeardOfAfterItsEndShowsNobody(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
-	r := session.Record{ID: session.NewToken().ID(), User: "ada", Policy: standard, CreatedAt: session.Millis(time.Now())}
+	r := session.Record{
+		ID:        session.NewToken().ID(),
+		User:      "ada",
+		Policy:    standard,
+		CreatedAt: session.Millis(time.Now()),
+	}
 	r.LastActiveAt = r.CreatedAt
 	begun := func(r session.Record) map[string]any {
 		t.Helper()
@@ -87,7 +92,8 @@ func TestASignInThatIsHeardOfAfterItsEndShowsNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	within(t, 5*time.Second, "a session that has not ended is shown", func() bool {
-		if err := a.store.(session.SharedStore).Publish(t.Context(), data); err != nil { // a may not have subscribed yet
+		// a may not have subscribed yet
+		if err := a.store.(session.SharedStore).Publish(t.Context(), data); err != nil {
 			t.Fatal(err)
 		}
 		return len(a.sessionsOf("linus")) == 1
@@ -107,8 +113,10 @@ func TestNodesOfTwoVersions(t *testing.T) {
 		closes time.Duration // within which an end on the newer node closes the tabs of the older one
 		counts time.Duration // within which the older one sees the newer one's tabs
 	}{
-		{"of the same message version", func(p session.SharedStore) session.SharedStore { return laterRelease{p} }, soon / 2, soon},
-		{"of a later message version", func(p session.SharedStore) session.SharedStore { return laterVersion{p} }, soon, newerEvery + soon},
+		{"of the same message version", func(p session.SharedStore) session.SharedStore { return laterRelease{p} },
+			soon / 2, soon},
+		{"of a later message version", func(p session.SharedStore) session.SharedStore { return laterVersion{p} }, soon,
+			newerEvery + soon},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -131,9 +139,11 @@ func TestNodesOfTwoVersions(t *testing.T) {
 			here.nextWithin(newerEvery, wire.KindActive)
 
 			late := ada.openTab()
-			within(t, test.counts, "the older node counts a tab that was opened later", func() bool { return older.tabsOf("ada") == 3 })
+			within(t, test.counts, "the older node counts a tab that was opened later",
+				func() bool { return older.tabsOf("ada") == 3 })
 
-			if _, err := ada.End(t.Context(), ada.token.ID(), session.End{Reason: session.ReasonLogout, At: time.Now()}); err != nil {
+			_, err := ada.End(t.Context(), ada.token.ID(), session.End{Reason: session.ReasonLogout, At: time.Now()})
+			if err != nil {
 				t.Fatal(err)
 			}
 			here.endsWithin(test.closes, session.ReasonLogout)
@@ -142,7 +152,8 @@ func TestNodesOfTwoVersions(t *testing.T) {
 
 			bob := older.signIn("bob")
 			there, here = bob.on(newer).openTab(), bob.openTab()
-			if _, err := newer.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{User: "bob"}, Actor: "root"}); err != nil {
+			if _, err := newer.ForceLogout(t.Context(),
+				LogoutRequest{Scope: session.Scope{User: "bob"}, Actor: "root"}); err != nil {
 				t.Fatal(err)
 			}
 			there.endsWithin(soon, session.ReasonAdmin)
@@ -150,7 +161,8 @@ func TestNodesOfTwoVersions(t *testing.T) {
 
 			cid := older.signIn("cid")
 			there, here = cid.on(newer).openTab(), cid.openTab()
-			if _, err := older.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{Everyone: true}, Actor: "root"}); err != nil {
+			if _, err := older.ForceLogout(t.Context(),
+				LogoutRequest{Scope: session.Scope{Everyone: true}, Actor: "root"}); err != nil {
 				t.Fatal(err)
 			}
 			here.endsWithin(soon, session.ReasonAdmin)
@@ -188,7 +200,8 @@ func TestTabsOfASessionThatTheStoreHasLostAreTold(t *testing.T) {
 	stays := mary.openTab()
 	for _, node := range []*rig{a, b} {
 		within(t, 5*time.Second, "all are known", func() bool {
-			return node.tabsOf("ada") == 2 && node.tabsOf("grace") == 1 && len(node.sessionsOf("linus")) == 1 && node.tabsOf("mary") == 1
+			return node.tabsOf("ada") == 2 && node.tabsOf("grace") == 1 && len(node.sessionsOf("linus")) == 1 &&
+				node.tabsOf("mary") == 1
 		})
 	}
 	record, timing := keysOf(ada.token.ID())
@@ -232,7 +245,9 @@ func TestAStoreThatWasEmptiedKeepsNobody(t *testing.T) {
 	ada := a.signIn("ada")
 	here, there := ada.openTab(), ada.on(b).openTab()
 	away := b.signIn("grace")
-	within(t, 5*time.Second, "both know both", func() bool { return a.tabsOf("ada") == 2 && len(a.sessionsOf("grace")) == 1 && b.tabsOf("ada") == 2 })
+	within(t, 5*time.Second, "both know both", func() bool {
+		return a.tabsOf("ada") == 2 && len(a.sessionsOf("grace")) == 1 && b.tabsOf("ada") == 2
+	})
 	command(t, server, "FLUSHALL", "+OK")
 	here.endsWithin(time.Minute, session.ReasonAdmin)
 	there.endsWithin(time.Minute, session.ReasonAdmin)
@@ -247,7 +262,8 @@ func TestAStoreThatWasEmptiedKeepsNobody(t *testing.T) {
 	linus := a.signIn("linus")
 	tab := linus.on(b).openTab()
 	within(t, 5*time.Second, "the other node counts the tab", func() bool { return a.tabsOf("linus") == 1 })
-	if _, err := a.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{User: "linus"}, Actor: "root"}); err != nil {
+	if _, err := a.ForceLogout(t.Context(),
+		LogoutRequest{Scope: session.Scope{User: "linus"}, Actor: "root"}); err != nil {
 		t.Fatal(err)
 	}
 	tab.endsWithin(5*time.Second, session.ReasonAdmin)
@@ -280,7 +296,8 @@ func TestTheStoreLosesNobodyWhoLives(t *testing.T) {
 	server := redistest.Start(t)
 	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
 	id := a.signIn("ada").token.ID()
-	lost, err := a.store.(session.SharedStore).EndLost(t.Context(), []session.Record{*a.lookup(id).record.Load()}, session.End{Reason: session.ReasonAdmin, At: time.Now()})
+	lost, err := a.store.(session.SharedStore).EndLost(t.Context(), []session.Record{*a.lookup(id).record.Load()},
+		session.End{Reason: session.ReasonAdmin, At: time.Now()})
 	if err != nil || len(lost) != 0 {
 		t.Errorf("EndLost of one that lives = %v, %v, want nobody", lost, err)
 	}
@@ -305,7 +322,8 @@ func TestNodeLeftWithTheOldMasterAnswersNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := startNode(t, replica, "b", standard, same)
-	if _, err := b.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{User: "ada"}, Actor: "root"}); err != nil {
+	if _, err := b.ForceLogout(t.Context(),
+		LogoutRequest{Scope: session.Scope{User: "ada"}, Actor: "root"}); err != nil {
 		t.Fatal(err)
 	}
 	within(t, 10*time.Second, "a's pulses fail", func() bool { return a.Stats().Away })
@@ -340,7 +358,12 @@ func TestOnePulseThatFailedRefusesNobody(t *testing.T) {
 	server := redistest.Start(t)
 	store := openRedis(t, server)
 	left := refusals(0)
-	a := startHubWith(t, store, Options{Store: store, Shared: brokenPulse{store, left}, Policies: session.Policies{Global: standard}, Node: "a"})
+	a := startHubWith(t, store, Options{
+		Store:    store,
+		Shared:   brokenPulse{store, left},
+		Policies: session.Policies{Global: standard},
+		Node:     "a",
+	})
 	ada := a.signIn("ada")
 	left.Store(1)
 	within(t, 5*time.Second, "a pulse fails, and the next does not", func() bool {
@@ -368,7 +391,14 @@ func TestSlowPulsesDoNotMoveTheClock(t *testing.T) {
 	store := openRedis(t, server)
 	clock := skewed(2 * time.Second)
 	steered := &session.SyncedClock{Clock: clock, Wall: clock.Wall}
-	startHubWith(t, store, Options{Store: store, Shared: slowPulse{store}, Clock: steered, SyncedClock: steered, Policies: session.Policies{Global: standard}, Node: "a"})
+	startHubWith(t, store, Options{
+		Store:       store,
+		Shared:      slowPulse{store},
+		Clock:       steered,
+		SyncedClock: steered,
+		Policies:    session.Policies{Global: standard},
+		Node:        "a",
+	})
 	right := func() bool { return time.Until(steered.Now()).Abs() < 20*time.Millisecond }
 	if !right() {
 		t.Errorf("at the start the clock is %s off", time.Until(steered.Now()))

@@ -24,7 +24,12 @@ func TestLogoutInEffectStaysSoWhenTheClockIsSetBack(t *testing.T) {
 		}
 		clock := skewed(0)
 		store.SetClock(clock)
-		hub := startHubWith(t, store, Options{Store: store, Clock: clock, Policies: session.Policies{Global: standard}, Node: "node-1"})
+		hub := startHubWith(t, store, Options{
+			Store:    store,
+			Clock:    clock,
+			Policies: session.Policies{Global: standard},
+			Node:     "node-1",
+		})
 		ada, grace := hub.signIn("ada"), hub.signIn("grace")
 		atOnce := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}})
 		graced := hub.logout(LogoutRequest{Scope: session.Scope{User: "grace"}, Grace: time.Minute, Block: time.Minute})
@@ -56,11 +61,23 @@ func TestLogoutWithoutAGraceHoldsAfterARestartThoughTheClockWasSetBack(t *testin
 		}
 		now := session.Millis(time.Now()) // the process is killed before the single end is written
 		token := session.NewToken()
-		r := session.Record{ID: token.ID(), User: "ada", Login: "ada", Policy: standard, CreatedAt: now, LastActiveAt: now}
+		r := session.Record{
+			ID:           token.ID(),
+			User:         "ada",
+			Login:        "ada",
+			Policy:       standard,
+			CreatedAt:    now,
+			LastActiveAt: now,
+		}
 		if _, err := store.Create(t.Context(), r, 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := store.AddRevocation(t.Context(), session.Revocation{ID: "x", Scope: session.Scope{User: "ada"}, At: now, EffectiveAt: now}); err != nil {
+		if _, err := store.AddRevocation(t.Context(), session.Revocation{
+			ID:          "x",
+			Scope:       session.Scope{User: "ada"},
+			At:          now,
+			EffectiveAt: now,
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if err := store.Close(); err != nil {
@@ -69,7 +86,12 @@ func TestLogoutWithoutAGraceHoldsAfterARestartThoughTheClockWasSetBack(t *testin
 		if store, err = bolt.Open(folder); err != nil {
 			t.Fatal(err)
 		}
-		hub := startHubWith(t, store, Options{Store: store, Clock: skewed(-time.Hour), Policies: session.Policies{Global: standard}, Node: "node-1"})
+		hub := startHubWith(t, store, Options{
+			Store:    store,
+			Clock:    skewed(-time.Hour),
+			Policies: session.Policies{Global: standard},
+			Node:     "node-1",
+		})
 		(&user{rig: hub, token: token}).wantsOver(session.ReasonAdmin.Message())
 	})
 }
@@ -80,7 +102,13 @@ func TestLogoutHoldsAtANodeWhoseClockIsBehind(t *testing.T) {
 		server := redistest.Start(t)
 		a := startNode(t, server, "a", standard, samePeers)
 		store := openRedis(t, server)
-		b := startHubWith(t, store, Options{Store: store, Shared: store, Clock: skewed(-behind), Policies: session.Policies{Global: standard}, Node: "b"})
+		b := startHubWith(t, store, Options{
+			Store:    store,
+			Shared:   store,
+			Clock:    skewed(-behind),
+			Policies: session.Policies{Global: standard},
+			Node:     "b",
+		})
 		for range 5 {
 			ada := a.signIn("ada")
 			within(t, 2*time.Second, "b knows her", func() bool { return len(b.sessionsOf("ada")) == 1 })
@@ -127,12 +155,18 @@ func TestRevocationsOfOtherNodesAreReadOnceForAllThatNeedThem(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	reads, hold := new(atomic.Int64), make(chan struct{})
-	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return countingShared{p, reads, hold} })
+	a := startNode(t, server, "a", standard,
+		func(p session.SharedStore) session.SharedStore { return countingShared{p, reads, hold} })
 	ada := a.signIn("ada")
 	store := openRedis(t, server)
 	t.Cleanup(func() { store.Close() })
 	now := session.Millis(time.Now())
-	f, err := store.AddRevocation(t.Context(), session.Revocation{ID: "from a node that is not heard", Scope: session.Scope{User: "ada"}, At: now, EffectiveAt: now})
+	f, err := store.AddRevocation(t.Context(), session.Revocation{
+		ID:          "from a node that is not heard",
+		Scope:       session.Scope{User: "ada"},
+		At:          now,
+		EffectiveAt: now,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,10 +239,12 @@ func TestUsersAndGroupsAreKnownHoweverTheirNamesAreWritten(t *testing.T) {
 		tab := grace.openTab()
 		watcher := ada.openTab()
 		watcher.send(`{"type":"watch","users":["grace HÖPPER","Grace Höpper"]}`)
-		if users := watcher.next(wire.KindPresence)["users"].(map[string]any); len(users) != 2 || users["grace HÖPPER"] != "active" || users["Grace Höpper"] != "active" {
+		users := watcher.next(wire.KindPresence)["users"].(map[string]any)
+		if len(users) != 2 || users["grace HÖPPER"] != "active" || users["Grace Höpper"] != "active" {
 			t.Errorf("presence = %v, want each name as it was asked for", users)
 		}
-		if got := hub.Sessions(Filter{User: "GRACE Ho\u0308pper", Group: "staff members", Query: "HÖP"}); len(got) != 1 || got[0].Record.User != "Grace Höpper" {
+		got := hub.Sessions(Filter{User: "GRACE Ho\u0308pper", Group: "staff members", Query: "HÖP"})
+		if len(got) != 1 || got[0].Record.User != "Grace Höpper" {
 			t.Errorf("sessions = %+v", got)
 		}
 		for _, f := range []Filter{{User: "\u00ad"}, {Group: " "}} {
@@ -281,7 +317,12 @@ func fillWithRevocations(t testing.TB, hub *rig, n int) {
 		wg.Go(func() {
 			defer func() { <-slots }()
 			now := session.Millis(hub.clock.Now())
-			f := session.Revocation{ID: newPublicID(), Scope: session.Scope{Session: session.NewToken().ID().Ref()}, At: now, EffectiveAt: now}
+			f := session.Revocation{
+				ID:          newPublicID(),
+				Scope:       session.Scope{Session: session.NewToken().ID().Ref()},
+				At:          now,
+				EffectiveAt: now,
+			}
 			if _, err := hub.store.AddRevocation(t.Context(), f); err != nil {
 				t.Error(err)
 			}
@@ -316,7 +357,8 @@ func TestAGroupThatTwoNodesHearOfKeepsItsLowerNumber(t *testing.T) {
 	if status, err := b.Check(t.Context(), ada.token.ID()); err != nil || status.Warning != session.ReasonAdmin {
 		t.Errorf("b: Check = warning %q, %v, want that of the forced logout", status.Warning, err)
 	}
-	if r, err := b.store.Get(t.Context(), ada.token.ID()); err != nil || len(r.Groups) != 1 || r.Groups[0].SeenRevocation != 0 {
+	if r, err := b.store.Get(t.Context(), ada.token.ID()); err != nil || len(r.Groups) != 1 ||
+		r.Groups[0].SeenRevocation != 0 {
 		t.Errorf("stored groups %+v, %v, want staff with the number of before the logout", r.Groups, err)
 	}
 }
@@ -334,7 +376,9 @@ func TestARequestWaitsForALogoutThatIsBeingTakenIn(t *testing.T) {
 	})
 	eve := a.signInAs("eve", func(id session.ID) bool { return id[0]%shards == 0 && id[1]%2 == 1 })
 	ada := a.signInAs("ada", func(id session.ID) bool { return id[0]%shards == shards-1 && id[1]%2 == 1 })
-	within(t, 2*time.Second, "b knows both", func() bool { return b.lookup(eve.token.ID()) != nil && b.lookup(ada.token.ID()) != nil })
+	within(t, 2*time.Second, "b knows both", func() bool {
+		return b.lookup(eve.token.ID()) != nil && b.lookup(ada.token.ID()) != nil
+	})
 	e := b.lookup(eve.token.ID())
 	e.mu.Lock() // covering takes its time
 	l, err := a.Hub.ForceLogout(t.Context(), LogoutRequest{Scope: everyone, Actor: "root"})
@@ -373,7 +417,8 @@ func (c allCounting) RevocationsAfter(ctx context.Context, after int64) ([]sessi
 func TestARequestUnderWayDuringALogoutReadsNotAllRevocations(t *testing.T) {
 	server := redistest.Start(t)
 	all := new(atomic.Int64)
-	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return allCounting{p, all} })
+	a := startNode(t, server, "a", standard,
+		func(p session.SharedStore) session.SharedStore { return allCounting{p, all} })
 	for range 3 {
 		g := a.signIn("grace")
 		before, _ := a.store.LastRevocation(t.Context()) // what a request has read

@@ -46,8 +46,13 @@ type sharedLine struct {
 }
 
 func newSharedStore(s *bolt.Store) *sharedStore {
-	return &sharedStore{Store: s, leases: make(map[string]time.Time), tabs: make(map[string]map[session.ID]string),
-		kept: make(map[string]map[string]string), heard: make(map[*func([]byte)]struct{})}
+	return &sharedStore{
+		Store:  s,
+		leases: make(map[string]time.Time),
+		tabs:   make(map[string]map[session.ID]string),
+		kept:   make(map[string]map[string]string),
+		heard:  make(map[*func([]byte)]struct{}),
+	}
 }
 
 func (s *sharedStore) line(id session.ID, ended bool) {
@@ -138,7 +143,8 @@ func (m *member) Pulse(ctx context.Context, node string, after uint64) (session.
 				p.Begun = append(p.Begun, l.id)
 			}
 		}
-		p.Nodes, p.Last, p.Epoch, p.Fresh = slices.Collect(maps.Keys(m.shared.leases)), uint64(len(m.shared.lines)), "one", !known
+		p.Nodes, p.Last, p.Epoch, p.Fresh = slices.Collect(maps.Keys(m.shared.leases)), uint64(len(m.shared.lines)),
+			"one", !known
 		p.Lease, p.Now, p.Asked = leaseInMemory, session.Millis(now), now
 		return p, nil
 	})
@@ -202,7 +208,10 @@ func (m *member) GetMany(ctx context.Context, ids []session.ID) (list []session.
 	})
 }
 
-func (m *member) RevocationsAfter(ctx context.Context, _ int64) (revocations []session.Revocation, last int64, all bool, err error) {
+func (m *member) RevocationsAfter(
+	ctx context.Context,
+	_ int64,
+) (revocations []session.Revocation, last int64, all bool, err error) {
 	if last, err = m.LastRevocation(ctx); err == nil {
 		revocations, err = m.Revocations(ctx)
 	}
@@ -236,13 +245,24 @@ func (m *member) EndLost(context.Context, []session.Record, session.End) ([]sess
 	return nil, nil
 }
 
-func startNode(t *testing.T, server *redistest.Server, name string, p session.Policy, says func(session.SharedStore) session.SharedStore) *rig {
+func startNode(
+	t *testing.T,
+	server *redistest.Server,
+	name string,
+	p session.Policy,
+	says func(session.SharedStore) session.SharedStore,
+) *rig {
 	t.Helper()
 	store, err := redis.Open(t.Context(), server.URL(), "curfew:", nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startHubWith(t, store, Options{Store: store, Shared: says(store), Policies: session.Policies{Global: p}, Node: name})
+	return startHubWith(t, store, Options{
+		Store:    store,
+		Shared:   says(store),
+		Policies: session.Policies{Global: p},
+		Node:     name,
+	})
 }
 
 // on is the same browser at another node.
@@ -296,7 +316,12 @@ func openRedis(t *testing.T, server *redistest.Server) *redis.Store {
 func startMember(t *testing.T, shared *sharedStore, name string, wrap func(session.Store) session.Store) *rig {
 	t.Helper()
 	m := &member{faulty.Store{Store: unclosed{shared}, Faults: faulty.New(1)}, shared}
-	o := Options{Store: m, Shared: m, Policies: session.Policies{Global: standard}, Node: name}
+	o := Options{
+		Store:    m,
+		Shared:   m,
+		Policies: session.Policies{Global: standard},
+		Node:     name,
+	}
 	if wrap != nil {
 		o.Store = wrap(m)
 	}
@@ -321,7 +346,14 @@ func (r *rig) signInAs(name string, id func(session.ID) bool) *user {
 		u.token = session.NewToken()
 	}
 	now := session.Millis(time.Now())
-	if err := r.Create(r.t.Context(), session.Record{ID: u.token.ID(), User: name, Login: name, Policy: standard, CreatedAt: now, LastActiveAt: now}); err != nil {
+	if err := r.Create(r.t.Context(), session.Record{
+		ID:           u.token.ID(),
+		User:         name,
+		Login:        name,
+		Policy:       standard,
+		CreatedAt:    now,
+		LastActiveAt: now,
+	}); err != nil {
 		r.t.Fatal(err)
 	}
 	return u

@@ -26,7 +26,11 @@ import (
 const origin = "https://app.example"
 
 var standard = session.Policy{
-	WarnAfter: 9 * time.Minute, ExpireAfter: 10 * time.Minute, MaxLifetime: 2 * time.Hour, CloseGrace: 20 * time.Second, ExtendOn: session.ExtendOnActivity,
+	WarnAfter:   9 * time.Minute,
+	ExpireAfter: 10 * time.Minute,
+	MaxLifetime: 2 * time.Hour,
+	CloseGrace:  20 * time.Second,
+	ExtendOn:    session.ExtendOnActivity,
 }
 
 // rig is a hub with a real store behind a real HTTP server.
@@ -120,7 +124,13 @@ func startHubWith(t testing.TB, store session.Store, o Options) *rig {
 		}
 	})}
 	go server.Serve(listener)
-	r := &rig{Hub: h, t: t, store: store, listener: listener, client: listener.Client()}
+	r := &rig{
+		Hub:      h,
+		t:        t,
+		store:    store,
+		listener: listener,
+		client:   listener.Client(),
+	}
 	r.stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -150,7 +160,16 @@ func (r *rig) signIn(name string, groups ...string) *user {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	rec := session.Record{ID: u.token.ID(), User: name, Login: name, Address: "192.0.2.1", Policy: r.Policies().For(groups), SeenRevocation: last, CreatedAt: now, LastActiveAt: now}
+	rec := session.Record{
+		ID:             u.token.ID(),
+		User:           name,
+		Login:          name,
+		Address:        "192.0.2.1",
+		Policy:         r.Policies().For(groups),
+		SeenRevocation: last,
+		CreatedAt:      now,
+		LastActiveAt:   now,
+	}
 	for _, g := range groups {
 		rec.Groups = append(rec.Groups, session.Group{Name: g, SeenRevocation: last})
 	}
@@ -179,7 +198,8 @@ func (u *user) at() hubtest.Options {
 // dial opens a socket that the caller reads, or does not.
 func (u *user) dial() (*websocket.Conn, *http.Response, error) {
 	o := u.at()
-	return websocket.Dial(u.t.Context(), o.URL, &websocket.DialOptions{HTTPClient: o.Client, HTTPHeader: o.Header, Subprotocols: []string{wire.Subprotocol}})
+	return websocket.Dial(u.t.Context(), o.URL,
+		&websocket.DialOptions{HTTPClient: o.Client, HTTPHeader: o.Header, Subprotocols: []string{wire.Subprotocol}})
 }
 
 func (u *user) openTab() *page {
@@ -230,7 +250,8 @@ func (u *user) wantsEnded(reason session.Reason) {
 func (u *user) wantsOver(message string) {
 	u.t.Helper()
 	status, err := u.Check(u.t.Context(), u.token.ID())
-	if !errors.Is(err, session.ErrEnded) || status.Record.End.Reason != session.ReasonAdmin || status.Record.End.Text() != message {
+	if !errors.Is(err, session.ErrEnded) || status.Record.End.Reason != session.ReasonAdmin ||
+		status.Record.End.Text() != message {
 		u.t.Errorf("Check = %+v, %v, want ended by an admin with the message %q", status.Record.End, err, message)
 	}
 }
@@ -271,8 +292,10 @@ func (u *user) openRawTab(ctx context.Context) *rawTab {
 		u.t.Fatal(err)
 	}
 	u.t.Cleanup(func() { conn.Close() })
-	fmt.Fprintf(conn, "GET /session/ws HTTP/1.1\r\nHost: app.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\nOrigin: %s\r\nX-Session: %s\r\n\r\n", wire.Subprotocol, origin, u.token.Text())
+	fmt.Fprintf(conn, "GET /session/ws HTTP/1.1\r\nHost: app.example\r\nConnection: Upgrade\r\n"+
+		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\nOrigin: %s\r\n"+
+		"X-Session: %s\r\n\r\n", wire.Subprotocol, origin, u.token.Text())
 	r := bufio.NewReader(conn)
 	response, err := http.ReadResponse(r, nil)
 	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
@@ -333,7 +356,14 @@ func (r *rig) late(name string) *user {
 	r.t.Helper()
 	u := &user{rig: r, token: session.NewToken()}
 	now := session.Millis(time.Now())
-	record := session.Record{ID: u.token.ID(), User: name, Login: name, Policy: standard, CreatedAt: now, LastActiveAt: now}
+	record := session.Record{
+		ID:           u.token.ID(),
+		User:         name,
+		Login:        name,
+		Policy:       standard,
+		CreatedAt:    now,
+		LastActiveAt: now,
+	}
 	if err := r.Create(r.t.Context(), record); err != nil {
 		r.t.Fatal(err)
 	}
@@ -345,7 +375,15 @@ func (r *rig) signInAt(name string, now time.Time) *user {
 	r.t.Helper()
 	u := &user{rig: r, token: session.NewToken()}
 	now = session.Millis(now)
-	rec := session.Record{ID: u.token.ID(), User: name, Login: name, Address: "192.0.2.1", Policy: r.Policies().For(nil), CreatedAt: now, LastActiveAt: now}
+	rec := session.Record{
+		ID:           u.token.ID(),
+		User:         name,
+		Login:        name,
+		Address:      "192.0.2.1",
+		Policy:       r.Policies().For(nil),
+		CreatedAt:    now,
+		LastActiveAt: now,
+	}
 	if err := r.Create(r.t.Context(), rec); err != nil {
 		r.t.Fatal(err)
 	}

@@ -39,8 +39,8 @@ type liveRules struct {
 	unconfirmed atomic.Bool // the store has not confirmed the rules that it was given last
 }
 
-// liveActivity is what is known of the acts of a live session's user, and what tabs were told of the
-// deadlines.
+// liveActivity is what is known of the acts of a live session's user, and what tabs were told of
+// the deadlines.
 type liveActivity struct {
 	active       atomic.Int64 // last activity, Unix ms
 	unstoredAct  atomic.Int64 // an act in a warning that is not stored yet, Unix ms; see actForAll
@@ -80,7 +80,12 @@ type liveEnd struct {
 }
 
 func newLiveSession(r session.Record, shard *shard) *liveSession {
-	s := &liveSession{id: r.ID, user: r.User, createdAt: r.CreatedAt, shard: shard}
+	s := &liveSession{
+		id:        r.ID,
+		user:      r.User,
+		createdAt: r.CreatedAt,
+		shard:     shard,
+	}
 	s.tabTimes = r.Tabs.Agreeing(r.LeftAt)
 	policy := r.Policy
 	s.policy.Store(&policy)
@@ -100,7 +105,11 @@ func (s *liveSession) setRecord(r *session.Record) {
 
 // recordLocked is what the rules judge.
 func (s *liveSession) recordLocked() session.Record {
-	r := session.Record{CreatedAt: s.createdAt, LastActiveAt: session.FromUnixMilli(s.active.Load()), LeftAt: s.tabTimes.LeftAt()}
+	r := session.Record{
+		CreatedAt:    s.createdAt,
+		LastActiveAt: session.FromUnixMilli(s.active.Load()),
+		LeftAt:       s.tabTimes.LeftAt(),
+	}
 	if s.revocation != nil {
 		r.Revocation = s.revocation.Judged()
 	}

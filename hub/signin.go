@@ -127,7 +127,11 @@ func (h *Hub) endOrphans() {
 		}
 		for id, since := range list {
 			ctx, cancel := context.WithTimeout(h.ctx, orphanedFor)
-			_, err := h.End(ctx, id, session.End{Reason: session.ReasonLogout, At: session.Millis(h.clock.Now()), Detail: "its sign-in failed"})
+			_, err := h.End(ctx, id, session.End{
+				Reason: session.ReasonLogout,
+				At:     session.Millis(h.clock.Now()),
+				Detail: "its sign-in failed",
+			})
 			cancel()
 			if err != nil && !isUnknown(err) {
 				break // the store is away

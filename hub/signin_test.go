@@ -29,9 +29,18 @@ func (s deafStore) Create(ctx context.Context, r session.Record, limit int) ([]s
 func TestSignInThatWasNotAcknowledgedLeavesNoSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		back := time.Now().Add(20 * time.Second)
-		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return deafStore{awayStore{s, back}} })
+		hub := startHubOver(t, t.TempDir(), standard,
+			func(s *bolt.Store) session.Store { return deafStore{awayStore{s, back}} })
 		now := session.Millis(time.Now())
-		r := session.Record{ID: session.NewToken().ID(), User: "ada", Login: "ada", Address: "192.0.2.1", Policy: standard, CreatedAt: now, LastActiveAt: now}
+		r := session.Record{
+			ID:           session.NewToken().ID(),
+			User:         "ada",
+			Login:        "ada",
+			Address:      "192.0.2.1",
+			Policy:       standard,
+			CreatedAt:    now,
+			LastActiveAt: now,
+		}
 		if err := hub.Create(t.Context(), r); err == nil {
 			t.Fatal("Create = nil, want an error")
 		}
@@ -42,7 +51,8 @@ func TestSignInThatWasNotAcknowledgedLeavesNoSession(t *testing.T) {
 		}
 		pass(2 * time.Second)
 		synctest.Wait()
-		if status, err := hub.Check(t.Context(), r.ID); !errors.Is(err, session.ErrEnded) || status.Record.End.Detail == "" {
+		if status, err := hub.Check(t.Context(), r.ID); !errors.Is(err, session.ErrEnded) ||
+			status.Record.End.Detail == "" {
 			t.Errorf("Check = %+v, %v, want ErrEnded, and why", status.Record.End, err)
 		}
 		if n, _ := hub.orphans.remembered(); n != 0 {
@@ -74,7 +84,13 @@ func TestSignInThatAskedTheDirectoryBeforeTheForcedLogoutIsOver(t *testing.T) {
 		now := session.Millis(time.Now())
 		u := &user{rig: hub, token: session.NewToken()}
 		// it has read 0
-		r := session.Record{ID: u.token.ID(), User: "ada", Policy: standard, CreatedAt: now, LastActiveAt: now}
+		r := session.Record{
+			ID:           u.token.ID(),
+			User:         "ada",
+			Policy:       standard,
+			CreatedAt:    now,
+			LastActiveAt: now,
+		}
 		hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}})
 		if err := hub.Create(t.Context(), r); err != nil {
 			t.Fatal(err)
@@ -86,7 +102,12 @@ func TestSignInThatAskedTheDirectoryBeforeTheForcedLogoutIsOver(t *testing.T) {
 func TestBlockSparesAdminsOfEveryone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)
-		hub.logout(LogoutRequest{Scope: session.Scope{Everyone: true}, Message: "Back at noon", Grace: time.Minute, Block: time.Minute})
+		hub.logout(LogoutRequest{
+			Scope:   session.Scope{Everyone: true},
+			Message: "Back at noon",
+			Grace:   time.Minute,
+			Block:   time.Minute,
+		})
 		if f, blocked := hub.Blocked("grace", []string{"staff"}); !blocked || f.Message != "Back at noon" {
 			t.Errorf("Blocked = %+v, %v", f, blocked)
 		}

@@ -303,7 +303,8 @@ func newTabID() string {
 
 // isPhone says by a User-Agent that a browser runs on a phone or a tablet.
 func isPhone(agent string) bool {
-	return strings.Contains(agent, "Android") || strings.Contains(agent, "iPhone") || strings.Contains(agent, "iPad") || strings.Contains(agent, "Mobile")
+	return strings.Contains(agent, "Android") || strings.Contains(agent, "iPhone") || strings.Contains(agent, "iPad") ||
+		strings.Contains(agent, "Mobile")
 }
 
 // startAll starts writers for the tabs for which queue reports that one is needed.

@@ -26,10 +26,20 @@ func TestTabThatOpensLateIsToldOfTheWarning(t *testing.T) {
 
 func TestBreachClosesTheTabAndHarmsNobodyElse(t *testing.T) {
 	bad := map[string]string{
-		"not JSON": `x`, "empty": ``, "no type": `{}`, "unknown type": `{"type":"shutdown"}`, "a list": `[]`, "null": `null`,
-		"no idle_ms": `{"type":"activity"}`, "negative idle_ms": `{"type":"activity","idle_ms":-1}`, "a fraction": `{"type":"activity","idle_ms":1.5}`,
-		"trailing data": `{"type":"sync"}{"type":"sync"}`, "hidden is text": `{"type":"visibility","hidden":"yes"}`, "ack without seq": `{"type":"ack"}`,
-		"a server's message": `{"type":"expire"}`, "a name in another case": `{"TYPE":"confirm"}`,
+		"not JSON":               `x`,
+		"empty":                  ``,
+		"no type":                `{}`,
+		"unknown type":           `{"type":"shutdown"}`,
+		"a list":                 `[]`,
+		"null":                   `null`,
+		"no idle_ms":             `{"type":"activity"}`,
+		"negative idle_ms":       `{"type":"activity","idle_ms":-1}`,
+		"a fraction":             `{"type":"activity","idle_ms":1.5}`,
+		"trailing data":          `{"type":"sync"}{"type":"sync"}`,
+		"hidden is text":         `{"type":"visibility","hidden":"yes"}`,
+		"ack without seq":        `{"type":"ack"}`,
+		"a server's message":     `{"type":"expire"}`,
+		"a name in another case": `{"TYPE":"confirm"}`,
 		"a name in another case beside the right one": `{"type":"activity","idle_ms":60000,"IDLE_MS":0}`,
 		"a letter that folds to another":              `{"type":"ack","seq":1,"ſeq":2}`,
 		"a name twice":                                `{"type":"sync","type":"confirm"}`,
@@ -50,7 +60,8 @@ func TestBreachClosesTheTabAndHarmsNobodyElse(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			ada := startHub(t, standard).signIn("ada")
 			good, evil := ada.openTab(), ada.openTab()
-			good.send(`{"type":"sync"` + strings.Repeat(" ", wire.MaxMessage-len(`{"type":"sync"}`)) + `}`) // 4 KiB exactly
+			// 4 KiB exactly
+			good.send(`{"type":"sync"` + strings.Repeat(" ", wire.MaxMessage-len(`{"type":"sync"}`)) + `}`)
 			good.next(wire.KindActive)
 			evil.send(`{"type":"sync"` + strings.Repeat(" ", wire.MaxMessage) + `}`)
 			evil.wantsClose(websocket.StatusMessageTooBig, "message too big")
@@ -87,7 +98,11 @@ func TestFlood(t *testing.T) {
 }
 
 func TestFloodOfFramesThatAreNoMessage(t *testing.T) {
-	for name, frames := range map[string][2]byte{"empty continuations": {0x01, 0x00}, "pongs": {0x8a, 0x8a}, "pings": {0x89, 0x89}} {
+	for name, frames := range map[string][2]byte{
+		"empty continuations": {0x01, 0x00},
+		"pongs":               {0x8a, 0x8a},
+		"pings":               {0x89, 0x89},
+	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				ada := startHub(t, standard).signIn("ada")

@@ -191,13 +191,24 @@ func (s *liveSession) broadcastLocked(stalled bool, message func(seq int64) any)
 
 // sendLocked queues a message for one tab. Those that need a writer are appended to start, here and
 // below.
-func (s *liveSession) sendLocked(start []*socket.Conn, t *tab, stalled bool, message func(seq int64) any) []*socket.Conn {
+func (s *liveSession) sendLocked(
+	start []*socket.Conn,
+	t *tab,
+	stalled bool,
+	message func(seq int64) any,
+) []*socket.Conn {
 	return t.queueFrame(start, stalled, s.shard.hub.encodeOnce(message))
 }
 
 // sendSharedLocked queues f for one tab, or the message under a number of its own where the tab has
 // had a newer one.
-func (s *liveSession) sendSharedLocked(start []*socket.Conn, t *tab, stalled bool, f sharedFrame, message func(seq int64) any) []*socket.Conn {
+func (s *liveSession) sendSharedLocked(
+	start []*socket.Conn,
+	t *tab,
+	stalled bool,
+	f sharedFrame,
+	message func(seq int64) any,
+) []*socket.Conn {
 	if t.lastSeq.Load() >= f.seq {
 		return s.sendLocked(start, t, stalled, message)
 	}
@@ -205,7 +216,12 @@ func (s *liveSession) sendSharedLocked(start []*socket.Conn, t *tab, stalled boo
 }
 
 // broadcastSharedLocked is sendSharedLocked for all tabs.
-func (s *liveSession) broadcastSharedLocked(start []*socket.Conn, stalled bool, f sharedFrame, message func(seq int64) any) []*socket.Conn {
+func (s *liveSession) broadcastSharedLocked(
+	start []*socket.Conn,
+	stalled bool,
+	f sharedFrame,
+	message func(seq int64) any,
+) []*socket.Conn {
 	for _, t := range s.tabs {
 		start = s.sendSharedLocked(start, t, stalled, f, message)
 	}

@@ -51,7 +51,11 @@ func (h *Hub) settle(ctx context.Context) {
 // Reset ends all sessions and forgets everything, the store's content included, on all nodes.
 func (h *Hub) Reset(ctx context.Context) error {
 	for _, s := range h.allSessions() {
-		end := session.End{Reason: session.ReasonAdmin, At: session.Millis(h.clock.Now()), Message: "The server was reset for testing."}
+		end := session.End{
+			Reason:  session.ReasonAdmin,
+			At:      session.Millis(h.clock.Now()),
+			Message: "The server was reset for testing.",
+		}
 		if _, err := h.End(ctx, s.id, end); err != nil && !isUnknown(err) {
 			return err
 		}

@@ -91,8 +91,8 @@ func (s *liveSession) probeLocked(stalled bool) (start []*socket.Conn) {
 	return start
 }
 
-// tickWheel holds the open tabs of this process by the time of their next tick. Those of a slot have
-// opened together.
+// tickWheel holds the open tabs of this process by the time of their next tick. Those of a slot
+// have opened together.
 type tickWheel struct {
 	mu      sync.Mutex
 	slots   [tickSlots][]*tab

@@ -26,8 +26,8 @@ func sources(t *testing.T) map[string]string {
 	return files
 }
 
-// TestSessionsEndInOneFile keeps the answer to "where is a session ended" at one place. What the store
-// itself has lost is buried by SharedStore.EndLost, in internal/cluster/lost.go.
+// TestSessionsEndInOneFile keeps the answer to "where is a session ended" at one place. What the
+// store itself has lost is buried by SharedStore.EndLost, in internal/cluster/lost.go.
 func TestSessionsEndInOneFile(t *testing.T) {
 	calls := regexp.MustCompile(`(?i)store\.End\(`)
 	for path, text := range sources(t) {

@@ -157,7 +157,8 @@ func (o Options) limit() time.Duration {
 	}
 }
 
-// inBubble reports whether time is that of a bubble: it begins with the year 2000 (testing/synctest).
+// inBubble reports whether time is that of a bubble: it begins with the year 2000
+// (testing/synctest).
 func inBubble() bool { return time.Now().Year() < 2020 }
 
 // readAll reads until the socket is closed.
@@ -223,8 +224,8 @@ func (p *Page) await(limit time.Duration, ok func() bool) bool {
 	}
 }
 
-// take waits for the next message. There is none where the socket closed before; neither message nor
-// closed is there where nothing came in time.
+// take waits for the next message. There is none where the socket closed before; neither message
+// nor closed is there where nothing came in time.
 func (p *Page) take(limit time.Duration) (m *Received, closed *Closed) {
 	p.await(limit, func() bool {
 		if p.read < len(p.received) {
@@ -246,9 +247,11 @@ func (p *Page) next(limit time.Duration, kind wire.Kind) Received {
 	m, closed := p.take(limit)
 	switch {
 	case closed != nil:
-		p.test.Fatalf("the socket was closed with %d %q after %s, want %s", closed.Code, closed.Reason, p.since(closed.At), kind)
+		p.test.Fatalf("the socket was closed with %d %q after %s, want %s", closed.Code, closed.Reason,
+			p.since(closed.At), kind)
 	case m == nil:
-		p.test.Fatalf("nothing came within %s, until %s after the page was opened, want %s", limit, p.since(time.Now()), kind)
+		p.test.Fatalf("nothing came within %s, until %s after the page was opened, want %s", limit, p.since(time.Now()),
+			kind)
 	case m.Kind() != kind:
 		p.test.Fatalf("got %v after %s, want %s", m.Message, p.since(m.At), kind)
 	}

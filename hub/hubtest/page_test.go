@@ -19,12 +19,14 @@ import (
 
 const socketURL = "ws://app.example/session/ws"
 
-// serve runs a server that does with each page what script says, and then reads until the page goes.
+// serve runs a server that does with each page what script says, and then reads until the page
+// goes.
 func serve(t *testing.T, script func(*websocket.Conn)) Options {
 	t.Helper()
 	l := Listen()
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, InsecureSkipVerify: true})
+		c, err := websocket.Accept(w, r,
+			&websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, InsecureSkipVerify: true})
 		if err != nil {
 			t.Error(err)
 			return
@@ -85,28 +87,41 @@ func TestPageSaysWhatItGotAndWanted(t *testing.T) {
 			[]string{"got map[seq:2 type:warn] after 1s, want expire"}},
 		{"the close comes", 0, "", func(p *Page) { p.Next(wire.KindWarn) },
 			[]string{`the socket was closed with 4001 "idle" after 0s, want warn`}},
-		{"nothing comes within a bound", 3 * time.Second, warn, func(p *Page) { p.NextWithin(2*time.Second, wire.KindWarn) },
+		{"nothing comes within a bound", 3 * time.Second, warn,
+			func(p *Page) { p.NextWithin(2*time.Second, wire.KindWarn) },
 			[]string{"nothing came within 2s, until 2s after the page was opened, want warn"}},
 		{"nothing comes at all", 30 * time.Hour, warn, func(p *Page) { p.Next(wire.KindWarn) },
 			[]string{"nothing came within 24h0m0s, until 24h0m0s after the page was opened, want warn"}},
 		{"on time", 5 * time.Second, warn, func(p *Page) { p.Wants(wire.KindWarn, 5*time.Second) }, nil},
-		{"as late as may be", 5*time.Second + 20*time.Millisecond, warn, func(p *Page) { p.Wants(wire.KindWarn, 5*time.Second) }, nil},
+		{"as late as may be", 5*time.Second + 20*time.Millisecond, warn,
+			func(p *Page) { p.Wants(wire.KindWarn, 5*time.Second) }, nil},
 		{"too late", 5*time.Second + 21*time.Millisecond, warn, func(p *Page) { p.Wants(wire.KindWarn, 5*time.Second) },
 			[]string{"warn came after 5.021s, want 5s"}},
 		{"too early", 5*time.Second - 2*time.Millisecond, warn, func(p *Page) { p.Wants(wire.KindWarn, 5*time.Second) },
 			[]string{"warn came after 4.998s, want 5s"}},
-		{"on time though it is read late", time.Second, warn, func(p *Page) { time.Sleep(time.Hour); p.Wants(wire.KindWarn, time.Second) }, nil},
+		{"on time though it is read late", time.Second, warn, func(p *Page) {
+			time.Sleep(time.Hour)
+			p.Wants(wire.KindWarn, time.Second)
+		}, nil},
 		{"silence", time.Second, warn, func(p *Page) { p.Silent() }, nil},
-		{"no silence", 0, warn, func(p *Page) { p.Silent() }, []string{"got map[seq:2 type:warn] after 0s, want silence"}},
-		{"a close is no silence", 0, "", func(p *Page) { p.Silent() }, []string{`the socket was closed with 4001 "idle" after 0s, want silence`}},
+		{"no silence", 0, warn, func(p *Page) { p.Silent() },
+			[]string{"got map[seq:2 type:warn] after 0s, want silence"}},
+		{"a close is no silence", 0, "", func(p *Page) { p.Silent() },
+			[]string{`the socket was closed with 4001 "idle" after 0s, want silence`}},
 		{"the right close", 0, "", func(p *Page) { p.WantsClose(4001, "idle") }, nil},
-		{"another close", 0, "", func(p *Page) { p.WantsClose(1013, "full") }, []string{`closed with 4001 "idle", want 1013 "full"`}},
+		{"another close", 0, "", func(p *Page) { p.WantsClose(1013, "full") },
+			[]string{`closed with 4001 "idle", want 1013 "full"`}},
 		{"a message before the close", 0, notice, func(p *Page) { p.WantsClose(4001, "idle") },
 			[]string{"got map[seq:2 type:notice] before the close"}},
 		{"the end", time.Minute, expire, func(p *Page) { p.WantsEnd(session.ReasonIdle, time.Minute) }, nil},
-		{"the end within a bound", time.Minute, expire, func(p *Page) { p.EndsWithin(2*time.Minute, session.ReasonIdle) }, nil},
-		{"the end for another reason", time.Minute, expire, func(p *Page) { p.WantsEnd(session.ReasonLogout, time.Minute) }, []string{
-			"got map[location:/login message:m reason:idle seq:3 type:expire], want the reason logout, a message and a location",
+		{"the end within a bound", time.Minute, expire, func(p *Page) {
+			p.EndsWithin(2*time.Minute, session.ReasonIdle)
+		}, nil},
+		{"the end for another reason", time.Minute, expire, func(p *Page) {
+			p.WantsEnd(session.ReasonLogout, time.Minute)
+		}, []string{
+			"got map[location:/login message:m reason:idle seq:3 type:expire], want the reason logout, a message " +
+				"and a location",
 			`closed with 4001 "idle", want 4001 "logout"`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -121,7 +136,8 @@ func TestPageSaysWhatItGotAndWanted(t *testing.T) {
 						say(t, c, tt.says)
 					}
 					if tt.says == expire {
-						if _, ack, err := c.Read(context.Background()); err != nil || string(ack) != `{"seq":3,"type":"ack"}` {
+						_, ack, err := c.Read(context.Background())
+						if err != nil || string(ack) != `{"seq":3,"type":"ack"}` {
 							t.Errorf("the end was answered by %s, %v", ack, err)
 						}
 					}
@@ -149,7 +165,8 @@ func TestPageAcknowledgesTicksOrAll(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var acks []string
 			o := serve(t, func(c *websocket.Conn) {
-				say(t, c, `{"type":"hello","seq":1}`, `{"type":"tick","seq":2}`, `{"type":"warn","seq":3}`, `{"type":"tick","seq":4}`)
+				say(t, c, `{"type":"hello","seq":1}`, `{"type":"tick","seq":2}`, `{"type":"warn","seq":3}`,
+					`{"type":"tick","seq":4}`)
 				for {
 					_, ack, err := c.Read(context.Background())
 					if err != nil {

@@ -20,9 +20,15 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // told are the messages of the server.
 var told = map[Kind]any{
-	KindHello:    Hello{KindHello, 1, "Zm9vYmFyYmF6", "ada", 540_000, 600_000, 15_000, session.ExtendOnActivity},
-	KindActive:   Active{KindActive, 2, 540_000, 600_000, 7_500, session.ExtendOnConfirm},
-	KindWarn:     Warn{Type: KindWarn, Seq: 3, Reason: session.ReasonIdle, ExpireInMS: 60_000, Message: session.ReasonIdle.Warning()},
+	KindHello:  Hello{KindHello, 1, "Zm9vYmFyYmF6", "ada", 540_000, 600_000, 15_000, session.ExtendOnActivity},
+	KindActive: Active{KindActive, 2, 540_000, 600_000, 7_500, session.ExtendOnConfirm},
+	KindWarn: Warn{
+		Type:       KindWarn,
+		Seq:        3,
+		Reason:     session.ReasonIdle,
+		ExpireInMS: 60_000,
+		Message:    session.ReasonIdle.Warning(),
+	},
 	KindNotice:   Notice{KindNotice, 6, "k3vq5ybz2m", "The printer is back."},
 	KindPresence: Presence{KindPresence, 7, map[string]string{"grace": "active"}},
 	KindTick:     Tick{KindTick, 4},
@@ -105,8 +111,10 @@ func TestAsyncAPIMatchesTheCode(t *testing.T) {
 		for name := range described.Payload.Properties {
 			properties = append(properties, name)
 		}
-		if !slices.Equal(sorted(fields), sorted(properties)) || !slices.Equal(sorted(required), sorted(described.Payload.Required)) {
-			t.Errorf("%s: the code has %v, of which %v always; the reference %v, of which %v", kind, fields, required, properties, described.Payload.Required)
+		if !slices.Equal(sorted(fields), sorted(properties)) ||
+			!slices.Equal(sorted(required), sorted(described.Payload.Required)) {
+			t.Errorf("%s: the code has %v, of which %v always; the reference %v, of which %v", kind, fields, required,
+				properties, described.Payload.Required)
 		}
 	}
 	if len(doc.Components.Messages) != len(told)+6 {
@@ -115,7 +123,8 @@ func TestAsyncAPIMatchesTheCode(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{`{"type":"activity","idle_ms":0}`, `{"type":"confirm"}`, `{"type":"visibility","hidden":true}`, `{"type":"sync"}`, `{"type":"ack","seq":7}`} {
+	for _, s := range []string{`{"type":"activity","idle_ms":0}`, `{"type":"confirm"}`,
+		`{"type":"visibility","hidden":true}`, `{"type":"sync"}`, `{"type":"ack","seq":7}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -133,8 +142,9 @@ func FuzzDecode(f *testing.F) {
 }
 
 func TestHandParserAgreesWithJSON(t *testing.T) {
-	for _, s := range []string{`{"type":"activity","idle_ms":0}`, `{"type":"activity","idle_ms":12345}`, `{"type":"activity","idle_ms":00}`,
-		`{"type":"activity","idle_ms":}`, `{"type":"activity","idle_ms":-0}`, `{"type":"activity","idle_ms":1e3}`, `{"type":"activity","idle_ms":99999999999}`} {
+	for _, s := range []string{`{"type":"activity","idle_ms":0}`, `{"type":"activity","idle_ms":12345}`,
+		`{"type":"activity","idle_ms":00}`, `{"type":"activity","idle_ms":}`, `{"type":"activity","idle_ms":-0}`,
+		`{"type":"activity","idle_ms":1e3}`, `{"type":"activity","idle_ms":99999999999}`} {
 		ms, ok := decodeNumber([]byte(s), `{"type":"activity","idle_ms":`)
 		var m struct {
 			IdleMS int64 `json:"idle_ms"`

@@ -57,12 +57,18 @@ func TestWhatOtherNodesTell(t *testing.T) {
 		want []string
 	}{
 		{"an act", event{Kind: eventActed, Acts: map[session.ID]int64{ada.ID: 7}}, []string{"acted at 7"}},
-		{"tab times", event{Kind: eventLeft, ID: &ada.ID, At: 3, Times: &tabTimes{1, 2, 3}}, []string{"tab times 1 2 3"}},
+		{"tab times", event{
+			Kind:  eventLeft,
+			ID:    &ada.ID,
+			At:    3,
+			Times: &tabTimes{1, 2, 3},
+		}, []string{"tab times 1 2 3"}},
 		{"tab times of an older version", event{Kind: eventLeft, ID: &ada.ID, At: 3}, []string{"left at 3"}},
 		{"an older version: a tab is open again", event{Kind: eventLeft, ID: &ada.ID}, []string{"left at 0"}},
 		{"rules", event{Kind: eventRules, ID: &ada.ID}, []string{"reconciled ada"}},
 		{"rules of one that nobody knows", event{Kind: eventRules, ID: &session.ID{}}, nil},
-		{"a forced logout", event{Kind: eventRevocation, Revocation: &session.Revocation{ID: "r"}}, []string{"revoked r"}},
+		{"a forced logout", event{Kind: eventRevocation, Revocation: &session.Revocation{ID: "r"}},
+			[]string{"revoked r"}},
 		{"a forced logout without one", event{Kind: eventRevocation}, nil},
 		{"to write what is not stored", event{Kind: eventFlush, Call: "c"}, []string{"flush"}},
 		{"a leap, where there is no test clock", event{Kind: eventAdvance, Ahead: 5}, nil},

@@ -41,7 +41,10 @@ func TestMessagesAreBounded(t *testing.T) {
 	for i := range 1000 {
 		acts.Acts[session.ID{byte(i), byte(i >> 8)}] = 1
 	}
-	outcomes := event{Kind: eventOutcomes, Outcomes: &revocation.OutcomeReport{Tabs: make([]revocation.TabOutcome, 150)}}
+	outcomes := event{
+		Kind:     eventOutcomes,
+		Outcomes: &revocation.OutcomeReport{Tabs: make([]revocation.TabOutcome, 150)},
+	}
 	ping := event{Kind: eventPing}
 	tests := []struct {
 		name  string
@@ -58,7 +61,8 @@ func TestMessagesAreBounded(t *testing.T) {
 	for _, tt := range tests {
 		events, rest := firstMessage(tt.queue)
 		if len(events) != tt.first || len(events)+len(rest) != len(tt.queue) {
-			t.Errorf("%s: %d events and %d left, want %d of %d", tt.name, len(events), len(rest), tt.first, len(tt.queue))
+			t.Errorf("%s: %d events and %d left, want %d of %d", tt.name, len(events), len(rest), tt.first,
+				len(tt.queue))
 		}
 	}
 }

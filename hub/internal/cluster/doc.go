@@ -1,10 +1,10 @@
 // Package cluster is the conversation of several nodes over one store.
 //
 // The store is the truth, and every node knows every live session from it. What the nodes tell each
-// other only hurries, and may be lost, late or repeated. Once a second a node's pulse finds what was
-// lost: the store numbers sign-ins, ends and forced logouts. A node publishes a report of its tabs
-// of each session, so that the tabs of all nodes are counted everywhere: for presence, and before a
-// closed browser ends a session. When the lease of a node has run out, its tabs are gone.
+// other only hurries, and may be lost, late or repeated. Once a second a node's pulse finds what
+// was lost: the store numbers sign-ins, ends and forced logouts. A node publishes a report of its
+// tabs of each session, so that the tabs of all nodes are counted everywhere: for presence, and
+// before a closed browser ends a session. When the lease of a node has run out, its tabs are gone.
 //
 // # What it may not know
 //

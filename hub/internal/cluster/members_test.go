@@ -109,7 +109,8 @@ func TestWorkIsDividedAmongTheNodes(t *testing.T) {
 	}
 	p := list[0].MyPart(10_000)
 	if first, next := p.DoneBy(0), p.DoneBy(1); first < othersWrite+time.Second || next <= first {
-		t.Errorf("others' work is looked at after %s and %s, want longer for much work, and one after the other", first, next)
+		t.Errorf("others' work is looked at after %s and %s, want longer for much work, and one after the other", first,
+			next)
 	}
 }
 

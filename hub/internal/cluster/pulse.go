@@ -55,7 +55,8 @@ func (m *Member) pulse(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	m.takePulse(p)
-	if m.recovery.noteEpoch(p, after) { // by the time that deadlines are judged again, all must be stored that nodes know
+	// by the time that deadlines are judged again, all must be stored that nodes know
+	if m.recovery.noteEpoch(p, after) {
 		if err := m.local.Flush(ctx); err != nil {
 			return false, err
 		}

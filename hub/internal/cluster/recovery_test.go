@@ -15,7 +15,8 @@ func TestRestoringEndsGoesOnWhereItStopped(t *testing.T) {
 		m, local, _ := startMember(t)
 		const many = 1000
 		for range many {
-			m.NoteEnd(session.NewToken().ID(), session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())})
+			m.NoteEnd(session.NewToken().ID(),
+				session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())})
 		}
 		var calls atomic.Int64
 		local.restoreEnd = func(ctx context.Context, _ session.ID) error {
@@ -44,7 +45,8 @@ func TestRestoringEndsGoesOnWhereItStopped(t *testing.T) {
 			t.Errorf("%d calls in %d tries for %d ends, want each to be written once", first, tries, many)
 		}
 		if err := m.restoreEnds(t.Context(), "three"); err != nil || int(calls.Load()) < first+many {
-			t.Errorf("after the next fail-over: %v, %d calls more, want all ends written again", err, int(calls.Load())-first)
+			t.Errorf("after the next fail-over: %v, %d calls more, want all ends written again", err,
+				int(calls.Load())-first)
 		}
 	})
 }
@@ -59,10 +61,14 @@ func TestRevocationsThatAFailOverMustNotLose(t *testing.T) {
 	}{
 		{"made a moment ago", ago(time.Second), ago(time.Second), time.Time{}, time.Time{}, true},
 		{"made and done with an hour ago", ago(time.Hour), ago(time.Hour), time.Time{}, time.Time{}, false},
-		{"made an hour ago, and still in its grace", ago(time.Hour), now.Add(time.Hour), time.Time{}, time.Time{}, true},
-		{"made an hour ago, in effect since a minute", ago(time.Hour), ago(time.Minute), time.Time{}, time.Time{}, true},
-		{"made an hour ago, cancelled a minute ago", ago(2 * time.Hour), ago(time.Hour), ago(time.Minute), time.Time{}, true},
-		{"made an hour ago, and still blocking", ago(time.Hour), ago(time.Hour), time.Time{}, now.Add(time.Minute), true},
+		{"made an hour ago, and still in its grace", ago(time.Hour), now.Add(time.Hour), time.Time{}, time.Time{},
+			true},
+		{"made an hour ago, in effect since a minute", ago(time.Hour), ago(time.Minute), time.Time{}, time.Time{},
+			true},
+		{"made an hour ago, cancelled a minute ago", ago(2 * time.Hour), ago(time.Hour), ago(time.Minute), time.Time{},
+			true},
+		{"made an hour ago, and still blocking", ago(time.Hour), ago(time.Hour), time.Time{}, now.Add(time.Minute),
+			true},
 	}
 	for _, test := range tests {
 		r := session.Revocation{

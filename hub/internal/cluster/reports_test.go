@@ -35,7 +35,8 @@ func TestATabReportIsPublishedWhenItDiffers(t *testing.T) {
 	}
 	one := TabReport{Node: "a", Tabs: 1}
 	local.tabs[ada.ID] = one
-	if got := publish(false); len(got) != 1 || got[0] != `{"node":"a","tabs":1}` || store.tabs[m.self][ada.ID] != got[0] {
+	got := publish(false)
+	if len(got) != 1 || got[0] != `{"node":"a","tabs":1}` || store.tabs[m.self][ada.ID] != got[0] {
 		t.Errorf("published %q, stored %q", got, store.tabs[m.self][ada.ID])
 	}
 	if got := publish(false); len(got) != 0 {

@@ -271,7 +271,13 @@ func record(user string) session.Record {
 // says applies a message of another node.
 func (m *Member) says(t *testing.T, node string, number int64, events ...event) {
 	t.Helper()
-	data, err := json.Marshal(message{Version: messageVersion, Node: node, Name: node, Number: number, Events: events})
+	data, err := json.Marshal(message{
+		Version: messageVersion,
+		Node:    node,
+		Name:    node,
+		Number:  number,
+		Events:  events,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,11 +53,16 @@ func (m *Member) TellTabTimes(id session.ID, t session.TabTimes) {
 	if m == nil {
 		return
 	}
-	m.emit(event{Kind: eventLeft, ID: &id, At: session.UnixMilli(t.LeftAt()), Times: &tabTimes{
-		Opened: session.UnixMilli(t.OpenedAt),
-		Asked:  session.UnixMilli(t.AskedAt),
-		Closed: session.UnixMilli(t.ClosedAt),
-	}})
+	m.emit(event{
+		Kind: eventLeft,
+		ID:   &id,
+		At:   session.UnixMilli(t.LeftAt()),
+		Times: &tabTimes{
+			Opened: session.UnixMilli(t.OpenedAt),
+			Asked:  session.UnixMilli(t.AskedAt),
+			Closed: session.UnixMilli(t.ClosedAt),
+		},
+	})
 }
 
 // TellRules tells that the stored rules of a session have changed. The others read them.

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// chunk is how many elements a goroutine takes at once. Chunks are small, so that a core that is held
-// up by something else takes fewer of them.
+// chunk is how many elements a goroutine takes at once. Chunks are small, so that a core that is
+// held up by something else takes fewer of them.
 const chunk = 64
 
 // Do calls f with chunks of list, from up to atOnce goroutines, and returns when all calls have. A

@@ -72,7 +72,12 @@ type ToldTab struct {
 
 // Told adds a tab that is being told of the end. It is unconfirmed until its outcome is recorded.
 func (o *Outcomes) Told(tab, user string, id session.ID) *ToldTab {
-	t := &ToldTab{TabOutcome{Tab: tab, User: user, Session: id, Outcome: Unconfirmed}, o}
+	t := &ToldTab{TabOutcome{
+		Tab:     tab,
+		User:    user,
+		Session: id,
+		Outcome: Unconfirmed,
+	}, o}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.tabs) < MaxListed {

@@ -66,7 +66,12 @@ func TestTheFirstOutcomeOfATabCounts(t *testing.T) {
 		for _, heard := range tt.heard {
 			tab.Record(heard)
 		}
-		want := []TabOutcome{{Tab: "tab", User: "ada", Session: sessionID(1), Outcome: tt.want}}
+		want := []TabOutcome{{
+			Tab:     "tab",
+			User:    "ada",
+			Session: sessionID(1),
+			Outcome: tt.want,
+		}}
 		if sum, list := o.Total(10); sum != tt.sum || !slices.Equal(list, want) {
 			t.Errorf("%s: %+v, %+v, want %+v, %+v", tt.name, sum, list, tt.sum, want)
 		}
@@ -184,7 +189,12 @@ func TestReportAsJSON(t *testing.T) {
 	report := OutcomeReport{
 		Logout:        "x",
 		OutcomeCounts: OutcomeCounts{All: 3, Acked: 1, Gone: 1},
-		Tabs:          []TabOutcome{{Tab: "tab-1", User: "ada", Session: session.ID{}, Outcome: Acked}},
+		Tabs: []TabOutcome{{
+			Tab:     "tab-1",
+			User:    "ada",
+			Session: session.ID{},
+			Outcome: Acked,
+		}},
 	}
 	got, err := json.Marshal(report)
 	if err != nil {

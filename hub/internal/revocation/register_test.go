@@ -113,11 +113,21 @@ func TestFirstRevocationOfASession(t *testing.T) {
 	ada := session.Record{ID: sessionID(1), User: "ada", SeenRevocation: 10}
 	staff := func(seen int64) session.Record {
 		groups := []session.Group{{Name: "staff", SeenRevocation: seen}}
-		return session.Record{ID: sessionID(1), User: "ada", SeenRevocation: 10, Groups: groups}
+		return session.Record{
+			ID:             sessionID(1),
+			User:           "ada",
+			SeenRevocation: 10,
+			Groups:         groups,
+		}
 	}
 	left := func(seen, until int64) session.Record {
 		former := []session.FormerGroup{{Name: "staff", SeenRevocation: seen, Until: until}}
-		return session.Record{ID: sessionID(1), User: "ada", SeenRevocation: 10, Former: former}
+		return session.Record{
+			ID:             sessionID(1),
+			User:           "ada",
+			SeenRevocation: 10,
+			Former:         former,
+		}
 	}
 	for _, tt := range []struct {
 		name  string

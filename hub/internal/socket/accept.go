@@ -14,8 +14,8 @@ import (
 )
 
 // Accept upgrades the connection of a request and makes c its tab's. The caller has judged the
-// origin, the subprotocol and the session. After an error the answer is written, and nothing is left
-// of the connection.
+// origin, the subprotocol and the session. After an error the answer is written, and nothing is
+// left of the connection.
 func Accept(w http.ResponseWriter, r *http.Request, c *Conn) error {
 	hijack := &hijacker{ResponseWriter: w, stream: &c.stream}
 	ws, err := websocket.Accept(hijack, r, &websocket.AcceptOptions{
@@ -34,15 +34,16 @@ func Accept(w http.ResponseWriter, r *http.Request, c *Conn) error {
 	return nil
 }
 
-// TurnAway closes a connection that is not served. It waits for the peer's answer, a second at most.
+// TurnAway closes a connection that is not served. It waits for the peer's answer, a second at
+// most.
 func (c *Conn) TurnAway(code int, reason string) {
 	c.stream.SetDeadline(time.Now().Add(closePatience))
 	c.ws.Close(websocket.StatusCode(code), reason)
 	c.ws.CloseNow()
 }
 
-// smallBuffer replaces the HTTP server's 4 KB buffers of each connection, which would otherwise stay
-// for its life.
+// smallBuffer replaces the HTTP server's 4 KB buffers of each connection, which would otherwise
+// stay for its life.
 const smallBuffer = 256
 
 // hijacker gives the library a stream of ours with small buffers.

@@ -13,8 +13,8 @@ import (
 // called concurrently, but for [Conn.Read] and what stands beside it, which belong to the one
 // goroutine that reads.
 //
-// Queue, Ping, Probe and Close never wait and write nothing. They report whether the connection needs
-// a writer; the caller hands it to [Writers.Start] once it holds no lock.
+// Queue, Ping, Probe and Close never wait and write nothing. They report whether the connection
+// needs a writer; the caller hands it to [Writers.Start] once it holds no lock.
 type Conn struct {
 	ws     *websocket.Conn // reads, and writes control frames
 	stream stream          // carries the data frames
@@ -59,8 +59,8 @@ func (c *Conn) Probe() (start bool) {
 // Probed reports whether nothing has been read since the last [Conn.Probe].
 func (c *Conn) Probed() bool { return c.stream.probed.Load() }
 
-// Close queues a close frame as the last one. Whoever closes first decides code and reason. The peer
-// has a second to answer; then reading fails.
+// Close queues a close frame as the last one. Whoever closes first decides code and reason. The
+// peer has a second to answer; then reading fails.
 func (c *Conn) Close(code int, reason string) (start bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,8 +90,8 @@ func (c *Conn) Resume() (start bool) {
 // Cut breaks the connection off. Reading and writing fail from now on.
 func (c *Conn) Cut() { c.stream.Close() }
 
-// CloseNow breaks the connection off and releases what it holds. The reading goroutine calls it when
-// it is done.
+// CloseNow breaks the connection off and releases what it holds. The reading goroutine calls it
+// when it is done.
 func (c *Conn) CloseNow() { c.ws.CloseNow() }
 
 func (c *Conn) startLocked() bool {
@@ -102,8 +102,8 @@ func (c *Conn) startLocked() bool {
 	return true
 }
 
-// next takes what is queued for the writer, joined into one write. last: it ends with a close frame.
-// done: nothing is left, and the writer's work is over.
+// next takes what is queued for the writer, joined into one write. last: it ends with a close
+// frame. done: nothing is left, and the writer's work is over.
 func (c *Conn) next() (frames []byte, last, done bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -60,7 +60,8 @@ func start(t *testing.T) *site {
 // open opens a connection and returns both of its ends.
 func (s *site) open() (*Conn, *websocket.Conn) {
 	s.t.Helper()
-	page, _, err := websocket.Dial(s.t.Context(), "ws://"+s.address, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+	page, _, err := websocket.Dial(s.t.Context(), "ws://"+s.address,
+		&websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -91,8 +92,10 @@ func (s *site) dial(extra []byte) (*Conn, net.Conn) {
 	}
 	s.t.Cleanup(func() { raw.Close() })
 	raw.SetDeadline(time.Now().Add(patience))
-	raw.Write(append([]byte("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: "+wire.Subprotocol+"\r\n\r\n"), extra...))
+	raw.Write(append([]byte("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"+
+		"Sec-WebSocket-Protocol: "+wire.Subprotocol+"\r\n\r\n"), extra...))
 	c := s.take()
 	var head []byte
 	for b := make([]byte, 1); !bytes.HasSuffix(head, []byte("\r\n\r\n")); head = append(head, b[0]) {
@@ -227,7 +230,8 @@ func TestNothingFollowsACloseFrame(t *testing.T) {
 	if opcode, payload := frame(t, raw); opcode != wire.OpText || string(payload) != `"last words"` {
 		t.Errorf("got %d %q first", opcode, payload)
 	}
-	if opcode, payload := frame(t, raw); opcode != wire.OpClose || binary.BigEndian.Uint16(payload) != wire.StatusExpired || string(payload[2:]) != "idle" {
+	if opcode, payload := frame(t, raw); opcode != wire.OpClose ||
+		binary.BigEndian.Uint16(payload) != wire.StatusExpired || string(payload[2:]) != "idle" {
 		t.Errorf("got %d %q, want the close frame", opcode, payload)
 	}
 	if rest, err := io.ReadAll(raw); len(rest) > 0 || err != nil {
@@ -242,7 +246,8 @@ func TestReadJudgesMessages(t *testing.T) {
 		want error // nil: a message
 	}{
 		{"a message", masked(wire.OpText, `{"type":"sync"}`), nil},
-		{"one of the largest size", masked(wire.OpText, `{"type":"sync"}`+strings.Repeat(" ", wire.MaxMessage-15)), nil},
+		{"one of the largest size", masked(wire.OpText, `{"type":"sync"}`+strings.Repeat(" ", wire.MaxMessage-15)),
+			nil},
 		{"a byte more", masked(wire.OpText, `{"type":"sync"}`+strings.Repeat(" ", wire.MaxMessage-14)), ErrTooBig},
 		{"what is no message", masked(wire.OpText, `{"type":"nonsense"}`), ErrBreach},
 		{"bytes instead of text", masked(2, `{"type":"sync"}`), ErrBreach},
@@ -260,7 +265,8 @@ func TestReadJudgesMessages(t *testing.T) {
 					raw.Write(tt.send)
 				}
 				in, err := c.Read()
-				if errors.Is(err, ErrFlood) != errors.Is(tt.want, ErrFlood) || !errors.Is(err, tt.want) || err == nil && in.Kind != wire.KindSync {
+				if errors.Is(err, ErrFlood) != errors.Is(tt.want, ErrFlood) || !errors.Is(err, tt.want) ||
+					err == nil && in.Kind != wire.KindSync {
 					t.Errorf("Read = %+v, %v, want %v", in, err, tt.want)
 				}
 				if c.HeardAt().IsZero() {

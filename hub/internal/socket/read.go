@@ -23,8 +23,8 @@ var (
 var messageBuffers = sync.Pool{New: func() any { return new([wire.MaxMessage]byte) }}
 
 // Read waits for the next message of the page. It returns ErrBreach (wrapping what is wrong),
-// ErrTooBig or ErrFlood where the page broke the protocol; any other error means that the connection
-// is done, and [CloseOf] tells how. [Conn.Cut] ends the waiting.
+// ErrTooBig or ErrFlood where the page broke the protocol; any other error means that the
+// connection is done, and [CloseOf] tells how. [Conn.Cut] ends the waiting.
 func (c *Conn) Read() (wire.Incoming, error) {
 	kind, r, err := c.ws.Reader(context.Background())
 	if err != nil {
@@ -75,8 +75,8 @@ func (c *Conn) HeardAt() time.Time { return c.stream.heardAt }
 // cut.
 const maxDrain = 1 << 20
 
-// Drain reads past what cannot be understood any more, so that the peer can take in the close frame.
-// It takes a second at most. The reading goroutine calls it.
+// Drain reads past what cannot be understood any more, so that the peer can take in the close
+// frame. It takes a second at most. The reading goroutine calls it.
 func (c *Conn) Drain() {
 	c.stream.SetReadDeadline(time.Now().Add(closePatience))
 	io.CopyN(io.Discard, c.stream.Conn, maxDrain)

@@ -26,10 +26,10 @@ type stream struct {
 	closed bool       // a close frame is out: nothing may follow it
 }
 
-// Read implements [net.Conn] for the library. It counts frames of every kind, also those that the library does not
-// pass on: pings, pongs, empty continuations. By the time it is called again, all that it has
-// brought is dealt with, and the acks of messages that the server has sent are taken off; see
-// frameCounter.
+// Read implements [net.Conn] for the library. It counts frames of every kind, also those that the
+// library does not pass on: pings, pongs, empty continuations. By the time it is called again, all
+// that it has brought is dealt with, and the acks of messages that the server has sent are taken
+// off; see frameCounter.
 func (s *stream) Read(p []byte) (int, error) {
 	if n := s.frames.complete; n > 0 {
 		s.frames.complete = 0

@@ -7,8 +7,8 @@ import (
 	"curfew/hub/internal/parallel"
 )
 
-// Writers writes what connections have queued. One serves all tabs of a hub. A writer of a connection
-// runs only while something is queued.
+// Writers writes what connections have queued. One serves all tabs of a hub. A writer of a
+// connection runs only while something is queued.
 type Writers struct {
 	// Go starts a goroutine, for a write that has to wait for its peer. The owner waits for it.
 	Go func(f func())
@@ -22,9 +22,9 @@ type Writers struct {
 	busy atomic.Int64
 }
 
-// Start starts a writer for each connection: in this goroutine, or for many connections in as many as
-// there are cores. It returns when each has written what its socket takes at once. No lock may be
-// held that a writer may need.
+// Start starts a writer for each connection: in this goroutine, or for many connections in as many
+// as there are cores. It returns when each has written what its socket takes at once. No lock may
+// be held that a writer may need.
 func (w *Writers) Start(conns []*Conn) {
 	w.count(len(conns))
 	parallel.Do(runtime.GOMAXPROCS(0), conns, func(chunk []*Conn) {
