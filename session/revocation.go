@@ -172,7 +172,8 @@ func (f *Revocation) Cancelled() bool {
 
 // Cancel returns the revocation as it stands once it is cancelled at an instant. With late it has
 // taken effect, so that only its block ends. ErrTooLate if nothing is left to cancel. A store
-// decides by this function, or by a copy of it, in the step that writes the outcome.
+// decides by this function, or by a copy of it, in the step that writes the outcome. The copy
+// stands in Lua: cancelScript, in redis/revocations.go.
 func (f *Revocation) Cancel(at time.Time, late bool) (Revocation, error) {
 	cancelled := *f
 	cancelled.CancelledAt = at

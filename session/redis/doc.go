@@ -7,8 +7,9 @@
 // What ends a session is acknowledged once every replica has it that is in step with the master.
 //
 // The package knows records, revocations and audit lines, and texts that nodes leave for each other
-// without reading them. It knows no tab and no hub. Two rules of package session stand again in its
-// Lua: Policy.EndsAt (due, in scripts.go) and Record.Leave (leaveScript, in sessions.go).
+// without reading them. It knows no tab and no hub. Three rules of package session stand again in
+// its Lua: Policy.EndsAt (due, in scripts.go), Record.Leave (leaveScript, in sessions.go) and
+// Revocation.Cancel (cancelScript, in revocations.go).
 //
 // [Open] starts one goroutine, which relays audit lines from the outboxes to the trail, and where
 // somebody wants to see the lines a second one. [Store.Close] ends both. The connections and their
