@@ -163,6 +163,7 @@ func (s *Store) addRevocation(ctx context.Context, f session.Revocation, number 
 // cancelScript stores one of two outcomes, which its caller has prepared: the revocation as it is
 // if it was cancelled in time, and if that came too late. Redis's clock decides which one, unless
 // the outcome is known already.
+// The rule is that of session.Revocation.Cancel, with cancelMargin to spare.
 var cancelScript = newVitalScript(online + clock + numbering + `
 local all, last, changes, served, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, before, known = ARGV[1], ARGV[2], ARGV[3]
