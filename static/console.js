@@ -1,16 +1,22 @@
 // @ts-check
 /**
- * The live part of the console and of a forced logout's progress. The pages work without it; it asks the server over a
- * socket of its own for the view that the page shows, and takes over what has changed.
+ * The live part of the console and of a forced logout's progress. The pages work without it; it
+ * asks the server over a socket of its own for the view that the page shows, and takes over what
+ * has changed.
  */
 
 /**
- * @typedef {{ref: string, user: string, name: string, groups: string, state: string, tabs: number, hidden: number, unconfirmed: number,
- *   node?: string, device: string, address: string, signed_in: string, active: string}} Row
- * @typedef {{id: string, scope: Record<string, any>, state: string, actor: string, open: number, acked: number, unconfirmed: number, gone: number,
- *   cancelled_at?: string, block_until?: string, each_tab?: {tab: string, user: string, session: string, fate: string}[]}} Logout
- * @typedef {{type: string, totals: Record<string, any>, rows: Row[], found: number, page: number, pages: number, logouts: Logout[],
- *   plot: {sessions: string, active: string, most: number, ends: {reason: string, count: number}[] | null, bars: {x: number, height: number}[] | null}}} View
+ * @typedef {{ref: string, user: string, name: string, groups: string, state: string, tabs: number,
+ *   hidden: number, unconfirmed: number, node?: string, device: string, address: string,
+ *   signed_in: string, active: string}} Row
+ * @typedef {{tab: string, user: string, session: string, fate: string}} Outcome
+ * @typedef {{id: string, scope: Record<string, any>, state: string, actor: string, open: number,
+ *   acked: number, unconfirmed: number, gone: number, cancelled_at?: string, block_until?: string,
+ *   each_tab?: Outcome[]}} Logout
+ * @typedef {{sessions: string, active: string, most: number,
+ *   ends: {reason: string, count: number}[] | null, bars: {x: number, height: number}[] | null}} Plot
+ * @typedef {{type: string, totals: Record<string, any>, rows: Row[], found: number, page: number,
+ *   pages: number, logouts: Logout[], plot: Plot}} View
  */
 
 const script = /** @type {HTMLScriptElement} */ (document.querySelector('script[data-console]'))
@@ -21,7 +27,11 @@ url.protocol = url.protocol.replace('http', 'ws')
 /** @param {string} id */
 const byId = id => /** @type {HTMLElement} */ (document.getElementById(id))
 
-/** Sets a text only where it differs: nothing moves under the reader. @param {Element | null} element @param {unknown} text */
+/**
+ * Sets a text only where it differs: nothing moves under the reader.
+ * @param {Element | null} element
+ * @param {unknown} text
+ */
 const setText = (element, text) => {
   if (element && element.textContent !== String(text)) element.textContent = String(text)
 }
@@ -130,7 +140,7 @@ function listen() {
   ])) {
     byId(id).addEventListener('click', event => {
       event.preventDefault()
-      set({page: shown + step})
+      if (byId(id).hasAttribute('href')) set({page: shown + step}) // else there is no such page
     })
   }
   // Whoever names a user or a group, or selects a session, means that.
@@ -245,7 +255,8 @@ function showLogouts(logouts) {
     const [kind, name] = Object.entries(logout.scope)[0] ?? ['everyone', true]
     setText(link, name === true ? kind : `${kind} ${name}`)
     const rest = /** @type {Text} */ (item.lastChild)
-    const text = ` by ${logout.actor}: ${logout.state}, ${logout.acked} acked, ${logout.unconfirmed} unconfirmed, ${logout.gone} gone, ${logout.open} open`
+    const {actor, state, acked, unconfirmed, gone, open} = logout
+    const text = ` by ${actor}: ${state}, ${acked} acked, ${unconfirmed} unconfirmed, ${gone} gone, ${open} open`
     if (rest.data !== text) rest.data = text
   })
 }

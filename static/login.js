@@ -1,12 +1,12 @@
 // @ts-check
 /**
- * The sign-in page goes on to where it leads once somebody has signed in in this browser, in another tab. Without script
- * it stays, and signs in as it would.
+ * The sign-in page goes on to where it leads once somebody has signed in in this browser, in
+ * another tab. Without script it stays, and signs in as it would.
  *
- *   <script type="module" src="/static/login.js" data-status="/session/status"></script>
+ * <script type="module" src="/static/login.js" data-status="/session/status"></script>
  *
- * It looks when it is shown and when a page of a new session says so; and now and then while it is visible, since cookies
- * may come in other ways.
+ * It looks when it is shown and when a page of a new session says so; and now and then while it is
+ * visible, since cookies may come in other ways.
  */
 
 /** The channel on which a page says that its session is there. */
@@ -71,8 +71,8 @@ function lookNow() {
 }
 
 /**
- * A sign-in would end the session that somebody has begun in another tab meanwhile, and what they typed there with it. The
- * same person goes on; anybody else signs in.
+ * A sign-in would end the session that somebody has begun in another tab meanwhile, and what they
+ * typed there with it. The same person goes on; anybody else signs in.
  */
 async function submit(/** @type {SubmitEvent} */ event) {
   event.preventDefault()

@@ -1,10 +1,224 @@
-// Package static holds the files that browsers load: the client curfew.js with its style sheet, and
-// the style of the pages.
+// Package static holds the files that browsers load: the client curfew.js and the modules that it
+// imports, the scripts of the sign-in page and of the console, and the style sheets.
+//
+// A program that starts prepares them, so that nothing has to be built beforehand. Each script is
+// joined with what it imports statically, so that it comes with one request; what it imports with
+// import() stays a file of its own. Comments, white space and long names are left out, and all of
+// it is compressed. A source map leads a browser's tools back to the files as they stand here.
 package static
 
-import "embed"
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"sync"
 
-// Files are served below /static/.
-//
-//go:embed curfew.js console.js login.js curfew.css pages.css favicon.svg
-var Files embed.FS
+	"github.com/evanw/esbuild/pkg/api"
+)
+
+//go:embed *.js *.css favicon.svg
+var sources embed.FS
+
+// entry is the script that pages include. It alone knows the version of the others.
+const entry = "curfew.js"
+
+// versionMark stands in the entry's source for the version of all files.
+const versionMark = "__VERSION__"
+
+var (
+	scripts = []string{entry, "warning.js", "presence.js", "links.js", "frames.js", "console.js", "login.js"}
+	sheets  = []string{"curfew.css", "pages.css"}
+	images  = []string{"favicon.svg"}
+)
+
+// File is one file as it is served. Nobody may change it.
+type File struct {
+	Type string // its media type
+	Body []byte
+	Gzip []byte // Body, compressed
+	Hash string // of Body
+
+	SourceMap string // the name of its source map, which lies beside it; empty for none
+}
+
+// Files are all files, by name.
+type Files struct {
+	// Version changes with any of them. curfew.js imports its modules below it, so that old and new
+	// never mix.
+	Version string
+
+	byName map[string]File
+}
+
+// Load prepares the files, in some 60 ms, once in a program. The sources are embedded, so that an
+// error is a fault of this package, which its tests find: Load panics.
+var Load = sync.OnceValue(func() *Files {
+	files, err := prepare()
+	if err != nil {
+		panic(err)
+	}
+	return files
+})
+
+// Get returns the file that is served below /static/ under that name.
+func (f *Files) Get(name string) (File, bool) {
+	file, ok := f.byName[name]
+	return file, ok
+}
+
+// Module returns the file that is served below /static/VERSION/ under that name: any but the entry,
+// which imports its modules relative to its own address. A version that is not that of these files
+// has none.
+func (f *Files) Module(version, name string) (File, bool) {
+	if version != f.Version || name == entry {
+		return File{}, false
+	}
+	return f.Get(name)
+}
+
+// Names returns the names of all files, in order.
+func (f *Files) Names() []string { return slices.Sorted(maps.Keys(f.byName)) }
+
+func prepare() (*Files, error) {
+	bodies := make(map[string][]byte)
+	for _, name := range images {
+		body, err := sources.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		bodies[name] = body
+	}
+	for _, name := range sheets {
+		body, err := minifySheet(name)
+		if err != nil {
+			return nil, err
+		}
+		bodies[name] = body
+	}
+	joined, err := join(scripts)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(bodies, joined)
+
+	sum := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(bodies)) {
+		fmt.Fprintf(sum, "%s %d\n", name, len(bodies[name]))
+		sum.Write(bodies[name])
+	}
+	files := &Files{Version: hex.EncodeToString(sum.Sum(nil)[:8]), byName: make(map[string]File)}
+	bodies[entry] = bytes.ReplaceAll(bodies[entry], []byte(versionMark), []byte(files.Version))
+	for name, body := range bodies {
+		f, err := newFile(name, body)
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := bodies[name+".map"]; ok {
+			f.SourceMap = name + ".map"
+		}
+		files.byName[name] = f
+	}
+	return files, nil
+}
+
+// join joins each script with what it imports statically, and writes it short. The result has a
+// source map for each, too.
+func join(scripts []string) (map[string][]byte, error) {
+	result := api.Build(api.BuildOptions{
+		EntryPoints:       scripts,
+		Bundle:            true,
+		Outdir:            "/",
+		Format:            api.FormatESModule,
+		Target:            api.ESNext,
+		MinifyWhitespace:  true,
+		MinifyIdentifiers: true,
+		MinifySyntax:      true,
+		Sourcemap:         api.SourceMapExternal,
+		Plugins:           []api.Plugin{{Name: "embedded", Setup: readEmbedded}},
+	})
+	if err := firstError(result.Errors); err != nil {
+		return nil, err
+	}
+	bodies := make(map[string][]byte)
+	for _, f := range result.OutputFiles {
+		bodies[path.Base(strings.ReplaceAll(f.Path, `\`, "/"))] = f.Contents
+	}
+	return bodies, nil
+}
+
+// readEmbedded has esbuild read the embedded files, and no other. A style sheet is text to the
+// module that imports it.
+func readEmbedded(build api.PluginBuild) {
+	build.OnResolve(api.OnResolveOptions{Filter: `.*`}, func(a api.OnResolveArgs) (api.OnResolveResult, error) {
+		return api.OnResolveResult{Path: path.Clean(a.Path), Namespace: "embedded"}, nil
+	})
+	build.OnLoad(api.OnLoadOptions{Filter: `.*`}, func(a api.OnLoadArgs) (api.OnLoadResult, error) {
+		read, loader := sources.ReadFile, api.LoaderJS
+		if path.Ext(a.Path) == ".css" {
+			read, loader = minifySheet, api.LoaderText
+		}
+		body, err := read(a.Path)
+		text := string(body)
+		return api.OnLoadResult{Contents: &text, Loader: loader}, err
+	})
+}
+
+func minifySheet(name string) ([]byte, error) {
+	body, err := sources.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	result := api.Transform(string(body), api.TransformOptions{
+		Sourcefile:       name,
+		Loader:           api.LoaderCSS,
+		MinifyWhitespace: true,
+	})
+	return result.Code, firstError(result.Errors)
+}
+
+func firstError(messages []api.Message) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	m := messages[0]
+	if m.Location == nil {
+		return fmt.Errorf("prepare static files: %s", m.Text)
+	}
+	return fmt.Errorf("prepare static files: %s:%d: %s", m.Location.File, m.Location.Line, m.Text)
+}
+
+// types are the media types by extension. The list of the system differs from machine to machine.
+var types = map[string]string{
+	".js":  "text/javascript; charset=utf-8",
+	".css": "text/css; charset=utf-8",
+	".svg": "image/svg+xml",
+	".map": "application/json",
+}
+
+func newFile(name string, body []byte) (File, error) {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return File{}, err
+	}
+	if _, err := w.Write(body); err != nil {
+		return File{}, err
+	}
+	if err := w.Close(); err != nil {
+		return File{}, err
+	}
+	sum := sha256.Sum256(body)
+	return File{
+		Type: types[path.Ext(name)],
+		Body: body,
+		Gzip: b.Bytes(),
+		Hash: hex.EncodeToString(sum[:12]),
+	}, nil
+}

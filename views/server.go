@@ -23,6 +23,7 @@ import (
 	"curfew/hub"
 	"curfew/session"
 	"curfew/session/gorilla"
+	"curfew/static"
 )
 
 // Authenticator proves who somebody is. Its errors are those of the package directory. found may be
@@ -133,7 +134,9 @@ func New(o Options) *Server {
 	s.healthRoutes()
 	s.adminRoutes()
 	s.apiRoutes()
-	s.mux.Handle("GET /static/{name}", s.page(staticFiles()))
+	files := static.Load()
+	s.mux.Handle("GET /static/{name}", s.page(staticFiles(files)))
+	s.mux.Handle("GET /static/{version}/{name}", s.page(staticModules(files)))
 	s.mux.Handle("/", s.page(func(_ http.ResponseWriter, r *http.Request) error { return s.noRoute(r) }))
 	return s
 }

@@ -27,7 +27,7 @@ var importRules = []importRule{
 	{"session", "", "its rules hold whatever stores records, opens sockets or renders pages"},
 	{"session/exactjson", "", "it decodes JSON and knows nothing of what that means"},
 	{"directory", "", "it says whom the directory lets in, and knows no session"},
-	{"static", "", "it embeds browser files and nothing else"},
+	{"static", "", "it prepares browser files and knows no page that includes them"},
 	{"hub", "hub/internal/cluster hub/internal/parallel hub/internal/revocation hub/internal/socket hub/wire session",
 		"it takes stores by their interface; it links no engine, page or directory"},
 	{"views", "directory hub hub/wire session session/exactjson session/gorilla static",

@@ -1,0 +1,5 @@
+/** A style sheet is text to the module that imports it. */
+declare module '*.css' {
+  const text: string
+  export default text
+}

@@ -1,0 +1,54 @@
+// @ts-check
+import {TAG} from './page.js'
+
+/** So long a frame waits for the page around it to be read, which may have the tag at its end. */
+const AROUND_MS = 2_000
+
+/** What the guard dispatches. */
+const EVENTS = ['warn', 'active', 'notice', 'expire', 'connection']
+
+/** The documents of this origin around this one, from the inside out. @returns {Document[]} */
+function around() {
+  const documents = []
+  try {
+    for (let view = /** @type {Window} */ (window); view.parent !== view; view = view.parent)
+      documents.push(view.parent.document)
+  } catch {} // of another origin: what is beyond does not see into this frame either
+  return documents
+}
+
+/**
+ * Finds the page around this frame that guards it, too, once the pages around it are read. In the
+ * frame the script rests, and passes on what the guard tells.
+ * @returns {Promise<Document | undefined>} undefined where the frame has to guard itself
+ */
+export async function findOuter() {
+  const unread = around().find(document => document.readyState === 'loading')
+  if (unread) {
+    await new Promise(resolve => {
+      unread.addEventListener('DOMContentLoaded', resolve, {once: true})
+      setTimeout(resolve, AROUND_MS)
+    })
+  }
+  const outer = document.querySelector(TAG) ? around().findLast(document => document.querySelector(TAG)) : undefined
+  if (outer) passOn(outer)
+  return outer
+}
+
+/** @param {Document} outer */
+function passOn(outer) {
+  const life = new AbortController()
+  for (const name of EVENTS) {
+    outer.addEventListener(
+      'curfew:' + name,
+      event => {
+        const {detail} = /** @type {CustomEvent} */ (event)
+        document.dispatchEvent(new CustomEvent(event.type, {detail}))
+      },
+      {signal: life.signal},
+    )
+  }
+  window.addEventListener('pagehide', event => {
+    if (!event.persisted) life.abort()
+  })
+}

@@ -1,0 +1,91 @@
+// @ts-check
+import {CurfewWarning} from './dialog.js'
+import {Forms} from './forms.js'
+import {CurfewPanel} from './panel.js'
+import {PresenceWatch} from './watch.js'
+
+/** @import {Connection, Message} from './connection.js' */
+/** @import {Host} from './display.js' */
+/** @import {HTTP} from './http.js' */
+
+/**
+ * What the script needs once the page is connected: the dialog, notices and lines, what others do,
+ * the page's forms. The entry imports it and has one.
+ */
+export class Screen {
+  #warning
+  #presence
+  #forms
+  #connections = 0
+
+  /** @param {Host} guard @param {Connection} connection @param {HTTP} http */
+  constructor(guard, connection, http) {
+    if (!customElements.get('curfew-panel')) customElements.define('curfew-panel', CurfewPanel)
+    if (!customElements.get('curfew-warning')) customElements.define('curfew-warning', CurfewWarning)
+    this.#warning = /** @type {CurfewWarning} */ (document.createElement('curfew-warning'))
+    this.#warning.onstay = () => guard.stay()
+    this.#warning.onleave = () => guard.signOut()
+    document.documentElement.append(this.#warning)
+    this.#presence = new PresenceWatch(
+      users => connection.isOpen && connection.send({type: 'watch', users}),
+      guard.signal,
+    )
+    this.#forms = new Forms(http)
+    this.#connections = connection.number - 1 // what the forms have is of the first
+    tellSignInPages()
+  }
+
+  get isOpen() {
+    return this.#warning.isOpen
+  }
+
+  /**
+   * @param {string} reason
+   * @param {string} message plain text
+   * @param {() => number} left milliseconds to the end
+   */
+  show(reason, message, left) {
+    this.#warning.show(reason, message, left)
+  }
+
+  hide() {
+    this.#warning.hide()
+  }
+
+  /** @param {Event} event */
+  covers(event) {
+    return this.#warning.covers(event)
+  }
+
+  /** @param {string} code what has come of a button */
+  tell(code) {
+    this.#warning.tell(code)
+  }
+
+  /** How the connection is, or is again. @param {string} code empty when all is well */
+  connection(code) {
+    this.#warning.panel.statusLine(code)
+    if (code === 'polling') this.#forms.update()
+    if (code) return this.#presence.end()
+    this.#presence.begin()
+    if (this.#connections++ > 0) this.#forms.renew() // the session may be another one by now
+  }
+
+  /** @param {Message} message */
+  message({type, id = '', message = '', users = {}}) {
+    if (type === 'notice') this.#warning.panel.notice(id, message)
+    else if (type === 'presence') this.#presence.update(users)
+  }
+
+  /** Takes all of Curfew's elements away for good. */
+  remove() {
+    this.#warning.remove()
+  }
+}
+
+/** Sign-in pages that stand open in this browser go on by themselves: login.js listens. */
+function tellSignInPages() {
+  const channel = new BroadcastChannel('curfew.session')
+  channel.postMessage('')
+  channel.close()
+}
