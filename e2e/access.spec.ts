@@ -52,5 +52,14 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await tab.signedOut(/by an administrator/)
       await accessible(tab.page)
     })
+
+    test('the plain dialog, which needs no module, passes axe', async ({context, signIn, openTab, advance}) => {
+      await context.route(/\/static\/[0-9a-f]{16}\/warning\.js/, route => route.abort())
+      await signIn()
+      const tab = await openTab()
+      await advance(9 * MINUTE)
+      await expect(tab.page.locator('curfew-plain').getByRole('alertdialog')).toBeVisible()
+      await accessible(tab.page)
+    })
   })
 }

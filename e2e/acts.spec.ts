@@ -2,7 +2,9 @@ import type {Page} from '@playwright/test'
 import {countActs, expect, MINUTE, type Tab, test as base} from './curfew'
 import {Site} from './site'
 
-/** A page of some other application on the guarded origin, with everything in it that people act on. */
+/**
+ * A page of some other application on the guarded origin, with everything in it that people act on.
+ */
 const workshop = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Workshop</title>
 <script type="module" src="/static/curfew.js" data-socket="/session/ws"></script></head><body>
 <h1>Workshop</h1><label>Text <input id="text"></label>
@@ -143,7 +145,10 @@ async function dragAndDrop(page: Page) {
   await cdp.detach()
 }
 
-/** A page in which Curfew hears no event but those of one type: a listener that was there first takes away the others. */
+/**
+ * A page in which Curfew hears no event but those of one type: a listener that was there first
+ * takes away the others.
+ */
 async function keenEar(page: Page) {
   await page.addInitScript(
     types => {

@@ -146,7 +146,10 @@ export class Tab {
       .toBe(true)
   }
 
-  /** The page has gone to the sign-in page. One that had lost the server asks each 4 s at most whether it is back. */
+  /**
+   * The page has gone to the sign-in page. One that had lost the server asks each 4 s at most
+   * whether it is back.
+   */
   async signedOut(reason: string | RegExp, timeout?: number) {
     await expect(this.page).toHaveURL(/\/login\?next=/, {timeout})
     await expect(this.page.getByText(reason)).toBeVisible()
@@ -158,7 +161,9 @@ export class Tab {
   }
 }
 
-/** What a blank page shows: its title is the host, since for an empty one browsers show the address. */
+/**
+ * What a blank page shows: its title is the host, since for an empty one browsers show the address.
+ */
 export const nothing = (page: Page) => ({text: '', title: new URL(page.url()).host, fields: 0})
 
 /** What a page shows: its rendered text, its title, and how many rendered fields have a value. */
@@ -200,7 +205,10 @@ const seen = () => {
 type Fixtures = {
   /** Flags for a server of the test's own. */
   flags: string[]
-  /** Whether a breach of the Content-Security-Policy fails the test. Not so where a tool writes styles into the page. */
+  /**
+   * Whether a breach of the Content-Security-Policy fails the test. Not so where a tool writes
+   * styles into the page.
+   */
   strictCSP: boolean
   server: Server
   context: BrowserContext
@@ -365,7 +373,9 @@ async function startChromium(): Promise<RealBrowser> {
   }
 }
 
-/** Goes back as the browser's button does. The page may be gone before a call in it could answer. */
+/**
+ * Goes back as the browser's button does. The page may be gone before a call in it could answer.
+ */
 export const goBack = (page: Page): Promise<void> =>
   page.evaluate(() => {
     setTimeout(() => history.back())

@@ -69,7 +69,10 @@ const loudScript = `
     own.showModal()
   }`
 
-/** A page that asks before it is left, whose router takes every navigation for its own, and that allows no style and no form. */
+/**
+ * A page that asks before it is left, whose router takes every navigation for its own, and that
+ * allows no style and no form.
+ */
 const clingy = `${head('Clingy')}<meta http-equiv="Content-Security-Policy" content="style-src 'none'; form-action 'none'"><script src="/clingy.js"></script>${tag}</head><body><h1>Clingy</h1><label>Text <input id="text"></label></body></html>`
 const clingyScript = `
   addEventListener('beforeunload', event => event.preventDefault())

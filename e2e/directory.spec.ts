@@ -1,7 +1,8 @@
 import {expect, Server, signInAt, Tab, test} from './curfew'
 import {Slapd} from './slapd'
 
-// Changes in a real OpenLDAP directory, as its people notice them. How fast they do is judged in timing.spec.ts.
+// Changes in a real OpenLDAP directory, as its people notice them. How fast they do is judged in
+// timing.spec.ts.
 
 for (const {mode, flags} of [
   {mode: 'by syncrepl', flags: []},

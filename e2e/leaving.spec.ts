@@ -151,8 +151,9 @@ test('a frozen tab that thaws in time shows itself again, with what was typed', 
   await expect(tab.page).toHaveTitle('Staff directory · Curfew')
 })
 
-// A browser that quits takes its own network process down: most often its sockets still say 1001, now and then they break.
-// A broken connection says nothing about the person, so that session goes on to its idle timeout. Either way it ends.
+// A browser that quits takes its own network process down: most often its sockets still say 1001,
+// now and then they break. A broken connection says nothing about the person, so that session goes
+// on to its idle timeout. Either way it ends.
 test('a browser that is quit ends its session: after the grace where its sockets said so, else when idle', async ({
   realBrowser,
   signIn,

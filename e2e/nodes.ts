@@ -6,7 +6,10 @@ import {join} from 'node:path'
 import {expect, Server} from './curfew'
 import {freePort} from './slapd'
 
-/** Several nodes behind nginx, over one Redis: all real, with the configuration that docs/nodes.md gives. */
+/**
+ * Several nodes behind nginx, over one Redis: all real, with the configuration that docs/nodes.md
+ * gives.
+ */
 export class Nodes {
   readonly #processes: ChildProcess[] = []
   nodes: Server[] = []

@@ -2,7 +2,8 @@ import type {WebSocketRoute} from '@playwright/test'
 import {expect, MINUTE, Tab, test} from './curfew'
 
 test.describe('a server of its own', () => {
-  // A killed server forgets that its clock was moved: these are real seconds, enough to sign in on a busy machine.
+  // A killed server forgets that its clock was moved: these are real seconds, enough to sign in on
+  // a busy machine.
   test.use({flags: ['--warn-after', '12s', '--expire-after', '18s', '--close-grace', '0']})
 
   test('a page is blank at its deadline though the server was killed @engines', async ({signIn, openTab, server}) => {

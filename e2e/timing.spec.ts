@@ -2,7 +2,8 @@ import type {BrowserContext, Page} from '@playwright/test'
 import {expect, Server, signInAt, Tab, test} from './curfew'
 import {Slapd} from './slapd'
 
-// What a person sees, in real time: no clock is moved here. This project runs alone, one test after the other.
+// What a person sees, in real time: no clock is moved here. This project runs alone, one test after
+// the other.
 
 test.describe.configure({mode: 'serial'})
 test.use({flags: ['--warn-after', '8s', '--expire-after', '11s', '--close-grace', '0']})
@@ -26,7 +27,9 @@ async function seenAt(page: Page, name: string) {
   return Number(at)
 }
 
-/** When the session ends by the server's word, on the clock that all pages of this machine share. */
+/**
+ * When the session ends by the server's word, on the clock that all pages of this machine share.
+ */
 async function deadlines(page: Page) {
   return page.evaluate(async () => {
     const asked = performance.timeOrigin + performance.now()

@@ -113,7 +113,8 @@ test('a new sign-in in the same browser replaces the session of the other tabs',
     maxRedirects: 0,
   })
   expect(response.status()).toBe(303)
-  // The tab leaves before or after the browser has the new cookie: the sign-in page tells why, or leads grace home.
+  // The tab leaves before or after the browser has the new cookie: the sign-in page tells why, or
+  // leads grace home.
   await expect(tab.page.getByText(/because of a newer sign-in|Hello, Grace Hopper/)).toBeVisible()
   await expect(tab.page.getByText('Hello, Ada Lovelace')).toBeHidden()
 })

@@ -49,7 +49,7 @@ export class Plain {
     add('button', SIGN_OUT).onclick = () => guard.signOut()
     this.#outcome = add('p')
     this.#outcome.role = 'status'
-    dialog.setAttribute('aria-describedby', (this.#text.id = 'text'))
+    dialog.setAttribute('aria-describedby', (this.#text.id = 'curfew-text'))
     const sheet = new CSSStyleSheet()
     sheet.replaceSync(style)
     const shadow = this.#host.attachShadow({mode: 'open'})

@@ -1,0 +1,365 @@
+import type {BrowserContext, Page, Route} from '@playwright/test'
+import {expect, MINUTE, Tab, test as base} from './curfew'
+import {Site} from './site'
+
+// The script's modules: warning.js and what else is imported once a page is connected. They may
+// come late or not at all.
+
+const tag = '<script type="module" src="/static/curfew.js" data-socket="/session/ws"></script>'
+const desk = `<!doctype html><html lang="en"><head><title>Desk</title><script src="/desk.js"></script>${tag}</head><body>
+<h1>Desk</h1><form><label>Text <input id="text"></label></form></body></html>`
+/** Scripts by nonce only, and nothing from here but requests. */
+const nonce = `<!doctype html><html lang="en"><head><title>Nonce</title>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'nonce-abc'; connect-src 'self'; img-src 'self'">
+${tag.replace('<script', '<script nonce="abc"')}</head><body><h1>Nonce</h1><p data-curfew-presence="ada"></p></body></html>`
+const deskScript = "window.submits = 0; addEventListener('submit', event => { event.preventDefault(); submits++ })"
+
+const test = base.extend<object, {site: Site}>({
+  site: [
+    async ({}, use) => {
+      const site = await Site.start({
+        '/desk': ['text/html', desk],
+        '/desk.js': ['text/javascript', deskScript],
+        '/nonce': ['text/html', nonce],
+      })
+      await use(site)
+      await site.stop()
+    },
+    {scope: 'worker'},
+  ],
+  server: async ({site}, use) => {
+    await site.server.reset()
+    await use(site.server)
+  },
+})
+
+const warningModule = /\/static\/[0-9a-f]{16}\/warning\.js/
+
+/** Answers every request for warning.js so, in any page that opens. */
+async function withoutModule(context: BrowserContext, answer: (route: Route) => unknown) {
+  await context.route(warningModule, route => void answer(route))
+}
+
+const notFound = (route: Route) => route.fulfill({status: 404, contentType: 'text/javascript', body: ''})
+
+/** What is there only without the module. */
+const plain = (page: Page) => page.locator('curfew-plain').getByRole('alertdialog')
+const full = (page: Page) => page.locator('curfew-warning').getByRole('alertdialog')
+
+const carryOn = (page: Page) => plain(page).getByRole('button', {name: 'Continue working'})
+
+/** The name of the element that has the focus, in shadow trees too. */
+const focus = (page: Page) =>
+  page.evaluate(() => {
+    let element = document.activeElement
+    while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement
+    return element?.id || element?.textContent
+  })
+
+const submits = (page: Page) => page.evaluate(() => (window as any).submits as number)
+
+for (const [how, answer] of Object.entries({
+  'is of another version': notFound,
+  'is kept back by the network': (route: Route) => route.abort(),
+  'is broken': (route: Route) => route.fulfill({contentType: 'text/javascript', body: 'export {'}),
+})) {
+  test(`a page whose module ${how} warns in a plain dialog, which stays signed in @engines`, async ({
+    context,
+    signIn,
+    openTab,
+    advance,
+  }) => {
+    await withoutModule(context, answer)
+    await signIn()
+    const tab = await openTab('/desk')
+    await tab.page.locator('#text').fill('half a sentence')
+    await advance(9 * MINUTE)
+    await expect(plain(tab.page)).toBeVisible()
+    await expect(tab.warning).toContainText(/You will be signed out in \d+ seconds/)
+    await expect(tab.stay).toBeFocused()
+    await expect(tab.signOut).toBeVisible()
+    await tab.page.mouse.move(3, 3)
+    await tab.page.mouse.move(5, 5)
+    await expect(tab.warning).toBeVisible()
+    await tab.stay.click()
+    await expect(tab.warning).toBeHidden()
+    await expect(tab.page.locator('#text')).toBeFocused()
+    await expect(tab.page.locator('#text')).toHaveValue('half a sentence')
+  })
+}
+
+test('the plain dialog signs out', async ({context, signIn, openTab, advance}) => {
+  await withoutModule(context, notFound)
+  await signIn()
+  const [one, two] = [await openTab('/desk'), await openTab('/desk')]
+  await advance(9 * MINUTE)
+  await one.signOut.click()
+  await one.signedOut('You have signed out.')
+  await two.signedOut('You have signed out.')
+})
+
+test('the plain dialog is worked by keys alone: held ones press nothing, and none gets to the page @engines', async ({
+  context,
+  signIn,
+  openTab,
+  advance,
+  server,
+}) => {
+  await withoutModule(context, notFound)
+  await signIn()
+  const tab = await openTab('/desk')
+  const {keyboard} = tab.page
+  await tab.page.locator('#text').pressSequentially('half a sentence')
+  await expect.poll(() => server.story('input')).toContain('activity') // before the clock moves
+  await keyboard.down('Enter')
+  await advance(9 * MINUTE)
+  await expect(tab.stay).toBeFocused()
+  const before = await submits(tab.page)
+  for (let i = 0; i < 3; i++) await keyboard.down('Enter') // still held from the page
+  await keyboard.up('Enter')
+  await expect(tab.warning).toBeVisible()
+
+  await test.step('Escape stays', async () => {
+    await keyboard.press('Escape')
+    await expect(tab.warning).toBeHidden()
+    await expect(tab.page.locator('#text')).toBeFocused()
+  })
+  await test.step('Tab moves between the buttons, Enter presses once it is let go', async () => {
+    await advance(9 * MINUTE)
+    await expect(tab.stay).toBeFocused()
+    await keyboard.press('Tab')
+    await expect(tab.signOut).toBeFocused()
+    await keyboard.press('Shift+Tab')
+    await expect(tab.stay).toBeFocused()
+    for (let i = 0; i < 3; i++) await keyboard.down('Enter')
+    await expect(tab.warning).toBeVisible()
+    await keyboard.up('Enter')
+    await expect(tab.warning).toBeHidden()
+  })
+  await expect(tab.page.locator('#text')).toHaveValue('half a sentence')
+  expect(await submits(tab.page)).toBe(before)
+})
+
+test('the plain dialog shows what an administrator says, as text, and can be put away until the end', async ({
+  context,
+  signIn,
+  openTab,
+  server,
+}) => {
+  await withoutModule(context, notFound)
+  await signIn()
+  const tab = await openTab('/desk')
+  await tab.page.locator('#text').fill('half a sentence')
+  await server.forceLogout({user: 'ada', grace_ms: 120_000, message: 'Maintenance <b>begins</b>.'})
+  await expect(tab.warning).toContainText('Maintenance <b>begins</b>. You will be signed out in')
+  await expect(tab.stay).toBeHidden()
+  await tab.page.keyboard.press('Escape')
+  await tab.page.keyboard.press('Enter') // no button has the focus
+  await expect(tab.warning).toBeVisible()
+  await carryOn(tab.page).click()
+  await expect(tab.warning).toBeHidden()
+  await tab.page.locator('#text').fill('a whole sentence')
+  await server.advance(2 * MINUTE)
+  await tab.signedOut('Maintenance <b>begins</b>.')
+})
+
+test('a sign-out that does not reach the server says so in the plain dialog', async ({
+  context,
+  signIn,
+  openTab,
+  advance,
+}) => {
+  await withoutModule(context, notFound)
+  await signIn()
+  const tab = await openTab('/desk')
+  await context.route('**/logout', route => route.abort())
+  await advance(9 * MINUTE)
+  await tab.signOut.click()
+  await expect(plain(tab.page).getByRole('status')).toHaveText('The server cannot be reached.')
+  await context.unroute('**/logout')
+  await tab.signOut.click()
+  await tab.signedOut('You have signed out.')
+})
+
+test('a module that comes late takes over with the next warning, and the notice that waited shows @engines', async ({
+  context,
+  signIn,
+  openTab,
+  advance,
+  server,
+}) => {
+  let deliver = () => {}
+  const late = new Promise<void>(resolve => (deliver = resolve))
+  await withoutModule(context, route => late.then(() => route.continue()))
+  await signIn()
+  const tab = await openTab('/desk')
+  await tab.page.locator('#text').focus()
+  await server.api('POST', '/notices', {user: 'ada', message: 'Lunch is ready.'})
+  await advance(9 * MINUTE)
+  await expect(plain(tab.page)).toBeVisible()
+  await expect(tab.stay).toBeFocused()
+  deliver()
+  await expect(tab.page.getByText('Lunch is ready.')).toBeAttached()
+  await expect(tab.warning).toHaveCount(1) // it stays under the hands of whoever reads it
+  await expect(plain(tab.page)).toBeVisible()
+  expect(await focus(tab.page)).toBe('Stay signed in')
+  await tab.stay.click()
+  await expect(tab.warning).toBeHidden()
+  await expect(tab.page.locator('#text')).toBeFocused()
+  await advance(9 * MINUTE)
+  await expect(full(tab.page)).toBeVisible()
+  await expect(tab.warning).toHaveCount(1)
+  await expect(tab.stay).toBeFocused()
+})
+
+test('a warning that stands as a page opens shows in full, once, though the module is not there yet', async ({
+  context,
+  signIn,
+  advance,
+  server,
+}) => {
+  await signIn()
+  await advance(9 * MINUTE)
+  const page = await context.newPage()
+  await page.addInitScript(() => {
+    const seen: string[] = ((window as any).dialogs = [])
+    const {showModal} = HTMLDialogElement.prototype
+    HTMLDialogElement.prototype.showModal = function () {
+      seen.push((this.getRootNode() as ShadowRoot).host.localName)
+      showModal.call(this)
+    }
+  })
+  await new Tab(page, server).goto('/desk')
+  await expect(full(page)).toBeVisible()
+  expect(new Set(await page.evaluate(() => (window as any).dialogs))).toEqual(new Set(['curfew-warning']))
+})
+
+test('a page that could not have its module has it with the next connection', async ({
+  context,
+  signIn,
+  openTab,
+  advance,
+  server,
+}) => {
+  const asked: string[] = []
+  let fails = true
+  await withoutModule(context, route => {
+    asked.push(new URL(route.request().url()).search)
+    return fails ? notFound(route) : route.continue()
+  })
+  await signIn()
+  const tab = await openTab('/desk')
+  await expect.poll(() => asked.length).toBe(1)
+  fails = false
+  await server.call('fault', {kind: 'drop'})
+  await server.call('fault', {kind: 'none'})
+  await expect.poll(() => asked.length, {timeout: 15_000}).toBe(2)
+  await advance(9 * MINUTE)
+  await expect(full(tab.page)).toBeVisible()
+})
+
+test('presence.js and frames.js are asked for only where they are needed', async ({signIn, openTab}) => {
+  await signIn()
+  const tab = await openTab('/desk')
+  const loaded = () =>
+    tab.page.evaluate(() =>
+      performance
+        .getEntriesByType('resource')
+        .map(entry => entry.name.replace(/.*\/static\/([0-9a-f]{16}\/)?/, ''))
+        .filter(name => name.endsWith('.js') && !name.includes('/')),
+    )
+  await expect.poll(loaded).toContain('warning.js')
+  expect(await loaded()).not.toContain('presence.js')
+  expect(await loaded()).not.toContain('frames.js')
+  await tab.page.evaluate(() => {
+    const element = document.createElement('span')
+    element.dataset.curfewPresence = 'ada'
+    document.body.append(element)
+  })
+  await expect.poll(loaded).toContain('presence.js')
+  await expect(tab.page.locator('[data-curfew-presence]')).toHaveAttribute('data-state', /active|idle/)
+})
+
+test('the script is asked for anew each time, its modules once; those of another version are not there', async ({
+  context,
+  signIn,
+  openTab,
+  server,
+}) => {
+  await signIn()
+  const answers: {path: string; status: number; cached: boolean}[] = []
+  context.on('response', async response => {
+    const path = new URL(response.url()).pathname
+    if (/\.js$/.test(path))
+      answers.push({path, status: response.status(), cached: response.headers()['cache-control'] !== 'no-cache'})
+  })
+  const tab = await openTab('/desk')
+  await expect(tab.page.locator('curfew-warning')).toBeAttached()
+  const module = answers.find(answer => answer.path.endsWith('/warning.js'))!
+  expect(module.status).toBe(200)
+  const get = (path: string, headers: Record<string, string> = {}) => context.request.get(server.url + path, {headers})
+  const entry = await get('/static/curfew.js')
+  expect(entry.headers()).toMatchObject({
+    'cache-control': 'no-cache',
+    'content-encoding': 'gzip',
+    vary: 'Accept-Encoding',
+  })
+  const again = await get('/static/curfew.js', {'If-None-Match': entry.headers().etag!})
+  expect(again.status()).toBe(304)
+  expect((await get(module.path)).headers()['cache-control']).toContain('immutable')
+  expect((await get(module.path.replace(/[0-9a-f]{16}/, '0123456789abcdef'))).status()).toBe(404)
+})
+
+test('modules need no more of a strict policy than the script: its nonce is theirs @engines', async ({
+  signIn,
+  openTab,
+  advance,
+}) => {
+  await signIn()
+  const tab = await openTab('/nonce')
+  await expect(tab.page.locator('[data-curfew-presence]')).toHaveAttribute('data-state', /active|idle/)
+  await advance(9 * MINUTE)
+  await expect(full(tab.page)).toBeVisible()
+})
+
+test('an answer that comes after the end brings nothing back', async ({page, signIn, server}) => {
+  await signIn()
+  await page.addInitScript(() => {
+    ;(window as any).WebSocket = class extends EventTarget {
+      static OPEN = 1
+      readyState = 0
+      constructor() {
+        super()
+        setTimeout(() => this.dispatchEvent(new CloseEvent('close', {code: 1006})), 20)
+      }
+      close() {}
+    }
+    setInterval(() => console.log('title: ' + document.title), 50)
+  })
+  const titles: string[] = [] // a page that is on its way to another answers no question
+  page.on('console', message => {
+    if (message.text().startsWith('title: ')) titles.push(message.text().slice(7))
+  })
+  await page.goto(server.url + '/desk')
+  const status = await (await page.request.get(server.url + '/session/status')).json()
+  let answer = () => {}
+  const over = new Promise<void>(resolve => (answer = resolve))
+  let asked = false
+  await page.route('**/session/extend', async route => {
+    asked = true
+    await over
+    await route.fulfill({json: status})
+  })
+  await page.route('**/login?*', () => {}) // the page stays where it is, blank
+  await server.advance(9 * MINUTE)
+  await page.getByRole('button', {name: 'Stay signed in'}).click()
+  await expect.poll(() => asked).toBe(true)
+  await server.forceLogout({user: 'ada'})
+  await expect.poll(() => titles).toContain(new URL(server.url).host)
+  const answered = page.waitForEvent('requestfinished', request => request.url().endsWith('/session/extend'))
+  answer()
+  await answered
+  const before = titles.length
+  await expect.poll(() => titles.length).toBeGreaterThan(before + 4)
+  expect(titles.slice(titles.indexOf(new URL(server.url).host))).not.toContain('Desk')
+})
