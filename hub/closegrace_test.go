@@ -86,8 +86,10 @@ func TestClosingAndReturnAreStoredWhenTheStoreIsBack(t *testing.T) {
 	}
 }
 
-// muted is a node whose word of tabs that come and go is lost.
+// muted is a node whose messages of tabs that go are lost.
 type muted struct{ session.SharedStore }
+
+func mute(s session.SharedStore) session.SharedStore { return muted{s} }
 
 func (m muted) Publish(ctx context.Context, data []byte) error {
 	return m.SharedStore.Publish(ctx, rewrite(data, func(message map[string]any) {
@@ -100,21 +102,19 @@ func (m muted) Publish(ctx context.Context, data []byte) error {
 func TestNavigationOnAnotherNodeCallsOffTheGrace(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		says  func(session.SharedStore) session.SharedStore
+		wrap  func(session.SharedStore) session.SharedStore
 		after bool // the goodbye comes first
 	}{
-		{"before the goodbye", func(p session.SharedStore) session.SharedStore { return p }, false},
-		{"before the goodbye, and word of it is lost",
-			func(p session.SharedStore) session.SharedStore { return muted{p} }, false},
-		{"after the goodbye", func(p session.SharedStore) session.SharedStore { return p }, true},
-		{"after the goodbye, and word of both is lost",
-			func(p session.SharedStore) session.SharedStore { return muted{p} }, true},
+		{"before the goodbye", nil, false},
+		{"before the goodbye, and its message is lost", mute, false},
+		{"after the goodbye", nil, true},
+		{"after the goodbye, and the messages of both are lost", mute, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := redistest.Start(t)
 			p := standard
 			p.CloseGrace = time.Second
-			a, b := startNode(t, server, "a", p, c.says), startNode(t, server, "b", p, c.says)
+			a, b := startNode(t, server, "a", p, c.wrap), startNode(t, server, "b", p, c.wrap)
 			ada := b.signIn("ada")
 			tab := ada.openTab()
 			within(t, 3*time.Second, "a knows the tab", func() bool { return a.tabsOf("ada") == 1 })
@@ -146,8 +146,7 @@ func TestFileThatAnotherNodeAnsweredTookNobodyAway(t *testing.T) {
 	server := redistest.Start(t)
 	p := standard
 	p.CloseGrace = time.Second
-	same := func(p session.SharedStore) session.SharedStore { return p }
-	a, b := startNode(t, server, "a", p, same), startNode(t, server, "b", p, same)
+	a, b := startNode(t, server, "a", p, nil), startNode(t, server, "b", p, nil)
 	ada := b.signIn("ada")
 	tab := ada.openTab()
 	within(t, 3*time.Second, "a knows the session", func() bool { return a.tabsOf("ada") == 1 })
@@ -159,7 +158,7 @@ func TestFileThatAnotherNodeAnsweredTookNobodyAway(t *testing.T) {
 	})
 }
 
-func TestPeerThatVanishedIsFoundOutAndKeepsNoGraceFromBeginning(t *testing.T) {
+func TestTabThatVanishedIsFoundOutAndKeepsNoGraceFromBeginning(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ada := startHub(t, standard).signIn("ada")
 		ghost := ada.openRawTab(t.Context())
@@ -180,12 +179,11 @@ func TestPeerThatVanishedIsFoundOutAndKeepsNoGraceFromBeginning(t *testing.T) {
 	})
 }
 
-func TestPeerThatVanishedOnAnotherNodeKeepsNoGraceFromBeginning(t *testing.T) {
+func TestTabThatVanishedOnAnotherNodeKeepsNoGraceFromBeginning(t *testing.T) {
 	server := redistest.Start(t)
 	p := standard
 	p.CloseGrace = time.Second
-	same := func(p session.SharedStore) session.SharedStore { return p }
-	a, b := startNode(t, server, "a", p, same), startNode(t, server, "b", p, same)
+	a, b := startNode(t, server, "a", p, nil), startNode(t, server, "b", p, nil)
 	ada := b.signIn("ada")
 	within(t, 3*time.Second, "a knows her", func() bool { return len(a.sessionsOf("ada")) == 1 })
 	ghost := ada.on(a).openRawTab(t.Context())
@@ -208,7 +206,7 @@ func TestPeerThatVanishedOnAnotherNodeKeepsNoGraceFromBeginning(t *testing.T) {
 	}
 }
 
-func TestPeerThatVanishedAloneBeginsNothing(t *testing.T) {
+func TestTabThatVanishedAloneBeginsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ada := startHub(t, standard).signIn("ada")
 		ghost := ada.openRawTab(t.Context())
@@ -220,7 +218,7 @@ func TestPeerThatVanishedAloneBeginsNothing(t *testing.T) {
 }
 
 // A lid is shut soon after one of two tabs was closed: the other was there when that was done.
-func TestPeerThatVanishedAfterTheOtherTabWasClosedBeginsNothing(t *testing.T) {
+func TestTabThatVanishedAfterTheOtherTabWasClosedBeginsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ada := startHub(t, standard).signIn("ada")
 		sleeper, tab := ada.openRawTab(t.Context()), ada.openTab()
@@ -238,113 +236,135 @@ func TestPeerThatVanishedAfterTheOtherTabWasClosedBeginsNothing(t *testing.T) {
 	})
 }
 
+// leaving is a way in which a person's only page goes, and whether the session ends for that.
+type leaving struct {
+	name  string
+	leave func(*page)
+	ends  bool
+}
+
+// closings: a browser closes its page, and what is no closing.
+var closings = []leaving{
+	{"page says it was closed", func(p *page) { p.conn.Close(wire.StatusLeft, "close") }, true},
+	{"browser is gone", func(p *page) { p.conn.Close(websocket.StatusGoingAway, "") }, true},
+	{"a link led elsewhere", func(p *page) { p.conn.Close(wire.StatusLeft, wire.LeftNavigate) }, false},
+	{"connection is lost", func(p *page) { p.conn.CloseNow() }, false},
+	{"another tab stays", func(p *page) { p.openTab(); p.conn.Close(wire.StatusLeft, "close") }, false},
+	{"a new tab comes in time", func(p *page) {
+		p.conn.Close(wire.StatusLeft, "close")
+		pass(19 * time.Second)
+		p.openTab()
+	}, false},
+}
+
+// navigations: a request for a page comes, before the page is closed or after.
+var navigations = []leaving{
+	{"a navigation comes in time", func(p *page) {
+		p.conn.Close(wire.StatusLeft, "close")
+		pass(19 * time.Second)
+		p.Navigated(p.t.Context(), p.token.ID())
+	}, false},
+	{"a navigation to a page without a socket came before", func(p *page) {
+		p.Navigated(p.t.Context(), p.token.ID())
+		pass(time.Second)
+		p.conn.Close(wire.StatusLeft, "close")
+	}, false},
+	{"a navigation came before, and its page was closed, too", func(p *page) {
+		p.Navigated(p.t.Context(), p.token.ID())
+		next := p.openTab()
+		p.conn.Close(wire.StatusLeft, "close")
+		next.conn.Close(wire.StatusLeft, "close")
+	}, true},
+	{"a navigation comes too late", func(p *page) {
+		p.conn.Close(wire.StatusLeft, "close")
+		pass(21 * time.Second)
+		p.Navigated(p.t.Context(), p.token.ID())
+	}, true},
+}
+
+// discards: a browser discards a hidden tab by itself, and may do so sooner on a phone.
+var discards = []leaving{
+	{"a tab hidden for long was discarded", func(p *page) {
+		p.send(`{"type":"visibility","hidden":true}`)
+		pass(5*time.Minute + time.Second)
+		p.conn.Close(websocket.StatusGoingAway, "")
+	}, false},
+	{"a tab hidden for a while was not", func(p *page) {
+		p.send(`{"type":"visibility","hidden":true}`)
+		pass(4 * time.Minute)
+		p.conn.Close(websocket.StatusGoingAway, "")
+	}, true},
+	{"a hidden tab of a phone was discarded", func(p *page) {
+		p.agent = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 " +
+			"Mobile Safari/537.36"
+		phone := p.openTab()
+		p.conn.CloseNow()
+		synctest.Wait() // that one is gone first
+		phone.send(`{"type":"visibility","hidden":true}`)
+		pass(30 * time.Second)
+		phone.conn.Close(websocket.StatusGoingAway, "")
+	}, false},
+	{"a tab of a phone was closed", func(p *page) {
+		p.agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like " +
+			"Gecko) Version/26.0 Mobile/15E148 Safari/604.1"
+		phone := p.openTab()
+		p.conn.CloseNow()
+		synctest.Wait() // that one is gone first
+		phone.send(`{"type":"visibility","hidden":true}`)
+		phone.conn.Close(wire.StatusLeft, "close")
+	}, true},
+}
+
+// files: a request for a file comes, which replaces no page.
+var files = []leaving{
+	{"a file was asked for: whoever did is still there", func(p *page) {
+		p.Stayed(p.t.Context(), p.token.ID(), p.Navigated(p.t.Context(), p.token.ID()))
+		pass(10 * time.Second)
+		p.conn.Close(wire.StatusLeft, "close")
+	}, true},
+	{"a file was asked for, and the page closed before it came", func(p *page) {
+		asked := p.Navigated(p.t.Context(), p.token.ID())
+		p.conn.Close(wire.StatusLeft, "close")
+		pass(time.Second)
+		p.Stayed(p.t.Context(), p.token.ID(), asked)
+	}, true},
+	{"a file is asked for in time", func(p *page) {
+		p.conn.Close(wire.StatusLeft, "close")
+		pass(10 * time.Second)
+		p.Stayed(p.t.Context(), p.token.ID(), p.Navigated(p.t.Context(), p.token.ID()))
+	}, false},
+}
+
 func TestClosedBrowserEndsTheSessionAfterItsGrace(t *testing.T) {
-	tests := []struct {
-		name   string
-		leave  func(*page)
-		policy func(*session.Policy)
-		ends   bool
-	}{
-		{"page says it was closed", func(p *page) { p.conn.Close(wire.StatusLeft, "close") }, nil, true},
-		{"browser is gone", func(p *page) { p.conn.Close(websocket.StatusGoingAway, "") }, nil, true},
-		{"a link led elsewhere", func(p *page) { p.conn.Close(wire.StatusLeft, wire.LeftNavigate) }, nil, false},
-		{"connection is lost", func(p *page) { p.conn.CloseNow() }, nil, false},
-		{"another tab stays", func(p *page) { p.openTab(); p.conn.Close(wire.StatusLeft, "close") }, nil, false},
-		{"a new tab comes in time", func(p *page) {
-			p.conn.Close(wire.StatusLeft, "close")
-			pass(19 * time.Second)
-			p.openTab()
-		}, nil, false},
-		{"a navigation comes in time", func(p *page) {
-			p.conn.Close(wire.StatusLeft, "close")
-			pass(19 * time.Second)
-			p.Navigated(p.t.Context(), p.token.ID())
-		}, nil, false},
-		{"a navigation to a page without a socket came before", func(p *page) {
-			p.Navigated(p.t.Context(), p.token.ID())
-			pass(time.Second)
-			p.conn.Close(wire.StatusLeft, "close")
-		}, nil, false},
-		{"a navigation came before, and its page was closed, too", func(p *page) {
-			p.Navigated(p.t.Context(), p.token.ID())
-			next := p.openTab()
-			p.conn.Close(wire.StatusLeft, "close")
-			next.conn.Close(wire.StatusLeft, "close")
-		}, nil, true},
-		{"a navigation comes too late", func(p *page) {
-			p.conn.Close(wire.StatusLeft, "close")
-			pass(21 * time.Second)
-			p.Navigated(p.t.Context(), p.token.ID())
-		}, nil, true},
-		{"a tab hidden for long was discarded", func(p *page) {
-			p.send(`{"type":"visibility","hidden":true}`)
-			pass(5*time.Minute + time.Second)
-			p.conn.Close(websocket.StatusGoingAway, "")
-		}, nil, false},
-		{"a tab hidden for a while was not", func(p *page) {
-			p.send(`{"type":"visibility","hidden":true}`)
-			pass(4 * time.Minute)
-			p.conn.Close(websocket.StatusGoingAway, "")
-		}, nil, true},
-		{"a hidden tab of a phone was discarded", func(p *page) {
-			p.agent = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 " +
-				"Mobile Safari/537.36"
-			phone := p.openTab()
-			p.conn.CloseNow()
-			synctest.Wait() // that one is gone first
-			phone.send(`{"type":"visibility","hidden":true}`)
-			pass(30 * time.Second)
-			phone.conn.Close(websocket.StatusGoingAway, "")
-		}, nil, false},
-		{"a tab of a phone was closed", func(p *page) {
-			p.agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like " +
-				"Gecko) Version/26.0 Mobile/15E148 Safari/604.1"
-			phone := p.openTab()
-			p.conn.CloseNow()
-			synctest.Wait() // that one is gone first
-			phone.send(`{"type":"visibility","hidden":true}`)
-			phone.conn.Close(wire.StatusLeft, "close")
-		}, nil, true},
-		{"a file was asked for: whoever did is still there", func(p *page) {
-			p.Stayed(p.t.Context(), p.token.ID(), p.Navigated(p.t.Context(), p.token.ID()))
-			pass(10 * time.Second)
-			p.conn.Close(wire.StatusLeft, "close")
-		}, nil, true},
-		{"a file was asked for, and the page closed before it came", func(p *page) {
-			asked := p.Navigated(p.t.Context(), p.token.ID())
-			p.conn.Close(wire.StatusLeft, "close")
-			pass(time.Second)
-			p.Stayed(p.t.Context(), p.token.ID(), asked)
-		}, nil, true},
-		{"a file is asked for in time", func(p *page) {
-			p.conn.Close(wire.StatusLeft, "close")
-			pass(10 * time.Second)
-			p.Stayed(p.t.Context(), p.token.ID(), p.Navigated(p.t.Context(), p.token.ID()))
-		}, nil, false},
-		{"turned off", func(p *page) { p.conn.Close(wire.StatusLeft, "close") },
-			func(p *session.Policy) { p.CloseGrace = 0 }, false},
-	}
-	for _, tt := range tests {
+	for _, tt := range slices.Concat(closings, navigations, discards, files) {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				p := standard
-				if tt.policy != nil {
-					tt.policy(&p)
-				}
-				hub := startHub(t, p)
-				ada := hub.signIn("ada")
-				tt.leave(ada.openTab())
-				pass(21 * time.Second)
-				synctest.Wait()
-				r, err := hub.store.Get(t.Context(), ada.token.ID())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if ended := r.End != nil; ended != tt.ends || ended && r.End.Reason != session.ReasonBrowserClosed {
-					t.Errorf("end = %+v, want ended %v as browser-closed", r.End, tt.ends)
-				}
-			})
+			bubble(t, func(t *testing.T) { tt.check(t, standard) })
 		})
+	}
+}
+
+func TestNoGraceNoEndOfAClosedBrowser(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := standard
+		p.CloseGrace = 0
+		leaving{"turned off", func(p *page) { p.conn.Close(wire.StatusLeft, "close") }, false}.check(t, p)
+	})
+}
+
+// check has a person leave, and looks at their session a second after the grace of 20 s.
+func (l leaving) check(t *testing.T, p session.Policy) {
+	t.Helper()
+	hub := startHub(t, p)
+	ada := hub.signIn("ada")
+	l.leave(ada.openTab())
+	pass(21 * time.Second)
+	synctest.Wait()
+	r, err := hub.store.Get(t.Context(), ada.token.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ended := r.End != nil; ended != l.ends || ended && r.End.Reason != session.ReasonBrowserClosed {
+		t.Errorf("end = %+v, want ended %v as browser-closed", r.End, l.ends)
 	}
 }
 

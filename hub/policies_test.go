@@ -388,7 +388,7 @@ func TestSignInDuringAReloadGetsTheNewPolicy(t *testing.T) {
 
 func TestRulesThatAFailOverHasLostAreThoseOfTheStoreAgain(t *testing.T) {
 	server := redistest.Start(t)
-	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
+	a := startNode(t, server, "a", standard, nil)
 	ada := a.signIn("ada", "admins")
 	if err := a.setGroups(t.Context(), ada.token.ID(), nil); err != nil {
 		t.Fatal(err)

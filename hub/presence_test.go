@@ -258,8 +258,7 @@ func TestHistoryTellsEndsByReasonAtOnce(t *testing.T) {
 
 func TestAwayOnSeveralNodes(t *testing.T) {
 	server := redistest.Start(t)
-	same := func(p session.SharedStore) session.SharedStore { return p }
-	a, b := startNode(t, server, "a", standard, same), startNode(t, server, "b", standard, same)
+	a, b := startNode(t, server, "a", standard, nil), startNode(t, server, "b", standard, nil)
 	cases := []struct {
 		name  string
 		leave func(*page)

@@ -65,7 +65,7 @@ func rewrite(data []byte, change func(m map[string]any)) []byte {
 func TestASignInThatIsHeardOfAfterItsEndShowsNobody(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
+	a := startNode(t, server, "a", standard, nil)
 	r := session.Record{
 		ID:        session.NewToken().ID(),
 		User:      "ada",
@@ -106,69 +106,81 @@ func TestASignInThatIsHeardOfAfterItsEndShowsNobody(t *testing.T) {
 // A rolling upgrade runs two versions side by side: what a newer node says and an older one cannot
 // read is found in the store.
 func TestNodesOfTwoVersions(t *testing.T) {
-	const soon = 2 * time.Second // the bound without any messages
-	tests := []struct {
-		name   string
-		newer  func(session.SharedStore) session.SharedStore
-		closes time.Duration // within which an end on the newer node closes the tabs of the older one
-		counts time.Duration // within which the older one sees the newer one's tabs
+	for _, test := range []struct {
+		name string
+		make func(session.SharedStore) session.SharedStore
+		twoVersions
 	}{
 		{"of the same message version", func(p session.SharedStore) session.SharedStore { return laterRelease{p} },
-			soon / 2, soon},
-		{"of a later message version", func(p session.SharedStore) session.SharedStore { return laterVersion{p} }, soon,
-			newerEvery + soon},
-	}
-	for _, test := range tests {
+			twoVersions{closes: soon / 2, counts: soon}},
+		{"of a later message version", func(p session.SharedStore) session.SharedStore { return laterVersion{p} },
+			twoVersions{closes: soon, counts: newerEvery + soon}},
+	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
 			p := standard
 			p.WarnAfter, p.ExpireAfter = 9*time.Second, 40*time.Second
-			older := startNode(t, server, "older", p, func(p session.SharedStore) session.SharedStore { return p })
-			newer := startNode(t, server, "newer", p, test.newer)
-
-			ada := newer.signIn("ada")
-			there, here := ada.openTab(), ada.on(older).openTab()
-			within(t, test.counts, "the older node counts both tabs", func() bool { return older.tabsOf("ada") == 2 })
-			within(t, test.counts, "the newer node counts both tabs", func() bool { return newer.tabsOf("ada") == 2 })
-
-			there.nextWithin(p.WarnAfter+soon, wire.KindWarn)
-			here.nextWithin(soon, wire.KindWarn)
-			there.send(`{"type":"confirm"}`)
-			there.nextWithin(soon, wire.KindActive)
-			here.nextWithin(newerEvery, wire.KindActive)
-
-			late := ada.openTab()
-			within(t, test.counts, "the older node counts a tab that was opened later",
-				func() bool { return older.tabsOf("ada") == 3 })
-
-			_, err := ada.End(t.Context(), ada.token.ID(), session.End{Reason: session.ReasonLogout, At: time.Now()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			here.endsWithin(test.closes, session.ReasonLogout)
-			there.endsWithin(soon, session.ReasonLogout)
-			late.endsWithin(soon, session.ReasonLogout)
-
-			bob := older.signIn("bob")
-			there, here = bob.on(newer).openTab(), bob.openTab()
-			if _, err := newer.ForceLogout(t.Context(),
-				LogoutRequest{Scope: session.Scope{User: "bob"}, Actor: "root"}); err != nil {
-				t.Fatal(err)
-			}
-			there.endsWithin(soon, session.ReasonAdmin)
-			here.endsWithin(test.closes, session.ReasonAdmin)
-
-			cid := older.signIn("cid")
-			there, here = cid.on(newer).openTab(), cid.openTab()
-			if _, err := older.ForceLogout(t.Context(),
-				LogoutRequest{Scope: session.Scope{Everyone: true}, Actor: "root"}); err != nil {
-				t.Fatal(err)
-			}
-			here.endsWithin(soon, session.ReasonAdmin)
-			there.endsWithin(soon/2, session.ReasonAdmin)
+			v := test.twoVersions
+			v.older = startNode(t, server, "older", p, nil)
+			v.newer = startNode(t, server, "newer", p, test.make)
+			v.checkTabsAndEnd(t, p)
+			v.checkForcedLogouts(t)
 		})
 	}
+}
+
+const soon = 2 * time.Second // within which a node acts on what it reads, without any messages
+
+// twoVersions are two nodes, of which the older one may not understand the newer one.
+type twoVersions struct {
+	older, newer *rig
+	closes       time.Duration // within which an end on the newer node closes the tabs of the older one
+	counts       time.Duration // within which the older one sees the newer one's tabs
+}
+
+// checkTabsAndEnd follows a session of the newer node, with tabs at both, from its beginning to its
+// end.
+func (v twoVersions) checkTabsAndEnd(t *testing.T, p session.Policy) {
+	t.Helper()
+	ada := v.newer.signIn("ada")
+	there, here := ada.openTab(), ada.on(v.older).openTab()
+	within(t, v.counts, "the older node counts both tabs", func() bool { return v.older.tabsOf("ada") == 2 })
+	within(t, v.counts, "the newer node counts both tabs", func() bool { return v.newer.tabsOf("ada") == 2 })
+
+	there.nextWithin(p.WarnAfter+soon, wire.KindWarn)
+	here.nextWithin(soon, wire.KindWarn)
+	there.send(`{"type":"confirm"}`)
+	there.nextWithin(soon, wire.KindActive)
+	here.nextWithin(newerEvery, wire.KindActive)
+
+	late := ada.openTab()
+	within(t, v.counts, "the older node counts a tab that was opened later",
+		func() bool { return v.older.tabsOf("ada") == 3 })
+
+	_, err := ada.End(t.Context(), ada.token.ID(), session.End{Reason: session.ReasonLogout, At: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	here.endsWithin(v.closes, session.ReasonLogout)
+	there.endsWithin(soon, session.ReasonLogout)
+	late.endsWithin(soon, session.ReasonLogout)
+}
+
+// checkForcedLogouts signs people of the older node out, by either node.
+func (v twoVersions) checkForcedLogouts(t *testing.T) {
+	t.Helper()
+	bob := v.older.signIn("bob")
+	there, here := bob.on(v.newer).openTab(), bob.openTab()
+	v.newer.logout(LogoutRequest{Scope: session.Scope{User: "bob"}, Actor: "root"})
+	there.endsWithin(soon, session.ReasonAdmin)
+	here.endsWithin(v.closes, session.ReasonAdmin)
+
+	cid := v.older.signIn("cid")
+	there, here = cid.on(v.newer).openTab(), cid.openTab()
+	v.older.logout(LogoutRequest{Scope: session.Scope{Everyone: true}, Actor: "root"})
+	here.endsWithin(soon, session.ReasonAdmin)
+	there.endsWithin(soon/2, session.ReasonAdmin)
 }
 
 // keysOf are the keys of a session's record and of its timing.
@@ -193,8 +205,7 @@ func wantGone(t *testing.T, node *rig, user string) {
 func TestTabsOfASessionThatTheStoreHasLostAreTold(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	same := func(p session.SharedStore) session.SharedStore { return p }
-	a, b := startNode(t, server, "a", standard, same), startNode(t, server, "b", standard, same)
+	a, b := startNode(t, server, "a", standard, nil), startNode(t, server, "b", standard, nil)
 	ada, grace, linus, mary := a.signIn("ada"), a.signIn("grace"), b.signIn("linus"), b.signIn("mary")
 	tabs := []*page{ada.openTab(), ada.on(b).openTab(), grace.on(b).openTab()}
 	stays := mary.openTab()
@@ -239,9 +250,8 @@ func TestTabsOfASessionThatTheStoreHasLostAreTold(t *testing.T) {
 func TestAStoreThatWasEmptiedKeepsNobody(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	same := func(p session.SharedStore) session.SharedStore { return p }
 	lines := &linesRead{}
-	a, b := startNode(t, server, "a", standard, same), startNode(t, server, "b", standard, lines.of)
+	a, b := startNode(t, server, "a", standard, nil), startNode(t, server, "b", standard, lines.of)
 	ada := a.signIn("ada")
 	here, there := ada.openTab(), ada.on(b).openTab()
 	away := b.signIn("grace")
@@ -294,7 +304,7 @@ func (l *linesRead) Pulse(ctx context.Context, node string, after uint64) (sessi
 func TestTheStoreLosesNobodyWhoLives(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
+	a := startNode(t, server, "a", standard, nil)
 	id := a.signIn("ada").token.ID()
 	lost, err := a.store.(session.SharedStore).EndLost(t.Context(), []session.Record{*a.lookup(id).record.Load()},
 		session.End{Reason: session.ReasonAdmin, At: time.Now()})
@@ -315,13 +325,12 @@ func TestNodeLeftWithTheOldMasterAnswersNobody(t *testing.T) {
 		answer, err := old.Command("WAIT 1 100")
 		return err == nil && strings.HasPrefix(answer, ":1")
 	})
-	same := func(p session.SharedStore) session.SharedStore { return p }
-	a := startNode(t, old, "a", standard, same)
+	a := startNode(t, old, "a", standard, nil)
 	ada := a.signIn("ada")
 	if _, err := replica.Command("REPLICAOF NO ONE"); err != nil { // the other side makes it the master
 		t.Fatal(err)
 	}
-	b := startNode(t, replica, "b", standard, same)
+	b := startNode(t, replica, "b", standard, nil)
 	if _, err := b.ForceLogout(t.Context(),
 		LogoutRequest{Scope: session.Scope{User: "ada"}, Actor: "root"}); err != nil {
 		t.Fatal(err)

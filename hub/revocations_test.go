@@ -100,7 +100,7 @@ func TestLogoutHoldsAtANodeWhoseClockIsBehind(t *testing.T) {
 	t.Parallel()
 	for _, behind := range []time.Duration{15 * time.Millisecond, 400 * time.Millisecond} {
 		server := redistest.Start(t)
-		a := startNode(t, server, "a", standard, samePeers)
+		a := startNode(t, server, "a", standard, nil)
 		store := openRedis(t, server)
 		b := startHubWith(t, store, Options{
 			Store:    store,
@@ -124,7 +124,7 @@ func TestLogoutHoldsAtANodeWhoseClockIsBehind(t *testing.T) {
 func TestLogoutRightAfterAFailOverOfTheRevocationsCoversAll(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	a := startNode(t, server, "a", standard, samePeers)
+	a := startNode(t, server, "a", standard, nil)
 	a.logout(LogoutRequest{Scope: session.Scope{User: "grace"}, Actor: "root"})
 	ada := a.signIn("ada") // has seen the first
 	for _, c := range []string{"DEL curfew:{facts}:all", "SET curfew:{facts}:last 0"} {
@@ -334,17 +334,17 @@ func fillWithRevocations(t testing.TB, hub *rig, n int) {
 	}
 }
 
-// deafPeers hear nothing of what other nodes say.
-type deafPeers struct{ session.SharedStore }
+// hearsNobody is a node that hears nothing of what others say.
+type hearsNobody struct{ session.SharedStore }
 
-func (d deafPeers) Subscribe(ctx context.Context, began func(), _ func([]byte)) error {
-	return d.SharedStore.Subscribe(ctx, began, func([]byte) {})
+func (n hearsNobody) Subscribe(ctx context.Context, began func(), _ func([]byte)) error {
+	return n.SharedStore.Subscribe(ctx, began, func([]byte) {})
 }
 
 func TestAGroupThatTwoNodesHearOfKeepsItsLowerNumber(t *testing.T) {
 	server := redistest.Start(t)
-	a := startNode(t, server, "a", standard, func(p session.SharedStore) session.SharedStore { return p })
-	b := startNode(t, server, "b", standard, func(p session.SharedStore) session.SharedStore { return deafPeers{p} })
+	a := startNode(t, server, "a", standard, nil)
+	b := startNode(t, server, "b", standard, func(p session.SharedStore) session.SharedStore { return hearsNobody{p} })
 	ada := a.signIn("ada")
 	within(t, 3*time.Second, "b knows her", func() bool { return len(b.sessionsOf("ada")) == 1 })
 	if err := a.setGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {

@@ -245,24 +245,30 @@ func (m *member) EndLost(context.Context, []session.Record, session.End) ([]sess
 	return nil, nil
 }
 
+// startNode starts a node over a Redis. wrap may be nil; it stands between the node and what the
+// nodes share.
 func startNode(
 	t *testing.T,
 	server *redistest.Server,
 	name string,
 	p session.Policy,
-	says func(session.SharedStore) session.SharedStore,
+	wrap func(session.SharedStore) session.SharedStore,
 ) *rig {
 	t.Helper()
 	store, err := redis.Open(t.Context(), server.URL(), "curfew:", nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startHubWith(t, store, Options{
+	o := Options{
 		Store:    store,
-		Shared:   says(store),
+		Shared:   store,
 		Policies: session.Policies{Global: p},
 		Node:     name,
-	})
+	}
+	if wrap != nil {
+		o.Shared = wrap(store)
+	}
+	return startHubWith(t, store, o)
 }
 
 // on is the same browser at another node.
@@ -358,5 +364,3 @@ func (r *rig) signInAs(name string, id func(session.ID) bool) *user {
 	}
 	return u
 }
-
-func samePeers(p session.SharedStore) session.SharedStore { return p }

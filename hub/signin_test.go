@@ -18,10 +18,10 @@ func (a *orphans) remembered() (n int, working bool) {
 	return len(a.sessions), a.working
 }
 
-// deafStore loses the answers to sign-ins, and is away for ends until it is back.
-type deafStore struct{ awayStore }
+// lossyStore loses the answers to sign-ins, and is away for ends until it is back.
+type lossyStore struct{ awayStore }
 
-func (s deafStore) Create(ctx context.Context, r session.Record, limit int) ([]session.ID, error) {
+func (s lossyStore) Create(ctx context.Context, r session.Record, limit int) ([]session.ID, error) {
 	_, err := s.Store.Create(ctx, r, limit)
 	return nil, errors.Join(err, errors.New("connection lost"))
 }
@@ -30,7 +30,7 @@ func TestSignInThatWasNotAcknowledgedLeavesNoSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		back := time.Now().Add(20 * time.Second)
 		hub := startHubOver(t, t.TempDir(), standard,
-			func(s *bolt.Store) session.Store { return deafStore{awayStore{s, back}} })
+			func(s *bolt.Store) session.Store { return lossyStore{awayStore{s, back}} })
 		now := session.Millis(time.Now())
 		r := session.Record{
 			ID:           session.NewToken().ID(),

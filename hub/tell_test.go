@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,4 +64,51 @@ func (u *user) mustBroadcast() {
 	start := u.tellLocked(s, s.policy.Load(), u.clock.Now(), tellState)
 	s.mu.Unlock()
 	u.writers.Start(start)
+}
+
+// A message to many is encoded once, under a number that is drawn before those of messages that may
+// overtake it.
+func TestNumbersRiseWithinATabThoughMessagesAreShared(t *testing.T) {
+	hub := startHub(t, standard)
+	const each = 40
+	var pages []*page
+	for i := range 10 {
+		u := hub.signIn(fmt.Sprint("user-", i))
+		pages = append(pages, u.openTab(), u.openTab())
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range each {
+			if _, err := hub.Notify(t.Context(), everyone, "root", "hello"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for _, p := range pages {
+		wg.Go(func() {
+			for range each {
+				p.send(`{"type":"sync"}`)
+			}
+			newest := 0.0
+			got := map[any]int{}
+			for range 2 * each {
+				m, ok := p.Read()
+				if !ok {
+					closed, _ := p.Closed()
+					t.Errorf("the tab was closed: %+v", closed)
+					return
+				}
+				got[m["type"]]++
+				if seq := m["seq"].(float64); seq <= newest {
+					t.Errorf("%v came after number %v", m, newest)
+				} else {
+					newest = seq
+				}
+			}
+			if got["notice"] != each || got["active"] != each {
+				t.Errorf("got %v, want %d of each", got, each)
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -7,7 +7,11 @@
 //	synctest.Test(t, func(t *testing.T) {
 //		listener := hubtest.Listen()
 //		… // serve the hub on listener
-//		page := hubtest.Open(t, hubtest.Options{URL: "ws://app.example/session/ws", Client: listener.Client(), Header: header})
+//		page := hubtest.Open(t, hubtest.Options{
+//			URL:    "ws://app.example/session/ws",
+//			Client: listener.Client(),
+//			Header: header, // with what names the session
+//		})
 //		page.Wants(wire.KindWarn, 9*time.Minute) // the bubble's time: the test takes milliseconds
 //		page.WantsEnd(session.ReasonIdle, 10*time.Minute)
 //	})

@@ -69,84 +69,85 @@ func (r *recorder) run(f func(*Page), p *Page) {
 	f(p)
 }
 
+// What the server of an expectation says.
+const (
+	warn   = `{"type":"warn","seq":2}`   // and the socket stays open
+	notice = `{"type":"notice","seq":2}` // and it closes
+	expire = `{"type":"expire","seq":3,"reason":"idle","message":"m","location":"/login"}`
+)
+
+// expectation is what a page wants of its server, and how it says that it got something else.
+type expectation struct {
+	name  string
+	after time.Duration // what the server waits for before it says
+	says  string        // empty: it closes with 4001
+	does  func(*Page)
+	fails []string
+}
+
+// messages expect a message, whenever it comes.
+var messages = []expectation{
+	{"the message comes", 0, warn, func(p *Page) { p.Next(wire.KindWarn) }, nil},
+	{"another comes", time.Second, warn, func(p *Page) { p.Next(wire.KindExpire) },
+		[]string{"got map[seq:2 type:warn] after 1s, want expire"}},
+	{"the close comes", 0, "", func(p *Page) { p.Next(wire.KindWarn) },
+		[]string{`the socket was closed with 4001 "idle" after 0s, want warn`}},
+	{"nothing comes within a bound", 3 * time.Second, warn,
+		func(p *Page) { p.NextWithin(2*time.Second, wire.KindWarn) },
+		[]string{"nothing came within 2s, until 2s after the page was opened, want warn"}},
+	{"nothing comes at all", 30 * time.Hour, warn, func(p *Page) { p.Next(wire.KindWarn) },
+		[]string{"nothing came within 24h0m0s, until 24h0m0s after the page was opened, want warn"}},
+}
+
+// times expect one at a time.
+var times = []expectation{
+	{"on time", 5 * time.Second, warn, func(p *Page) { p.Wants(wire.KindWarn, 5*time.Second) }, nil},
+	{"as late as may be", 5*time.Second + 20*time.Millisecond, warn,
+		func(p *Page) { p.Wants(wire.KindWarn, 5*time.Second) }, nil},
+	{"too late", 5*time.Second + 21*time.Millisecond, warn, func(p *Page) { p.Wants(wire.KindWarn, 5*time.Second) },
+		[]string{"warn came after 5.021s, want 5s"}},
+	{"too early", 5*time.Second - 2*time.Millisecond, warn, func(p *Page) { p.Wants(wire.KindWarn, 5*time.Second) },
+		[]string{"warn came after 4.998s, want 5s"}},
+	{"on time though it is read late", time.Second, warn, func(p *Page) {
+		time.Sleep(time.Hour)
+		p.Wants(wire.KindWarn, time.Second)
+	}, nil},
+}
+
+// silences expect nothing.
+var silences = []expectation{
+	{"silence", time.Second, warn, func(p *Page) { p.Silent() }, nil},
+	{"no silence", 0, warn, func(p *Page) { p.Silent() },
+		[]string{"got map[seq:2 type:warn] after 0s, want silence"}},
+	{"a close is no silence", 0, "", func(p *Page) { p.Silent() },
+		[]string{`the socket was closed with 4001 "idle" after 0s, want silence`}},
+}
+
+// closes expect the end of the session or of the socket.
+var closes = []expectation{
+	{"the right close", 0, "", func(p *Page) { p.WantsClose(4001, "idle") }, nil},
+	{"another close", 0, "", func(p *Page) { p.WantsClose(1013, "full") },
+		[]string{`closed with 4001 "idle", want 1013 "full"`}},
+	{"a message before the close", 0, notice, func(p *Page) { p.WantsClose(4001, "idle") },
+		[]string{"got map[seq:2 type:notice] before the close"}},
+	{"the end", time.Minute, expire, func(p *Page) { p.WantsEnd(session.ReasonIdle, time.Minute) }, nil},
+	{"the end within a bound", time.Minute, expire, func(p *Page) {
+		p.EndsWithin(2*time.Minute, session.ReasonIdle)
+	}, nil},
+	{"the end for another reason", time.Minute, expire, func(p *Page) {
+		p.WantsEnd(session.ReasonLogout, time.Minute)
+	}, []string{
+		"got map[location:/login message:m reason:idle seq:3 type:expire], want the reason logout, a message " +
+			"and a location",
+		`closed with 4001 "idle", want 4001 "logout"`}},
+}
+
 func TestPageSaysWhatItGotAndWanted(t *testing.T) {
-	const (
-		warn   = `{"type":"warn","seq":2}`   // and the socket stays open
-		notice = `{"type":"notice","seq":2}` // and it closes
-		expire = `{"type":"expire","seq":3,"reason":"idle","message":"m","location":"/login"}`
-	)
-	for _, tt := range []struct {
-		name  string
-		after time.Duration // what the server waits for before it says
-		says  string        // empty: it closes with 4001
-		does  func(*Page)
-		fails []string
-	}{
-		{"the message comes", 0, warn, func(p *Page) { p.Next(wire.KindWarn) }, nil},
-		{"another comes", time.Second, warn, func(p *Page) { p.Next(wire.KindExpire) },
-			[]string{"got map[seq:2 type:warn] after 1s, want expire"}},
-		{"the close comes", 0, "", func(p *Page) { p.Next(wire.KindWarn) },
-			[]string{`the socket was closed with 4001 "idle" after 0s, want warn`}},
-		{"nothing comes within a bound", 3 * time.Second, warn,
-			func(p *Page) { p.NextWithin(2*time.Second, wire.KindWarn) },
-			[]string{"nothing came within 2s, until 2s after the page was opened, want warn"}},
-		{"nothing comes at all", 30 * time.Hour, warn, func(p *Page) { p.Next(wire.KindWarn) },
-			[]string{"nothing came within 24h0m0s, until 24h0m0s after the page was opened, want warn"}},
-		{"on time", 5 * time.Second, warn, func(p *Page) { p.Wants(wire.KindWarn, 5*time.Second) }, nil},
-		{"as late as may be", 5*time.Second + 20*time.Millisecond, warn,
-			func(p *Page) { p.Wants(wire.KindWarn, 5*time.Second) }, nil},
-		{"too late", 5*time.Second + 21*time.Millisecond, warn, func(p *Page) { p.Wants(wire.KindWarn, 5*time.Second) },
-			[]string{"warn came after 5.021s, want 5s"}},
-		{"too early", 5*time.Second - 2*time.Millisecond, warn, func(p *Page) { p.Wants(wire.KindWarn, 5*time.Second) },
-			[]string{"warn came after 4.998s, want 5s"}},
-		{"on time though it is read late", time.Second, warn, func(p *Page) {
-			time.Sleep(time.Hour)
-			p.Wants(wire.KindWarn, time.Second)
-		}, nil},
-		{"silence", time.Second, warn, func(p *Page) { p.Silent() }, nil},
-		{"no silence", 0, warn, func(p *Page) { p.Silent() },
-			[]string{"got map[seq:2 type:warn] after 0s, want silence"}},
-		{"a close is no silence", 0, "", func(p *Page) { p.Silent() },
-			[]string{`the socket was closed with 4001 "idle" after 0s, want silence`}},
-		{"the right close", 0, "", func(p *Page) { p.WantsClose(4001, "idle") }, nil},
-		{"another close", 0, "", func(p *Page) { p.WantsClose(1013, "full") },
-			[]string{`closed with 4001 "idle", want 1013 "full"`}},
-		{"a message before the close", 0, notice, func(p *Page) { p.WantsClose(4001, "idle") },
-			[]string{"got map[seq:2 type:notice] before the close"}},
-		{"the end", time.Minute, expire, func(p *Page) { p.WantsEnd(session.ReasonIdle, time.Minute) }, nil},
-		{"the end within a bound", time.Minute, expire, func(p *Page) {
-			p.EndsWithin(2*time.Minute, session.ReasonIdle)
-		}, nil},
-		{"the end for another reason", time.Minute, expire, func(p *Page) {
-			p.WantsEnd(session.ReasonLogout, time.Minute)
-		}, []string{
-			"got map[location:/login message:m reason:idle seq:3 type:expire], want the reason logout, a message " +
-				"and a location",
-			`closed with 4001 "idle", want 4001 "logout"`}},
-	} {
+	for _, tt := range slices.Concat(messages, times, silences, closes) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				o := serve(t, func(c *websocket.Conn) {
-					select {
-					case <-time.After(tt.after):
-					case <-t.Context().Done():
-						return
-					}
-					if tt.says != "" {
-						say(t, c, tt.says)
-					}
-					if tt.says == expire {
-						_, ack, err := c.Read(context.Background())
-						if err != nil || string(ack) != `{"seq":3,"type":"ack"}` {
-							t.Errorf("the end was answered by %s, %v", ack, err)
-						}
-					}
-					if tt.says != warn {
-						c.Close(wire.StatusExpired, "idle")
-					}
-				})
 				var r recorder
-				p, response, err := open(t.Context(), &r, o)
+				p, response, err := open(t.Context(), &r, serve(t, tt.server(t)))
 				if err != nil {
 					t.Fatal(err, response)
 				}
@@ -157,6 +158,29 @@ func TestPageSaysWhatItGotAndWanted(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// server is the script of the server.
+func (e expectation) server(t *testing.T) func(*websocket.Conn) {
+	return func(c *websocket.Conn) {
+		select {
+		case <-time.After(e.after):
+		case <-t.Context().Done():
+			return
+		}
+		if e.says != "" {
+			say(t, c, e.says)
+		}
+		if e.says == expire {
+			_, ack, err := c.Read(context.Background())
+			if err != nil || string(ack) != `{"seq":3,"type":"ack"}` {
+				t.Errorf("the end was answered by %s, %v", ack, err)
+			}
+		}
+		if e.says != warn {
+			c.Close(wire.StatusExpired, "idle")
+		}
 	}
 }
 

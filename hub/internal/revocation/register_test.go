@@ -111,24 +111,6 @@ func TestRevocationIsAddedOnce(t *testing.T) {
 func TestFirstRevocationOfASession(t *testing.T) {
 	const minute = time.Minute
 	ada := session.Record{ID: sessionID(1), User: "ada", SeenRevocation: 10}
-	staff := func(seen int64) session.Record {
-		groups := []session.Group{{Name: "staff", SeenRevocation: seen}}
-		return session.Record{
-			ID:             sessionID(1),
-			User:           "ada",
-			SeenRevocation: 10,
-			Groups:         groups,
-		}
-	}
-	left := func(seen, until int64) session.Record {
-		former := []session.FormerGroup{{Name: "staff", SeenRevocation: seen, Until: until}}
-		return session.Record{
-			ID:             sessionID(1),
-			User:           "ada",
-			SeenRevocation: 10,
-			Former:         former,
-		}
-	}
 	for _, tt := range []struct {
 		name  string
 		of    session.Record
@@ -159,6 +141,39 @@ func TestFirstRevocationOfASession(t *testing.T) {
 			[]session.Revocation{cancelled(revocation(11, everyone, minute), 0), revocation(12, everyone, 0)}, "12"},
 		{"one that was cancelled after its grace", ada,
 			[]session.Revocation{cancelled(revocation(11, everyone, minute), minute)}, "11"},
+	} {
+		if got := first(register(tt.known...), tt.of); got != tt.want {
+			t.Errorf("%s: it is ended by %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestFirstRevocationOfAGroup(t *testing.T) {
+	ada := session.Record{ID: sessionID(1), User: "ada", SeenRevocation: 10}
+	staff := func(seen int64) session.Record {
+		groups := []session.Group{{Name: "staff", SeenRevocation: seen}}
+		return session.Record{
+			ID:             sessionID(1),
+			User:           "ada",
+			SeenRevocation: 10,
+			Groups:         groups,
+		}
+	}
+	left := func(seen, until int64) session.Record {
+		former := []session.FormerGroup{{Name: "staff", SeenRevocation: seen, Until: until}}
+		return session.Record{
+			ID:             sessionID(1),
+			User:           "ada",
+			SeenRevocation: 10,
+			Former:         former,
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		of    session.Record
+		known []session.Revocation
+		want  string
+	}{
 		{"no member of the group", ada, []session.Revocation{revocation(11, ofGroup("staff"), 0)}, ""},
 		{"a member since before", staff(10), []session.Revocation{revocation(11, ofGroup("Staff"), 0)}, "11"},
 		{"a member since after", staff(11), []session.Revocation{revocation(11, ofGroup("staff"), 0)}, ""},
