@@ -55,7 +55,7 @@ func (sh *shard) armLocked() {
 		sh.timer.Stop()
 	}
 	sh.timerAt = at
-	sh.timer = sh.hub.clock.AfterFunc(at.Sub(sh.hub.clock.Now()), sh.fire)
+	sh.timer = sh.hub.clock.AfterFunc(at.Sub(sh.hub.clock.Now()), func() { sh.hub.runUnlessClosing(sh.fire) })
 }
 
 // endsAtOnce is how many sessions of a shard are ended together. After a long standstill all may be

@@ -241,18 +241,14 @@ func (h *Hub) expireMessage(end session.End) func(seq int64) any {
 // ackWait is how long the close frame waits for the page's ack of the end. It is real time.
 const ackWait = time.Second
 
-// closeLater closes the tabs that have not acknowledged the end by then.
+// closeLater closes the tabs that have not acknowledged the end within ackWait. Shutdown closes all
+// tabs by itself.
 func (h *Hub) closeLater(tabs []*tab, end session.End) {
 	if len(tabs) == 0 {
 		return
 	}
-	h.running.Go(func() {
-		timer := time.NewTimer(ackWait)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-h.ctx.Done():
-		}
+	h.goUnlessClosing(func() {
+		h.wait(ackWait)
 		var start []*socket.Conn
 		for _, t := range tabs {
 			if t.Close(wire.StatusExpired, string(end.Reason)) {

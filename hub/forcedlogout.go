@@ -179,12 +179,14 @@ func (h *Hub) enforce(f session.Revocation, list []*liveSession, registered int6
 }
 
 // mark notes l in those sessions of a list that it ends before any other forced logout does. It
-// returns all that it ends at all, without the known ones, and how many tabs these have.
+// returns all that it ends at all, without the known ones and those that another has ended already,
+// and how many tabs these have.
 func (h *Hub) mark(l *revocation.Entry, list, known []*liveSession) (covered []*liveSession, tabs int) {
 	isKnown := make(map[*liveSession]bool, len(known))
 	for _, s := range known {
 		isKnown[s] = true
 	}
+	now := h.clock.Now()
 	var mu sync.Mutex
 	h.parallel(list, func(share []*liveSession) {
 		var mine []*liveSession
@@ -194,10 +196,11 @@ func (h *Hub) mark(l *revocation.Entry, list, known []*liveSession) (covered []*
 				continue
 			}
 			s.mu.Lock()
-			if s.end == nil {
+			first := s.revocation == nil || l.Before(s.revocation)
+			if s.end == nil && (first || !s.forcedOutLocked(now)) {
 				mine = append(mine, s)
 				open += s.tabsLocked()
-				if s.revocation == nil || l.Before(s.revocation) {
+				if first {
 					s.revocation = l
 					s.warned.Store(true) // see act
 				}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"curfew/hub/internal/revocation"
 	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
@@ -482,4 +483,43 @@ func TestALogoutOfASessionThatThisNodeHasNotHeardOfYet(t *testing.T) {
 	if !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("ForceLogout of a session that nobody has = %v", err)
 	}
+}
+
+func TestASecondForcedLogoutCountsNobodyTwice(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		hub.signIn("ada").openTab()
+		now := session.Millis(time.Now())
+		enter := func(number int64, id string, grace time.Duration) *revocation.Entry {
+			l, isNew := hub.revocations.Add(session.Revocation{
+				Number:      number,
+				ID:          id,
+				Scope:       session.Scope{User: "ada"},
+				At:          now,
+				EffectiveAt: now.Add(grace),
+			})
+			if !isNew {
+				t.Fatalf("%s is known", id)
+			}
+			return l
+		}
+		for _, tt := range []struct {
+			name  string
+			entry *revocation.Entry
+			want  int
+		}{
+			{"one with a grace", enter(1, "grace", time.Minute), 1},
+			{"one at once, before it", enter(2, "first", 0), 1},
+			{"another at once, before the tabs are told of the first", enter(3, "second", 0), 0},
+		} {
+			sessions, tabs := hub.mark(tt.entry, hub.allSessions(), nil)
+			if len(sessions) != tt.want || tabs != tt.want {
+				t.Errorf("%s: %d sessions and %d tabs, want %d each", tt.name, len(sessions), tabs, tt.want)
+			}
+			tt.entry.SetMarked()
+		}
+		if sessions, tabs := hub.Count(session.Scope{User: "ada"}, ""); sessions != 0 || tabs != 0 {
+			t.Errorf("Count = %d, %d: the session is over", sessions, tabs)
+		}
+	})
 }

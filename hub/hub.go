@@ -113,7 +113,8 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 		timeline:  o.Timeline,
 	}
 	h.policies.Store(&o.Policies)
-	h.writers.Go, h.writers.Stalled, h.writers.Counted = h.running.Go, h.faults.stalled, h.timeline != nil
+	h.writers.Cores, h.writers.Go = h.cores, h.running.Go
+	h.writers.Stalled, h.writers.Counted = h.faults.stalled, h.timeline != nil
 	for i := range h.shards {
 		h.shards[i] = &shard{hub: h, sessions: make(map[session.ID]*liveSession)}
 	}
@@ -128,8 +129,8 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 		Log:         h.log,
 	})
 	h.revocations.Shared = !h.cluster.Alone()
-	err := h.load(ctx, o.Policies)
-	if err != nil {
+	if err := h.load(ctx, o.Policies); err != nil {
+		h.beginClosing() // deadlines of the sessions that were read are not judged any more
 		h.cancel()
 		return nil, err
 	}

@@ -54,7 +54,16 @@ func (l *lifecycle) goUnlessClosing(f func()) bool {
 	return true
 }
 
-// beginClosing has no tab let in any more.
+// runUnlessClosing runs f in the goroutine of its caller, a timer's, and Shutdown waits for it.
+// During Shutdown it does not run f.
+func (l *lifecycle) runUnlessClosing(f func()) {
+	if l.begin() {
+		defer l.running.Done()
+		f()
+	}
+}
+
+// beginClosing lets no tab and no goroutine start any more.
 func (l *lifecycle) beginClosing() {
 	l.closingMu.Lock()
 	defer l.closingMu.Unlock()

@@ -60,7 +60,9 @@ func (h *Hub) currentLocked(p *userSessions) State {
 		p.timer = nil
 	}
 	if again > 0 {
-		p.timer = h.clock.AfterFunc(again, func() { h.notifyWatchers(p) })
+		p.timer = h.clock.AfterFunc(again, func() {
+			h.runUnlessClosing(func() { h.notifyWatchers(p) })
+		})
 	}
 	return state
 }

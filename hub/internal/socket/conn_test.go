@@ -35,6 +35,7 @@ type site struct {
 
 func start(t *testing.T) *site {
 	s := &site{t: t, accepted: make(chan *Conn, 1)}
+	s.writers.Cores = 2
 	s.writers.Go, s.writers.Stalled, s.writers.Counted = s.tracked.Go, s.stalled.Load, true
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

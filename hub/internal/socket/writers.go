@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"runtime"
 	"sync/atomic"
 
 	"curfew/hub/internal/parallel"
@@ -10,6 +9,9 @@ import (
 // Writers writes what connections have queued. One serves all tabs of a hub. A writer of a
 // connection runs only while something is queued.
 type Writers struct {
+	// Cores is how many goroutines write to many connections at once. It is read here and not asked
+	// of the runtime each time, which takes a lock of the scheduler.
+	Cores int
 	// Go starts a goroutine, for a write that has to wait for its peer. The owner waits for it.
 	Go func(f func())
 	// Stalled reports whether nothing may pass at the moment, which happens in tests alone. Frames
@@ -27,7 +29,7 @@ type Writers struct {
 // be held that a writer may need.
 func (w *Writers) Start(conns []*Conn) {
 	w.count(len(conns))
-	parallel.Do(runtime.GOMAXPROCS(0), conns, func(chunk []*Conn) {
+	parallel.Do(w.Cores, conns, func(chunk []*Conn) {
 		for _, c := range chunk {
 			w.write(c)
 		}
