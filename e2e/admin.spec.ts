@@ -2,7 +2,7 @@ import {AxeBuilder} from '@axe-core/playwright'
 import type {Locator} from '@playwright/test'
 import {type Browser, expect, Tab, test} from './curfew'
 
-// An administrator at the console, and what the people notice whom he signs out.
+// An administrator at the console, and what the people notice whom they sign out.
 
 test('an admin forces out a user with tabs in two browsers; a bystander stays @engines', async ({
   signIn,

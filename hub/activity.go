@@ -7,7 +7,8 @@ import (
 	"curfew/session"
 )
 
-// Activity: what a person did, how it moves the deadline, and how it reaches the store.
+// Activity: what a person did, how it moves the deadline, and how it reaches the store. It comes
+// from a frame of a tab (Hub.handle, in tabs.go) or by a request ([Hub.Act]).
 
 // Act records that the person of a session acted idle ago, or pressed 'Stay signed in' (confirm).
 // session.ErrEnded, session.ErrNotFound.

@@ -9,7 +9,8 @@ import (
 	"curfew/session"
 )
 
-// Deadlines: each session is woken when something may be due.
+// Deadlines: each session is woken when something may be due. When it warns and when it ends is
+// decided by [session.Policy.At]; what follows is done in tell.go and ending.go.
 
 type wake struct {
 	at      time.Time

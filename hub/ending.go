@@ -14,7 +14,9 @@ import (
 )
 
 // How a session ends: by time, by its user, by a forced logout, by a change in the directory. No
-// other file of this package calls Store.End.
+// other file of this package calls Store.End. Two ends are the store's own: Store.Create ends those
+// that a sign-in displaces (signin.go), SharedStore.EndLost those that the store has lost
+// (internal/cluster/lost.go).
 
 // End ends a session, durably, and then tells its tabs. first is true to exactly one caller.
 func (h *Hub) End(ctx context.Context, id session.ID, end session.End) (first bool, err error) {

@@ -129,7 +129,7 @@ func (h *Hub) acknowledged(t *tab) {
 			told.Record(revocation.Acked)
 		}
 		if hold != nil && hold.Load() {
-			return // endAll comes back to it
+			return // tellEndOfAll comes back to it
 		}
 		h.close(t, wire.StatusExpired, string(s.end.Reason))
 	}

@@ -71,7 +71,9 @@ const UNRENDERED = {display: 'none', [STILL]: 'none'}
 
 /**
  * Hides the page: no text, no title, no field is rendered, and all of it can come back. Curfew's
- * own elements get the attribute `blank` instead, and hide themselves.
+ * own elements get the attribute `blank` instead, and hide themselves. It is down from the deadline
+ * that the page knows, and whenever the browser keeps the page for Back or freezes it
+ * (departure.js), until the server has spoken.
  */
 export class Curtain {
   isDown = false

@@ -9,7 +9,7 @@ import (
 	"curfew/session"
 )
 
-// Forced logouts, for the API.
+// Forced logouts, for the API. [hub.Hub.ForceLogout] says what is stored before the answer.
 
 type logoutRequest struct {
 	scopeJSON

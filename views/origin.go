@@ -12,6 +12,10 @@ import (
 	"golang.org/x/net/idna"
 )
 
+// Origins: what one is, and which requests must come from ours. A handshake of a tab is judged by
+// [hub.Hub.Accept], since further origins may open one; that of the console, and every unsafe
+// request, is judged here.
+
 // hostNames turns host names into what browsers make of them (URL Standard, "domain to ASCII"):
 // other letters into punycode, large ones into small ones. Underscores and odd hyphens pass, as
 // they do there.

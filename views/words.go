@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// Words of the server that several pages need. All others stand where they are shown: in the
+// templates of pages/, beside the errors (errors.go and their handlers), and the reasons of an end
+// in session.Reason. What the page itself says is in static/words.js and static/plain.js.
+
 func plural(n int, unit string) string {
 	if n == 1 {
 		return fmt.Sprintf("1 %s", unit)

@@ -85,6 +85,21 @@ func TestCallsForTestingAreRefusedFromOtherSites(t *testing.T) {
 	}
 }
 
+func TestCallsOfTheStoreFailByTheirFormerNamesToo(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--testing")
+	for _, method := range []string{"LastFact", "LastRevocation"} { // read before a sign-in asks the directory
+		p.testing("store", `{"method":"`+method+`","before":1,"times":1}`)
+		form := url.Values{"username": {"ada"}, "password": {"ada-demo"}}
+		if response, _ := p.do("/login", form); response.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("a sign-in while %s fails: %s, want 503", method, response.Status)
+		}
+		if response, _ := p.do("/login", form); response.StatusCode != http.StatusSeeOther {
+			t.Errorf("a sign-in after %s has failed once: %s, want 303", method, response.Status)
+		}
+	}
+}
+
 func TestTestingIsOffByDefault(t *testing.T) {
 	t.Parallel()
 	p := start(t)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -73,6 +74,15 @@ func (s faultyShared) Tabs(ctx context.Context, node string) (map[session.ID]str
 	})
 }
 
+// formerMethods are methods of the store by the names that /testing/store has always known. Their
+// present names are taken as well.
+var formerMethods = map[string]string{
+	"AddFact":    "AddRevocation",
+	"CancelFact": "CancelRevocation",
+	"Facts":      "Revocations",
+	"LastFact":   "LastRevocation",
+}
+
 // store serves /testing/store: it makes calls of a method of the store fail, or heals all where
 // none is named. It answers how many faults have been injected so far.
 func (f *nodeFaults) store(r *http.Request) (any, error) {
@@ -102,7 +112,7 @@ func (f *nodeFaults) store(r *http.Request) (any, error) {
 	if body.Method == "" {
 		f.calls.Heal()
 	} else {
-		f.calls.Set(body.Method, rule)
+		f.calls.Set(cmp.Or(formerMethods[body.Method], body.Method), rule)
 	}
 	return map[string]any{"injected": f.calls.Injected()}, nil
 }

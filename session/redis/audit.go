@@ -14,7 +14,7 @@ import (
 )
 
 // The audit trail is a stream in a slot of its own. What changes a session writes its line into the
-// outbox of the session's slot, in the same script; a node then carries it to the trail, which
+// outbox of the session's slot, in the same script; a node then relays it to the trail, which
 // takes each line once. So the trail is also where a node reads what it has missed: see Since.
 
 const slotAudit = "{trail}"
@@ -56,7 +56,7 @@ return numbers
 // What was written to an outbox moves to the trail although the memory is full; a line that comes
 // only now waits.
 var (
-	carryScript  = newVitalScript(appendText)
+	relayScript  = newVitalScript(appendText)
 	appendScript = newScript(appendText)
 )
 

@@ -39,7 +39,7 @@ type Store struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
-	carrying sync.Mutex // held while lines are relayed to the trail, so that those of a node keep their order
+	relaying sync.Mutex // held while lines are relayed to the trail, so that those of a node keep their order
 
 	mu      sync.Mutex
 	pending map[string]struct{} // slots of outboxes with lines to relay
@@ -127,7 +127,7 @@ func (s *Store) Close() error {
 	s.running.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
 	defer cancel()
-	s.relayPending(ctx) // what is left, another node carries
+	s.relayPending(ctx) // what is left, another node relays
 	if s.dispatcher != nil {
 		s.dispatcher.Close()
 	}

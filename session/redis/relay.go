@@ -62,8 +62,8 @@ func (s *Store) relayLoop() {
 func outboxes() []string { return append(partitions(), slotRevocations) }
 
 func (s *Store) relayPending(ctx context.Context) error {
-	s.carrying.Lock()
-	defer s.carrying.Unlock()
+	s.relaying.Lock()
+	defer s.relaying.Unlock()
 	s.mu.Lock()
 	slots := make([]string, 0, len(s.pending))
 	for slot := range s.pending {
@@ -100,7 +100,7 @@ func (s *Store) relayOnce(ctx context.Context, slots []string) (full []string, e
 		reads = append(reads, b.Lrange().Key(s.outboxKey(slot)).Start(0).Stop(relayedTogether-1).Build())
 	}
 	var lines []outboxEntry
-	var over, carried []rueidis.Completed
+	var over, relayed []rueidis.Completed
 	for i, result := range s.callMany(ctx, reads...) {
 		texts, err := result.AsStrSlice()
 		if err != nil {
@@ -121,18 +121,18 @@ func (s *Store) relayOnce(ctx context.Context, slots []string) (full []string, e
 					over = append(over, b.Hdel().Key(former).Field(l.Session).Build())
 				}
 			}
-			carried = append(carried, b.Lrem().Key(s.outboxKey(slots[i])).Count(1).Element(text).Build())
+			relayed = append(relayed, b.Lrem().Key(s.outboxKey(slots[i])).Count(1).Element(text).Build())
 		}
 	}
 	if err := s.all(ctx, over); err != nil {
 		return nil, err
 	}
 	for chunk := range slices.Chunk(lines, 500) {
-		if err := s.appendLines(ctx, carryScript, chunk); err != nil {
+		if err := s.appendLines(ctx, relayScript, chunk); err != nil {
 			return nil, err
 		}
 	}
-	return full, s.all(ctx, carried)
+	return full, s.all(ctx, relayed)
 }
 
 // all runs commands and fails if one of them does.

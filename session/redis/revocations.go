@@ -113,9 +113,9 @@ func (s *Store) RestoreRevocations(ctx context.Context, revocations []session.Re
 			return fmt.Errorf("store forced logout again: %w", err)
 		}
 		if !f.CancelledAt.IsZero() {
-			known := calledOffLate
+			known := cancelledLate
 			if f.Cancelled() {
-				known = calledOffInTime
+				known = cancelledInTime
 			}
 			if _, err := s.cancelRevocation(ctx, f.ID, f.CancelledAt, "", known); err != nil {
 				return fmt.Errorf("call off forced logout again: %w", err)
@@ -200,8 +200,8 @@ func (s *Store) CancelRevocation(
 // The outcomes of cancelling a revocation.
 const (
 	undecided       = ""
-	calledOffInTime = "in time"
-	calledOffLate   = "late"
+	cancelledInTime = "in time"
+	cancelledLate   = "late"
 )
 
 // cancelRevocation cancels a revocation with the outcome that is known, or that is decided now.
@@ -255,7 +255,7 @@ func (s *Store) cancelRevocation(
 			continue // somebody else called it off
 		case "nothing":
 			return session.Revocation{}, session.ErrTooLate
-		case calledOffInTime:
+		case cancelledInTime:
 			f = inTime
 		default:
 			f = late
