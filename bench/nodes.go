@@ -14,17 +14,17 @@ import (
 // Several nodes over one Redis: how soon a forced logout on one of them reaches the tabs of the
 // others, and what sessions cost Redis.
 
-// redis is a server of the benchmark's own.
-type redis struct {
+// redisServer is a server of the benchmark's own.
+type redisServer struct {
 	address string
 	cmd     *exec.Cmd
 	folder  string
 }
 
-func startRedis() *redis {
+func startRedis() *redisServer {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(err)
-	r := &redis{address: l.Addr().String()}
+	r := &redisServer{address: l.Addr().String()}
 	check(l.Close())
 	_, port, _ := net.SplitHostPort(r.address)
 	r.folder, err = os.MkdirTemp("", "curfew-bench-redis-")
@@ -44,18 +44,18 @@ func startRedis() *redis {
 	}
 }
 
-func (r *redis) stop() {
+func (r *redisServer) stop() {
 	check(r.cmd.Process.Kill())
 	r.cmd.Wait()
 	check(os.RemoveAll(r.folder))
 }
 
-func (r *redis) node() *server {
+func (r *redisServer) node() *server {
 	return startServer("-serve", "curfew", "-redis", "redis://"+r.address)
 }
 
 // info is a figure that redis-cli tells: a field of INFO, or the calls of a command.
-func (r *redis) info(field string) float64 {
+func (r *redisServer) info(field string) float64 {
 	_, port, _ := net.SplitHostPort(r.address)
 	out, err := exec.Command("redis-cli", "-p", port, "INFO", "everything").Output()
 	check(err)
@@ -75,7 +75,7 @@ func (r *redis) info(field string) float64 {
 // cost is what Redis did from one moment to another.
 type cost struct{ scripts, commands, published, cpu, memory float64 }
 
-func (r *redis) cost() cost {
+func (r *redisServer) cost() cost {
 	return cost{r.info("cmdstat_evalsha"), r.info("total_commands_processed"), r.info("cmdstat_publish"),
 		r.info("used_cpu_user") + r.info("used_cpu_sys"), r.info("used_memory")}
 }
@@ -102,7 +102,7 @@ func across(nodes, n int) (ms []float64, spent cost) {
 	for i, s := range others {
 		all = append(all, s.open(cookies[i*n/len(others):(i+1)*n/len(others)])...)
 	}
-	pause(3 * time.Second) // word of the tabs is everywhere
+	pause(3 * time.Second) // every node has the reports of the tabs
 	before := r.cost()
 	begin := list[0].post("/api/v1/logouts", `{"user":"many","message":"`+endedMessage+`"}`)
 	ms = arrivals(all, begin)

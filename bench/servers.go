@@ -30,7 +30,7 @@ import (
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/gorilla"
-	sharedstore "curfew/session/redis"
+	"curfew/session/redis"
 	"curfew/views"
 )
 
@@ -251,7 +251,7 @@ func openStore(folder, redisURL string) (session.Store, session.SharedStore) {
 		check(err)
 		return store, nil
 	}
-	store, err := sharedstore.Open(context.Background(), redisURL, "curfew:", nil, slog.New(slog.DiscardHandler))
+	store, err := redis.Open(context.Background(), redisURL, "curfew:", nil, slog.New(slog.DiscardHandler))
 	check(err)
 	return store, store
 }
@@ -263,8 +263,8 @@ func curfew(short bool, redisURL string) (h http.Handler, command func(name stri
 	}
 	folder, err := os.MkdirTemp("", "curfew-bench-")
 	check(err)
-	store, peers := openStore(folder, redisURL)
-	tabs, pages, shut := node(store, peers)
+	store, shared := openStore(folder, redisURL)
+	tabs, pages, shut := node(store, shared)
 	var churning sync.WaitGroup
 	stopChurn := make(chan struct{})
 	command = func(name string, n int) string {
@@ -294,10 +294,10 @@ func curfew(short bool, redisURL string) (h http.Handler, command func(name stri
 }
 
 // node is the real hub behind the real routes.
-func node(store session.Store, peers session.SharedStore) (tabs *hub.Hub, pages http.Handler, stop func()) {
+func node(store session.Store, shared session.SharedStore) (tabs *hub.Hub, pages http.Handler, stop func()) {
 	tabs, err := hub.New(context.Background(), hub.Options{
 		Store:    store,
-		Shared:   peers,
+		Shared:   shared,
 		Node:     strconv.Itoa(os.Getpid()),
 		Clock:    session.RealClock{},
 		Policies: session.Policies{Global: policy},

@@ -108,8 +108,8 @@ func simulate(sessions int) {
 	w := newWorld(sessions)
 	fmt.Printf("\na node among %d, with %d of %.0f tabs and all %d sessions\n", w.nodes, simulatedTabs,
 		float64(sessions)*tabsPerSession, sessions)
-	pause(w.opening - 60*time.Second - time.Since(began)) // word of all tabs is read
-	fmt.Printf("  start: %.1f s to read the sessions; %.0f bytes of memory for each, with word of its tabs\n",
+	pause(w.opening - 60*time.Second - time.Since(began)) // the reports of all tabs are read
+	fmt.Printf("  start: %.1f s to read the sessions; %.0f bytes of memory for each, with the reports of its tabs\n",
 		s.figure("loading"), (s.rss()-s.figure("before"))/float64(sessions))
 	used := s.cpu()
 	const rest = 30 * time.Second // with one look at all sessions for the console's plot

@@ -39,7 +39,7 @@ func storm(n int, after, spread time.Duration) (list []comeback, missed int, cpu
 		defer s.stop()
 	}
 	tabs := a.open(append(a.cookies(n-leavers), a.cookiesOf("of-one-user", leavers)...))
-	pause(3 * time.Second) // word of the tabs is everywhere
+	pause(3 * time.Second) // every node has the reports of the tabs
 	var used float64
 	for _, s := range others {
 		used -= s.cpu()

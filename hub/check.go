@@ -10,8 +10,10 @@ import (
 
 // How a session stands, for whoever asks: a request, an administrator, the application.
 
-// Check judges a session now. session.ErrNotFound; session.ErrEnded, where Status.Record tells the
-// end; any other error means that the store is out of reach, and nothing may be concluded.
+// Check judges a session now: it reads the record, puts in what this node knows better (the last
+// act, the warning, the rules), and ends the session if its time is up. session.ErrNotFound;
+// session.ErrEnded, where Status.Record tells the end; any other error means that the store is out
+// of reach, and nothing may be concluded.
 func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 	if err := h.cluster.InReach(); err != nil {
 		return Status{}, err

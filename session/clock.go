@@ -214,13 +214,13 @@ type SkewedClock struct {
 }
 
 // Now is the wrong time.
-func (c *SkewedClock) Now() time.Time { return c.Clock.Now().Add(c.Skew()) }
+func (c *SkewedClock) Now() time.Time { return c.Clock.Now().Add(c.skew()) }
 
 // Wall is what the computer's own clock would show.
-func (c *SkewedClock) Wall() time.Time { return time.Now().Add(c.Skew()) }
+func (c *SkewedClock) Wall() time.Time { return time.Now().Add(c.skew()) }
 
-// Skew is how far the clock is ahead.
-func (c *SkewedClock) Skew() time.Duration { return time.Duration(c.by.Load()) }
+// skew is how far the clock is ahead.
+func (c *SkewedClock) skew() time.Duration { return time.Duration(c.by.Load()) }
 
 // SetSkew makes the clock that far ahead. Timers that run go on.
 func (c *SkewedClock) SetSkew(by time.Duration) { c.by.Store(int64(by)) }

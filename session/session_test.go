@@ -285,7 +285,7 @@ func TestNetwork(t *testing.T) {
 // pass lets time pass in a bubble, where that takes none.
 func pass(d time.Duration) { time.Sleep(d) }
 
-func TestMovableClockFiresInOrderStandingAtEachDueTime(t *testing.T) {
+func TestTestClockFiresInOrderStandingAtEachDueTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var clock TestClock
 		start := clock.Now()
@@ -313,7 +313,7 @@ func TestMovableClockFiresInOrderStandingAtEachDueTime(t *testing.T) {
 	})
 }
 
-func TestSteeredClockIsSetOnlyAsFarAsIsProved(t *testing.T) {
+func TestSyncedClockIsSetOnlyAsFarAsIsProved(t *testing.T) {
 	tests := []struct {
 		name  string
 		skew  time.Duration // of this clock

@@ -110,7 +110,7 @@ func Open(ctx context.Context, url, prefix string, onEvent func(session.Event), 
 		s.client.Close()
 		return nil, fmt.Errorf("open redis: %w", err)
 	}
-	for _, w := range s.Weaknesses(ctx) {
+	for _, w := range s.weaknesses(ctx) {
 		log.Warn("redis is not set up for what must not be lost", "problem", w)
 	}
 	if onEvent != nil {
@@ -150,9 +150,9 @@ func (s *Store) checkFormat(ctx context.Context) error {
 	return err
 }
 
-// Weaknesses says, in words for operators, how the masters are set up so that they may lose what
+// weaknesses says, in words for operators, how the masters are set up so that they may lose what
 // they have acknowledged.
-func (s *Store) Weaknesses(ctx context.Context) (list []string) {
+func (s *Store) weaknesses(ctx context.Context) (list []string) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	for address, node := range s.client.Nodes() {
