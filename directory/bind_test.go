@@ -52,8 +52,8 @@ func TestRefusalsOfABindAreToldFromTrouble(t *testing.T) {
 	}
 }
 
+// TestNamesCannotBeToldByTime measures, and runs while no other test does.
 func TestNamesCannotBeToldByTime(t *testing.T) {
-	t.Parallel()
 	s := startSlapd(t)
 	// The hash takes a while; no password has it.
 	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nreplace: userPassword\n"+

@@ -68,6 +68,7 @@ func TestWhatCanBeReadLaterIsLearned(t *testing.T) {
 }
 
 func TestMostAtOnceNeedASecondLook(t *testing.T) {
+	t.Parallel()
 	const lock = "changetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n"
 	for _, tt := range []struct {
 		name   string

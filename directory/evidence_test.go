@@ -12,6 +12,7 @@ import (
 )
 
 func TestServiceAccountThatSeesLessSignsNobodyOut(t *testing.T) {
+	t.Parallel()
 	svc := ` by dn.exact="cn=svc,dc=example,dc=org" none by * none`
 	tests := []struct {
 		name  string
@@ -65,6 +66,7 @@ func TestServiceAccountThatSeesLessSignsNobodyOut(t *testing.T) {
 }
 
 func TestGroupBaseThatGoesAwayIsNoDeparture(t *testing.T) {
+	t.Parallel()
 	for _, filter := range []string{"(member={dn})", ""} {
 		t.Run("filter "+filter, func(t *testing.T) {
 			t.Parallel()
@@ -161,6 +163,7 @@ func TestWhoWasDeletedWithTheirPlaceIsSeenToBeGone(t *testing.T) {
 }
 
 func TestPlaceThatIsHiddenIsNoDeparture(t *testing.T) {
+	t.Parallel()
 	for name, rule := range map[string]string{
 		"with who is in it": `to dn.subtree="ou=lonely,dc=example,dc=org" by * none`,
 		"who is in it only": `to dn.onelevel="ou=lonely,dc=example,dc=org" by * none`,

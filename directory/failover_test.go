@@ -77,6 +77,7 @@ func secondServers() []secondServer {
 }
 
 func TestFailOverToAServerThatLagsOrShowsLessEndsNobody(t *testing.T) {
+	t.Parallel()
 	for _, tt := range secondServers() {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

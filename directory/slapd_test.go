@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"math/big"
 	"net"
@@ -32,6 +33,13 @@ const (
 	adaPW    = "Lovelace 1815"
 	lockedPW = "locked"
 )
+
+// TestMain lets more tests run at once than there are processors, where the command line does not
+// say how many: they wait for servers most of their time.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "6")
+	m.Run()
+}
 
 // slapd is a real OpenLDAP server of the test's own.
 type slapd struct {

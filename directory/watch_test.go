@@ -170,6 +170,7 @@ func follow(t *testing.T, w *directory.Watcher) {
 const person = "dn: uid=%s,ou=people,dc=example,dc=org\n"
 
 func TestChangesAreNoticed(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		mode   directory.WatchMode
 		every  time.Duration
@@ -252,6 +253,7 @@ func TestSignInDuringTheFirstComparisonIsLookedAt(t *testing.T) {
 }
 
 func TestNothingIsMissedWhileTheDirectoryIsAway(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []directory.WatchMode{directory.WatchSyncrepl, directory.WatchPoll} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()

@@ -100,6 +100,7 @@ func (m muted) Publish(ctx context.Context, data []byte) error {
 }
 
 func TestNavigationOnAnotherNodeCallsOffTheGrace(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		wrap  func(session.SharedStore) session.SharedStore
@@ -111,6 +112,7 @@ func TestNavigationOnAnotherNodeCallsOffTheGrace(t *testing.T) {
 		{"after the goodbye, and the messages of both are lost", mute, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.Start(t)
 			p := standard
 			p.CloseGrace = time.Second
@@ -143,6 +145,7 @@ func TestNavigationOnAnotherNodeCallsOffTheGrace(t *testing.T) {
 }
 
 func TestFileThatAnotherNodeAnsweredTookNobodyAway(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	p := standard
 	p.CloseGrace = time.Second
@@ -180,6 +183,7 @@ func TestTabThatVanishedIsFoundOutAndKeepsNoGraceFromBeginning(t *testing.T) {
 }
 
 func TestTabThatVanishedOnAnotherNodeKeepsNoGraceFromBeginning(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	p := standard
 	p.CloseGrace = time.Second

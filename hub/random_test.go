@@ -486,6 +486,7 @@ func TestRandomCrowdOverFaultyStores(t *testing.T) {
 	for _, test := range tests {
 		for _, seed := range seeds {
 			t.Run(fmt.Sprint(test.name, ", seed ", seed), func(t *testing.T) {
+				t.Parallel()
 				bubble(t, func(t *testing.T) {
 					c := newCrowd(t, seed, test.nodes, test.skew)
 					c.tolerance = test.wrong

@@ -106,6 +106,7 @@ func TestASignInThatIsHeardOfAfterItsEndShowsNobody(t *testing.T) {
 // A rolling upgrade runs two versions side by side: what a newer node says and an older one cannot
 // read is found in the store.
 func TestNodesOfTwoVersions(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		make func(session.SharedStore) session.SharedStore

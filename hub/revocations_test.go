@@ -342,6 +342,7 @@ func (n hearsNobody) Subscribe(ctx context.Context, began func(), _ func([]byte)
 }
 
 func TestAGroupThatTwoNodesHearOfKeepsItsLowerNumber(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	a := startNode(t, server, "a", standard, nil)
 	b := startNode(t, server, "b", standard, func(p session.SharedStore) session.SharedStore { return hearsNobody{p} })

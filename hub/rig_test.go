@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -31,6 +32,13 @@ var standard = session.Policy{
 	MaxLifetime: 2 * time.Hour,
 	CloseGrace:  20 * time.Second,
 	ExtendOn:    session.ExtendOnActivity,
+}
+
+// TestMain lets more tests run at once than there are processors, where the command line does not
+// say how many: the parallel ones wait in real time, for the lease of a node in its Redis above all.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "8")
+	m.Run()
 }
 
 // rig is a hub with a real store behind a real HTTP server.

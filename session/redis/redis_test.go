@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -17,6 +18,13 @@ import (
 	"curfew/session/redis/redistest"
 	"curfew/session/storetest"
 )
+
+// TestMain lets more tests run at once than there are processors, where the command line does not
+// say how many: they wait for servers and their fail-overs most of their time.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "6")
+	m.Run()
+}
 
 var prefixes atomic.Int64
 
