@@ -13,7 +13,7 @@ import (
 // The reconnect storm: a node of several is stopped, and its tabs come back on the others.
 
 // How long a page waits that was closed with 1012, before it comes back: this, and up to so much
-// more; see static/curfew.js.
+// more; see static/connection.js.
 const (
 	reconnectAfter  = 500 * time.Millisecond
 	reconnectSpread = 4 * time.Second
