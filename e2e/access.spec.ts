@@ -54,7 +54,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
     })
 
     test('the plain dialog, which needs no module, passes axe', async ({context, signIn, openTab, advance}) => {
-      await context.route(/\/static\/[0-9a-f]{16}\/warning\.js/, route => route.abort())
+      await context.route(/\/static\/[0-9a-f]{12}\/warning\.js/, route => route.abort())
       await signIn()
       const tab = await openTab()
       await advance(9 * MINUTE)

@@ -131,7 +131,7 @@ test('who types on signs nobody out, and presses no button of the warning @engin
   await expect(async () => {
     // a while later it is meant
     await tab.page.keyboard.press('Enter')
-    await expect(tab.warning).toBeHidden({timeout: 100})
+    await expect(tab.warning).toBeHidden({timeout: 1_000})
   }).toPass({intervals: [100], timeout: 5_000})
   await expect(tab.page.locator('#text')).toBeFocused()
 })
@@ -165,7 +165,7 @@ for (const where of ['the page', 'a frame']) {
       // pressed anew and not let go
       await keyboard.up('Enter')
       await hold('Enter', 3)
-      await expect(tab.warning).toBeHidden({timeout: 100})
+      await expect(tab.warning).toBeHidden({timeout: 1_000})
     }).toPass({intervals: [100], timeout: 5_000})
     await hold('Enter', 5)
     expect(await value(tab, 'submits')).toBe(before)
@@ -315,7 +315,7 @@ test('no listener of the page steals a key or a click from the warning, and none
   await expect(tab.stay).toBeFocused()
   await expect(async () => {
     await tab.page.keyboard.press('Enter')
-    await expect(tab.warning).toBeHidden({timeout: 100})
+    await expect(tab.warning).toBeHidden({timeout: 1_000})
   }).toPass({intervals: [100], timeout: 5_000})
   await advance(9 * MINUTE)
   await tab.stay.click()

@@ -315,7 +315,22 @@ test('messages that waited while the page slept lift nothing: a new connection i
     sends[1]!({type: 'active', ...inTime})
     await expect.poll(() => sends.length).toBe(3)
     expect(await shows(page)).toEqual(nothing(page))
-    sends[2]!({...hello, ...inTime})
+    sends[2]!({...hello, warn_in_ms: 300, expire_in_ms: 500})
+    await expect(page.getByRole('heading', {name: 'Late'})).toBeVisible()
+  })
+  await test.step('come just as it asks', async () => {
+    const started = page.waitForEvent('console', message => message.text() === 'busy')
+    const busy = page.evaluate(() => {
+      console.log('busy')
+      const began = performance.now()
+      while (performance.now() - began < 2_000);
+    })
+    await started
+    sends[2]!({type: 'active', ...inTime})
+    await busy
+    await expect.poll(() => sends.length).toBe(4)
+    expect(await shows(page)).toEqual(nothing(page))
+    sends[3]!({...hello, ...inTime})
     await expect(page.getByRole('heading', {name: 'Late'})).toBeVisible()
   })
 })

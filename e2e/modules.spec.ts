@@ -33,7 +33,7 @@ const test = base.extend<object, {site: Site}>({
   },
 })
 
-const warningModule = /\/static\/[0-9a-f]{16}\/warning\.js/
+const warningModule = /\/static\/[0-9a-f]{12}\/warning\.js/
 
 /** Answers every request for warning.js so, in any page that opens. */
 async function withoutModule(context: BrowserContext, answer: (route: Route) => unknown) {
@@ -265,7 +265,7 @@ test('presence.js and frames.js are asked for only where they are needed', async
     tab.page.evaluate(() =>
       performance
         .getEntriesByType('resource')
-        .map(entry => entry.name.replace(/.*\/static\/([0-9a-f]{16}\/)?/, ''))
+        .map(entry => entry.name.replace(/.*\/static\/([0-9a-f]{12}\/)?/, ''))
         .filter(name => name.endsWith('.js') && !name.includes('/')),
     )
   await expect.poll(loaded).toContain('warning.js')
@@ -307,7 +307,7 @@ test('the script is asked for anew each time, its modules once; those of another
   const again = await get('/static/curfew.js', {'If-None-Match': entry.headers().etag!})
   expect(again.status()).toBe(304)
   expect((await get(module.path)).headers()['cache-control']).toContain('immutable')
-  expect((await get(module.path.replace(/[0-9a-f]{16}/, '0123456789abcdef'))).status()).toBe(404)
+  expect((await get(module.path.replace(/[0-9a-f]{12}/, '0123456789ab'))).status()).toBe(404)
 })
 
 test('modules need no more of a strict policy than the script: its nonce is theirs @engines', async ({

@@ -115,14 +115,14 @@ export class Connection {
 
   /** @param {Message} message */
   async #received(message) {
-    this.#guard.arriving()
-    if (this.isDoubted && message.type !== 'expire') return
+    const {type, seq} = message
+    const socket = this.#socket
+    this.#guard.arriving() // may open a new socket: this message is an old one then
+    if (type !== 'expire' && (socket !== this.#socket || this.isDoubted)) return
     this.#guard.heard(message)
     this.#answered()
     clearTimeout(this.#silenceTimer)
     this.#silenceTimer = setTimeout(() => this.#silent(), SILENCE_MS)
-    const {type, seq} = message
-    const socket = this.#socket
     if (type === 'hello') this.#seq = 0
     if (seq > this.#seq) {
       this.#seq = seq
@@ -268,6 +268,6 @@ export class Connection {
    * more were refused.
    */
   #reconnect() {
-    if (!this.#socket) this.#connectIn(Math.max(0, this.#retryIn - since(this.#lostAt)))
+    if (!this.#socket) this.#connectIn(this.#retryIn - since(this.#lostAt))
   }
 }

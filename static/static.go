@@ -113,7 +113,7 @@ func prepare() (*Files, error) {
 		fmt.Fprintf(sum, "%s %d\n", name, len(bodies[name]))
 		sum.Write(bodies[name])
 	}
-	files := &Files{Version: hex.EncodeToString(sum.Sum(nil)[:8]), byName: make(map[string]File)}
+	files := &Files{Version: hex.EncodeToString(sum.Sum(nil)[:6]), byName: make(map[string]File)}
 	bodies[entry] = bytes.ReplaceAll(bodies[entry], []byte(versionMark), []byte(files.Version))
 	for name, body := range bodies {
 		f, err := newFile(name, body)
