@@ -18,12 +18,12 @@ func TestActivityInOneTabWithdrawsTheWarningInAll(t *testing.T) {
 		hub := startHub(t, standard)
 		ada, bystander := hub.signIn("ada"), hub.signIn("grace").openTab()
 		one, two := ada.openTab(), ada.openTab()
-		one.wants(wire.KindWarn, 9*time.Minute)
-		two.wants(wire.KindWarn, 9*time.Minute)
-		bystander.wants(wire.KindWarn, 9*time.Minute)
-		one.send(`{"type":"activity","idle_ms":0}`)
+		one.Wants(wire.KindWarn, 9*time.Minute)
+		two.Wants(wire.KindWarn, 9*time.Minute)
+		bystander.Wants(wire.KindWarn, 9*time.Minute)
+		one.Send(`{"type":"activity","idle_ms":0}`)
 		for _, tab := range []*page{one, two} {
-			m := tab.wants(wire.KindActive, 9*time.Minute)
+			m := tab.Wants(wire.KindActive, 9*time.Minute)
 			if ms := m["expire_in_ms"].(float64); ms < 599_900 || ms > 600_000 {
 				t.Errorf("active = %v, want 10 minutes left", m)
 			}
@@ -32,9 +32,9 @@ func TestActivityInOneTabWithdrawsTheWarningInAll(t *testing.T) {
 		if err != nil || time.Since(r.LastActiveAt) > time.Second {
 			t.Errorf("the extension was told before it was stored: %v, %v", r.LastActiveAt, err)
 		}
-		bystander.silent()
-		bystander.wantsEnd(session.ReasonIdle, 10*time.Minute)
-		one.wants(wire.KindWarn, 18*time.Minute)
+		bystander.Silent()
+		bystander.WantsEnd(session.ReasonIdle, 10*time.Minute)
+		one.Wants(wire.KindWarn, 18*time.Minute)
 	})
 }
 
@@ -43,17 +43,17 @@ func TestActivityIsJudgedByItsAge(t *testing.T) {
 		hub := startHub(t, standard)
 		tab := hub.signIn("ada").openTab()
 		pass(8 * time.Minute)
-		tab.send(`{"type":"activity","idle_ms":240000}`) // acted at 4 min
+		tab.Send(`{"type":"activity","idle_ms":240000}`) // acted at 4 min
 		synctest.Wait()
-		tab.next(wire.KindActive)
-		tab.send(`{"type":"activity","idle_ms":400000}`) // older: changes nothing
-		tab.send(`{"type":"activity","idle_ms":99999999999}`)
-		tab.silent()
-		tab.wants(wire.KindWarn, 13*time.Minute)
+		tab.Next(wire.KindActive)
+		tab.Send(`{"type":"activity","idle_ms":400000}`) // older: changes nothing
+		tab.Send(`{"type":"activity","idle_ms":99999999999}`)
+		tab.Silent()
+		tab.Wants(wire.KindWarn, 13*time.Minute)
 		// acted at 11:30, before the warning began, and so it withdraws it
-		tab.send(`{"type":"activity","idle_ms":90000}`)
-		tab.wants(wire.KindActive, 13*time.Minute)
-		tab.wants(wire.KindWarn, 13*time.Minute+9*time.Minute-90*time.Second)
+		tab.Send(`{"type":"activity","idle_ms":90000}`)
+		tab.Wants(wire.KindActive, 13*time.Minute)
+		tab.Wants(wire.KindWarn, 13*time.Minute+9*time.Minute-90*time.Second)
 	})
 }
 
@@ -65,19 +65,19 @@ func TestConfirmPolicyIsWithdrawnByTheButtonOnly(t *testing.T) {
 		ada := hub.signIn("ada")
 		one, two := ada.openTab(), ada.openTab()
 		pass(5 * time.Minute)
-		one.send(`{"type":"activity","idle_ms":0}`) // before the warning acts extend
-		one.next(wire.KindActive)
-		two.next(wire.KindActive)
-		one.wants(wire.KindWarn, 14*time.Minute)
-		two.next(wire.KindWarn)
-		one.send(`{"type":"activity","idle_ms":0}`)
-		one.send(`{"type":"activity","idle_ms":30000}`)
-		one.silent()
-		one.send(`{"type":"sync"}`)
-		one.next(wire.KindWarn)
-		one.send(`{"type":"confirm"}`)
-		one.next(wire.KindActive)
-		two.next(wire.KindActive)
+		one.Send(`{"type":"activity","idle_ms":0}`) // before the warning acts extend
+		one.Next(wire.KindActive)
+		two.Next(wire.KindActive)
+		one.Wants(wire.KindWarn, 14*time.Minute)
+		two.Next(wire.KindWarn)
+		one.Send(`{"type":"activity","idle_ms":0}`)
+		one.Send(`{"type":"activity","idle_ms":30000}`)
+		one.Silent()
+		one.Send(`{"type":"sync"}`)
+		one.Next(wire.KindWarn)
+		one.Send(`{"type":"confirm"}`)
+		one.Next(wire.KindActive)
+		two.Next(wire.KindActive)
 	})
 }
 
@@ -99,14 +99,14 @@ func TestActInAWarningIsToldOnceItIsStored(t *testing.T) {
 		})
 		ada := hub.signIn("ada")
 		tab := ada.openTab()
-		tab.next(wire.KindWarn)
+		tab.Next(wire.KindWarn)
 		f.Set("Touch", faulty.Rule{Before: 1, Times: 3})
 		if err := hub.Act(t.Context(), ada.token.ID(), 0, true); !errors.Is(err, faulty.ErrInjected) {
 			t.Errorf("an act that was not stored is answered with %v", err)
 		}
-		tab.silent()
+		tab.Silent()
 		acted := time.Now()
-		tab.next(wire.KindActive)
+		tab.Next(wire.KindActive)
 		if waited := time.Since(acted); waited < actRetryPause || waited > 10*actRetryPause {
 			t.Errorf("told after %s", waited)
 		}

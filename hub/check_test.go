@@ -91,11 +91,11 @@ func TestTabWhoseSessionCannotBeReadStaysAndIsToldOnceItCan(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(5 * time.Second)
-		tab.silent()
+		tab.Silent()
 		store.on.Store(false)
 		pass(tryAgainAfter)
 		synctest.Wait()
-		if m := tab.next(wire.KindExpire); m["reason"] != string(session.ReasonLogout) {
+		if m := tab.Next(wire.KindExpire); m["reason"] != string(session.ReasonLogout) {
 			t.Errorf("told %v, want the end that came meanwhile", m)
 		}
 	})

@@ -23,7 +23,7 @@ func TestReturnIsStoredThoughTheRequestWasBrokenOff(t *testing.T) {
 		folder := t.TempDir()
 		hub := startHubIn(t, folder, standard)
 		ada := hub.signIn("ada")
-		ada.openTab().conn.Close(wire.StatusLeft, "close")
+		ada.openTab().Leave("close")
 		pass(5 * time.Second)
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -59,14 +59,14 @@ func TestClosingAndReturnAreStoredWhenTheStoreIsBack(t *testing.T) {
 				ada := hub.signIn("ada")
 				tab := ada.openTab()
 				if comesBack {
-					tab.conn.Close(wire.StatusLeft, "close")
+					tab.Leave("close")
 					synctest.Wait()
 				}
 				away.Store(true)
 				if comesBack {
 					ada.openTab()
 				} else {
-					tab.conn.Close(wire.StatusLeft, "close")
+					tab.Leave("close")
 				}
 				pass(5 * time.Second)
 				away.Store(false)
@@ -123,7 +123,7 @@ func TestNavigationOnAnotherNodeCallsOffTheGrace(t *testing.T) {
 			if !c.after {
 				a.Navigated(t.Context(), ada.token.ID()) // the next page, which has no socket
 			}
-			tab.conn.Close(wire.StatusLeft, "close")
+			tab.Leave("close")
 			closed := time.Now()
 			if c.after {
 				within(t, 3*time.Second, "b has stored the goodbye", func() bool {
@@ -154,7 +154,7 @@ func TestFileThatAnotherNodeAnsweredTookNobodyAway(t *testing.T) {
 	tab := ada.openTab()
 	within(t, 3*time.Second, "a knows the session", func() bool { return a.tabsOf("ada") == 1 })
 	a.Stayed(t.Context(), ada.token.ID(), a.Navigated(t.Context(), ada.token.ID()))
-	tab.conn.Close(wire.StatusLeft, "close")
+	tab.Leave("close")
 	within(t, 5*time.Second, "it is over", func() bool {
 		r, err := a.store.Get(t.Context(), ada.token.ID())
 		return err == nil && r.End != nil && r.End.Reason == session.ReasonBrowserClosed
@@ -167,7 +167,7 @@ func TestTabThatVanishedIsFoundOutAndKeepsNoGraceFromBeginning(t *testing.T) {
 		ghost := ada.openRawTab(t.Context())
 		tab := ada.openTab()
 		pass(5 * time.Second)
-		tab.conn.Close(wire.StatusLeft, "close")
+		tab.Leave("close")
 		if code := <-ghost.closed; code != wire.StatusSlow {
 			t.Errorf("the ghost was closed with %d, want %d", code, wire.StatusSlow)
 		}
@@ -193,7 +193,7 @@ func TestTabThatVanishedOnAnotherNodeKeepsNoGraceFromBeginning(t *testing.T) {
 	ghost := ada.on(a).openRawTab(t.Context())
 	tab := ada.openTab()
 	within(t, 3*time.Second, "both know both tabs", func() bool { return a.tabsOf("ada") == 2 && b.tabsOf("ada") == 2 })
-	tab.conn.Close(wire.StatusLeft, "close")
+	tab.Leave("close")
 	within(t, 3*time.Second, "a knows that the other is closed", func() bool { return a.tabsOf("ada") == 1 })
 	ticked := a.tabs.all()[0]
 	for range 3 {
@@ -227,7 +227,7 @@ func TestTabThatVanishedAfterTheOtherTabWasClosedBeginsNothing(t *testing.T) {
 		ada := startHub(t, standard).signIn("ada")
 		sleeper, tab := ada.openRawTab(t.Context()), ada.openTab()
 		pass(5 * time.Second)
-		tab.conn.Close(wire.StatusLeft, "close")
+		tab.Leave("close")
 		pass(time.Millisecond)
 		if sleeper.pings.Load() != 1 {
 			t.Fatalf("%d pings, want one when the other tab was closed", sleeper.pings.Load())
@@ -249,13 +249,13 @@ type leaving struct {
 
 // closings: a browser closes its page, and what is no closing.
 var closings = []leaving{
-	{"page says it was closed", func(p *page) { p.conn.Close(wire.StatusLeft, "close") }, true},
-	{"browser is gone", func(p *page) { p.conn.Close(websocket.StatusGoingAway, "") }, true},
-	{"a link led elsewhere", func(p *page) { p.conn.Close(wire.StatusLeft, wire.LeftNavigate) }, false},
-	{"connection is lost", func(p *page) { p.conn.CloseNow() }, false},
-	{"another tab stays", func(p *page) { p.openTab(); p.conn.Close(wire.StatusLeft, "close") }, false},
+	{"page says it was closed", func(p *page) { p.Leave("close") }, true},
+	{"browser is gone", func(p *page) { p.Conn.Close(websocket.StatusGoingAway, "") }, true},
+	{"a link led elsewhere", func(p *page) { p.Leave(wire.LeftNavigate) }, false},
+	{"connection is lost", func(p *page) { p.Conn.CloseNow() }, false},
+	{"another tab stays", func(p *page) { p.openTab(); p.Leave("close") }, false},
 	{"a new tab comes in time", func(p *page) {
-		p.conn.Close(wire.StatusLeft, "close")
+		p.Leave("close")
 		pass(19 * time.Second)
 		p.openTab()
 	}, false},
@@ -264,23 +264,23 @@ var closings = []leaving{
 // navigations: a request for a page comes, before the page is closed or after.
 var navigations = []leaving{
 	{"a navigation comes in time", func(p *page) {
-		p.conn.Close(wire.StatusLeft, "close")
+		p.Leave("close")
 		pass(19 * time.Second)
 		p.Navigated(p.t.Context(), p.token.ID())
 	}, false},
 	{"a navigation to a page without a socket came before", func(p *page) {
 		p.Navigated(p.t.Context(), p.token.ID())
 		pass(time.Second)
-		p.conn.Close(wire.StatusLeft, "close")
+		p.Leave("close")
 	}, false},
 	{"a navigation came before, and its page was closed, too", func(p *page) {
 		p.Navigated(p.t.Context(), p.token.ID())
 		next := p.openTab()
-		p.conn.Close(wire.StatusLeft, "close")
-		next.conn.Close(wire.StatusLeft, "close")
+		p.Leave("close")
+		next.Leave("close")
 	}, true},
 	{"a navigation comes too late", func(p *page) {
-		p.conn.Close(wire.StatusLeft, "close")
+		p.Leave("close")
 		pass(21 * time.Second)
 		p.Navigated(p.t.Context(), p.token.ID())
 	}, true},
@@ -289,33 +289,33 @@ var navigations = []leaving{
 // discards: a browser discards a hidden tab by itself, and may do so sooner on a phone.
 var discards = []leaving{
 	{"a tab hidden for long was discarded", func(p *page) {
-		p.send(`{"type":"visibility","hidden":true}`)
+		p.Send(`{"type":"visibility","hidden":true}`)
 		pass(5*time.Minute + time.Second)
-		p.conn.Close(websocket.StatusGoingAway, "")
+		p.Conn.Close(websocket.StatusGoingAway, "")
 	}, false},
 	{"a tab hidden for a while was not", func(p *page) {
-		p.send(`{"type":"visibility","hidden":true}`)
+		p.Send(`{"type":"visibility","hidden":true}`)
 		pass(4 * time.Minute)
-		p.conn.Close(websocket.StatusGoingAway, "")
+		p.Conn.Close(websocket.StatusGoingAway, "")
 	}, true},
 	{"a hidden tab of a phone was discarded", func(p *page) {
 		p.agent = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 " +
 			"Mobile Safari/537.36"
 		phone := p.openTab()
-		p.conn.CloseNow()
+		p.Conn.CloseNow()
 		synctest.Wait() // that one is gone first
-		phone.send(`{"type":"visibility","hidden":true}`)
+		phone.Send(`{"type":"visibility","hidden":true}`)
 		pass(30 * time.Second)
-		phone.conn.Close(websocket.StatusGoingAway, "")
+		phone.Conn.Close(websocket.StatusGoingAway, "")
 	}, false},
 	{"a tab of a phone was closed", func(p *page) {
 		p.agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like " +
 			"Gecko) Version/26.0 Mobile/15E148 Safari/604.1"
 		phone := p.openTab()
-		p.conn.CloseNow()
+		p.Conn.CloseNow()
 		synctest.Wait() // that one is gone first
-		phone.send(`{"type":"visibility","hidden":true}`)
-		phone.conn.Close(wire.StatusLeft, "close")
+		phone.Send(`{"type":"visibility","hidden":true}`)
+		phone.Leave("close")
 	}, true},
 }
 
@@ -324,16 +324,16 @@ var files = []leaving{
 	{"a file was asked for: whoever did is still there", func(p *page) {
 		p.Stayed(p.t.Context(), p.token.ID(), p.Navigated(p.t.Context(), p.token.ID()))
 		pass(10 * time.Second)
-		p.conn.Close(wire.StatusLeft, "close")
+		p.Leave("close")
 	}, true},
 	{"a file was asked for, and the page closed before it came", func(p *page) {
 		asked := p.Navigated(p.t.Context(), p.token.ID())
-		p.conn.Close(wire.StatusLeft, "close")
+		p.Leave("close")
 		pass(time.Second)
 		p.Stayed(p.t.Context(), p.token.ID(), asked)
 	}, true},
 	{"a file is asked for in time", func(p *page) {
-		p.conn.Close(wire.StatusLeft, "close")
+		p.Leave("close")
 		pass(10 * time.Second)
 		p.Stayed(p.t.Context(), p.token.ID(), p.Navigated(p.t.Context(), p.token.ID()))
 	}, false},
@@ -351,7 +351,7 @@ func TestNoGraceNoEndOfAClosedBrowser(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := standard
 		p.CloseGrace = 0
-		leaving{"turned off", func(p *page) { p.conn.Close(wire.StatusLeft, "close") }, false}.check(t, p)
+		leaving{"turned off", func(p *page) { p.Leave("close") }, false}.check(t, p)
 	})
 }
 
@@ -377,7 +377,7 @@ func TestGraceHoldsAcrossARestart(t *testing.T) {
 		folder := t.TempDir()
 		hub := startHubIn(t, folder, standard)
 		ada := hub.signIn("ada")
-		ada.openTab().conn.Close(wire.StatusLeft, "close")
+		ada.openTab().Leave("close")
 		synctest.Wait()
 		hub.stop()
 		pass(10 * time.Second)

@@ -21,13 +21,13 @@ func TestIdleSessionWarnsThenEnds(t *testing.T) {
 			tabs = append(tabs, ada.openTab())
 		}
 		for _, tab := range tabs {
-			m := tab.wants(wire.KindWarn, 9*time.Minute)
+			m := tab.Wants(wire.KindWarn, 9*time.Minute)
 			if m["reason"] != "idle" || m["expire_in_ms"].(float64) < 59900 || m["expire_in_ms"].(float64) > 60000 {
 				t.Errorf("warn = %v", m)
 			}
 		}
 		for _, tab := range tabs {
-			tab.wantsEnd(session.ReasonIdle, 10*time.Minute)
+			tab.WantsEnd(session.ReasonIdle, 10*time.Minute)
 		}
 		if _, err := hub.Check(t.Context(), ada.token.ID()); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("Check = %v, want ErrEnded", err)
@@ -42,18 +42,18 @@ func TestLifetimeCannotBeExtended(t *testing.T) {
 		hub := startHub(t, p)
 		tab := hub.signIn("ada").openTab()
 		pass(5 * time.Minute)
-		tab.send(`{"type":"activity","idle_ms":0}`)
-		tab.next(wire.KindActive)
-		if m := tab.wants(wire.KindWarn, 11*time.Minute); m["reason"] != "lifetime" {
+		tab.Send(`{"type":"activity","idle_ms":0}`)
+		tab.Next(wire.KindActive)
+		if m := tab.Wants(wire.KindWarn, 11*time.Minute); m["reason"] != "lifetime" {
 			t.Errorf("warn = %v, want lifetime", m)
 		}
-		tab.send(`{"type":"activity","idle_ms":0}`)
-		tab.silent()
-		tab.send(`{"type":"confirm"}`)
-		if m := tab.next(wire.KindWarn); m["reason"] != "lifetime" {
+		tab.Send(`{"type":"activity","idle_ms":0}`)
+		tab.Silent()
+		tab.Send(`{"type":"confirm"}`)
+		if m := tab.Next(wire.KindWarn); m["reason"] != "lifetime" {
 			t.Errorf("confirm was answered by %v, want the lifetime warning", m)
 		}
-		tab.wantsEnd(session.ReasonLifetime, 12*time.Minute)
+		tab.WantsEnd(session.ReasonLifetime, 12*time.Minute)
 	})
 }
 
@@ -63,16 +63,16 @@ func TestWithdrawnIdleWarningGivesWayToTheLifetimes(t *testing.T) {
 		p.MaxLifetime = 10*time.Minute + 30*time.Second
 		hub := startHub(t, p)
 		tab := hub.signIn("ada").openTab()
-		if m := tab.wants(wire.KindWarn, 9*time.Minute); m["reason"] != "idle" {
+		if m := tab.Wants(wire.KindWarn, 9*time.Minute); m["reason"] != "idle" {
 			t.Errorf("warn = %v, want idle", m)
 		}
 		pass(45 * time.Second) // the lifetime's warning stands as well now, but ends later
-		tab.silent()
-		tab.send(`{"type":"activity","idle_ms":0}`)
-		if m := tab.next(wire.KindWarn); m["reason"] != "lifetime" {
+		tab.Silent()
+		tab.Send(`{"type":"activity","idle_ms":0}`)
+		if m := tab.Next(wire.KindWarn); m["reason"] != "lifetime" {
 			t.Errorf("got %v, want the lifetime's warning in its place", m)
 		}
-		tab.wantsEnd(session.ReasonLifetime, 10*time.Minute+30*time.Second)
+		tab.WantsEnd(session.ReasonLifetime, 10*time.Minute+30*time.Second)
 	})
 }
 
@@ -117,7 +117,7 @@ func TestSessionThatTheStoreCallsNotDueIsLookedAtAgain(t *testing.T) {
 				return refusingStore{s, session.ErrNotDue, refusals(times)}
 			})
 			ada := hub.signIn("ada")
-			ada.openTab().conn.Close(wire.StatusLeft, "close")
+			ada.openTab().Leave("close")
 			pass(standard.CloseGrace + time.Second)
 			synctest.Wait()
 			if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil {
@@ -142,8 +142,8 @@ func TestNodeWhoseClockIsAheadTellsTheEnd(t *testing.T) {
 		})
 		ada := node.signIn("ada")
 		tab := ada.openTab()
-		tab.nextWithin(quick.WarnAfter+time.Second, wire.KindWarn)
-		tab.endsWithin(quick.Lead()+ahead+time.Second, session.ReasonIdle)
+		tab.NextWithin(quick.WarnAfter+time.Second, wire.KindWarn)
+		tab.EndsWithin(quick.Lead()+ahead+time.Second, session.ReasonIdle)
 		if r, err := store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil {
 			t.Errorf("%s ahead: the store has the end %+v, %v", ahead, r.End, err)
 		}
@@ -176,7 +176,7 @@ func TestClockThatIsSetBackMakesNobodyStayForLong(t *testing.T) {
 		for m, open := tab.Read(); open; m, open = tab.Read() {
 			if m["type"] == string(wire.KindExpire) {
 				told = true
-				tab.ack(m)
+				tab.Ack(m)
 			}
 		}
 		if !told {

@@ -29,12 +29,12 @@ func TestEndReachesEveryTabAndIsDurableFirst(t *testing.T) {
 		if !first || err != nil {
 			t.Fatalf("End = %v, %v", first, err)
 		}
-		one.wantsEnd(session.ReasonLogout, 0)
-		if m := two.next(wire.KindExpire); m["reason"] != "logout" { // a frozen page: no ack
+		one.WantsEnd(session.ReasonLogout, 0)
+		if m := two.Next(wire.KindExpire); m["reason"] != "logout" { // a frozen page: no ack
 			t.Errorf("expire = %v", m)
 		}
 		begin := time.Now()
-		two.wantsClose(wire.StatusExpired, "logout")
+		two.WantsClose(wire.StatusExpired, "logout")
 		if waited := time.Since(begin); waited < 900*time.Millisecond || waited > 1100*time.Millisecond {
 			t.Errorf("the close frame came after %s, want 1 s", waited)
 		}
@@ -42,7 +42,7 @@ func TestEndReachesEveryTabAndIsDurableFirst(t *testing.T) {
 			response.StatusCode != http.StatusUnauthorized {
 			t.Errorf("a new tab of the ended session: %v, %v, want 401", response, err)
 		}
-		other.silent()
+		other.Silent()
 		if again, err := hub.End(t.Context(), ada.token.ID(),
 			session.End{Reason: session.ReasonAdmin, At: time.Now()}); again || err != nil {
 			t.Errorf("second End = %v, %v", again, err)
@@ -69,12 +69,12 @@ func TestEndByTimeIsToldOnTimeThoughTheStoreIsAway(t *testing.T) {
 		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return awayStore{s, back} })
 		ada := hub.signIn("ada")
 		tab := ada.openTab()
-		tab.wants(wire.KindWarn, 9*time.Minute)
+		tab.Wants(wire.KindWarn, 9*time.Minute)
 		pass(time.Minute)
 		if _, err := hub.Check(t.Context(), ada.token.ID()); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("Check at the deadline = %v, want ErrEnded", err)
 		}
-		tab.wantsEnd(session.ReasonIdle, 10*time.Minute)
+		tab.WantsEnd(session.ReasonIdle, 10*time.Minute)
 		pass(10 * time.Second)
 		synctest.Wait()
 		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil ||
@@ -98,14 +98,14 @@ func TestRequestThatBreaksOffTakesNoDecisionAlong(t *testing.T) {
 				session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}); !first || err != nil {
 				t.Errorf("End = %v, %v", first, err)
 			}
-			tab.wantsEnd(session.ReasonLogout, 0)
+			tab.WantsEnd(session.ReasonLogout, 0)
 		})
 	})
 	t.Run("stay signed in", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			ada := startHub(t, standard).signIn("ada")
 			tab := ada.openTab()
-			tab.wants(wire.KindWarn, standard.WarnAfter)
+			tab.Wants(wire.KindWarn, standard.WarnAfter)
 			if err := ada.Act(gone, ada.token.ID(), 0, true); err != nil {
 				t.Error(err)
 			}
@@ -123,7 +123,7 @@ func TestRequestThatBreaksOffTakesNoDecisionAlong(t *testing.T) {
 			if _, err := ada.Notify(gone, session.Scope{Everyone: true}, "root", "The printer is back."); err != nil {
 				t.Error(err)
 			}
-			tab.wants(wire.KindNotice, 0)
+			tab.Wants(wire.KindNotice, 0)
 		})
 	})
 }
@@ -162,7 +162,7 @@ func TestSessionWhoseEndFailedAndThatIsAliveElsewhereTakesActs(t *testing.T) {
 	})
 	ada := node.signIn("ada")
 	tab := ada.openTab()
-	tab.nextWithin(p.WarnAfter+time.Second, wire.KindWarn)
+	tab.NextWithin(p.WarnAfter+time.Second, wire.KindWarn)
 	within(t, p.Lead()+time.Second, "the end fails", func() bool { return over.left.Load() == 0 })
 
 	s := node.lookup(ada.token.ID())
@@ -171,10 +171,10 @@ func TestSessionWhoseEndFailedAndThatIsAliveElsewhereTakesActs(t *testing.T) {
 		t.Fatal(err)
 	}
 	node.actedElsewhere(s, acted)
-	tab.nextWithin(time.Second, wire.KindActive)
-	tab.nextWithin(p.WarnAfter+time.Second, wire.KindWarn)
-	tab.send(`{"type":"confirm"}`)
-	tab.nextWithin(time.Second, wire.KindActive)
+	tab.NextWithin(time.Second, wire.KindActive)
+	tab.NextWithin(p.WarnAfter+time.Second, wire.KindWarn)
+	tab.Send(`{"type":"confirm"}`)
+	tab.NextWithin(time.Second, wire.KindActive)
 	if r, err := store.Get(t.Context(), s.id); err != nil || r.End != nil || time.Since(r.LastActiveAt) > time.Second {
 		t.Errorf("after 'Stay signed in': last active %s ago, end %+v, %v", time.Since(r.LastActiveAt), r.End, err)
 	}
@@ -186,7 +186,7 @@ func TestEndThatFailedWhileTheDeadlineMovedTakesActs(t *testing.T) {
 			return refusingStore{s, errors.New("disk full"), refusals(1)}
 		})
 		ada := hub.signIn("ada")
-		ada.openTab().conn.Close(wire.StatusLeft, "close")
+		ada.openTab().Leave("close")
 		pass(standard.CloseGrace + time.Millisecond)
 		synctest.Wait()
 		s := hub.lookup(ada.token.ID())
@@ -195,9 +195,9 @@ func TestEndThatFailedWhileTheDeadlineMovedTakesActs(t *testing.T) {
 		s.mu.Unlock()
 		pass(tryAgainAfter)
 		tab := ada.openTab()
-		tab.next(wire.KindWarn)
-		tab.send(`{"type":"confirm"}`)
-		tab.next(wire.KindActive)
+		tab.Next(wire.KindWarn)
+		tab.Send(`{"type":"confirm"}`)
+		tab.Next(wire.KindActive)
 	})
 }
 

@@ -61,7 +61,7 @@ func TestForcedLogoutEndsItsScopeAtOnce(t *testing.T) {
 				}
 				for _, name := range tt.ends {
 					users[name].wantsOver("Go home <b>")
-					tabs[name].wantsEnd(session.ReasonAdmin, 0)
+					tabs[name].WantsEnd(session.ReasonAdmin, 0)
 				}
 				synctest.Wait()
 				for name, u := range users {
@@ -69,7 +69,7 @@ func TestForcedLogoutEndsItsScopeAtOnce(t *testing.T) {
 					if !slices.Contains(tt.ends, name) {
 						want = 0
 						u.wantsAlive()
-						tabs[name].silent()
+						tabs[name].Silent()
 					}
 					if n := u.endLines(); n != want {
 						t.Errorf("%s: %d audit lines of the end, want %d", name, n, want)
@@ -108,26 +108,26 @@ func TestForcedLogoutWithGrace(t *testing.T) {
 			Message: "Maintenance",
 			Grace:   30 * time.Second,
 		})
-		m := tab.wants(wire.KindWarn, time.Minute)
+		m := tab.Wants(wire.KindWarn, time.Minute)
 		if m["reason"] != "admin" || m["message"] != "Maintenance" || m["expire_in_ms"] != 30000. {
 			t.Errorf("warn = %v", m)
 		}
-		tab.send(`{"type":"activity","idle_ms":0}`)
-		tab.send(`{"type":"confirm"}`)
-		if m := tab.next(wire.KindWarn); m["reason"] != "admin" {
+		tab.Send(`{"type":"activity","idle_ms":0}`)
+		tab.Send(`{"type":"confirm"}`)
+		if m := tab.Next(wire.KindWarn); m["reason"] != "admin" {
 			t.Errorf("confirm was answered with %v, want the warning", m)
 		}
 		pass(10 * time.Second)
 		late := ada.openTab()
-		if m := late.next(wire.KindWarn); m["reason"] != "admin" || m["expire_in_ms"] != 20000. {
+		if m := late.Next(wire.KindWarn); m["reason"] != "admin" || m["expire_in_ms"] != 20000. {
 			t.Errorf("a late tab was told %v", m)
 		}
 		hub.signIn("ada").openTab() // later than the logout, and none of its business
 		if got, _ := hub.ForcedLogout(l.ID); got.State != LogoutPending || got.Open != 2 || got.Sessions != 1 {
 			t.Errorf("progress = %+v, want two tabs to be told", got)
 		}
-		tab.wantsEnd(session.ReasonAdmin, 90*time.Second)
-		late.next(wire.KindExpire) // and no ack
+		tab.WantsEnd(session.ReasonAdmin, 90*time.Second)
+		late.Next(wire.KindExpire) // and no ack
 		pass(2 * time.Second)
 		synctest.Wait()
 		if got, _ := hub.ForcedLogout(l.ID); got.Acked != 1 || got.Unconfirmed != 1 {
@@ -151,7 +151,7 @@ func TestForcedLogoutIsCalledOff(t *testing.T) {
 			Grace:   time.Minute,
 			Block:   time.Hour,
 		})
-		if m := tab.next(wire.KindWarn); m["message"] != "sooner" {
+		if m := tab.Next(wire.KindWarn); m["message"] != "sooner" {
 			t.Errorf("warn = %v", m)
 		}
 		later := hub.logout(LogoutRequest{
@@ -159,7 +159,7 @@ func TestForcedLogoutIsCalledOff(t *testing.T) {
 			Message: "later",
 			Grace:   2 * time.Minute,
 		})
-		tab.silent() // the earlier end is told
+		tab.Silent() // the earlier end is told
 		if _, blocked := hub.Blocked("ada", nil); !blocked {
 			t.Error("a sign-in is not blocked")
 		}
@@ -167,7 +167,7 @@ func TestForcedLogoutIsCalledOff(t *testing.T) {
 		if _, err := hub.CancelForcedLogout(t.Context(), sooner.ID, "admin"); err != nil {
 			t.Fatal(err)
 		}
-		if m := tab.next(wire.KindWarn); m["message"] != "later" || m["expire_in_ms"] != 110000. {
+		if m := tab.Next(wire.KindWarn); m["message"] != "later" || m["expire_in_ms"] != 110000. {
 			t.Errorf("after the first was called off: %v, want the other warning", m)
 		}
 		if _, blocked := hub.Blocked("ada", nil); blocked {
@@ -177,7 +177,7 @@ func TestForcedLogoutIsCalledOff(t *testing.T) {
 			got.State != LogoutCancelled {
 			t.Fatalf("CancelForcedLogout = %+v, %v", got, err)
 		}
-		tab.next(wire.KindActive)
+		tab.Next(wire.KindActive)
 		pass(5 * time.Minute)
 		ada.wantsAlive()
 		if _, err := hub.CancelForcedLogout(t.Context(), "unknown", "admin"); !errors.Is(err, session.ErrNotFound) {
@@ -202,11 +202,11 @@ func TestForcedLogoutHoldsAcrossARestartInItsGrace(t *testing.T) {
 		again := startHubIn(t, folder, standard)
 		ada.rig, grace.rig, linus.rig = again, again, again
 		tab := ada.openTab()
-		if m := tab.next(wire.KindWarn); m["reason"] != "admin" || m["expire_in_ms"] != 40000. {
+		if m := tab.Next(wire.KindWarn); m["reason"] != "admin" || m["expire_in_ms"] != 40000. {
 			t.Errorf("after the restart: %v", m)
 		}
 		linus.wantsOver(session.ReasonAdmin.Message())
-		tab.wantsEnd(session.ReasonAdmin, 40*time.Second)
+		tab.WantsEnd(session.ReasonAdmin, 40*time.Second)
 		synctest.Wait()
 		grace.wantsAlive()
 		for _, u := range []*user{ada, linus} {
@@ -234,7 +234,7 @@ func TestForcedLogoutOfMany(t *testing.T) {
 			u.wantsOver(session.ReasonAdmin.Message()) // at once
 		}
 		for _, tab := range tabs {
-			tab.wantsEnd(session.ReasonAdmin, 0)
+			tab.WantsEnd(session.ReasonAdmin, 0)
 		}
 		pass(5 * time.Second)
 		synctest.Wait()
@@ -284,40 +284,6 @@ func TestForcedLogoutRacesSignInsAndActs(t *testing.T) {
 	within(t, 5*time.Second, "nobody is watched over any more", func() bool { return len(hub.allSessions()) == 0 })
 }
 
-// TestForcedLogoutOfOneUserRacesHisSignIn starts both at once, after the sign-in has read the
-// number: however they meet, it is over.
-func TestForcedLogoutOfOneUserRacesHisSignIn(t *testing.T) {
-	hub := startHub(t, standard)
-	for round := range 50 {
-		name := fmt.Sprint("ada", round)
-		var users [16]*user
-		var wg sync.WaitGroup
-		for i := range users {
-			users[i] = &user{rig: hub, token: session.NewToken()}
-			now := session.Millis(time.Now())
-			r := session.Record{
-				ID:           users[i].token.ID(),
-				User:         name,
-				Login:        name,
-				Address:      "192.0.2.1",
-				Policy:       hub.Policies().For(nil),
-				CreatedAt:    now,
-				LastActiveAt: now,
-			}
-			wg.Go(func() { // all revocations are newer than SeenRevocation 0
-				if err := hub.Create(t.Context(), r); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Go(func() { hub.logout(LogoutRequest{Scope: session.Scope{User: name}}) })
-		wg.Wait()
-		for _, u := range users {
-			u.wantsOver(session.ReasonAdmin.Message())
-		}
-	}
-}
-
 func TestForcedLogoutOfAGroupRacesJoiningIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub, store := startHubRaced(t)
@@ -328,20 +294,20 @@ func TestForcedLogoutOfAGroupRacesJoiningIt(t *testing.T) {
 		if err := hub.setGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
 			t.Fatal(err)
 		}
-		tab.wants(wire.KindWarn, 0) // she joined at the number before
+		tab.Wants(wire.KindWarn, 0) // she joined at the number before
 		if err := hub.setGroups(t.Context(), ada.token.ID(), nil); err != nil {
 			t.Fatal(err)
 		}
-		tab.silent() // she was a member when it was answered
+		tab.Silent() // she was a member when it was answered
 		if err := hub.setGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
 			t.Fatal(err)
 		}
-		tab.silent()
+		tab.Silent()
 		store.before = func() { hub.logout(LogoutRequest{Scope: session.Scope{Group: "guests"}}) }
 		if err := hub.setGroups(t.Context(), ada.token.ID(), []string{"staff", "guests"}); err != nil {
 			t.Fatal(err)
 		}
-		tab.wantsEnd(session.ReasonAdmin, 0)
+		tab.WantsEnd(session.ReasonAdmin, 0)
 		synctest.Wait()
 		ada.wantsOver(session.ReasonAdmin.Message())
 	})
@@ -380,7 +346,7 @@ func TestWhetherALogoutWasCalledOffInTimeIsWhatTheStoreSays(t *testing.T) {
 				ada := hub.signIn("ada")
 				tab := ada.openTab()
 				l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Grace: 10 * time.Second})
-				tab.next(wire.KindWarn)
+				tab.Next(wire.KindWarn)
 				pass(9 * time.Second)
 				asked := make(chan error, 1)
 				go func() {
@@ -399,10 +365,10 @@ func TestWhetherALogoutWasCalledOffInTimeIsWhatTheStoreSays(t *testing.T) {
 						got, err, over)
 				}
 				if tt.late {
-					tab.wantsEnd(session.ReasonAdmin, 11*time.Second)
+					tab.WantsEnd(session.ReasonAdmin, 11*time.Second)
 					ada.wantsOver(session.ReasonAdmin.Message())
 				} else {
-					tab.next(wire.KindActive)
+					tab.Next(wire.KindActive)
 					ada.wantsAlive()
 				}
 			})

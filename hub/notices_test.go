@@ -18,14 +18,14 @@ func TestNoticeReachesItsScopeAndLateTabs(t *testing.T) {
 		if n.Sessions != 1 || n.Tabs != 1 || err != nil {
 			t.Fatalf("Notify = %+v, %v", n, err)
 		}
-		first := tab.next(wire.KindNotice)
+		first := tab.Next(wire.KindNotice)
 		pass(time.Minute)
-		if m := ada.openTab().next(wire.KindNotice); m["message"] != "Hello" || m["id"] != first["id"] {
+		if m := ada.openTab().Next(wire.KindNotice); m["message"] != "Hello" || m["id"] != first["id"] {
 			t.Errorf("a late tab got %v, want %v", m, first)
 		}
 		pass(time.Millisecond)
-		ada.openTab().silent()
-		other.silent()
+		ada.openTab().Silent()
+		other.Silent()
 		ada.wantsAlive()
 	})
 }
@@ -48,14 +48,14 @@ func TestNoticesOfOthersCostNothingAndTheNewestAreTold(t *testing.T) {
 			!hub.notices.knows(fmt.Sprint(maxLate)) {
 			t.Errorf("%d notices are kept (%d IDs), want the newest %d", n, len(hub.notices.ids), maxNotices)
 		}
-		ada.openTab().silent()
+		ada.openTab().Silent()
 		tab := grace.openTab()
 		for i := range maxLate {
-			if m := tab.next(wire.KindNotice); m["message"] != fmt.Sprint(maxNotices+i) {
+			if m := tab.Next(wire.KindNotice); m["message"] != fmt.Sprint(maxNotices+i) {
 				t.Fatalf("got %v, want the notice %d", m, maxNotices+i)
 			}
 		}
-		tab.silent()
+		tab.Silent()
 		pass(noticeFor + time.Second)
 		hub.notices.add(&sentNotice{
 			id:     "last",

@@ -28,24 +28,24 @@ func TestReloadedPolicyAppliesToLiveSessions(t *testing.T) {
 		if n, err := hub.Reload(t.Context(), session.Policies{Global: strict}); n != 2 || err != nil {
 			t.Fatalf("Reload = %d, %v", n, err)
 		}
-		tab.wantsEnd(session.ReasonPolicy, 5*time.Minute)
-		m := fresh.next(wire.KindActive)
+		tab.WantsEnd(session.ReasonPolicy, 5*time.Minute)
+		m := fresh.Next(wire.KindActive)
 		if m["extend_on"] != "confirm" || m["heartbeat_ms"] != 15000.0 || m["expire_in_ms"].(float64) > 180_000 {
 			t.Errorf("active = %v, want the new rules", m)
 		}
-		fresh.wants(wire.KindWarn, 2*time.Minute)
+		fresh.Wants(wire.KindWarn, 2*time.Minute)
 		if _, err := hub.Reload(t.Context(), session.Policies{Global: standard}); err != nil {
 			t.Fatal(err)
 		}
-		fresh.wants(wire.KindActive, 2*time.Minute) // the warning is called off
+		fresh.Wants(wire.KindActive, 2*time.Minute) // the warning is called off
 		fresh.wantsEndAfterWarn(10 * time.Minute)
 	})
 }
 
 func (p *page) wantsEndAfterWarn(after time.Duration) {
 	p.t.Helper()
-	p.next(wire.KindWarn)
-	p.wantsEnd(session.ReasonIdle, after)
+	p.Next(wire.KindWarn)
+	p.WantsEnd(session.ReasonIdle, after)
 }
 
 // laxStore holds a laxer policy than the hub knows yet, as in the middle of a reload.
@@ -63,8 +63,8 @@ func TestEndThatWasToldIsStoredThoughAReloadComesBetween(t *testing.T) {
 		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return laxStore{s} })
 		ada := hub.signIn("ada")
 		tab := ada.openTab()
-		tab.wants(wire.KindWarn, 9*time.Minute)
-		tab.wantsEnd(session.ReasonIdle, 10*time.Minute)
+		tab.Wants(wire.KindWarn, 9*time.Minute)
+		tab.WantsEnd(session.ReasonIdle, 10*time.Minute)
 		synctest.Wait() // told first, stored right after
 		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil {
 			t.Errorf("the tabs were told of an end that the store does not know: %+v, %v", r.End, err)
@@ -113,9 +113,9 @@ func TestAReloadDuringAChangeOfGroupsGivesThePolicyOfTheNewOnes(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		tab.next(wire.KindActive)
-		tab.wants(wire.KindWarn, time.Minute)
-		tab.wantsEnd(session.ReasonIdle, 2*time.Minute)
+		tab.Next(wire.KindActive)
+		tab.Wants(wire.KindWarn, time.Minute)
+		tab.WantsEnd(session.ReasonIdle, 2*time.Minute)
 	})
 }
 
@@ -158,8 +158,8 @@ func TestRulesThatWereNotAcknowledgedAreStoredOnceMore(t *testing.T) {
 		if n, err := hub.Reload(t.Context(), strict); n != 1 || err != nil {
 			t.Fatalf("Reload once more = %d, %v, want that the session is stored again", n, err)
 		}
-		tab.next(wire.KindActive)
-		tab.wants(wire.KindWarn, time.Minute)
+		tab.Next(wire.KindActive)
+		tab.Wants(wire.KindWarn, time.Minute)
 	})
 }
 
@@ -179,7 +179,7 @@ func TestAnEndByPolicyThatTheStoreRefusesIsTriedAgain(t *testing.T) {
 		if _, err := hub.Reload(t.Context(), strict); err != nil {
 			t.Fatal(err)
 		}
-		tab.wantsEnd(session.ReasonPolicy, 5*time.Minute)
+		tab.WantsEnd(session.ReasonPolicy, 5*time.Minute)
 		pass(3 * time.Second)
 		store.refuses.Store(false)
 		pass(2 * time.Second)
@@ -216,8 +216,8 @@ func TestLeavingAGroupIsNoWayRoundItsForcedLogout(t *testing.T) {
 		if err := hub.setGroups(t.Context(), ada.token.ID(), nil); err != nil {
 			t.Fatal(err)
 		}
-		tab.next(wire.KindWarn)
-		tab.wantsEnd(session.ReasonAdmin, time.Minute)
+		tab.Next(wire.KindWarn)
+		tab.WantsEnd(session.ReasonAdmin, time.Minute)
 		// grace leaves first: a later logout is none of hers, and nothing is remembered.
 		// she ends at this instant
 		err := hub.setGroups(t.Context(), grace.token.ID(), nil)
@@ -359,10 +359,10 @@ func TestAGroupThatIsLeftWhileAnotherIsSettledIsNotSettledByAnOlderNumber(t *tes
 		}
 		store.after.Store(&leaves)
 		store.away.Store(false)
-		tab.wants(wire.KindWarn, time.Second)
+		tab.Wants(wire.KindWarn, time.Second)
 		synctest.Wait() // the number is read once more, and refused
 		store.away.Store(false)
-		tab.wantsEnd(session.ReasonAdmin, time.Minute+time.Second)
+		tab.WantsEnd(session.ReasonAdmin, time.Minute+time.Second)
 	})
 }
 
@@ -378,8 +378,8 @@ func TestSignInDuringAReloadGetsTheNewPolicy(t *testing.T) {
 		}
 		ada := hub.signIn("ada")
 		tab := ada.openTab()
-		tab.wants(wire.KindWarn, time.Minute)
-		tab.wantsEnd(session.ReasonIdle, 2*time.Minute)
+		tab.Wants(wire.KindWarn, time.Minute)
+		tab.WantsEnd(session.ReasonIdle, 2*time.Minute)
 		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.Policy != strict {
 			t.Errorf("stored policy = %+v, %v", r.Policy, err)
 		}

@@ -17,7 +17,7 @@ import (
 // wantsPresence waits for what a watching tab is told of one user.
 func (p *page) wantsPresence(user string, state State, after time.Duration) {
 	p.t.Helper()
-	m := p.wants(wire.KindPresence, after)
+	m := p.Wants(wire.KindPresence, after)
 	if users := m["users"].(map[string]any); len(users) != 1 || users[user] != string(state) {
 		p.t.Errorf("presence = %v after %s, want %s of %s", users, after, state, user)
 	}
@@ -28,31 +28,31 @@ func TestWatchedPresenceFollows(t *testing.T) {
 		hub := startHub(t, standard)
 		ada := hub.signIn("ada", "admins")
 		watcher := ada.openTab()
-		watcher.send(`{"type":"watch","users":["grace","nobody","grace"]}`)
-		m := watcher.next(wire.KindPresence)
+		watcher.Send(`{"type":"watch","users":["grace","nobody","grace"]}`)
+		m := watcher.Next(wire.KindPresence)
 		users := m["users"].(map[string]any)
 		if len(users) != 2 || users["grace"] != "gone" || users["nobody"] != "gone" {
 			t.Errorf("first presence = %v", users)
 		}
-		beat := func() { watcher.send(`{"type":"activity","idle_ms":0}`) } // the watcher stays
+		beat := func() { watcher.Send(`{"type":"activity","idle_ms":0}`) } // the watcher stays
 		grace := hub.signIn("grace")
 		watcher.wantsPresence("grace", StateAway, 0)
 		tab := grace.openTab()
 		watcher.wantsPresence("grace", StateActive, 0)
 		watcher.wantsPresence("grace", StateIdle, time.Minute+time.Millisecond)
-		tab.send(`{"type":"activity","idle_ms":0}`)
-		tab.next(wire.KindActive)
+		tab.Send(`{"type":"activity","idle_ms":0}`)
+		tab.Next(wire.KindActive)
 		watcher.wantsPresence("grace", StateActive, time.Minute+time.Millisecond)
 		watcher.wantsPresence("grace", StateIdle, 2*time.Minute+2*time.Millisecond)
 		pass(5 * time.Minute)
 		beat()
-		watcher.next(wire.KindActive)
+		watcher.Next(wire.KindActive)
 		watcher.wantsPresence("grace", StateWarned, 10*time.Minute+time.Millisecond)
-		tab.next(wire.KindWarn)
+		tab.Next(wire.KindWarn)
 		beat()
-		watcher.next(wire.KindActive)
-		tab.send(`{"type":"confirm"}`)
-		tab.next(wire.KindActive)
+		watcher.Next(wire.KindActive)
+		tab.Send(`{"type":"confirm"}`)
+		tab.Next(wire.KindActive)
 		watcher.wantsPresence("grace", StateActive, 10*time.Minute+time.Millisecond)
 		// a second, livelier session, and its end
 		hub.logout(LogoutRequest{Scope: grace.scope()})
@@ -66,18 +66,18 @@ func TestNavigationDoesNotFlicker(t *testing.T) {
 		watcher := hub.signIn("ada", "admins").openTab()
 		grace := hub.signIn("grace")
 		tab := grace.openTab()
-		watcher.send(`{"type":"watch","users":["grace"]}`)
+		watcher.Send(`{"type":"watch","users":["grace"]}`)
 		watcher.wantsPresence("grace", StateActive, 0)
-		tab.conn.Close(wire.StatusLeft, wire.LeftNavigate)
+		tab.Leave(wire.LeftNavigate)
 		pass(2 * time.Second)
 		tab = grace.openTab()
 		pass(10 * time.Second)
-		watcher.silent()
-		tab.conn.CloseNow() // lost, and not back in time
+		watcher.Silent()
+		tab.Conn.CloseNow() // lost, and not back in time
 		watcher.wantsPresence("grace", StateAway, 12*time.Second+awayAfter)
 		tab = grace.openTab()
 		watcher.wantsPresence("grace", StateActive, 17*time.Second)
-		tab.conn.Close(wire.StatusLeft, "close")
+		tab.Leave("close")
 		watcher.wantsPresence("grace", StateAway, 17*time.Second)
 	})
 }
@@ -87,23 +87,23 @@ func TestPresenceIsToldToThoseOnlyWhoMayWatch(t *testing.T) {
 		hub := startHub(t, standard)
 		ada, grace := hub.signIn("ada", "admins"), hub.signIn("grace")
 		tab := grace.openTab()
-		tab.send(`{"type":"watch","users":["ada"]}`)
-		if m := tab.next(wire.KindPresence); len(m["users"].(map[string]any)) != 0 {
+		tab.Send(`{"type":"watch","users":["ada"]}`)
+		if m := tab.Next(wire.KindPresence); len(m["users"].(map[string]any)) != 0 {
 			t.Errorf("grace was told %v", m)
 		}
 		admin := ada.openTab()
-		admin.send(`{"type":"watch","users":["grace"]}`)
+		admin.Send(`{"type":"watch","users":["grace"]}`)
 		admin.wantsPresence("grace", StateActive, 0)
 		// the right is taken at once
 		if err := hub.setGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
 			t.Fatal(err)
 		}
-		if m := admin.next(wire.KindPresence); len(m["users"].(map[string]any)) != 0 {
+		if m := admin.Next(wire.KindPresence); len(m["users"].(map[string]any)) != 0 {
 			t.Errorf("a former admin was told %v", m)
 		}
-		tab.conn.Close(wire.StatusLeft, "close")
+		tab.Leave("close")
 		pass(10 * time.Second)
-		admin.silent()
+		admin.Silent()
 		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || len(r.Groups) != 1 ||
 			r.Groups[0].Name != "staff" {
 			t.Errorf("stored groups = %v, %v", r.Groups, err)
@@ -115,18 +115,18 @@ func TestWatchingNamesAnewReplacesThoseBefore(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)
 		watcher := hub.signIn("ada", "admins").openTab()
-		watcher.send(`{"type":"watch","users":["grace"]}`)
-		watcher.next(wire.KindPresence)
-		watcher.send(`{"type":"watch","users":["linus"]}`)
+		watcher.Send(`{"type":"watch","users":["grace"]}`)
+		watcher.Next(wire.KindPresence)
+		watcher.Send(`{"type":"watch","users":["linus"]}`)
 		watcher.wantsPresence("linus", StateGone, 0)
 		hub.signIn("grace")
-		watcher.silent()
+		watcher.Silent()
 		hub.signIn("linus")
 		watcher.wantsPresence("linus", StateAway, 0)
-		watcher.send(`{"type":"watch","users":[]}`)
-		watcher.next(wire.KindPresence)
-		watcher.send(`{"type":"watch","users":["` + strings.Repeat(`x","`, wire.MaxWatched) + `x"]}`)
-		watcher.wantsClose(wire.StatusBreach, socket.ErrBreach.Error())
+		watcher.Send(`{"type":"watch","users":[]}`)
+		watcher.Next(wire.KindPresence)
+		watcher.Send(`{"type":"watch","users":["` + strings.Repeat(`x","`, wire.MaxWatched) + `x"]}`)
+		watcher.WantsClose(wire.StatusBreach, socket.ErrBreach.Error())
 		synctest.Wait()
 		for i := range hub.users.parts { // nothing is left of those who were watched only
 			for name := range hub.users.parts[i].byName {
@@ -142,7 +142,7 @@ func TestUnansweredTickMakesATabUnconfirmed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)
 		grace := hub.signIn("grace")
-		grace.openTab().send(`{"type":"visibility","hidden":true}`) // answers its ticks
+		grace.openTab().Send(`{"type":"visibility","hidden":true}`) // answers its ticks
 		mute, _, err := grace.dial()
 		if err != nil {
 			t.Fatal(err)
@@ -205,15 +205,15 @@ func TestWatchRacesChanges(t *testing.T) {
 	for range 50 {
 		done := make(chan *page)
 		go func() { done <- grace.openTab() }()
-		watcher.send(`{"type":"watch","users":["grace"]}`)
+		watcher.Send(`{"type":"watch","users":["grace"]}`)
 		tab := <-done
 		last := State("")
 		for last != StateActive { // stays away for ever if an old state came last
-			last = State(watcher.next(wire.KindPresence)["users"].(map[string]any)["grace"].(string))
+			last = State(watcher.Next(wire.KindPresence)["users"].(map[string]any)["grace"].(string))
 		}
-		tab.conn.Close(wire.StatusLeft, "close")
+		tab.Leave("close")
 		for last != StateAway {
-			last = State(watcher.next(wire.KindPresence)["users"].(map[string]any)["grace"].(string))
+			last = State(watcher.Next(wire.KindPresence)["users"].(map[string]any)["grace"].(string))
 		}
 	}
 }
@@ -264,9 +264,9 @@ func TestAwayOnSeveralNodes(t *testing.T) {
 		leave func(*page)
 		after time.Duration // when both nodes say away: not before, and within a second after
 	}{
-		{"closed", func(p *page) { p.conn.Close(wire.StatusLeft, "close") }, 0},
-		{"led on by a link", func(p *page) { p.conn.Close(wire.StatusLeft, wire.LeftNavigate) }, awayAfter},
-		{"lost", func(p *page) { p.conn.CloseNow() }, awayAfter},
+		{"closed", func(p *page) { p.Leave("close") }, 0},
+		{"led on by a link", func(p *page) { p.Leave(wire.LeftNavigate) }, awayAfter},
+		{"lost", func(p *page) { p.Conn.CloseNow() }, awayAfter},
 		{"closed after a navigation elsewhere", func(p *page) {
 			a.Navigated(p.t.Context(), p.token.ID())
 			s := b.lookup(p.token.ID())
@@ -276,7 +276,7 @@ func TestAwayOnSeveralNodes(t *testing.T) {
 				defer s.mu.Unlock()
 				return !s.tabTimes.AskedAt.IsZero()
 			})
-			p.conn.Close(wire.StatusLeft, "close")
+			p.Leave("close")
 		}, awayAfter},
 	}
 	tabs := make([]*page, len(cases))

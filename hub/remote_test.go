@@ -149,11 +149,11 @@ func (v twoVersions) checkTabsAndEnd(t *testing.T, p session.Policy) {
 	within(t, v.counts, "the older node counts both tabs", func() bool { return v.older.tabsOf("ada") == 2 })
 	within(t, v.counts, "the newer node counts both tabs", func() bool { return v.newer.tabsOf("ada") == 2 })
 
-	there.nextWithin(p.WarnAfter+soon, wire.KindWarn)
-	here.nextWithin(soon, wire.KindWarn)
-	there.send(`{"type":"confirm"}`)
-	there.nextWithin(soon, wire.KindActive)
-	here.nextWithin(newerEvery, wire.KindActive)
+	there.NextWithin(p.WarnAfter+soon, wire.KindWarn)
+	here.NextWithin(soon, wire.KindWarn)
+	there.Send(`{"type":"confirm"}`)
+	there.NextWithin(soon, wire.KindActive)
+	here.NextWithin(newerEvery, wire.KindActive)
 
 	late := ada.openTab()
 	within(t, v.counts, "the older node counts a tab that was opened later",
@@ -163,9 +163,9 @@ func (v twoVersions) checkTabsAndEnd(t *testing.T, p session.Policy) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	here.endsWithin(v.closes, session.ReasonLogout)
-	there.endsWithin(soon, session.ReasonLogout)
-	late.endsWithin(soon, session.ReasonLogout)
+	here.EndsWithin(v.closes, session.ReasonLogout)
+	there.EndsWithin(soon, session.ReasonLogout)
+	late.EndsWithin(soon, session.ReasonLogout)
 }
 
 // checkForcedLogouts signs people of the older node out, by either node.
@@ -174,14 +174,14 @@ func (v twoVersions) checkForcedLogouts(t *testing.T) {
 	bob := v.older.signIn("bob")
 	there, here := bob.on(v.newer).openTab(), bob.openTab()
 	v.newer.logout(LogoutRequest{Scope: session.Scope{User: "bob"}, Actor: "root"})
-	there.endsWithin(soon, session.ReasonAdmin)
-	here.endsWithin(v.closes, session.ReasonAdmin)
+	there.EndsWithin(soon, session.ReasonAdmin)
+	here.EndsWithin(v.closes, session.ReasonAdmin)
 
 	cid := v.older.signIn("cid")
 	there, here = cid.on(v.newer).openTab(), cid.openTab()
 	v.older.logout(LogoutRequest{Scope: session.Scope{Everyone: true}, Actor: "root"})
-	here.endsWithin(soon, session.ReasonAdmin)
-	there.endsWithin(soon/2, session.ReasonAdmin)
+	here.EndsWithin(soon, session.ReasonAdmin)
+	there.EndsWithin(soon/2, session.ReasonAdmin)
 }
 
 // keysOf are the keys of a session's record and of its timing.
@@ -222,9 +222,9 @@ func TestTabsOfASessionThatTheStoreHasLostAreTold(t *testing.T) {
 	command(t, server, "DEL "+record, ":1")
 	_, timing = keysOf(linus.token.ID())
 	command(t, server, "DEL "+timing, ":1")
-	tabs[0].send(`{"type":"activity","idle_ms":0}`) // whose person goes on acting
+	tabs[0].Send(`{"type":"activity","idle_ms":0}`) // whose person goes on acting
 	for _, tab := range tabs {
-		tab.endsWithin(time.Minute, session.ReasonAdmin)
+		tab.EndsWithin(time.Minute, session.ReasonAdmin)
 	}
 	for _, node := range []*rig{a, b} {
 		for _, name := range []string{"ada", "grace", "linus"} {
@@ -244,8 +244,8 @@ func TestTabsOfASessionThatTheStoreHasLostAreTold(t *testing.T) {
 	if _, err := b.Check(t.Context(), mary.token.ID()); err != nil {
 		t.Errorf("a session that is not lost: %v", err)
 	}
-	stays.send(`{"type":"sync"}`)
-	stays.nextWithin(5*time.Second, wire.KindActive)
+	stays.Send(`{"type":"sync"}`)
+	stays.NextWithin(5*time.Second, wire.KindActive)
 }
 
 func TestAStoreThatWasEmptiedKeepsNobody(t *testing.T) {
@@ -260,8 +260,8 @@ func TestAStoreThatWasEmptiedKeepsNobody(t *testing.T) {
 		return a.tabsOf("ada") == 2 && len(a.sessionsOf("grace")) == 1 && b.tabsOf("ada") == 2
 	})
 	command(t, server, "FLUSHALL", "+OK")
-	here.endsWithin(time.Minute, session.ReasonAdmin)
-	there.endsWithin(time.Minute, session.ReasonAdmin)
+	here.EndsWithin(time.Minute, session.ReasonAdmin)
+	there.EndsWithin(time.Minute, session.ReasonAdmin)
 	for _, node := range []*rig{a, b} {
 		wantGone(t, node, "ada")
 		wantGone(t, node, "grace")
@@ -277,7 +277,7 @@ func TestAStoreThatWasEmptiedKeepsNobody(t *testing.T) {
 		LogoutRequest{Scope: session.Scope{User: "linus"}, Actor: "root"}); err != nil {
 		t.Fatal(err)
 	}
-	tab.endsWithin(5*time.Second, session.ReasonAdmin)
+	tab.EndsWithin(5*time.Second, session.ReasonAdmin)
 	after := lines.after.Load()
 	last, err := b.store.(session.SharedStore).LastLine(t.Context())
 	if err != nil || after > last {
@@ -423,7 +423,7 @@ func TestWordOfTabsFromAnOlderVersion(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ada := startHub(t, standard).signIn("ada")
 		tab := ada.openTab()
-		tab.conn.CloseNow()
+		tab.Conn.CloseNow()
 		synctest.Wait()
 		pass(time.Second)
 		s := ada.lookup(ada.token.ID())

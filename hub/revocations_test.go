@@ -115,7 +115,7 @@ func TestLogoutHoldsAtANodeWhoseClockIsBehind(t *testing.T) {
 			tab := ada.on(b).openTab()
 			a.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Actor: "root"})
 			ada.on(b).wantsOver(session.ReasonAdmin.Message())
-			tab.endsWithin(2*time.Second, session.ReasonAdmin) // and no warning before it
+			tab.EndsWithin(2*time.Second, session.ReasonAdmin) // and no warning before it
 			within(t, 2*time.Second, "it is over", func() bool { return len(b.sessionsOf("ada")) == 0 })
 		}
 	}
@@ -209,7 +209,7 @@ func TestRevocationsAreForgottenWhenNobodyIsOlder(t *testing.T) {
 		ada := hub.signIn("ada")
 		tab := ada.openTab()
 		l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}})
-		tab.wantsEnd(session.ReasonAdmin, 0)
+		tab.WantsEnd(session.ReasonAdmin, 0)
 		prune := func() {
 			t.Helper()
 			if err := hub.Prune(t.Context(), time.Hour); err != nil {
@@ -238,8 +238,8 @@ func TestUsersAndGroupsAreKnownHoweverTheirNamesAreWritten(t *testing.T) {
 		ada, grace := hub.signIn("ada", "ADMINS"), hub.signIn("Grace Höpper", "Staff  Members")
 		tab := grace.openTab()
 		watcher := ada.openTab()
-		watcher.send(`{"type":"watch","users":["grace HÖPPER","Grace Höpper"]}`)
-		users := watcher.next(wire.KindPresence)["users"].(map[string]any)
+		watcher.Send(`{"type":"watch","users":["grace HÖPPER","Grace Höpper"]}`)
+		users := watcher.Next(wire.KindPresence)["users"].(map[string]any)
 		if len(users) != 2 || users["grace HÖPPER"] != "active" || users["Grace Höpper"] != "active" {
 			t.Errorf("presence = %v, want each name as it was asked for", users)
 		}
@@ -256,14 +256,14 @@ func TestUsersAndGroupsAreKnownHoweverTheirNamesAreWritten(t *testing.T) {
 			if n, err := hub.Notify(t.Context(), scope, "root", "Hello"); n.Sessions != 1 || err != nil {
 				t.Errorf("Notify %s = %+v, %v", scope, n, err)
 			}
-			tab.next(wire.KindNotice)
+			tab.Next(wire.KindNotice)
 		}
 		late := grace.openTab()
-		late.next(wire.KindNotice)
-		late.next(wire.KindNotice)
+		late.Next(wire.KindNotice)
+		late.Next(wire.KindNotice)
 		hub.logout(LogoutRequest{Scope: session.Scope{Group: "sTaff members"}, Grace: time.Minute})
-		tab.next(wire.KindWarn)
-		watcher.next(wire.KindPresence)
+		tab.Next(wire.KindWarn)
+		watcher.Next(wire.KindPresence)
 		l := hub.logout(LogoutRequest{Scope: session.Scope{User: "gracE höpper"}, Block: time.Minute})
 		if l.Sessions != 1 || l.User != "gracE höpper" {
 			t.Errorf("logout = %+v", l)
@@ -272,7 +272,7 @@ func TestUsersAndGroupsAreKnownHoweverTheirNamesAreWritten(t *testing.T) {
 		if _, blocked := hub.Blocked("GRACE HÖPPER", nil); !blocked {
 			t.Error("she is not blocked")
 		}
-		m := watcher.next(wire.KindPresence)
+		m := watcher.Next(wire.KindPresence)
 		if users := m["users"].(map[string]any); users["grace HÖPPER"] != "gone" || users["Grace Höpper"] != "gone" {
 			t.Errorf("presence = %v", users)
 		}

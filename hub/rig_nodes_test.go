@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"curfew/hub/hubtest"
-	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/faulty"
@@ -287,16 +285,6 @@ func within(t *testing.T, d time.Duration, what string, ok func() bool) {
 		case <-ticker.C:
 		}
 	}
-}
-
-func (p *page) nextWithin(d time.Duration, kind wire.Kind) hubtest.Message {
-	p.t.Helper()
-	return p.NextWithin(d, kind)
-}
-
-func (p *page) endsWithin(d time.Duration, reason session.Reason) {
-	p.t.Helper()
-	p.EndsWithin(d, reason)
 }
 
 // tabsOf is how many open tabs a node knows of a user, on all nodes.

@@ -35,7 +35,7 @@ var standard = session.Policy{
 }
 
 // TestMain lets more tests run at once than there are processors, where the command line does not
-// say how many: the parallel ones wait in real time, for the lease of a node in its Redis above all.
+// say how many: the parallel ones wait in real time, above all for a node's lease in its Redis.
 func TestMain(m *testing.M) {
 	flag.Set("test.parallel", "8")
 	m.Run()
@@ -191,7 +191,6 @@ func (r *rig) signIn(name string, groups ...string) *user {
 type page struct {
 	*user
 	*hubtest.Page
-	conn *websocket.Conn
 }
 
 // at says where the user's pages are and who opens them.
@@ -212,30 +211,17 @@ func (u *user) dial() (*websocket.Conn, *http.Response, error) {
 
 func (u *user) openTab() *page {
 	u.t.Helper()
-	p := hubtest.Open(u.t, u.at())
-	return &page{u, p, p.Conn}
+	return &page{u, hubtest.Open(u.t, u.at())}
 }
 
-func (p *page) send(text string)                    { p.t.Helper(); p.Send(text) }
-func (p *page) ack(m map[string]any)                { p.Ack(m) }
-func (p *page) silent()                             { p.t.Helper(); p.Silent() }
-func (p *page) next(kind wire.Kind) hubtest.Message { p.t.Helper(); return p.Next(kind) }
-
-func (p *page) wants(kind wire.Kind, after time.Duration) hubtest.Message {
+// WantsEnd is that of the page, and wants it sent to the sign-in of this server.
+func (p *page) WantsEnd(reason session.Reason, after time.Duration) hubtest.Message {
 	p.t.Helper()
-	return p.Wants(kind, after)
-}
-
-func (p *page) wantsClose(code websocket.StatusCode, reason string) {
-	p.t.Helper()
-	p.WantsClose(code, reason)
-}
-
-func (p *page) wantsEnd(reason session.Reason, after time.Duration) {
-	p.t.Helper()
-	if m := p.WantsEnd(reason, after); m["location"] != "/login" {
+	m := p.Page.WantsEnd(reason, after)
+	if m["location"] != "/login" {
 		p.t.Errorf("got %v, want the location /login", m)
 	}
+	return m
 }
 
 // pass lets time pass in a bubble, where that takes none.

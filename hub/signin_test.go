@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,4 +125,38 @@ func TestBlockSparesAdminsOfEveryone(t *testing.T) {
 			t.Error("the block did not end")
 		}
 	})
+}
+
+// TestForcedLogoutOfOneUserRacesTheirSignIn starts both at once, after the sign-in has read the
+// number: however they meet, it is over.
+func TestForcedLogoutOfOneUserRacesTheirSignIn(t *testing.T) {
+	hub := startHub(t, standard)
+	for round := range 50 {
+		name := fmt.Sprint("ada", round)
+		var users [16]*user
+		var wg sync.WaitGroup
+		for i := range users {
+			users[i] = &user{rig: hub, token: session.NewToken()}
+			now := session.Millis(time.Now())
+			r := session.Record{
+				ID:           users[i].token.ID(),
+				User:         name,
+				Login:        name,
+				Address:      "192.0.2.1",
+				Policy:       hub.Policies().For(nil),
+				CreatedAt:    now,
+				LastActiveAt: now,
+			}
+			wg.Go(func() { // all revocations are newer than SeenRevocation 0
+				if err := hub.Create(t.Context(), r); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() { hub.logout(LogoutRequest{Scope: session.Scope{User: name}}) })
+		wg.Wait()
+		for _, u := range users {
+			u.wantsOver(session.ReasonAdmin.Message())
+		}
+	}
 }

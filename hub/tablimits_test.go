@@ -29,7 +29,7 @@ func TestTabsAreBounded(t *testing.T) {
 		}
 		wantsFull(ada)
 		grace.openTab()
-		tabs[0].conn.CloseNow()
+		tabs[0].Conn.CloseNow()
 		synctest.Wait()
 		ada.openTab()
 		hub.tabLimits.mu.Lock()
@@ -37,7 +37,7 @@ func TestTabsAreBounded(t *testing.T) {
 		hub.tabLimits.mu.Unlock()
 		wantsFull(grace)
 		for _, tab := range tabs {
-			tab.conn.CloseNow()
+			tab.Conn.CloseNow()
 		}
 		synctest.Wait()
 		hub.tabLimits.mu.Lock()

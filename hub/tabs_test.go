@@ -18,7 +18,7 @@ func TestTabThatOpensLateIsToldOfTheWarning(t *testing.T) {
 		ada := hub.signIn("ada")
 		ada.openTab()
 		pass(9*time.Minute + 30*time.Second)
-		if m := ada.openTab().next(wire.KindWarn); m["expire_in_ms"].(float64) > 30_000 {
+		if m := ada.openTab().Next(wire.KindWarn); m["expire_in_ms"].(float64) > 30_000 {
 			t.Errorf("warn = %v, want 30 s left", m)
 		}
 	})
@@ -49,10 +49,10 @@ func TestBreachClosesTheTabAndHarmsNobodyElse(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				ada := startHub(t, standard).signIn("ada")
 				good, evil := ada.openTab(), ada.openTab()
-				evil.send(text)
-				evil.wantsClose(wire.StatusBreach, "protocol breach")
-				good.send(`{"type":"sync"}`)
-				good.next(wire.KindActive)
+				evil.Send(text)
+				evil.WantsClose(wire.StatusBreach, "protocol breach")
+				good.Send(`{"type":"sync"}`)
+				good.Next(wire.KindActive)
 			})
 		})
 	}
@@ -61,17 +61,17 @@ func TestBreachClosesTheTabAndHarmsNobodyElse(t *testing.T) {
 			ada := startHub(t, standard).signIn("ada")
 			good, evil := ada.openTab(), ada.openTab()
 			// 4 KiB exactly
-			good.send(`{"type":"sync"` + strings.Repeat(" ", wire.MaxMessage-len(`{"type":"sync"}`)) + `}`)
-			good.next(wire.KindActive)
-			evil.send(`{"type":"sync"` + strings.Repeat(" ", wire.MaxMessage) + `}`)
-			evil.wantsClose(websocket.StatusMessageTooBig, "message too big")
+			good.Send(`{"type":"sync"` + strings.Repeat(" ", wire.MaxMessage-len(`{"type":"sync"}`)) + `}`)
+			good.Next(wire.KindActive)
+			evil.Send(`{"type":"sync"` + strings.Repeat(" ", wire.MaxMessage) + `}`)
+			evil.WantsClose(websocket.StatusMessageTooBig, "message too big")
 		})
 	})
 	t.Run("binary", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			evil := startHub(t, standard).signIn("ada").openTab()
-			evil.conn.Write(t.Context(), websocket.MessageBinary, []byte(`{"type":"sync"}`))
-			evil.wantsClose(wire.StatusBreach, "protocol breach")
+			evil.Conn.Write(t.Context(), websocket.MessageBinary, []byte(`{"type":"sync"}`))
+			evil.WantsClose(wire.StatusBreach, "protocol breach")
 		})
 	})
 }
@@ -82,18 +82,18 @@ func TestFlood(t *testing.T) {
 		good, evil := ada.openTab(), ada.openTab()
 		for range 3 {
 			for range socket.MaxFrames {
-				good.send(`{"type":"visibility","hidden":false}`)
+				good.Send(`{"type":"visibility","hidden":false}`)
 			}
 			pass(time.Second)
 		}
-		good.send(`{"type":"sync"}`)
-		good.next(wire.KindActive)
+		good.Send(`{"type":"sync"}`)
+		good.Next(wire.KindActive)
 		for range socket.MaxFrames {
-			evil.send(`{"type":"visibility","hidden":false}`)
+			evil.Send(`{"type":"visibility","hidden":false}`)
 		}
 		pass(900 * time.Millisecond)
-		evil.send(`{"type":"visibility","hidden":false}`)
-		evil.wantsClose(wire.StatusBreach, "flood")
+		evil.Send(`{"type":"visibility","hidden":false}`)
+		evil.WantsClose(wire.StatusBreach, "flood")
 	})
 }
 
@@ -121,8 +121,8 @@ func TestFloodOfFramesThatAreNoMessage(t *testing.T) {
 				if code := <-evil.closed; code != wire.StatusBreach {
 					t.Errorf("closed with %d, want %d", code, wire.StatusBreach)
 				}
-				good.send(`{"type":"sync"}`)
-				good.next(wire.KindActive)
+				good.Send(`{"type":"sync"}`)
+				good.Next(wire.KindActive)
 			})
 		})
 	}
@@ -132,11 +132,11 @@ func TestAcksOfWhatWasSentAreNoFlood(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tab := startHub(t, standard).signIn("ada").openTab()
 		for range socket.MaxFrames {
-			tab.send(`{"type":"sync"}`)
-			tab.ack(tab.next(wire.KindActive))
+			tab.Send(`{"type":"sync"}`)
+			tab.Ack(tab.Next(wire.KindActive))
 		}
 		pass(999 * time.Millisecond)
-		tab.send(`{"type":"ack","seq":1}`) // an old one
-		tab.wantsClose(wire.StatusBreach, "flood")
+		tab.Send(`{"type":"ack","seq":1}`) // an old one
+		tab.WantsClose(wire.StatusBreach, "flood")
 	})
 }

@@ -17,19 +17,19 @@ func TestHeartbeatsAreToldRarelyAndAlwaysBeforeTheToldWarning(t *testing.T) {
 		ada := hub.signIn("ada")
 		one, two := ada.openTab(), ada.openTab()
 		pass(30 * time.Second)
-		one.send(`{"type":"activity","idle_ms":0}`)
-		two.silent() // 30 s behind is less than a tenth of 10 minutes
+		one.Send(`{"type":"activity","idle_ms":0}`)
+		two.Silent() // 30 s behind is less than a tenth of 10 minutes
 		pass(40 * time.Second)
-		one.send(`{"type":"activity","idle_ms":0}`)
-		two.next(wire.KindActive)
-		one.next(wire.KindActive)
+		one.Send(`{"type":"activity","idle_ms":0}`)
+		two.Next(wire.KindActive)
+		one.Next(wire.KindActive)
 		pass(20 * time.Second)
-		one.send(`{"type":"activity","idle_ms":0}`) // at 90 s, not told: the tabs expect the warning at 70 s + 9 min
-		m := two.wants(wire.KindActive, 70*time.Second+9*time.Minute-time.Second)
+		one.Send(`{"type":"activity","idle_ms":0}`) // at 90 s, not told: the tabs expect the warning at 70 s + 9 min
+		m := two.Wants(wire.KindActive, 70*time.Second+9*time.Minute-time.Second)
 		if ms := m["warn_in_ms"].(float64); ms < 20_900 || ms > 21_100 {
 			t.Errorf("active = %v, want 21 s to the warning", m)
 		}
-		two.wants(wire.KindWarn, 90*time.Second+9*time.Minute)
+		two.Wants(wire.KindWarn, 90*time.Second+9*time.Minute)
 	})
 }
 
@@ -42,10 +42,10 @@ func TestStandstillEndsASlowTabOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 3 * socket.MaxOutbox {
-			good.send(`{"type":"confirm"}`)
-			good.next(wire.KindActive)
+			good.Send(`{"type":"confirm"}`)
+			good.Next(wire.KindActive)
 			ada.mustBroadcast()
-			good.next(wire.KindActive)
+			good.Next(wire.KindActive)
 			pass(20 * time.Millisecond)
 		}
 		pass(2 * socket.WriteLimit)
@@ -87,7 +87,7 @@ func TestNumbersRiseWithinATabThoughMessagesAreShared(t *testing.T) {
 	for _, p := range pages {
 		wg.Go(func() {
 			for range each {
-				p.send(`{"type":"sync"}`)
+				p.Send(`{"type":"sync"}`)
 			}
 			newest := 0.0
 			got := map[any]int{}

@@ -21,7 +21,7 @@ func TestTicksAreAnsweredAndShutdownSaysRestart(t *testing.T) {
 			}
 		}
 		go hub.stop()
-		tab.wantsClose(wire.StatusRestart, "server restarting")
+		tab.WantsClose(wire.StatusRestart, "server restarting")
 	})
 }
 
