@@ -20,9 +20,11 @@
 // revocations.go keeps what is known of those; policies.go and reconcile.go apply other rules to
 // sessions that live. registry.go finds sessions by ID, users.go by user, ticks.go those with tabs.
 // presence.go, notices.go, listing.go and stats.go serve those who watch. remote.go is what other
-// nodes did. faults.go, testclock.go and timeline.go serve --testing. Rooms of their own, none of
-// which imports the hub: wire is the protocol, internal/socket moves bytes, internal/revocation
-// registers forced logouts, internal/cluster talks with other nodes.
+// nodes did. session.go is a session in memory, tablimits.go how many tabs there may be,
+// lifecycle.go what Shutdown waits for. faults.go, testclock.go and timeline.go serve --testing.
+// Rooms of their own, none of which imports the hub: wire is the protocol, internal/socket moves
+// bytes, internal/revocation registers forced logouts, internal/cluster talks with other nodes,
+// internal/parallel goes through many at once.
 //
 // # Locks
 //

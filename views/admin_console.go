@@ -92,7 +92,7 @@ type consoleView struct {
 	Found   int            `json:"found"`
 	Page    int            `json:"page"`
 	Pages   int            `json:"pages"`
-	Logouts []progressJSON `json:"logouts"` // those that may still be called off, or took effect in the last hour
+	Logouts []progressJSON `json:"logouts"` // those that may still be cancelled, or took effect in the last hour
 }
 
 // consoleRow is a session in the console.

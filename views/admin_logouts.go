@@ -221,7 +221,7 @@ func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// leavesSomebody says that one of the forced logouts of an answer was called off, or that somebody
+// leavesSomebody says that one of the forced logouts of an answer was cancelled, or that somebody
 // in its scope has signed in since.
 func (s *Server) leavesSomebody(_ *http.Request, a *recorded) (bool, error) {
 	for _, id := range a.logouts {

@@ -24,7 +24,7 @@ func TestNonsenseSignsNobodyOut(t *testing.T) {
 	grace.get("/session/status").wants(t, "after that", 200)
 }
 
-func TestAForcedLogoutIsCountedConfirmedFollowedAndCalledOff(t *testing.T) {
+func TestAForcedLogoutIsCountedConfirmedFollowedAndCancelled(t *testing.T) {
 	s := startSite(t, "")
 	ada, grace := s.signIn("ada"), s.signIn("grace")
 	form := url.Values{

@@ -133,7 +133,7 @@ var (
 	}
 )
 
-// refused is why a forced logout was not made, or not called off.
+// refused is why a forced logout was not made, or not cancelled.
 func refused(err error) error {
 	switch {
 	case errors.Is(err, session.ErrNotFound):

@@ -9,7 +9,7 @@ import (
 type apiCall struct{ method, path, body string }
 
 // apiCalls are one for each call that is described: ref is a session that lives, id a forced logout
-// that may be called off.
+// that may be cancelled.
 func apiCalls(ref, id string) []apiCall {
 	return []apiCall{
 		{"GET", "/presence", ""},

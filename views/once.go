@@ -19,7 +19,7 @@ import (
 //
 // A browser that goes back to a page sends its form again too, and means it. So an answer is given
 // again only while it is true: one that lets into a session that has ended since, or tells of a
-// forced logout that was called off, is not. A form whose answer may be made untrue by others, such
+// forced logout that was cancelled, is not. A form whose answer may be made untrue by others, such
 // as that of the note, does its work each time.
 
 const (

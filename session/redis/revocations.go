@@ -252,7 +252,7 @@ func (s *Store) cancelRevocation(
 		}
 		switch first(answer) {
 		case "conflict":
-			continue // somebody else called it off
+			continue // somebody else cancelled it
 		case "nothing":
 			return session.Revocation{}, session.ErrTooLate
 		case cancelledInTime:

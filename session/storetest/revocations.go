@@ -135,7 +135,7 @@ func cancelRevocation(t *testing.T, s session.Store) {
 	}
 }
 
-// cancelLate: whoever calls off has read another clock, earlier, than the one that decides.
+// cancelLate: whoever cancels has read another clock, earlier, than the one that decides.
 func cancelLate(t *testing.T, s session.Store) {
 	r := Record("ada")
 	r.SeenRevocation = 0
