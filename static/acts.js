@@ -29,7 +29,7 @@ const POINTER_KEY = 'curfew.pointer'
  * What ends the holding of a button or a finger: a touch that turns into scrolling has no
  * pointerup.
  */
-const LET_GO = ['pointerup', 'pointercancel', 'touchend', 'touchcancel']
+const LET_GO = 'pointerup pointercancel touchend touchcancel'.split(' ')
 
 /**
  * Calls act for whatever a person does in the page, its same-origin frames included. Listeners sit

@@ -17,5 +17,8 @@ export const since = i => Math.max(performance.now() - i.mono, Date.now() - i.wa
  */
 export const jitter = ms => ms * (0.5 + Math.random() / 2)
 
-/** setTimeout cannot wait longer. */
-export const LONGEST_TIMEOUT = 2 ** 31 - 1
+/**
+ * The longest wait in ms, 11 days: setTimeout takes 2^31 - 1 at most. Who waits for longer looks
+ * again then.
+ */
+export const LONGEST_TIMEOUT = 1e9
