@@ -54,7 +54,7 @@ func TestRevocationCovers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := tt.revocation.Ends(&r); got != tt.want {
-				t.Errorf("Covers = %v, want %v", got, tt.want)
+				t.Errorf("Ends = %v, want %v", got, tt.want)
 			}
 		})
 	}

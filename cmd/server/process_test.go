@@ -247,7 +247,7 @@ func (tab *openTab) wantsEnd(reason string) {
 	})
 	list := tab.Received()
 	if m := list[len(list)-1].Message; m.Kind() != wire.KindExpire || m["reason"] != reason {
-		tab.process.t.Errorf("the last word was %v, want the end: %s", m, reason)
+		tab.process.t.Errorf("the last message was %v, want the end: %s", m, reason)
 	}
 }
 
