@@ -7,11 +7,11 @@ import (
 	"curfew/session"
 )
 
-// Activity: what a person did, how it moves the deadline, and how it reaches the store. It comes
-// from a frame of a tab (Hub.handle, in tabs.go) or by a request ([Hub.Act]).
+// Activity: what people do, how it moves the deadline, and how it gets into the store.
 
-// Act records that the person of a session acted idle ago, or pressed 'Stay signed in' (confirm).
-// session.ErrEnded, session.ErrNotFound.
+// Act records that the user of a session acted idle ago, or pressed 'Stay signed in' (confirm). Pages
+// without a socket report acts by requests, which call it. The error is session.ErrEnded or
+// session.ErrNotFound; any other means that the store cannot be asked.
 func (h *Hub) Act(ctx context.Context, id session.ID, idle time.Duration, confirm bool) error {
 	s := h.lookup(id)
 	if s == nil {
@@ -26,11 +26,12 @@ func (h *Hub) Act(ctx context.Context, id session.ID, idle time.Duration, confir
 	} else {
 		h.note(s, "input", "activity by request")
 	}
-	return h.act(context.WithoutCancel(ctx), s, idle, confirm) // they have acted, though the request breaks off
+	return h.act(context.WithoutCancel(ctx), s, idle, confirm) // the act counts though the request is broken off
 }
 
-// act records that the person of s acted idle ago. It returns session.ErrEnded if that came too
-// late.
+// act records that the user of s acted idle ago, for [Hub.Act] and for messages of tabs. It returns
+// session.ErrEnded if that came too late. It takes no lock unless a warning is shown or tabs must be
+// told of a new deadline.
 func (h *Hub) act(ctx context.Context, s *liveSession, idle time.Duration, confirm bool) error {
 	now := h.clock.Now()
 	p := s.policy.Load()
@@ -50,7 +51,7 @@ func (h *Hub) act(ctx context.Context, s *liveSession, idle time.Duration, confi
 	return h.actInWarning(ctx, s, idle, confirm)
 }
 
-// actInWarning is act where something stands or must be told.
+// actInWarning is act while a warning may be shown, or where tabs must be told.
 func (h *Hub) actInWarning(ctx context.Context, s *liveSession, idle time.Duration, confirm bool) error {
 	s.mu.Lock()
 	now := h.clock.Now()
@@ -88,9 +89,9 @@ func (h *Hub) actInWarning(ctx context.Context, s *liveSession, idle time.Durati
 	return nil
 }
 
-// actForAll is actInWarning where another node may end s by what is stored. So the act counts, and
-// is told, once it is stored. What cannot be stored now is tried again, for as long as the session
-// lives.
+// actForAll is actInWarning where several nodes share the store: another one may end s by what is
+// stored. So the act counts, and tabs are told, once it is stored. If that fails it is tried again,
+// as long as the session lives.
 func (h *Hub) actForAll(ctx context.Context, s *liveSession, at time.Time) error {
 	for ms := at.UnixMilli(); ; {
 		old := s.unstoredAct.Load()
@@ -105,11 +106,11 @@ func (h *Hub) actForAll(ctx context.Context, s *liveSession, at time.Time) error
 	return h.storeAct(context.WithoutCancel(ctx), s)
 }
 
-// actRetryPause is when an act that could not be stored is tried again.
+// actRetryPause is how soon an act that could not be stored is tried again.
 const actRetryPause = 250 * time.Millisecond
 
-// storeAct stores the act that s has waiting, takes over what the store has made of it, and tells
-// it.
+// storeAct stores the pending act of s, applies what the store has made of it, and tells tabs and
+// other nodes.
 func (h *Hub) storeAct(ctx context.Context, s *liveSession) error {
 	at := s.unstoredAct.Load()
 	_, err := h.store.Touch(ctx, []session.Activity{{ID: s.id, At: session.FromUnixMilli(at)}})
@@ -139,14 +140,14 @@ func (h *Hub) storeAct(ctx context.Context, s *liveSession) error {
 	return nil
 }
 
-// Activity may be in memory only for so long: a crash may lose that much extension, never an end.
-// Where nodes share a store, each session costs it one write in that time at most.
+// How long activity may be in memory only: a crash may lose that much of an extension, never an end.
+// Each session costs the store one write in that time at most, which matters where nodes share it.
 const (
 	flushAtMost       = 5 * time.Second
 	flushAtMostShared = 15 * time.Second
 )
 
-// flushLoop writes activity to the store every so often.
+// flushLoop flushes from time to time, and checks whether the clock was set.
 func (h *Hub) flushLoop() {
 	watch := h.watchSteps()
 	for {
@@ -164,15 +165,15 @@ func (h *Hub) flushLoop() {
 	}
 }
 
-// flush writes what the store does not know: activity, and how tabs came and went.
+// flush stores what the store does not know yet: activity, and the times of tabs.
 func (h *Hub) flush(ctx context.Context) error {
 	var acts, known []session.Activity
 	var dirty []*liveSession
 	for _, sh := range h.shards {
 		for _, s := range sh.takeDirty() {
-			s.dirty.Store(false) // before active is read: later activity marks it again
-			active, owed := s.active.Load(), s.unstoredAct.Load()
-			acts = append(acts, session.Activity{ID: s.id, At: session.FromUnixMilli(max(active, owed))})
+			s.dirty.Store(false) // before active is read, so that later activity marks it again
+			active, unstored := s.active.Load(), s.unstoredAct.Load()
+			acts = append(acts, session.Activity{ID: s.id, At: session.FromUnixMilli(max(active, unstored))})
 			known = append(known, session.Activity{ID: s.id, At: session.FromUnixMilli(active)})
 			dirty = append(dirty, s)
 		}
@@ -191,13 +192,13 @@ func (h *Hub) flush(ctx context.Context) error {
 	h.cluster.TellActed(known)
 	for _, s := range dirty {
 		if s.unstoredAct.Load() != 0 {
-			s.shard.wakeBy(s, h.clock.Now()) // what has become of it is to be found out
+			s.shard.wakeBy(s, h.clock.Now()) // storeAct reads what the store has made of it
 		}
 	}
 	return h.storePendingTabTimes(ctx)
 }
 
-// markDirty notes that the store must learn of the activity of s.
+// markDirty has the next flush store the activity of s.
 func (sh *shard) markDirty(s *liveSession) {
 	if !s.dirty.CompareAndSwap(false, true) {
 		return

@@ -8,12 +8,13 @@ import (
 	"curfew/session"
 )
 
-// How a session stands, for whoever asks: a request, an administrator, the application.
+// How a session stands: for requests, administrators and the application.
 
-// Check judges a session now: it reads the record, puts in what this node knows better (the last
-// act, the warning, the rules), and ends the session if its time is up. session.ErrNotFound;
-// session.ErrEnded, where Status.Record tells the end; any other error means that the store is out
-// of reach, and nothing may be concluded.
+// Check judges a session now, and ends it if it is due. Every request with a session cookie calls
+// it. It reads the store each time, so that what another node has done counts at once.
+//
+// The error is session.ErrNotFound, or session.ErrEnded, with which Status.Record tells the end. Any
+// other error means that the store cannot be asked: nothing may be concluded then.
 func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 	if err := h.cluster.InReach(); err != nil {
 		return Status{}, err
@@ -25,13 +26,13 @@ func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	if r.End == nil { // a fail-over may have lost what this node knows
+	if r.End == nil { // a fail-over may have lost an end that this node knows
 		r.End = h.cluster.EndOf(id)
 	}
 	if r.End != nil {
 		return Status{Record: r}, session.ErrEnded
 	}
-	if !h.cluster.Alone() { // a forced logout on another node holds from its answer on
+	if !h.cluster.Alone() { // a forced logout on another node is in effect once it was answered there
 		last, err := h.store.LastRevocation(ctx)
 		if err == nil {
 			err = h.syncRevocations(ctx, last)
@@ -50,8 +51,8 @@ func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 	}
 	status, due := h.judge(s, r)
 	if due {
-		came := h.expire(context.WithoutCancel(ctx), s)
-		if status, due = h.judge(s, r); due && came != verdictAlive {
+		result := h.expire(context.WithoutCancel(ctx), s)
+		if status, due = h.judge(s, r); due && result != verdictAlive {
 			return Status{}, errUndecided
 		}
 	}
@@ -61,12 +62,12 @@ func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 	return status, nil
 }
 
-// errUndecided is returned of a session that is over by what this node knows, while nobody can say
-// whether another node knows better.
+// errUndecided is the error of Check for a session that is due by what this node knows, while the
+// store cannot say whether another node knows of a later activity.
 var errUndecided = errors.New("the end of the session is not decided yet")
 
-// judge tells how s stands by what is known here; r is its record as it was read. due: its time is
-// up, and it has not been ended.
+// judge returns how s stands by what this node knows. r is its record as the store has it. due says
+// that s is due and has not ended yet.
 func (h *Hub) judge(s *liveSession, r session.Record) (status Status, due bool) {
 	now := h.clock.Now()
 	s.mu.Lock()
@@ -81,71 +82,72 @@ func (h *Hub) judge(s *liveSession, r session.Record) (status Status, due bool) 
 		return Status{Record: r}, false
 	}
 	phase, _ := r.Policy.At(r, now)
-	st := s.announcementLocked(&r.Policy, now)
+	a := s.announcementLocked(&r.Policy, now)
 	state, _ := s.stateLocked(now)
 	return Status{
 		Record:   r,
-		WarnIn:   st.warn,
-		ExpireIn: st.expire,
+		WarnIn:   a.warn,
+		ExpireIn: a.expire,
 		State:    state,
-		Warning:  st.reason,
-		Message:  st.text,
+		Warning:  a.reason,
+		Message:  a.text,
 	}, phase == session.Expired
 }
 
-// Lookup is [Hub.Check] for those who want the record only.
+// Lookup is [Hub.Check] for callers that need the record only. With session.ErrEnded the record
+// tells the end.
 func (h *Hub) Lookup(ctx context.Context, id session.ID) (session.Record, error) {
 	status, err := h.Check(ctx, id)
 	return status.Record, err
 }
 
-// Save replaces the application's values of a session; see [session.Store].
+// Save replaces the application's values of a session. The errors are those of [session.Store].
 func (h *Hub) Save(ctx context.Context, id session.ID, version int64, values []byte) error {
 	return h.store.Save(ctx, id, version, values)
 }
 
-// Status is how a session stands now.
+// Status is how a session stood when [Hub.Check] judged it.
 type Status struct {
 	Record   session.Record
 	State    State
-	WarnIn   time.Duration // 0 while a warning stands
-	ExpireIn time.Duration
-	Warning  session.Reason // the one that stands; empty: none
-	Message  string         // of the warning
+	WarnIn   time.Duration  // until the warning; 0 while one is shown
+	ExpireIn time.Duration  // until the end that people are warned of
+	Warning  session.Reason // what the warning is about; empty: none is shown
+	Message  string         // text of the warning
 }
 
-// State is what the outside sees of a session.
+// State is the presence of a session or a user, as administrators and pages see it.
 type State string
 
-// The states of a session.
+// The states of a session. See also [StateGone].
 const (
-	StateActive State = "active" // acted within the last minute
+	StateActive State = "active" // its user acted within the last minute
 	StateIdle   State = "idle"
-	StateWarned State = "warned"
-	StateAway   State = "away" // signed in with no tab
+	StateWarned State = "warned" // a warning is shown
+	StateAway   State = "away"   // signed in with no tab
 )
 
 // activeFor is how long after an act a session counts as active.
 const activeFor = time.Minute
 
-// readAgain has s read from the store, which could not be asked.
+// readAgain schedules another read of s, after the store has failed.
 func (h *Hub) readAgain(s *liveSession) {
 	s.mustReread.Store(true)
 	s.shard.wakeBy(s, h.clock.Now().Add(tryAgainAfter))
 }
 
-// notDuePause is when a session is judged again that is due by this node's clock and not by the
-// store's. They differ by less than that, once the node has set its own right.
+// notDuePause is how soon a session is judged again that is due by this node's clock and not by the
+// store's. Once the node's clock is synchronised, the two differ by less than that.
 const notDuePause = 10 * time.Millisecond
 
-// refresh takes over what the store knows of s, and has it judged anew.
+// refresh reads s from the store, applies what is newer there, and has s judged again.
 func (h *Hub) refresh(ctx context.Context, s *liveSession) verdict {
 	r, err := h.store.Get(ctx, s.id)
 	switch {
 	case err == nil && r.End != nil:
 		h.finish(s, *r.End)
 		return verdictOver
-	case err != nil && !isUnknown(err): // of an unknown one the next attempt to end it tells
+	case err != nil && !isUnknown(err): // what becomes of an unknown one, the next attempt to end it finds out
 		h.log.Error("session not read", "session", s.id, "error", err)
 		h.readAgain(s)
 		return h.retryEnd(s)
@@ -156,7 +158,7 @@ func (h *Hub) refresh(ctx context.Context, s *liveSession) verdict {
 		s.raise(r.LastActiveAt)
 	}
 	if phase, _ := s.policy.Load().At(s.recordLocked(), h.clock.Now()); phase != session.Expired {
-		s.overBy = time.Time{} // an act that was not known here has kept it
+		s.overBy = time.Time{} // an act on another node has kept it
 	}
 	s.mu.Unlock()
 	if err == nil {

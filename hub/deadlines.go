@@ -9,9 +9,9 @@ import (
 	"curfew/session"
 )
 
-// Deadlines: each session is woken when something may be due. When it warns and when it ends is
-// decided by [session.Policy.At]; what follows is done in tell.go and ending.go.
+// Deadlines: each session is woken when something may be due. When that is, session.Policy says.
 
+// wake is an entry of a shard's queue. It is stale unless at is the session's wakeAt.
 type wake struct {
 	at      time.Time
 	session *liveSession
@@ -31,19 +31,19 @@ func (q *wakeQueue) Pop() any {
 	return last
 }
 
-// wakeBy makes sure that s is looked at no later than at.
+// wakeBy has s woken at an instant, unless it will be woken earlier.
 func (sh *shard) wakeBy(s *liveSession, at time.Time) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if !s.wakeAt.IsZero() && !at.Before(s.wakeAt) || sh.sessions[s.id] != s {
 		return
 	}
-	s.wakeAt = at // an older entry of s in the queue is now stale
+	s.wakeAt = at // an older entry of s in the queue is stale now
 	heap.Push(&sh.queue, wake{at, s})
 	sh.armLocked()
 }
 
-// armLocked sets the timer to the earliest entry.
+// armLocked sets the timer to the earliest entry, if it is not set to that or earlier.
 func (sh *shard) armLocked() {
 	if len(sh.queue) == 0 || sh.stopped {
 		return
@@ -59,11 +59,12 @@ func (sh *shard) armLocked() {
 	sh.timer = sh.hub.clock.AfterFunc(at.Sub(sh.hub.clock.Now()), func() { sh.hub.runUnlessClosing(sh.fire) })
 }
 
-// endsAtOnce is how many sessions of a shard are ended together. After a long standstill all may be
-// due.
+// endsAtOnce is how many sessions of a shard are ended at the same time. After the process stood
+// still for long, all may be due.
 const endsAtOnce = 200
 
-// fire wakes what is due and returns when all that follows from it is done.
+// fire wakes the sessions that are due, and returns when everything that follows is done. The timer
+// calls it.
 func (sh *shard) fire() {
 	sh.hub.waking.Add(1)
 	defer sh.hub.waking.Add(-1)
@@ -89,14 +90,14 @@ func (sh *shard) fire() {
 		}
 		slots <- struct{}{}
 		ends.Go(func() {
-			sh.hub.wake(sh.hub.ctx, s) // they share the store's transactions
+			sh.hub.wake(sh.hub.ctx, s) // at the same time, so that they share transactions of the store
 			<-slots
 		})
 	}
 	ends.Wait()
 }
 
-// rearm sets the timer anew, after the wall clock was stepped.
+// rearm sets the timer again, after the clock was set.
 func (sh *shard) rearm() {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -107,6 +108,7 @@ func (sh *shard) rearm() {
 	sh.armLocked()
 }
 
+// stop stops the timer for good.
 func (sh *shard) stop() {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -116,7 +118,8 @@ func (sh *shard) stop() {
 	}
 }
 
-// schedule has s looked at when something may be due next.
+// schedule has s woken when something may be due next. It is called after every change of what s is
+// judged by. Where nodes share a store, a node without tabs of s leaves the end to others for a moment.
 func (h *Hub) schedule(s *liveSession) {
 	now := h.clock.Now()
 	s.mu.Lock()
@@ -142,12 +145,12 @@ func (h *Hub) schedule(s *liveSession) {
 	s.shard.wakeBy(s, next)
 }
 
-// wake does what is due for s: it reads it again if need be, ends it if its time is up, and else
-// tells its tabs what they have to know. Whatever comes of that, s is looked at again in time.
+// wake does what is due for s: it stores a pending act, reads s again where the store did not answer
+// before, ends s, or tells its tabs what they do not know. In any case s is scheduled again.
 func (h *Hub) wake(ctx context.Context, s *liveSession) {
 	h.notAhead(s)
 	if s.unstoredAct.Load() != 0 {
-		h.storeAct(ctx, s) // after an error it wakes s again
+		h.storeAct(ctx, s) // after an error it schedules s again
 	}
 	if s.mustReread.Swap(false) {
 		h.refresh(ctx, s)
@@ -160,7 +163,7 @@ func (h *Hub) wake(ctx context.Context, s *liveSession) {
 	h.tell(s, tellChanges)
 }
 
-// isDue reports whether s is to be ended, or its end is yet to be stored.
+// isDue reports whether s is due, or its end was told and is yet to be stored.
 func (h *Hub) isDue(s *liveSession) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,24 +171,24 @@ func (h *Hub) isDue(s *liveSession) bool {
 	return phase == session.Expired || s.end != nil
 }
 
-// notAhead has activity count from now at most. It lies ahead where the computer's clock was set
-// back; an idle time would be longer by as much. Where nodes share a store, the store's clock
-// counts, by which it takes no activity that lies ahead.
+// notAhead moves the last activity back to now if it lies ahead, as it does after the computer's
+// clock was set back: the idle timeout would be longer by as much. Where nodes share a store, the
+// store's clock decides, and the store accepts no activity that lies ahead.
 func (h *Hub) notAhead(s *liveSession) {
 	if !h.cluster.Alone() {
 		return
 	}
 	now, active := h.clock.Now().UnixMilli(), s.active.Load()
 	if active > now {
-		s.active.CompareAndSwap(active, now) // else somebody acts just now
+		s.active.CompareAndSwap(active, now) // or else the user acts just now
 	}
 }
 
-// stepped is the least by which a clock was set and did not just run a little faster or slower.
+// stepped is the least difference by which a clock counts as set: smaller ones are drift.
 const stepped = 100 * time.Millisecond
 
-// watchSteps returns what is to be called now and then: it notices that the computer's clock was
-// set, and has what waits for a time wait for it anew.
+// watchSteps returns a function for flushLoop to call from time to time. It notices when the
+// computer's clock was set, and sets all timers again.
 func (h *Hub) watchSteps() func() {
 	wall, began := h.clock.Now(), time.Now()
 	return func() {

@@ -1,52 +1,57 @@
-// Package hub holds the live sessions and their open tabs. It hears what people do in their tabs,
-// decides when a session warns and when it ends, and tells every tab of it. Stores, the clock and
-// the directory's word come from outside, by interfaces of package session and by calls; the hub
-// renders no page and knows no cookie.
+// Package hub holds the live sessions and their open tabs. It receives what people do in their tabs,
+// decides when a session warns and when it ends, and tells all tabs. The store and the clock are
+// interfaces of package session. What the directory says is told to the hub by calls. The hub
+// renders no page and reads no cookie.
 //
 // # Life of a session
 //
 //	signin.go      Create stores it and makes it live; what it displaces ends
-//	handshake.go   Accept lets a tab in; tabs.go hears the tab's messages until it is gone
-//	activity.go    an act moves the deadline, and reaches the store later, or at once in a warning
+//	handshake.go   Accept lets a tab in; tabs.go handles its messages until it is gone
+//	activity.go    an act moves the deadline; the store learns of it later, in a warning at once
 //	deadlines.go   the session is woken when something may be due; tell.go tells its tabs
-//	closegrace.go  the last tab was closed, and nobody comes back
-//	ending.go      it ends: the only file that calls Store.End
+//	closegrace.go  the last tab is closed, and nobody comes back
+//	ending.go      the session ends; no other file calls Store.End
 //
 // The rule itself, when a session warns and when it is due, is session.Policy's.
 //
 // # Map
 //
-// check.go tells how a session stands. forcedlogout.go ends many by one revocation, and
-// revocations.go keeps what is known of those; policies.go and reconcile.go apply other rules to
-// sessions that live. registry.go finds sessions by ID, users.go by user, ticks.go those with tabs.
-// presence.go, notices.go, listing.go and stats.go serve those who watch. remote.go is what other
-// nodes did. session.go is a session in memory, tablimits.go how many tabs there may be,
-// lifecycle.go what Shutdown waits for. faults.go, testclock.go and timeline.go serve --testing.
-// Rooms of their own, none of which imports the hub: wire is the protocol, internal/socket moves
-// bytes, internal/revocation registers forced logouts, internal/cluster talks with other nodes,
-// internal/parallel goes through many at once.
+// check.go reports how a session stands. forcedlogout.go ends many sessions by one revocation, and
+// revocations.go reads and applies the revocations of other nodes. policies.go reloads policies,
+// and reconcile.go applies what the directory says. registry.go finds sessions by ID, users.go by
+// user, and ticks.go those with tabs. presence.go, notices.go, listing.go and stats.go serve pages
+// that watch, administrators and metrics. remote.go applies what other nodes did. tablimits.go
+// bounds the tabs. faults.go, testclock.go and timeline.go serve --testing.
+//
+// Packages below the hub, none of which imports it: wire is the protocol, internal/socket moves
+// bytes, internal/revocation registers forced logouts, internal/cluster exchanges messages with
+// other nodes, and internal/parallel goes through long lists. hubtest is a page for tests.
 //
 // # Locks
 //
-// Each part owns its lock and says beside it what it guards. Where one is held while another is
-// taken, the order is:
+// Each part owns its lock and says beside it what it guards. Where one lock is held while another
+// is taken, the order is:
 //
-//	revocation.Register.View   no revocation is added while a session is registered
+//	revocation.Register.View   no revocation is added meanwhile
 //	userIndex, a part of it    users by name
 //	userSessions               one user's sessions and watchers
 //	liveSession.mu             one session and its tabs
-//	socket.Conn                a tab's outbox
-//	revocation.Outcomes        what became of tabs
-//	shard, refs, tickWheel,    leaves: nothing is called while they are held
-//	tabLimits, lifecycle, …
+//	leaves                     shard, notices, Timeline, socket.Conn, revocation.Outcomes, the
+//	                           clock; and tickWheel, tabLimits, stats, queues, orphans, …
 //
-// No lock is held during a call of the store, of the directory or of another node, nor while a
-// socket is written to. Queueing a frame never waits, so it is done under liveSession.mu; the
-// writers start once all locks are given back.
+// A leaf may be taken while holding any lock above it. Three leaves take another one: shard takes
+// refs and the clock, orphans takes lifecycle, and revocation.Outcomes takes the list of news of
+// its register.
+//
+// No lock is held during a call of the store, of the cluster or of another node, nor while a socket
+// is written to. Queueing a frame never waits, so it is done under liveSession.mu; the writers
+// start once all locks are given back. One mutex is no such lock but a queue: storeScans.mu is held
+// during a scan of the store, and nothing that the scan calls takes it.
 //
 // # Goroutines
 //
 // Every goroutine belongs to the hub's lifecycle, and [Hub.Shutdown] waits for it: one reader for
-// each tab, writers that wait for a slow peer, the loops that New starts, timers that are at work,
-// and what goTracked began. A heartbeat takes no lock and starts none.
+// each tab, writers that wait for a slow peer, the loops that New starts, those of the cluster,
+// timers that have fired, and what goTracked and goUnlessClosing start. A heartbeat of a page takes
+// no lock and starts no goroutine.
 package hub

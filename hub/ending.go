@@ -14,17 +14,18 @@ import (
 )
 
 // How a session ends: by time, by its user, by a forced logout, by a change in the directory. No
-// other file of this package calls Store.End. Two ends are the store's own: Store.Create ends those
-// that a sign-in displaces (signin.go), SharedStore.EndLost those that the store has lost
-// (internal/cluster/lost.go).
+// other file of the hub calls Store.End.
 
-// End ends a session, durably, and then tells its tabs. first is true to exactly one caller.
+// End ends a session: it stores the end, and then tells the session's tabs. It goes on though ctx
+// ends. first is true to exactly one caller on all nodes; to others it says that the session had
+// ended before, and how is in its record. The error is session.ErrNotFound, or comes from the store:
+// then the end may be stored all the same.
 func (h *Hub) End(ctx context.Context, id session.ID, end session.End) (first bool, err error) {
-	ctx = context.WithoutCancel(ctx) // whoever asked and hung up has asked all the same
+	ctx = context.WithoutCancel(ctx) // a caller that has hung up has asked all the same
 	first, err = h.store.End(ctx, id, end, time.Time{})
 	if err != nil {
 		if s := h.lookup(id); s != nil && !isUnknown(err) {
-			h.readAgain(s) // it may have been done
+			h.readAgain(s) // the end may be stored
 		}
 		return false, err
 	}
@@ -42,22 +43,23 @@ func (h *Hub) End(ctx context.Context, id session.ID, end session.End) (first bo
 	return first, nil
 }
 
-// verdict is what came of an attempt to end a session. All that follows from it is done or under
-// way: whoever has no question may drop it.
+// verdict is the result of an attempt to end a session. Whatever follows from it is done or under
+// way, so a caller may ignore it.
 type verdict int
 
 const (
-	verdictOver  verdict = iota // live.end tells how
-	verdictAlive                // the store says that its time is not up
-	verdictNone                 // nobody can say now; it is tried again
+	verdictOver  verdict = iota // it has ended, or its end is told and yet to be stored
+	verdictAlive                // the store says that it is not due
+	verdictNone                 // the store cannot be asked now; it is tried again
 )
 
-// expire ends s if its time is up. Where no other process writes to the store, the tabs are told at
-// once: the record itself proves the end, since what the store knows of the session's activity is
-// never later than what is known here. All else is in the store first.
+// expire ends s if it is due. The end is stored before tabs are told, with two exceptions. An end by
+// a forced logout follows from a revocation, which is stored. And where no other process writes to
+// the store, an end by time follows from the record itself: the store never knows of a later
+// activity than this node.
 func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 	if s.shard.lookup(s.id) != s {
-		return verdictOver // all is done
+		return verdictOver // and everything is done
 	}
 	if h.deferEnd(ctx, s) {
 		return verdictNone
@@ -78,12 +80,11 @@ func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 	s.mu.Unlock()
 	h.note(s, "decision", "end "+string(end.Reason))
 	ifDueBy := now
-	// a revocation says so, which is stored
 	forced := end.Reason == session.ReasonAdmin
-	// the closing may not have been stored
-	if told || forced || h.cluster.Alone() && end.Reason != session.ReasonBrowserClosed {
+	proven := h.cluster.Alone() && end.Reason != session.ReasonBrowserClosed // that a tab was closed may not be stored
+	if told || forced || proven {
 		h.tellEnd(s, end)
-		ifDueBy = time.Time{} // told is told, though a reload may be storing a laxer policy at this moment
+		ifDueBy = time.Time{} // what was told holds, though a reload may be storing a laxer policy at this moment
 	}
 	first, err := h.store.End(ctx, s.id, end, ifDueBy)
 	switch {
@@ -101,9 +102,10 @@ func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 	return verdictOver
 }
 
-// deferEnd reports whether s, whose time seems to be up, is not to be ended now: a forced logout
-// may have been cancelled on another node, and is read again; or nodes may be writing what they
-// know after the store was away, and s is looked at again soon.
+// deferEnd reports whether s, which is due by what this node knows, must not be ended yet. After the
+// store was away, other nodes may still be writing activity that they know: s is judged again soon.
+// Where a forced logout ends s, deferEnd reads the revocations first, since another node may have
+// cancelled it, and returns false.
 func (h *Hub) deferEnd(ctx context.Context, s *liveSession) bool {
 	if h.cluster.Alone() {
 		return false
@@ -112,7 +114,7 @@ func (h *Hub) deferEnd(ctx context.Context, s *liveSession) bool {
 	forced := s.endLocked().Reason == session.ReasonAdmin
 	s.mu.Unlock()
 	if forced {
-		if last, err := h.store.LastRevocation(ctx); err == nil { // else what is known holds
+		if last, err := h.store.LastRevocation(ctx); err == nil { // else what is known here holds
 			if err := h.syncRevocations(ctx, last); err != nil {
 				h.log.Debug("forced logouts not read", "error", err)
 			}
@@ -127,12 +129,12 @@ func (h *Hub) deferEnd(ctx context.Context, s *liveSession) bool {
 	return true
 }
 
-// tryAgainAfter is when an end that could not be stored is tried again.
+// tryAgainAfter is how long after a failure the store is asked again about a session.
 const tryAgainAfter = time.Second
 
-// retryEnd has the end of s decided anew in a while. Until then acts count again, should another
-// node's have moved the deadline; where none has, they come too late and the pages blank themselves
-// in time.
+// retryEnd schedules another attempt to end s, after the store has failed. Unless tabs were told of
+// the end, acts count again until then, because an act on another node may have moved the deadline.
+// If none has, acts come too late, and pages blank themselves at the deadline.
 func (h *Hub) retryEnd(s *liveSession) verdict {
 	s.mu.Lock()
 	told := s.end != nil
@@ -145,7 +147,7 @@ func (h *Hub) retryEnd(s *liveSession) verdict {
 	return verdictNone
 }
 
-// finishAsStored ends s for the reason that the store knows.
+// finishAsStored is finish with the end that the store has, or else with the one that is given.
 func (h *Hub) finishAsStored(ctx context.Context, s *liveSession, otherwise session.End) {
 	if r, err := h.store.Get(ctx, s.id); err == nil && r.End != nil {
 		otherwise = *r.End
@@ -153,20 +155,21 @@ func (h *Hub) finishAsStored(ctx context.Context, s *liveSession, otherwise sess
 	h.finish(s, otherwise)
 }
 
-// finish tells every tab that s is over, unless that was done, and forgets s. The end is durable by
-// now.
+// finish tells every tab that s has ended, unless they were told, and drops s. The end is stored by
+// then.
 func (h *Hub) finish(s *liveSession, end session.End) {
 	h.tellEnd(s, end)
 	h.unregister(s)
 }
 
+// unregister drops s from the live sessions, once.
 func (h *Hub) unregister(s *liveSession) {
 	if s.shard.remove(s) {
 		h.removeFromUser(s)
 	}
 }
 
-// tellEnd tells every tab that s is over, once.
+// tellEnd tells every tab that s has ended, once.
 func (h *Hub) tellEnd(s *liveSession, end session.End) {
 	var told toldTabs
 	if !h.broadcastEnd(&told, s, h.newEndNews(end)) {
@@ -179,14 +182,14 @@ func (h *Hub) tellEnd(s *liveSession, end session.End) {
 	h.closeLater(told.tabs, end)
 }
 
-// endNews is the message of an end, encoded once for all tabs of all sessions that end so.
+// endNews is the message of an end, encoded once for all tabs of all sessions that end by it.
 type endNews struct {
 	end     *session.End
 	frame   sharedFrame
 	message func(seq int64) any
 
-	// deferClose, while it is set, keeps tabs open that have acknowledged the end: others are still
-	// being told. It may be nil.
+	// deferClose, while it is true, keeps tabs open that have acknowledged the end, since others are
+	// still being told. It may be nil.
 	deferClose *atomic.Bool
 }
 
@@ -201,7 +204,8 @@ type toldTabs struct {
 	start []*socket.Conn // connections of them that need a writer
 }
 
-// broadcastEnd queues the end for every tab of s, once. first is true to the call that does.
+// broadcastEnd queues the end for every tab of s and adds them to told. It does so once: first is
+// true to the call that does.
 func (h *Hub) broadcastEnd(told *toldTabs, s *liveSession, news *endNews) (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,7 +213,7 @@ func (h *Hub) broadcastEnd(told *toldTabs, s *liveSession, news *endNews) (first
 		return false
 	}
 	s.end, s.ending = news.end, true
-	s.warned.Store(true) // see act: it is too late
+	s.warned.Store(true) // so that act looks, and finds that it is too late
 	told.start = s.broadcastSharedLocked(told.start, h.faults.stalled(), news.frame, news.message)
 	for _, t := range s.tabs {
 		t.deferClose = news.deferClose
@@ -220,7 +224,8 @@ func (h *Hub) broadcastEnd(told *toldTabs, s *liveSession, news *endNews) (first
 	return true
 }
 
-// toldEndLocked notes that the newest message told t of the end.
+// toldEndLocked notes that the newest message of t tells the end, and counts t among the outcomes of
+// a forced logout.
 func (s *liveSession) toldEndLocked(t *tab) {
 	t.expireSeq = t.lastSeq.Load()
 	if s.end.Reason == session.ReasonAdmin && s.revocation != nil {
@@ -240,7 +245,7 @@ func (h *Hub) expireMessage(end session.End) func(seq int64) any {
 	}
 }
 
-// ackWait is how long the close frame waits for the page's ack of the end. It is real time.
+// ackWait is how long the close frame waits for the page's ack of the end, in real time.
 const ackWait = time.Second
 
 // closeLater closes the tabs that have not acknowledged the end within ackWait. Shutdown closes all
@@ -261,24 +266,25 @@ func (h *Hub) closeLater(tabs []*tab, end session.End) {
 	})
 }
 
-// tellEndOfAll tells all tabs of sessions that a revocation has ended.
+// tellEndOfAll tells all tabs of sessions that a forced logout has ended. The order and the chunks
+// are those of list, which decide how soon 10,000 tabs are told.
 func (h *Hub) tellEndOfAll(list []*liveSession, end session.End) {
 	news := h.newEndNews(end)
-	var deferClose atomic.Bool // reading acks and closing would slow down telling the others
+	var deferClose atomic.Bool // closing tabs that ack would slow down telling the others
 	deferClose.Store(true)
 	news.deferClose = &deferClose
 	var mu sync.Mutex
 	var tabs []*tab
-	h.parallel(list, func(share []*liveSession) {
-		told := toldTabs{tabs: make([]*tab, 0, 2*len(share)), start: make([]*socket.Conn, 0, 2*len(share))}
+	h.parallel(list, func(chunk []*liveSession) {
+		told := toldTabs{tabs: make([]*tab, 0, 2*len(chunk)), start: make([]*socket.Conn, 0, 2*len(chunk))}
 		ends := 0
-		for _, s := range share {
+		for _, s := range chunk {
 			if h.broadcastEnd(&told, s, news) {
 				ends++
 			}
 		}
 		h.writers.Start(told.start)
-		for _, s := range share {
+		for _, s := range chunk {
 			h.stateChanged(s)
 		}
 		h.stats.counts.ended(end.Reason, ends)
@@ -293,14 +299,14 @@ func (h *Hub) tellEndOfAll(list []*liveSession, end session.End) {
 	h.closeLater(tabs, end)
 }
 
-// manyEnds is how many ends may be written while tabs are still being told.
+// manyEnds is how many ends may be written while tabs are still being told, and how many at once.
 const manyEnds = 200
 
-// writeEnds writes the single ends of sessions that a revocation has ended: all, or where several
-// nodes share the store, this one's part.
+// writeEnds stores the end of each session that a revocation has ended. Of several nodes each stores
+// its part.
 func (h *Hub) writeEnds(list []*liveSession, end session.End) {
 	if len(list) > manyEnds && !h.wait(ackWait) {
-		return // the revocation stands: the next start writes them
+		return // the revocation is stored: the next start ends them
 	}
 	for chunk := range slices.Chunk(h.myPart(list), manyEnds) {
 		var wg sync.WaitGroup
@@ -311,8 +317,8 @@ func (h *Hub) writeEnds(list []*liveSession, end session.End) {
 	}
 }
 
-// myPart lists those of the sessions whose ends this node writes. The others' are looked at later,
-// should another node not have written them.
+// myPart splits the sessions among the nodes. It returns this node's part, and schedules a later
+// check of the rest in case another node fails.
 func (h *Hub) myPart(list []*liveSession) (mine []*liveSession) {
 	part, now := h.cluster.MyPart(len(list)), h.clock.Now()
 	for i, s := range list {
@@ -325,22 +331,22 @@ func (h *Hub) myPart(list []*liveSession) (mine []*liveSession) {
 	return mine
 }
 
-// writeEnd stores an end that follows from a revocation, which needs no hurry and no condition.
+// writeEnd stores an end that follows from a revocation, and drops the session. Its tabs were told.
 func (h *Hub) writeEnd(ctx context.Context, s *liveSession, end session.End) {
 	if _, err := h.store.End(ctx, s.id, end, time.Time{}); err != nil && !isUnknown(err) {
 		h.log.Error("end not stored", "session", s.id, "error", err)
-		s.shard.wakeBy(s, h.clock.Now().Add(time.Second))
+		s.shard.wakeBy(s, h.clock.Now().Add(tryAgainAfter))
 		return
 	}
 	h.cluster.TellEnded(s.id, end)
 	h.unregister(s)
 }
 
-// errNotEnded says that a session is due and could not be ended.
+// errNotEnded is the error of endIfDue where the store could not be asked.
 var errNotEnded = errors.New("session is due and could not be ended yet")
 
-// endIfDue ends s if it is due by the rules that it has, so that new ones do not bring it back.
-// over: nothing is left to do.
+// endIfDue ends s if it is due by the rules that it has now, so that new rules do not revive it.
+// over says that s has ended.
 func (h *Hub) endIfDue(ctx context.Context, s *liveSession) (over bool, err error) {
 	if !h.isDue(s) {
 		return false, nil
@@ -354,8 +360,8 @@ func (h *Hub) endIfDue(ctx context.Context, s *liveSession) (over bool, err erro
 	return false, errNotEnded
 }
 
-// restoreEnd stores again an end that a fail-over may have lost. A session that the store does not
-// know at all is passed over.
+// restoreEnd stores an end again that a fail-over may have lost. A session that the store does not
+// know at all is no error.
 func (h *Hub) restoreEnd(ctx context.Context, id session.ID, end session.End) error {
 	if _, err := h.store.End(ctx, id, end, time.Time{}); err != nil && !isUnknown(err) {
 		return err

@@ -15,7 +15,7 @@ import (
 	"curfew/session"
 )
 
-// Reasons to refuse a handshake. All are found before the upgrade.
+// Reasons to refuse a handshake, all before the upgrade.
 var (
 	ErrOrigin      = errors.New("origin may not open the socket")
 	ErrSubprotocol = fmt.Errorf("subprotocol %s is not offered", wire.Subprotocol)
@@ -23,12 +23,13 @@ var (
 	ErrRefused     = errors.New("sockets are refused for testing")
 )
 
-// Accept lets a tab in. The caller answers the errors ErrOrigin (403), ErrSubprotocol (400),
-// ErrClosing (503) and those of [Hub.Check]; for all others the answer is written. Accept returns
-// at once: the hub owns the connection from then on.
+// Accept checks the handshake of a tab of a session, upgrades the connection and has the tab served.
+// address is the peer's, for the audit trail. The caller answers errors: ErrOrigin (403),
+// ErrSubprotocol (400), ErrClosing (503), ErrRefused and those of [Hub.Check]. After nil the answer
+// is written and the hub owns the connection, or has closed it; the caller's handler returns.
 //
-// The Origin is compared exactly, scheme, host and port, because the cookie comes along whoever
-// opens the socket (RFC 6455 §10.2).
+// The Origin is compared exactly, with scheme, host and port, because a browser sends the cookie
+// whichever page opens the socket (RFC 6455 §10.2).
 func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, address string) error {
 	if origin := r.Header.Get("Origin"); !h.origins[origin] || len(r.Header.Values("Origin")) > 1 {
 		h.refuseOrigin(r.Context(), origin, address)
@@ -59,8 +60,8 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, addr
 	return nil
 }
 
-// accept upgrades the connection. It reports whether the hub serves the tab from now on; else
-// nothing is left of it.
+// accept upgrades the connection. served is false where the tab was turned away: nothing is left of
+// it then.
 func (h *Hub) accept(w http.ResponseWriter, r *http.Request, s *liveSession, room bool) (served bool) {
 	t := &tab{id: newTabID(), session: s, phone: isPhone(r.UserAgent())}
 	if err := socket.Accept(w, r, &t.Conn); err != nil {
@@ -83,8 +84,8 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, s *liveSession, roo
 	return false
 }
 
-// refuseOrigin writes the audit line, once a second at most: whoever sends such requests could fill
-// the trail with them.
+// refuseOrigin writes an audit line, once a second at most, so that such requests cannot fill the
+// audit trail.
 func (h *Hub) refuseOrigin(ctx context.Context, origin, address string) {
 	now := h.clock.Now()
 	if !h.refusedOrigins.isNews(now) {
@@ -102,13 +103,13 @@ func (h *Hub) refuseOrigin(ctx context.Context, origin, address string) {
 	}
 }
 
-// refusedOrigins tells of refused origins once a second at most.
+// refusedOrigins is when a refused origin was last written into the audit trail.
 type refusedOrigins struct {
 	mu     sync.Mutex
 	toldAt time.Time
 }
 
-// isNews reports whether a refusal of now is to be told.
+// isNews reports whether a refusal of now is to be written, and notes that it is.
 func (r *refusedOrigins) isNews(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,32 +15,35 @@ import (
 	"curfew/session"
 )
 
-// Options of a hub. Store, Clock and Policies must be set.
+// Options are what a hub is made of, for [New]. Store, Clock and Policies must be set. The zero
+// value of any other field is usable.
 type Options struct {
 	Store session.Store
-	// what the store offers to nodes that share it; nil: no other process writes to the store
+	// Shared is what Store offers to several nodes. nil means that no other process writes to the
+	// store.
 	Shared      session.SharedStore
 	Clock       session.Clock
-	TestClock   *session.TestClock   // the test clock behind Clock; nil: there is none
-	SyncedClock *session.SyncedClock // set right by the store's; nil: none
+	TestClock   *session.TestClock   // the test clock behind Clock; nil without --testing
+	SyncedClock *session.SyncedClock // a clock behind Clock that follows the store's; may be nil
 	Policies    session.Policies
 	Admins      []string    // groups whose members may administer
 	Presence    PresenceFor // whose pages may watch the presence of others; empty: nobody's
-	Node        string      // how this process is called
+	Node        string      // name of this process
 	Origins     []string    // of pages that may open the socket: scheme://host[:port], compared exactly
 	MaxTabs     int         // of this process; 0: no limit
-	SignIn      string      // path of the sign-in page, told with an end
+	SignIn      string      // path of the sign-in page; a page is told it when its session ends
 	Log         *slog.Logger
 	Timeline    *Timeline // records what happens, for --testing; may be nil
 }
 
-// Hub holds the live sessions and their tabs. Its methods may be called concurrently. See the
-// package comment for the order in which the locks of its parts may be nested.
+// Hub holds the live sessions and their tabs. A program makes one by [New] and stops it by
+// [Hub.Shutdown]. Its methods may be called concurrently. See the package comment for the order in
+// which the locks of its parts may be nested.
 type Hub struct {
 	fixed
 	*lifecycle
 
-	cluster *cluster.Member // what this node and others tell each other
+	cluster *cluster.Member // this node among others; never compared with nil
 
 	// Parts. Each has its own lock.
 	registry         // live sessions by ID
@@ -57,15 +60,15 @@ type Hub struct {
 	stats            stats
 
 	policies atomic.Pointer[session.Policies]
-	seq      atomic.Int64 // of the newest message to anybody
-	opened   atomic.Int64 // tabs, ever
+	seq      atomic.Int64 // number of the newest message to any tab
+	opened   atomic.Int64 // how many tabs were ever opened
 
 	// For --testing.
 	faults   *faults
 	timeline *Timeline
 }
 
-// fixed is what a hub is told once, by its Options.
+// fixed are the settings that a hub gets from its Options. They never change.
 type fixed struct {
 	store     session.Store
 	clock     session.Clock
@@ -101,8 +104,9 @@ func newFixed(o Options) fixed {
 	return f
 }
 
-// New loads the live sessions of the store, ends what came due meanwhile, and starts.
-// [Hub.Shutdown] stops it.
+// New loads the live sessions of the store, applies the policies to them, and starts the hub.
+// Sessions that came due meanwhile end soon after. ctx bounds the loading and not the life of the
+// hub, which [Hub.Shutdown] ends. An error comes from the store; nothing is left running then.
 func New(ctx context.Context, o Options) (*Hub, error) {
 	h := &Hub{
 		fixed:     newFixed(o),
@@ -144,9 +148,10 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	return h, nil
 }
 
-// load learns what the store knows.
+// load joins the other nodes, and reads the revocations and the live sessions of the store.
 func (h *Hub) load(ctx context.Context, policies session.Policies) error {
-	if err := h.cluster.Join(ctx); err != nil { // before the sessions are read: what comes after that is told, or found
+	// First, so that what is stored after the sessions were read is told, or found by the pulse.
+	if err := h.cluster.Join(ctx); err != nil {
 		return err
 	}
 	if err := h.loadRevocations(ctx); err != nil {
@@ -157,8 +162,10 @@ func (h *Hub) load(ctx context.Context, policies session.Policies) error {
 }
 
 // Shutdown closes every tab with 1012, so that the pages reconnect, writes what the store does not
-// know, and waits until nothing of the hub runs any more. When ctx ends it stops waiting for the
-// pages.
+// know yet, gives up the node's lease, and waits until no goroutine of the hub runs any more. When
+// ctx ends it cuts the connections of pages that have not answered. It is called once. Requests that
+// are still served may call the hub meanwhile and afterwards: they start nothing any more. An error
+// means that something could not be stored.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.beginClosing()
 	h.cluster.PrepareToLeave() // the tabs that are closed now come back elsewhere
@@ -184,5 +191,5 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	return errors.Join(flushed, h.flush(last))
 }
 
-// lastFlush is how long a store may take for what is left at the end of [Hub.Shutdown].
+// lastFlush is how long the store may take for what is left at the end of [Hub.Shutdown].
 const lastFlush = 5 * time.Second

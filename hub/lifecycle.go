@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// lifecycle is the time between New and Shutdown. It counts every goroutine of the hub, and
-// Shutdown waits for them.
+// lifecycle is the time between New and Shutdown. It counts every goroutine of the hub, so that
+// Shutdown can wait for them. After beginClosing only goroutines that are counted already may start
+// others.
 type lifecycle struct {
 	ctx     context.Context // ends with Shutdown
 	cancel  context.CancelFunc
-	running sync.WaitGroup // every goroutine of the hub
+	running sync.WaitGroup // counts every goroutine of the hub
 
 	closingMu sync.Mutex
 	closing   bool
@@ -23,8 +24,8 @@ func newLifecycle(ctx context.Context) *lifecycle {
 	return l
 }
 
-// begin counts a goroutine that is about to start and calls running.Done at its end. During
-// Shutdown it returns false: the goroutine may not start.
+// begin counts a goroutine that is about to start. The goroutine calls running.Done when it ends.
+// During Shutdown begin returns false: the goroutine must not start.
 func (l *lifecycle) begin() bool {
 	l.closingMu.Lock()
 	defer l.closingMu.Unlock()
@@ -34,7 +35,8 @@ func (l *lifecycle) begin() bool {
 	return !l.closing
 }
 
-// goTracked runs f in a goroutine that Shutdown waits for. During Shutdown it runs f itself.
+// goTracked runs f in a goroutine that Shutdown waits for. During Shutdown it runs f in the caller's
+// goroutine.
 func (l *lifecycle) goTracked(f func()) {
 	if !l.goUnlessClosing(f) {
 		f()
@@ -76,7 +78,7 @@ func (l *lifecycle) isClosing() bool {
 	return l.closing
 }
 
-// wait waits for d of real time. It returns false where the hub stops before.
+// wait waits for d of real time. It returns false if the hub stops before.
 func (l *lifecycle) wait(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

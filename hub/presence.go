@@ -11,68 +11,69 @@ import (
 	"curfew/session"
 )
 
-// Presence: who is here. It is derived from sessions and tabs whenever somebody asks, and pushed to
-// the pages that watch a user. A change costs work for those pages only.
+// Presence: who is here. It is derived from sessions and tabs whenever somebody asks, and sent to
+// the pages that watch a user. A change costs nothing while nobody watches.
 
-// StateGone is the presence of one who is not signed in.
+// StateGone is the presence of a user who is not signed in.
 const StateGone State = "gone"
 
-// awayAfter is how long a session without tabs is not yet away, unless its last tab was closed: a
-// page that follows a link, or lost its connection, is back within that time.
+// awayAfter is how long a session without tabs does not count as away yet, unless its last tab was
+// closed. A page that follows a link or has lost its connection is back within that time.
 const awayAfter = 5 * time.Second
 
-// liveliness orders the states of one user's sessions.
+// liveliness orders states: a user's state is that of their most active session.
 var liveliness = []State{StateActive, StateIdle, StateWarned, StateAway, StateGone}
 
-// stateChanged notes that the state of s may be another now. No lock may be held.
+// stateChanged tells those who watch the user of s if the user's state has changed. It is called
+// whenever that may be so, without a lock held.
 func (h *Hub) stateChanged(s *liveSession) {
-	if p := s.userSessions.Load(); p != nil && p.watched.Load() {
-		h.notifyWatchers(p)
+	if u := s.userSessions.Load(); u != nil && u.watched.Load() {
+		h.notifyWatchers(u)
 	}
 }
 
-// notifyWatchers tells the watchers of p what they do not know.
-func (h *Hub) notifyWatchers(p *userSessions) {
-	p.mu.Lock()
-	start := h.notifyLocked(p)
-	p.mu.Unlock()
+// notifyWatchers tells the watchers of u its state, if that is another than they were told.
+func (h *Hub) notifyWatchers(u *userSessions) {
+	u.mu.Lock()
+	start := h.notifyLocked(u)
+	u.mu.Unlock()
 	h.writers.Start(start)
 }
 
-// notifyLocked queues for the watchers of p what they do not know.
-func (h *Hub) notifyLocked(p *userSessions) (start []*socket.Conn) {
-	if len(p.watchers) == 0 {
+// notifyLocked queues for the watchers of u what they do not know.
+func (h *Hub) notifyLocked(u *userSessions) (start []*socket.Conn) {
+	if len(u.watchers) == 0 {
 		return nil
 	}
-	state := h.currentLocked(p)
-	if state == p.announced {
+	state := h.currentLocked(u)
+	if state == u.announced {
 		return nil
 	}
-	p.announced = state
-	return h.presenceFrames(p.watchers, state)
+	u.announced = state
+	return h.presenceFrames(u.watchers, state)
 }
 
-// currentLocked is the state of p now. It has p looked at again when time alone may change that.
-func (h *Hub) currentLocked(p *userSessions) State {
-	state, again := h.stateOfLocked(p)
-	if p.timer != nil {
-		p.timer.Stop()
-		p.timer = nil
+// currentLocked returns the state of u, and sets a timer for when time alone may change it.
+func (h *Hub) currentLocked(u *userSessions) State {
+	state, again := h.stateOfLocked(u)
+	if u.timer != nil {
+		u.timer.Stop()
+		u.timer = nil
 	}
 	if again > 0 {
-		p.timer = h.clock.AfterFunc(again, func() {
-			h.runUnlessClosing(func() { h.notifyWatchers(p) })
+		u.timer = h.clock.AfterFunc(again, func() {
+			h.runUnlessClosing(func() { h.notifyWatchers(u) })
 		})
 	}
 	return state
 }
 
-// stateOfLocked is the liveliest state of the sessions of p, and after how long time alone may
-// change it; 0 for never.
-func (h *Hub) stateOfLocked(p *userSessions) (state State, again time.Duration) {
+// stateOfLocked returns the state of the most active session of u, and after how long time alone
+// may change it; 0 for never.
+func (h *Hub) stateOfLocked(u *userSessions) (state State, again time.Duration) {
 	state = StateGone
 	now := h.clock.Now()
-	for _, s := range p.sessions {
+	for _, s := range u.sessions {
 		s.mu.Lock()
 		over := s.end != nil
 		own, until := s.stateLocked(now)
@@ -90,9 +91,9 @@ func (h *Hub) stateOfLocked(p *userSessions) (state State, again time.Duration) 
 	return state, again
 }
 
-// presenceFrames queues the state of a user for several tabs, under the names by which they have
-// asked. It is encoded once for all who have asked alike, which is nearly everybody, and whose
-// numbers allow it.
+// presenceFrames queues the state of a user for several tabs, under the names that they asked for,
+// and returns the connections that need a writer. The message is encoded once for all tabs that
+// asked for the same names, except for a tab that was sent a newer message meanwhile.
 func (h *Hub) presenceFrames(tabs map[*tab][]string, state State) (start []*socket.Conn) {
 	type encoded struct {
 		frame   sharedFrame
@@ -124,7 +125,8 @@ func (h *Hub) presenceFrames(tabs map[*tab][]string, state State) (start []*sock
 	return start
 }
 
-// watch has a tab told of the presence of users instead of those it watched before.
+// watch makes t watch these users instead of those that it watched before, and tells it their
+// states. A tab whose user may not watch is told an empty list.
 func (h *Hub) watch(t *tab, names []string) {
 	h.unwatch(t)
 	states := make(map[string]string)
@@ -136,15 +138,15 @@ func (h *Hub) watch(t *tab, names []string) {
 				continue
 			}
 			var start []*socket.Conn
-			h.users.with(session.FoldName(name), func(p *userSessions) {
-				start = h.notifyLocked(p)
-				p.watched.Store(true) // before the state is read: what changes from now on is told
-				if p.watchers == nil {
-					p.watchers = make(map[*tab][]string)
-					p.announced = h.currentLocked(p)
+			h.users.with(session.FoldName(name), func(u *userSessions) {
+				start = h.notifyLocked(u)
+				u.watched.Store(true) // before the state is read, so that no later change is missed
+				if u.watchers == nil {
+					u.watchers = make(map[*tab][]string)
+					u.announced = h.currentLocked(u)
 				}
-				p.watchers[t] = append(p.watchers[t], name)
-				states[name] = string(p.announced)
+				u.watchers[t] = append(u.watchers[t], name)
+				states[name] = string(u.announced)
 			})
 			h.writers.Start(start)
 			watching = append(watching, name)
@@ -158,11 +160,11 @@ func (h *Hub) watch(t *tab, names []string) {
 		}
 	}
 	h.sendPresence(t, states)
-	for name, state := range states { // what changed in between may have been told before the answer, which is older
+	for name, state := range states { // a change may have been sent before the answer, which is older: it is sent again
 		var start []*socket.Conn
-		h.users.with(session.FoldName(name), func(p *userSessions) {
-			if _, watches := p.watchers[t]; watches && string(p.announced) != state {
-				start = h.presenceFrames(map[*tab][]string{t: {name}}, p.announced)
+		h.users.with(session.FoldName(name), func(u *userSessions) {
+			if _, watches := u.watchers[t]; watches && string(u.announced) != state {
+				start = h.presenceFrames(map[*tab][]string{t: {name}}, u.announced)
 			}
 		})
 		h.writers.Start(start)
@@ -182,30 +184,30 @@ func (h *Hub) sendPresence(t *tab, states map[string]string) {
 	h.writers.Start(start)
 }
 
-// unwatch ends what watch began.
+// unwatch ends what watch began. watched is false if t watched nobody.
 func (h *Hub) unwatch(t *tab) (watched bool) {
 	t.session.mu.Lock()
 	names := t.watching
 	t.watching = nil
 	t.session.mu.Unlock()
 	for _, name := range names {
-		h.users.with(session.FoldName(name), func(p *userSessions) {
-			delete(p.watchers, t)
-			if len(p.watchers) > 0 {
+		h.users.with(session.FoldName(name), func(u *userSessions) {
+			delete(u.watchers, t)
+			if len(u.watchers) > 0 {
 				return
 			}
-			p.watched.Store(false)
-			p.watchers = nil
-			if p.timer != nil {
-				p.timer.Stop()
-				p.timer = nil
+			u.watched.Store(false)
+			u.watchers = nil
+			if u.timer != nil {
+				u.timer.Stop()
+				u.timer = nil
 			}
 		})
 	}
 	return len(names) > 0
 }
 
-// rightsChanged takes the right to watch from tabs whose user has lost it.
+// rightsChanged ends the watching of the tabs of s, if its user may not watch any more.
 func (h *Hub) rightsChanged(s *liveSession) {
 	if h.mayWatch(s) {
 		return
@@ -230,7 +232,7 @@ const (
 	PresenceUsers  PresenceFor = "users"
 )
 
-// Validate refuses what is none of the values.
+// Validate returns an error for any other value.
 func (p PresenceFor) Validate() error {
 	switch p {
 	case PresenceOff, PresenceAdmins, PresenceUsers:

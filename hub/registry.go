@@ -13,24 +13,22 @@ import (
 	"curfew/session"
 )
 
-// Live sessions by their ID and by their ref.
-
 // registry finds live sessions by their ID and by their ref.
 type registry struct {
 	shards     [shards]*shard
 	refs       refs
-	registered atomic.Int64 // sessions, ever; counted while no revocation is added
-	loaded     atomic.Bool  // the sessions of the store are known
-	waking     atomic.Int64 // shards that are waking sessions
+	registered atomic.Int64 // how many sessions were ever registered; counted inside a View
+	loaded     atomic.Bool  // New has read the sessions of the store
+	waking     atomic.Int64 // how many shards are waking sessions
 }
 
 // shards is how many parts the live sessions are spread over. Each has one heap and one timer, so
 // that a deadline costs neither a timer nor much contention.
 const shards = 64
 
-// shard holds some of the live sessions and wakes each when something may be due. It wakes lazily:
-// activity moves deadlines back without touching the heap, and a session that is woken too early is
-// put back.
+// shard holds some of the live sessions and wakes each when something may be due; see deadlines.go.
+// It wakes lazily: activity moves deadlines back without touching the heap, and a session that is
+// woken too early is queued again.
 type shard struct {
 	hub *Hub
 
@@ -39,7 +37,7 @@ type shard struct {
 	queue    wakeQueue
 	timer    session.Timer
 	timerAt  time.Time
-	dirty    []*liveSession // with activity that the store does not know
+	dirty    []*liveSession // those with activity that the store does not know
 	stopped  bool
 }
 
@@ -50,16 +48,17 @@ func (sh *shard) lookup(id session.ID) *liveSession {
 	return sh.sessions[id]
 }
 
-// add returns the live session of r, which it makes if need be.
-func (sh *shard) add(r session.Record, forced *revocation.Entry) (s *liveSession, isNew bool) {
+// add returns the live session of r, creating it if needed. first is the forced logout that ends it
+// first, or nil; it is noted in a new session only.
+func (sh *shard) add(r session.Record, first *revocation.Entry) (s *liveSession, isNew bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if s := sh.sessions[r.ID]; s != nil {
 		return s, false
 	}
 	s = newLiveSession(r, sh)
-	s.revocation = forced
-	s.warned.Store(forced != nil) // see act: what stands is told when a tab opens
+	s.revocation = first
+	s.warned.Store(first != nil) // see act; the warning is told when a tab opens
 	sh.sessions[r.ID] = s
 	sh.hub.refs.add(s)
 	return s, true
@@ -76,7 +75,7 @@ func (sh *shard) remove(s *liveSession) (removed bool) {
 	return true
 }
 
-// all lists the live sessions.
+// all lists the sessions of the shard.
 func (sh *shard) all() []*liveSession {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -99,10 +98,10 @@ func (h *Hub) allSessions() (list []*liveSession) {
 	return list
 }
 
-// sessionsIn lists the live sessions that may be in a scope.
+// sessionsIn lists the live sessions that may be in a scope. The caller filters them.
 func (h *Hub) sessionsIn(scope session.Scope) []*liveSession {
 	switch {
-	case scope.User != "": // each sign-in elsewhere is told: that must not cost a look at everybody
+	case scope.User != "": // every sign-in is told to one user, which must not cost a pass over all sessions
 		return h.sessionsOf(scope.User)
 	case scope.Session != "":
 		return h.refs.find(scope.Session)
@@ -110,7 +109,7 @@ func (h *Hub) sessionsIn(scope session.Scope) []*liveSession {
 	return h.allSessions()
 }
 
-// refs find live sessions by their refs. They are spread over parts, as people are.
+// refs finds live sessions by their refs. It is spread over parts, as userIndex is.
 type refs struct {
 	scans storeScans
 	parts [32]struct {
@@ -119,7 +118,7 @@ type refs struct {
 	}
 }
 
-// part is the part of a ref, by its first character: base32 has 32.
+// part is the part of a ref, chosen by its first character: base32 has 32.
 func (rs *refs) part(ref string) (mu *sync.Mutex, byRef *map[string]*liveSession) {
 	p := &rs.parts[0]
 	if ref != "" {
@@ -147,7 +146,7 @@ func (rs *refs) remove(s *liveSession) {
 	delete(*byRef, ref)
 }
 
-// find lists the session of that ref, if it lives.
+// find lists the session with that ref: one, or none if no such session is live.
 func (rs *refs) find(ref string) []*liveSession {
 	mu, byRef := rs.part(ref)
 	mu.Lock()
@@ -159,8 +158,8 @@ func (rs *refs) find(ref string) []*liveSession {
 }
 
 // findInStore finds the session of a ref that another node may have signed in a moment ago, and
-// makes it live here. It reads all sessions of the store: whoever asks meanwhile waits, and many
-// are answered by one scan that begins after they asked. session.ErrNotFound where there is none.
+// registers it here. It reads all sessions of the store. Callers that come meanwhile wait, and share
+// one scan that begins after they have called. The error is session.ErrNotFound if there is none.
 func (h *Hub) findInStore(ctx context.Context, ref string) error {
 	if h.cluster.Alone() {
 		return session.ErrNotFound // nobody else signs anybody in
@@ -185,17 +184,18 @@ func (h *Hub) findInStore(ctx context.Context, ref string) error {
 	return nil
 }
 
-// storeScans counts the scans of findInStore.
+// storeScans lets many callers of findInStore share a scan.
 type storeScans struct {
-	begun atomic.Int64 // how many have begun
+	begun atomic.Int64 // how many scans have begun
 
 	mu   sync.Mutex // held during a scan
-	done int64      // the one that is done; 0: it has failed
+	done int64      // number of the last complete scan; 0 after one that has failed
 }
 
-// withTabs lists those of sessionsIn that have a tab here, and may list others: roughly in the
-// order in which their tabs opened. Telling many in that order takes less time than in the order of
-// a map: what belongs to a tab, in the kernel too, lies beside that of the tab before it.
+// withTabs lists those of sessionsIn that have a tab on this node, and may list others. The order is
+// roughly that in which their tabs were opened. Telling many tabs in that order takes less time than
+// in the order of a map, because the memory of tabs opened one after the other, in the kernel too,
+// lies side by side.
 func (h *Hub) withTabs(scope session.Scope) (list []*liveSession) {
 	if scope.User != "" || scope.Session != "" {
 		list = h.sessionsIn(scope)
@@ -208,7 +208,7 @@ func (h *Hub) withTabs(scope session.Scope) (list []*liveSession) {
 // everyone is the scope of all sessions.
 var everyone = session.Scope{Everyone: true}
 
-// parallel calls f with parts of a list, on all cores, and waits.
-func (h *Hub) parallel(list []*liveSession, f func(share []*liveSession)) {
+// parallel calls f with chunks of a list, on all cores, and returns when all calls have.
+func (h *Hub) parallel(list []*liveSession, f func(chunk []*liveSession)) {
 	parallel.Do(h.cores, list, f)
 }

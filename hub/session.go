@@ -10,11 +10,12 @@ import (
 	"curfew/session"
 )
 
-// liveSession is a session that has not ended, with its tabs. What a heartbeat touches is atomic,
-// so that it costs a store and no lock; all that is rarer is under mu.
+// liveSession is a session in memory that has not ended, or whose end is not stored yet, with its
+// tabs. [Hub.register] creates it, and unregister drops it. What a heartbeat touches is atomic, so
+// that a heartbeat takes no lock; everything else is guarded by mu.
 //
-// A heartbeat writes active and then reads warned; a warning sets warned and then reads active. One
-// of the two sees the other, so no warning stands over an act that came before it.
+// A heartbeat writes active and then reads warned; a warning sets warned and then reads active. At
+// least one of the two sees the other, so no warning remains shown after an act that came before it.
 type liveSession struct {
 	// set once
 	id        session.ID
@@ -24,7 +25,7 @@ type liveSession struct {
 
 	liveRules    // what it is judged by
 	liveActivity // what heartbeats touch
-	places       // where others find it
+	places       // where parts of the hub keep it
 
 	mu       sync.Mutex
 	liveTabs // guarded by mu
@@ -33,50 +34,50 @@ type liveSession struct {
 
 // liveRules are the record and the policy of a live session. replaceRules replaces them.
 type liveRules struct {
-	record      atomic.Pointer[session.Record] // as it was taken in, without its values
+	record      atomic.Pointer[session.Record] // as it was registered, with the rules of now, without values
 	names       atomic.Pointer[session.Names]  // of record, as scopes compare them
 	policy      atomic.Pointer[session.Policy]
 	unconfirmed atomic.Bool // the store has not confirmed the rules that it was given last
 }
 
-// liveActivity is what is known of the acts of a live session's user, and what tabs were told of
-// the deadlines.
+// liveActivity is when the user of a live session acted, and what tabs were told of the deadlines.
 type liveActivity struct {
 	active       atomic.Int64 // last activity, Unix ms
-	unstoredAct  atomic.Int64 // an act in a warning that is not stored yet, Unix ms; see actForAll
-	announcedEnd atomic.Int64 // the deadline that every tab has been told at least, Unix ms
-	warned       atomic.Bool  // a warning stands
+	unstoredAct  atomic.Int64 // an act during a warning that is not stored yet, Unix ms; see actForAll
+	announcedEnd atomic.Int64 // every tab was told this deadline or a later one, Unix ms
+	warned       atomic.Bool  // a warning is shown, or must be looked for under mu
 	dirty        atomic.Bool  // active is ahead of the store
-	mustReread   atomic.Bool  // the store could not be asked; it is when the session is woken
+	mustReread   atomic.Bool  // the store did not answer: the session is read again when it is woken
 }
 
-// places are where a live session stands in the parts of the hub, each guarded by the part.
+// places are what parts of the hub note in a live session to find it. Each field is guarded by the
+// lock of its part.
 type places struct {
-	userSessions atomic.Pointer[userSessions] // of its user, once it is one of them; see users.go
-	opened       atomic.Int64                 // counts up over all sessions: when its newest tab opened
+	userSessions atomic.Pointer[userSessions] // its user's entry; nil until addToUser
+	opened       atomic.Int64                 // the value of Hub.opened when its newest tab was opened
 	limitedTabs  int                          // guarded by tabLimits.mu: its tabs here, from their handshake on
-	listed       int64                        // guarded by tickWheel.mu: the last call of sessions that found it
-	wakeAt       time.Time                    // guarded by shard.mu: when it is looked at next; zero if never
+	listed       int64                        // guarded by tickWheel.mu: the last call of sessions that listed it
+	wakeAt       time.Time                    // guarded by shard.mu: when it is woken next; zero: never
 }
 
 // liveTabs are the tabs of a live session.
 type liveTabs struct {
 	tabTimes  session.TabTimes
 	tabs      []*tab
-	elsewhere []cluster.TabReport // what other nodes have
+	elsewhere []cluster.TabReport // tabs on other nodes
 	closed    bool                // the last tab here was closed, and not lost
-	closedAt  time.Time           // when
-	awayAt    time.Time           // without tabs: when it counts as away; see awayAfter
+	closedAt  time.Time           // when a tab was last closed, on any node; real time
+	awayAt    time.Time           // while there are no tabs: from when on it counts as away; see awayAfter
 }
 
 // liveEnd is how a live session ends, and what tabs were told of that.
 type liveEnd struct {
-	warning    session.Reason    // the one that the tabs were told of; empty: none
-	warnEnd    time.Time         // its end
-	ending     bool              // the decision has fallen: acts come too late
-	overBy     time.Time         // when a new policy was found to leave no time; zero while none has
-	end        *session.End      // it is over, and the tabs are told
-	revocation *revocation.Entry // the forced logout that ends it first; nil if none covers it
+	warning    session.Reason    // the one that tabs were told; empty: none
+	warnEnd    time.Time         // the end that they were told with it
+	ending     bool              // it is decided that the session ends: acts come too late
+	overBy     time.Time         // when a new policy was found to leave no time; zero: none was
+	end        *session.End      // how it ended; set when tabs are told
+	revocation *revocation.Entry // the forced logout that ends it first; nil: none does
 }
 
 func newLiveSession(r session.Record, shard *shard) *liveSession {
@@ -103,7 +104,7 @@ func (s *liveSession) setRecord(r *session.Record) {
 	s.record.Store(r)
 }
 
-// recordLocked is what the rules judge.
+// recordLocked returns the fields of the record that [session.Policy] judges, as they are now.
 func (s *liveSession) recordLocked() session.Record {
 	r := session.Record{
 		CreatedAt:    s.createdAt,
@@ -129,7 +130,8 @@ func (s *liveSession) endLocked() session.End {
 	return session.End{Reason: why, At: session.Millis(at)}
 }
 
-// movableEnd is the end that acts move. Where more stands, warned is set.
+// movableEnd is the deadline by idle time and lifetime alone. If anything else ends the session,
+// warned is set.
 func (s *liveSession) movableEnd(p *session.Policy) time.Time {
 	end, _ := p.WarnedEnd(session.Record{CreatedAt: s.createdAt, LastActiveAt: session.FromUnixMilli(s.active.Load())})
 	return end
@@ -149,8 +151,8 @@ func (s *liveSession) raise(at time.Time) (moved bool) {
 	}
 }
 
-// stateLocked is the state of s, and after how long time alone may change it; 0 where the hub looks
-// at s by then anyway.
+// stateLocked returns the state of s, and after how long it may change by time alone; 0 if s is
+// woken by then anyway.
 func (s *liveSession) stateLocked(now time.Time) (state State, again time.Duration) {
 	if _, _, ok := s.policy.Load().Warning(s.recordLocked(), now); ok {
 		return StateWarned, 0
@@ -174,8 +176,8 @@ func (s *liveSession) stateLocked(now time.Time) (state State, again time.Durati
 // tabsLocked counts the tabs of s on all nodes.
 func (s *liveSession) tabsLocked() int {
 	total := len(s.tabs)
-	for _, on := range s.elsewhere {
-		total += on.Tabs
+	for _, report := range s.elsewhere {
+		total += report.Tabs
 	}
 	return total
 }
@@ -185,7 +187,7 @@ func (s *liveSession) forcedOutLocked(now time.Time) bool {
 	return s.revocation != nil && s.revocation.Judged().InEffect(now)
 }
 
-// isOver reports whether the end of s was told.
+// isOver reports whether tabs were told that s has ended.
 func (s *liveSession) isOver() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,11 +12,12 @@ import (
 	"curfew/session"
 )
 
-// Sign-ins. Some fail: the store did not acknowledge them, or the browser hung up, but the store
-// may have kept the session or may yet keep it. Nobody has the cookie of such an orphan. It is
-// ended, so that it is not shown as somebody who is here, and takes nobody's place.
+// Sign-ins, and how a session becomes live.
 
-// Create stores a new session and watches over it. Those it displaces are told.
+// Create stores a new session and makes it live. The sign-in page calls it once the directory has
+// let somebody in. Sessions that the new one displaces have ended by then, and their tabs are told.
+// session.ErrExists means that there is a session with that ID. After any other error the store may
+// have the session all the same: Create ends it as an orphan.
 func (h *Hub) Create(ctx context.Context, r session.Record) error {
 	displaced, err := h.store.Create(ctx, r, r.Policy.MaxSessions)
 	if err != nil {
@@ -26,7 +27,7 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 		return err
 	}
 	s := h.ensureLive(ctx, r)
-	h.cluster.TellSignedIn(r)             // before word of other rules, which nobody else would know whose they are
+	h.cluster.TellSignedIn(r)             // before TellRules, which nodes that do not know the session ignore
 	if h.policyOf(r.Groups) != r.Policy { // a reload that began before the session was stored has not seen it
 		if err := h.changeRules(ctx, s, keepGroups); err != nil {
 			h.log.Error("policy not stored", "session", r.ID, "error", err)
@@ -42,7 +43,8 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 	return nil
 }
 
-// ensureLive makes sure that r is watched over.
+// ensureLive returns the live session of r, and registers it if needed. r was read from the store, or
+// stored, just now.
 func (h *Hub) ensureLive(ctx context.Context, r session.Record) *liveSession {
 	if s := h.lookup(r.ID); s != nil {
 		return s
@@ -55,7 +57,7 @@ func (h *Hub) ensureLive(ctx context.Context, r session.Record) *liveSession {
 	if h.loaded.Load() {
 		switch again, err := h.store.Get(context.WithoutCancel(ctx), r.ID); {
 		case err == nil && again.End != nil:
-			h.finish(s, *again.End) // it ended after it was read
+			h.finish(s, *again.End) // it ended after r was read
 		case err != nil && !isUnknown(err):
 			h.readAgain(s)
 		}
@@ -63,14 +65,15 @@ func (h *Hub) ensureLive(ctx context.Context, r session.Record) *liveSession {
 	return s
 }
 
-// register makes r one of the live sessions. No revocation is added until it can be found by its
-// user's name, too: a forced logout sees the session, or is seen here.
+// register makes r a live session, unless it is one. No revocation is added until the session can be
+// found by its user, too: either a forced logout finds the session, or register finds the forced
+// logout.
 func (h *Hub) register(r session.Record) (s *liveSession, isNew bool) {
 	var start []*socket.Conn
 	h.revocations.View(func(v revocation.View) {
 		if s, isNew = h.shardOf(r.ID).add(r, v.First(&r)); isNew {
 			start = h.addToUser(s)
-			h.registered.Add(1) // whoever reads it finds s
+			h.registered.Add(1) // after this, s can be found
 		}
 	})
 	h.writers.Start(start)
@@ -80,48 +83,50 @@ func (h *Hub) register(r session.Record) (s *liveSession, isNew bool) {
 	return s, isNew
 }
 
-// orphans are those sign-ins, and since when the store is known not to have them; zero: it has not
-// answered yet.
+// orphans are sessions whose sign-in failed, though the store may have kept them or may yet do so: it
+// did not acknowledge them, or the browser hung up. Nobody has the cookie. They are ended, so that
+// they are not shown as somebody who is here, and do not count against the user's limit of sessions.
 type orphans struct {
 	mu       sync.Mutex
-	sessions map[session.ID]time.Time
-	working  bool // endOrphans runs
+	sessions map[session.ID]time.Time // since when the store says that it has no such session; zero: it does not yet
+	working  bool                     // endOrphans runs
 }
 
 const (
-	// orphanedFor is how long a store that answers may yet come to a sign-in that it was sent
-	// before.
+	// orphanedFor is how long a store that answers may still take to store a session that it was
+	// sent before.
 	orphanedFor = 10 * time.Second
-	// maxOrphans bounds what is remembered while the store is away. Others end when they have been
-	// idle for long enough.
+	// maxOrphans bounds what is remembered while the store is out of reach. Other orphans end by
+	// their idle timeout.
 	maxOrphans = 10_000
 )
 
-// EndOrphan has a session ended that its sign-in may have left in the store.
+// EndOrphan schedules the end of a session whose sign-in has failed, in case the store has it. The
+// cookie store calls it when it cannot tell whether the browser got the cookie. It does not wait.
 func (h *Hub) EndOrphan(id session.ID) {
-	a := &h.orphans
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.sessions) >= maxOrphans {
+	o := &h.orphans
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.sessions) >= maxOrphans {
 		return
 	}
-	if a.sessions == nil {
-		a.sessions = make(map[session.ID]time.Time)
+	if o.sessions == nil {
+		o.sessions = make(map[session.ID]time.Time)
 	}
-	a.sessions[id] = time.Time{}
-	if !a.working {
-		a.working = h.goUnlessClosing(h.endOrphans)
+	o.sessions[id] = time.Time{}
+	if !o.working {
+		o.working = h.goUnlessClosing(h.endOrphans)
 	}
 }
 
-// endOrphans asks the store once a second until none is left.
+// endOrphans ends orphans, once a second until none is left.
 func (h *Hub) endOrphans() {
-	a := &h.orphans
+	o := &h.orphans
 	for h.wait(time.Second) {
-		a.mu.Lock()
-		a.working = len(a.sessions) > 0
-		list := maps.Clone(a.sessions)
-		a.mu.Unlock()
+		o.mu.Lock()
+		o.working = len(o.sessions) > 0
+		list := maps.Clone(o.sessions)
+		o.mu.Unlock()
 		if len(list) == 0 {
 			return
 		}
@@ -134,16 +139,16 @@ func (h *Hub) endOrphans() {
 			})
 			cancel()
 			if err != nil && !isUnknown(err) {
-				break // the store is away
+				break // the store is out of reach
 			}
-			a.mu.Lock()
+			o.mu.Lock()
 			switch {
 			case err != nil && since.IsZero():
-				a.sessions[id] = time.Now()
+				o.sessions[id] = time.Now()
 			case err == nil, time.Since(since) > orphanedFor:
-				delete(a.sessions, id)
+				delete(o.sessions, id)
 			}
-			a.mu.Unlock()
+			o.mu.Unlock()
 		}
 	}
 }

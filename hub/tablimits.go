@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// Bounds for what a caller can hold: each tab costs a descriptor and some 12 KB. They are those of
-// one process. Whoever wants more is told so by StatusFull.
+// Bounds of the tabs in one process. Each costs a file descriptor and some 12 KB. A tab beyond them
+// is closed with StatusFull.
 const (
 	maxTabsOfSession = 500
 	maxTabsOfUser    = 12_000
 )
 
-// tabLimits counts the tabs of this process, from their handshake until they are gone.
+// tabLimits counts the tabs of this process, from their handshake until they are removed.
 type tabLimits struct {
-	limit int // 0: none
+	limit int // of all tabs; 0: none
 
 	mu     sync.Mutex
 	taken  int
@@ -22,7 +22,7 @@ type tabLimits struct {
 	toldAt time.Time
 }
 
-// take has room for another tab of s, or reports that there is none.
+// take counts another tab of s. It returns false if there is no room for it.
 func (l *tabLimits) take(s *liveSession) (ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -38,7 +38,7 @@ func (l *tabLimits) take(s *liveSession) (ok bool) {
 	return true
 }
 
-// tells reports whether it is to be logged that somebody found no room: once a second at most.
+// tells reports whether it is to be logged that there was no room, which is once a second at most.
 func (l *tabLimits) tells(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -49,7 +49,7 @@ func (l *tabLimits) tells(now time.Time) bool {
 	return true
 }
 
-// leave gives back what take has given.
+// leave undoes take.
 func (l *tabLimits) leave(s *liveSession) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -13,8 +13,9 @@ import (
 	"curfew/hub/wire"
 )
 
-// tab is one open browser tab. The handler that accepted it has returned (a waiting handler costs
-// 13 KB a tab); the hub owns its one goroutine, which reads, and waits for it in Shutdown.
+// tab is one open browser tab. [Hub.Accept] creates it, and serve reads its messages in the tab's
+// one goroutine, which Shutdown waits for. The handler that accepted it has returned: a waiting
+// handler costs 13 KB a tab.
 type tab struct {
 	socket.Conn
 
@@ -23,25 +24,25 @@ type tab struct {
 	session *liveSession
 	phone   bool // by its User-Agent
 
-	lastSeq atomic.Int64 // of the newest message queued
-	acked   atomic.Int64 // highest seq acknowledged
+	lastSeq atomic.Int64 // number of the newest message queued
+	acked   atomic.Int64 // highest number acknowledged
 
 	slot, place int // guarded by tickWheel.mu
 
 	// guarded by session.mu
-	index       int                 // in session.tabs
-	expireSeq   int64               // of the expire message; 0 before
-	outcome     *revocation.ToldTab // where a forced logout has ended the session
-	deferClose  *atomic.Bool        // while set, the close frame waits: others are still being told
-	watching    []string            // users whose presence it is told
+	index       int                 // its place in session.tabs
+	expireSeq   int64               // number of the expire message; 0 before it
+	outcome     *revocation.ToldTab // its outcome, if a forced logout has ended the session
+	deferClose  *atomic.Bool        // while true, the close frame waits; see endNews
+	watching    []string            // names of the users whose presence it is told
 	openedAt    time.Time
 	hiddenSince time.Time // zero while shown; set by the reading goroutine alone
-	tickSeq     int64     // of the oldest tick that is not answered, or else the newest
-	tickedAt    time.Time
-	vanished    bool // it was ended because its peer is not there any more
+	tickSeq     int64     // number of the oldest tick that is not answered, or else of the newest
+	tickedAt    time.Time // when that was sent
+	vanished    bool      // it was closed because its peer is not there any more
 
 	// used by the reading goroutine alone
-	closeCause closeCause // how the page went
+	closeCause closeCause
 }
 
 // serve reads the tab's messages until its socket closes, and undoes all that it registered.
@@ -56,7 +57,7 @@ func (h *Hub) serve(t *tab) {
 		switch {
 		case errors.Is(err, socket.ErrBreach):
 			h.close(t, wire.StatusBreach, socket.ErrBreach.Error())
-			continue // until the page has closed, or its second is over
+			continue // until the page answers the close frame, or its time for that is over
 		case errors.Is(err, socket.ErrFlood):
 			h.close(t, wire.StatusBreach, socket.ErrFlood.Error())
 			t.closeCause = causeLost
@@ -75,7 +76,7 @@ func (h *Hub) serve(t *tab) {
 	}
 }
 
-// handle does what a message asks for.
+// handle does what a message of the page asks for.
 func (h *Hub) handle(t *tab, in wire.Incoming) {
 	fresh := in.Kind == wire.KindAck && in.Seq > t.acked.Load() && in.Seq <= t.lastSeq.Load()
 	if fresh {
@@ -84,7 +85,7 @@ func (h *Hub) handle(t *tab, in wire.Incoming) {
 	h.note(t.session, "input", string(in.Kind))
 	switch in.Kind {
 	case wire.KindActivity:
-		h.act(h.ctx, t.session, in.Idle, false) // too late is no error: the end is on its way
+		h.act(h.ctx, t.session, in.Idle, false) // if it comes too late, the page is told of the end anyway
 	case wire.KindConfirm:
 		h.confirm(t)
 	case wire.KindSync:
@@ -109,7 +110,7 @@ func (h *Hub) handle(t *tab, in wire.Incoming) {
 	}
 }
 
-// confirm extends, and answers at once.
+// confirm extends the session, and answers the page in any case, so that its button does not hang.
 func (h *Hub) confirm(t *tab) {
 	before := t.lastSeq.Load()
 	if err := h.act(h.ctx, t.session, 0, true); err == nil && t.lastSeq.Load() == before {
@@ -122,21 +123,22 @@ func (h *Hub) acknowledged(t *tab) {
 	s := t.session
 	s.mu.Lock()
 	done := s.end != nil && t.expireSeq != 0 && t.acked.Load() >= t.expireSeq
-	told, hold := t.outcome, t.deferClose
+	outcome, deferred := t.outcome, t.deferClose
 	s.mu.Unlock()
-	if done { // end is set once
-		if told != nil {
-			told.Record(revocation.Acked)
+	if done { // s.end is set once, and so may be read without the lock
+		if outcome != nil {
+			outcome.Record(revocation.Acked)
 		}
-		if hold != nil && hold.Load() {
-			return // tellEndOfAll comes back to it
+		if deferred != nil && deferred.Load() {
+			return // tellEndOfAll calls again
 		}
 		h.close(t, wire.StatusExpired, string(s.end.Reason))
 	}
 }
 
-// add registers the tab and greets it; what it returns undoes that. Only then the store is asked
-// again, so that an end that came between the handshake and the registration is never missed.
+// add registers the tab, sends hello and what else the page must know, and returns what undoes that.
+// The store is asked again afterwards, so that an end between the handshake and the registration is
+// not missed.
 func (h *Hub) add(t *tab) (remove func()) {
 	s := t.session
 	s.mu.Lock()
@@ -146,7 +148,7 @@ func (h *Hub) add(t *tab) (remove func()) {
 	s.opened.Store(h.opened.Add(1))
 	s.tabs = append(s.tabs, t)
 	s.closed = false
-	st := s.announcementLocked(p, now)
+	a := s.announcementLocked(p, now)
 	stalled := h.faults.stalled()
 	start := s.sendLocked(nil, t, stalled, func(seq int64) any {
 		return wire.Hello{
@@ -154,8 +156,8 @@ func (h *Hub) add(t *tab) (remove func()) {
 			Seq:         seq,
 			Tab:         t.id,
 			User:        s.user,
-			WarnInMS:    wire.Millis(st.warn),
-			ExpireInMS:  wire.Millis(st.expire),
+			WarnInMS:    wire.Millis(a.warn),
+			ExpireInMS:  wire.Millis(a.expire),
 			HeartbeatMS: p.HeartbeatEvery().Milliseconds(),
 			ExtendOn:    p.ExtendOn,
 		}
@@ -164,8 +166,8 @@ func (h *Hub) add(t *tab) (remove func()) {
 	case s.end != nil:
 		start = s.sendLocked(start, t, stalled, h.expireMessage(*s.end))
 		s.toldEndLocked(t)
-	case st.reason != "":
-		start = s.sendLocked(start, t, stalled, st.onWire(p, false))
+	case a.reason != "":
+		start = s.sendLocked(start, t, stalled, a.onWire(p, false))
 	}
 	if s.end == nil {
 		for _, n := range h.notices.recent(now, s) {
@@ -173,14 +175,14 @@ func (h *Hub) add(t *tab) (remove func()) {
 		}
 	}
 	if len(s.tabs) == 1 {
-		s.announcedEnd.Store(st.end.UnixMilli())
-		s.warning, s.warnEnd = st.reason, st.end
+		s.announcedEnd.Store(a.end.UnixMilli())
+		s.warning, s.warnEnd = a.reason, a.end
 	}
 	end := s.end
 	s.mu.Unlock()
 	h.tabs.add(t)
 	h.writers.Start(start)
-	if h.isClosing() { // Shutdown may have listed the tabs before this one was there
+	if h.isClosing() { // Shutdown may have listed the tabs before this one was added
 		h.close(t, wire.StatusRestart, "server restarting")
 	}
 	if end != nil {
@@ -195,9 +197,9 @@ func (h *Hub) add(t *tab) (remove func()) {
 	return func() { h.remove(t) }
 }
 
-// verify asks the store again for the session of a tab that was just registered. Where it cannot be
-// asked now, it is asked again: the tab stays, as others do. Where it is known to be out of reach,
-// the tab is sent away: its browser comes back, to be refused before the upgrade or let in.
+// verify reads the session of a tab that was just registered from the store. If the store does not
+// answer, the session is read again later, and the tab stays. If the store is known to be out of
+// reach, the tab is closed: its page reconnects, and is refused before the upgrade or let in.
 func (h *Hub) verify(t *tab) {
 	r, err := h.store.Get(h.ctx, t.session.id)
 	switch {
@@ -210,8 +212,7 @@ func (h *Hub) verify(t *tab) {
 	}
 }
 
-// remove takes the tab away. If its session has no other and the page was closed, the close grace
-// begins.
+// remove undoes add. If the page was closed and its session has no other tab, the close grace begins.
 func (h *Hub) remove(t *tab) {
 	t.CloseNow()
 	h.unwatch(t)
@@ -219,7 +220,7 @@ func (h *Hub) remove(t *tab) {
 	h.tabLimits.leave(t.session)
 	s := t.session
 	s.mu.Lock()
-	now := h.clock.Now() // read once: what follows may be noticed, and the clock be moved, before all is done
+	now := h.clock.Now() // read once: the test clock may be moved before everything below is done
 	last := len(s.tabs) - 1
 	s.tabs[t.index] = s.tabs[last]
 	s.tabs[t.index].index = t.index
@@ -234,7 +235,7 @@ func (h *Hub) remove(t *tab) {
 	if closed && s.navigatesLocked(now) {
 		t.closeCause = causeNavigated
 	}
-	if t.vanished && s.closedAt.After(t.HeardAt()) { // another was closed when this one had gone already
+	if t.vanished && s.closedAt.After(t.HeardAt()) { // another was closed after this one had vanished
 		t.closeCause, closed = causeClosed, true
 	}
 	if last == 0 {
@@ -244,12 +245,12 @@ func (h *Hub) remove(t *tab) {
 		}
 		s.closed = t.closeCause == causeClosed
 	}
-	told := t.outcome
+	outcome := t.outcome
 	s.mu.Unlock()
 	h.writers.Start(probes)
 	h.note(s, "input", "tab left: "+string(t.closeCause))
-	if told != nil && t.closeCause != causeLost && !t.vanished {
-		told.Record(revocation.Gone)
+	if outcome != nil && t.closeCause != causeLost && !t.vanished {
+		outcome.Record(revocation.Gone)
 	}
 	h.stateChanged(s)
 	h.cluster.TabsChanged(s.id)
@@ -258,28 +259,29 @@ func (h *Hub) remove(t *tab) {
 	}
 }
 
+// close closes a tab, unless it is being closed already.
 func (h *Hub) close(t *tab, code int, reason string) {
 	if t.Close(code, reason) {
 		h.writers.Start([]*socket.Conn{&t.Conn})
 	}
 }
 
-// closeCause is how a tab went.
+// closeCause is why a tab was closed. The values stand in the timeline.
 type closeCause string
 
 const (
-	causeLost      closeCause = "lost"     // the connection broke: nothing follows from it
+	causeLost      closeCause = "lost"     // the connection broke, which says nothing of the page
 	causeNavigated closeCause = "navigate" // a link, a form or a script led elsewhere
 	causeClosed    closeCause = "closed"   // the tab or the browser was closed
 )
 
-// discardAfter is how long a tab must have been hidden for its going to look like one that the
-// browser has discarded. A phone discards whatever is hidden, at any time.
+// discardAfter is how long a tab must have been hidden for the browser to discard it, to save memory.
+// A phone discards a hidden tab at any time.
 const discardAfter = 5 * time.Minute
 
-// readCloseCause reads from the error of the last read how the page went. A browser that is closed
-// or killed says 1001, and so it does for a tab that it discards to save memory; that one had been
-// hidden for minutes, or on a phone at all.
+// readCloseCause sets closeCause from the error of the last read. A browser that is closed or killed
+// sends 1001. It does so for a tab that it discards, too, which is not closed by anybody: such a tab
+// was hidden for discardAfter, or on a phone was hidden at all.
 func (t *tab) readCloseCause(err error, now time.Time) {
 	t.closeCause = causeLost
 	code, reason, ok := socket.CloseOf(err)
@@ -301,13 +303,13 @@ func newTabID() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// isPhone says by a User-Agent that a browser runs on a phone or a tablet.
+// isPhone reports whether a User-Agent is that of a browser on a phone or a tablet.
 func isPhone(agent string) bool {
 	return strings.Contains(agent, "Android") || strings.Contains(agent, "iPhone") || strings.Contains(agent, "iPad") ||
 		strings.Contains(agent, "Mobile")
 }
 
-// startAll starts writers for the tabs for which queue reports that one is needed.
+// startAll calls queue for all tabs, and starts writers for those for which it returns true.
 func (h *Hub) startAll(queue func(*tab) bool) {
 	var start []*socket.Conn
 	for _, t := range h.tabs.all() {

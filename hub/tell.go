@@ -8,10 +8,10 @@ import (
 	"curfew/session"
 )
 
-// What tabs are told: a warning, or the deadlines.
+// What tabs are told of their session: a warning, or the deadlines.
 
-// tell tells every tab how s stands, and has s looked at when something may be due next. alive is
-// false where its time is up: it is about to be ended.
+// tell tells every tab of s how it stands, and schedules s. alive is false if s is due: then tabs are
+// told nothing, and s ends soon.
 func (h *Hub) tell(s *liveSession, what telling) (alive bool) {
 	s.mu.Lock()
 	now, p := h.clock.Now(), s.policy.Load()
@@ -28,136 +28,138 @@ func (h *Hub) tell(s *liveSession, what telling) (alive bool) {
 	return alive
 }
 
-// telling says what tabs are told although they may know it.
+// telling says how much tabs are told.
 type telling int
 
 const (
-	tellChanges telling = iota // only what they do not know
-	tellState                  // how the session stands
-	tellPolicy                 // that, and the rules that a reload has changed
+	tellChanges telling = iota // what they do not know yet, if anything
+	tellState                  // how the session stands, though they may know
+	tellPolicy                 // that, and the settings that a reload may have changed
 )
 
-// tellLocked tells every tab how s stands.
+// tellLocked queues for every tab how s stands, and returns the connections that need a writer.
 func (h *Hub) tellLocked(s *liveSession, p *session.Policy, now time.Time, what telling) (start []*socket.Conn) {
-	s.warned.Store(true) // before active is read: see live
-	st := s.announcementLocked(p, now)
-	if st.reason == "" {
+	s.warned.Store(true) // before active is read; see liveSession
+	a := s.announcementLocked(p, now)
+	if a.reason == "" {
 		s.warned.Store(false)
 	}
 	switch {
 	case s.ending || s.end != nil:
 		return nil
 	case what != tellChanges:
-	case st.reason != "":
-		if s.warning == st.reason && s.warnEnd.Equal(st.end) {
+	case a.reason != "":
+		if s.warning == a.reason && s.warnEnd.Equal(a.end) {
 			return nil
 		}
-	case s.warning == "" && !s.announcementIsStale(p, now, st.end):
+	case s.warning == "" && !s.announcementIsStale(p, now, a.end):
 		return nil
 	}
-	if st.reason != s.warning {
-		h.note(s, "decision", st.decision())
+	if a.reason != s.warning {
+		h.note(s, "decision", a.decision())
 	}
-	s.warning, s.warnEnd = st.reason, st.end
-	s.announcedEnd.Store(st.end.UnixMilli())
-	h.note(s, "push", string(st.kind()))
-	return s.broadcastLocked(h.faults.stalled(), st.onWire(p, what == tellPolicy))
+	s.warning, s.warnEnd = a.reason, a.end
+	s.announcedEnd.Store(a.end.UnixMilli())
+	h.note(s, "push", string(a.kind()))
+	return s.broadcastLocked(h.faults.stalled(), a.onWire(p, what == tellPolicy))
 }
 
-// answer tells one tab how its session stands.
+// answer tells one tab how its session stands, because its page asks.
 func (h *Hub) answer(t *tab) {
 	s := t.session
 	s.mu.Lock()
 	var start []*socket.Conn
 	if s.end == nil {
 		p := s.policy.Load()
-		st := s.announcementLocked(p, h.clock.Now())
-		start = s.sendLocked(nil, t, h.faults.stalled(), st.onWire(p, false))
+		a := s.announcementLocked(p, h.clock.Now())
+		start = s.sendLocked(nil, t, h.faults.stalled(), a.onWire(p, false))
 	}
 	s.mu.Unlock()
 	h.writers.Start(start)
 }
 
-// announcement is what a tab has to know now: a warning, or the deadlines.
+// announcement is what tabs are to be told now: a warning, or the deadlines.
 type announcement struct {
-	reason session.Reason // empty: no warning stands
+	reason session.Reason // what the warning is about; empty: there is none
 	text   string         // of the warning
-	warn   time.Duration
-	expire time.Duration
-	end    time.Time
+	warn   time.Duration  // until the warning
+	expire time.Duration  // until end
+	end    time.Time      // the end that people are warned of
 }
 
 func (s *liveSession) announcementLocked(p *session.Policy, now time.Time) announcement {
 	r := s.recordLocked()
 	end, _ := p.WarnedEnd(r)
-	st := announcement{warn: max(0, end.Add(-p.Lead()).Sub(now)), expire: max(0, end.Sub(now)), end: end}
+	a := announcement{warn: max(0, end.Add(-p.Lead()).Sub(now)), expire: max(0, end.Sub(now)), end: end}
 	if why, until, ok := p.Warning(r, now); ok {
-		st.reason, st.text, st.warn, st.expire, st.end = why, why.Warning(), 0, until.Sub(now), until
+		a.reason, a.text, a.warn, a.expire, a.end = why, why.Warning(), 0, until.Sub(now), until
 		if why == session.ReasonAdmin && r.Revocation.Message != "" {
-			st.text = r.Revocation.Message
+			a.text = r.Revocation.Message
 		}
 	}
-	return st
+	return a
 }
 
-// kind is the message that tells st.
-func (st announcement) kind() wire.Kind {
-	if st.reason != "" {
+// kind is the kind of the message that tells a.
+func (a announcement) kind() wire.Kind {
+	if a.reason != "" {
 		return wire.KindWarn
 	}
 	return wire.KindActive
 }
 
-// decision is what the timeline says where st differs from what tabs were told before.
-func (st announcement) decision() string {
-	if st.reason != "" {
-		return "warn " + string(st.reason)
+// decision is the line of the timeline where the warning changes.
+func (a announcement) decision() string {
+	if a.reason != "" {
+		return "warn " + string(a.reason)
 	}
 	return "withdraw warning"
 }
 
-// onWire is what st is on the wire. withRules adds what a reload may have changed.
-func (st announcement) onWire(p *session.Policy, withRules bool) func(seq int64) any {
-	var beat int64
+// onWire returns a function that makes the message. With withPolicy the message has the settings that
+// a reload may have changed.
+func (a announcement) onWire(p *session.Policy, withPolicy bool) func(seq int64) any {
+	var heartbeat int64
 	var extendOn session.ExtendOn
-	if withRules {
-		beat, extendOn = p.HeartbeatEvery().Milliseconds(), p.ExtendOn
+	if withPolicy {
+		heartbeat, extendOn = p.HeartbeatEvery().Milliseconds(), p.ExtendOn
 	}
 	return func(seq int64) any {
-		if st.reason != "" {
+		if a.reason != "" {
 			return wire.Warn{
 				Type:        wire.KindWarn,
 				Seq:         seq,
-				Reason:      st.reason,
-				ExpireInMS:  wire.Millis(st.expire),
-				Message:     st.text,
-				HeartbeatMS: beat,
+				Reason:      a.reason,
+				ExpireInMS:  wire.Millis(a.expire),
+				Message:     a.text,
+				HeartbeatMS: heartbeat,
 				ExtendOn:    extendOn,
 			}
 		}
 		return wire.Active{
 			Type:        wire.KindActive,
 			Seq:         seq,
-			WarnInMS:    wire.Millis(st.warn),
-			ExpireInMS:  wire.Millis(st.expire),
-			HeartbeatMS: beat,
+			WarnInMS:    wire.Millis(a.warn),
+			ExpireInMS:  wire.Millis(a.expire),
+			HeartbeatMS: heartbeat,
 			ExtendOn:    extendOn,
 		}
 	}
 }
 
-// margin is how long before the warning that tabs were told they are told better.
+// margin is how long before the announced warning tabs are told of a later one, at the latest.
 func margin(p *session.Policy) time.Duration { return min(time.Second, p.WarnAfter/10, p.Lead()/10) }
 
-// announcementIsStale reports whether the tabs' idea of the deadlines is too far behind.
+// announcementIsStale reports whether tabs must be told of deadline: it is later than what was
+// announced by more than the policy's slack, or the announced warning is near.
 func (s *liveSession) announcementIsStale(p *session.Policy, now, deadline time.Time) bool {
-	told := session.FromUnixMilli(s.announcedEnd.Load())
-	behind := deadline.Sub(told)
-	return behind > p.Slack() || behind > 0 && !now.Before(told.Add(-p.Lead()-margin(p)))
+	announced := session.FromUnixMilli(s.announcedEnd.Load())
+	behind := deadline.Sub(announced)
+	return behind > p.Slack() || behind > 0 && !now.Before(announced.Add(-p.Lead()-margin(p)))
 }
 
-// queueFrame queues f for t, whose number is higher than that of all before, and appends the
-// connection of t to start if it needs a writer. session.mu is held.
+// queueFrame queues a frame for t and appends the connection of t to start if it needs a writer. The
+// number of the frame is higher than those of all frames before. session.mu is held.
 func (t *tab) queueFrame(start []*socket.Conn, stalled bool, f sharedFrame) []*socket.Conn {
 	t.lastSeq.Store(f.seq)
 	if t.Queue(f.bytes, stalled) {
@@ -166,18 +168,19 @@ func (t *tab) queueFrame(start []*socket.Conn, stalled bool, f sharedFrame) []*s
 	return start
 }
 
-// sharedFrame is a message for several tabs, encoded once. Its number is the hub's.
+// sharedFrame is a message for several tabs, encoded once, with its number.
 type sharedFrame struct {
 	seq   int64
 	bytes []byte
 }
 
+// encodeOnce encodes a message under the next number of the hub.
 func (h *Hub) encodeOnce(message func(seq int64) any) sharedFrame {
 	seq := h.seq.Add(1)
 	return sharedFrame{seq, wire.Frame(message(seq))}
 }
 
-// broadcastLocked queues a message for all tabs and returns those that need a writer.
+// broadcastLocked queues a message for all tabs of s and returns the connections that need a writer.
 func (s *liveSession) broadcastLocked(stalled bool, message func(seq int64) any) (start []*socket.Conn) {
 	if len(s.tabs) == 0 {
 		return nil
@@ -189,8 +192,8 @@ func (s *liveSession) broadcastLocked(stalled bool, message func(seq int64) any)
 	return start
 }
 
-// sendLocked queues a message for one tab. Those that need a writer are appended to start, here and
-// below.
+// sendLocked queues a message for one tab of s, and appends its connection to start if it needs a
+// writer. The functions below do so, too.
 func (s *liveSession) sendLocked(
 	start []*socket.Conn,
 	t *tab,
@@ -200,8 +203,8 @@ func (s *liveSession) sendLocked(
 	return t.queueFrame(start, stalled, s.shard.hub.encodeOnce(message))
 }
 
-// sendSharedLocked queues f for one tab, or the message under a number of its own where the tab has
-// had a newer one.
+// sendSharedLocked queues f for one tab of s. If the tab was sent a newer message meanwhile, it
+// queues the message under a number of its own.
 func (s *liveSession) sendSharedLocked(
 	start []*socket.Conn,
 	t *tab,
@@ -215,7 +218,7 @@ func (s *liveSession) sendSharedLocked(
 	return t.queueFrame(start, stalled, f)
 }
 
-// broadcastSharedLocked is sendSharedLocked for all tabs.
+// broadcastSharedLocked is sendSharedLocked for all tabs of s.
 func (s *liveSession) broadcastSharedLocked(
 	start []*socket.Conn,
 	stalled bool,

@@ -9,21 +9,23 @@ import (
 	"curfew/hub/wire"
 )
 
-// Ticks: a data frame to every tab now and then, against proxies that cut silent sockets.
+// Ticks: a data frame to every tab from time to time. It asks the page whether it is there, and keeps
+// proxies from cutting a silent socket.
 
-// Ticks go to each tab every tickEvery, spread evenly over tickSlots. They are real time, whatever
-// the clock says.
+// Each tab is ticked every tickEvery. The tabs are spread evenly over tickSlots. It is real time,
+// whatever the test clock says.
 const (
 	tickEvery = 25 * time.Second
 	tickSlots = 100
 )
 
-// tickLoop ticks the tabs of one slot after the other, and notices when the wall clock is stepped.
+// tickLoop ticks the tabs of one slot after the other, and sets timers again when the computer's
+// clock was set.
 func (h *Hub) tickLoop() {
 	ticker := time.NewTicker(tickEvery / tickSlots)
 	defer ticker.Stop()
 	start := time.Now()
-	var stepped time.Duration // of the wall clock against the monotonic one, since start
+	var stepped time.Duration // by how much the wall clock was set since start, against the monotonic one
 	for {
 		select {
 		case <-h.ctx.Done():
@@ -43,10 +45,10 @@ func (h *Hub) tickLoop() {
 	}
 }
 
-// tick asks the page of t whether it is there. Where it has not answered the tick before, its
-// browser is asked as well, by a ping: a page that is frozen answers no tick, but its browser
-// answers for it. If by the next tick nothing at all has come, the peer has vanished, and its tab
-// is ended as one whose connection was lost.
+// tick asks the page of t whether it is there. If the page has not answered the tick before, tick
+// asks the browser as well, by a ping: a frozen page answers no tick, but its browser answers the
+// ping. If nothing at all has come by the next tick, the peer has vanished, and its tab is closed as
+// one whose connection was lost.
 func (h *Hub) tick(t *tab, now time.Time) {
 	s, stalled := t.session, h.faults.stalled()
 	s.mu.Lock()
@@ -62,23 +64,21 @@ func (h *Hub) tick(t *tab, now time.Time) {
 		return
 	}
 	start := s.sendLocked(nil, t, stalled, func(seq int64) any { return wire.Tick{Type: wire.KindTick, Seq: seq} })
-	if !silent { // else the older one counts, which is not answered
+	if !silent { // or else the older tick counts, which is not answered
 		t.tickSeq, t.tickedAt = t.lastSeq.Load(), now
-	} else if !stalled {
-		if t.Probe() {
-			start = append(start, &t.Conn)
-		}
+	} else if !stalled && t.Probe() {
+		start = append(start, &t.Conn)
 	}
 	s.mu.Unlock()
 	h.writers.Start(start)
 }
 
-// maxProbed is how many tabs of a session are asked at once whether their browser is there. More
-// are hardly ghosts.
+// maxProbed is the highest number of tabs at which probeLocked pings. Of more tabs at least one is
+// alive.
 const maxProbed = 4
 
-// probeLocked pings the tabs of s: one has been closed, and should one of these turn out to have
-// vanished, it matters whether that was before. It returns those that need a writer.
+// probeLocked pings the tabs of s after one was closed. Should another turn out to have vanished, it
+// matters whether it vanished before. It returns the connections that need a writer.
 func (s *liveSession) probeLocked(stalled bool) (start []*socket.Conn) {
 	if len(s.tabs) > maxProbed || stalled {
 		return nil
@@ -91,20 +91,20 @@ func (s *liveSession) probeLocked(stalled bool) (start []*socket.Conn) {
 	return start
 }
 
-// tickWheel holds the open tabs of this process by the time of their next tick. Those of a slot
-// have opened together.
+// tickWheel holds the open tabs of this process by the time of their next tick. The tabs of a slot
+// were opened at about the same time.
 type tickWheel struct {
 	mu      sync.Mutex
 	slots   [tickSlots][]*tab
-	next    int   // the slot that is ticked next is the one after it
+	current int   // the slot that was ticked last
 	listing int64 // counts calls of sessions
 }
 
-// add gives t its place: its first tick comes as late as can be.
+// add adds t to the current slot, so that its first tick comes as late as possible.
 func (w *tickWheel) add(t *tab) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t.slot, t.place = w.next, len(w.slots[w.next])
+	t.slot, t.place = w.current, len(w.slots[w.current])
 	w.slots[t.slot] = append(w.slots[t.slot], t)
 }
 
@@ -119,22 +119,22 @@ func (w *tickWheel) remove(t *tab) {
 	w.slots[t.slot] = slot[:last]
 }
 
-// turn moves on by a slot and lists its tabs.
+// turn moves on by one slot and lists its tabs.
 func (w *tickWheel) turn() []*tab {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.next = (w.next + 1) % tickSlots
-	return slices.Clone(w.slots[w.next])
+	w.current = (w.current + 1) % tickSlots
+	return slices.Clone(w.slots[w.current])
 }
 
-// all lists the tabs.
+// all lists the open tabs.
 func (w *tickWheel) all() []*tab {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Concat(w.slots[:]...)
 }
 
-// count counts the tabs.
+// count counts the open tabs.
 func (w *tickWheel) count() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -144,14 +144,14 @@ func (w *tickWheel) count() (n int) {
 	return n
 }
 
-// sessions lists the sessions of the tabs, each once, roughly in the order in which their tabs have
-// opened.
+// sessions lists the sessions of the open tabs, each once, roughly in the order in which the tabs
+// were opened.
 func (w *tickWheel) sessions() (list []*liveSession) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.listing++
 	for i := range w.slots {
-		for _, t := range w.slots[(w.next+1+i)%tickSlots] {
+		for _, t := range w.slots[(w.current+1+i)%tickSlots] {
 			if s := t.session; s.listed != w.listing {
 				s.listed = w.listing
 				list = append(list, s)

@@ -10,21 +10,20 @@ import (
 	"curfew/session"
 )
 
-// Live sessions by their user.
-
-// userSessions is a user who is signed in, or watched, or both.
+// userSessions are the live sessions of a user, and the tabs that watch the user's presence. There
+// is an entry for each user who has a session or is watched.
 type userSessions struct {
-	watched atomic.Bool // somebody watches
+	watched atomic.Bool // there are watchers
 
 	mu        sync.Mutex
 	sessions  []*liveSession
-	watchers  map[*tab][]string // with the names by which they have asked: what is told is found by those
-	announced State             // what the watchers know
-	timer     session.Timer
+	watchers  map[*tab][]string // with the spellings of the name that they asked for, and are answered with
+	announced State             // what the watchers were told last
+	timer     session.Timer     // runs until the state may change by time alone; may be nil
 }
 
-// userIndex finds persons by name, in the form in which names are compared. They are spread over
-// parts, so that sign-ins do not wait for each other.
+// userIndex finds users by their folded names. It is spread over parts, so that sign-ins do not wait
+// for each other.
 type userIndex struct {
 	seed  maphash.Seed
 	parts [32]struct {
@@ -34,58 +33,58 @@ type userIndex struct {
 }
 
 func newUserIndex() *userIndex {
-	p := &userIndex{seed: maphash.MakeSeed()}
-	for i := range p.parts {
-		p.parts[i].byName = make(map[string]*userSessions)
+	index := &userIndex{seed: maphash.MakeSeed()}
+	for i := range index.parts {
+		index.parts[i].byName = make(map[string]*userSessions)
 	}
-	return p
+	return index
 }
 
-// with runs f on the person of a folded name, who is made if need be, and forgets a person who is
-// neither signed in nor watched.
-func (ps *userIndex) with(name string, f func(*userSessions)) {
-	part := &ps.parts[maphash.String(ps.seed, name)%uint64(len(ps.parts))]
+// with calls f with the user's entry, creating it if needed, and deletes the entry afterwards if it
+// has neither sessions nor watchers. name is folded. f runs with the entry's lock held.
+func (index *userIndex) with(name string, f func(*userSessions)) {
+	part := &index.parts[maphash.String(index.seed, name)%uint64(len(index.parts))]
 	part.mu.Lock()
 	defer part.mu.Unlock()
-	p := part.byName[name]
-	if p == nil {
-		p = &userSessions{}
-		part.byName[name] = p
+	u := part.byName[name]
+	if u == nil {
+		u = &userSessions{}
+		part.byName[name] = u
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f(p)
-	if len(p.sessions) == 0 && len(p.watchers) == 0 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	f(u)
+	if len(u.sessions) == 0 && len(u.watchers) == 0 {
 		delete(part.byName, name)
 	}
 }
 
-// addToUser makes s one of its user's sessions, unless it is over already, and returns the tabs
-// that need a writer.
+// addToUser adds s to its user's sessions, unless it was unregistered meanwhile. It returns the
+// connections of watchers that need a writer.
 func (h *Hub) addToUser(s *liveSession) (start []*socket.Conn) {
-	h.users.with(s.names.Load().User, func(p *userSessions) {
+	h.users.with(s.names.Load().User, func(u *userSessions) {
 		if s.shard.lookup(s.id) != s {
-			return // leave came first
+			return // removeFromUser came first
 		}
-		p.sessions = append(p.sessions, s)
-		s.userSessions.Store(p)
-		start = h.notifyLocked(p)
+		u.sessions = append(u.sessions, s)
+		s.userSessions.Store(u)
+		start = h.notifyLocked(u)
 	})
 	return start
 }
 
-// removeFromUser takes s away from its user.
+// removeFromUser removes s from its user's sessions, and tells those who watch the user.
 func (h *Hub) removeFromUser(s *liveSession) {
 	var start []*socket.Conn
-	h.users.with(s.names.Load().User, func(p *userSessions) {
-		p.sessions = slices.DeleteFunc(p.sessions, func(other *liveSession) bool { return other == s })
-		start = h.notifyLocked(p)
+	h.users.with(s.names.Load().User, func(u *userSessions) {
+		u.sessions = slices.DeleteFunc(u.sessions, func(other *liveSession) bool { return other == s })
+		start = h.notifyLocked(u)
 	})
 	h.writers.Start(start)
 }
 
 // sessionsOf lists the live sessions of a user.
 func (h *Hub) sessionsOf(user string) (list []*liveSession) {
-	h.users.with(session.FoldName(user), func(p *userSessions) { list = slices.Clone(p.sessions) })
+	h.users.with(session.FoldName(user), func(u *userSessions) { list = slices.Clone(u.sessions) })
 	return list
 }
