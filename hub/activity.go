@@ -9,8 +9,8 @@ import (
 
 // Activity: what people do, how it moves the deadline, and how it gets into the store.
 
-// Act records that the user of a session acted idle ago, or pressed 'Stay signed in' (confirm). Pages
-// without a socket report acts by requests, which call it. The error is session.ErrEnded or
+// Act records that the user of a session acted idle ago, or pressed 'Stay signed in' (confirm).
+// Pages without a socket report acts by requests, which call it. The error is session.ErrEnded or
 // session.ErrNotFound; any other means that the store cannot be asked.
 func (h *Hub) Act(ctx context.Context, id session.ID, idle time.Duration, confirm bool) error {
 	s := h.lookup(id)
@@ -30,8 +30,8 @@ func (h *Hub) Act(ctx context.Context, id session.ID, idle time.Duration, confir
 }
 
 // act records that the user of s acted idle ago, for [Hub.Act] and for messages of tabs. It returns
-// session.ErrEnded if that came too late. It takes no lock unless a warning is shown or tabs must be
-// told of a new deadline.
+// session.ErrEnded if that came too late. It takes no lock unless a warning is shown or tabs must
+// be told of a new deadline.
 func (h *Hub) act(ctx context.Context, s *liveSession, idle time.Duration, confirm bool) error {
 	now := h.clock.Now()
 	p := s.policy.Load()
@@ -140,8 +140,9 @@ func (h *Hub) storeAct(ctx context.Context, s *liveSession) error {
 	return nil
 }
 
-// How long activity may be in memory only: a crash may lose that much of an extension, never an end.
-// Each session costs the store one write in that time at most, which matters where nodes share it.
+// How long activity may be in memory only: a crash may lose that much of an extension, never an
+// end. Each session costs the store one write in that time at most, which matters where nodes share
+// it.
 const (
 	flushAtMost       = 5 * time.Second
 	flushAtMostShared = 15 * time.Second

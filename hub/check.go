@@ -13,8 +13,8 @@ import (
 // Check judges a session now, and ends it if it is due. Every request with a session cookie calls
 // it. It reads the store each time, so that what another node has done counts at once.
 //
-// The error is session.ErrNotFound, or session.ErrEnded, with which Status.Record tells the end. Any
-// other error means that the store cannot be asked: nothing may be concluded then.
+// The error is session.ErrNotFound, or session.ErrEnded, with which Status.Record tells the end.
+// Any other error means that the store cannot be asked: nothing may be concluded then.
 func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 	if err := h.cluster.InReach(); err != nil {
 		return Status{}, err

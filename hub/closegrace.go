@@ -9,15 +9,16 @@ import (
 	"curfew/session"
 )
 
-// The close grace: what follows when a session's last tab is closed. What is known of the tabs is a
-// session.TabTimes, here, in the store and on other nodes. All of them may be merged at any time.
+// The close grace: a session ends some time after its last tab was closed, unless the browser comes
+// back. This node, other nodes and the store each keep a session.TabTimes of the session, which
+// says when tabs were opened and closed. Any two may be merged at any time, in any order.
 
-// Navigated notes that a page of the session was asked for by a top-level navigation. It calls off
-// the end of a session whose last tab was closed: the browser is still there. For a while the page
-// before may say goodbye as if it was closed. Where the answer turns out to be a file, [Hub.Stayed]
-// is called with what Navigated returns.
+// Navigated notes that a page of the session was asked for by a top-level navigation. It cancels
+// the close grace of the session, because the browser is still there. For a while afterwards the
+// closing of the previous page counts as a navigation, too. If the answer turns out to be a file,
+// the caller calls [Hub.Stayed] with what Navigated has returned.
 //
-// What is decided here holds though the request breaks off.
+// The server calls it for each such request before it answers. It goes on though ctx ends.
 func (h *Hub) Navigated(ctx context.Context, id session.ID) (asked time.Time) {
 	s := h.lookup(id)
 	if s == nil {
@@ -31,8 +32,8 @@ func (h *Hub) Navigated(ctx context.Context, id session.ID) (asked time.Time) {
 	return asked
 }
 
-// Stayed notes that the navigation of then was answered with a file: whoever asked for it is still
-// where they were.
+// Stayed notes that the navigation of that time was answered with a file: the previous page is
+// still open.
 func (h *Hub) Stayed(ctx context.Context, id session.ID, asked time.Time) {
 	if s := h.lookup(id); s != nil && !asked.IsZero() {
 		h.noteTabTimes(context.WithoutCancel(ctx), s,
@@ -40,14 +41,15 @@ func (h *Hub) Stayed(ctx context.Context, id session.ID, asked time.Time) {
 	}
 }
 
-// tabIsOpen notes that a tab is open.
+// tabIsOpen notes that s has an open tab, which cancels the close grace.
 func (h *Hub) tabIsOpen(s *liveSession) {
 	h.noteTabTimes(context.WithoutCancel(h.ctx), s, func() session.TabTimes {
 		return session.TabTimes{OpenedAt: s.tabTimes.Next(h.clock.Now())}
 	})
 }
 
-// lastTabClosed notes that the last tab was closed at an instant, unless there is another.
+// lastTabClosed begins the close grace of s, unless it has another tab or its policy has no grace.
+// The tab was closed at an instant, in the clock's time.
 func (h *Hub) lastTabClosed(s *liveSession, at time.Time) {
 	h.noteTabTimes(context.WithoutCancel(h.ctx), s, func() (news session.TabTimes) {
 		if s.tabsLocked() == 0 && s.policy.Load().CloseGrace > 0 {
@@ -57,12 +59,13 @@ func (h *Hub) lastTabClosed(s *liveSession, at time.Time) {
 	})
 }
 
-// noteTabTimes takes over what this node has found out of the tabs of s, and lets store and nodes
-// know what may matter to them. find is called with s.mu held.
+// noteTabTimes merges what has just happened on this node into the times of s. It tells other nodes
+// and the store what may matter to them. find returns what has happened, and is called with s.mu
+// held.
 func (h *Hub) noteTabTimes(ctx context.Context, s *liveSession, find func() session.TabTimes) {
 	s.mu.Lock()
 	phase, _ := s.policy.Load().At(s.recordLocked(), h.clock.Now())
-	if s.ending || s.end != nil || phase == session.Expired { // too late to come back
+	if s.ending || s.end != nil || phase == session.Expired { // it is too late to come back
 		s.mu.Unlock()
 		return
 	}
@@ -92,12 +95,12 @@ func (h *Hub) noteTabTimes(ctx context.Context, s *liveSession, find func() sess
 	}
 }
 
-// mergeTabTimesLocked takes over what has become known of the tabs of s, from wherever.
+// mergeTabTimesLocked merges news of the tabs of s, from wherever they come.
 func (s *liveSession) mergeTabTimesLocked(news session.TabTimes) {
 	left := s.tabTimes.LeftAt()
 	s.tabTimes = s.tabTimes.Merge(news)
 	t := s.tabTimes
-	// what looked like a closing followed a link
+	// what looked like a closing was a navigation
 	if !left.IsZero() && t.LeftAt().IsZero() && t.AskedAt.Before(t.ClosedAt) {
 		if until := t.ClosedAt.Add(awayAfter); until.After(s.awayAt) {
 			s.awayAt = until
@@ -105,14 +108,15 @@ func (s *liveSession) mergeTabTimesLocked(news session.TabTimes) {
 	}
 }
 
-// navigatesLocked says that a tab that is closed now only gives way to the page that was asked for.
+// navigatesLocked reports whether the closing of a tab now is a navigation: a page was asked for
+// just before.
 func (s *liveSession) navigatesLocked(now time.Time) bool {
 	t := s.tabTimes
 	return t.Merge(session.TabTimes{ClosedAt: t.Next(now)}).LeftAt().IsZero()
 }
 
-// storeTabTimes has the store know what is known of the tabs of s. Where it cannot, that is tried
-// again; see storePendingTabTimes.
+// storeTabTimes stores the times of s, and merges what the store knows into them. If the store
+// fails, it is tried again; see storePendingTabTimes.
 func (h *Hub) storeTabTimes(ctx context.Context, s *liveSession) error {
 	s.mu.Lock()
 	t := s.tabTimes
@@ -120,7 +124,7 @@ func (h *Hub) storeTabTimes(ctx context.Context, s *liveSession) error {
 	known, err := h.store.Leave(ctx, s.id, t)
 	switch {
 	case err == nil && t.LeftAt().IsZero() && !known.LeftAt().IsZero() && !known.ClosedAt.After(t.ClosedAt):
-		// what is told comes after the grace
+		// by the store, the browser came back after the grace: too late
 		s.mu.Lock()
 		if s.tabTimes == t {
 			s.tabTimes = known
@@ -132,7 +136,7 @@ func (h *Hub) storeTabTimes(ctx context.Context, s *liveSession) error {
 		h.applyTabTimes(s, known)
 		return nil
 	case errors.Is(err, session.ErrEnded):
-		return nil // found out by whoever ends it
+		return nil // the next check or wake finds out
 	case errors.Is(err, session.ErrNotFound):
 		h.cluster.Suspect(s.id)
 		return nil
@@ -141,8 +145,8 @@ func (h *Hub) storeTabTimes(ctx context.Context, s *liveSession) error {
 	return err
 }
 
-// applyTabTimes takes over what the store or another node knows of the tabs of s. A node that has
-// one open knows better.
+// applyTabTimes merges what the store or another node knows into the times of s. If that says that
+// the last tab was closed while one is open here, this node says so.
 func (h *Hub) applyTabTimes(s *liveSession, news session.TabTimes) {
 	s.mu.Lock()
 	before := s.tabTimes
@@ -154,15 +158,15 @@ func (h *Hub) applyTabTimes(s *liveSession, news session.TabTimes) {
 		return
 	case here && !left.IsZero():
 		h.tabIsOpen(s)
-	case !left.Equal(news.LeftAt()): // nobody else may know all of it
+	case !left.Equal(news.LeftAt()): // the merged times may be new to everybody
 		h.unstoredTabTimes.add(s)
 	}
 	h.schedule(s)
 	h.stateChanged(s)
 }
 
-// applyStoredTabTimes is applyTabTimes for a record of the store. missing: there is something that
-// the store does not know, or has lost.
+// applyStoredTabTimes is applyTabTimes for a record of the store. missing says that the store lacks
+// something that this node knows, or has lost it.
 func (h *Hub) applyStoredTabTimes(s *liveSession, r session.Record) (missing bool) {
 	h.applyTabTimes(s, r.Tabs)
 	s.mu.Lock()
@@ -172,7 +176,7 @@ func (h *Hub) applyStoredTabTimes(s *liveSession, r session.Record) (missing boo
 		!h.cluster.Alone() && t.AskedAt.After(r.Tabs.AskedAt) && t.AskedAt.After(t.OpenedAt)
 }
 
-// tabTimesQueue are sessions of whose tabs the store does not know all yet.
+// tabTimesQueue are the sessions whose times are not stored yet.
 type tabTimesQueue struct {
 	mu       sync.Mutex
 	sessions map[*liveSession]struct{} // bounded by the live ones
@@ -195,10 +199,10 @@ func (q *tabTimesQueue) take() map[*liveSession]struct{} {
 	return taken
 }
 
-// storeTabTimesEvery is how soon it is tried again to store what is known of tabs. It is real time.
+// storeTabTimesEvery is how soon storing is tried again, in real time.
 const storeTabTimesEvery = time.Second
 
-// tabTimesLoop stores what could not be stored at once.
+// tabTimesLoop stores, from time to time, the times that could not be stored at once.
 func (h *Hub) tabTimesLoop() {
 	ticker := time.NewTicker(storeTabTimesEvery)
 	defer ticker.Stop()
@@ -214,8 +218,8 @@ func (h *Hub) tabTimesLoop() {
 	}
 }
 
-// storePendingTabTimes stores what could not be stored before. Where the store does not answer, it
-// asks no more and keeps the rest.
+// storePendingTabTimes stores the times of all sessions in the queue. After the first failure it
+// asks the store no more, and keeps the rest in the queue.
 func (h *Hub) storePendingTabTimes(ctx context.Context) error {
 	var (
 		writes sync.WaitGroup

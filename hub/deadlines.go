@@ -119,7 +119,8 @@ func (sh *shard) stop() {
 }
 
 // schedule has s woken when something may be due next. It is called after every change of what s is
-// judged by. Where nodes share a store, a node without tabs of s leaves the end to others for a moment.
+// judged by. Where nodes share a store, a node without tabs of s leaves the end to others for a
+// moment.
 func (h *Hub) schedule(s *liveSession) {
 	now := h.clock.Now()
 	s.mu.Lock()
@@ -145,8 +146,8 @@ func (h *Hub) schedule(s *liveSession) {
 	s.shard.wakeBy(s, next)
 }
 
-// wake does what is due for s: it stores a pending act, reads s again where the store did not answer
-// before, ends s, or tells its tabs what they do not know. In any case s is scheduled again.
+// wake does what is due for s: it stores a pending act, reads s again where the store did not
+// answer before, ends s, or tells its tabs what they do not know. In any case s is scheduled again.
 func (h *Hub) wake(ctx context.Context, s *liveSession) {
 	h.notAhead(s)
 	if s.unstoredAct.Load() != 0 {

@@ -1,6 +1,6 @@
-// Package hub holds the live sessions and their open tabs. It receives what people do in their tabs,
-// decides when a session warns and when it ends, and tells all tabs. The store and the clock are
-// interfaces of package session. What the directory says is told to the hub by calls. The hub
+// Package hub holds the live sessions and their open tabs. It receives what people do in their
+// tabs, decides when a session warns and when it ends, and tells all tabs. The store and the clock
+// are interfaces of package session. What the directory says is told to the hub by calls. The hub
 // renders no page and reads no cookie.
 //
 // # Life of a session

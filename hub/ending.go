@@ -18,8 +18,8 @@ import (
 
 // End ends a session: it stores the end, and then tells the session's tabs. It goes on though ctx
 // ends. first is true to exactly one caller on all nodes; to others it says that the session had
-// ended before, and how is in its record. The error is session.ErrNotFound, or comes from the store:
-// then the end may be stored all the same.
+// ended before, and how is in its record. The error is session.ErrNotFound, or comes from the
+// store: then the end may be stored all the same.
 func (h *Hub) End(ctx context.Context, id session.ID, end session.End) (first bool, err error) {
 	ctx = context.WithoutCancel(ctx) // a caller that has hung up has asked all the same
 	first, err = h.store.End(ctx, id, end, time.Time{})
@@ -53,9 +53,9 @@ const (
 	verdictNone                 // the store cannot be asked now; it is tried again
 )
 
-// expire ends s if it is due. The end is stored before tabs are told, with two exceptions. An end by
-// a forced logout follows from a revocation, which is stored. And where no other process writes to
-// the store, an end by time follows from the record itself: the store never knows of a later
+// expire ends s if it is due. The end is stored before tabs are told, with two exceptions. An end
+// by a forced logout follows from a revocation, which is stored. And where no other process writes
+// to the store, an end by time follows from the record itself: the store never knows of a later
 // activity than this node.
 func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 	if s.shard.lookup(s.id) != s {
@@ -102,10 +102,10 @@ func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 	return verdictOver
 }
 
-// deferEnd reports whether s, which is due by what this node knows, must not be ended yet. After the
-// store was away, other nodes may still be writing activity that they know: s is judged again soon.
-// Where a forced logout ends s, deferEnd reads the revocations first, since another node may have
-// cancelled it, and returns false.
+// deferEnd reports whether s, which is due by what this node knows, must not be ended yet. After
+// the store was away, other nodes may still be writing activity that they know: s is judged again
+// soon. Where a forced logout ends s, deferEnd reads the revocations first, since another node may
+// have cancelled it, and returns false.
 func (h *Hub) deferEnd(ctx context.Context, s *liveSession) bool {
 	if h.cluster.Alone() {
 		return false
@@ -188,8 +188,8 @@ type endNews struct {
 	frame   sharedFrame
 	message func(seq int64) any
 
-	// deferClose, while it is true, keeps tabs open that have acknowledged the end, since others are
-	// still being told. It may be nil.
+	// deferClose, while it is true, keeps tabs open that have acknowledged the end, since others
+	// are still being told. It may be nil.
 	deferClose *atomic.Bool
 }
 
@@ -224,8 +224,8 @@ func (h *Hub) broadcastEnd(told *toldTabs, s *liveSession, news *endNews) (first
 	return true
 }
 
-// toldEndLocked notes that the newest message of t tells the end, and counts t among the outcomes of
-// a forced logout.
+// toldEndLocked notes that the newest message of t tells the end, and counts t among the outcomes
+// of a forced logout.
 func (s *liveSession) toldEndLocked(t *tab) {
 	t.expireSeq = t.lastSeq.Load()
 	if s.end.Reason == session.ReasonAdmin && s.revocation != nil {
@@ -302,8 +302,8 @@ func (h *Hub) tellEndOfAll(list []*liveSession, end session.End) {
 // manyEnds is how many ends may be written while tabs are still being told, and how many at once.
 const manyEnds = 200
 
-// writeEnds stores the end of each session that a revocation has ended. Of several nodes each stores
-// its part.
+// writeEnds stores the end of each session that a revocation has ended. Of several nodes each
+// stores its part.
 func (h *Hub) writeEnds(list []*liveSession, end session.End) {
 	if len(list) > manyEnds && !h.wait(ackWait) {
 		return // the revocation is stored: the next start ends them

@@ -6,20 +6,20 @@ import (
 	"sync/atomic"
 )
 
-// Faults that --testing makes happen.
+// Faults of all sockets, which --testing injects.
 
-// Fault is something that happens to all sockets.
+// Fault is a fault of all sockets.
 type Fault string
 
 // The faults.
 const (
 	FaultNone   Fault = "none"
 	FaultDrop   Fault = "drop"   // connections break, and new ones at once
-	FaultStall  Fault = "stall"  // nothing passes; it does later
+	FaultStall  Fault = "stall"  // nothing passes until the fault is over
 	FaultRefuse Fault = "refuse" // new connections are refused
 )
 
-// Validate refuses what is none of the faults.
+// Validate returns an error for any other value.
 func (f Fault) Validate() error {
 	switch f {
 	case FaultNone, FaultDrop, FaultStall, FaultRefuse:
@@ -28,6 +28,7 @@ func (f Fault) Validate() error {
 	return errors.New("kind must be drop, stall, refuse or none")
 }
 
+// faults is the fault of now.
 type faults struct {
 	stall atomic.Bool
 
@@ -63,6 +64,7 @@ func (f *faults) is(fault Fault) bool {
 
 func (f *faults) stalled() bool { return f.stall.Load() }
 
+// wait returns when nothing is stalled any more.
 func (f *faults) wait() {
 	f.mu.Lock()
 	released := f.released
@@ -70,7 +72,7 @@ func (f *faults) wait() {
 	<-released
 }
 
-// SetFault makes a fault happen to all sockets until another is set.
+// SetFault injects a fault into all sockets until another is set.
 func (h *Hub) SetFault(f Fault) {
 	h.faults.set(f)
 	switch f {

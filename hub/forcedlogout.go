@@ -13,19 +13,19 @@ import (
 	"curfew/session"
 )
 
-// Forced logouts, as an admin asks for them. Each is one durable revocation. From the moment it is
-// written the sessions in its scope are over, or will be after its grace, whatever becomes of the
-// messages that tell of it. The ends of the single sessions, with their audit lines, are written
-// behind it. How revocations get here that others have written is in revocations.go.
+// Forced logouts, as administrators ask for them. Each is one revocation. Once it is stored, the
+// sessions in its scope are over, at once or after its grace, whether or not any message about it
+// arrives. The end of each single session, with its audit line, is stored afterwards.
+// revocations.go applies revocations that other nodes have stored.
 
-// LogoutRequest asks for a forced logout.
+// LogoutRequest asks for a forced logout; see [Hub.ForceLogout].
 type LogoutRequest struct {
 	session.Scope
 	Except  string // session.ID.Ref of a session that is spared
 	Actor   string
-	Message string        // plain text for the people it ends
-	Grace   time.Duration // they are warned for so long before
-	Block   time.Duration // new sign-ins are refused for so long after
+	Message string        // plain text for the users whose sessions it ends
+	Grace   time.Duration // for how long they are warned before
+	Block   time.Duration // for how long new sign-ins in the scope are refused afterwards
 }
 
 // LogoutState is how far a forced logout has come.
@@ -38,18 +38,18 @@ const (
 	LogoutCancelled LogoutState = "cancelled" // before it took effect
 )
 
-// ForcedLogout tells how a forced logout stands.
+// ForcedLogout is how a forced logout stands: its revocation, and what became of the tabs.
 type ForcedLogout struct {
 	session.Revocation
 	State       LogoutState
 	Open        int // tabs in scope that are yet to be told
-	Acked       int
+	Acked       int // tabs by their outcome; see Outcome
 	Unconfirmed int
 	Gone        int
-	Tabs        []TabOutcome // those that were told, the first of each node
+	Tabs        []TabOutcome // tabs that were told, the first of each node
 }
 
-// TabOutcome is what became of one tab, as it stands in a [ForcedLogout].
+// TabOutcome is what became of one tab, in a [ForcedLogout].
 type TabOutcome = revocation.TabOutcome
 
 // Outcome says what became of a tab at a forced logout.
@@ -58,18 +58,18 @@ type Outcome = revocation.Outcome
 // The outcomes of a tab.
 const (
 	OutcomeAcked       = revocation.Acked       // its page has said that it is blank
-	OutcomeUnconfirmed = revocation.Unconfirmed // told, but nothing was heard from the page (yet)
+	OutcomeUnconfirmed = revocation.Unconfirmed // it was told, and its page has not answered yet
 	OutcomeGone        = revocation.Gone        // the page was closed or left before it could say so
 )
 
-// newPublicID draws the public name of something an administrator did.
+// newPublicID draws a random ID for something that an administrator did.
 func newPublicID() string { return strings.ToLower(rand.Text()[:20]) }
 
-// maxLogouts bounds the forced logouts that are kept. Beyond it, only everyone can be signed out:
-// that can always be said.
+// maxLogouts bounds the forced logouts that are kept. Beyond it, only a logout of everyone is
+// accepted.
 const maxLogouts = 50_000
 
-// ErrTooManyLogouts is returned where so many forced logouts are remembered that no more can be.
+// ErrTooManyLogouts is the error of [Hub.ForceLogout] where maxLogouts are kept.
 var ErrTooManyLogouts = errors.New("too many forced logouts in a day: " +
 	"sign out a group or everyone instead of one after the other")
 
@@ -86,7 +86,7 @@ func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, e
 		return ForcedLogout{}, err
 	}
 	now := session.Millis(h.clock.Now())
-	f := session.Revocation{
+	r := session.Revocation{
 		Number:      h.revocations.Highest(),
 		ID:          newPublicID(),
 		Scope:       q.Scope,
@@ -97,21 +97,21 @@ func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, e
 		EffectiveAt: now.Add(q.Grace),
 	}
 	if q.Block > 0 {
-		f.BlockUntil = f.EffectiveAt.Add(q.Block)
+		r.BlockUntil = r.EffectiveAt.Add(q.Block)
 	}
-	f.Sessions, f.Tabs = h.Count(q.Scope, q.Except)
+	r.Sessions, r.Tabs = h.Count(q.Scope, q.Except)
 	registered := h.registered.Load()
 	list := make(chan []*liveSession, 1)
 	h.goTracked(func() { list <- h.withTabs(q.Scope) })            // takes about as long as the store
-	f, err := h.store.AddRevocation(context.WithoutCancel(ctx), f) // whoever asked and hung up has asked all the same
+	r, err := h.store.AddRevocation(context.WithoutCancel(ctx), r) // whoever asked and hung up has asked all the same
 	if err != nil {
 		return ForcedLogout{}, err
 	}
-	h.cluster.TellRevocation(f)
-	f.Sessions, f.Tabs = h.enforce(f, <-list, registered)
+	h.cluster.TellRevocation(r)
+	r.Sessions, r.Tabs = h.enforce(r, <-list, registered)
 	h.log.Info("forced logout",
-		"scope", f.Scope.String(), "actor", f.Actor, "sessions", f.Sessions, "tabs", f.Tabs, "grace", q.Grace)
-	return ForcedLogout{Revocation: f, State: stateOf(&f, now)}, nil
+		"scope", r.Scope.String(), "actor", r.Actor, "sessions", r.Sessions, "tabs", r.Tabs, "grace", q.Grace)
+	return ForcedLogout{Revocation: r, State: stateOf(&r, now)}, nil
 }
 
 // MayForceLogout returns the error that [Hub.ForceLogout] would return before it stores anything.
@@ -130,78 +130,78 @@ func (h *Hub) MayForceLogout(ctx context.Context, scope session.Scope) error {
 	return nil
 }
 
-// enforce applies a new revocation: it marks every live session that it ends, and has their tabs
-// told in the background. It returns how many sessions and tabs these are. Tabs of this node are
-// told before the other sessions are looked at, which may be many times as many. list is what
-// withTabs gave when so many sessions had been registered; it is made anew if more are.
-func (h *Hub) enforce(f session.Revocation, list []*liveSession, registered int64) (sessions, tabs int) {
-	l, isNew := h.revocations.Add(f)
+// enforce applies a new revocation: it marks every live session in scope, then notifies their tabs
+// in the background. It returns how many sessions and tabs are affected. Sessions with tabs here
+// come first; the others may be many times as many. list is what withTabs returned when so many
+// sessions had been registered; enforce calls it again if there are more by now.
+func (h *Hub) enforce(r session.Revocation, list []*liveSession, registered int64) (sessions, tabs int) {
+	e, isNew := h.revocations.Add(r)
 	if !isNew {
-		l.AwaitMarked()
-		return f.Sessions, f.Tabs // a message came first
+		e.AwaitMarked()
+		return r.Sessions, r.Tabs // it was read from the store meanwhile, or another node has told of it
 	}
-	atOnce := f.InEffect(h.clock.Now())
+	atOnce := r.InEffect(h.clock.Now())
 	if h.registered.Load() > registered {
-		list = h.withTabs(f.Scope)
+		list = h.withTabs(r.Scope)
 	}
-	here, tabs := h.mark(l, list, nil)
-	told := make(chan struct{})
+	here, tabs := h.mark(e, list, nil)
+	toldHere := make(chan struct{})
 	tell := func(list []*liveSession) {
 		if atOnce {
-			h.tellEndOfAll(list, f.End())
+			h.tellEndOfAll(list, r.End())
 			return
 		}
-		h.parallel(list, func(share []*liveSession) {
-			for _, s := range share {
+		h.parallel(list, func(chunk []*liveSession) {
+			for _, s := range chunk {
 				h.tell(s, tellChanges)
 			}
 		})
 	}
 	h.goTracked(func() {
-		defer close(told)
+		defer close(toldHere)
 		tell(here)
 	})
 	var rest []*liveSession
 	more := 0
-	if f.User == "" && f.Session == "" { // else here is all
-		rest, more = h.mark(l, h.sessionsIn(f.Scope), here)
+	if r.User == "" && r.Session == "" { // or else withTabs has listed all
+		rest, more = h.mark(e, h.sessionsIn(r.Scope), here)
 	}
-	l.SetMarked()
-	h.revocations.Follow(f.Number) // from now on no request need wait for it
+	e.SetMarked()
+	h.revocations.Follow(r.Number) // from now on no request needs to read it
 	h.goTracked(func() {
-		<-told
+		<-toldHere
 		tell(rest)
 		if atOnce {
-			h.writeEnds(slices.Concat(here, rest), f.End())
+			h.writeEnds(slices.Concat(here, rest), r.End())
 		}
 	})
 	return len(here) + len(rest), tabs + more
 }
 
-// mark notes l in those sessions of a list that it ends before any other forced logout does. It
-// returns all that it ends at all, without the known ones and those that another has ended already,
-// and how many tabs these have.
-func (h *Hub) mark(l *revocation.Entry, list, known []*liveSession) (covered []*liveSession, tabs int) {
+// mark notes e in those sessions of a list that no other forced logout ends before it. It returns
+// the sessions that e ends, without known ones and those that another has ended already, and how
+// many tabs they have.
+func (h *Hub) mark(e *revocation.Entry, list, known []*liveSession) (ended []*liveSession, tabs int) {
 	isKnown := make(map[*liveSession]bool, len(known))
 	for _, s := range known {
 		isKnown[s] = true
 	}
 	now := h.clock.Now()
 	var mu sync.Mutex
-	h.parallel(list, func(share []*liveSession) {
+	h.parallel(list, func(chunk []*liveSession) {
 		var mine []*liveSession
 		open := 0
-		for _, s := range share {
-			if isKnown[s] || !l.Ends(s.names.Load()) {
+		for _, s := range chunk {
+			if isKnown[s] || !e.Ends(s.names.Load()) {
 				continue
 			}
 			s.mu.Lock()
-			first := s.revocation == nil || l.Before(s.revocation)
+			first := s.revocation == nil || e.Before(s.revocation)
 			if s.end == nil && (first || !s.forcedOutLocked(now)) {
 				mine = append(mine, s)
 				open += s.tabsLocked()
 				if first {
-					s.revocation = l
+					s.revocation = e
 					s.warned.Store(true) // see act
 				}
 			}
@@ -209,26 +209,27 @@ func (h *Hub) mark(l *revocation.Entry, list, known []*liveSession) (covered []*
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		covered = append(covered, mine...)
+		ended = append(ended, mine...)
 		tabs += open
 	})
-	return covered, tabs
+	return ended, tabs
 }
 
-// Count counts the live sessions in a scope, and their tabs. Those that a forced logout has ended
-// do not count, though their ends may not all be written yet.
+// Count counts the live sessions in a scope, and their tabs on all nodes. except is the ref of a
+// session that is not counted; it may be empty. Sessions that a forced logout has ended do not
+// count, though their ends may not be stored yet.
 func (h *Hub) Count(scope session.Scope, except string) (sessions, tabs int) {
 	target := scope.Target()
 	return h.count(scope, func(n *session.Names) bool { return target.Matches(n) && (except == "" || except != n.Ref) })
 }
 
-func (h *Hub) count(scope session.Scope, picks func(*session.Names) bool) (sessions, tabs int) {
+func (h *Hub) count(scope session.Scope, matches func(*session.Names) bool) (sessions, tabs int) {
 	now := h.clock.Now()
 	var mu sync.Mutex
-	h.parallel(h.sessionsIn(scope), func(share []*liveSession) {
+	h.parallel(h.sessionsIn(scope), func(chunk []*liveSession) {
 		n, open := 0, 0
-		for _, s := range share {
-			if !picks(s.names.Load()) {
+		for _, s := range chunk {
+			if !matches(s.names.Load()) {
 				continue
 			}
 			s.mu.Lock()
@@ -245,35 +246,35 @@ func (h *Hub) count(scope session.Scope, picks func(*session.Names) bool) (sessi
 	return sessions, tabs
 }
 
-func stateOf(f *session.Revocation, now time.Time) LogoutState {
+func stateOf(r *session.Revocation, now time.Time) LogoutState {
 	switch {
-	case f.Cancelled():
+	case r.Cancelled():
 		return LogoutCancelled
-	case f.InEffect(now):
+	case r.InEffect(now):
 		return LogoutEffective
 	}
 	return LogoutPending
 }
 
-// ForcedLogout tells how the forced logout with that ID stands. The error is session.ErrNotFound
+// ForcedLogout returns how the forced logout with that ID stands. The error is session.ErrNotFound
 // where there is none, or none any more: most are forgotten after [session.RevocationKeptFor].
 func (h *Hub) ForcedLogout(id string) (ForcedLogout, error) {
-	l := h.revocations.Find(id)
-	if l == nil {
+	e := h.revocations.Find(id)
+	if e == nil {
 		return ForcedLogout{}, session.ErrNotFound
 	}
-	return h.reportOf(l, revocation.MaxListed), nil
+	return h.reportOf(e, revocation.MaxListed), nil
 }
 
-// reportOf tells how l stands, and lists so many tabs.
-func (h *Hub) reportOf(l *revocation.Entry, list int) ForcedLogout {
+// reportOf returns how e stands, with so many of its tabs at most.
+func (h *Hub) reportOf(e *revocation.Entry, list int) ForcedLogout {
 	now := h.clock.Now()
-	l.TakeEffect(now)
-	out := ForcedLogout{Revocation: l.Revocation, State: stateOf(l.Judged(), now)}
+	e.TakeEffect(now)
+	out := ForcedLogout{Revocation: e.Revocation, State: stateOf(e.Judged(), now)}
 	if out.State == LogoutPending {
-		out.Sessions, out.Open = h.count(l.Revocation.Scope, l.Ends)
+		out.Sessions, out.Open = h.count(e.Revocation.Scope, e.Ends)
 	}
-	sum, each := l.Outcomes.Total(list)
+	sum, each := e.Outcomes.Total(list)
 	out.Acked, out.Gone, out.Unconfirmed, out.Tabs = sum.Acked, sum.Gone, sum.Unconfirmed(), each
 	if sum.All > 0 {
 		out.Revocation.Tabs = sum.All + out.Open
@@ -281,68 +282,68 @@ func (h *Hub) reportOf(l *revocation.Entry, list int) ForcedLogout {
 	return out
 }
 
-// ForcedLogouts lists the forced logouts that may still matter and for which picks is true, newest
-// first and most of them at most. before is the number below which the list begins; 0 begins with
-// the newest. Their Tabs are not listed.
+// ForcedLogouts lists the forced logouts that are kept and for which picks returns true, newest
+// first. It lists most of them at most, and only numbers below before; 0 begins with the newest.
+// Tabs is empty in each.
 func (h *Hub) ForcedLogouts(before int64, most int, picks func(*session.Revocation) bool) []ForcedLogout {
 	var picked []*revocation.Entry
-	for _, l := range slices.Backward(h.revocations.List()) {
+	for _, e := range slices.Backward(h.revocations.List()) {
 		if len(picked) == most {
 			break
 		}
-		if (before == 0 || l.Revocation.Number < before) && picks(&l.Revocation) {
-			picked = append(picked, l)
+		if (before == 0 || e.Revocation.Number < before) && picks(&e.Revocation) {
+			picked = append(picked, e)
 		}
 	}
 	list := make([]ForcedLogout, len(picked))
-	for i, l := range picked {
-		list[i] = h.reportOf(l, 0)
+	for i, e := range picked {
+		list[i] = h.reportOf(e, 0)
 	}
 	return list
 }
 
 // CancelForcedLogout cancels what is left of the grace and the block of a forced logout. The store
-// decides whether it has taken effect; until then it ends nobody here. The error is
-// session.ErrNotFound, or session.ErrTooLate where nothing is left to cancel.
+// decides whether it has taken effect; until the store answers, it ends no session here. The error
+// is session.ErrNotFound, or session.ErrTooLate where nothing is left to cancel.
 func (h *Hub) CancelForcedLogout(ctx context.Context, id, actor string) (ForcedLogout, error) {
-	l := h.revocations.Find(id)
-	if l == nil {
+	e := h.revocations.Find(id)
+	if e == nil {
 		return ForcedLogout{}, session.ErrNotFound
 	}
 	at := session.Millis(h.clock.Now())
-	if l.BeginCancel(at) && at.Before(l.Revocation.EffectiveAt) {
-		at = l.Revocation.EffectiveAt // it was seen to take effect, and the clock was set back
+	if e.BeginCancel(at) && at.Before(e.Revocation.EffectiveAt) {
+		at = e.Revocation.EffectiveAt // it has taken effect here, and then the clock was set back
 	}
-	defer l.EndCancel()
-	f, err := h.store.CancelRevocation(context.WithoutCancel(ctx), id, at, actor)
+	defer e.EndCancel()
+	r, err := h.store.CancelRevocation(context.WithoutCancel(ctx), id, at, actor)
 	if err != nil {
 		return ForcedLogout{}, err
 	}
-	h.cluster.TellRevocation(f)
-	h.applyCancellation(f)
+	h.cluster.TellRevocation(r)
+	h.applyCancellation(r)
 	return h.ForcedLogout(id)
 }
 
 // Blocked returns the forced logout that refuses a sign-in of a member of these groups now; ok is
 // false where none does. A block for everyone spares admins.
-func (h *Hub) Blocked(user string, groups []string) (f session.Revocation, ok bool) {
+func (h *Hub) Blocked(user string, groups []string) (r session.Revocation, ok bool) {
 	return h.revocations.Blocking(user, groups, h.admins, h.clock.Now())
 }
 
-// awaitEffect returns when it is certain whether the forced logout that ends s first has taken
-// effect.
+// awaitEffect returns once it is decided whether the forced logout that ends s first has taken
+// effect. It waits while a cancellation is being stored.
 func (h *Hub) awaitEffect(s *liveSession) {
 	for {
 		s.mu.Lock()
-		l := s.revocation
+		e := s.revocation
 		s.mu.Unlock()
-		if l == nil {
+		if e == nil {
 			return
 		}
-		wait := l.TakeEffect(h.clock.Now())
+		wait := e.TakeEffect(h.clock.Now())
 		if wait == nil {
 			return
 		}
-		<-wait // a call of the store has its limit
+		<-wait // as long as a call of the store takes at most
 	}
 }

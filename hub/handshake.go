@@ -23,8 +23,8 @@ var (
 	ErrRefused     = errors.New("sockets are refused for testing")
 )
 
-// Accept checks the handshake of a tab of a session, upgrades the connection and has the tab served.
-// address is the peer's, for the audit trail. The caller answers errors: ErrOrigin (403),
+// Accept checks the handshake of a tab of a session, upgrades the connection and has the tab
+// served. address is the peer's, for the audit trail. The caller answers errors: ErrOrigin (403),
 // ErrSubprotocol (400), ErrClosing (503), ErrRefused and those of [Hub.Check]. After nil the answer
 // is written and the hub owns the connection, or has closed it; the caller's handler returns.
 //

@@ -163,9 +163,9 @@ func (h *Hub) load(ctx context.Context, policies session.Policies) error {
 
 // Shutdown closes every tab with 1012, so that the pages reconnect, writes what the store does not
 // know yet, gives up the node's lease, and waits until no goroutine of the hub runs any more. When
-// ctx ends it cuts the connections of pages that have not answered. It is called once. Requests that
-// are still served may call the hub meanwhile and afterwards: they start nothing any more. An error
-// means that something could not be stored.
+// ctx ends it cuts the connections of pages that have not answered. It is called once. Requests
+// that are still served may call the hub meanwhile and afterwards: they start nothing any more. An
+// error means that something could not be stored.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.beginClosing()
 	h.cluster.PrepareToLeave() // the tabs that are closed now come back elsewhere

@@ -35,8 +35,8 @@ func (l *lifecycle) begin() bool {
 	return !l.closing
 }
 
-// goTracked runs f in a goroutine that Shutdown waits for. During Shutdown it runs f in the caller's
-// goroutine.
+// goTracked runs f in a goroutine that Shutdown waits for. During Shutdown it runs f in the
+// caller's goroutine.
 func (l *lifecycle) goTracked(f func()) {
 	if !l.goUnlessClosing(f) {
 		f()

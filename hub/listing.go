@@ -8,9 +8,10 @@ import (
 	"curfew/session"
 )
 
-// Presence as admins see it: sessions, tabs and users, as they are at this instant.
+// Presence as administrators see it: lists of sessions, tabs and users, as they are at an instant.
 
-// Filter picks sessions. Fields at their zero value pick all.
+// Filter picks sessions by all of its fields at once. A field at its zero value picks every
+// session.
 type Filter struct {
 	User  string
 	Group string
@@ -19,7 +20,7 @@ type Filter struct {
 	Ref   string // session.ID.Ref
 }
 
-// Pick lists the sessions that f picks among those that were listed.
+// Pick lists those of the sessions that f picks. The result points into the list.
 func (f Filter) Pick(sessions []Session) (picked []*Session) {
 	c := f.compiled()
 	for i := range sessions {
@@ -31,10 +32,10 @@ func (f Filter) Pick(sessions []Session) (picked []*Session) {
 	return picked
 }
 
-// compiledFilter is a filter whose names are in the form in which they are compared.
+// compiledFilter is a filter with folded names.
 type compiledFilter struct {
 	Filter
-	nobody bool // a name was given of which nothing is left to compare
+	nobody bool // it picks no session: nothing is left of a name when it is folded
 }
 
 func (f Filter) compiled() compiledFilter {
@@ -64,10 +65,10 @@ func (f compiledFilter) picks(r *session.Record, n *session.Names) bool {
 	return false
 }
 
-// Session is a live session as it is at an instant.
+// Session is a live session as it was at an instant.
 type Session struct {
-	Record       *session.Record // what does not change; shared, not to be written to
-	Names        *session.Names  // of the record, likewise
+	Record       *session.Record // as of its sign-in, with the rules of now; shared, must not be modified
+	Names        *session.Names  // of the record; shared likewise
 	State        State
 	Node         string // of its newest tab; empty without one
 	LastActiveAt time.Time
@@ -75,10 +76,10 @@ type Session struct {
 	Tabs         int
 	Hidden       int
 	Unconfirmed  int
-	OpenTabs     []Tab // where one session was asked for
+	OpenTabs     []Tab // listed only if the filter has a Ref
 }
 
-// Tab is an open tab as it is at an instant.
+// Tab is an open tab as it was at an instant.
 type Tab struct {
 	ID          string    `json:"tab"`
 	Node        string    `json:"node"`
@@ -97,7 +98,7 @@ func (h *Hub) tabLocked(t *tab) Tab {
 	}
 }
 
-// answerWait is how long an answer to a tick may take before the tab counts as unconfirmed. It is
+// answerWait is how long the answer to a tick may take before the tab counts as unconfirmed, in
 // real time.
 const answerWait = 5 * time.Second
 
@@ -105,7 +106,8 @@ func (t *tab) unconfirmedLocked() bool {
 	return t.tickSeq > t.acked.Load() && time.Since(t.tickedAt) > answerWait
 }
 
-// Sessions lists the live sessions that f picks, in no order.
+// Sessions lists the live sessions that f picks, in no order. With a User or a Ref it looks at
+// those sessions only, otherwise at all.
 func (h *Hub) Sessions(f Filter) []Session {
 	now := h.clock.Now()
 	live := h.sessionsIn(session.Scope{User: f.User, Session: f.Ref})
@@ -129,7 +131,7 @@ func (h *Hub) Sessions(f Filter) []Session {
 	return list
 }
 
-// listSession is s as it is at now, record and names apart. alive is false where it is over.
+// listSession returns s as it is at now, without record and names. alive is false if it has ended.
 func (h *Hub) listSession(s *liveSession, now time.Time, withTabs bool) (one Session, alive bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,8 +150,7 @@ func (h *Hub) listSession(s *liveSession, now time.Time, withTabs bool) (one Ses
 	return one, true
 }
 
-// listTabsLocked adds the tabs of s on all nodes to one: counted, and one by one where that is
-// asked.
+// listTabsLocked adds the tabs of s on all nodes to one: their numbers, and with withTabs each tab.
 func (h *Hub) listTabsLocked(one *Session, s *liveSession, withTabs bool) {
 	var newest int64 // when the newest tab opened, Unix ms
 	for _, t := range s.tabs {
@@ -167,21 +168,21 @@ func (h *Hub) listTabsLocked(one *Session, s *liveSession, withTabs bool) {
 			one.OpenTabs = append(one.OpenTabs, tab)
 		}
 	}
-	for _, on := range s.elsewhere {
-		one.Hidden += on.Hidden
-		one.Unconfirmed += on.Unconfirmed
-		if on.Opened > newest {
-			one.Node, newest = on.Node, on.Opened
+	for _, report := range s.elsewhere {
+		one.Hidden += report.Hidden
+		one.Unconfirmed += report.Unconfirmed
+		if report.Opened > newest {
+			one.Node, newest = report.Node, report.Opened
 		}
 		if withTabs {
-			for _, t := range on.List {
+			for _, t := range report.List {
 				one.OpenTabs = append(one.OpenTabs, Tab(t))
 			}
 		}
 	}
 }
 
-// User is the presence of one who is signed in.
+// User is the presence of a user who is signed in.
 type User struct {
 	User        string
 	State       State // that of their most active session

@@ -13,21 +13,22 @@ import (
 	"curfew/session"
 )
 
-// Notices: what an administrator has to say to people, and what they are told of their own account.
-// Nobody is signed out.
+// Notices: messages of administrators to users, and what users are told of their own account. A
+// notice ends no session.
 
-// noticeFor is how long after a notice tabs that open are told too.
+// noticeFor is for how long after a notice newly opened tabs are told it, too.
 const noticeFor = time.Minute
 
-// keptNoticeFor is how long a notice is kept for nodes that are not listening.
+// keptNoticeFor is how long the store keeps a notice for nodes that do not listen now.
 const keptNoticeFor = 2 * noticeFor
 
-// Bounds of what tabs that open are told.
+// Bounds of the notices that newly opened tabs are told.
 const (
-	maxNotices = 10_000 // of the last minute, for all; the oldest are forgotten first
+	maxNotices = 10_000 // kept in all; the oldest are dropped first
 	maxLate    = 20     // for one tab: the newest
 )
 
+// sentNotice is a notice to the tabs of the sessions in a scope, but those of one session.
 type sentNotice struct {
 	id, message string
 	scope       session.Scope
@@ -56,17 +57,17 @@ func (n *sentNotice) toNodes() cluster.Notice {
 }
 
 func (n *sentNotice) isFor(s *liveSession) bool {
-	// everyone's records need not be read
+	// a notice for everyone needs no look at the names
 	return n.except != s.id && (n.scope.Everyone || n.target.Matches(s.names.Load()))
 }
 
-// notices are those of the last minute, found by whom they are for: a tab that opens costs no look
-// at those of others.
+// notices are the notices of the last minute, by scope. Opening a tab costs nothing for those in
+// other scopes.
 type notices struct {
 	mu      sync.Mutex
-	queue   []*sentNotice // as they came
+	queue   []*sentNotice // in the order in which they came
 	ids     map[string]struct{}
-	byScope map[session.Scope][]*sentNotice // by folded scope, as they came
+	byScope map[session.Scope][]*sentNotice // the same by folded scope
 }
 
 func (ns *notices) add(n *sentNotice) {
@@ -96,7 +97,7 @@ func (ns *notices) forgetOldestLocked() {
 	}
 }
 
-// recent lists the newest of those that a tab of s that opens now is told, oldest first.
+// recent lists the notices that a tab of s opened now is told: the newest maxLate, oldest first.
 func (ns *notices) recent(now time.Time, s *liveSession) (list []*sentNotice) {
 	names := s.names.Load()
 	scopes := []session.Scope{everyone, {User: names.User}, {Session: names.Ref}}
@@ -122,7 +123,7 @@ func (ns *notices) recent(now time.Time, s *liveSession) (list []*sentNotice) {
 	return list[max(0, len(list)-maxLate):]
 }
 
-// knows reports whether a notice was sent here.
+// knows reports whether a notice was sent on this node.
 func (ns *notices) knows(id string) bool {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
@@ -136,16 +137,16 @@ func (ns *notices) reset() {
 	ns.queue, ns.ids, ns.byScope = nil, nil, nil
 }
 
-// Notice tells whom a notice has reached.
+// Notice is the result of [Hub.Notify]: whom a notice has reached.
 type Notice struct {
-	ID       string // public
+	ID       string // tabs are told it, too
 	Sessions int
 	Tabs     int
 }
 
-// Notify tells a message to all tabs in a scope, and to those that open within a minute. It returns
-// once the audit line is stored. session.ErrNotFound where nobody in the scope is signed in:
-// nothing is written then.
+// Notify sends a message to all tabs in a scope, and to tabs that are opened there within a minute.
+// It writes an audit line first. The error is session.ErrNotFound where nobody in the scope is
+// signed in: nothing is written then. After any other error some tabs may not be told.
 func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message string) (Notice, error) {
 	n := &sentNotice{
 		id:      newPublicID(),
@@ -176,13 +177,13 @@ func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message st
 	return Notice{ID: n.id, Sessions: sessions, Tabs: tabs}, nil
 }
 
-// send queues a notice for all tabs that it is for.
+// send queues a notice for all tabs of this node that it is for.
 func (h *Hub) send(n *sentNotice) {
 	h.notices.add(n)
 	shared := h.encodeOnce(n.onWire)
-	h.parallel(h.withTabs(n.scope), func(share []*liveSession) {
-		start := make([]*socket.Conn, 0, 2*len(share))
-		for _, s := range share {
+	h.parallel(h.withTabs(n.scope), func(chunk []*liveSession) {
+		start := make([]*socket.Conn, 0, 2*len(chunk))
+		for _, s := range chunk {
 			if !n.isFor(s) {
 				continue
 			}
@@ -196,7 +197,8 @@ func (h *Hub) send(n *sentNotice) {
 	})
 }
 
-// TellOfSignIn tells the other sessions of a user that one has begun elsewhere.
+// TellOfSignIn sends a notice of a new session to the other sessions of its user. The sign-in page
+// calls it.
 func (h *Hub) TellOfSignIn(ctx context.Context, r session.Record) {
 	if len(h.sessionsOf(r.User)) < 2 {
 		return

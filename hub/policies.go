@@ -15,15 +15,16 @@ import (
 	"curfew/session"
 )
 
-// The rules of live sessions: their groups, as the directory tells them, and the policy that
-// follows from the groups. Both change in changeRules alone: it reads what the store has, computes
-// what is to be, and stores that only if nobody has changed the rules meanwhile, on whichever node.
-// What a session was judged by is replaced in applyRules alone, and only by what is newer.
+// The rules of live sessions: their groups, as the directory has them, and the policy that follows
+// from the groups. changeRules alone stores new rules: it reads the stored ones, computes the new
+// ones, and stores those only if no node has changed the rules meanwhile. replaceRules alone
+// changes the rules that a live session is judged by.
 
-// Reload applies policies to all live sessions and tells their tabs. A session that is over by its
-// new policy ends with the reason policy; one that had come due by its old one ends for that
-// reason. After an error it may be called again with the same policies: new sign-ins have them, and
-// the sessions that have them are passed over.
+// Reload applies policies to all live sessions and tells their tabs. changed counts the sessions
+// that got other rules. A session that is due by its new policy ends with the reason policy. A
+// session that was due by its old policy already ends for the reason of that. After an error it may
+// be called again with the same policies: sign-ins use them by then, and sessions that have them
+// are skipped.
 func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed int, err error) {
 	if err := h.flush(ctx); err != nil {
 		return 0, err
@@ -52,14 +53,14 @@ func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed in
 	return changed, nil
 }
 
-// Policies are the ones in force.
+// Policies returns the policies in force, those of the last [Hub.Reload].
 func (h *Hub) Policies() session.Policies { return *h.policies.Load() }
 
-// setGroups replaces the groups of a user's session, as the directory tells them: the policy
-// follows, and so do the rights of its tabs. A group that the session has keeps the number at which
-// its user joined it. Forced logouts of a group that were answered before the user joined it are
-// none of theirs; those that were answered before the user left it are. session.ErrNotFound; any
-// other error means that the change is to be told again.
+// setGroups replaces the groups of a session by those that the directory has. The policy and the
+// rights of the session's tabs follow. A forced logout of a group ends the session if it was
+// answered while the user was a member: for that each group has the number of the last revocation
+// before the user joined it, and a group that the user has left is remembered; see settleFormer.
+// The error is session.ErrNotFound; any other means that the caller must try again.
 func (h *Hub) setGroups(ctx context.Context, id session.ID, names []string) error {
 	s := h.lookup(id)
 	if s == nil {
@@ -77,7 +78,8 @@ func (h *Hub) setGroups(ctx context.Context, id session.ID, names []string) erro
 	return nil
 }
 
-// regrouped are rules with other groups. Who joins one has seen all revocations up to last.
+// regrouped returns rules with other groups. A user who joins one has seen all revocations up to
+// last.
 func regrouped(rules session.Rules, names []string, last int64) session.Rules {
 	var groups []session.Group
 	for _, name := range names {
@@ -97,12 +99,13 @@ func regrouped(rules session.Rules, names []string, last int64) session.Rules {
 	return session.Rules{Groups: groups, Former: former, Policy: rules.Policy}
 }
 
+// keepGroups is a change that leaves the groups as they are: only the policy may change.
 func keepGroups(rules session.Rules, _ int64) session.Rules { return rules }
 
 // settleFormer finds out which revocations were written before the user of s left a group: those up
-// to the number that is read after the leaving was stored. Only where one of them ends the session
-// the group is remembered. What cannot be found out now is tried again: until then every forced
-// logout of the group ends the session.
+// to the number that is read after the change was stored. The group is remembered only if one of
+// them concerns the session. If the number cannot be read now, it is tried again; until then every
+// forced logout of the group ends the session.
 func (h *Hub) settleFormer(ctx context.Context, s *liveSession) {
 	r := s.record.Load()
 	if !slices.ContainsFunc(r.Former, isOpen) {
@@ -113,11 +116,12 @@ func (h *Hub) settleFormer(ctx context.Context, s *liveSession) {
 	}
 }
 
+// isOpen reports whether it is not known yet when the user left the group.
 func isOpen(g session.FormerGroup) bool { return g.Until == 0 }
 
-// settleFormerUpTo has the groups that the rules of that revision tell left be left at the number
-// last, which was read since. Where the rules have changed meanwhile, a group may have been left
-// after that number: it waits for another one.
+// settleFormerUpTo notes that the open groups in the rules of that revision were left by the number
+// last, which was read afterwards. If the rules have changed meanwhile, a group may have been left
+// after that number, and s is queued again.
 func (h *Hub) settleFormerUpTo(ctx context.Context, s *liveSession, revision, last int64) error {
 	err := h.changeRules(ctx, s, func(now session.Rules, stored int64) session.Rules {
 		if stored == revision {
@@ -131,8 +135,8 @@ func (h *Hub) settleFormerUpTo(ctx context.Context, s *liveSession, revision, la
 	return err
 }
 
-// closeFormer are the groups of a list that a forced logout is about, when those that are open were
-// left at the number last.
+// closeFormer notes that the open groups of a list were left by the number last. It keeps the
+// groups that a forced logout was about before the user left them.
 func (h *Hub) closeFormer(former []session.FormerGroup, last int64) (kept []session.FormerGroup) {
 	for _, g := range former {
 		if g.Until == 0 {
@@ -145,8 +149,7 @@ func (h *Hub) closeFormer(former []session.FormerGroup, last int64) (kept []sess
 	return kept
 }
 
-// formerQueue are the sessions of which it is not known yet when their users left a group, each
-// with the revision of the rules that tell it.
+// formerQueue are the sessions with a group that is open, each with the revision of its rules.
 type formerQueue struct {
 	mu        sync.Mutex
 	revisions map[*liveSession]int64 // bounded by the live ones
@@ -169,18 +172,17 @@ func (q *formerQueue) take() map[*liveSession]int64 {
 	return taken
 }
 
-// awaitFormer has settleFormers look at s, if it has a group that is open.
+// awaitFormer queues s for settleFormers, if it has a group that is open.
 func (h *Hub) awaitFormer(s *liveSession) {
 	if r := s.record.Load(); slices.ContainsFunc(r.Former, isOpen) && s.shard.lookup(s.id) == s {
 		h.former.add(s, r.Revision)
 	}
 }
 
-// settleFormerEvery is how soon it is tried again to find out when groups were left. It is real
-// time.
+// settleFormerEvery is how soon settleFormers is called again, in real time.
 const settleFormerEvery = time.Second
 
-// formerLoop settles what could not be settled at once.
+// formerLoop settles, from time to time, what could not be settled at once.
 func (h *Hub) formerLoop() {
 	for h.wait(settleFormerEvery) {
 		if err := h.settleFormers(h.ctx); err != nil && h.ctx.Err() == nil {
@@ -189,8 +191,8 @@ func (h *Hub) formerLoop() {
 	}
 }
 
-// settleFormers is settleFormer for all sessions that wait for it. They share one number, which is
-// read after they are taken from the queue. What fails waits for the next call.
+// settleFormers is settleFormer for all sessions in the queue. They share one number, which is read
+// after they were taken from it. A session for which it fails is queued again.
 func (h *Hub) settleFormers(ctx context.Context) error {
 	waiting := h.former.take()
 	if len(waiting) == 0 {
@@ -204,8 +206,8 @@ func (h *Hub) settleFormers(ctx context.Context) error {
 		return err
 	}
 	var failed atomic.Pointer[error]
-	parallel.Do(endsAtOnce, slices.Collect(maps.Keys(waiting)), func(share []*liveSession) {
-		for _, s := range share {
+	parallel.Do(endsAtOnce, slices.Collect(maps.Keys(waiting)), func(chunk []*liveSession) {
+		for _, s := range chunk {
 			if s.shard.lookup(s.id) != s {
 				continue
 			}
@@ -221,10 +223,10 @@ func (h *Hub) settleFormers(ctx context.Context) error {
 	return nil
 }
 
-// changeRules stores what change makes of the groups of s, with the policy that follows from them,
-// and tells the tabs what they must know of it. change is told the revision of the rules that it is
-// given, too. Where they were changed meanwhile it begins anew, and so it does where the policies
-// were reloaded.
+// changeRules stores new rules of s, applies them and tells tabs. change returns the new groups; it
+// is given the stored rules and their revision. The policy follows from the groups. If another
+// caller or node changes the rules meanwhile, or the policies are reloaded, changeRules begins
+// again. A session that has ended is no error.
 func (h *Hub) changeRules(
 	ctx context.Context,
 	s *liveSession,
@@ -245,7 +247,7 @@ func (h *Hub) changeRules(
 		rules := change(r.Rules(), r.Revision)
 		rules.Policy = h.policyOf(rules.Groups)
 		if !rules.Equal(r.Rules()) || s.unconfirmed.Load() {
-			s.unconfirmed.Store(true) // the store may have it and say that it could not make sure
+			s.unconfirmed.Store(true) // the store may do it and yet return an error
 			revision, err := h.store.SetRules(ctx, s.id, r.Revision, rules)
 			if errors.Is(err, session.ErrConflict) {
 				continue
@@ -268,7 +270,8 @@ func (h *Hub) policyOf(groups []session.Group) session.Policy {
 	return h.Policies().For(session.Record{Groups: groups}.GroupNames())
 }
 
-// unlessOver is err, but nil where it says that a session is over: nothing is left to do for it.
+// unlessOver returns err, or nil if err says that the session has ended: nothing is left to do
+// then.
 func unlessOver(err error) error {
 	if errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrNotFound) {
 		return nil
@@ -276,16 +279,16 @@ func unlessOver(err error) error {
 	return err
 }
 
-// applyRules takes over rules that are stored, unless it knows newer ones. Rights follow from them,
-// and the forced logouts of the groups: one that is written meanwhile is seen here, or sees them.
+// applyRules applies rules that are stored, unless newer ones are known here.
 func (h *Hub) applyRules(s *liveSession, rules session.Rules, revision int64) {
 	if revision > s.record.Load().Revision {
 		h.replaceRules(s, rules, revision, func(known int64) bool { return revision > known })
 	}
 }
 
-// replaceRules takes over rules, if those that are known have a revision for which newer is true,
-// and does what follows from them.
+// replaceRules applies rules if newer returns true for the revision of those that are known here.
+// The right to watch and the forced logouts of the groups follow: a revocation that is added
+// meanwhile either finds the new groups, or is found here.
 func (h *Hub) replaceRules(s *liveSession, rules session.Rules, revision int64, newer func(known int64) bool) {
 	var changed rulesChange
 	h.revocations.View(func(v revocation.View) {
@@ -310,14 +313,14 @@ func (h *Hub) replaceRules(s *liveSession, rules session.Rules, revision int64, 
 	}
 }
 
-// rulesChange says what other rules have changed of a session.
+// rulesChange says what has changed with the rules of a session.
 type rulesChange struct {
 	groups bool
 	policy bool
-	forced bool // another forced logout ends it first, or none does any more
+	forced bool // which forced logout ends it first
 }
 
-// setRulesLocked gives s other rules. A session that is over by them alone is over from now on.
+// setRulesLocked gives s other rules. If they alone make s due, it is due from now on.
 func (s *liveSession) setRulesLocked(
 	rules session.Rules,
 	revision int64,

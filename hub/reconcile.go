@@ -8,22 +8,22 @@ import (
 	"curfew/session"
 )
 
-// What the directory says of those who are signed in. The hub knows no directory: it is told, and
-// decides what that means for each session.
+// What the directory says of those who are signed in. The hub knows no directory: a watcher tells
+// it what has changed, and the hub decides what that means for each session.
 
-// Account is somebody whom the directory has let in, as their sign-in found them. Sessions of equal
-// accounts stand and fall together. Two people may have signed in by one name, if it passed from
-// one to the other, and one person may have signed in before and after a change of their password:
-// these are different accounts.
+// Account is a user whom the directory has let in, as it described them at their sign-in. The
+// watcher of the directory checks each account once, for all sessions of it. Two people may have
+// signed in by one name that passed from one to the other, and one person may have signed in before
+// and after a change of their password: these are different accounts.
 type Account struct {
 	Login           string // the name as it was typed; the directory is asked by it again
 	User            string // the canonical name
 	DN              string // where the directory keeps the user
-	Identity        string // empty where the directory does not tell
-	PasswordChanged string // when, as the directory writes it; likewise
+	Identity        string // an ID that no other user ever gets; empty where the directory does not tell
+	PasswordChanged string // when, as the directory writes it; empty where it does not tell
 }
 
-// AccountOf is the account of a session. DN is empty for a session that no directory has let in.
+// AccountOf returns the account of a session. DN is empty if no directory has let its user in.
 func AccountOf(r *session.Record) Account {
 	return Account{
 		Login:           r.Login,
@@ -34,7 +34,7 @@ func AccountOf(r *session.Record) Account {
 	}
 }
 
-// Accounts lists the accounts that are signed in, with all groups that any of their sessions has.
+// Accounts lists the accounts with live sessions, and for each the groups that any of these has.
 // Sessions that no directory has let in are left out.
 func (h *Hub) Accounts() map[Account][]string {
 	accounts := make(map[Account][]string)
@@ -62,10 +62,9 @@ type Standing struct {
 	Groups []string // of the user, where it would let them in
 }
 
-// Reconcile brings the sessions of an account into line with the directory: those of an account
-// that is denied end for the reason directory, and others get the groups of now. A session that
-// ends meanwhile is no error. Any error means that something could not be stored: whoever told it
-// tells it again.
+// Reconcile makes the sessions of an account agree with the directory. Sessions of a denied account
+// end for the reason directory; others get the groups of now. A session that ends meanwhile is no
+// error. Any error means that something could not be stored, and that the watcher must call again.
 func (h *Hub) Reconcile(ctx context.Context, a Account, now Standing) error {
 	var errs []error
 	for _, s := range h.sessionsOf(a.User) {
@@ -82,6 +81,7 @@ func (h *Hub) Reconcile(ctx context.Context, a Account, now Standing) error {
 	return errors.Join(errs...)
 }
 
+// reconcile is Reconcile for one session.
 func (h *Hub) reconcile(ctx context.Context, r *session.Record, now Standing) error {
 	if now.Denied {
 		h.log.Info("ended by the directory", "user", r.User, "session", r.ID, "cause", now.Cause)
@@ -109,7 +109,7 @@ func sameNames(a, b []string) bool {
 	return !slices.ContainsFunc(a, missingFrom(b)) && !slices.ContainsFunc(b, missingFrom(a))
 }
 
-// DirectoryLost writes an audit line that the directory is out of reach. Nobody is ended by that.
+// DirectoryLost writes an audit line that the directory is out of reach. No session ends by that.
 func (h *Hub) DirectoryLost(ctx context.Context, err error) {
 	h.log.Error("the directory is out of reach: its changes are not noticed until it is back", "error", err)
 	e := session.Event{At: session.Millis(h.clock.Now()), Kind: session.EventDirectoryLost, Detail: err.Error()}

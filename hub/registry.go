@@ -158,8 +158,9 @@ func (rs *refs) find(ref string) []*liveSession {
 }
 
 // findInStore finds the session of a ref that another node may have signed in a moment ago, and
-// registers it here. It reads all sessions of the store. Callers that come meanwhile wait, and share
-// one scan that begins after they have called. The error is session.ErrNotFound if there is none.
+// registers it here. It reads all sessions of the store. Callers that come meanwhile wait, and
+// share one scan that begins after they have called. The error is session.ErrNotFound if there is
+// none.
 func (h *Hub) findInStore(ctx context.Context, ref string) error {
 	if h.cluster.Alone() {
 		return session.ErrNotFound // nobody else signs anybody in
@@ -192,10 +193,10 @@ type storeScans struct {
 	done int64      // number of the last complete scan; 0 after one that has failed
 }
 
-// withTabs lists those of sessionsIn that have a tab on this node, and may list others. The order is
-// roughly that in which their tabs were opened. Telling many tabs in that order takes less time than
-// in the order of a map, because the memory of tabs opened one after the other, in the kernel too,
-// lies side by side.
+// withTabs lists those of sessionsIn that have a tab on this node, and may list others. The order
+// is roughly that in which their tabs were opened. Telling many tabs in that order takes less time
+// than in the order of a map, because the memory of tabs opened one after the other, in the kernel
+// too, lies side by side.
 func (h *Hub) withTabs(scope session.Scope) (list []*liveSession) {
 	if scope.User != "" || scope.Session != "" {
 		list = h.sessionsIn(scope)

@@ -12,11 +12,10 @@ import (
 	"curfew/session"
 )
 
-// What other nodes did, and what they ask of this one. What this node tells them stands where it
-// happens, as a call of Hub.cluster.
+// What other nodes did, and what they ask of this one. What this node tells others is a call of
+// Hub.cluster where it happens.
 
-// local is a hub as the cluster sees it: each method finds the session, and leaves the rest to the
-// hub.
+// local implements cluster.Local. Each method finds the session and calls the hub.
 type local struct{ hub *Hub }
 
 var _ cluster.Local = local{}
@@ -69,7 +68,8 @@ func (l local) TabsElsewhere(id session.ID, r cluster.TabReport) (known bool) {
 	return true
 }
 
-// departedGrace is how long the tabs of a node that has gone may take to come back elsewhere.
+// departedGrace is how long a session does not count as away after the node with its tabs has gone:
+// the tabs reconnect to other nodes.
 const departedGrace = 10 * time.Second
 
 func (l local) TabsGone(id session.ID, instance string) {
@@ -94,7 +94,7 @@ func (l local) Reconcile(ctx context.Context, r session.Record) (known bool) {
 func (l local) Revoked(r session.Revocation) { l.hub.applyRevocation(r) }
 
 func (l local) Outcomes(instance string, r revocation.OutcomeReport) {
-	if e := l.hub.revocations.Find(r.Logout); e != nil { // else it is told again soon
+	if e := l.hub.revocations.Find(r.Logout); e != nil { // or else it is told again soon
 		e.Outcomes.SetElsewhere(instance, r)
 	}
 }
@@ -157,7 +157,8 @@ func (l local) Part(i int) []cluster.Known {
 	return list
 }
 
-// outcomesRetold is how long after its last change the progress of a forced logout is told again.
+// outcomesRetold is for how long after their last change the outcomes of a forced logout are told
+// again.
 const outcomesRetold = 10 * time.Minute
 
 func (l local) OutcomeReports(again bool) []revocation.OutcomeReport {
@@ -197,7 +198,8 @@ func (l local) AdvanceClock(ctx context.Context, d time.Duration) { l.hub.advanc
 
 func (l local) Reset() { l.hub.resetHere() }
 
-// actedElsewhere takes over an activity that is stored.
+// actedElsewhere applies an activity that is stored: it moves the deadline, and withdraws a
+// warning.
 func (h *Hub) actedElsewhere(s *liveSession, at time.Time) {
 	quiet := at.UnixMilli() - s.active.Load()
 	if !s.raise(at) {
@@ -212,8 +214,9 @@ func (h *Hub) actedElsewhere(s *liveSession, at time.Time) {
 	}
 }
 
-// reconcileRules takes over the rules that the store has for s. Older ones than those known were
-// read before these were stored, or a fail-over has lost these: the store knows which.
+// reconcileRules applies the rules that the store has for s. If they are older than those that are
+// known here, either r was read before the newer ones were stored, or a fail-over has lost the
+// newer ones. Reading the store again tells which.
 func (h *Hub) reconcileRules(ctx context.Context, s *liveSession, r session.Record) {
 	known := s.record.Load().Revision
 	if r.Revision >= known {
@@ -230,28 +233,30 @@ func (h *Hub) reconcileRules(ctx context.Context, s *liveSession, r session.Reco
 	})
 }
 
-// setTabsElsewhere takes over the tabs that a node has of s. Without any more, s counts as away
-// after the grace, or at once if they were closed.
-func (h *Hub) setTabsElsewhere(s *liveSession, on cluster.TabReport, grace time.Duration) {
+// setTabsElsewhere notes the tabs that another node has of s. If s has no tab any more, it counts
+// as away after the grace, or at once if the last tab was closed.
+func (h *Hub) setTabsElsewhere(s *liveSession, report cluster.TabReport, grace time.Duration) {
 	s.mu.Lock()
 	before := s.tabsLocked()
-	s.elsewhere = slices.DeleteFunc(s.elsewhere, func(o cluster.TabReport) bool { return o.Instance == on.Instance })
-	if on.Tabs > 0 {
-		s.elsewhere = append(s.elsewhere, on)
+	s.elsewhere = slices.DeleteFunc(s.elsewhere, func(other cluster.TabReport) bool {
+		return other.Instance == report.Instance
+	})
+	if report.Tabs > 0 {
+		s.elsewhere = append(s.elsewhere, report)
 	}
 	after := s.tabsLocked()
 	now := h.clock.Now()
 	if after == 0 && before > 0 {
 		s.awayAt = now
-		if !on.Closed || s.navigatesLocked(now) { // it followed a navigation that this node knows of
+		if !report.Closed || s.navigatesLocked(now) { // it was a navigation, as this node knows
 			s.awayAt = now.Add(grace)
 		}
 	}
-	// Where tabs on two nodes are closed at once, each node still sees the other's.
-	crossed := after == 0 && before > 0 && on.Closed && s.closed && time.Since(s.closedAt) < session.NavigationLimit
+	// When tabs on two nodes are closed at the same time, each node still sees the other's.
+	crossed := after == 0 && before > 0 && report.Closed && s.closed && time.Since(s.closedAt) < session.NavigationLimit
 	back := after > 0 && !s.tabTimes.LeftAt().IsZero()
 	var probes []*socket.Conn
-	if on.Closed && before > after {
+	if report.Closed && before > after {
 		s.closedAt = time.Now()
 		probes = s.probeLocked(h.faults.stalled())
 	}
@@ -266,7 +271,8 @@ func (h *Hub) setTabsElsewhere(s *liveSession, on cluster.TabReport, grace time.
 	}
 }
 
-// noticeElsewhere sends a notice of another node to the tabs here, once.
+// noticeElsewhere sends a notice of another node to the tabs here, unless that was done or it is
+// old.
 func (h *Hub) noticeElsewhere(e cluster.Notice) {
 	n := &sentNotice{
 		id:      e.ID,
@@ -283,19 +289,19 @@ func (h *Hub) noticeElsewhere(e cluster.Notice) {
 
 // reportLocked describes this node's tabs of s.
 func (h *Hub) reportLocked(s *liveSession) cluster.TabReport {
-	on := cluster.TabReport{Node: h.node, Tabs: len(s.tabs), Closed: s.closed}
+	report := cluster.TabReport{Node: h.node, Tabs: len(s.tabs), Closed: s.closed}
 	for _, t := range s.tabs {
 		one := h.tabLocked(t)
 		if one.Hidden {
-			on.Hidden++
+			report.Hidden++
 		}
 		if one.Unconfirmed {
-			on.Unconfirmed++
+			report.Unconfirmed++
 		}
-		on.Opened = max(on.Opened, one.OpenedAt.UnixMilli())
-		if len(on.List) < cluster.ReportedTabs {
-			on.List = append(on.List, cluster.Tab(one))
+		report.Opened = max(report.Opened, one.OpenedAt.UnixMilli())
+		if len(report.List) < cluster.ReportedTabs {
+			report.List = append(report.List, cluster.Tab(one))
 		}
 	}
-	return on
+	return report
 }

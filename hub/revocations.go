@@ -8,12 +8,13 @@ import (
 	"curfew/session"
 )
 
-// Revocations that the store has or another node tells of: how they get here, and what follows from
-// them. What this node writes itself is in forcedlogout.go.
+// Revocations that other nodes have stored: how this node learns of them, and applies them. Those
+// that this node stores itself are in forcedlogout.go.
 
 // LastRevocation returns the number of the last revocation. A sign-in reads it before it asks the
-// directory; see session.Record.SeenRevocation. This node may know of later ones than the store:
-// after a fail-over they are yet to be stored again. Any error means that nobody can sign in now.
+// directory; see session.Record.SeenRevocation. After a fail-over this node may know of later
+// revocations than the store has, and returns the number of those. Any error means that nobody can
+// sign in now.
 func (h *Hub) LastRevocation(ctx context.Context) (int64, error) {
 	if err := h.cluster.InReach(); err != nil {
 		return 0, err
@@ -36,29 +37,31 @@ func (h *Hub) LastRevocation(ctx context.Context) (int64, error) {
 
 // applyRevocation applies a revocation that another node has stored, or its cancellation. It
 // returns once all sessions that it ends are marked.
-func (h *Hub) applyRevocation(f session.Revocation) {
-	switch known := h.revocations.Find(f.ID); {
+func (h *Hub) applyRevocation(r session.Revocation) {
+	switch known := h.revocations.Find(r.ID); {
 	case known == nil:
-		h.enforce(f, nil, -1)
-	case known.Revocation.CancelledAt.IsZero() && !f.CancelledAt.IsZero():
-		h.applyCancellation(f)
+		h.enforce(r, nil, -1)
+	case known.Revocation.CancelledAt.IsZero() && !r.CancelledAt.IsZero():
+		h.applyCancellation(r)
 	default:
-		known.AwaitMarked() // by whoever has added it
+		known.AwaitMarked()
 	}
 }
 
-// applyCancellation applies the cancellation of a revocation, or of what is left of its block.
-func (h *Hub) applyCancellation(f session.Revocation) {
-	if l := h.revocations.Find(f.ID); l != nil {
-		l.AwaitMarked() // else a session could be marked after the warnings are withdrawn
+// applyCancellation applies the cancellation of a revocation, or of what is left of its block. It
+// lifts the warning of the sessions that the revocation would have ended.
+func (h *Hub) applyCancellation(r session.Revocation) {
+	if e := h.revocations.Find(r.ID); e != nil {
+		e.AwaitMarked() // or else a session could be marked after its warning was lifted
 	}
-	h.revocations.Replace(f)
-	if f.Cancelled() {
-		h.liftWarning(f.ID)
+	h.revocations.Replace(r)
+	if r.Cancelled() {
+		h.liftWarning(r.ID)
 	}
 }
 
-// liftWarning withdraws the warnings of a forced logout that was cancelled.
+// liftWarning withdraws the warning of a forced logout that was cancelled. A session that another
+// one ends keeps that one's.
 func (h *Hub) liftWarning(id string) {
 	for _, s := range h.allSessions() {
 		mine := false
@@ -75,8 +78,8 @@ func (h *Hub) liftWarning(id string) {
 	}
 }
 
-// Prune has the store forget what is too old, and forgets it here, too; see [session.Store]. The
-// program calls it from time to time.
+// Prune deletes what is too old from the store, and here, too; see [session.Store]. auditKeep is
+// how long audit lines are kept. The program calls it from time to time.
 func (h *Hub) Prune(ctx context.Context, auditKeep time.Duration) error {
 	now := h.clock.Now()
 	if err := h.store.Prune(ctx, now, auditKeep); err != nil {
@@ -86,23 +89,23 @@ func (h *Hub) Prune(ctx context.Context, auditKeep time.Duration) error {
 	return h.loadRevocations(ctx)
 }
 
-// syncRevocations takes over what other nodes have stored, if the number of the store's last
-// revocation is another than it was. Of many that need it at once, one reads.
+// syncRevocations reads the revocations that other nodes have stored, if last, the number of the
+// store's last one, is another than before. Of many callers at the same time one reads.
 func (h *Hub) syncRevocations(ctx context.Context, last int64) error {
 	return h.revocations.Sync(ctx, last, func(ctx context.Context) (int64, error) {
 		return h.readRevocations(ctx, false)
 	})
 }
 
-// loadRevocations reads all revocations of the store, and forgets those that it has forgotten. What
-// has come of the others stays known.
+// loadRevocations reads all revocations of the store, and drops those that it does not keep any
+// more. The outcomes of the others stay.
 func (h *Hub) loadRevocations(ctx context.Context) error {
 	_, err := h.readRevocations(ctx, true)
 	return err
 }
 
-// readRevocations reads all revocations, or those that are not known, applies them, and returns the
-// number of the store's last one.
+// readRevocations reads and applies revocations: all, or those since the last reading. It returns
+// the number of the store's last one.
 func (h *Hub) readRevocations(ctx context.Context, all bool) (last int64, err error) {
 	var revocations []session.Revocation
 	if !h.cluster.Alone() && !all {
@@ -116,8 +119,8 @@ func (h *Hub) readRevocations(ctx context.Context, all bool) (last int64, err er
 	if all {
 		h.revocations.Forget(revocations, last, h.clock.Now())
 	}
-	for _, f := range revocations {
-		h.applyRevocation(f)
+	for _, r := range revocations {
+		h.applyRevocation(r)
 	}
 	h.revocations.SetLast(last)
 	return last, nil

@@ -15,7 +15,8 @@ import (
 // that a heartbeat takes no lock; everything else is guarded by mu.
 //
 // A heartbeat writes active and then reads warned; a warning sets warned and then reads active. At
-// least one of the two sees the other, so no warning remains shown after an act that came before it.
+// least one of the two sees the other, so no warning remains shown after an act that came before
+// it.
 type liveSession struct {
 	// set once
 	id        session.ID

@@ -43,8 +43,8 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 	return nil
 }
 
-// ensureLive returns the live session of r, and registers it if needed. r was read from the store, or
-// stored, just now.
+// ensureLive returns the live session of r, and registers it if needed. r was read from the store,
+// or stored, just now.
 func (h *Hub) ensureLive(ctx context.Context, r session.Record) *liveSession {
 	if s := h.lookup(r.ID); s != nil {
 		return s
@@ -65,8 +65,8 @@ func (h *Hub) ensureLive(ctx context.Context, r session.Record) *liveSession {
 	return s
 }
 
-// register makes r a live session, unless it is one. No revocation is added until the session can be
-// found by its user, too: either a forced logout finds the session, or register finds the forced
+// register makes r a live session, unless it is one. No revocation is added until the session can
+// be found by its user, too: either a forced logout finds the session, or register finds the forced
 // logout.
 func (h *Hub) register(r session.Record) (s *liveSession, isNew bool) {
 	var start []*socket.Conn
@@ -83,9 +83,10 @@ func (h *Hub) register(r session.Record) (s *liveSession, isNew bool) {
 	return s, isNew
 }
 
-// orphans are sessions whose sign-in failed, though the store may have kept them or may yet do so: it
-// did not acknowledge them, or the browser hung up. Nobody has the cookie. They are ended, so that
-// they are not shown as somebody who is here, and do not count against the user's limit of sessions.
+// orphans are sessions whose sign-in failed, though the store may have kept them or may yet do so:
+// it did not acknowledge them, or the browser hung up. Nobody has the cookie. They are ended, so
+// that they are not shown as somebody who is here, and do not count against the user's limit of
+// sessions.
 type orphans struct {
 	mu       sync.Mutex
 	sessions map[session.ID]time.Time // since when the store says that it has no such session; zero: it does not yet

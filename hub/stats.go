@@ -9,18 +9,18 @@ import (
 	"curfew/session"
 )
 
-// Figures: what the metrics show, and the samples of the last hour.
+// Numbers for the metrics, and samples of the last hour for the console.
 
-// Stats are figures of a hub at an instant.
+// Stats are numbers of a hub at an instant, for the metrics.
 type Stats struct {
-	Sessions int
-	Tabs     int
-	Ends     map[session.Reason]int // since the hub was made
+	Sessions int                    // live, on all nodes
+	Tabs     int                    // on this node
+	Ends     map[session.Reason]int // since New
 	Nodes    int                    // that share the store, this one included
 	Away     bool                   // the store did not answer the last pulse of this node
 }
 
-// Stats counts.
+// Stats counts sessions, tabs, ends and nodes. It takes each lock for a moment only.
 func (h *Hub) Stats() Stats {
 	st := Stats{Tabs: h.tabs.count(), Nodes: h.cluster.Nodes(), Away: h.cluster.StoreAway()}
 	for _, sh := range h.shards {
@@ -34,13 +34,13 @@ func (h *Hub) Stats() Stats {
 	return st
 }
 
-// stats are the figures of a hub. They live in memory.
+// stats are what a hub counts. They are in memory only.
 type stats struct {
 	counts  counts
 	history history
 }
 
-// counts are what the metrics show.
+// counts are how many sessions have ended, by reason.
 type counts struct {
 	mu   sync.Mutex
 	ends map[session.Reason]int
@@ -58,25 +58,25 @@ func (c *counts) ended(why session.Reason, n int) {
 	c.ends[why] += n
 }
 
-// Sample is how many were here at an instant, and who went since the sample before.
+// Sample is how many sessions there were at an instant, and how many ended since the sample before.
 type Sample struct {
 	At       time.Time
 	Sessions int
-	Active   int // sessions whose person has just acted
+	Active   int // sessions in StateActive
 	Ends     map[session.Reason]int
 }
 
-// Samples are taken every sampleEvery, for the last hour.
+// Samples are taken every sampleEvery, in real time, and kept for an hour.
 const (
 	sampleEvery = 30 * time.Second
 	samplesKept = int(time.Hour / sampleEvery)
 )
 
-// history is the last hour. It lives in memory.
+// history are the samples of the last hour.
 type history struct {
 	mu      sync.Mutex
 	samples []Sample
-	ends    map[session.Reason]int // since the hub was made, at the newest sample
+	ends    map[session.Reason]int // since New, at the newest sample
 }
 
 // sampleLoop takes a sample every sampleEvery.
@@ -97,37 +97,38 @@ func (hs *history) read() (samples []Sample, ends map[session.Reason]int) {
 	return slices.Clone(hs.samples), hs.ends
 }
 
-func (hs *history) add(s Sample, ends map[session.Reason]int) {
+func (hs *history) add(taken Sample, ends map[session.Reason]int) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	if len(hs.samples) >= samplesKept {
 		hs.samples = slices.Delete(hs.samples, 0, len(hs.samples)-samplesKept+1)
 	}
-	hs.samples, hs.ends = append(hs.samples, s), ends
+	hs.samples, hs.ends = append(hs.samples, taken), ends
 }
 
+// sample takes a sample. before and now are the ends since New, at the sample before and now.
 func (h *Hub) sample(before, now map[session.Reason]int) Sample {
-	s := Sample{At: h.clock.Now(), Ends: maps.Clone(now)}
+	taken := Sample{At: h.clock.Now(), Ends: maps.Clone(now)}
 	for reason, n := range before {
-		if s.Ends[reason] -= n; s.Ends[reason] == 0 {
-			delete(s.Ends, reason)
+		if taken.Ends[reason] -= n; taken.Ends[reason] == 0 {
+			delete(taken.Ends, reason)
 		}
 	}
-	for _, l := range h.allSessions() {
-		s.Sessions++
-		if s.At.UnixMilli()-l.active.Load() > activeFor.Milliseconds() {
-			continue // most of a million, without a lock
+	for _, s := range h.allSessions() {
+		taken.Sessions++
+		if taken.At.UnixMilli()-s.active.Load() > activeFor.Milliseconds() {
+			continue // so that most of a million sessions need no lock
 		}
-		l.mu.Lock()
-		if state, _ := l.stateLocked(s.At); state == StateActive {
-			s.Active++
+		s.mu.Lock()
+		if state, _ := s.stateLocked(taken.At); state == StateActive {
+			taken.Active++
 		}
-		l.mu.Unlock()
+		s.mu.Unlock()
 	}
-	return s
+	return taken
 }
 
-// History lists the samples of the last hour, oldest first, with one of this instant at its end.
+// History lists the samples of the last hour, oldest first, and at the end one of this instant.
 func (h *Hub) History() []Sample {
 	samples, before := h.stats.history.read()
 	return append(samples, h.sample(before, h.Stats().Ends))

@@ -136,9 +136,9 @@ func (h *Hub) acknowledged(t *tab) {
 	}
 }
 
-// add registers the tab, sends hello and what else the page must know, and returns what undoes that.
-// The store is asked again afterwards, so that an end between the handshake and the registration is
-// not missed.
+// add registers the tab, sends hello and what else the page must know, and returns what undoes
+// that. The store is asked again afterwards, so that an end between the handshake and the
+// registration is not missed.
 func (h *Hub) add(t *tab) (remove func()) {
 	s := t.session
 	s.mu.Lock()
@@ -212,7 +212,8 @@ func (h *Hub) verify(t *tab) {
 	}
 }
 
-// remove undoes add. If the page was closed and its session has no other tab, the close grace begins.
+// remove undoes add. If the page was closed and its session has no other tab, the close grace
+// begins.
 func (h *Hub) remove(t *tab) {
 	t.CloseNow()
 	h.unwatch(t)
@@ -275,13 +276,13 @@ const (
 	causeClosed    closeCause = "closed"   // the tab or the browser was closed
 )
 
-// discardAfter is how long a tab must have been hidden for the browser to discard it, to save memory.
-// A phone discards a hidden tab at any time.
+// discardAfter is how long a tab must have been hidden for the browser to discard it, to save
+// memory. A phone discards a hidden tab at any time.
 const discardAfter = 5 * time.Minute
 
-// readCloseCause sets closeCause from the error of the last read. A browser that is closed or killed
-// sends 1001. It does so for a tab that it discards, too, which is not closed by anybody: such a tab
-// was hidden for discardAfter, or on a phone was hidden at all.
+// readCloseCause sets closeCause from the error of the last read. A browser that is closed or
+// killed sends 1001. It does so for a tab that it discards, too, which is not closed by anybody:
+// such a tab was hidden for discardAfter, or on a phone was hidden at all.
 func (t *tab) readCloseCause(err error, now time.Time) {
 	t.closeCause = causeLost
 	code, reason, ok := socket.CloseOf(err)

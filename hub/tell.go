@@ -10,8 +10,8 @@ import (
 
 // What tabs are told of their session: a warning, or the deadlines.
 
-// tell tells every tab of s how it stands, and schedules s. alive is false if s is due: then tabs are
-// told nothing, and s ends soon.
+// tell tells every tab of s how it stands, and schedules s. alive is false if s is due: then tabs
+// are told nothing, and s ends soon.
 func (h *Hub) tell(s *liveSession, what telling) (alive bool) {
 	s.mu.Lock()
 	now, p := h.clock.Now(), s.policy.Load()
@@ -116,8 +116,8 @@ func (a announcement) decision() string {
 	return "withdraw warning"
 }
 
-// onWire returns a function that makes the message. With withPolicy the message has the settings that
-// a reload may have changed.
+// onWire returns a function that makes the message. With withPolicy the message has the settings
+// that a reload may have changed.
 func (a announcement) onWire(p *session.Policy, withPolicy bool) func(seq int64) any {
 	var heartbeat int64
 	var extendOn session.ExtendOn
@@ -158,8 +158,8 @@ func (s *liveSession) announcementIsStale(p *session.Policy, now, deadline time.
 	return behind > p.Slack() || behind > 0 && !now.Before(announced.Add(-p.Lead()-margin(p)))
 }
 
-// queueFrame queues a frame for t and appends the connection of t to start if it needs a writer. The
-// number of the frame is higher than those of all frames before. session.mu is held.
+// queueFrame queues a frame for t and appends the connection of t to start if it needs a writer.
+// The number of the frame is higher than those of all frames before. session.mu is held.
 func (t *tab) queueFrame(start []*socket.Conn, stalled bool, f sharedFrame) []*socket.Conn {
 	t.lastSeq.Store(f.seq)
 	if t.Queue(f.bytes, stalled) {
@@ -180,7 +180,8 @@ func (h *Hub) encodeOnce(message func(seq int64) any) sharedFrame {
 	return sharedFrame{seq, wire.Frame(message(seq))}
 }
 
-// broadcastLocked queues a message for all tabs of s and returns the connections that need a writer.
+// broadcastLocked queues a message for all tabs of s and returns the connections that need a
+// writer.
 func (s *liveSession) broadcastLocked(stalled bool, message func(seq int64) any) (start []*socket.Conn) {
 	if len(s.tabs) == 0 {
 		return nil

@@ -9,8 +9,9 @@ import (
 
 // The test clock of --testing, and its reset.
 
-// AdvanceClock moves the test clocks of all nodes, and tells every tab its new durations. It
-// returns when they are on their sockets.
+// AdvanceClock moves the test clocks of all nodes, and tells every tab its new deadlines. It
+// returns once the messages are written to the sockets of this node. It serves --testing: there
+// must be a test clock. An error means that the store or another node did not answer.
 func (h *Hub) AdvanceClock(ctx context.Context, d time.Duration) (now time.Time, err error) {
 	if err := h.flush(ctx); err != nil {
 		return now, err
@@ -23,17 +24,17 @@ func (h *Hub) AdvanceClock(ctx context.Context, d time.Duration) (now time.Time,
 	return h.clock.Now(), nil
 }
 
+// advanceClockHere moves the test clock of this node.
 func (h *Hub) advanceClockHere(ctx context.Context, d time.Duration) {
 	h.testClock.Advance(d)
-	h.settle(ctx) // deadlines that fell due in real time may still be at work
+	h.settle(ctx) // deadlines that were due in real time may still be at work
 	for _, s := range h.allSessions() {
 		h.tell(s, tellState)
 	}
 	h.settle(ctx)
 }
 
-// settle waits until no deadline is being worked on and no tab is being written to, a second at
-// most.
+// settle waits until no shard is waking sessions and no tab is being written to, a second at most.
 func (h *Hub) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -48,7 +49,8 @@ func (h *Hub) settle(ctx context.Context) {
 	}
 }
 
-// Reset ends all sessions and forgets everything, the store's content included, on all nodes.
+// Reset ends all sessions and deletes everything on all nodes, the store's content included. It
+// serves --testing.
 func (h *Hub) Reset(ctx context.Context) error {
 	for _, s := range h.allSessions() {
 		end := session.End{
@@ -70,6 +72,7 @@ func (h *Hub) Reset(ctx context.Context) error {
 	return nil
 }
 
+// resetHere drops everything on this node but its sessions, which have ended.
 func (h *Hub) resetHere() {
 	h.SetFault(FaultNone)
 	h.revocations.Reset()

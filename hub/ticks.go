@@ -9,8 +9,8 @@ import (
 	"curfew/hub/wire"
 )
 
-// Ticks: a data frame to every tab from time to time. It asks the page whether it is there, and keeps
-// proxies from cutting a silent socket.
+// Ticks: a data frame to every tab from time to time. It asks the page whether it is there, and
+// keeps proxies from cutting a silent socket.
 
 // Each tab is ticked every tickEvery. The tabs are spread evenly over tickSlots. It is real time,
 // whatever the test clock says.
@@ -47,8 +47,8 @@ func (h *Hub) tickLoop() {
 
 // tick asks the page of t whether it is there. If the page has not answered the tick before, tick
 // asks the browser as well, by a ping: a frozen page answers no tick, but its browser answers the
-// ping. If nothing at all has come by the next tick, the peer has vanished, and its tab is closed as
-// one whose connection was lost.
+// ping. If nothing at all has come by the next tick, the peer has vanished, and its tab is closed
+// as one whose connection was lost.
 func (h *Hub) tick(t *tab, now time.Time) {
 	s, stalled := t.session, h.faults.stalled()
 	s.mu.Lock()
@@ -77,8 +77,8 @@ func (h *Hub) tick(t *tab, now time.Time) {
 // alive.
 const maxProbed = 4
 
-// probeLocked pings the tabs of s after one was closed. Should another turn out to have vanished, it
-// matters whether it vanished before. It returns the connections that need a writer.
+// probeLocked pings the tabs of s after one was closed. Should another turn out to have vanished,
+// it matters whether it vanished before. It returns the connections that need a writer.
 func (s *liveSession) probeLocked(stalled bool) (start []*socket.Conn) {
 	if len(s.tabs) > maxProbed || stalled {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"curfew/session"
 )
 
-// Timeline is the ordered story of what a hub heard, decided and said. A nil Timeline records
-// nothing.
+// Timeline records what pages and requests sent, what the hub decided and what it told pages, in
+// this order. It serves --testing, and is nil without: then nothing is recorded.
 type Timeline struct {
 	clock session.Clock
 
@@ -25,38 +25,39 @@ type Moment struct {
 	What    string    `json:"what"`
 }
 
-// timelineKept bounds the memory of a timeline.
+// timelineKept is how many entries are kept at most. Half of them are dropped at once.
 const timelineKept = 10000
 
-// NewTimeline starts a timeline that dates its entries by clock.
+// NewTimeline returns an empty timeline. clock dates its entries.
 func NewTimeline(clock session.Clock) *Timeline { return &Timeline{clock: clock} }
 
-// Moments are the entries, oldest first.
-func (l *Timeline) Moments() []Moment {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]Moment{}, l.entries...)
+// Moments lists the entries, oldest first.
+func (t *Timeline) Moments() []Moment {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]Moment{}, t.entries...)
 }
 
-func (l *Timeline) reset() {
-	if l == nil {
+func (t *Timeline) reset() {
+	if t == nil {
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.entries = nil
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.entries = nil
 }
 
+// note records an entry of s, if there is a timeline.
 func (h *Hub) note(s *liveSession, kind, what string) {
-	l := h.timeline
-	if l == nil {
+	t := h.timeline
+	if t == nil {
 		return
 	}
-	now := l.clock.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.entries) >= timelineKept {
-		l.entries = append(l.entries[:0], l.entries[timelineKept/2:]...)
+	now := t.clock.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.entries) >= timelineKept {
+		t.entries = append(t.entries[:0], t.entries[timelineKept/2:]...)
 	}
-	l.entries = append(l.entries, Moment{now, s.id.Ref(), s.user, kind, what})
+	t.entries = append(t.entries, Moment{now, s.id.Ref(), s.user, kind, what})
 }

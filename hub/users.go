@@ -22,8 +22,8 @@ type userSessions struct {
 	timer     session.Timer     // runs until the state may change by time alone; may be nil
 }
 
-// userIndex finds users by their folded names. It is spread over parts, so that sign-ins do not wait
-// for each other.
+// userIndex finds users by their folded names. It is spread over parts, so that sign-ins do not
+// wait for each other.
 type userIndex struct {
 	seed  maphash.Seed
 	parts [32]struct {

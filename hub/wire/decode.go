@@ -9,7 +9,7 @@ import (
 	"curfew/session/exactjson"
 )
 
-// Incoming is a decoded message from a page.
+// Incoming is a decoded message from a page. Of the fields below Kind only that of its kind is set.
 type Incoming struct {
 	Kind   Kind
 	Idle   time.Duration // of activity
@@ -18,16 +18,16 @@ type Incoming struct {
 	Users  []string      // of watch
 }
 
-// ErrMessage is what [Decode] returns, wrapped with what is wrong. The page has broken the
-// protocol.
-var ErrMessage = errors.New("not a message of the protocol")
+// errMessage is the error of [Decode], joined with what is wrong.
+var errMessage = errors.New("not a message of the protocol")
 
-// maxIdle keeps idle_ms within what a duration holds. No session is that old.
+// maxIdle is the greatest idle_ms; greater ones count as that. No session is that old, and more
+// would not fit into a duration.
 const maxIdle = 100 * 365 * 24 * time.Hour
 
-// Decode reads a message from a page. Unknown types, missing, mistyped or misspelt fields, those
-// that stand twice and trailing data are errors; fields that the protocol does not know are passed
-// over.
+// Decode decodes a message from a page. Errors are unknown types, fields that are missing, of a
+// wrong type, misspelt or there twice, and trailing data. Fields that the protocol does not know
+// are ignored. Any error means that the page has broken the protocol.
 func Decode(data []byte) (Incoming, error) {
 	if ms, ok := decodeNumber(data, `{"type":"activity","idle_ms":`); ok {
 		return Incoming{Kind: KindActivity, Idle: time.Duration(ms) * time.Millisecond}, nil
@@ -43,38 +43,39 @@ func Decode(data []byte) (Incoming, error) {
 		Users  []string `json:"users"`
 	}
 	if err := exactjson.UnmarshalKnown(data, &m); err != nil {
-		return Incoming{}, fmt.Errorf("%w: %w", ErrMessage, err)
+		return Incoming{}, fmt.Errorf("%w: %w", errMessage, err)
 	}
 	in := Incoming{Kind: m.Type}
 	switch m.Type {
 	case KindActivity:
 		if m.IdleMS == nil || *m.IdleMS < 0 {
-			return Incoming{}, fmt.Errorf("%w: activity needs idle_ms, 0 or more", ErrMessage)
+			return Incoming{}, fmt.Errorf("%w: activity needs idle_ms, 0 or more", errMessage)
 		}
 		in.Idle = time.Duration(min(*m.IdleMS, maxIdle.Milliseconds())) * time.Millisecond
 	case KindVisibility:
 		if m.Hidden == nil {
-			return Incoming{}, fmt.Errorf("%w: visibility needs hidden", ErrMessage)
+			return Incoming{}, fmt.Errorf("%w: visibility needs hidden", errMessage)
 		}
 		in.Hidden = *m.Hidden
 	case KindAck:
 		if m.Seq == nil {
-			return Incoming{}, fmt.Errorf("%w: ack needs seq", ErrMessage)
+			return Incoming{}, fmt.Errorf("%w: ack needs seq", errMessage)
 		}
 		in.Seq = *m.Seq
 	case KindWatch:
 		if m.Users == nil || len(m.Users) > MaxWatched {
-			return Incoming{}, fmt.Errorf("%w: watch needs users, %d at most", ErrMessage, MaxWatched)
+			return Incoming{}, fmt.Errorf("%w: watch needs users, %d at most", errMessage, MaxWatched)
 		}
 		in.Users = m.Users
 	case KindConfirm, KindSync:
 	default:
-		return Incoming{}, fmt.Errorf("%w: unknown type %q", ErrMessage, m.Type)
+		return Incoming{}, fmt.Errorf("%w: unknown type %q", errMessage, m.Type)
 	}
 	return in, nil
 }
 
-// decodeNumber reads the messages that matter for speed, in the one spelling that curfew.js uses.
+// decodeNumber decodes the messages that come most often, in the one spelling that curfew.js uses.
+// It saves the JSON decoder.
 func decodeNumber(data []byte, prefix string) (int64, bool) {
 	digits, ok := bytes.CutPrefix(data, []byte(prefix))
 	if !ok {

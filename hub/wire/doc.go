@@ -1,7 +1,7 @@
 // Package wire is the protocol between a page and the hub: its messages, close codes and frames.
 // The subprotocol curfew.v1 stands on RFC 6455. Each message is a text frame of one JSON object.
 // Times are durations in whole milliseconds; no clock time crosses the wire.
-
+//
 //	page                                   server
 //	  | ------ GET /session/ws ------------> |   Origin, subprotocol and session are checked before the upgrade
 //	  | <----- hello ----------------------- |   always first; a standing warning follows
@@ -13,8 +13,8 @@
 //	  | <----- expire --------------------- |   it is over; the page blanks itself, then acks
 //	  | <----- close 4001 ------------------ |
 //
-// Messages to a page are encoded here once for all tabs that get them, as whole frames. Messages
-// from a page are decoded here and nowhere else. The package knows no tab, no session in memory and
-// no connection. It takes no lock and starts no goroutine. Sample messages stand in testdata; docs
-// and browser tests use the same ones.
+// The package encodes messages to a page, once for all tabs that get them, and decodes messages
+// from a page. No other package does either. It knows no tab, no live session and no connection,
+// takes no lock and starts no goroutine. Sample messages are in testdata, which docs and browser
+// tests use, too.
 package wire

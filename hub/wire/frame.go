@@ -2,7 +2,7 @@ package wire
 
 import "encoding/json"
 
-// Frame encodes a message as an unmasked text frame (RFC 6455 §5.2).
+// Frame encodes one of the messages of the server as an unmasked text frame (RFC 6455 §5.2).
 func Frame(message any) []byte {
 	body, err := json.Marshal(message)
 	if err != nil {

@@ -62,7 +62,8 @@ type Hello struct {
 	ExtendOn    session.ExtendOn `json:"extend_on"`
 }
 
-// Active tells the deadlines. HeartbeatMS and ExtendOn are there where a reload changed them.
+// Active tells the deadlines. HeartbeatMS and ExtendOn are set after a reload, which may have
+// changed them.
 type Active struct {
 	Type        Kind             `json:"type"`
 	Seq         int64            `json:"seq"`
@@ -72,8 +73,8 @@ type Active struct {
 	ExtendOn    session.ExtendOn `json:"extend_on,omitempty"`
 }
 
-// Warn tells that the session will end. HeartbeatMS and ExtendOn are there where a reload changed
-// them.
+// Warn tells that the session will end. HeartbeatMS and ExtendOn are set after a reload, which may
+// have changed them.
 type Warn struct {
 	Type        Kind             `json:"type"`
 	Seq         int64            `json:"seq"`
@@ -84,7 +85,7 @@ type Warn struct {
 	ExtendOn    session.ExtendOn `json:"extend_on,omitempty"`
 }
 
-// Notice tells what an admin has to say, or a new sign-in. Nobody is signed out by it.
+// Notice tells a message of an administrator, or a new sign-in of the user. It ends no session.
 type Notice struct {
 	Type    Kind   `json:"type"`
 	Seq     int64  `json:"seq"`
@@ -92,8 +93,8 @@ type Notice struct {
 	Message string `json:"message"`
 }
 
-// Presence tells the states of watched users, hub.State by name: all of them once, then those that
-// changed.
+// Presence tells the states of watched users: hub.State by name. The answer to watch has all of
+// them, later messages those that have changed.
 type Presence struct {
 	Type  Kind              `json:"type"`
 	Seq   int64             `json:"seq"`
@@ -115,8 +116,8 @@ type Expire struct {
 	Location string         `json:"location"`
 }
 
-// Millis rounds a duration up, so that no page thinks a deadline earlier than it is. Past ones are
-// 0.
+// Millis returns a duration in milliseconds, rounded up so that no page takes a deadline for
+// earlier than it is. A negative one is 0.
 func Millis(d time.Duration) int64 {
 	return max(0, int64((d+time.Millisecond-1)/time.Millisecond))
 }

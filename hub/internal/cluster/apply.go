@@ -6,7 +6,7 @@ import (
 	"curfew/session"
 )
 
-// What follows from the messages of other nodes.
+// How messages of other nodes are applied.
 
 // applyLoop applies messages in their order.
 func (m *Member) applyLoop() {
@@ -20,8 +20,8 @@ func (m *Member) applyLoop() {
 	}
 }
 
-// apply applies a message. What one that is missing told, and one that this version cannot read, is
-// to be found in the store.
+// apply applies a message. If messages before it are missing, or this version cannot read it, a
+// resync finds in the store what they told.
 func (m *Member) apply(data []byte) {
 	var msg message
 	if err := json.Unmarshal(data, &msg); err != nil && msg.Version <= messageVersion {
@@ -29,11 +29,11 @@ func (m *Member) apply(data []byte) {
 		return
 	}
 	if msg.Node == m.self {
-		m.bus.heardItself()
+		m.bus.receivedOwn()
 		return
 	}
 	newer := msg.Version > messageVersion
-	if m.members.heard(msg.Node, msg.Number, newer) {
+	if m.members.received(msg.Node, msg.Number, newer) {
 		m.recovery.requestResync()
 	}
 	if newer {
@@ -44,8 +44,8 @@ func (m *Member) apply(data []byte) {
 	}
 }
 
-// appliers say what follows from an event, by its kind. They are called one after the other; what
-// takes long gets a goroutine.
+// appliers apply an event, by its kind. They are called one after the other; what takes long gets a
+// goroutine of its own.
 var appliers = map[eventKind]func(m *Member, from string, e *event){
 	eventSignedIn:   (*Member).applySignedIn,
 	eventEnded:      (*Member).applyEnded,
@@ -63,8 +63,8 @@ var appliers = map[eventKind]func(m *Member, from string, e *event){
 	eventDone:       (*Member).applyDone,
 }
 
-// applyEvent does what follows from an event of another node. Kinds that it does not know, and
-// events that lack what their kind needs, are passed over.
+// applyEvent applies an event of another node. It ignores kinds that it does not know, and events
+// that lack a field of their kind.
 func (m *Member) applyEvent(from string, e *event) {
 	if apply := appliers[e.Kind]; apply != nil {
 		apply(m, from, e)

@@ -7,27 +7,26 @@ import (
 	"time"
 )
 
-// Messages between nodes: published in order, received in order. They are numbered, so that the
-// others notice that one is missing.
+// Messages between nodes, published and received in order. They are numbered, so that others notice
+// when one is missing.
 
-// queuedTogether bounds what waits to be published while the store takes its time. Further events
-// are not told: the others find in the store what has changed, and read the tab reports again,
-// since a number is missing.
-const queuedTogether = 50_000
+// maxQueued bounds the events that wait to be published while the store is slow. Further events are
+// dropped, and a number is left out: the others notice, and read from the store what has changed.
+const maxQueued = 50_000
 
-// silentAfter is how long a node that does not hear itself waits until it subscribes anew.
+// silentAfter is how long a node may receive no message of its own until it subscribes again.
 const silentAfter = 3 * time.Second
 
-// bus has what is to be said, and what was heard.
+// bus has the messages to be sent and those that were received.
 type bus struct {
 	inbox chan []byte   // messages that wait to be applied
-	wake  chan struct{} // there is something in queue
+	wake  chan struct{} // queue is not empty
 	sent  int64         // number of the last message; used by send alone
 
 	mu          sync.Mutex
 	queue       []event
-	skipped     bool      // events were not queued, since there were too many
-	silentSince time.Time // since when nothing was heard of this node itself
+	skipped     bool      // events were dropped, since there were too many
+	silentSince time.Time // when a message of this node itself was last received
 	unsubscribe context.CancelFunc
 }
 
@@ -39,7 +38,7 @@ func newBus() bus {
 func (m *Member) emit(e event) {
 	b := &m.bus
 	b.mu.Lock()
-	if len(b.queue) < queuedTogether {
+	if len(b.queue) < maxQueued {
 		b.queue = append(b.queue, e)
 	} else {
 		b.skipped = true
@@ -51,7 +50,7 @@ func (m *Member) emit(e event) {
 	}
 }
 
-// take empties the queue. skipped: events are missing from it.
+// take empties the queue. skipped says that events were dropped.
 func (b *bus) take() (queue []event, skipped bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -60,7 +59,7 @@ func (b *bus) take() (queue []event, skipped bool) {
 	return queue, skipped
 }
 
-// sendLoop publishes what was emitted, and what is left when the node stops.
+// sendLoop publishes the events that were emitted, and those that are left when the node stops.
 func (m *Member) sendLoop() {
 	for {
 		select {
@@ -73,6 +72,7 @@ func (m *Member) sendLoop() {
 	}
 }
 
+// send publishes the queue. After an error it drops the rest: the others will find it in the store.
 func (m *Member) send(ctx context.Context) {
 	queue, skipped := m.bus.take()
 	if skipped {
@@ -95,12 +95,12 @@ func (m *Member) send(ctx context.Context) {
 		}
 		if err := m.shared.Publish(ctx, data); err != nil {
 			m.log.Debug("other nodes not told", "error", err)
-			return // nor of the rest: that would come late, when the store is back
+			return // the rest would come late, when the store is back
 		}
 	}
 }
 
-// firstMessage cuts off the events that fit into one message: at least one.
+// firstMessage cuts off the events that fit into one message, at least one.
 func firstMessage(queue []event) (events, rest []event) {
 	together, weight := 0, 0
 	for together < len(queue) && (together == 0 || weight+queue[together].weight() <= messageWeight) {
@@ -110,7 +110,7 @@ func firstMessage(queue []event) (events, rest []event) {
 	return queue[:together], queue[together:]
 }
 
-// receiveLoop listens to the other nodes.
+// receiveLoop subscribes to the messages of all nodes, and again whenever that fails.
 func (m *Member) receiveLoop() {
 	for m.ctx.Err() == nil {
 		ctx, cancel := context.WithCancel(m.ctx)
@@ -120,7 +120,7 @@ func (m *Member) receiveLoop() {
 		err := m.shared.Subscribe(ctx, m.recovery.requestResync, m.receive)
 		cancel()
 		if m.ctx.Err() == nil {
-			m.log.Debug("other nodes not heard", "error", err)
+			m.log.Debug("messages of other nodes not received", "error", err)
 			m.wait(pulseEvery / 4)
 		}
 	}
@@ -136,17 +136,18 @@ func (m *Member) wait(d time.Duration) {
 	}
 }
 
-// receive keeps a message for applyLoop: whoever brings it also brings the answers of the store,
-// and must not wait.
+// receive queues a message for applyLoop. It must not wait, because the store's connection that
+// brings messages also brings answers.
 func (m *Member) receive(data []byte) {
 	select {
 	case m.bus.inbox <- data:
 	default:
-		m.recovery.requestResync() // what it tells is to be found in the store
+		m.recovery.requestResync() // the message is dropped: the store has what it tells
 	}
 }
 
-// pingLoop has this node hear itself once a second, and subscribes anew where it does not.
+// pingLoop sends a message once a second, which this node itself receives, too. If it does not, it
+// subscribes again.
 func (m *Member) pingLoop() {
 	ticker := time.NewTicker(pulseEvery)
 	defer ticker.Stop()
@@ -156,14 +157,15 @@ func (m *Member) pingLoop() {
 	}
 }
 
-// heardItself notes that a message of this node itself has arrived.
-func (b *bus) heardItself() {
+// receivedOwn notes that a message of this node itself was received.
+func (b *bus) receivedOwn() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.silentSince = time.Now()
 }
 
-// breakSilence has receiveLoop subscribe anew if nothing was heard for too long.
+// breakSilence makes receiveLoop subscribe again if no message of this node was received for too
+// long.
 func (b *bus) breakSilence() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -116,7 +116,7 @@ func TestANodeThatDoesNotHearItselfSubscribesAnew(t *testing.T) {
 		t.Error("it subscribes anew at once")
 	}
 	b.silentSince = time.Now().Add(-silentAfter - time.Second)
-	b.heardItself()
+	b.receivedOwn()
 	if b.breakSilence(); cut {
 		t.Error("it subscribes anew though it has just heard itself")
 	}

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// callPatience is how long other nodes may take to do what a test asks of them.
+// callPatience is how long other nodes may take to answer a call, in real time.
 const callPatience = 5 * time.Second
 
-// calls are what this node has asked all others to do.
+// calls are the requests of this node to all others that are not answered yet.
 type calls struct {
 	mu       sync.Mutex
 	pending  map[string]map[string]bool // nodes that have not answered, by call
@@ -20,7 +20,7 @@ type calls struct {
 
 func newCalls() calls { return calls{pending: make(map[string]map[string]bool)} }
 
-// ask has all other nodes do something, and waits until they have.
+// ask sends a call to all other nodes, and waits until each has answered or has gone.
 func (m *Member) ask(ctx context.Context, e event) error {
 	ctx, cancel := context.WithTimeout(ctx, callPatience)
 	defer cancel()
@@ -41,7 +41,7 @@ func (m *Member) ask(ctx context.Context, e event) error {
 	}
 }
 
-// begin notes that all others are asked. A node that goes from now on is not waited for.
+// begin notes that the other nodes of now must answer.
 func (cs *calls) begin(call string, others *members) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -52,8 +52,8 @@ func (cs *calls) begin(call string, others *members) {
 	cs.pending[call] = waiting
 }
 
-// left counts the nodes that have not answered a call, which is over when there are none. answered
-// is closed when one more has.
+// left counts the nodes that have not answered a call, and drops the call if there are none.
+// answered is closed when another answer comes.
 func (cs *calls) left(call string) (left int, answered <-chan struct{}) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -67,6 +67,7 @@ func (cs *calls) left(call string) (left int, answered <-chan struct{}) {
 	return left, cs.answered
 }
 
+// giveUp drops a call.
 func (cs *calls) giveUp(call string) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -81,7 +82,7 @@ func (cs *calls) done(instance, call string) {
 	cs.wakeLocked()
 }
 
-// forget waits for no answer of a node any more.
+// forget drops a node from all calls.
 func (cs *calls) forget(instance string) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

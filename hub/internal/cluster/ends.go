@@ -9,13 +9,13 @@ import (
 	"curfew/session"
 )
 
-// recentEnds are the ends of the last minutes. A fail-over of the store may lose them, and then
-// this node still knows; and the message of a sign-in may come after that of its end.
+// recentEnds are the ends of the last minutes. They serve to write ends again that a fail-over has
+// lost, and to ignore the message of a sign-in that comes after the end of its session.
 type recentEnds struct {
 	mu   sync.Mutex
 	byID map[session.ID]recentEnd
-	// restored are those that were written again to the masters of restoredTo, while others are yet
-	// to be.
+	// restored are those that were written again to the epoch restoredTo, while others are yet to
+	// be; nil when none is left.
 	restored   map[session.ID]struct{}
 	restoredTo string
 }
@@ -27,7 +27,7 @@ type recentEnd struct {
 
 func newRecentEnds() recentEnds { return recentEnds{byID: make(map[session.ID]recentEnd)} }
 
-// add notes an end. nil: only that there was one.
+// add notes an end; nil says only that there was one.
 func (es *recentEnds) add(id session.ID, end *session.End) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
@@ -59,7 +59,7 @@ func (es *recentEnds) clear() {
 	clear(es.byID)
 }
 
-// toRestore lists the ends that are yet to be written again to these masters.
+// toRestore lists the ends that are yet to be written again to an epoch.
 func (es *recentEnds) toRestore(epoch string) map[session.ID]session.End {
 	es.mu.Lock()
 	defer es.mu.Unlock()
@@ -81,23 +81,23 @@ func (es *recentEnds) noteRestored(id session.ID) {
 	es.restored[id] = struct{}{}
 }
 
-// allRestored notes that none is left: the next fail-over begins anew.
+// allRestored notes that none is left. After the next fail-over all are written again.
 func (es *recentEnds) allRestored() {
 	es.mu.Lock()
 	defer es.mu.Unlock()
 	es.restored = nil
 }
 
-// NoteEnd notes an end that this node knows of, to be written again should the store lose it. Where
-// the end is stored already, TellEnded does that as well.
+// NoteEnd notes an end that tabs are told here, so that it can be written again if the store loses
+// it. TellEnded does so, too.
 func (m *Member) NoteEnd(id session.ID, end session.End) {
 	if m != nil {
 		m.ends.add(id, &end)
 	}
 }
 
-// EndOf is the end of a session that this node has seen in the last minutes; nil where it has seen
-// none, or knows nothing more of it. The store may have lost it.
+// EndOf returns the end of a session, if this node has noted it in the last minutes, or nil. The
+// store may have lost it.
 func (m *Member) EndOf(id session.ID) *session.End {
 	if m == nil {
 		return nil
@@ -107,11 +107,11 @@ func (m *Member) EndOf(id session.ID) *session.End {
 	return m.ends.byID[id].end
 }
 
-// restoredTogether is how many ends are written again at the same time.
+// restoredTogether is how many ends are written at the same time.
 const restoredTogether = 64
 
-// restoreEnds writes the ends of the last minutes again to these masters. They may be more than fit
-// into one call: the next one goes on where this one stops.
+// restoreEnds writes the ends of the last minutes again. If ctx ends before it is done, the next
+// call for the same epoch goes on where this one stopped.
 func (m *Member) restoreEnds(ctx context.Context, epoch string) error {
 	var (
 		writes sync.WaitGroup

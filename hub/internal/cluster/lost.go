@@ -9,41 +9,42 @@ import (
 	"curfew/session"
 )
 
-// Sessions that the store has lost: an administrator has emptied it, or has deleted a session's
-// keys. Each request with the cookie is refused, but nothing tells the open tabs. So nodes look for
-// such sessions; one that was missing twice, from a store that is well, ends as an administrator's
-// doing. It gets its tombstone and its audit line all the same.
+// Sessions that the store has lost: an administrator has emptied it, or has deleted the keys of a
+// session. Requests with the cookie are refused, but nothing tells the open tabs. So nodes look for
+// such sessions. One that is missing twice from a healthy store ends for the reason admin, with a
+// tombstone and an audit line as any other.
 
 const (
 	lostEvery = 5 * time.Second // how often this node looks for sessions that the store has lost
 	// lostParts is how many parts of the sessions it looks at each time at least: at all of them
 	// within half a minute.
 	lostParts    = 15
-	lostTogether = 1000            // ... or more, up to so many sessions
+	lostTogether = 1000            // it looks at more parts until it has so many sessions
 	lostAfter    = 2 * time.Second // between the two looks
 	lostAtOnce   = 500             // how many sessions one call ends
 )
 
-// lost are the sessions that the store may have lost.
+// lost is the search for sessions that the store has lost.
 type lost struct {
-	looked   time.Time // when lost sessions were last looked for; used by catchUp alone
-	lastPart int       // the one that was looked at last; used by catchUp alone
+	looked   time.Time // when it was last searched; used by catchUp alone
+	lastPart int       // the part that was searched last; used by catchUp alone
 
 	mu       sync.Mutex
 	suspects map[session.ID]suspicion
 }
 
-// suspicion is that the store has lost a session.
+// suspicion says that the store did not know a session.
 type suspicion struct {
 	since time.Time
-	epoch string // which masters were asked
+	epoch string // in which the store was asked
 }
 
 func newLost() lost { return lost{suspects: make(map[session.ID]suspicion)} }
 
-// Suspect has it looked at whether the store has lost these sessions, which it did not know when it
-// was asked. While it is away, or what a fail-over may have lost is being written again, that means
-// nothing. A store of one process loses none.
+// Suspect notes sessions that the store did not know when it was asked. If it still does not know
+// them after a while, they end. While the store is out of reach, or sessions are being written
+// again after a fail-over, a missing session means nothing, and is not noted. On a node alone it
+// does nothing.
 func (m *Member) Suspect(ids ...session.ID) {
 	if m == nil || len(ids) == 0 {
 		return
@@ -80,8 +81,8 @@ func (m *Member) lookForLost(ctx context.Context) error {
 	return m.endLost(ctx)
 }
 
-// nextToLookFor lists sessions of the next parts: those that are this node's by the division of
-// work, and those with tabs here.
+// nextToLookFor lists sessions of the next parts: those in this node's part of the work, and those
+// with tabs here.
 func (m *Member) nextToLookFor() (ids []session.ID) {
 	part := m.MyPart(0)
 	for i, parts := 0, m.local.Parts(); i < parts && (i < lostParts || len(ids) < lostTogether); i++ {
@@ -95,7 +96,7 @@ func (m *Member) nextToLookFor() (ids []session.ID) {
 	return ids
 }
 
-// missingTwice lists the suspects that have been missing for long enough to be asked for again.
+// missingTwice lists the suspects that were noted long enough ago to be asked for again.
 func (m *Member) missingTwice() (ids []session.ID) {
 	m.lost.mu.Lock()
 	defer m.lost.mu.Unlock()
@@ -113,7 +114,7 @@ func (m *Member) missingTwice() (ids []session.ID) {
 	return ids
 }
 
-// endLost ends the sessions that have been missing for a while, if they still are.
+// endLost ends the suspects that the store still does not know.
 func (m *Member) endLost(ctx context.Context) error {
 	ids := m.missingTwice()
 	var gone []session.Record

@@ -16,23 +16,24 @@ type Options struct {
 	Context     context.Context // ends when the node stops
 	Local       Local
 	Shared      session.SharedStore // nil: no other process writes to the store
-	Name        string              // how this process is called
+	Name        string              // of this process
 	Clock       session.Clock
 	TestClock   *session.TestClock   // the test clock behind Clock
-	SyncedClock *session.SyncedClock // set right by the store's time
+	SyncedClock *session.SyncedClock // a clock behind Clock that is set by the store's
 	Log         *slog.Logger
 }
 
-// Member is this node among others that share a store. The hub makes one, and calls it from
-// wherever a session changes; its methods may be called concurrently and with the hub's locks held,
-// and wait for nothing unless they take a context. A nil Member is a node alone.
+// Member is this node among others that share a store. The hub makes one by [New], and calls it
+// wherever a session changes. Methods may be called concurrently, without a lock of the hub held.
+// Those without a context do not wait; only during Shutdown, Refetch reads the store itself. A nil
+// Member is a node alone, and all methods work on it unless they say otherwise.
 type Member struct {
 	// set once
 	ctx         context.Context
 	local       Local
 	shared      session.SharedStore
-	self        string // this run of this process
-	name        string
+	self        string // names this run of this process
+	name        string // of this process
 	clock       session.Clock
 	testClock   *session.TestClock
 	syncedClock *session.SyncedClock
@@ -48,11 +49,11 @@ type Member struct {
 	lost     lost
 	calls    calls
 
-	advancing sync.Mutex // held while the test clock is moved
+	advancing sync.Mutex // a queue: held while the test clock is moved
 }
 
-// New makes a member, which is nil, and so alone, if there is no shared store. It does not join the
-// others yet.
+// New makes a member. It returns nil, a node alone, if there is no shared store. The member does
+// not join the others yet.
 func New(o Options) *Member {
 	if o.Shared == nil {
 		return nil
@@ -78,8 +79,8 @@ func New(o Options) *Member {
 	}
 }
 
-// Join makes this a node among the others. The hub calls it before it reads the store: what comes
-// after the audit line that Join has found, the pulse finds.
+// Join makes this node one of the others. The hub calls it once, before it reads the store: the
+// pulse finds what comes after the audit line that Join has read. An error comes from the store.
 func (m *Member) Join(ctx context.Context) error {
 	if m == nil {
 		return nil
@@ -94,13 +95,13 @@ func (m *Member) Join(ctx context.Context) error {
 	}
 	m.takePulse(p)
 	m.recovery.begin(last, p.Epoch)
-	m.lookForDead(p.Nodes)
+	m.dropDead(p.Nodes)
 	m.followClock(ctx, p.Offset)
 	m.emit(event{Kind: eventPing})
 	return nil
 }
 
-// Run starts what a member does by itself. The hub calls it once, when it has read the store.
+// Run starts the loops of a member. The hub calls it once, after it has read the store.
 func (m *Member) Run() {
 	if m == nil {
 		return
@@ -114,8 +115,8 @@ func (m *Member) Run() {
 	m.local.Go(m.reportLoop)
 }
 
-// PrepareToLeave has this node say nothing more of its tabs. The hub calls it before it closes
-// them: they come back on other nodes.
+// PrepareToLeave stops publishing tabs. The hub calls it before it closes them: they reconnect to
+// other nodes, and must not count as closed.
 func (m *Member) PrepareToLeave() {
 	if m == nil {
 		return
@@ -125,7 +126,8 @@ func (m *Member) PrepareToLeave() {
 	m.recovery.leaves = true
 }
 
-// Leave gives up the lease. The others drop the tabs of this node.
+// Leave gives up the lease, so that other nodes drop the tabs of this one at once. The hub calls it
+// once, during Shutdown.
 func (m *Member) Leave(ctx context.Context) error {
 	if m == nil {
 		return nil
@@ -134,8 +136,8 @@ func (m *Member) Leave(ctx context.Context) error {
 	return m.shared.RemoveNode(ctx, m.self)
 }
 
-// Alone reports whether no other process writes to the store. What this node knows is then all that
-// anybody knows.
+// Alone reports whether no other process writes to the store. Then nobody knows of a later activity
+// or of another revocation than this node.
 func (m *Member) Alone() bool { return m == nil }
 
 // Nodes counts the nodes that this one knows of, itself included.
@@ -148,7 +150,7 @@ func (m *Member) Nodes() int {
 	return len(m.members.others) + 1
 }
 
-// StoreAway reports whether the store did not answer the last pulse.
+// StoreAway reports whether the last pulse of this node has failed.
 func (m *Member) StoreAway() bool {
 	if m == nil {
 		return false
@@ -158,10 +160,10 @@ func (m *Member) StoreAway() bool {
 	return m.recovery.away
 }
 
-// InReach returns nil if the store may be believed. One that answers but takes no writes may be a
-// master on the wrong side of a partition, which knows nothing of what has ended on the other side.
-// So nothing is believed once this node's lease has run out; one pulse that has failed is not
-// enough.
+// InReach returns nil if answers of the store count. A store that answers but accepts no writes may
+// be a master on the wrong side of a partition, which does not know what has ended on the other
+// side. So its answers count no more once this node's lease has run out. One pulse that has failed
+// is not enough for that.
 func (m *Member) InReach() error {
 	if m == nil {
 		return nil
@@ -174,18 +176,18 @@ func (m *Member) InReach() error {
 	return nil
 }
 
-// errOutOfReach refuses what a store was asked that takes no writes.
+// errOutOfReach is the error of InReach.
 var errOutOfReach = errors.New("the store has taken no writes for a while: what it answers may be old")
 
-// RevocationsAfter lists the revocations that are newer than the number after; see
-// [session.SharedStore]. It may not be called on a node that is alone.
+// RevocationsAfter lists the revocations that were stored since the store's last number was after;
+// see [session.SharedStore]. It must not be called on a node that is alone.
 func (m *Member) RevocationsAfter(ctx context.Context, after int64) (
 	list []session.Revocation, last int64, all bool, err error,
 ) {
 	return m.shared.RevocationsAfter(ctx, after)
 }
 
-// tick waits for the next tick. It returns false once the node stops or is about to leave.
+// tick waits for the next tick. It returns false once the node stops or prepares to leave.
 func (m *Member) tick(t *time.Ticker) bool {
 	select {
 	case <-m.ctx.Done():

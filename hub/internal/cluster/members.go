@@ -7,12 +7,12 @@ import (
 	"curfew/session"
 )
 
-// members are the other nodes, by the runs of their processes.
+// members are the other nodes. An instance names one run of a process.
 type members struct {
 	mu     sync.Mutex
-	others map[string]*node
-	index  int // of this node among all, in the order of their names
-	count  int // of all nodes whose lease runs
+	others map[string]*node // by instance
+	index  int              // place of this node among all whose lease runs, in the order of their names
+	count  int              // how many these are
 }
 
 // node is another node.
@@ -20,12 +20,12 @@ type node struct {
 	lastNumber int64                   // number of its last message
 	tabs       map[session.ID]struct{} // sessions with tabs there
 	stale      bool                    // tab reports of it were missed
-	newer      bool                    // it speaks a later version
+	newer      bool                    // it sends messages of a later version
 }
 
 func newMembers() members { return members{others: make(map[string]*node), count: 1} }
 
-// otherLocked is the node of that name, of which nothing is known yet if it is new.
+// otherLocked returns a node, adding it if needed.
 func (ms *members) otherLocked(instance string) *node {
 	other := ms.others[instance]
 	if other == nil {
@@ -35,14 +35,14 @@ func (ms *members) otherLocked(instance string) *node {
 	return other
 }
 
-// heard notes that a node has sent its message of that number. missed: one before it was not heard.
-func (ms *members) heard(instance string, number int64, newer bool) (missed bool) {
+// received notes the number of a message of a node. missed says that messages before it were lost.
+func (ms *members) received(instance string, number int64, newer bool) (missed bool) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	other := ms.otherLocked(instance)
 	if number != other.lastNumber+1 {
 		other.stale = true
-		missed = other.lastNumber > 0 // else it is the first that this node hears of it
+		missed = other.lastNumber > 0 // or else it is the first message
 	}
 	other.lastNumber = number
 	other.newer = other.newer || newer
@@ -61,8 +61,8 @@ func (ms *members) haveNewer() bool {
 	return false
 }
 
-// leases takes over the nodes whose lease runs, and lists those whose has run out.
-func (ms *members) leases(self string, alive []string) (dead []string) {
+// setAlive notes the nodes whose lease runs, and lists those whose lease has run out.
+func (ms *members) setAlive(self string, alive []string) (dead []string) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	for instance := range ms.others {
@@ -80,7 +80,7 @@ func (ms *members) leases(self string, alive []string) (dead []string) {
 	return dead
 }
 
-// remove forgets a node, and lists the sessions that had tabs there.
+// remove removes a node, and returns the sessions with tabs there.
 func (ms *members) remove(instance string) map[session.ID]struct{} {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -108,7 +108,7 @@ func (ms *members) setTabs(instance string, id session.ID, some bool) (ok bool) 
 	return true
 }
 
-// tabsBesides lists the sessions with tabs on a node that are not among those.
+// tabsBesides lists the sessions that are noted to have tabs on a node, and that are not in known.
 func (ms *members) tabsBesides(instance string, known map[session.ID]string) (ids []session.ID) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -122,7 +122,7 @@ func (ms *members) tabsBesides(instance string, known map[session.ID]string) (id
 	return ids
 }
 
-// markStale has the tab reports of a node read again, if it is still there.
+// markStale schedules another reading of the tab reports of a node, if the node is still there.
 func (ms *members) markStale(instance string) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -131,7 +131,7 @@ func (ms *members) markStale(instance string) {
 	}
 }
 
-// markAllStale has the tab reports of all nodes read again.
+// markAllStale schedules another reading of the tab reports of all nodes.
 func (ms *members) markAllStale() {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -140,8 +140,8 @@ func (ms *members) markAllStale() {
 	}
 }
 
-// takeStale lists the nodes whose tab reports are to be read. What is heard of them from now on
-// counts.
+// takeStale lists the nodes whose tab reports are to be read again, and marks them as fresh: a
+// report that comes from now on is newer than what will be read.
 func (ms *members) takeStale() (stale []string) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -164,14 +164,14 @@ func (ms *members) instances() (list []string) {
 	return list
 }
 
-// lookForDead drops the tabs of nodes whose lease has run out.
-func (m *Member) lookForDead(alive []string) {
-	for _, instance := range m.members.leases(m.self, alive) {
+// dropDead drops the nodes whose lease has run out.
+func (m *Member) dropDead(alive []string) {
+	for _, instance := range m.members.setAlive(m.self, alive) {
 		m.gone(instance)
 	}
 }
 
-// gone drops the tabs of a node, and waits for no answer of it any more.
+// gone drops a node with its tabs. No call waits for its answer any more.
 func (m *Member) gone(instance string) {
 	tabs := m.members.remove(instance)
 	m.calls.forget(instance)

@@ -60,14 +60,14 @@ func TestTabsOfANodeWhoseLeaseHasRunOutAreGone(t *testing.T) {
 	m, local, _ := startMember(t)
 	ada := record("ada")
 	local.SignedIn(ada)
-	m.lookForDead([]string{"c/1", m.self, "b/1"})
+	m.dropDead([]string{"c/1", m.self, "b/1"})
 	if m.Nodes() != 3 || m.members.index != 0 || m.members.count != 3 {
 		t.Errorf("%d nodes, this one is %d of %d, want the first of 3", m.Nodes(), m.members.index, m.members.count)
 	}
 	local.takeTold()
 	m.says(t, "b/1", 1, event{Kind: eventTabs, Tabs: map[session.ID]string{ada.ID: `{"node":"b","tabs":2}`}})
 	local.wantTold("2 tabs on b/1")
-	m.lookForDead([]string{m.self, "c/1"})
+	m.dropDead([]string{m.self, "c/1"})
 	local.wantTold("tabs of b/1 are gone")
 	m.says(t, "c/1", 1,
 		event{Kind: eventTabs, Tabs: map[session.ID]string{ada.ID: `{"node":"c","tabs":1}`}},
@@ -84,7 +84,7 @@ func nodes(t *testing.T, names ...string) (list []*Member) {
 	for _, name := range names {
 		m, _, _ := startMember(t)
 		m.self = name
-		m.lookForDead(slices.Clone(names))
+		m.dropDead(slices.Clone(names))
 		list = append(list, m)
 	}
 	return list

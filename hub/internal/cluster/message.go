@@ -8,12 +8,12 @@ import (
 	"curfew/session"
 )
 
-// What nodes say, as JSON. Nodes of two versions talk to each other during an upgrade: a name never
-// changes its meaning, what a node does not know it passes over, and what cannot be passed over
-// gets a higher messageVersion.
+// Messages between nodes, as JSON. During an upgrade nodes of two versions exchange them. So a name
+// never changes its meaning, and a node ignores names that it does not know. What must not be
+// ignored gets a higher messageVersion.
 
-// messageVersion is the oldest version that understands what this one sends. A node passes over
-// newer messages, and finds by its pulse what they told.
+// messageVersion is the oldest version that understands what this one sends. A node ignores
+// messages of a later version, and finds by its pulse what they told.
 const messageVersion = 1
 
 // message is several events of one node.
@@ -25,28 +25,30 @@ type message struct {
 	Events  []event `json:"events"`
 }
 
-// eventKind says what an event tells. Unknown ones are passed over.
+// eventKind says what an event tells. Unknown kinds are ignored.
 type eventKind string
 
 const (
-	eventPing     eventKind = "here"  // nothing else: that messages arrive
+	eventPing     eventKind = "here"  // nothing but that messages arrive
 	eventSignedIn eventKind = "begun" // a session
 	eventEnded    eventKind = "ended" // a session
 	eventActed    eventKind = "acted" // activities, which are stored
-	// how tabs came and went: the last one was closed, one is open again, a page was asked for
+	// when tabs were opened and closed: the last one was closed, one is open again, a page was
+	// asked for
 	eventLeft       eventKind = "left"
 	eventRules      eventKind = "rules" // groups or policy of a session have changed
 	eventRevocation eventKind = "fact"  // a forced logout was made or cancelled
-	eventOutcomes   eventKind = "fates" // how far a forced logout has come on a node
+	eventOutcomes   eventKind = "fates" // what became of tabs that a forced logout has ended on a node
 	eventNotice     eventKind = "notice"
 	eventTabs       eventKind = "tabs"    // tab reports
 	eventDeparts    eventKind = "departs" // a node stops
-	eventFlush      eventKind = "flush"   // write what is not stored: the clock will be moved
-	eventAdvance    eventKind = "leap"    // the clock was moved
-	eventReset      eventKind = "reset"
-	eventDone       eventKind = "done" // a call was answered
+	eventFlush      eventKind = "flush"   // a call: store what is not stored, the clock will be moved
+	eventAdvance    eventKind = "leap"    // a call: the clock was moved
+	eventReset      eventKind = "reset"   // a call: everything was reset
+	eventDone       eventKind = "done"    // a call was answered
 )
 
+// event is one thing that a node tells. Which fields it has depends on its kind.
 type event struct {
 	Kind       eventKind                 `json:"kind"`
 	ID         *session.ID               `json:"id,omitempty"`
@@ -63,7 +65,7 @@ type event struct {
 	Ahead      int64                     `json:"ahead,omitempty"` // ms
 }
 
-// weight says how long an event is.
+// weight is how much of a message an event takes up, 1 or more.
 func (e *event) weight() int {
 	w := 1 + len(e.Tabs) + len(e.Acts)/5
 	if e.Outcomes != nil {
@@ -72,7 +74,7 @@ func (e *event) weight() int {
 	return w
 }
 
-// messageWeight bounds a message.
+// messageWeight is the greatest weight of a message of several events.
 const messageWeight = 200
 
 // tabTimes is a session.TabTimes in Unix ms.
@@ -82,7 +84,7 @@ type tabTimes struct {
 	Closed int64 `json:"closed,omitempty"`
 }
 
-// Notice is a notice to people.
+// Notice is a notice to users, as nodes tell it each other.
 type Notice struct {
 	ID      string        `json:"id"`
 	Message string        `json:"message"`
@@ -91,20 +93,20 @@ type Notice struct {
 	At      time.Time     `json:"at"`
 }
 
-// TabReport describes the tabs that a node has of a session. Nodes publish it and leave it in the
-// store.
+// TabReport describes the tabs that a node has of a session. A node sends it to the others, and
+// leaves it in the store for nodes that missed the message.
 type TabReport struct {
 	Instance    string `json:"-"` // the run of the process that has the tabs
 	Node        string `json:"node"`
 	Tabs        int    `json:"tabs"`
 	Hidden      int    `json:"hidden,omitempty"`
 	Unconfirmed int    `json:"unconfirmed,omitempty"`
-	Opened      int64  `json:"opened,omitempty"` // the newest, Unix ms
+	Opened      int64  `json:"opened,omitempty"` // when the newest was opened, Unix ms
 	Closed      bool   `json:"closed,omitempty"` // the last one was closed, and not lost
-	List        []Tab  `json:"list,omitempty"`   // ReportedTabs of them
+	List        []Tab  `json:"list,omitempty"`   // at most ReportedTabs of them
 }
 
-// ReportedTabs is how many tabs of a session are described one by one.
+// ReportedTabs is how many tabs a report describes one by one at most.
 const ReportedTabs = 20
 
 // Tab is one of the tabs of a report.

@@ -7,7 +7,8 @@ import (
 	"curfew/session"
 )
 
-// The pulse keeps the node's lease, and finds what messages have not told. Its times are real time.
+// The pulse renews the node's lease, and finds what messages have not told. Its times are real
+// time.
 const (
 	pulseEvery   = time.Second
 	pulseLimit   = 3 * time.Second // how long one pulse may take
@@ -18,8 +19,8 @@ const (
 	newerEvery = 5 * time.Second
 )
 
-// pulseLoop has the node's pulse beat. It does nothing that takes long: a node whose lease runs out
-// counts as dead.
+// pulseLoop calls pulse once a second. It does nothing that takes long, because a node whose lease
+// has run out counts as dead.
 func (m *Member) pulseLoop() {
 	ticker := time.NewTicker(pulseEvery)
 	defer ticker.Stop()
@@ -46,8 +47,8 @@ func (m *Member) pulseLoop() {
 	}
 }
 
-// pulse looks once at all that may have been missed. more: there is so much that another pulse is
-// needed at once.
+// pulse renews the lease once, and applies what was missed. more says that there is so much that
+// another pulse is needed at once.
 func (m *Member) pulse(ctx context.Context) (more bool, err error) {
 	after := m.recovery.nextLine()
 	p, err := m.shared.Pulse(ctx, m.self, after)
@@ -55,7 +56,7 @@ func (m *Member) pulse(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	m.takePulse(p)
-	// by the time that deadlines are judged again, all must be stored that nodes know
+	// before deadlines are judged again, each node must have stored what it knows
 	if m.recovery.noteEpoch(p, after) {
 		if err := m.local.Flush(ctx); err != nil {
 			return false, err
@@ -68,13 +69,13 @@ func (m *Member) pulse(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	m.recovery.readUpTo(after, p.Last)
-	m.lookForDead(p.Nodes)
+	m.dropDead(p.Nodes)
 	m.followClock(ctx, p.Offset)
 	m.ends.forgetOld()
 	return p.More, nil
 }
 
-// takePulse notes that the store takes this node's writes, and sets the clock right by the store's.
+// takePulse notes the new lease, and sets the clock by the store's.
 func (m *Member) takePulse(p session.Heartbeat) {
 	m.recovery.mu.Lock()
 	m.recovery.leased = p.Asked.Add(p.Lease)
@@ -84,7 +85,7 @@ func (m *Member) takePulse(p session.Heartbeat) {
 	}
 }
 
-// catchUpLoop does after a pulse what may take longer than one.
+// catchUpLoop calls catchUp after a pulse, if the one before is done.
 func (m *Member) catchUpLoop() {
 	for {
 		select {
@@ -103,7 +104,8 @@ func (m *Member) catchUpLoop() {
 	}
 }
 
-// catchUp does what the pulse has found to be needed. After an error all of that is still needed.
+// catchUp does what the pulse has found to be needed and what may take longer than a pulse. After
+// an error all of that is still needed.
 func (m *Member) catchUp(ctx context.Context) (err error) {
 	todo := m.recovery.takeTodo(m.members.haveNewer())
 	defer func() {
@@ -137,8 +139,9 @@ func (m *Member) catchUp(ctx context.Context) (err error) {
 	return m.lookForLost(ctx)
 }
 
-// resync writes what only this node knows, and proves the sessions of its own tabs alive. What else
-// changed meanwhile, the pulse finds by the numbers.
+// resync stores what only this node knows, and reads again what messages may have told: the
+// sessions with tabs here, the tab reports of other nodes and the notices. Anything else the pulse
+// finds by the numbers of the audit lines.
 func (m *Member) resync(ctx context.Context) error {
 	if err := m.local.Flush(ctx); err != nil {
 		return err
@@ -150,7 +153,7 @@ func (m *Member) resync(ctx context.Context) error {
 	return m.readNotices(ctx)
 }
 
-// applyMissed takes in sign-ins and ends that no message has told of.
+// applyMissed applies the sign-ins and ends that no message has told of.
 func (m *Member) applyMissed(ctx context.Context, p session.Heartbeat) error {
 	ended := make(map[session.ID]bool, len(p.Ended))
 	for _, id := range p.Ended {

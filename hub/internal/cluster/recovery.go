@@ -9,44 +9,47 @@ import (
 	"curfew/session"
 )
 
-// After the store was away or has failed over: what it may have lost is written again, and until
-// all nodes have had the time for that, nobody is signed in and no deadline is judged.
+// Recovery after the store was out of reach or has failed over. Each node writes again what the
+// store may have lost. Until all nodes have had the time for that, nobody can sign in, and no
+// session ends by time.
 
 const (
-	// recoverFor is how long nodes write what they know before any ends a session. It is real time.
+	// recoverFor is how long nodes may take to write what they know, before any node ends a session
+	// by time. It is real time.
 	recoverFor = 2 * time.Second
-	// restoredAfterFailover is how old ends and revocations may be that are written again.
+	// restoredAfterFailover is how old an end or a revocation may be to be written again.
 	restoredAfterFailover = 10 * time.Minute
-	// linesBack is how many audit lines are read again after a fail-over: lost ones leave their
-	// numbers to others.
+	// linesBack is how many audit lines are read again after a fail-over, because the numbers of
+	// lost lines are given to others.
 	linesBack = 10_000
 )
 
-// recovery is what this node knows of the store's health, and up to where it has read it.
+// recovery is what this node knows of the store's health, and how far it has read the audit lines.
 //
-// The epoch names the masters that decide in the store. This node knows two: the one that the last
-// pulse has found, and the one to which it has written again what a fail-over may have lost.
+// The epoch names the servers that decide in the store. This node notes two: seenEpoch is that of
+// the last pulse. epoch is the last one to which everything was written that a fail-over may have
+// lost. If they differ, there was a fail-over, and catchUp is yet to restore.
 type recovery struct {
-	catchUpNow chan struct{} // a pulse wants catchUp
+	catchUpNow chan struct{} // wakes catchUpLoop
 	synced     time.Time     // when the last resync began; used by catchUp alone
 
 	mu           sync.Mutex
-	after        uint64    // the audit line up to which all is known
+	after        uint64    // number of the last audit line that was applied
 	highestLine  uint64    // what after was when seenEpoch changed
-	startOver    bool      // all was reset: audit lines are numbered from the beginning
-	seenEpoch    string    // as the last pulse found it
-	epoch        string    // to which this node has written again
+	startOver    bool      // the store was reset: audit lines are numbered from 1 again
+	seenEpoch    string    // see above
+	epoch        string    // see above
 	away         bool      // the last pulse has failed
-	leased       time.Time // until when the store may be believed; see InReach
-	recovered    time.Time // from when on deadlines may be judged
-	resyncWanted bool      // the subscription has begun anew, or something else was missed
+	leased       time.Time // until when answers of the store count; see InReach
+	recovered    time.Time // from when on sessions may end by time
+	resyncWanted bool      // the subscription has begun again, or messages were missed
 	reportAll    bool      // all tab reports are to be published
-	leaves       bool      // the hub is shutting down
+	leaves       bool      // PrepareToLeave was called
 }
 
 func newRecovery() recovery { return recovery{catchUpNow: make(chan struct{}, 1)} }
 
-// begin notes what the first pulse has found.
+// begin notes what Join has found.
 func (r *recovery) begin(last uint64, epoch string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -68,7 +71,7 @@ func (r *recovery) requestReports() {
 	r.reportAll = true
 }
 
-// setAway notes whether the last pulse has failed, and tells whether the one before had.
+// setAway notes whether the last pulse has failed, and returns whether the one before had.
 func (r *recovery) setAway(away bool) (was bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,7 +79,7 @@ func (r *recovery) setAway(away bool) (was bool) {
 	return was
 }
 
-// nextLine is the audit line after which a pulse reads.
+// nextLine returns the number after which the next pulse reads audit lines.
 func (r *recovery) nextLine() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -86,8 +89,8 @@ func (r *recovery) nextLine() uint64 {
 	return r.after
 }
 
-// readUpTo notes that a pulse has read all lines between two, unless it turned out that it is to
-// begin elsewhere.
+// readUpTo notes that a pulse has applied the lines after one number up to another. If after was
+// changed meanwhile, the lines are read again.
 func (r *recovery) readUpTo(after, last uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -96,12 +99,12 @@ func (r *recovery) readUpTo(after, last uint64) {
 	}
 }
 
-// noteEpoch notes what a pulse that read after that line has found of the masters. back: the pulse
-// before had failed.
+// noteEpoch notes the epoch that a pulse has found, which read the lines after that number. back
+// says that the pulse before had failed.
 func (r *recovery) noteEpoch(p session.Heartbeat, after uint64) (back bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if p.Fresh { // this node was away for long, or the store has been emptied: that is as a fail-over that has lost all
+	if p.Fresh { // this node was away for long, or the store was emptied: as if a fail-over had lost everything
 		r.epoch, r.seenEpoch = "", ""
 	}
 	if r.away || p.Epoch != r.epoch {
@@ -119,13 +122,14 @@ func (r *recovery) noteEpoch(p session.Heartbeat, after uint64) (back bool) {
 
 // todo is what catchUp has to do.
 type todo struct {
-	epoch      string // the one that the last pulse has found
-	failedOver bool   // and to which nothing was written again yet
+	epoch      string // that of the last pulse
+	failedOver bool   // and to which nothing was restored yet
 	resync     bool
 	reportAll  bool
 }
 
-// takeTodo tells what there is to do. newer: a node speaks a version that this one cannot read.
+// takeTodo returns what there is to do. newer says that a node sends messages that this one cannot
+// read.
 func (r *recovery) takeTodo(newer bool) todo {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -139,22 +143,22 @@ func (r *recovery) takeTodo(newer bool) todo {
 	return t
 }
 
-// giveBack notes that it was not done.
+// giveBack notes that t was not done.
 func (r *recovery) giveBack(t todo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.resyncWanted, r.reportAll = r.resyncWanted || t.resync, r.reportAll || t.reportAll
 }
 
-// restoredTo notes that all was written again to these masters.
+// restoredTo notes that everything was written again to the servers of an epoch.
 func (r *recovery) restoredTo(epoch string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.epoch = epoch
 }
 
-// noteLast notes the store's last audit line after a fail-over. lower: lines were lost, and the
-// numbers begin again lower.
+// noteLast notes the number of the store's last audit line after a fail-over. lower says that lines
+// were lost, and that new lines get their numbers.
 func (r *recovery) noteLast(last uint64) (lower bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -162,23 +166,24 @@ func (r *recovery) noteLast(last uint64) (lower bool) {
 	return last < r.highestLine
 }
 
-// well reports whether the store may be believed when it does not know a session, and which masters
-// say so.
+// well reports whether it means anything that the store does not know a session, and in which
+// epoch.
 func (r *recovery) well() (epoch string, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.epoch, r.isRecoveredLocked() && r.seenEpoch == r.epoch && time.Now().Before(r.leased)
 }
 
-// isRecoveredLocked reports whether deadlines may be judged. While the store is away, and for a
-// moment after it, another node may know of acts that nobody else does.
+// isRecoveredLocked reports whether sessions may end by time. While the store is out of reach, and
+// for a moment afterwards, another node may know of acts that no other does.
 func (r *recovery) isRecoveredLocked() bool { return !r.away && !time.Now().Before(r.recovered) }
 
-// errRecovering refuses sign-ins for a moment.
+// errRecovering is the error of HasRecovered.
 var errRecovering = errors.New("the store has failed over, and nodes are writing again what it may have lost")
 
 // HasRecovered returns nil if all nodes have had the time to write again what a fail-over may have
-// lost. A sign-in that came before would be older than a forced logout that was.
+// lost. A sign-in before that could read too low a number of the last revocation, and a forced
+// logout that was answered before would end it.
 func (m *Member) HasRecovered(ctx context.Context) error {
 	if m == nil {
 		return nil
@@ -192,8 +197,8 @@ func (m *Member) HasRecovered(ctx context.Context) error {
 	return nil
 }
 
-// DeferEnd tells how long to wait before a deadline is judged: 0 for not at all. Nodes may be
-// writing what they know after the store was away.
+// DeferEnd returns how long to wait before a session is ended by time: 0 for not at all. After the
+// store was out of reach, other nodes may still be writing activity that they know.
 func (m *Member) DeferEnd() time.Duration {
 	if m == nil {
 		return 0
@@ -206,8 +211,8 @@ func (m *Member) DeferEnd() time.Duration {
 	return recoverFor / 4
 }
 
-// restore writes again to these masters what a fail-over may have lost: the revocations, and the
-// ends of the last minutes. Where audit lines were lost, it looks at all that live.
+// restore writes again, to the servers of an epoch, what a fail-over may have lost: revocations,
+// and the ends of the last minutes. If audit lines were lost, it reads all live sessions again.
 func (m *Member) restore(ctx context.Context, epoch string) error {
 	known, highest := m.local.Revocations()
 	var revocations []session.Revocation
@@ -238,14 +243,14 @@ func (m *Member) restore(ctx context.Context, epoch string) error {
 	return nil
 }
 
-// mustSurviveFailover reports whether a fail-over must not lose r: it is new, or was cancelled or
-// took effect not long ago, or has yet to.
+// mustSurviveFailover reports whether r is written again after a fail-over: it is new, was
+// cancelled or took effect not long ago, is yet to take effect, or blocks sign-ins.
 func mustSurviveFailover(r *session.Revocation, now time.Time) bool {
 	recent := now.Add(-restoredAfterFailover)
 	return r.At.After(recent) || r.CancelledAt.After(recent) || r.EffectiveAt.After(recent) || r.BlockUntil.After(now)
 }
 
-// Reset notes that everything was reset for testing, the store's content included.
+// Reset drops recent ends, after everything was reset for testing, the store's content included.
 func (m *Member) Reset() {
 	if m == nil {
 		return

@@ -33,7 +33,7 @@ func (rs *refetch) take() []session.ID {
 	return ids
 }
 
-// Refetch has a session read from the store, soon and until that succeeds.
+// Refetch schedules a read of a session from the store. It is tried again until it succeeds.
 func (m *Member) Refetch(id session.ID) {
 	if m == nil {
 		return
@@ -42,7 +42,8 @@ func (m *Member) Refetch(id session.ID) {
 	m.local.Go(func() { m.refetchRequested(m.ctx) })
 }
 
-// refetchRequested reads the sessions that are to be read.
+// refetchRequested reads the sessions that are to be read. Those that fail wait for the next
+// catchUp.
 func (m *Member) refetchRequested(ctx context.Context) {
 	ids := m.refetch.take()
 	if err := m.read(ctx, ids); err != nil {
@@ -51,7 +52,7 @@ func (m *Member) refetchRequested(ctx context.Context) {
 	}
 }
 
-// read takes over what the store has of sessions.
+// read reads sessions from the store, and applies what it has.
 func (m *Member) read(ctx context.Context, ids []session.ID) error {
 	if len(ids) == 0 {
 		return nil
@@ -73,7 +74,7 @@ func (m *Member) read(ctx context.Context, ids []session.ID) error {
 	return nil
 }
 
-// reconcile takes over what the store has of a session.
+// reconcile applies what the store has of a session.
 func (m *Member) reconcile(ctx context.Context, r session.Record) {
 	switch {
 	case r.End != nil:
@@ -83,19 +84,19 @@ func (m *Member) reconcile(ctx context.Context, r session.Record) {
 	}
 }
 
-// signedInElsewhere takes in a session that was signed in on another node.
+// signedInElsewhere registers a session that was signed in on another node.
 func (m *Member) signedInElsewhere(r session.Record) {
 	if m.ends.has(r.ID) {
 		return // the message of its end came first
 	}
 	isNew := m.local.SignedIn(r)
-	if isNew && m.ends.has(r.ID) { // it came meanwhile, and found nobody
+	if isNew && m.ends.has(r.ID) { // the message came meanwhile, and found no session
 		m.Refetch(r.ID)
 	}
 }
 
-// watchWarned reads sessions that are warned here and have tabs elsewhere: an act there withdraws
-// the warning, and the message that says so may be lost.
+// watchWarned reads the sessions that are warned here and have tabs on other nodes: an act there
+// withdraws the warning, and the message about that may be lost.
 func (m *Member) watchWarned(ctx context.Context) {
 	if err := m.read(ctx, m.local.WarnedWithTabsElsewhere()); err != nil {
 		m.log.Debug("sessions not read", "error", err)

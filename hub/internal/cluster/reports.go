@@ -14,18 +14,18 @@ import (
 const (
 	// reportEvery is how often reports of changed tabs are published.
 	reportEvery = 200 * time.Millisecond
-	// censusEvery is how often all sessions with tabs are looked at, for what no event tells: tabs
-	// that do not answer.
+	// censusEvery is how often all sessions with tabs are reported again, for a change that no
+	// event tells: a tab does not answer.
 	censusEvery = 5 * time.Second
 )
 
-// reports are what this node has published of its tabs.
+// reports are the reports that this node has published of its tabs.
 type reports struct {
-	turn      sync.Mutex            // held while reports are published
-	published map[session.ID]string // guarded by turn; those that are not empty
+	turn      sync.Mutex            // a queue: held while reports are published
+	published map[session.ID]string // guarded by turn; reports with tabs, as JSON
 
 	mu      sync.Mutex
-	changed map[session.ID]struct{} // whose tabs have changed since they were reported
+	changed map[session.ID]struct{} // sessions whose tabs have changed since they were reported
 }
 
 func newReports() reports {
@@ -55,8 +55,7 @@ func (m *Member) TabsChanged(id session.ID) {
 	}
 }
 
-// reportLoop publishes reports of tabs that have changed, and tells how far forced logouts have
-// come here.
+// reportLoop publishes reports of tabs that have changed, and the outcomes of forced logouts.
 func (m *Member) reportLoop() {
 	ticker := time.NewTicker(reportEvery)
 	defer ticker.Stop()
@@ -67,7 +66,7 @@ func (m *Member) reportLoop() {
 			m.reports.mark(m.local.WithTabs()...)
 		}
 		if err := m.publishReports(m.ctx, false); err != nil {
-			m.log.Debug("word of tabs not left", "error", err)
+			m.log.Debug("tab reports not published", "error", err)
 		}
 		for _, r := range m.local.OutcomeReports(time.Since(census) < reportEvery) {
 			m.emit(event{Kind: eventOutcomes, Outcomes: &r})
@@ -75,7 +74,8 @@ func (m *Member) reportLoop() {
 	}
 }
 
-// publishReports publishes reports and leaves them in the store: those that have changed, or all.
+// publishReports sends reports to the other nodes, and leaves them in the store: those that have
+// changed, or with whole all.
 func (m *Member) publishReports(ctx context.Context, whole bool) error {
 	m.reports.turn.Lock()
 	defer m.reports.turn.Unlock()
@@ -109,9 +109,9 @@ func (m *Member) publishReports(ctx context.Context, whole bool) error {
 	return nil
 }
 
-// differing makes the reports of sessions that differ from what was published: news for those who
-// listen, and left for the store, where an empty text takes a report away. A report without tabs is
-// news, since it may say that the last one was closed, and is not left. It is called with the turn.
+// differing makes the reports of sessions, as JSON, that differ from what was published: news for
+// the other nodes, and left for the store, where an empty text removes a report. A report without
+// tabs is news, since it may say that the last one was closed, but is not left. turn is held.
 func (m *Member) differing(changed map[session.ID]struct{}) (news, left map[session.ID]string, err error) {
 	published := m.reports.published
 	news, left = make(map[session.ID]string), make(map[session.ID]string)
@@ -139,13 +139,13 @@ func (m *Member) differing(changed map[session.ID]struct{}) (news, left map[sess
 	return news, left, nil
 }
 
-// applyReport takes in another node's report of its tabs of a session. An empty text means that it
-// has none.
+// applyReport applies another node's report of its tabs of a session. An empty text means that the
+// node has none.
 func (m *Member) applyReport(instance string, id session.ID, text string) {
 	var r TabReport
 	if text != "" {
 		if err := json.Unmarshal([]byte(text), &r); err != nil {
-			m.log.Warn("word of tabs not understood", "error", err)
+			m.log.Warn("tab report not understood", "error", err)
 			return
 		}
 	}
@@ -159,7 +159,7 @@ func (m *Member) applyReport(instance string, id session.ID, text string) {
 	}
 }
 
-// refreshReports reads again the tab reports of nodes whose messages were missed.
+// refreshReports re-reads the tab reports of nodes whose messages were missed.
 func (m *Member) refreshReports(ctx context.Context) error {
 	for _, instance := range m.members.takeStale() {
 		texts, err := m.shared.Tabs(ctx, instance)

@@ -63,7 +63,7 @@ func TestATabReportIsPublishedWhenItDiffers(t *testing.T) {
 func TestReportOfASessionThatThisNodeDoesNotKnowYet(t *testing.T) {
 	m, local, store := startMember(t)
 	ada := record("ada")
-	m.lookForDead([]string{m.self, "b/1"})
+	m.dropDead([]string{m.self, "b/1"})
 	m.members.takeStale()
 	text := `{"node":"b","tabs":2}`
 	store.tabs["b/1"] = map[session.ID]string{ada.ID: text}

@@ -9,7 +9,7 @@ import (
 	"curfew/session"
 )
 
-// What the hub tells the other nodes. Nothing here waits but TellNotice, which stores the notice.
+// What the hub tells other nodes. Only TellNotice waits, because it stores the notice.
 
 // TellSignedIn tells of a sign-in that is stored.
 func (m *Member) TellSignedIn(r session.Record) {
@@ -48,7 +48,7 @@ func (m *Member) TellActed(list []session.Activity) {
 	}
 }
 
-// TellTabTimes tells when tabs of a session came and went.
+// TellTabTimes tells when tabs of a session were opened and closed.
 func (m *Member) TellTabTimes(id session.ID, t session.TabTimes) {
 	if m == nil {
 		return
@@ -81,8 +81,8 @@ func (m *Member) TellRevocation(r session.Revocation) {
 	m.emit(event{Kind: eventRevocation, Revocation: &r})
 }
 
-// TellNotice tells a notice, and keeps it in the store for so long, for nodes that are not
-// listening now. An error means that some may not learn of it.
+// TellNotice tells a notice, and leaves it in the store for so long, for nodes that do not listen
+// now. An error means that some nodes may not learn of it.
 func (m *Member) TellNotice(ctx context.Context, n Notice, keep time.Duration) error {
 	if m == nil {
 		return nil
@@ -95,10 +95,10 @@ func (m *Member) TellNotice(ctx context.Context, n Notice, keep time.Duration) e
 	return m.shared.PutTransient(ctx, keptNotices, n.ID, string(text), keep)
 }
 
-// keptNotices is where nodes leave notices for those that were not listening.
+// keptNotices is the kind under which the store keeps notices.
 const keptNotices = "notices"
 
-// readNotices reads the notices that nodes have left.
+// readNotices applies the notices that the store keeps.
 func (m *Member) readNotices(ctx context.Context) error {
 	kept, err := m.shared.Transients(ctx, keptNotices)
 	if err != nil {

@@ -7,8 +7,9 @@ import (
 
 // The test clock of --testing, which all nodes share, and its reset.
 
-// AdvanceClocks moves the test clocks of all nodes: first all write what they know, so that none
-// ends a session that another knows to be active. It may not be called on a node that is alone.
+// AdvanceClocks moves the test clocks of all nodes, and returns once they have done so. First all
+// store what they know, so that none ends a session for which another node knows of an activity. It
+// must not be called on a node that is alone. The caller has flushed.
 func (m *Member) AdvanceClocks(ctx context.Context, d time.Duration) error {
 	if err := m.ask(ctx, event{Kind: eventFlush}); err != nil {
 		return err
@@ -23,13 +24,14 @@ func (m *Member) AdvanceClocks(ctx context.Context, d time.Duration) error {
 	return <-asked
 }
 
-// followClock moves this node's test clock where the others' are, if it has missed that.
+// followClock moves this node's test clock to where the others' are, if it has missed the call.
 func (m *Member) followClock(ctx context.Context, ahead time.Duration) {
 	if m.testClock != nil && ahead > m.testClock.Offset() {
 		m.moveTo(ctx, ahead)
 	}
 }
 
+// moveTo moves this node's test clock forward, so that it is ahead of the store's by that much.
 func (m *Member) moveTo(ctx context.Context, ahead time.Duration) {
 	m.advancing.Lock()
 	defer m.advancing.Unlock()
@@ -39,7 +41,8 @@ func (m *Member) moveTo(ctx context.Context, ahead time.Duration) {
 	}
 }
 
-// ResetOthers sets the nodes' test clocks back, and has the other nodes forget what they know.
+// ResetOthers sets the test clocks of all nodes back, and makes the other nodes drop what they
+// know.
 func (m *Member) ResetOthers(ctx context.Context) error {
 	if m == nil {
 		return nil
@@ -54,7 +57,7 @@ func (m *Member) ResetOthers(ctx context.Context) error {
 	return m.ask(ctx, event{Kind: eventReset})
 }
 
-// answer does what another node asks for.
+// answer does what a call of another node asks for, and answers it.
 func (m *Member) answer(e event) {
 	switch {
 	case e.Kind == eventFlush:

@@ -8,9 +8,9 @@ import (
 	"curfew/session"
 )
 
-// Entry is a forced logout with what has come of it. Entries are made by [Register.Add] alone, and
-// are never changed: one whose revocation was cancelled is replaced by another, which shares all
-// but the revocation with it.
+// Entry is a forced logout: its revocation, and the outcomes of its tabs. Only [Register.Add] makes
+// entries. An entry never changes its revocation: [Register.Replace] replaces the entry by another,
+// which shares everything else with it.
 type Entry struct {
 	Revocation session.Revocation // as it is stored; see Judged
 	Outcomes   *Outcomes
@@ -20,58 +20,59 @@ type Entry struct {
 	marked chan struct{} // see SetMarked
 }
 
-// effect decides on this node between a forced logout that takes effect after its grace and a
-// cancellation that is being stored.
+// effect decides, on this node, whether a forced logout has taken effect after its grace, or a
+// cancellation that is being stored comes first.
 type effect struct {
-	// the revocation, once it was seen to take effect here; a clock that is set back changes
-	// nothing
-	took       atomic.Pointer[session.Revocation]
+	// took is the revocation once it has taken effect here, or nil. A clock that is set back does
+	// not undo it.
+	took atomic.Pointer[session.Revocation]
+
 	mu         sync.Mutex
 	cancelling int           // cancellations that are being stored
-	settled    chan struct{} // closed when none is any more
+	settled    chan struct{} // closed when none is being stored any more
 }
 
-func newEntry(f session.Revocation) *Entry {
+func newEntry(added session.Revocation) *Entry {
 	return &Entry{
-		Revocation: f,
-		Outcomes:   &Outcomes{logout: f.ID},
-		target:     f.Scope.Target(),
+		Revocation: added,
+		Outcomes:   &Outcomes{logout: added.ID},
+		target:     added.Scope.Target(),
 		effect:     &effect{},
 		marked:     make(chan struct{}),
 	}
 }
 
-// with is e with another state of its revocation.
-func (e *Entry) with(f session.Revocation) *Entry {
+// with returns a copy of e with another state of its revocation.
+func (e *Entry) with(changed session.Revocation) *Entry {
 	other := *e
-	other.Revocation = f
+	other.Revocation = changed
 	return &other
 }
 
 // Ends reports whether e ends the session of these names, now or after its grace.
 func (e *Entry) Ends(n *session.Names) bool { return e.Revocation.EndsNames(e.target, n) }
 
-// Before reports whether e ends a session rather than other does.
+// Before reports whether e ends a session before other does, of two that both end it.
 func (e *Entry) Before(other *Entry) bool { return e.Revocation.Before(&other.Revocation) }
 
-// SetMarked says that every session that e ends knows of it. It is called once, by whoever has
-// added e.
+// SetMarked says that every live session that e ends is marked. The caller that has added e calls
+// it once.
 func (e *Entry) SetMarked() { close(e.marked) }
 
-// AwaitMarked returns once every session that e ends knows of it.
+// AwaitMarked returns once SetMarked was called.
 func (e *Entry) AwaitMarked() { <-e.marked }
 
-// Judged is the revocation as sessions are judged by it here. It says so where it was seen to take
-// effect.
+// Judged returns the revocation by which sessions are judged here. Its Took is set if it has taken
+// effect here.
 func (e *Entry) Judged() *session.Revocation {
-	if f := e.effect.took.Load(); f != nil {
-		return f
+	if took := e.effect.took.Load(); took != nil {
+		return took
 	}
 	return &e.Revocation
 }
 
-// TakeEffect notes that e is in effect if it is by now. While a cancellation is being stored, that
-// is open: wait is closed once it is decided. wait is nil where there is nothing to wait for.
+// TakeEffect notes that e has taken effect, if it has by now. While a cancellation is being stored,
+// that is undecided: then wait is closed once it is decided. Otherwise wait is nil.
 func (e *Entry) TakeEffect(now time.Time) (wait <-chan struct{}) {
 	if e.Revocation.AtOnce() || e.Revocation.Cancelled() || e.effect.took.Load() != nil || !e.Revocation.InEffect(now) {
 		return nil
@@ -87,8 +88,8 @@ func (e *Entry) TakeEffect(now time.Time) (wait <-chan struct{}) {
 	return nil
 }
 
-// BeginCancel keeps e from taking effect here until EndCancel is called. inEffect says that it has
-// taken effect already.
+// BeginCancel keeps e from taking effect here until EndCancel is called. A caller that has a
+// cancellation stored calls both. inEffect says that e has taken effect already.
 func (e *Entry) BeginCancel(now time.Time) (inEffect bool) {
 	e.TakeEffect(now)
 	e.effect.mu.Lock()
@@ -99,8 +100,8 @@ func (e *Entry) BeginCancel(now time.Time) (inEffect bool) {
 	return e.Judged().InEffect(now)
 }
 
-// EndCancel is called once for each call of BeginCancel, when the store has answered and a
-// cancellation has replaced e.
+// EndCancel is called once for each BeginCancel, after the store has answered and e is replaced if
+// it was cancelled.
 func (e *Entry) EndCancel() {
 	e.effect.mu.Lock()
 	defer e.effect.mu.Unlock()

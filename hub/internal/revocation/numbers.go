@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// The numbers of revocations, and how far they have been read.
+// The numbers of revocations, and up to which they were read.
 
-// Newest is the number of the newest entry; 0 where there is none.
+// Newest returns the number of the newest entry; 0 if there is none.
 func (r *Register) Newest() int64 {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -17,8 +17,8 @@ func (r *Register) Newest() int64 {
 	return 0
 }
 
-// Highest is the highest number that was ever known. After a fail-over the store may have lost the
-// newest revocations, and numbers must not be given twice.
+// Highest returns the highest number that was ever known. After a fail-over the store may have lost
+// the newest revocations, and must not give their numbers again.
 func (r *Register) Highest() int64 { return r.highest.Load() }
 
 func (r *Register) raise(number int64) {
@@ -30,26 +30,25 @@ func (r *Register) raise(number int64) {
 	}
 }
 
-// Last is the number of the store's last revocation when they were read last.
+// Last returns the number of the store's last revocation as of the last reading.
 func (r *Register) Last() int64 { return r.last.Load() }
 
-// SetLast notes that all revocations of the store were read, whose last one had that number. It may
-// be lower than before: a fail-over may have lost some.
+// SetLast notes that all revocations of the store were read, and the number of its last one. That
+// may be lower than before, because a fail-over may have lost some.
 func (r *Register) SetLast(last int64) {
 	r.last.Store(last)
 	r.raise(last)
 }
 
-// Follow notes that the revocation of this number is known. Where it is the one after the last that
-// was read, none is missing in between, and nothing need be read.
+// Follow notes that the revocation of this number is known. If it is the next one after the last
+// reading, none is missing in between, and nothing needs to be read.
 func (r *Register) Follow(number int64) { r.last.CompareAndSwap(number-1, number) }
 
-// Sync returns once the revocations up to last, the number of the store's last one, are known.
-// Where they are not, it calls read, which adds what is missing, calls [Register.SetLast] and
-// returns the number that the store had. Of many callers that need it at once, one reads and the
-// others wait; an error of read goes to all of them. The context of read does not end with that of
-// the caller, since others wait, too. A caller that waits for another one returns when its own ctx
-// ends.
+// Sync returns once the revocations up to last, the number of the store's last one, are known. If
+// they are not, it calls read, which adds what is missing, calls [Register.SetLast] and returns the
+// number that the store had. Of many callers at the same time one reads, and the others wait; an
+// error of read goes to all of them. The context of read does not end with the caller's, because
+// others wait, too. A caller that waits returns when its own ctx ends.
 func (r *Register) Sync(ctx context.Context, last int64, read func(context.Context) (last int64, err error)) error {
 	for r.last.Load() != last {
 		reading, mine := r.reads.join()
@@ -63,7 +62,7 @@ func (r *Register) Sync(ctx context.Context, last int64, read func(context.Conte
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		// where it read less, it began before the revocation that this caller knows of
+		// if it read less, it began before the revocation that this caller knows of: read again
 		if reading.err != nil || reading.last >= last {
 			return reading.err
 		}
@@ -71,21 +70,21 @@ func (r *Register) Sync(ctx context.Context, last int64, read func(context.Conte
 	return nil
 }
 
-// reads has many that need the same reading share one.
+// reads lets many callers share one reading.
 type reads struct {
 	mu      sync.Mutex
 	current *reading // nil: none
 }
 
-// reading is one reading of revocations. last and err are set before done is closed.
+// reading is one call of read. last and err are set before done is closed.
 type reading struct {
 	done chan struct{}
 	last int64
 	err  error
 }
 
-// join returns the reading that is under way. Where there is none, it is a new one, and the
-// caller's: mine is true.
+// join returns the reading that is under way. If there is none, mine is true, and the caller
+// carries out the new reading that is returned.
 func (r *reads) join() (_ *reading, mine bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -14,13 +14,14 @@ type Outcome string
 
 // The outcomes of a tab.
 const (
-	Acked Outcome = "acked" // its page has said that it is blank
-	// told, but nothing was heard from the page (yet): frozen, asleep, cut off
+	Acked Outcome = "acked" // its page has acknowledged that it is blank
+	// Unconfirmed tabs were told, but their page has not answered yet: it is frozen, asleep or cut
+	// off.
 	Unconfirmed Outcome = "unconfirmed"
-	Gone        Outcome = "gone" // the page was closed or left before it could say so
+	Gone        Outcome = "gone" // its page was closed or left before it could answer
 )
 
-// TabOutcome is what became of one tab.
+// TabOutcome is what became of one tab, as the API and other nodes are told it.
 type TabOutcome struct {
 	Tab     string     `json:"tab"`
 	User    string     `json:"user"`
@@ -49,28 +50,28 @@ const (
 	maxReported = 200
 )
 
-// Outcomes collect what becomes of the tabs that a forced logout ends. They live in memory. Their
-// methods may be called concurrently, and while holding any lock.
+// Outcomes collect what becomes of the tabs that a forced logout has ended. They are in memory
+// only. Their methods may be called concurrently, and while holding any lock.
 type Outcomes struct {
 	logout string // ID of the revocation
-	news   *news  // where it is noted that other nodes are to be told; nil: there are none
+	news   *news  // notes that other nodes are to be told; nil: there are no other nodes
 
 	mu        sync.Mutex
-	tabs      []*ToldTab // the first MaxListed, in the order in which they were told; see ForgetTabs
+	tabs      []*ToldTab // the first MaxListed, in the order in which they were told; nil after ForgetTabs
 	counts    OutcomeCounts
 	elsewhere map[string]OutcomeReport // by node
-	sent      OutcomeCounts            // what other nodes were told
-	sentAt    time.Time                // when that last changed
+	sent      OutcomeCounts            // what other nodes were told last
+	sentAt    time.Time                // when that last changed; real time
 }
 
-// ToldTab is a tab that was told of the end of its session. Whoever holds the tab holds this, too,
-// to record what becomes of it.
+// ToldTab is a tab that was told of the end of its session. The tab keeps it, to record what
+// becomes of the tab.
 type ToldTab struct {
 	line TabOutcome // guarded by of.mu
 	of   *Outcomes
 }
 
-// Told adds a tab that is being told of the end. It is unconfirmed until its outcome is recorded.
+// Told adds a tab that is being told of the end. Its outcome is Unconfirmed until Record is called.
 func (o *Outcomes) Told(tab, user string, id session.ID) *ToldTab {
 	t := &ToldTab{TabOutcome{
 		Tab:     tab,
@@ -106,8 +107,8 @@ func (t *ToldTab) Record(outcome Outcome) {
 	o.news.add(o)
 }
 
-// Total counts the tabs of all nodes, and lists so many of them at most: this node's first, then
-// those of the others by their names.
+// Total counts the tabs of all nodes, and lists most of them at most: first those of this node,
+// then those of others in the order of their names.
 func (o *Outcomes) Total(most int) (sum OutcomeCounts, list []TabOutcome) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -120,6 +121,7 @@ func (o *Outcomes) Total(most int) (sum OutcomeCounts, list []TabOutcome) {
 	return sum, list
 }
 
+// listLocked lists most of this node's tabs at most.
 func (o *Outcomes) listLocked(most int) (list []TabOutcome) {
 	for _, t := range o.tabs[:min(len(o.tabs), most)] {
 		list = append(list, t.line)
@@ -127,7 +129,7 @@ func (o *Outcomes) listLocked(most int) (list []TabOutcome) {
 	return list
 }
 
-// SetElsewhere notes the newest report of another node.
+// SetElsewhere notes the report of another node, instead of its last one.
 func (o *Outcomes) SetElsewhere(node string, r OutcomeReport) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -137,7 +139,7 @@ func (o *Outcomes) SetElsewhere(node string, r OutcomeReport) {
 	o.elsewhere[node] = r
 }
 
-// forgetTabs keeps the sums only.
+// forgetTabs drops the lists of tabs. The counts stay.
 func (o *Outcomes) forgetTabs() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -15,38 +15,38 @@ import (
 // a sign-in or another forced logout costs does not grow with them. The zero value is empty and
 // ready to use. Its methods may be called concurrently.
 type Register struct {
-	// Shared says that there are other nodes, which are told of outcomes; see [Register.Reports].
-	// It is set before the first use.
+	// Shared says that there are other nodes, so that [Register.Reports] collects outcomes for
+	// them. It is set before the first use.
 	Shared bool
 
-	mu      sync.RWMutex               // held during a View
+	mu      sync.RWMutex               // held for reading during a View
 	entries []*Entry                   // by number
 	byID    map[string]*Entry          // the same
 	byScope map[session.Scope][]*Entry // the same by folded scope, each list by number
 
-	last    atomic.Int64 // number of the store's last revocation when they were read
-	highest atomic.Int64 // the highest that is known of, ever; see Highest
+	last    atomic.Int64 // see Last
+	highest atomic.Int64 // see Highest
 	reads   reads
 	news    news
 }
 
-// Add makes f known. isNew is false where it is known already; e is what is known then. Whoever
-// adds an entry marks the sessions that it ends, and then calls [Entry.SetMarked].
-func (r *Register) Add(f session.Revocation) (e *Entry, isNew bool) {
-	e = newEntry(f)
+// Add adds a revocation. If it is known already, isNew is false and e is the entry of that. A
+// caller that has added an entry marks the sessions that it ends, and then calls [Entry.SetMarked].
+func (r *Register) Add(added session.Revocation) (e *Entry, isNew bool) {
+	e = newEntry(added)
 	if r.Shared {
 		e.Outcomes.news = &r.news
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known := r.byID[f.ID]; known != nil {
+	if known := r.byID[added.ID]; known != nil {
 		return known, false
 	}
 	r.addLocked(e)
 	return e, true
 }
 
-// addLocked keeps the order of the numbers.
+// addLocked inserts an entry into each list in the order of the numbers.
 func (r *Register) addLocked(e *Entry) {
 	if r.byID == nil {
 		r.byID, r.byScope = make(map[string]*Entry), make(map[session.Scope][]*Entry)
@@ -59,7 +59,7 @@ func (r *Register) addLocked(e *Entry) {
 	r.raise(number)
 }
 
-// firstFrom is the index of the first entry of a list whose number is not lower.
+// firstFrom returns the index of the first entry of a list whose number is number or higher.
 func firstFrom(list []*Entry, number int64) int {
 	at, _ := slices.BinarySearchFunc(list, number, func(e *Entry, number int64) int {
 		return cmp.Compare(e.Revocation.Number, number)
@@ -67,17 +67,17 @@ func firstFrom(list []*Entry, number int64) int {
 	return at
 }
 
-// Replace takes over another state of a known revocation: it was cancelled, or its block was. What
-// is not known is not added.
-func (r *Register) Replace(f session.Revocation) {
+// Replace replaces a revocation by its later state: it was cancelled, or its block was. A
+// revocation that is not known is not added.
+func (r *Register) Replace(changed session.Revocation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	old := r.byID[f.ID]
+	old := r.byID[changed.ID]
 	if old == nil {
 		return
 	}
-	e := old.with(f)
-	r.byID[f.ID] = e
+	e := old.with(changed)
+	r.byID[changed.ID] = e
 	for _, list := range [][]*Entry{r.entries, r.byScope[e.target.Scope()]} {
 		// after a fail-over, several may have the same number
 		from := firstFrom(list, old.Revocation.Number)
@@ -108,19 +108,19 @@ func (r *Register) Count() int {
 	return len(r.entries)
 }
 
-// View calls f. While f runs no revocation is added: what f registers is seen by the next one. f
-// may lock users and sessions, and must not call any method of the register itself.
+// View calls f. While f runs no revocation is added or replaced: the next one finds what f has
+// registered. f may lock users and sessions, and must not call a method of the register itself.
 func (r *Register) View(f func(v View)) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	f(View{r})
 }
 
-// View is a register in which nothing changes. It must not be used after the call of
-// [Register.View] that gave it.
+// View is a register that does not change. It is valid during the call of [Register.View] that
+// passes it.
 type View struct{ register *Register }
 
-// First returns the forced logout that ends s first; nil if none does.
+// First returns the forced logout that ends a session first; nil if none does.
 func (v View) First(s *session.Record) (first *Entry) {
 	n := s.Names()
 	for scope, seen := range scopesOf(&n) {
@@ -134,8 +134,9 @@ func (v View) First(s *session.Record) (first *Entry) {
 	return first
 }
 
-// scopesOf goes through the scopes that n is in or has left, with folded names, and tells the
-// number of the last revocation in each that does not concern n.
+// scopesOf iterates over the scopes that a session is in or has left, with folded names.
+// Revocations in a scope concern the session only if their number is higher than the number beside
+// it.
 func scopesOf(n *session.Names) iter.Seq2[session.Scope, int64] {
 	return func(yield func(session.Scope, int64) bool) {
 		for _, scope := range [...]session.Scope{{Everyone: true}, {User: n.User}, {Session: n.Ref}} {
@@ -156,9 +157,9 @@ func scopesOf(n *session.Names) iter.Seq2[session.Scope, int64] {
 	}
 }
 
-// Blocking returns the forced logout that refuses a sign-in of a member of these groups at now; ok
-// is false where none does. A block for everyone spares members of exempt.
-func (r *Register) Blocking(user string, groups, exempt []string, now time.Time) (f session.Revocation, ok bool) {
+// Blocking returns the forced logout that refuses a sign-in of a member of these groups at now. ok
+// is false if none does. A block for everyone spares members of exempt.
+func (r *Register) Blocking(user string, groups, exempt []string, now time.Time) (_ session.Revocation, ok bool) {
 	record := session.Record{User: user}
 	for _, name := range groups {
 		record.Groups = append(record.Groups, session.Group{Name: name})
@@ -176,31 +177,32 @@ func (r *Register) Blocking(user string, groups, exempt []string, now time.Time)
 	return session.Revocation{}, false
 }
 
-// OfFormer reports whether a forced logout of the group was written while somebody was the member
-// of it that g tells of, and was not cancelled.
+// OfFormer reports whether a forced logout of a group was written while the user was a member, and
+// was not cancelled.
 func (r *Register) OfFormer(g session.FormerGroup) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	list := r.byScope[session.Scope{Group: g.Name}.Target().Scope()]
 	return slices.ContainsFunc(list, func(e *Entry) bool {
-		f := &e.Revocation
-		return g.SeenRevocation < f.Number && f.Number <= g.Until && !f.Cancelled()
+		number := e.Revocation.Number
+		return g.SeenRevocation < number && number <= g.Until && !e.Revocation.Cancelled()
 	})
 }
 
-// Forget forgets the revocations that no session can be older than. stored are those that the store
-// keeps, which has numbered them up to last. What the store does not keep is forgotten once it is
-// older than [session.RevocationKeptFor]; until then the store may have lost it.
+// Forget drops the revocations that no session can be older than. stored are those that the store
+// keeps, and last is the number of its last one. A revocation that the store does not keep is
+// dropped once it is older than [session.RevocationKeptFor]; until then a fail-over may have lost
+// it.
 func (r *Register) Forget(stored []session.Revocation, last int64, now time.Time) {
 	isStored := make(map[string]bool, len(stored))
-	for _, f := range stored {
-		isStored[f.ID] = true
+	for i := range stored {
+		isStored[stored[i].ID] = true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	kept := slices.DeleteFunc(slices.Clone(r.entries), func(e *Entry) bool {
-		f := &e.Revocation
-		return !isStored[f.ID] && f.Number <= last && now.Sub(f.At) > session.RevocationKeptFor
+		known := &e.Revocation
+		return !isStored[known.ID] && known.Number <= last && now.Sub(known.At) > session.RevocationKeptFor
 	})
 	if len(kept) == len(r.entries) {
 		return
@@ -214,7 +216,8 @@ func (r *Register) Forget(stored []session.Revocation, last int64, now time.Time
 // listedFor is how long after a forced logout its tabs are listed one by one.
 const listedFor = time.Hour
 
-// ForgetTabs forgets the tabs of old forced logouts, and keeps how many there were.
+// ForgetTabs drops the list of tabs of forced logouts that are older than listedFor. Their counts
+// stay.
 func (r *Register) ForgetTabs(now time.Time) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -225,7 +228,7 @@ func (r *Register) ForgetTabs(now time.Time) {
 	}
 }
 
-// Reset forgets everything, for tests.
+// Reset drops everything. It serves --testing.
 func (r *Register) Reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -7,18 +7,17 @@ import (
 	"time"
 )
 
-// OutcomeReport is what a node tells the others of the tabs that a forced logout has ended there.
-// Each report holds all that is known, so that one that is lost or comes twice does no harm.
+// OutcomeReport is what a node tells others of the tabs that a forced logout has ended there. Each
+// report is complete, so that one that is lost or comes twice does no harm.
 type OutcomeReport struct {
 	Logout string `json:"logout"` // ID of the revocation
 	OutcomeCounts
-	Tabs []TabOutcome `json:"tabs,omitempty"` // the first of them
+	Tabs []TabOutcome `json:"tabs,omitempty"` // the first maxReported of them
 }
 
-// Reports are what the other nodes are to be told at now: the outcomes that have changed since the
-// last call. Where again is set, those that have changed within retold are added, so that nothing
-// stays lost; what has not changed for so long is not looked at again. There are none without
-// [Register.Shared].
+// Reports returns what other nodes are to be told at now: the outcomes that have changed since the
+// last call. With again it adds those that have changed within retold, in case a message was lost.
+// There are none without [Register.Shared].
 func (r *Register) Reports(now time.Time, again bool, retold time.Duration) (list []OutcomeReport) {
 	for _, o := range r.news.list() {
 		if report, ok := o.report(now, again, retold); ok {
@@ -28,7 +27,7 @@ func (r *Register) Reports(now time.Time, again bool, retold time.Duration) (lis
 	return list
 }
 
-// report is the report of o; ok is false where nobody need be told.
+// report returns the report of o. ok is false if no node needs to be told.
 func (o *Outcomes) report(now time.Time, again bool, retold time.Duration) (_ OutcomeReport, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -45,8 +44,8 @@ func (o *Outcomes) report(now time.Time, again bool, retold time.Duration) (_ Ou
 	return OutcomeReport{o.logout, o.counts, o.listLocked(maxReported)}, true
 }
 
-// news are the outcomes of which other nodes are to be told. A nil one has nobody to tell. Its lock
-// is the innermost of the package.
+// news are the outcomes that have changed, or that are told again. A nil news notes nothing. Its
+// lock is the innermost of the package.
 type news struct {
 	mu       sync.Mutex
 	outcomes map[*Outcomes]struct{}

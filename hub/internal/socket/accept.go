@@ -13,14 +13,14 @@ import (
 	"curfew/hub/wire"
 )
 
-// Accept upgrades the connection of a request and makes c its tab's. The caller has judged the
-// origin, the subprotocol and the session. After an error the answer is written, and nothing is
-// left of the connection.
+// Accept upgrades the connection of a request, and c becomes that connection. c is zero before. The
+// caller has checked the origin, the subprotocol and the session. After an error the answer is
+// written and the connection is closed.
 func Accept(w http.ResponseWriter, r *http.Request, c *Conn) error {
 	hijack := &hijacker{ResponseWriter: w, stream: &c.stream}
 	ws, err := websocket.Accept(hijack, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{wire.Subprotocol},
-		InsecureSkipVerify: true, // the origin was judged before, more strictly
+		InsecureSkipVerify: true, // the origin was checked before, more strictly
 		CompressionMode:    websocket.CompressionDisabled,
 	})
 	if err != nil {
@@ -34,16 +34,16 @@ func Accept(w http.ResponseWriter, r *http.Request, c *Conn) error {
 	return nil
 }
 
-// TurnAway closes a connection that is not served. It waits for the peer's answer, a second at
-// most.
+// TurnAway closes a connection that was accepted and is not served. It waits for the peer's answer,
+// a second at most.
 func (c *Conn) TurnAway(code int, reason string) {
 	c.stream.SetDeadline(time.Now().Add(closePatience))
 	c.ws.Close(websocket.StatusCode(code), reason)
 	c.ws.CloseNow()
 }
 
-// smallBuffer replaces the HTTP server's 4 KB buffers of each connection, which would otherwise
-// stay for its life.
+// smallBuffer is the size of both buffers of a connection. The HTTP server's have 4 KB each, and
+// would stay as long as the connection.
 const smallBuffer = 256
 
 // hijacker gives the library a stream of ours with small buffers.
@@ -68,6 +68,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.stream, bufio.NewReadWriter(r, bufio.NewWriterSize(h.stream, smallBuffer)), nil
 }
 
+// take takes over the connection from the HTTP server.
 func (h *hijacker) take(raw net.Conn, buffers *bufio.ReadWriter) (r *bufio.Reader, err error) {
 	if err := buffers.Writer.Flush(); err != nil { // the answer to the handshake
 		return nil, err
@@ -86,7 +87,7 @@ func (h *hijacker) take(raw net.Conn, buffers *bufio.ReadWriter) (r *bufio.Reade
 	if len(early) == 0 {
 		return bufio.NewReaderSize(h.stream, smallBuffer), nil
 	}
-	h.stream.heard(early)
+	h.stream.received(early)
 	r = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), h.stream), max(smallBuffer, len(early)))
 	_, err = r.Peek(len(early)) // the library carries on with what is buffered
 	return r, err

@@ -25,8 +25,8 @@ type Conn struct {
 	closing bool     // a close frame is queued: nothing follows it
 }
 
-// MaxOutbox is how many frames may wait for a page that does not read. One more closes the tab as
-// slow.
+// MaxOutbox is how many frames may wait for a page that does not read. With one more the tab is
+// closed as slow.
 const MaxOutbox = 64
 
 // closePatience is how long a peer may take to answer a close frame.
@@ -50,7 +50,7 @@ func (c *Conn) Queue(frame []byte, stalled bool) (start bool) {
 // Ping queues a ping (RFC 6455 §5.5.2), which the browser answers, not the page.
 func (c *Conn) Ping() (start bool) { return c.Queue(wire.PingFrame, false) }
 
-// Probe is [Conn.Ping], and [Conn.Probed] is true until anything is read.
+// Probe is [Conn.Ping]. From then on [Conn.Probed] is true, until anything is read.
 func (c *Conn) Probe() (start bool) {
 	c.stream.probed.Store(true) // before the ping, and so before its pong
 	return c.Ping()
@@ -59,8 +59,8 @@ func (c *Conn) Probe() (start bool) {
 // Probed reports whether nothing has been read since the last [Conn.Probe].
 func (c *Conn) Probed() bool { return c.stream.probed.Load() }
 
-// Close queues a close frame as the last one. Whoever closes first decides code and reason. The
-// peer has a second to answer; then reading fails.
+// Close queues a close frame as the last frame. The first call decides code and reason, and further
+// calls do nothing. The peer has a second to answer; then reading fails.
 func (c *Conn) Close(code int, reason string) (start bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,13 +87,14 @@ func (c *Conn) Resume() (start bool) {
 	return len(c.outbox) > 0 && c.startLocked()
 }
 
-// Cut breaks the connection off. Reading and writing fail from now on.
+// Cut closes the connection without a close frame. Reading and writing fail from now on.
 func (c *Conn) Cut() { c.stream.Close() }
 
-// CloseNow breaks the connection off and releases what it holds. The reading goroutine calls it
-// when it is done.
+// CloseNow is Cut, and releases what the library holds. The reading goroutine calls it when it is
+// done.
 func (c *Conn) CloseNow() { c.ws.CloseNow() }
 
+// startLocked reports whether a writer must be started, and notes that it is.
 func (c *Conn) startLocked() bool {
 	if c.writing {
 		return false
@@ -133,7 +134,8 @@ func (c *Conn) pause() {
 	c.writing = false
 }
 
-// wrote cuts the connection after an error, and gives the peer its time to answer a close frame.
+// wrote handles the result of a write: it cuts the connection after an error, and after a close
+// frame gives the peer the time to answer.
 func (c *Conn) wrote(last bool, err error) {
 	switch {
 	case err != nil:

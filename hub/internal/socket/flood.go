@@ -2,18 +2,18 @@ package socket
 
 import "time"
 
-// MaxFrames is how many frames of any kind a tab may send within a second, acks of messages that
-// the server sent not counted.
+// MaxFrames is how many frames of any kind a tab may send within a second. Acks of messages of the
+// server do not count.
 const MaxFrames = 100
 
 // frameCounter counts the frames that go by in a stream of bytes (RFC 6455 §5.2). It looks at their
 // headers only.
 type frameCounter struct {
-	complete int32  // frames that have gone by entirely, and are not counted as flood yet
+	complete int32  // frames that have gone by completely, and that flood has not counted yet
 	part     part   // what comes next
-	masked   bool   // of the frame that goes by
-	more     uint8  // bytes of its length that are still to come
-	rest     uint64 // bytes of its masking key and payload that are still to come, or as much as is known of the length
+	masked   bool   // whether the frame that goes by is masked
+	more     uint8  // how many bytes of its length are still to come
+	rest     uint64 // how many bytes of masking key and payload are still to come, or the known part of the length
 }
 
 // part is a part of a frame.
@@ -26,7 +26,7 @@ const (
 	partRest               // masking key and payload
 )
 
-// take follows the next bytes.
+// take counts frames in the next bytes.
 func (f *frameCounter) take(p []byte) {
 	for len(p) > 0 {
 		switch f.part {
@@ -63,7 +63,7 @@ func (f *frameCounter) second(b byte) {
 	}
 }
 
-// begin begins what follows the header.
+// begin begins the part that follows the header.
 func (f *frameCounter) begin() {
 	f.part = partRest
 	if f.masked {
@@ -79,21 +79,21 @@ func (f *frameCounter) end() {
 	f.complete++
 }
 
-// forgive does not count the frame that went by last.
+// forgive takes back the frame that went by last.
 func (f *frameCounter) forgive() {
 	if f.complete > 0 {
 		f.complete--
 	}
 }
 
-// flood knows the times of a tab's frames within the last second, MaxFrames at most. For a page
-// that behaves that is one or two.
+// flood keeps the times of a tab's frames within the last second, MaxFrames at most. A page that
+// behaves has sent one or two.
 type flood struct {
 	times []time.Time // a ring once it is full
-	next  uint8       // where the oldest is then
+	next  uint8       // index of the oldest in a full ring
 }
 
-// over notes n frames and reports whether there were more than MaxFrames within a second.
+// over notes n more frames and reports whether there are more than MaxFrames within a second.
 func (f *flood) over(at time.Time, n int32) bool {
 	if len(f.times) > 0 && at.Sub(f.newest()) >= time.Second {
 		f.times, f.next = f.times[:0], 0

@@ -12,8 +12,8 @@ import (
 	"curfew/hub/wire"
 )
 
-// What [Conn.Read] returns where a page has gone too far. After ErrBreach it may be read on; the
-// others end the reading.
+// Errors of [Conn.Read] for a page that breaks the protocol. After ErrBreach the caller may go on
+// reading; after the others it may only call [Conn.Drain].
 var (
 	ErrBreach = errors.New("protocol breach")
 	ErrTooBig = errors.New("message too big")
@@ -46,7 +46,7 @@ func (c *Conn) Read() (wire.Incoming, error) {
 	return in, nil
 }
 
-// readFull reads a message into buffer. ErrTooBig if it is longer.
+// readFull reads a message into buffer. The error is ErrTooBig if the message is longer.
 func readFull(r io.Reader, buffer []byte) (n int, err error) {
 	for n < len(buffer) {
 		m, err := r.Read(buffer[n:])
@@ -64,26 +64,25 @@ func readFull(r io.Reader, buffer []byte) (n int, err error) {
 	return n, nil
 }
 
-// Forgive takes the frame that was read last off the count of [ErrFlood]: it acknowledges a message
-// of the server. The reading goroutine calls it.
+// Forgive does not count the frame that was read last towards [ErrFlood], because it acknowledges a
+// message of the server. The reading goroutine calls it.
 func (c *Conn) Forgive() { c.stream.frames.forgive() }
 
 // HeardAt is when something was read last. The reading goroutine calls it.
 func (c *Conn) HeardAt() time.Time { return c.stream.heardAt }
 
-// maxDrain is how much is read of a peer that has gone too far, in bytes, before the connection is
-// cut.
+// maxDrain is how many bytes Drain reads at most.
 const maxDrain = 1 << 20
 
-// Drain reads past what cannot be understood any more, so that the peer can take in the close
-// frame. It takes a second at most. The reading goroutine calls it.
+// Drain reads and drops what the peer still sends, so that the peer gets to read the close frame.
+// It takes a second at most. The reading goroutine calls it.
 func (c *Conn) Drain() {
 	c.stream.SetReadDeadline(time.Now().Add(closePatience))
 	io.CopyN(io.Discard, c.stream.Conn, maxDrain)
 }
 
-// CloseOf is the close frame (RFC 6455 §5.5.1) that an error of [Conn.Read] tells of. ok is false
-// where there was none: the connection was lost.
+// CloseOf returns the code and the reason of the close frame (RFC 6455 §5.5.1) that an error of
+// [Conn.Read] stands for. ok is false if there was none: the connection was lost.
 func CloseOf(err error) (code int, reason string, ok bool) {
 	var ce websocket.CloseError
 	if !errors.As(err, &ce) {

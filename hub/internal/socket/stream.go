@@ -15,7 +15,7 @@ type stream struct {
 	net.Conn
 	raw syscall.RawConn // of a TCP connection, else nil
 
-	probed atomic.Bool // set with a ping, until something is read
+	probed atomic.Bool // set by Probe, cleared when anything is read
 
 	// used by the reading goroutine alone
 	heardAt time.Time // when something was read last
@@ -26,10 +26,9 @@ type stream struct {
 	closed bool       // a close frame is out: nothing may follow it
 }
 
-// Read implements [net.Conn] for the library. It counts frames of every kind, also those that the
-// library does not pass on: pings, pongs, empty continuations. By the time it is called again, all
-// that it has brought is dealt with, and the acks of messages that the server has sent are taken
-// off; see frameCounter.
+// Read implements [net.Conn] for the library. It counts frames of every kind, including those that
+// the library does not pass on: pings, pongs, empty continuations. When it is called again,
+// everything that it has returned is handled, and Forgive was called for acks; see frameCounter.
 func (s *stream) Read(p []byte) (int, error) {
 	if n := s.frames.complete; n > 0 {
 		s.frames.complete = 0
@@ -39,13 +38,13 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 	n, err := s.Conn.Read(p)
 	if n > 0 {
-		s.heard(p[:n])
+		s.received(p[:n])
 	}
 	return n, err
 }
 
-// heard takes note of what was read.
-func (s *stream) heard(p []byte) {
+// received notes what was read.
+func (s *stream) received(p []byte) {
 	s.heardAt = time.Now()
 	if s.probed.Load() {
 		s.probed.Store(false)
@@ -63,17 +62,17 @@ func (s *stream) Write(p []byte) (int, error) {
 	return s.Conn.Write(p)
 }
 
-// written is how far a write came that did not wait.
+// written is the result of a write that does not wait.
 type written int
 
 const (
-	wroteNothing written = iota // another frame is being written, or the stream cannot do without waiting
-	wrotePart                   // the rest is not written, and the stream's lock stays held for it
-	wroteAll                    // or never will, after an error or a close frame
+	wroteNothing written = iota // another frame is being written, or the stream cannot write without waiting
+	wrotePart                   // the rest is not written, and the lock stays held for it
+	wroteAll                    // nothing is left to write; also after an error or a close frame
 )
 
-// writeNow writes p as far as the socket takes it without waiting. After wroteNothing and wrotePart
-// the caller hands the rest to writeWaiting.
+// writeNow writes as much of p as the socket takes without waiting. After wroteNothing and
+// wrotePart the caller must call writeWaiting with the rest.
 func (s *stream) writeNow(p []byte) (rest []byte, how written, err error) {
 	if s.raw == nil || !s.mu.TryLock() {
 		return p, wroteNothing, nil
@@ -101,8 +100,8 @@ func (s *stream) writeNow(p []byte) (rest []byte, how written, err error) {
 	return p[max(n, 0):], wrotePart, nil
 }
 
-// attempt is a write that does not wait for the socket. It is kept for the next one, because a
-// closure each would cost more than all else that is done for a tab when many are told.
+// attempt is a write that does not wait for the socket. Attempts are pooled: allocating a closure
+// for each write would cost more than everything else that is done for a tab when many are told.
 type attempt struct {
 	p     []byte
 	n     int
@@ -139,7 +138,7 @@ func (s *stream) writeWaiting(p []byte, locked bool) error {
 	return err
 }
 
-// seal lets nothing be written after a close frame.
+// seal drops all writes from now on, because a close frame was written.
 func (s *stream) seal() {
 	s.mu.Lock()
 	s.closed = true

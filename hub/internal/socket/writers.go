@@ -6,27 +6,28 @@ import (
 	"curfew/hub/internal/parallel"
 )
 
-// Writers writes what connections have queued. One serves all tabs of a hub. A writer of a
-// connection runs only while something is queued.
+// Writers writes what connections have queued. One Writers serves all tabs of a hub. Its fields are
+// set before the first use; Cores, Go and Stalled must be. A writer of a connection runs only while
+// something is queued.
 type Writers struct {
-	// Cores is how many goroutines write to many connections at once. It is read here and not asked
-	// of the runtime each time, which takes a lock of the scheduler.
+	// Cores is how many goroutines write to many connections at once, 1 or more. Asking the runtime
+	// each time would take a lock of the scheduler.
 	Cores int
-	// Go starts a goroutine, for a write that has to wait for its peer. The owner waits for it.
+	// Go starts a goroutine for a write that has to wait for its peer. The hub waits for it.
 	Go func(f func())
-	// Stalled reports whether nothing may pass at the moment, which happens in tests alone. Frames
-	// stay queued; [Conn.Resume] tells which connections to start afterwards.
+	// Stalled reports whether nothing may be written now, which happens in tests only. Frames stay
+	// queued. Afterwards [Conn.Resume] tells which connections to start.
 	Stalled func() bool
-	// Counted has [Writers.Busy] count. It is set in tests alone: all cores write, and the counter
-	// would cost more than what else is done for a tab.
+	// Counted makes [Writers.Busy] count. It is set for --testing only, because a counter that all
+	// cores write would cost more than everything else that is done for a tab.
 	Counted bool
 
 	busy atomic.Int64
 }
 
-// Start starts a writer for each connection: in this goroutine, or for many connections in as many
-// as there are cores. It returns when each has written what its socket takes at once. No lock may
-// be held that a writer may need.
+// Start starts a writer for each connection that needs one: in this goroutine, or for many
+// connections in Cores goroutines. It returns once each has written what its socket takes without
+// waiting. The caller holds no lock.
 func (w *Writers) Start(conns []*Conn) {
 	w.count(len(conns))
 	parallel.Do(w.Cores, conns, func(chunk []*Conn) {
@@ -36,7 +37,7 @@ func (w *Writers) Start(conns []*Conn) {
 	})
 }
 
-// Busy is how many connections are being written to, if that is Counted.
+// Busy returns how many connections are being written to, if they are Counted.
 func (w *Writers) Busy() int64 { return w.busy.Load() }
 
 func (w *Writers) count(n int) {
@@ -45,7 +46,7 @@ func (w *Writers) count(n int) {
 	}
 }
 
-// write writes what is queued. It does not wait for the peer: where the socket is full, a goroutine
+// write writes what is queued. It does not wait for the peer: if the socket is full, a goroutine
 // does.
 func (w *Writers) write(c *Conn) {
 	for {
