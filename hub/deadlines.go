@@ -97,7 +97,7 @@ func (sh *shard) fire() {
 	ends.Wait()
 }
 
-// rearm sets the timer again, after the clock was set.
+// rearm sets the timer again; see rearmTimers.
 func (sh *shard) rearm() {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -106,6 +106,13 @@ func (sh *shard) rearm() {
 		sh.timer = nil
 	}
 	sh.armLocked()
+}
+
+// rearmTimers sets the timers of all shards again, after the clock was set.
+func (h *Hub) rearmTimers() {
+	for _, sh := range h.shards {
+		sh.rearm()
+	}
 }
 
 // stop stops the timer for good.
@@ -199,12 +206,10 @@ func (h *Hub) watchSteps() func() {
 		if by.Abs() < stepped {
 			return
 		}
-		for _, sh := range h.shards {
-			sh.rearm()
-			for _, s := range sh.all() {
-				h.notAhead(s)
-				h.schedule(s)
-			}
+		h.rearmTimers()
+		for _, s := range h.allSessions() {
+			h.notAhead(s)
+			h.schedule(s)
 		}
 	}
 }

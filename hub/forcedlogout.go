@@ -103,7 +103,7 @@ func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, e
 	registered := h.registered.Load()
 	list := make(chan []*liveSession, 1)
 	h.goTracked(func() { list <- h.withTabs(q.Scope) })            // takes about as long as the store
-	r, err := h.store.AddRevocation(context.WithoutCancel(ctx), r) // whoever asked and hung up has asked all the same
+	r, err := h.store.AddRevocation(context.WithoutCancel(ctx), r) // a caller that has hung up has asked all the same
 	if err != nil {
 		return ForcedLogout{}, err
 	}

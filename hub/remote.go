@@ -186,11 +186,7 @@ func (l local) Live(ctx context.Context) iter.Seq2[session.Record, error] {
 	return l.hub.store.Live(ctx)
 }
 
-func (l local) ClockStepped() {
-	for _, sh := range l.hub.shards {
-		sh.rearm()
-	}
-}
+func (l local) ClockStepped() { l.hub.rearmTimers() }
 
 func (l local) Go(f func()) { l.hub.goTracked(f) }
 

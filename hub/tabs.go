@@ -236,7 +236,7 @@ func (h *Hub) remove(t *tab) {
 	if closed && s.navigatesLocked(now) {
 		t.closeCause = causeNavigated
 	}
-	if t.vanished && s.closedAt.After(t.HeardAt()) { // another was closed after this one had vanished
+	if t.vanished && s.closedAt.After(t.ReadAt()) { // another was closed after this one had vanished
 		t.closeCause, closed = causeClosed, true
 	}
 	if last == 0 {

@@ -35,9 +35,7 @@ func (h *Hub) tickLoop() {
 		now := time.Now()
 		if step := now.Round(0).Sub(start.Round(0)) - now.Sub(start); (step - stepped).Abs() > time.Second/2 {
 			stepped = step
-			for _, sh := range h.shards {
-				sh.rearm()
-			}
+			h.rearmTimers()
 		}
 		for _, t := range h.tabs.turn() {
 			h.tick(t, now)

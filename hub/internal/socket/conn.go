@@ -73,7 +73,7 @@ func (c *Conn) Close(code int, reason string) (start bool) {
 func (c *Conn) closeLocked(code int, reason string, patience time.Duration) (start bool) {
 	c.closing = true
 	if code == wire.StatusSlow {
-		c.outbox = nil // the page asks anew when it reconnects
+		c.outbox = nil // the page asks again when it reconnects
 		c.stream.SetWriteDeadline(time.Now().Add(patience))
 	}
 	c.outbox = append(c.outbox, wire.CloseFrame(code, reason))

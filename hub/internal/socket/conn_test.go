@@ -270,7 +270,7 @@ func TestReadJudgesMessages(t *testing.T) {
 					err == nil && in.Kind != wire.KindSync {
 					t.Errorf("Read = %+v, %v, want %v", in, err, tt.want)
 				}
-				if c.HeardAt().IsZero() {
+				if c.ReadAt().IsZero() {
 					t.Error("nothing was heard")
 				}
 			})

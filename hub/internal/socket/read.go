@@ -68,8 +68,8 @@ func readFull(r io.Reader, buffer []byte) (n int, err error) {
 // message of the server. The reading goroutine calls it.
 func (c *Conn) Forgive() { c.stream.frames.forgive() }
 
-// HeardAt is when something was read last. The reading goroutine calls it.
-func (c *Conn) HeardAt() time.Time { return c.stream.heardAt }
+// ReadAt is when something was read last. The reading goroutine calls it.
+func (c *Conn) ReadAt() time.Time { return c.stream.readAt }
 
 // maxDrain is how many bytes Drain reads at most.
 const maxDrain = 1 << 20

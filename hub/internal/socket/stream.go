@@ -18,7 +18,7 @@ type stream struct {
 	probed atomic.Bool // set by Probe, cleared when anything is read
 
 	// used by the reading goroutine alone
-	heardAt time.Time // when something was read last
+	readAt time.Time // when something was read last
 	frames  frameCounter
 	flood   flood
 
@@ -32,7 +32,7 @@ type stream struct {
 func (s *stream) Read(p []byte) (int, error) {
 	if n := s.frames.complete; n > 0 {
 		s.frames.complete = 0
-		if s.flood.over(s.heardAt, n) {
+		if s.flood.over(s.readAt, n) {
 			return 0, ErrFlood
 		}
 	}
@@ -45,7 +45,7 @@ func (s *stream) Read(p []byte) (int, error) {
 
 // received notes what was read.
 func (s *stream) received(p []byte) {
-	s.heardAt = time.Now()
+	s.readAt = time.Now()
 	if s.probed.Load() {
 		s.probed.Store(false)
 	}
