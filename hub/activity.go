@@ -7,7 +7,8 @@ import (
 	"curfew/session"
 )
 
-// Activity: what people do, how it moves the deadline, and how it gets into the store.
+// Activity: what people do, how it moves the deadline, and how it gets into the store. It comes in
+// a message of a tab (Hub.handle, in tabs.go) or by a request ([Hub.Act]).
 
 // Act records that the user of a session acted idle ago, or pressed 'Stay signed in' (confirm).
 // Pages without a socket report acts by requests, which call it. The error is session.ErrEnded or

@@ -11,7 +11,8 @@ import (
 // How a session stands: for requests, administrators and the application.
 
 // Check judges a session now, and ends it if it is due. Every request with a session cookie calls
-// it. It reads the store each time, so that what another node has done counts at once.
+// it. It reads the record from the store each time, so that what another node has done counts at
+// once, and adds what this node knows better: the last activity, the warning, the rules.
 //
 // The error is session.ErrNotFound, or session.ErrEnded, with which Status.Record tells the end.
 // Any other error means that the store cannot be asked: nothing may be concluded then.

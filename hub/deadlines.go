@@ -9,7 +9,8 @@ import (
 	"curfew/session"
 )
 
-// Deadlines: each session is woken when something may be due. When that is, session.Policy says.
+// Deadlines: each session is woken when something may be due. [session.Policy.At] decides when it
+// warns and when it ends; tell.go and ending.go do what follows.
 
 // wake is an entry of a shard's queue. It is stale unless at is the session's wakeAt.
 type wake struct {

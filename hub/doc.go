@@ -21,7 +21,8 @@
 // and reconcile.go applies what the directory says. registry.go finds sessions by ID, users.go by
 // user, and ticks.go those with tabs. presence.go, notices.go, listing.go and stats.go serve pages
 // that watch, administrators and metrics. remote.go applies what other nodes did. tablimits.go
-// bounds the tabs. faults.go, testclock.go and timeline.go serve --testing.
+// bounds the tabs, session.go is a session in memory, and lifecycle.go counts goroutines.
+// faults.go, testclock.go and timeline.go serve --testing.
 //
 // Packages below the hub, none of which imports it: wire is the protocol, internal/socket moves
 // bytes, internal/revocation registers forced logouts, internal/cluster exchanges messages with

@@ -14,7 +14,9 @@ import (
 )
 
 // How a session ends: by time, by its user, by a forced logout, by a change in the directory. No
-// other file of the hub calls Store.End.
+// other file of the hub calls Store.End. The store ends two kinds of sessions itself: Store.Create
+// those that a sign-in displaces (signin.go), and SharedStore.EndLost those that it has lost
+// (internal/cluster/lost.go).
 
 // End ends a session: it stores the end, and then tells the session's tabs. It goes on though ctx
 // ends. first is true to exactly one caller on all nodes; to others it says that the session had

@@ -19,8 +19,8 @@ type stream struct {
 
 	// used by the reading goroutine alone
 	readAt time.Time // when something was read last
-	frames  frameCounter
-	flood   flood
+	frames frameCounter
+	flood  flood
 
 	mu     sync.Mutex // held for a whole frame
 	closed bool       // a close frame is out: nothing may follow it
