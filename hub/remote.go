@@ -250,7 +250,10 @@ func (h *Hub) setTabsElsewhere(s *liveSession, report cluster.TabReport, grace t
 	}
 	// When tabs on two nodes are closed at the same time, each node still sees the other's.
 	crossed := after == 0 && before > 0 && report.Closed && s.closed && time.Since(s.closedAt) < session.NavigationLimit
-	back := after > 0 && !s.tabTimes.LeftAt().IsZero()
+	// A report may be older than the closing that this node has heard of. A node whose tab is still
+	// open says so itself when it hears of the closing.
+	leftAt := s.tabTimes.LeftAt()
+	back := report.Tabs > 0 && !leftAt.IsZero() && session.FromUnixMilli(report.Opened).After(leftAt)
 	var probes []*socket.Conn
 	if report.Closed && before > after {
 		s.closedAt = time.Now()

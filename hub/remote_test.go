@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"curfew/hub/internal/cluster"
 	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/redis"
@@ -436,6 +437,36 @@ func TestWordOfTabsFromAnOlderVersion(t *testing.T) {
 			if !got.Equal(at) {
 				t.Errorf("left at %s, want %s", got, at)
 			}
+		}
+	})
+}
+
+// TestAReportFromBeforeTheClosingIsNoTab: a node may describe its tabs, close the last one and tell of
+// that, and only then publish what it has described.
+func TestAReportFromBeforeTheClosingIsNoTab(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		s := hub.lookup(hub.signIn("ada").token.ID())
+		other := local{hub.Hub}
+		opened := session.Millis(time.Now())
+		report := cluster.TabReport{Instance: "b/1", Node: "b", Tabs: 1, Opened: opened.UnixMilli()}
+		leftAt := func() time.Time {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.tabTimes.LeftAt()
+		}
+		other.TabsElsewhere(s.id, report)
+		closed := opened.Add(time.Minute)
+		pass(time.Minute)
+		other.TabTimes(s.id, session.TabTimes{OpenedAt: opened, ClosedAt: closed})
+		other.TabsElsewhere(s.id, report)
+		if got := leftAt(); !got.Equal(closed) {
+			t.Errorf("after a report from before the closing: left at %v, want %v", got, closed)
+		}
+		report.Opened = closed.Add(time.Second).UnixMilli()
+		other.TabsElsewhere(s.id, report)
+		if got := leftAt(); !got.IsZero() {
+			t.Errorf("after a tab was opened: left at %v, want that it is not", got)
 		}
 	})
 }
