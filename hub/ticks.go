@@ -71,8 +71,8 @@ func (h *Hub) tick(t *tab, now time.Time) {
 	h.writers.Start(start)
 }
 
-// maxProbed is the highest number of tabs at which probeLocked pings. Of more tabs at least one is
-// alive.
+// maxProbed is the highest number of tabs of a session that probeLocked pings. More have hardly all
+// vanished.
 const maxProbed = 4
 
 // probeLocked pings the tabs of s after one was closed. Should another turn out to have vanished,
