@@ -70,7 +70,7 @@ func (u *user) mustBroadcast() {
 // overtake it.
 func TestNumbersRiseWithinATabThoughMessagesAreShared(t *testing.T) {
 	hub := startHub(t, standard)
-	const each = 40
+	const each = socket.MaxOutbox/2 - 2 // a page that gets no time to read is not slow before all is queued
 	var pages []*page
 	for i := range 10 {
 		u := hub.signIn(fmt.Sprint("user-", i))
