@@ -1,3 +1,5 @@
+import {createServer} from 'node:http'
+import type {AddressInfo} from 'node:net'
 import type {BrowserContext, Page, Route} from '@playwright/test'
 import {expect, MINUTE, Tab, test as base} from './curfew'
 import {Site} from './site'
@@ -12,6 +14,21 @@ const desk = `<!doctype html><html lang="en"><head><title>Desk</title><script sr
 const nonce = `<!doctype html><html lang="en"><head><title>Nonce</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'nonce-abc'; connect-src 'self'; img-src 'self'">
 ${tag.replace('<script', '<script nonce="abc"')}</head><body><h1>Nonce</h1><p data-curfew-presence="ada"></p></body></html>`
+/** Its script adds listeners of its own once the page is read, which is before warning.js is there. */
+const late = `<!doctype html><html lang="en"><head><title>Late</title><script src="/late.js"></script>${tag}</head><body><h1>Late</h1></body></html>`
+const lateScript = `
+  window.heard = []
+  addEventListener('DOMContentLoaded', () => {
+    for (const type of ['keydown', 'keyup', 'click']) addEventListener(type, event => heard.push(type + (event.key ?? '')), {capture: true})
+  })`
+/** Its tag names the socket in full. */
+const absolute = `<!doctype html><html lang="en"><head><title>Absolute</title><script src="/absolute.js"></script></head><body><h1>Absolute</h1></body></html>`
+const absoluteScript = `
+  const script = document.createElement('script')
+  script.type = 'module'
+  script.src = '/static/curfew.js'
+  script.dataset.socket = location.origin.replace('http', 'ws') + '/session/ws'
+  document.head.append(script)`
 const deskScript = "window.submits = 0; addEventListener('submit', event => { event.preventDefault(); submits++ })"
 
 const test = base.extend<object, {site: Site}>({
@@ -21,6 +38,10 @@ const test = base.extend<object, {site: Site}>({
         '/desk': ['text/html', desk],
         '/desk.js': ['text/javascript', deskScript],
         '/nonce': ['text/html', nonce],
+        '/late': ['text/html', late],
+        '/late.js': ['text/javascript', lateScript],
+        '/absolute': ['text/html', absolute],
+        '/absolute.js': ['text/javascript', absoluteScript],
       })
       await use(site)
       await site.stop()
@@ -161,6 +182,51 @@ test('the plain dialog shows what an administrator says, as text, and can be put
   await tab.page.locator('#text').fill('a whole sentence')
   await server.advance(2 * MINUTE)
   await tab.signedOut('Maintenance <b>begins</b>.')
+})
+
+test('a page hears no key and no click of the warning, though its listeners were there before the module @engines', async ({
+  signIn,
+  openTab,
+  advance,
+}) => {
+  await signIn()
+  const tab = await openTab('/late')
+  const {keyboard} = tab.page
+  await expect(tab.page.locator('curfew-warning')).toBeAttached()
+  await advance(9 * MINUTE)
+  await expect(tab.stay).toBeFocused()
+  await keyboard.press('Tab')
+  await keyboard.press('Escape')
+  await expect(tab.warning).toBeHidden()
+  await advance(9 * MINUTE)
+  await tab.stay.click()
+  await expect(tab.warning).toBeHidden()
+  expect(await tab.page.evaluate(() => (window as any).heard)).toEqual([])
+  await keyboard.press('a') // the page has its own keys as before
+  expect(await tab.page.evaluate(() => (window as any).heard)).toEqual(['keydowna', 'keyupa'])
+})
+
+test('a tag may name the socket in full', async ({signIn, openTab, advance}) => {
+  await signIn()
+  const tab = await openTab('/absolute')
+  await advance(9 * MINUTE)
+  await tab.signOut.click()
+  await tab.signedOut('You have signed out.')
+})
+
+test('a frame in a page of another origin waits for no module before it guards itself', async ({page, server}) => {
+  const outside = createServer((_, answer) => {
+    answer.setHeader('content-type', 'text/html').end(`<iframe src="${server.url}/desk"></iframe>`)
+  })
+  await new Promise<void>(resolve => outside.listen(0, '127.0.0.1', resolve))
+  const asked: string[] = []
+  await page.route(/\/frames\.js/, route => void asked.push(route.request().url())) // and never comes
+  const status = page.waitForRequest(/\/session\/status/) // after the socket was refused
+  await page.goto(`http://127.0.0.1:${(outside.address() as AddressInfo).port}`)
+  await status
+  expect(asked).toEqual([])
+  outside.closeAllConnections()
+  outside.close()
 })
 
 test('a sign-out that does not reach the server says so in the plain dialog', async ({

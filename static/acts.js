@@ -73,8 +73,7 @@ export class Acts {
     this.#signal = signal
     this.#added = new MutationObserver(changes => {
       for (const change of changes) {
-        for (const node of change.addedNodes)
-          if (node.nodeType === Node.ELEMENT_NODE) this.#search(/** @type {Element} */ (node))
+        for (const node of change.addedNodes) this.#search(/** @type {Element | Text} */ (node))
       }
     })
     signal.addEventListener('abort', () => this.#added.disconnect())
@@ -104,10 +103,10 @@ export class Acts {
     this.#search(view.document)
   }
 
-  /** @param {Document | Element} root */
+  /** @param {Partial<ParentNode>} root any node: only some have others below them */
   #search(root) {
     this.#frame(root)
-    for (const frame of root.querySelectorAll(FRAMES)) this.#frame(frame)
+    for (const frame of root.querySelectorAll?.(FRAMES) ?? []) this.#frame(frame)
   }
 
   /**

@@ -27,7 +27,7 @@ export function button(text, deed) {
 export function clicked(event) {
   const pressed = event.composedPath().find(target => deeds.has(target))
   if (!pressed) return
-  event.stopImmediatePropagation()
+  stopImmediate.call(event) // the shield would keep it from stopping
   deeds.get(pressed)?.()
 }
 

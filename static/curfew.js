@@ -55,7 +55,7 @@ class Guard {
   /** @param {DOMStringMap} settings of the script tag */
   constructor(settings) {
     const socket = new URL(settings.socket ?? '', origin)
-    const base = new URL('..', socket).href
+    const base = origin + socket.pathname.slice(0, -10) // without session/ws
     socket.protocol = socket.protocol.replace('http', 'ws')
     if (navigator.serviceWorker?.controller) this.#curtain.down() // the page may be older than the session's end
     this.#http = new HTTP(this, base, settings.required !== undefined)
@@ -188,7 +188,7 @@ class Guard {
 
   /** Notes that the person acted now. */
   act() {
-    if (!this.signal.aborted && !this.#curtain.isDown) this.#reporter.act()
+    if (!this.#curtain.isDown) this.#reporter.act()
   }
 
   async stay() {
@@ -263,7 +263,7 @@ function start() {
   if (script?.dataset.socket) guard = new Guard(script.dataset)
 }
 
-/** In a frame a page around it may be the one that guards. */
+/** In a frame of a page of this origin that page may be the one that guards. */
 async function startInFrame() {
   try {
     const {findOuter} = await importer(`./${VERSION}/frames.js`)()
@@ -272,6 +272,6 @@ async function startInFrame() {
   if (!outer) start()
 }
 
-const begin = window.parent === window ? start : startInFrame
+const begin = frameElement ? startInFrame : start
 if (/** @type {any} */ (document).prerendering) document.addEventListener('prerenderingchange', begin, {once: true})
 else begin()

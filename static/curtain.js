@@ -43,7 +43,7 @@ class Hold {
     this.#giveBack(false)
     for (const element of this.#held.keys()) void getComputedStyle(element).display // settled, before it may move
     this.#giveBack(true)
-    for (const element of this.#held.keys()) if (element.getAttribute('style') === '') element.removeAttribute('style')
+    for (const element of this.#held.keys()) if (!element.getAttribute('style')) element.removeAttribute('style')
     this.#held.clear()
   }
 

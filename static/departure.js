@@ -100,7 +100,7 @@ export class Departure {
    */
   #noticeNavigations(navigation) {
     this.#on(navigation, 'navigate', event => {
-      if (event.destination.sameDocument || event.hashChange || (event.downloadRequest ?? null) !== null) return
+      if (event.destination.sameDocument || event.hashChange || typeof event.downloadRequest === 'string') return
       if (!/^(https?|about|blob|data):/.test(event.destination.url)) return // a mail program opens, this page stays
       this.leaves()
       if (CLOSES_BY_ITSELF) this.#closeFirst()

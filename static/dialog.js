@@ -1,5 +1,5 @@
 // @ts-check
-import {button, clicked, deeds, look, prevent, shield, stopImmediate} from './buttons.js'
+import {button, deeds, look, prevent, shield, stopImmediate} from './buttons.js'
 import {FRAMES, focused, rememberFocus} from './page.js'
 import {CurfewPanel} from './panel.js'
 import {instant, since} from './time.js'
@@ -110,10 +110,6 @@ export class CurfewWarning extends HTMLElement {
     const options = {capture: true, signal: this.#life.signal}
     document.addEventListener('toggle', event => this.#covered(event), options)
     document.addEventListener('fullscreenchange', event => this.#covered(event), options)
-    window.addEventListener('click', clicked, options)
-    for (const type of /** @type {const} */ (['keydown', 'keypress', 'keyup'])) {
-      window.addEventListener(type, event => this.#key(event), options)
-    }
   }
 
   connectedCallback() {
@@ -306,7 +302,7 @@ export class CurfewWarning extends HTMLElement {
    * The page hears no key of the dialog, and the dialog heeds none that was meant for the page.
    * @param {KeyboardEvent} event
    */
-  #key(event) {
+  key(event) {
     if (!event.isTrusted) return
     const {type, code, key, repeat} = event
     const pressing = PRESSING_KEYS.has(key)

@@ -52,6 +52,14 @@ export class Display {
       this.#screen.connection(this.#code)
       for (const message of this.#waiting) this.#screen.message(message)
     }
+    // Heard from here on, before what the page adds until warning.js is there.
+    const hear = (/** @type {any} */ event) => {
+      this.#plain.hear(event)
+      this.#screen?.hear(event)
+    }
+    for (const type of 'keypress keydown keyup click'.split(' ')) {
+      window.addEventListener(type, hear, {capture: true, signal: guard.signal})
+    }
   }
 
   /** Imports warning.js, where that has not been done. Each new connection tries. */

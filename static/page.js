@@ -34,7 +34,7 @@ export function rememberFocus() {
   const selection = (element?.ownerDocument ?? document).getSelection()
   const ranges = selection ? Array.from({length: selection.rangeCount}, (_, i) => selection.getRangeAt(i)) : []
   const start = element?.selectionStart // only fields with a selection have one
-  const end = element?.selectionEnd ?? null
+  const end = /** @type {number} */ (element?.selectionEnd)
   return () => {
     if (!element?.isConnected || element === document.body) return
     element.focus({preventScroll: true})

@@ -55,9 +55,6 @@ export class Plain {
     const shadow = this.#host.attachShadow({mode: 'open'})
     shadow.adoptedStyleSheets = [sheet]
     shadow.append(dialog)
-    for (const type of ['keydown', 'keyup']) {
-      window.addEventListener(type, event => this.#key(/** @type {KeyboardEvent} */ (event)), true)
-    }
   }
 
   get isOpen() {
@@ -95,17 +92,18 @@ export class Plain {
   }
 
   /**
-   * A button is pressed when its key is let go, so that no repetition gets to the page.
+   * The page hears no key of the dialog. A button is pressed when its key is let go, so that no
+   * repetition gets to the page.
    * @param {KeyboardEvent} event
    */
-  #key(event) {
-    if (!this.isOpen) return
-    event.stopImmediatePropagation()
+  hear(event) {
     const {key, type, repeat} = event
+    if (!this.isOpen || !key) return // a click
+    event.stopImmediatePropagation()
     if (key !== 'Enter' && key !== 'Escape') return
     event.preventDefault()
     if (type === 'keyup' && key === this.#pressed) {
-      if (key === 'Enter') /** @type {HTMLElement} */ (this.#host.shadowRoot?.activeElement).click()
+      if (key === 'Enter') /** @type {HTMLElement} */ (event.composedPath()[0]).click()
       else if (this.reason === 'idle') this.#guard.stay()
     }
     if (!repeat) this.#pressed = type === 'keydown' ? key : ''
@@ -113,6 +111,6 @@ export class Plain {
 
   /** Tells what has come of a button. @param {string} code */
   tell(code) {
-    this.#outcome.textContent = /^(|wait)$/.test(code) ? '' : UNREACHABLE
+    this.#outcome.textContent = code && code !== 'wait' ? UNREACHABLE : ''
   }
 }

@@ -1,4 +1,5 @@
 // @ts-check
+import {clicked} from './buttons.js'
 import {CurfewWarning} from './dialog.js'
 import {Forms} from './forms.js'
 import {CurfewPanel} from './panel.js'
@@ -35,10 +36,6 @@ export class Screen {
     tellSignInPages()
   }
 
-  get isOpen() {
-    return this.#warning.isOpen
-  }
-
   /**
    * @param {string} reason
    * @param {string} message plain text
@@ -50,6 +47,12 @@ export class Screen {
 
   hide() {
     this.#warning.hide()
+  }
+
+  /** @param {KeyboardEvent | MouseEvent} event a key or a click, before the page hears of it */
+  hear(event) {
+    if (event.type === 'click') clicked(event)
+    else this.#warning.key(/** @type {KeyboardEvent} */ (event))
   }
 
   /** @param {Event} event */
