@@ -184,6 +184,32 @@ test('the plain dialog shows what an administrator says, as text, and can be put
   await tab.signedOut('Maintenance <b>begins</b>.')
 })
 
+test('a reader is told the time that is left once, not each second, in letters of the size that a person wants', async ({
+  context,
+  signIn,
+  openTab,
+  server,
+}) => {
+  await withoutModule(context, notFound)
+  await signIn()
+  const tab = await openTab('/desk')
+  await tab.page.evaluate(() => {
+    document.documentElement.style.fontSize = '5px'
+  })
+  await server.forceLogout({user: 'ada', grace_ms: 120_000, message: 'Maintenance.'})
+  const count = plain(tab.page).getByText(/^\d+$/)
+  const described = plain(tab.page).locator('#curfew-text')
+  await expect(plain(tab.page)).toHaveAttribute('aria-describedby', 'curfew-text')
+  await expect(count).toHaveAttribute('aria-hidden', 'true')
+  const [before, text] = [Number(await count.textContent()), (await described.textContent())!]
+  expect(text).toMatch(/^Maintenance. You will be signed out in 1[12]\d seconds.$/)
+  await expect.poll(async () => Number(await count.textContent())).toBeLessThan(before - 1)
+  await expect(described).toHaveText(text)
+  for (const button of [carryOn(tab.page), tab.signOut]) {
+    expect((await button.boundingBox())!.height).toBeGreaterThanOrEqual(24)
+  }
+})
+
 test('a page hears no key and no click of the warning, though its listeners were there before the module @engines', async ({
   signIn,
   openTab,

@@ -20,6 +20,7 @@ export class Plain {
   #dialog = document.createElement('dialog')
   #guard
   #text
+  #count
   #first
   #outcome
   #timer = 0
@@ -42,9 +43,11 @@ export class Plain {
     dialog.lang = 'en'
     dialog.dir = 'ltr'
     dialog.tabIndex = -1
-    dialog.oncancel = event => event.preventDefault()
+    dialog.closedBy = 'none'
     add('h2', TITLE)
     this.#text = add('p')
+    this.#count = add('p')
+    this.#count.ariaHidden = 'true' // else some readers speak it each second
     this.#first = add('button')
     add('button', SIGN_OUT).onclick = () => guard.signOut()
     this.#outcome = add('p')
@@ -74,11 +77,9 @@ export class Plain {
     this.#first.onclick = () => (isIdle ? this.#guard.stay() : this.#dialog.close())
     this.tell('')
     clearInterval(this.#timer)
-    const count = () => {
-      this.#text.textContent = `${message} You will be signed out in ${Math.ceil(left() / 1000)} seconds.`
-    }
+    const count = () => (this.#count.textContent = `${Math.ceil(left() / 1000)}`)
+    this.#text.textContent = `${message} You will be signed out in ${count()} seconds.`
     this.#timer = setInterval(count, 1000)
-    count()
     if (!isNew) return
     document.documentElement.append(this.#host)
     this.#dialog.showModal()
