@@ -255,6 +255,32 @@ test('a frame in a page of another origin waits for no module before it guards i
   outside.close()
 })
 
+test('forms have the token of the session that there is now, though the module came while there was no connection', async ({
+  context,
+  signIn,
+  server,
+}) => {
+  let deliver = () => {}
+  const late = new Promise<void>(resolve => (deliver = resolve))
+  await withoutModule(context, route => late.then(() => route.continue()))
+  await signIn()
+  const tab = new Tab(await context.newPage(), server)
+  await tab.goto('/')
+  await tab.connected()
+  const token = tab.page.locator('form[action="/logout"] input[name="csrf"]').first()
+  const before = await token.inputValue()
+  let isBlocked = true
+  await tab.page.route('**/session/status', route => (isBlocked ? route.abort() : route.continue()))
+  await server.call('fault', {kind: 'drop'})
+  await expect.poll(() => tab.page.evaluate(() => (window as any).curfewSeen.at(-1))).toBe('connection')
+  deliver()
+  await expect(tab.page.locator('curfew-warning')).toBeAttached()
+  await signIn()
+  isBlocked = false
+  await server.call('fault', {kind: 'none'})
+  await expect(token).not.toHaveValue(before)
+})
+
 test('a sign-out that does not reach the server says so in the plain dialog', async ({
   context,
   signIn,

@@ -32,7 +32,7 @@ export class Screen {
       guard.signal,
     )
     this.#forms = new Forms(http)
-    this.#connections = connection.number - 1 // what the forms have is of the first
+    this.#connections = connection.number - (connection.isOpen ? 1 : 0) // what the forms have is of the first
     tellSignInPages()
   }
 
