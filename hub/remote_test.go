@@ -441,8 +441,8 @@ func TestWordOfTabsFromAnOlderVersion(t *testing.T) {
 	})
 }
 
-// TestAReportFromBeforeTheClosingIsNoTab: a node may describe its tabs, close the last one and tell of
-// that, and only then publish what it has described.
+// TestAReportFromBeforeTheClosingIsNoTab: a node may describe its tabs, close the last one and tell
+// of that, and only then publish what it has described.
 func TestAReportFromBeforeTheClosingIsNoTab(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)

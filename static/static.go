@@ -128,6 +128,11 @@ func prepare() (*Files, error) {
 	return files, nil
 }
 
+// ownNames are the longer names by which modules know each other. They are written short as well,
+// the same in all files: no browser and no server knows them.
+const ownNames = `^(applyStatus|arriving|expectAnswer|greeted|hasSocket|isDoubted|leaveFor|partFor|` +
+	`sinceAsked|warningChanged)$`
+
 // join joins each script with what it imports statically, and writes it short. The result has a
 // source map for each, too.
 func join(scripts []string) (map[string][]byte, error) {
@@ -140,6 +145,7 @@ func join(scripts []string) (map[string][]byte, error) {
 		MinifyWhitespace:  true,
 		MinifyIdentifiers: true,
 		MinifySyntax:      true,
+		MangleProps:       ownNames,
 		Sourcemap:         api.SourceMapExternal,
 		Plugins:           []api.Plugin{{Name: "embedded", Setup: readEmbedded}},
 	})
