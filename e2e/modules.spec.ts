@@ -89,11 +89,13 @@ for (const [how, answer] of Object.entries({
     signIn,
     openTab,
     advance,
+    server,
   }) => {
     await withoutModule(context, answer)
     await signIn()
     const tab = await openTab('/desk')
-    await tab.page.locator('#text').fill('half a sentence')
+    await tab.page.locator('#text').pressSequentially('half a sentence')
+    await expect.poll(() => server.story('input')).toContain('activity') // it counts before the clock moves
     await advance(9 * MINUTE)
     await expect(plain(tab.page)).toBeVisible()
     await expect(tab.warning).toContainText(/You will be signed out in \d+ seconds/)
