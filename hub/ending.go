@@ -177,6 +177,7 @@ func (h *Hub) tellEnd(s *liveSession, end session.End) {
 	if !h.broadcastEnd(&told, s, h.newEndNews(end)) {
 		return
 	}
+	told.cutAll(end)
 	h.cluster.NoteEnd(s.id, end)
 	h.stats.counts.ended(end.Reason, 1)
 	h.writers.Start(told.start)
@@ -203,7 +204,15 @@ func (h *Hub) newEndNews(end session.End) *endNews {
 // toldTabs collects the tabs that were told of an end.
 type toldTabs struct {
 	tabs  []*tab
-	start []*socket.Conn // connections of them that need a writer
+	start []*socket.Conn            // connections of them that need a writer
+	cuts  []context.CancelCauseFunc // end the lives of their sessions; see Hub.Admit
+}
+
+// cutAll ends the lives of the sessions that have ended by end.
+func (t *toldTabs) cutAll(end session.End) {
+	for _, cut := range t.cuts {
+		cut(EndedError{end})
+	}
 }
 
 // broadcastEnd queues the end for every tab of s and adds them to told. It does so once: first is
@@ -222,6 +231,9 @@ func (h *Hub) broadcastEnd(told *toldTabs, s *liveSession, news *endNews) (first
 		s.toldEndLocked(t)
 	}
 	told.tabs = append(told.tabs, s.tabs...)
+	if s.cut != nil {
+		told.cuts = append(told.cuts, s.cut)
+	}
 	h.note(s, "push", string(wire.KindExpire))
 	return true
 }
@@ -286,6 +298,7 @@ func (h *Hub) tellEndOfAll(list []*liveSession, end session.End) {
 			}
 		}
 		h.writers.Start(told.start)
+		told.cutAll(end)
 		for _, s := range chunk {
 			h.stateChanged(s)
 		}

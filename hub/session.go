@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,11 +74,13 @@ type liveTabs struct {
 
 // liveEnd is how a live session ends, and what tabs were told of that.
 type liveEnd struct {
-	warning    session.Reason    // the one that tabs were told; empty: none
-	warnEnd    time.Time         // the end that they were told with it
-	ending     bool              // it is decided that the session ends: acts come too late
-	overBy     time.Time         // when a new policy was found to leave no time; zero: none was
-	end        *session.End      // how it ended; set when tabs are told
+	warning    session.Reason  // the one that tabs were told; empty: none
+	warnEnd    time.Time       // the end that they were told with it
+	ending     bool            // it is decided that the session ends: acts come too late
+	overBy     time.Time       // when a new policy was found to leave no time; zero: none was
+	end        *session.End    // how it ended; set when tabs are told
+	life       context.Context // see Hub.Admit; nil until it is asked for
+	cut        context.CancelCauseFunc
 	revocation *revocation.Entry // the forced logout that ends it first; nil: none does
 }
 

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
+	"curfew/front"
 	"curfew/hub"
 	"curfew/session"
 )
@@ -46,6 +46,10 @@ var (
 		message: "We cannot check your session just now. Nothing is lost: please try again in a moment.",
 		retry:   5 * time.Second,
 	}
+	errUpstream = newProblem(http.StatusBadGateway, "upstream",
+		"The application does not answer just now. You are still signed in: please try again in a moment.")
+	errUpstreamTimeout = newProblem(http.StatusGatewayTimeout, "upstream",
+		"The application takes too long to answer. You are still signed in: please try again in a moment.")
 	errNotConfirmed = &problem{
 		status: http.StatusServiceUnavailable,
 		code:   "not-confirmed",
@@ -76,6 +80,10 @@ func problemFor(err error) *problem {
 		return errNotConfirmed
 	case errors.As(err, new(storeError)):
 		return errStoreAway
+	case errors.Is(err, front.ErrUpstreamTimeout):
+		return errUpstreamTimeout
+	case errors.Is(err, front.ErrUpstream):
+		return errUpstream
 	}
 	return errInternal
 }
@@ -113,6 +121,7 @@ func (errorPage) template() *template.Template { return errorTemplate }
 // fail answers an error: with the sign-in page where the session is over, else with an error page
 // or JSON.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	ownHeaders(w.Header())
 	if isSessionError(err) {
 		s.unauthorized(w, r, err)
 		return
@@ -153,21 +162,11 @@ type failure struct {
 
 // unauthorized leads a navigation to the sign-in page and tells all others why.
 func (s *Server) unauthorized(w http.ResponseWriter, r *http.Request, err error) {
-	location := s.base + "/login"
 	if isNavigation(r) {
-		next := ""
-		switch r.Method {
-		case http.MethodGet:
-			next = s.base + r.URL.RequestURI()
-		case http.MethodPost: // what was sent is lost; the page that it was typed into is not
-			next, _ = s.referer(r)
-		}
-		if next != "" && len(next) <= maxNext {
-			location += "?next=" + url.QueryEscape(next)
-		}
-		redirect(w, location, http.StatusSeeOther)
+		redirect(w, s.signInPath(s.next(r, originalOf(r))), http.StatusSeeOther)
 		return
 	}
+	location := s.signInPath("")
 	var over overError
 	if !errors.As(err, &over) { // it ended since it was looked at
 		if _, err := s.check(r); err != nil && !isSessionError(err) {

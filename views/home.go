@@ -33,10 +33,26 @@ func (homePage) template() *template.Template { return homeTemplate }
 
 type person struct{ User, Name, Title, Email, Phone string }
 
+// sampleHome serves the sample application's home page with h, where there is no application in its
+// place.
+func (s *Server) sampleHome(h handler) handler {
+	guarded := s.requireSession(h)
+	return func(w http.ResponseWriter, r *http.Request) error {
+		switch {
+		case !s.guard.exists:
+			return guarded(w, r)
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			return s.noRoute(r)
+		}
+		redirect(w, s.home, http.StatusSeeOther)
+		return nil
+	}
+}
+
 // values are the session's values of the application.
 func (s *Server) values(r *http.Request) (*sessions.Session, error) { return s.sessions.Get(r, "home") }
 
-func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) staffDirectory(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
 	p := homePage{layout: s.sessionLayout(r, "Staff directory")}
 	p.MayWatch = s.hub.MayWatch(v.status.Record.GroupNames())

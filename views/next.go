@@ -13,7 +13,7 @@ const maxNext = 2048
 // absolute path, or leads back to the sign-in page, becomes the home page. Browsers drop tabs and
 // newlines and read a backslash as a slash, so those are refused.
 func (s *Server) safeNext(next string) string {
-	home := s.base + "/"
+	home := s.home
 	if len(next) > maxNext || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") ||
 		strings.ContainsFunc(next, func(c rune) bool { return c < ' ' || c == 0x7f || c == '\\' }) {
 		return home

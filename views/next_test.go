@@ -62,11 +62,11 @@ var nextTests = []struct{ next, want string }{
 
 func TestNextIsConfinedToThisSite(t *testing.T) {
 	for _, tt := range nextTests {
-		if got := (&Server{}).safeNext(tt.next); got != tt.want {
+		if got := (&Server{place: place{home: "/"}}).safeNext(tt.next); got != tt.want {
 			t.Errorf("safeNext(%q) = %q, want %q", tt.next, got, tt.want)
 		}
 	}
-	below := &Server{place: place{base: "/guard"}}
+	below := &Server{place: place{base: "/guard", home: "/guard/"}}
 	for next, want := range map[string]string{
 		"//evil.example": "/guard/",
 		"/guard/login":   "/guard/",
@@ -86,7 +86,7 @@ func FuzzNext(f *testing.F) {
 	}
 	site, _ := url.Parse("https://site.example/login")
 	f.Fuzz(func(t *testing.T, next string) {
-		got := (&Server{}).safeNext(next)
+		got := (&Server{place: place{home: "/"}}).safeNext(next)
 		u, err := site.Parse(got)
 		if err != nil || u.Host != "site.example" || u.Scheme != "https" || !strings.HasPrefix(got, "/") ||
 			strings.HasPrefix(got, "//") || strings.ContainsFunc(got,

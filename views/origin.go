@@ -160,5 +160,5 @@ func (s *Server) cameFrom(r *http.Request) string {
 	if from, ok := s.referer(r); ok {
 		return s.safeNext(from)
 	}
-	return s.base + "/"
+	return s.home
 }

@@ -10,6 +10,7 @@
 package views
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"curfew/directory"
+	"curfew/front"
 	"curfew/hub"
 	"curfew/session"
 	"curfew/session/gorilla"
@@ -60,9 +62,11 @@ type Options struct {
 	Secret        []byte // of the tokens against cross-site requests
 	PublicURL     *url.URL
 	BasePath      string // without a slash at its end; empty for the root
+	Home          string // where a sign-in without a return path leads; empty: the base path
 	Proxies       Proxies
 	Passive       []string // see [Server.SetPassive]
-	Testing       bool     // each page says that it is a server for testing
+	Application   Application
+	Testing       bool // each page says that it is a server for testing
 	Log           *slog.Logger
 
 	// SignedIn is told of each sign-in, with the time at which the directory was asked; may be nil.
@@ -92,6 +96,7 @@ type Server struct {
 	passive atomic.Pointer[[]string]
 
 	// each with a lock of its own
+	guard    guard
 	signIns  signIns
 	consoles consoles
 	forms    forms
@@ -102,12 +107,13 @@ type place struct {
 	public *url.URL
 	origin string // of the public URL
 	base   string // the base path, without a slash at its end
+	home   string // path of this origin where a sign-in without a return path leads
 }
 
 // New builds the routes.
 func New(o Options) *Server {
 	s := &Server{
-		place:         place{o.PublicURL, Origin(o.PublicURL), o.BasePath},
+		place:         place{o.PublicURL, Origin(o.PublicURL), o.BasePath, cmp.Or(o.Home, o.BasePath+"/")},
 		hub:           o.Hub,
 		sessions:      o.Sessions,
 		trail:         o.Trail,
@@ -121,6 +127,7 @@ func New(o Options) *Server {
 		testing:       o.Testing,
 		log:           o.Log,
 		mux:           http.NewServeMux(),
+		guard:         newGuard(&o),
 		signIns:       newSignIns(o.Trail, o.Clock),
 	}
 	if s.onSignIn == nil {
@@ -143,8 +150,8 @@ func New(o Options) *Server {
 
 // pageRoutes are the pages that people see.
 func (s *Server) pageRoutes() {
-	s.mux.Handle("GET /{$}", s.page(s.requireSession(s.home)))
-	s.mux.Handle("POST /{$}", s.page(s.requireSession(s.protected(s.saveNote))))
+	s.mux.Handle("GET /{$}", s.page(s.sampleHome(s.staffDirectory)))
+	s.mux.Handle("POST /{$}", s.page(s.sampleHome(s.protected(s.saveNote))))
 	s.mux.Handle("GET /login", s.page(s.loginPage))
 	s.mux.Handle("POST /login", s.page(s.fromHere(s.once(s.login, s.letsIntoEnded))))
 	s.mux.Handle("POST /logout", s.page(s.logout))
@@ -180,18 +187,17 @@ func (s *Server) SetTokens(tokens []APIToken) { s.tokens.Store(&tokens) }
 
 // ServeHTTP sets what every answer carries and leads below the base path.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	s.proxies.notice(r, s.log)
 	if location, ok := s.otherLoopbackName(r); ok {
+		ownHeaders(w.Header())
 		redirect(w, location, http.StatusTemporaryRedirect)
 		return
 	}
+	if s.guard.application != nil && !s.isOwn(r) {
+		s.guard.application.ServeHTTP(w, r)
+		return
+	}
+	ownHeaders(w.Header())
 	// The router leads an unclean path to a clean one, but knows nothing of the base path: it never
 	// gets to see one.
 	clean := cleanPath(r.URL.Path)
@@ -206,9 +212,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case s.base == "":
 		s.mux.ServeHTTP(w, r)
 	default:
-		http.StripPrefix(s.base, s.mux).ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), askedKey{},
-			r.URL.Path)))
+		http.StripPrefix(s.base, s.mux).ServeHTTP(w, r)
 	}
+}
+
+// isOwn reports whether a request is for a route of Curfew's where there is an application: its
+// path as it was sent is the base path, or below it.
+func (s *Server) isOwn(r *http.Request) bool {
+	path, _ := front.SentTarget(r)
+	below, ok := strings.CutPrefix(path, s.base)
+	return ok && (below == "" || below[0] == '/')
+}
+
+// ownHeaders sets what every answer of Curfew's own carries.
+func ownHeaders(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 }
 
 // cleanPath is a path without empty and dot segments: it begins with exactly one slash.
@@ -241,16 +264,6 @@ func (s *Server) noRoute(r *http.Request) error {
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
 	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// askedKey leads to the path as the browser asked for it, base path included.
-type askedKey struct{}
-
-func askedPath(r *http.Request) string {
-	if p, ok := r.Context().Value(askedKey{}).(string); ok {
-		return p
-	}
-	return r.URL.Path
-}
-
 // otherLoopbackName says where a page that was asked for under another name of this machine is:
 // cookie and Origin go by name.
 func (s *Server) otherLoopbackName(r *http.Request) (string, bool) {
@@ -261,6 +274,10 @@ func (s *Server) otherLoopbackName(r *http.Request) (string, bool) {
 	}
 	if Origin(&url.URL{Scheme: s.public.Scheme, Host: r.Host}) == s.origin {
 		return "", false // the same name, in another spelling or with the scheme's own port
+	}
+	if s.guard.application != nil && !s.isOwn(r) {
+		path, query := front.SentTarget(r)
+		return s.origin + printable(path+query), true
 	}
 	return s.origin + (&url.URL{Path: cleanPath(r.URL.Path), RawQuery: r.URL.RawQuery}).String(), true
 }

@@ -27,6 +27,7 @@ func newSite(t *testing.T, public, base string) *Server {
 
 func (s *Server) get(method, host, target string, header ...string) *http.Response {
 	r := httptest.NewRequest(method, "/", nil)
+	r.RequestURI = target
 	path, query, _ := strings.Cut(target, "?")
 	r.URL = &url.URL{RawQuery: query}
 	r.URL.Path, _ = url.PathUnescape(path)

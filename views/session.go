@@ -89,28 +89,23 @@ func (s *Server) requireAdmin(h handler) handler {
 // visit judges the session of a request and notes the activity that it is.
 func (s *Server) visit(r *http.Request) (visit, error) {
 	v, err := s.check(r)
-	if err != nil {
-		return v, err
+	if err == nil {
+		err = s.observe(r, originalOf(r), &v)
 	}
+	return v, err
+}
+
+// observe notes the activity that a request of a live session is.
+func (s *Server) observe(r *http.Request, o original, v *visit) error {
 	if isTopLevel(r) {
 		v.asked = s.hub.Navigated(r.Context(), v.token.ID())
 	}
-	if byPerson(r) && !s.isPassive(askedPath(r)) {
+	if s.isActivity(r, o) {
 		if err := s.hub.Act(r.Context(), v.token.ID(), 0, false); err != nil {
-			return v, s.sessionError(err)
+			return s.sessionError(err)
 		}
 	}
-	return v, nil
-}
-
-func (s *Server) isPassive(path string) bool {
-	for _, p := range *s.passive.Load() {
-		prefix, open := strings.CutSuffix(p, "*")
-		if path == p || open && strings.HasPrefix(path, prefix) {
-			return true
-		}
-	}
-	return false
+	return nil
 }
 
 // protected refuses requests that come from another site or lack the session's token. It goes

@@ -22,11 +22,12 @@ import (
 // config is all that can be set, in the groups of the README. [load] fills and validates it; nobody
 // changes it after that.
 type config struct {
-	http      httpConfig
-	sessions  sessionsConfig
-	store     storeConfig
-	directory directoryConfig
-	operation operationConfig
+	http        httpConfig
+	application applicationConfig
+	sessions    sessionsConfig
+	store       storeConfig
+	directory   directoryConfig
+	operation   operationConfig
 }
 
 // httpConfig says where Curfew is reached, and what it believes of a request.
@@ -82,6 +83,7 @@ func (c *config) validate(given map[string]value) []error {
 	mistakes := slices.Concat(
 		c.sessions.validate(c.operation.testing),
 		c.validateAddresses(),
+		c.validateApplication(given),
 		c.validateDirectory(given),
 		c.store.complete(),
 	)

@@ -17,7 +17,7 @@ type importRule struct {
 }
 
 // wiring is what a program that wires a server together may import.
-const wiring = "directory directory/demo hub hub/wire " +
+const wiring = "directory directory/demo front hub hub/wire " +
 	"session session/bolt session/exactjson session/faulty session/gorilla session/redis views"
 
 // importRules has every package of the module. A new package gets a row here, in the commit that
@@ -27,10 +27,11 @@ var importRules = []importRule{
 	{"session", "", "its rules hold whatever stores records, opens sockets or renders pages"},
 	{"session/exactjson", "", "it decodes JSON and knows nothing of what that means"},
 	{"directory", "", "it says whom the directory lets in, and knows no session"},
+	{"front", "", "it stands before any application, and knows a session only as a user and a channel"},
 	{"static", "", "it prepares browser files and knows no page that includes them"},
 	{"hub", "hub/internal/cluster hub/internal/parallel hub/internal/revocation hub/internal/socket hub/wire session",
 		"it takes stores by their interface; it links no engine, page or directory"},
-	{"views", "directory hub hub/wire session session/exactjson session/gorilla static",
+	{"views", "directory front hub hub/wire session session/exactjson session/gorilla static",
 		"its pages know sessions, not where they are stored"},
 
 	// Rooms of the hub: none knows the hub, so that each can be read and tested alone.

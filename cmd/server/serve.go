@@ -112,6 +112,7 @@ func (s *server) build(ctx context.Context, onEvent func(session.Event)) (err er
 	s.metrics = newMetrics(s.hub)
 	sessions := gorilla.New(s.hub, s.clock)
 	s.web = views.New(s.webOptions(sessions, secret))
+	s.forward()
 	if testing != nil {
 		testing.hub, testing.sessions = s.hub, sessions
 		testing.routes(s.web)
@@ -171,6 +172,8 @@ func (s *server) webOptions(sessions *gorilla.Store, secret []byte) views.Option
 		Secret:        secret,
 		PublicURL:     s.public(),
 		BasePath:      s.cfg.http.basePath,
+		Home:          s.cfg.application.home,
+		Application:   s.webApplication(),
 		Proxies:       views.NewProxies(s.cfg.http.trustedProxies),
 		Passive:       s.cfg.sessions.passivePaths,
 		Testing:       s.cfg.operation.testing,

@@ -143,3 +143,13 @@ func contents(take func(path string, data []byte) error) func(value) error {
 		return take(v.text, data)
 	}
 }
+
+// hasDotSegment reports whether a path has a segment . or .., which browsers resolve.
+func hasDotSegment(path string) bool {
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}

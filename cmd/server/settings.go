@@ -27,6 +27,7 @@ type settingGroup struct {
 func (c *config) groups() []settingGroup {
 	return []settingGroup{
 		{"HTTP", c.http.settings()},
+		{"Application", c.application.settings()},
 		{"Sessions", c.sessions.settings()},
 		{"Store", c.store.settings()},
 		{"Directory", c.directory.settings()},
@@ -75,12 +76,12 @@ func (c *httpConfig) addressSettings() []setting {
 			},
 		},
 		{
-			name:     "base-path",
-			standard: "/",
-			meaning:  "prefix of every route, to live under another site's path",
+			name:    "base-path",
+			unset:   "`/`; `/.curfew` with an upstream",
+			meaning: "prefix of every route, to live under another site's path",
 			set: func(v value) error {
 				if !strings.HasPrefix(v.text, "/") || strings.ContainsAny(v.text, "?#%\\ ") ||
-					strings.Contains(v.text, "//") || strings.Contains(v.text, "/.") {
+					strings.Contains(v.text, "//") || hasDotSegment(v.text) {
 					return errors.New("must be a plain path as /curfew")
 				}
 				c.basePath = strings.TrimSuffix(v.text, "/")

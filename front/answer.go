@@ -1,0 +1,95 @@
+package front
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// answer is the answer of an application on its way to the browser. It keeps the application from
+// touching what is Curfew's, and lets everything else pass as it comes.
+type answer struct {
+	http.ResponseWriter
+	front    *Front
+	exchange *exchange // nil where no session is needed
+	begun    bool
+}
+
+// WriteHeader applies the rules for answers to the header, and sends it.
+func (a *answer) WriteHeader(status int) {
+	if !a.begun {
+		a.front.confine(a.Header())
+		if a.begun = status >= 200 || status == http.StatusSwitchingProtocols; a.begun && a.exchange != nil {
+			a.exchange.begun(status, a.Header())
+		}
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	if !a.begun {
+		a.WriteHeader(http.StatusOK)
+	}
+	return a.ResponseWriter.Write(p)
+}
+
+// Unwrap leads [http.ResponseController] to the connection.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// FlushError sends what was written.
+func (a *answer) FlushError() error {
+	if !a.begun {
+		a.WriteHeader(http.StatusOK)
+	}
+	return http.NewResponseController(a.ResponseWriter).Flush()
+}
+
+// Flush is FlushError for handlers that take no error.
+func (a *answer) Flush() { _ = a.FlushError() }
+
+// Hijack hands the connection over to the handler. The end of the session closes it.
+func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffers, err := http.NewResponseController(a.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("take over connection: %w", err)
+	}
+	a.begun = true
+	if a.exchange != nil {
+		a.exchange.hijacked(conn)
+	}
+	return conn, buffers, nil
+}
+
+// unwrap is the writer of an answer of Curfew's own, which no rule for applications concerns.
+func unwrap(w http.ResponseWriter) http.ResponseWriter {
+	if a, ok := w.(*answer); ok {
+		return a.ResponseWriter
+	}
+	return w
+}
+
+// confine keeps the header of an answer within what is the application's.
+func (f *Front) confine(h http.Header) {
+	keepForeignSetCookies(h)
+}
+
+// keepForeignSetCookies drops the cookies of an answer that would replace Curfew's.
+func keepForeignSetCookies(h http.Header) {
+	all := h["Set-Cookie"]
+	var kept []string
+	for _, line := range all {
+		name, _, _ := strings.Cut(line, "=")
+		if !isOwnCookie(name) {
+			kept = append(kept, line)
+		}
+	}
+	switch {
+	case len(kept) == len(all):
+	case len(kept) == 0:
+		delete(h, "Set-Cookie")
+	default:
+		h["Set-Cookie"] = kept
+	}
+}

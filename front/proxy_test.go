@@ -1,0 +1,110 @@
+package front_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"curfew/front"
+)
+
+// site is a front with a proxy before a real application.
+type site struct {
+	*httptest.Server
+	end func() // of the session that all requests have
+}
+
+// newSite starts app, and a proxy before it whose requests all belong to one session of ada.
+func newSite(t *testing.T, app http.HandlerFunc) *site {
+	t.Helper()
+	upstream := httptest.NewServer(app)
+	t.Cleanup(upstream.Close)
+	address, err := front.ParseUpstream(upstream.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := front.New(front.Options{Public: &url.URL{Scheme: "https", Host: "app.example"}, Base: "/.curfew"})
+	proxy := front.NewProxy(front.ProxyOptions{
+		Upstream: address,
+		Log:      slog.New(slog.DiscardHandler),
+		Fail: func(w http.ResponseWriter, _ *http.Request, err error) {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+		},
+	})
+	life, end := context.WithCancel(context.Background())
+	t.Cleanup(end)
+	s := &front.Session{
+		Identity: front.Identity{User: "ada", Groups: []string{"staff", "admins"}, Session: "ref"},
+		Life:     life,
+		ByTime:   func() bool { return false },
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rules.Serve(w, r, s, proxy)
+	}))
+	t.Cleanup(server.Close)
+	return &site{server, end}
+}
+
+func TestApplicationIsToldWhoAsks(t *testing.T) {
+	t.Parallel()
+	got := make(chan *http.Request, 1)
+	s := newSite(t, func(_ http.ResponseWriter, r *http.Request) { got <- r })
+	request, err := http.NewRequest("GET", s.URL+"/a%2Fb;c?", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Remote_Groups", "root")
+	request.Header.Set("Remote-User", "grace")
+	request.Header.Set("Cookie", "__Host-curfew=secret; a=b; __host-Curfew-seen=x")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	r := <-got
+	for name, want := range map[string]string{
+		"Remote-User":       "ada",
+		"Remote-Name":       "",
+		"Remote-Groups":     "admins,staff",
+		"Remote-Session":    "ref",
+		"Remote_groups":     "",
+		"Cookie":            "a=b",
+		"X-Forwarded-Host":  "app.example",
+		"X-Forwarded-Proto": "https",
+	} {
+		if value := strings.Join(r.Header[name], "|"); value != want {
+			t.Errorf("%s = %q, want %q", name, value, want)
+		}
+	}
+	if r.RequestURI != "/a%2Fb;c?" || r.Host != "app.example" {
+		t.Errorf("asked %q of %q", r.RequestURI, r.Host)
+	}
+}
+
+func TestEventStreamIsCutAtTheEnd(t *testing.T) {
+	t.Parallel()
+	gone := make(chan error, 1)
+	s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+		gone <- r.Context().Err()
+	})
+	response, err := http.Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	s.end()
+	if _, err := response.Body.Read(make([]byte, 1)); err == nil {
+		t.Error("the stream goes on")
+	}
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("the application is told %v", err)
+	}
+}

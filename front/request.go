@@ -1,0 +1,120 @@
+package front
+
+import (
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// isOwnCookie reports whether a cookie is one of Curfew's. Browsers compare the prefix without
+// regard to case (RFC 6265bis §4.1.3).
+func isOwnCookie(name string) bool {
+	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(name)), "__host-curfew")
+}
+
+// prepare makes of a browser's request the one that an application gets: without Curfew's cookies
+// and without what claims to be told by Curfew, and with the identity of s, unless s is nil.
+func (f *Front) prepare(r *http.Request, s *Session) *http.Request {
+	out := r.Clone(r.Context())
+	stripClaims(out.Header)
+	keepForeignCookies(out.Header)
+	out.Host = f.o.Public.Host
+	out.Header["X-Forwarded-Host"] = []string{f.o.Public.Host}
+	out.Header["X-Forwarded-Proto"] = []string{f.o.Public.Scheme}
+	out.Header["X-Forwarded-For"] = []string{f.forwardedFor(r)}
+	if s != nil {
+		s.Identity.Set(out.Header)
+	}
+	return out
+}
+
+// claims are headers by which a proxy tells an application who asks, and for what. Their names are
+// as [foldName] writes them.
+var claims = []string{"remote-user", "remote-name", "remote-email", "remote-groups", "remote-session", "forwarded",
+	"proxy", "x-real-ip", "x-original-uri", "x-original-url", "x-rewrite-url"}
+
+// claimFamilies are what names of further such headers begin with.
+var claimFamilies = []string{"remote-", "x-forwarded-", "x-original-"}
+
+// foldName is the name of a header as a CGI, WSGI or PHP server may read it, where - and _ and .
+// are the same (RFC 3875 §4.1.18).
+func foldName(name string) string {
+	return strings.Map(func(c rune) rune {
+		switch c {
+		case '_', '.', ' ':
+			return '-'
+		}
+		return c
+	}, strings.ToLower(name))
+}
+
+// isClaim reports whether an application could take a header for one of a proxy.
+func isClaim(name string) bool {
+	name = foldName(name)
+	return slices.Contains(claims, name) ||
+		slices.ContainsFunc(claimFamilies, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// stripClaims removes the headers by which a client could pose as a proxy, in any spelling. A
+// client cannot have them removed later, either: what Connection names is removed here (RFC
+// 9110 §7.6.1), before the headers of this proxy are set.
+func stripClaims(h http.Header) {
+	isUpgrade := false
+	for _, value := range h["Connection"] {
+		for name := range strings.SplitSeq(value, ",") {
+			name = strings.TrimSpace(name)
+			if strings.EqualFold(name, "upgrade") {
+				isUpgrade = true
+				continue
+			}
+			h.Del(name)
+		}
+	}
+	delete(h, "Connection")
+	if isUpgrade && strings.EqualFold(strings.TrimSpace(h.Get("Upgrade")), "websocket") {
+		h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+	} else {
+		delete(h, "Upgrade")
+	}
+	for name := range h {
+		if isClaim(name) {
+			delete(h, name)
+		}
+	}
+}
+
+// keepForeignCookies takes Curfew's cookies out of a request. The others stay as they were sent.
+func keepForeignCookies(h http.Header) {
+	lines := h["Cookie"]
+	if len(lines) == 0 {
+		return
+	}
+	var kept []string
+	for _, line := range lines {
+		for pair := range strings.SplitSeq(line, ";") {
+			pair = strings.TrimSpace(pair)
+			name, _, _ := strings.Cut(pair, "=")
+			if pair != "" && !isOwnCookie(name) {
+				kept = append(kept, pair)
+			}
+		}
+	}
+	delete(h, "Cookie")
+	if len(kept) > 0 {
+		h["Cookie"] = []string{strings.Join(kept, "; ")}
+	}
+}
+
+// forwardedFor is the chain of addresses that a request came by: the peer's, after what a trusted
+// proxy tells.
+func (f *Front) forwardedFor(r *http.Request) string {
+	peer, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		peer = r.RemoteAddr
+	}
+	if before := strings.Join(r.Header.Values("X-Forwarded-For"), ", "); before != "" && f.o.Trusted(r) {
+		return before + ", " + peer
+	}
+	return peer
+}

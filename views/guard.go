@@ -1,0 +1,140 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"curfew/front"
+	"curfew/hub"
+	"curfew/session"
+	"curfew/session/gorilla"
+)
+
+// Requests that go on to an application behind Curfew.
+
+// Application says what Curfew expects of an application behind it, and grants it.
+type Application struct {
+	Exists      bool // the sample application is not served in its place
+	PublicPaths front.PublicPaths
+	Origins     []string   // further origins whose pages may send unsafe requests
+	Inner       []*url.URL // addresses of the application that no browser reaches
+}
+
+// guard lets requests of live sessions through to an application.
+type guard struct {
+	exists      bool
+	rules       *front.Front
+	application http.Handler // what is not below the base path; nil: there is no such application
+}
+
+func newGuard(o *Options) guard {
+	return guard{exists: o.Application.Exists, rules: front.New(front.Options{
+		Public:      o.PublicURL,
+		Base:        o.BasePath,
+		PublicPaths: o.Application.PublicPaths,
+		Origins:     o.Application.Origins,
+		Inner:       o.Application.Inner,
+		Trusted:     func(r *http.Request) bool { return o.Proxies.trusts(peer(r)) },
+	})}
+}
+
+// SetApplication has app answer all requests that are not below the base path, as [Server.Require]
+// guards it. It is called before the server serves.
+func (s *Server) SetApplication(app http.Handler) { s.guard.application = s.Require(app) }
+
+// Require returns a handler that lets only requests of live sessions through to app, and those that
+// need none: of public paths, and preflights of allowed origins. Without a session a navigation is
+// led to the sign-in page, and anything else is answered with 401.
+//
+// The application is told who asks by the headers Remote-User, -Name, -Email, -Groups and -Session,
+// which a client cannot set, and by [UserFrom]. It does not see Curfew's cookies. Its pages get the
+// script tag. When the session ends, its WebSockets and event streams are closed, and the contexts
+// of its requests are cancelled.
+func (s *Server) Require(app http.Handler) http.Handler {
+	return s.page(func(w http.ResponseWriter, r *http.Request) error {
+		switch s.guard.rules.Refuse(r) {
+		case front.BadMethod:
+			return errMethod
+		case front.CrossSite:
+			return errCrossSite
+		}
+		if s.guard.rules.NeedsNoSession(r) {
+			s.guard.rules.Serve(w, r, nil, app)
+			return nil
+		}
+		v, life, err := s.admit(r)
+		if err != nil {
+			return err
+		}
+		if !v.asked.IsZero() {
+			w = &navigation{ResponseWriter: w, stayed: func() { s.hub.Stayed(r.Context(), v.token.ID(), v.asked) }}
+		}
+		identity := identityOf(v.status.Record)
+		r = r.WithContext(context.WithValue(r.Context(), userKey{}, identity))
+		s.guard.rules.Serve(w, r, &front.Session{
+			Identity: identity,
+			Life:     life,
+			ByTime:   func() bool { return endedByTime(life) },
+		}, app)
+		return nil
+	})
+}
+
+// admit judges the session of a request that goes on to an application, and notes the activity that
+// it is.
+func (s *Server) admit(r *http.Request) (visit, context.Context, error) {
+	token, ok := gorilla.Token(r)
+	if !ok {
+		return visit{}, nil, overError{session.ErrNotFound, nil}
+	}
+	status, life, err := s.hub.Admit(r.Context(), token.ID())
+	v := visit{token: token, status: status}
+	if err != nil {
+		return v, nil, overError{s.sessionError(err), status.Record.End}
+	}
+	return v, life, s.observe(r, originalOf(r), &v)
+}
+
+func identityOf(r session.Record) front.Identity {
+	return front.Identity{
+		User:    r.User,
+		Name:    r.Name,
+		Email:   r.Email,
+		Groups:  r.GroupNames(),
+		Session: r.ID.Ref(),
+	}
+}
+
+type userKey struct{}
+
+// UserFrom tells whose request it is that a handler behind [Server.Require] answers. It reports
+// false where the request needed no session.
+func UserFrom(ctx context.Context) (front.Identity, bool) {
+	i, ok := ctx.Value(userKey{}).(front.Identity)
+	return i, ok
+}
+
+// endedByTime reports whether a session has ended without anybody having ended it.
+func endedByTime(life context.Context) bool {
+	var ended hub.EndedError
+	if !errors.As(context.Cause(life), &ended) {
+		return false
+	}
+	switch ended.End.Reason {
+	case session.ReasonIdle, session.ReasonLifetime, session.ReasonBrowserClosed:
+		return true
+	}
+	return false
+}
+
+// FailApplication answers a request that the application has not answered; see
+// [front.ProxyOptions.Fail]. Nobody is signed out.
+func (s *Server) FailApplication(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, front.ErrSessionEnded) {
+		err = fmt.Errorf("%w: %w", err, session.ErrEnded)
+	}
+	s.fail(w, r, err)
+}
