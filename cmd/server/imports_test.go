@@ -29,6 +29,7 @@ var importRules = []importRule{
 	{"directory", "", "it says whom the directory lets in, and knows no session"},
 	{"front", "", "it stands before any application, and knows a session only as a user and a channel"},
 	{"static", "", "it prepares browser files and knows no page that includes them"},
+	{"front/spoofing", "", "it is a list of attempts on any proxy, and knows none"},
 	{"hub", "hub/internal/cluster hub/internal/parallel hub/internal/revocation hub/internal/socket hub/wire session",
 		"it takes stores by their interface; it links no engine, page or directory"},
 	{"views", "directory front hub hub/wire session session/exactjson session/gorilla static",
