@@ -2,11 +2,11 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
-DEBS = gcc libc6-dev openssl chromium firefox-esr slapd ldap-utils redis-server redis-sentinel redis-tools nginx-light iproute2 iptables
+DEBS = gcc libc6-dev openssl chromium firefox-esr slapd ldap-utils redis-server redis-sentinel redis-tools nginx-light iproute2 iptables python3-django gunicorn
 SCRIPTS = 'static/**/*.js' 'e2e/**/*.ts' '*.ts' # what prettier formats
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
 
-.PHONY: help run fmt lint tidy vuln test go-test types e2e bench chaos fuzz install
+.PHONY: help run fmt lint tidy vuln test go-test types examples e2e bench chaos fuzz install
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -54,13 +54,16 @@ types: install ## Type checks of the browser client and the browser tests
 	npx tsc -p static
 	npx tsc -p .
 
+examples: install ## Tests of the example application in Django
+	examples/django/run.sh test
+
 bin/curfew: $(shell find . -name node_modules -prune -o -name '*.go' -print) $(wildcard static/* views/pages/*)
 	go build -o $@ ./cmd/server
 
 e2e: install bin/curfew ## Browser tests
 	npx playwright test
 
-test: install lint go-test types e2e ## All of it
+test: install lint go-test types examples e2e ## All of it
 
 bench: ## Measure memory, speed and lateness against bare WebSocket servers, several nodes, a simulation; 20 minutes
 	go run ./bench

@@ -1,0 +1,74 @@
+#!/bin/sh
+# Runs the personnel directory behind Curfew until Ctrl-C. See README.md.
+#
+#   ./run.sh [curfew [FLAG]…]   Curfew is the reverse proxy
+#   ./run.sh app                the application alone, on its socket
+#   ./run.sh test               the application's own tests
+#
+# PORT is where it is reached (8080). STATE is a folder that is kept; without it, all is gone at the end.
+set -eu
+kept=${STATE:+$(mkdir -p "$STATE" && cd "$STATE" && pwd)}
+cd "$(dirname "$0")"
+
+python=${PYTHON:-/usr/bin/python3} # Debian's, whose packages these are
+"$python" -c 'import django, gunicorn' 2>/dev/null || {
+  echo 'run.sh: Django or gunicorn is missing: apt-get install python3-django gunicorn' >&2
+  exit 1
+}
+
+export STATE="${kept:-$(mktemp -d)}" PUBLIC_URL="http://localhost:${PORT:-8080}"
+export DJANGO_SETTINGS_MODULE=personnel.settings PYTHONDONTWRITEBYTECODE=1
+umask 077 # the database, the key and the socket are this user's
+rm -f "$STATE/app.sock" # of a run that was killed
+[ -s "$STATE/secret-key" ] || head -c 48 /dev/urandom | base64 -w 0 >"$STATE/secret-key"
+
+# The socket is the only way to the application. Each open event stream takes a thread.
+serve() {
+  exec "$python" -m gunicorn --bind "unix:$STATE/app.sock" --worker-class gthread --threads 32 --umask 0077 \
+    --graceful-timeout 2 --log-level warning personnel.wsgi
+}
+
+started=
+start_application() {
+  "$python" -m django migrate --verbosity 0
+  serve &
+  started=$!
+  until [ -S "$STATE/app.sock" ]; do
+    kill -0 "$started" 2>/dev/null || exit 1
+    sleep 0.1
+  done
+}
+
+clean() {
+  for process in $started; do kill "$process" 2>/dev/null || true; done
+  for process in $started; do wait "$process" 2>/dev/null || true; done
+  [ -n "$kept" ] || rm -rf "$STATE"
+}
+trap clean EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+mode=${1:-curfew}
+[ $# -eq 0 ] || shift # the rest is for Curfew
+case $mode in
+app)
+  "$python" -m django migrate --verbosity 0
+  serve
+  ;;
+test)
+  "$python" -m django test --verbosity 0
+  ;;
+curfew)
+  curfew=${CURFEW_BIN:-$STATE/curfew}
+  [ -n "${CURFEW_BIN:-}" ] || (cd ../.. && go build -o "$curfew" ./cmd/server)
+  start_application
+  "$curfew" --listen "127.0.0.1:${PORT:-8080}" --public-url "$PUBLIC_URL" --upstream "unix:$STATE/app.sock" \
+    --data-dir "$STATE/curfew-data" "$@" &
+  started="$! $started" # the last process is waited for
+  wait $!
+  ;;
+*)
+  echo "run.sh: what is '$mode'? See the first lines of this file." >&2
+  exit 2
+  ;;
+esac
