@@ -1,0 +1,52 @@
+package front
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Tag is the script tag that the pages of the application get.
+type Tag struct {
+	Source   string // path of curfew.js
+	Socket   string // path of the WebSocket
+	Folder   string // URL of the folder of Source and its modules, with a slash at its end
+	Forms    string // CSS selector of forms whose text is kept; empty: none
+	Required bool   // only a live session is shown the page
+}
+
+// element writes the tag, in ASCII that is the same in every charset. In XHTML it is well formed
+// and says its namespace, whatever the page has around it.
+func (t Tag) element(nonce string, xhtml bool) string {
+	var b strings.Builder
+	b.WriteString("<script")
+	if xhtml {
+		writeAttribute(&b, "xmlns", "http://www.w3.org/1999/xhtml")
+	}
+	writeAttribute(&b, "type", "module")
+	if nonce != "" {
+		writeAttribute(&b, "nonce", nonce)
+	}
+	writeAttribute(&b, "src", t.Source)
+	writeAttribute(&b, "data-socket", t.Socket)
+	if t.Required {
+		writeAttribute(&b, "data-required", "")
+	}
+	if t.Forms != "" {
+		writeAttribute(&b, "data-keep", t.Forms)
+	}
+	b.WriteString("></script>")
+	return b.String()
+}
+
+func writeAttribute(b *strings.Builder, name, value string) {
+	b.WriteString(" " + name + `="`)
+	for _, r := range value {
+		switch {
+		case r < ' ', r > '}', strings.ContainsRune(`"&'<>\`, r): // Shift_JIS has others for \ and ~
+			fmt.Fprintf(b, "&#%d;", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteString(`"`)
+}
