@@ -61,7 +61,7 @@ func isPage(status int, h http.Header) bool {
 		return false
 	}
 	kind := mediaType(h)
-	return (kind == htmlType || kind == xhtmlType) && !slices.ContainsFunc(h["Content-Disposition"], isAttachment)
+	return (kind == htmlType || kind == xhtmlType) && !slices.ContainsFunc(h["Content-Disposition"], isSaved)
 }
 
 const (
@@ -80,9 +80,9 @@ func mediaType(h http.Header) string {
 	return strings.ToLower(strings.TrimSpace(kind))
 }
 
-// isAttachment reports whether a Content-Disposition has the browser save the answer: every type
+// isSaved reports whether a Content-Disposition has the browser save the answer: every type
 // but inline does, known or not (RFC 6266 §4.2). Without a type browsers show it.
-func isAttachment(disposition string) bool {
+func isSaved(disposition string) bool {
 	kind, _, _ := strings.Cut(disposition, ";")
 	kind = strings.TrimSpace(kind)
 	return kind != "" && !strings.Contains(kind, "=") && !strings.EqualFold(kind, "inline")
