@@ -62,10 +62,16 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, buffers, nil
 }
 
-// unwrap is the writer of an answer of Curfew's own, which no rule for applications concerns.
-func unwrap(w http.ResponseWriter) http.ResponseWriter {
+// ownAnswer returns the writer of an answer of Curfew's own, in place of one of the application
+// that has not begun: no rule for applications concerns it.
+func ownAnswer(w http.ResponseWriter) http.ResponseWriter {
+	if p, ok := w.(*pageWriter); ok {
+		p.begun = true
+		w = p.ResponseWriter
+	}
 	if a, ok := w.(*answer); ok {
-		return a.ResponseWriter
+		a.begun = true
+		w = a.ResponseWriter
 	}
 	return w
 }

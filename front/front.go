@@ -2,6 +2,7 @@ package front
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 )
@@ -15,6 +16,8 @@ type Options struct {
 	Inner       []*url.URL // addresses of the application that no browser can reach
 	// Trusted reports whether the peer of a request is a proxy whose X-Forwarded-For is believed.
 	Trusted func(*http.Request) bool
+	// Fail answers a request whose answer cannot be passed on. Its error is an ErrUpstream.
+	Fail func(w http.ResponseWriter, r *http.Request, err error)
 }
 
 // Front has the rules between browsers and an application. [New] makes one. Its methods may be
@@ -49,7 +52,7 @@ func (f *Front) Serve(w http.ResponseWriter, r *http.Request, s *Session, next h
 	a := &answer{ResponseWriter: w, front: f}
 	ctx := context.WithValue(r.Context(), frontKey{}, f)
 	if s == nil {
-		next.ServeHTTP(a, f.prepare(r.WithContext(ctx), nil))
+		f.serve(a, f.prepare(r.WithContext(ctx), nil), next)
 		return
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -60,5 +63,22 @@ func (f *Front) Serve(w http.ResponseWriter, r *http.Request, s *Session, next h
 		out.Body = a.exchange.upload
 	}
 	defer a.exchange.watch()()
-	next.ServeHTTP(a, out)
+	f.serve(a, out, next)
+}
+
+// serve has next answer a request that is prepared.
+func (f *Front) serve(a *answer, r *http.Request, next http.Handler) {
+	if !isPageRequest(r) {
+		next.ServeHTTP(a, r)
+		return
+	}
+	tag := Tag{
+		Source:   f.o.Base + "/static/curfew.js",
+		Socket:   f.o.Base + "/session/ws",
+		Folder:   f.origin + f.o.Base + "/static/",
+		Required: a.exchange != nil,
+	}
+	servePage(a, r, tag, func(w http.ResponseWriter, err error) {
+		f.o.Fail(ownAnswer(w), r, fmt.Errorf("%w: %w", ErrUpstream, err))
+	}, next)
 }

@@ -91,7 +91,7 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		err = fmt.Errorf("%w: %w", ErrUpstream, err)
 	}
-	p.o.Fail(unwrap(w), r, err)
+	p.o.Fail(ownAnswer(w), r, err)
 }
 
 // isTimeout reports whether the application was reached and has not answered in time.

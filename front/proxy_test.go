@@ -3,6 +3,8 @@ package front_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -106,5 +108,31 @@ func TestEventStreamIsCutAtTheEnd(t *testing.T) {
 	}
 	if err := <-gone; !errors.Is(err, context.Canceled) {
 		t.Errorf("the application is told %v", err)
+	}
+}
+
+func TestPageOfTheApplicationGetsTheTag(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Add("Set-Cookie", "__Host-curfew=stolen")
+		fmt.Fprint(w, "<!doctype html><title>x</title>")
+	})
+	request, err := http.NewRequest("GET", s.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Sec-Fetch-Mode", "navigate")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(body), `src="/.curfew/static/curfew.js"`) || len(response.Header["Set-Cookie"]) > 0 {
+		t.Errorf("%v %s", response.Header, body)
 	}
 }

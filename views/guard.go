@@ -30,7 +30,7 @@ type guard struct {
 	application http.Handler // what is not below the base path; nil: there is no such application
 }
 
-func newGuard(o *Options) guard {
+func newGuard(o *Options, fail func(http.ResponseWriter, *http.Request, error)) guard {
 	return guard{exists: o.Application.Exists, rules: front.New(front.Options{
 		Public:      o.PublicURL,
 		Base:        o.BasePath,
@@ -38,6 +38,7 @@ func newGuard(o *Options) guard {
 		Origins:     o.Application.Origins,
 		Inner:       o.Application.Inner,
 		Trusted:     func(r *http.Request) bool { return o.Proxies.trusts(peer(r)) },
+		Fail:        fail,
 	})}
 }
 

@@ -127,12 +127,12 @@ func New(o Options) *Server {
 		testing:       o.Testing,
 		log:           o.Log,
 		mux:           http.NewServeMux(),
-		guard:         newGuard(&o),
 		signIns:       newSignIns(o.Trail, o.Clock),
 	}
 	if s.onSignIn == nil {
 		s.onSignIn = func(session.Record, time.Time) {}
 	}
+	s.guard = newGuard(&o, s.FailApplication)
 	s.consoles.closing = make(chan struct{})
 	s.SetPassive(o.Passive)
 	s.SetTokens(o.Tokens)
