@@ -18,6 +18,8 @@ type Options struct {
 	Trusted func(*http.Request) bool
 	// Fail answers a request whose answer cannot be passed on. Its error is an ErrUpstream.
 	Fail func(w http.ResponseWriter, r *http.Request, err error)
+	// Omitted is told of a user of whose groups some are left out of the headers; may be nil.
+	Omitted func(user string, groups int)
 }
 
 // Front has the rules between browsers and an application. [New] makes one. Its methods may be
@@ -32,7 +34,17 @@ func New(o Options) *Front {
 	if o.Trusted == nil {
 		o.Trusted = func(*http.Request) bool { return false }
 	}
+	if o.Omitted == nil {
+		o.Omitted = func(string, int) {}
+	}
 	return &Front{o: o, origin: o.Public.Scheme + "://" + o.Public.Host}
+}
+
+// Tell sets the headers that tell an application who somebody is; see [Identity.Set].
+func (f *Front) Tell(i Identity, h http.Header) {
+	if omitted := i.Set(h); omitted > 0 {
+		f.o.Omitted(i.User, omitted)
+	}
 }
 
 // Session is what a front knows of a session: a user, and a channel that closes at its end.

@@ -7,8 +7,12 @@ import (
 	"strings"
 )
 
-// isOwnCookie reports whether a cookie is one of Curfew's. Browsers compare the prefix without
-// regard to case (RFC 6265bis §4.1.3).
+// SignedInMark is the name of the one cookie of Curfew's without a prefix: plain http has no other
+// that all browsers keep.
+const SignedInMark = "curfew-signed-in"
+
+// isOwnCookie reports whether a cookie is one of Curfew's, whose names no application may use.
+// Browsers compare the prefix without regard to case (RFC 6265bis §4.1.3).
 func isOwnCookie(name string) bool {
 	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(name)), "__host-curfew")
 }
@@ -24,7 +28,7 @@ func (f *Front) prepare(r *http.Request, s *Session) *http.Request {
 	out.Header["X-Forwarded-Proto"] = []string{f.o.Public.Scheme}
 	out.Header["X-Forwarded-For"] = []string{f.forwardedFor(r)}
 	if s != nil {
-		s.Identity.Set(out.Header)
+		f.Tell(s.Identity, out.Header)
 	}
 	return out
 }
@@ -86,24 +90,29 @@ func stripClaims(h http.Header) {
 
 // keepForeignCookies takes Curfew's cookies out of a request. The others stay as they were sent.
 func keepForeignCookies(h http.Header) {
-	lines := h["Cookie"]
-	if len(lines) == 0 {
+	if len(h["Cookie"]) == 0 {
 		return
 	}
-	var kept []string
-	for _, line := range lines {
+	cookies := ForeignCookies(h)
+	delete(h, "Cookie")
+	if len(cookies) > 0 {
+		h["Cookie"] = []string{strings.Join(cookies, "; ")}
+	}
+}
+
+// ForeignCookies are the cookies of a request that are none of Curfew's, each as it was sent:
+// NAME=VALUE.
+func ForeignCookies(h http.Header) (kept []string) {
+	for _, line := range h["Cookie"] {
 		for pair := range strings.SplitSeq(line, ";") {
 			pair = strings.TrimSpace(pair)
 			name, _, _ := strings.Cut(pair, "=")
-			if pair != "" && !isOwnCookie(name) {
+			if pair != "" && !isOwnCookie(name) && strings.TrimSpace(name) != SignedInMark {
 				kept = append(kept, pair)
 			}
 		}
 	}
-	delete(h, "Cookie")
-	if len(kept) > 0 {
-		h["Cookie"] = []string{strings.Join(kept, "; ")}
-	}
+	return kept
 }
 
 // forwardedFor is the chain of addresses that a request came by: the peer's, after what a trusted

@@ -166,21 +166,34 @@ func (s *Server) unauthorized(w http.ResponseWriter, r *http.Request, err error)
 		redirect(w, s.signInPath(s.next(r, originalOf(r))), http.StatusSeeOther)
 		return
 	}
-	location := s.signInPath("")
-	var over overError
+	over, err := s.howItEnded(r, err)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusUnauthorized, s.noSession(over))
+}
+
+// howItEnded finds the end of a session that is over as err has it. Its error is that of a store
+// that cannot be asked.
+func (s *Server) howItEnded(r *http.Request, err error) (over overError, _ error) {
 	if !errors.As(err, &over) { // it ended since it was looked at
 		if _, err := s.check(r); err != nil && !isSessionError(err) {
-			s.fail(w, r, err)
-			return
+			return over, err
 		} else if err != nil {
 			errors.As(err, &over)
 		}
 	}
-	f := failure{Error: "no-session", Message: "You are not signed in.", Location: location}
+	return over, nil
+}
+
+// noSession tells a script that there is no session, and how the last one has ended.
+func (s *Server) noSession(over overError) failure {
+	f := failure{Error: "no-session", Message: "You are not signed in.", Location: s.signInPath("")}
 	if end := s.told(over); end != nil {
-		f = failure{Error: "session-ended", Reason: end.Reason, Message: end.Text(), Location: location}
+		f.Error, f.Reason, f.Message = "session-ended", end.Reason, end.Text()
 	}
-	writeJSON(w, http.StatusUnauthorized, f)
+	return f
 }
 
 // told is the end that a browser is told of: one that is not longer ago than session.TombstoneFor.

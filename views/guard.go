@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
+	"time"
 
 	"curfew/front"
 	"curfew/hub"
@@ -17,7 +20,7 @@ import (
 
 // Application says what Curfew expects of an application behind it, and grants it.
 type Application struct {
-	Exists      bool // the sample application is not served in its place
+	Exists      bool // behind this server, or behind a proxy that asks its doors: there is no sample
 	PublicPaths front.PublicPaths
 	Origins     []string   // further origins whose pages may send unsafe requests
 	Inner       []*url.URL // addresses of the application that no browser reaches
@@ -31,6 +34,7 @@ type guard struct {
 }
 
 func newGuard(o *Options, fail func(http.ResponseWriter, *http.Request, error)) guard {
+	omitted := &omittedGroups{clock: o.Clock, log: o.Log}
 	return guard{exists: o.Application.Exists, rules: front.New(front.Options{
 		Public:      o.PublicURL,
 		Base:        o.BasePath,
@@ -39,7 +43,36 @@ func newGuard(o *Options, fail func(http.ResponseWriter, *http.Request, error)) 
 		Inner:       o.Application.Inner,
 		Trusted:     func(r *http.Request) bool { return o.Proxies.trusts(peer(r)) },
 		Fail:        fail,
+		Omitted:     omitted.tell,
 	})}
+}
+
+// omittedGroups has the log told of the users of whose groups an application does not hear all:
+// once a minute of each, for every request of theirs is such a one.
+type omittedGroups struct {
+	clock session.Clock
+	log   *slog.Logger
+
+	mu    sync.Mutex
+	since time.Time
+	told  map[string]bool // users, since then
+}
+
+// maxTold is how many users the log is told of in a minute.
+const maxTold = 1000
+
+func (o *omittedGroups) tell(user string, groups int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if now := o.clock.Now(); o.told == nil || now.Sub(o.since) >= tellEvery {
+		o.since, o.told = now, map[string]bool{}
+	}
+	if o.told[user] || len(o.told) >= maxTold {
+		return
+	}
+	o.told[user] = true
+	o.log.Warn("an application is not told of all groups of a user: names with a comma, and what does not fit; "+
+		"told once a minute", "user", user, "left_out", groups)
 }
 
 // SetApplication has app answer all requests that are not below the base path, as [Server.Require]
@@ -67,6 +100,9 @@ func (s *Server) Require(app http.Handler) http.Handler {
 			return nil
 		}
 		v, life, err := s.admit(r)
+		if err == nil {
+			err = s.observe(r, originalOf(r), &v)
+		}
 		if err != nil {
 			return err
 		}
@@ -84,8 +120,8 @@ func (s *Server) Require(app http.Handler) http.Handler {
 	})
 }
 
-// admit judges the session of a request that goes on to an application, and notes the activity that
-// it is.
+// admit judges the session of a request that goes on to an application. Its error is an overError
+// or a storeError.
 func (s *Server) admit(r *http.Request) (visit, context.Context, error) {
 	token, ok := gorilla.Token(r)
 	if !ok {
@@ -93,10 +129,13 @@ func (s *Server) admit(r *http.Request) (visit, context.Context, error) {
 	}
 	status, life, err := s.hub.Admit(r.Context(), token.ID())
 	v := visit{token: token, status: status}
-	if err != nil {
-		return v, nil, overError{s.sessionError(err), status.Record.End}
+	switch {
+	case err == nil:
+		return v, life, nil
+	case isSessionError(err):
+		return v, nil, overError{err, status.Record.End}
 	}
-	return v, life, s.observe(r, originalOf(r), &v)
+	return v, nil, storeError{err}
 }
 
 func identityOf(r session.Record) front.Identity {

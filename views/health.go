@@ -133,6 +133,7 @@ type readyAnswer struct {
 	Ready            bool              `json:"ready"`
 	Checks           map[string]string `json:"checks"`
 	IgnoredForwarded int64             `json:"ignored_forwarded_headers"`
+	UntoldChecks     int64             `json:"checks_without_original_request"`
 	Hint             string            `json:"hint,omitempty"`
 }
 
@@ -150,9 +151,14 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		Ready:            store == nil,
 		Checks:           map[string]string{"store": word(store), "directory": word(directory)},
 		IgnoredForwarded: s.proxies.Ignored(),
+		UntoldChecks:     s.proxies.Untold(),
 	}
-	if a.IgnoredForwarded > 0 {
+	switch {
+	case a.IgnoredForwarded > 0:
 		a.Hint = "X-Forwarded-* headers of peers outside trusted-proxies are ignored"
+	case a.UntoldChecks > 0:
+		a.Hint = "a proxy that asks a door is outside trusted-proxies, or does not send its headers once each: " +
+			"what it asks for is no activity, and nobody is led back after a sign-in"
 	}
 	if !a.Ready {
 		w.Header().Set("Retry-After", retryAfter(readyEvery))

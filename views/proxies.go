@@ -10,20 +10,37 @@ import (
 	"time"
 )
 
-// Proxies are the peers whose X-Forwarded-* headers are believed.
+// Proxies are the peers whose X-Forwarded-* headers are believed, and who may tell the doors of an
+// original request.
 type Proxies struct {
 	trusted []netip.Prefix
-	ignored *atomic.Int64
-	told    *atomic.Int64 // when the log was told of an ignored header, in milliseconds
+	ignored *tally // requests with headers that are not believed
+	untold  *tally // checks at a door that came without an original request to believe
 }
 
 // NewProxies trusts peers within these networks.
-func NewProxies(trusted []netip.Prefix) Proxies {
-	return Proxies{trusted, new(atomic.Int64), new(atomic.Int64)}
-}
+func NewProxies(trusted []netip.Prefix) Proxies { return Proxies{trusted, new(tally), new(tally)} }
 
 // Ignored counts the requests whose X-Forwarded-* headers came from elsewhere.
-func (p Proxies) Ignored() int64 { return p.ignored.Load() }
+func (p Proxies) Ignored() int64 { return p.ignored.n.Load() }
+
+// Untold counts the checks at a door of which only the session could be judged.
+func (p Proxies) Untold() int64 { return p.untold.n.Load() }
+
+// tally counts what anybody can cause, and has the log told of it now and then.
+type tally struct {
+	n    atomic.Int64
+	told atomic.Int64 // when the log was told, in Unix milliseconds
+}
+
+// tellEvery is how often the log is told at most.
+const tellEvery = time.Minute
+
+// add counts one more, and reports whether the log is to be told.
+func (t *tally) add() (n int64, tell bool) {
+	n, told, now := t.n.Add(1), t.told.Load(), time.Now().UnixMilli()
+	return n, now-told >= tellEvery.Milliseconds() && t.told.CompareAndSwap(told, now)
+}
 
 func peer(r *http.Request) netip.Addr {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
@@ -43,9 +60,6 @@ func (p Proxies) trusts(ip netip.Addr) bool {
 	return false
 }
 
-// tellEvery is how often the log is told of ignored headers at most: anybody can send them.
-const tellEvery = time.Minute
-
 // notice counts and logs forwarding headers from peers that are not trusted: mostly a proxy that
 // the settings forgot.
 func (p Proxies) notice(r *http.Request, log *slog.Logger) {
@@ -54,8 +68,7 @@ func (p Proxies) notice(r *http.Request, log *slog.Logger) {
 	}
 	for name := range r.Header {
 		if strings.HasPrefix(name, "X-Forwarded-") {
-			n, told, now := p.ignored.Add(1), p.told.Load(), time.Now().UnixMilli()
-			if now-told >= tellEvery.Milliseconds() && p.told.CompareAndSwap(told, now) {
+			if n, tell := p.ignored.add(); tell {
 				log.Warn("forwarding header of a peer that is not trusted ignored; told once a minute", "header",
 					name, "peer", peer(r), "ignored_so_far", n)
 			}

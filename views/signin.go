@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"curfew/directory"
+	"curfew/front"
 	"curfew/session"
 	"curfew/session/gorilla"
 )
@@ -18,7 +19,7 @@ import (
 // signedInMark tells the sign-in page that it has just let somebody in. A browser that comes back
 // with it but without the session's cookie has dropped that one: WebKit does on plain http, where
 // it refuses Secure cookies.
-const signedInMark = "curfew-signed-in"
+const signedInMark = front.SignedInMark
 
 type loginPage struct {
 	layout

@@ -26,8 +26,11 @@ type applicationConfig struct {
 	home        string // empty: the base path, or / where there is an application
 }
 
-// exists reports whether Curfew stands in front of an application, and serves no sample.
-func (c *config) hasApplication() bool { return c.application.upstream != nil }
+// hasApplication reports whether Curfew guards an application, and serves no sample: as its reverse
+// proxy, or for one that asks the doors.
+func (c *config) hasApplication() bool {
+	return c.application.upstream != nil || c.http.verifyListen != "" && c.http.basePath != ""
+}
 
 func (c *applicationConfig) settings() []setting {
 	return []setting{
@@ -64,7 +67,7 @@ func (c *applicationConfig) settings() []setting {
 		},
 		{
 			name:    "home",
-			unset:   "the base path; `/` with an upstream",
+			unset:   "the base path; `/` with an upstream, or with doors where the base path is not `/`",
 			meaning: "path of this origin where a sign-in without a return path leads",
 			set: func(v value) error {
 				if !strings.HasPrefix(v.text, "/") || strings.HasPrefix(v.text, "//") ||
@@ -89,7 +92,7 @@ func (c *config) validateApplication(given map[string]value) (mistakes []error) 
 				refuse("%s: needs upstream", name)
 			}
 		}
-		return mistakes
+		return append(mistakes, c.completeHome()...)
 	}
 	if err := front.PublicPaths(a.publicPaths).Validate(); err != nil {
 		refuse("public-paths: %w", err)
@@ -104,13 +107,23 @@ func (c *config) validateApplication(given map[string]value) (mistakes []error) 
 	if c.http.basePath == "" {
 		refuse("base-path \"/\": must be another one with upstream, as %s, for / is the application's", applicationBase)
 	}
+	return append(mistakes, c.completeHome()...)
+}
+
+// completeHome finds the application's home page where none is set. Without an application there is
+// the sample's.
+func (c *config) completeHome() []error {
+	a := &c.application
+	if !c.hasApplication() {
+		return nil
+	}
 	if a.home == "" {
 		a.home = "/"
 	}
 	if strings.TrimSuffix(a.home, "/") == c.http.basePath {
-		refuse("home %q: must be a page of the application", a.home)
+		return []error{fmt.Errorf("home %q: must be a page of the application", a.home)}
 	}
-	return mistakes
+	return nil
 }
 
 // webApplication is what pages know of the application.

@@ -53,6 +53,10 @@ func warnings(c *config) (list []string) {
 			"can make a group of any name, also one of admin-groups; set it to where only administrators may",
 			c.directory.ldap.BaseDN))
 	}
+	if c.http.verifyListen != "" && len(c.http.trustedProxies) == 0 {
+		list = append(list, "verify-listen is set and trusted-proxies is not: no door believes what a proxy tells of "+
+			"a request, so that nobody is led back after a sign-in and no navigation is activity")
+	}
 	return list
 }
 

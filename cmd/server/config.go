@@ -38,6 +38,7 @@ type httpConfig struct {
 	tlsCert, tlsKey string
 	trustedProxies  []netip.Prefix
 	allowedOrigins  []string
+	verifyListen    string // of the doors; empty: there are none
 }
 
 // sessionsConfig says how long sessions live, and what keeps them.
@@ -128,16 +129,63 @@ func (c *config) validateAddresses() (mistakes []error) {
 	if (c.http.tlsCert == "") != (c.http.tlsKey == "") {
 		refuse("tls-cert and tls-key: must be set together")
 	}
-	if metrics != "" {
-		host, _, err := net.SplitHostPort(metrics)
+	for _, separate := range []struct{ name, address string }{
+		{"metrics-listen", metrics},
+		{"verify-listen", c.http.verifyListen},
+	} {
+		if separate.address == "" {
+			continue
+		}
+		host, _, err := net.SplitHostPort(separate.address)
 		switch {
 		case err != nil:
-			refuse("metrics-listen %q: must be HOST:PORT", metrics)
+			refuse("%s %q: must be HOST:PORT", separate.name, separate.address)
 		case c.operation.testing && !views.Loopback(host):
-			refuse("testing with metrics-listen %q: must be a loopback address as 127.0.0.1:0", metrics)
+			refuse("testing with %s %q: must be a loopback address as 127.0.0.1:0", separate.name, separate.address)
 		}
 	}
+	return append(mistakes, c.validateDoors()...)
+}
+
+// validateDoors refuses an address of the doors that browsers may reach, or that everybody can sign
+// in at.
+func (c *config) validateDoors() (mistakes []error) {
+	doors := c.http.verifyListen
+	host, _, err := net.SplitHostPort(doors)
+	if doors == "" || err != nil {
+		return nil
+	}
+	if c.demo() && !c.operation.testing && !views.Loopback(host) {
+		mistakes = append(mistakes, fmt.Errorf("verify-listen %q: must be a loopback address while the demo "+
+			"directory is used; set ldap-url for your own directory", doors))
+	}
+	if overlap(doors, c.http.listen) {
+		mistakes = append(mistakes, fmt.Errorf("verify-listen %q: must be another address than listen %q, which "+
+			"browsers reach, because the doors show what no page may read", doors, c.http.listen))
+	}
+	if overlap(doors, c.operation.metricsListen) {
+		mistakes = append(mistakes, fmt.Errorf("verify-listen %q: must be another address than metrics-listen %q",
+			doors, c.operation.metricsListen))
+	}
 	return mistakes
+}
+
+// overlap reports whether two addresses cannot be listened on at once, or mean the same to whoever
+// connects. Ports that the system picks are never the same.
+func overlap(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" || portA == "" {
+		return false
+	}
+	return hostA == hostB || everyAddress(hostA) || everyAddress(hostB) ||
+		views.Loopback(hostA) && views.Loopback(hostB)
+}
+
+// everyAddress reports whether a host stands for all addresses of this machine.
+func everyAddress(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
 }
 
 // validateDirectory checks the directory that is named, or refuses settings that would need one.

@@ -11,11 +11,7 @@ import (
 var ldapFlags = []string{"--ldap-url", "ldaps://ldap.example", "--ldap-base-dn", "dc=example"}
 
 func TestSettingsThatDoNotGoTogetherAreRefused(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		args []string
-		told string // empty: nothing is refused
-	}{
+	checkRefusals(t, []refusal{
 		{"the demo directory on loopback", []string{"--listen", "[::1]:0"}, ""},
 		{"the demo directory for strangers", []string{"--listen", "0.0.0.0:80"},
 			`listen "0.0.0.0:80": must be a loopback address while the demo`},
@@ -43,7 +39,20 @@ func TestSettingsThatDoNotGoTogetherAreRefused(t *testing.T) {
 		{"a short warning in testing", []string{"--warn-after", "9m41s", "--testing"}, ""},
 		{"an unknown profile says nothing of its values", []string{"--profile", "none"},
 			`profile "none": must be one of default`},
-	} {
+	})
+}
+
+// refusal is what a command line is answered with.
+type refusal struct {
+	name string
+	args []string
+	told string // empty: nothing is refused
+}
+
+// checkRefusals loads each, and wants a refusal of one line or none.
+func checkRefusals(t *testing.T, all []refusal) {
+	t.Helper()
+	for _, tt := range all {
 		c, err := load(tt.args, nil)
 		switch {
 		case tt.told == "" && err != nil:

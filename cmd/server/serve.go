@@ -35,7 +35,7 @@ type reloads struct {
 // starts a server reads its standard output; stderr gets the log and the audit trail. What goes
 // wrong while the server stops is part of the error.
 func run(ctx context.Context, cfg *config, again reloads, stdout, stderr io.Writer) error {
-	s := &server{cfg: cfg, log: newLogger(cfg, stderr), node: nodeName(cfg), failed: make(chan error, 2)}
+	s := &server{cfg: cfg, log: newLogger(cfg, stderr), node: nodeName(cfg), failed: make(chan error, 3)}
 	err := s.build(ctx, auditLog(stderr))
 	if err == nil {
 		s.startWork(ctx, again)
@@ -244,8 +244,8 @@ func (s *server) serve(ctx context.Context, stdout io.Writer) error {
 	}
 }
 
-// listen serves the web on the listener, with TLS where there is a certificate, and the metrics
-// where they have an address of their own.
+// listen serves the web on the listener, with TLS where there is a certificate, and what has an
+// address of its own.
 func (s *server) listen() error {
 	main := s.listener
 	if s.cfg.http.tlsCert != "" {
@@ -260,14 +260,23 @@ func (s *server) listen() error {
 		})
 	}
 	s.handle(main, s.web)
-	if s.cfg.operation.metricsListen == "" {
+	if err := s.listenApart("metrics", s.cfg.operation.metricsListen, metricsRoutes(s.metrics)); err != nil {
+		return err
+	}
+	return s.listenApart("doors", s.cfg.http.verifyListen, s.web.Doors())
+}
+
+// listenApart serves h on an address of its own, unless that is empty.
+func (s *server) listenApart(what, address string, h http.Handler) error {
+	if address == "" {
 		return nil
 	}
-	separate, err := net.Listen("tcp", s.cfg.operation.metricsListen)
+	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("listen for metrics: %w", err)
+		return fmt.Errorf("listen for %s: %w", what, err)
 	}
-	s.handle(separate, metricsRoutes(s.metrics))
+	s.log.Info("listening", "for", what, "address", l.Addr().String())
+	s.handle(l, h)
 	return nil
 }
 

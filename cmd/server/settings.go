@@ -89,6 +89,12 @@ func (c *httpConfig) addressSettings() []setting {
 			},
 		},
 		{
+			name:    "verify-listen",
+			unset:   "none",
+			meaning: "separate address of the forward-auth doors, for proxies only, without the base path",
+			set:     text(&c.verifyListen),
+		},
+		{
 			name:    "tls-cert",
 			meaning: "serve TLS with this certificate; reloaded when the file changes",
 			set:     text(&c.tlsCert),
