@@ -301,7 +301,6 @@ func node(store session.Store, shared session.SharedStore) (tabs *hub.Hub, pages
 		Node:     strconv.Itoa(os.Getpid()),
 		Clock:    session.RealClock{},
 		Policies: session.Policies{Global: policy},
-		Origins:  []string{origin},
 		SignIn:   "/login",
 		Admins:   []string{"admins"},
 	})

@@ -44,7 +44,7 @@ func Example() {
 		}
 		token, err := session.ParseToken(cookie.Value)
 		if err == nil {
-			err = h.Accept(w, r, token.ID(), r.RemoteAddr)
+			err = h.Accept(w, r, token.ID(), hub.Endpoint{Origin: "https://app.example", Peer: r.RemoteAddr})
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
@@ -82,7 +82,6 @@ func newHub(ctx context.Context) (h *hub.Hub, stop func()) {
 		Store:    store,
 		Clock:    session.RealClock{},
 		Policies: session.Policies{Global: session.Profiles()[0].Policy},
-		Origins:  []string{"https://app.example"},
 		SignIn:   "/login",
 	})
 	if err != nil {

@@ -23,16 +23,27 @@ var (
 	ErrRefused     = errors.New("sockets are refused for testing")
 )
 
+// Endpoint says what the caller of [Hub.Accept] knows of a handshake: one process may serve sockets
+// at several addresses, each with pages of its own.
+type Endpoint struct {
+	Origin string // of the pages that belong to the endpoint, beside [Options.Origins]; may be empty
+	Peer   string // address of the peer, for the audit trail
+	// WithoutAdmins means that scripts of others run in pages of this endpoint: such a page has no
+	// more rights there with an administrator's session than with anybody else's.
+	WithoutAdmins bool
+}
+
 // Accept checks the handshake of a tab of a session, upgrades the connection and has the tab
-// served. address is the peer's, for the audit trail. The caller answers errors: ErrOrigin (403),
-// ErrSubprotocol (400), ErrClosing (503), ErrRefused and those of [Hub.Check]. After nil the answer
-// is written and the hub owns the connection, or has closed it; the caller's handler returns.
+// served. The caller answers errors: ErrOrigin (403), ErrSubprotocol (400), ErrClosing (503),
+// ErrRefused and those of [Hub.Check]. After nil the answer is written and the hub owns the
+// connection, or has closed it; the caller's handler returns.
 //
 // The Origin is compared exactly, with scheme, host and port, because a browser sends the cookie
 // whichever page opens the socket (RFC 6455 §10.2).
-func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, address string) error {
-	if origin := r.Header.Get("Origin"); !h.origins[origin] || len(r.Header.Values("Origin")) > 1 {
-		h.refuseOrigin(r.Context(), origin, address)
+func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, at Endpoint) error {
+	origins := r.Header.Values("Origin")
+	if len(origins) != 1 || origins[0] == "" || origins[0] != at.Origin && !h.origins[origins[0]] {
+		h.refuseOrigin(r.Context(), r.Header.Get("Origin"), at.Peer)
 		return ErrOrigin
 	}
 	if !slices.ContainsFunc(r.Header.Values("Sec-WebSocket-Protocol"), func(list string) bool {
@@ -54,7 +65,8 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, addr
 	}
 	s := h.ensureLive(r.Context(), status.Record)
 	room := h.tabLimits.take(s)
-	if !h.accept(w, r, s, room) && room {
+	t := &tab{id: newTabID(), session: s, phone: isPhone(r.UserAgent()), withoutAdmins: at.WithoutAdmins}
+	if !h.accept(w, r, t, room) && room {
 		h.tabLimits.leave(s)
 	}
 	return nil
@@ -62,8 +74,7 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, addr
 
 // accept upgrades the connection. served is false where the tab was turned away: nothing is left of
 // it then.
-func (h *Hub) accept(w http.ResponseWriter, r *http.Request, s *liveSession, room bool) (served bool) {
-	t := &tab{id: newTabID(), session: s, phone: isPhone(r.UserAgent())}
+func (h *Hub) accept(w http.ResponseWriter, r *http.Request, t *tab, room bool) (served bool) {
 	if err := socket.Accept(w, r, &t.Conn); err != nil {
 		return false // it is answered
 	}
@@ -72,7 +83,7 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, s *liveSession, roo
 		t.CloseNow()
 	case !room:
 		if h.tabLimits.tells(time.Now()) {
-			h.log.Warn("too many tabs", "session", s.id, "user", s.user)
+			h.log.Warn("too many tabs", "session", t.session.id, "user", t.session.user)
 		}
 		t.TurnAway(wire.StatusFull, "too many tabs")
 	case !h.begin():

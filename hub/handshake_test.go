@@ -7,6 +7,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/hubtest"
 	"curfew/hub/wire"
 )
 
@@ -35,6 +36,18 @@ func TestHandshakeIsRefused(t *testing.T) {
 			if err == nil || response == nil || response.StatusCode != tt.want {
 				t.Errorf("%s: %v, %v, want %d", tt.name, response, err, tt.want)
 			}
+		}
+	})
+}
+
+func TestFurtherOriginsMayOpenTheSocketAtEveryEndpoint(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		hub.origins["https://other.example"] = true
+		at := hub.signIn("ada").at()
+		for _, from := range []string{origin, "https://other.example"} {
+			at.Header.Set("Origin", from)
+			hubtest.Open(t, at) // fails the test where it is refused
 		}
 	})
 }

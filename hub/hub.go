@@ -29,11 +29,13 @@ type Options struct {
 	Admins      []string    // groups whose members may administer
 	Presence    PresenceFor // whose pages may watch the presence of others; empty: nobody's
 	Node        string      // name of this process
-	Origins     []string    // of pages that may open the socket: scheme://host[:port], compared exactly
-	MaxTabs     int         // of this process; 0: no limit
-	SignIn      string      // path of the sign-in page; a page is told it when its session ends
-	Log         *slog.Logger
-	Timeline    *Timeline // records what happens, for --testing; may be nil
+	// Origins are those of further pages that may open the socket, beside the one of [Endpoint]:
+	// scheme://host[:port], compared exactly.
+	Origins  []string
+	MaxTabs  int    // of this process; 0: no limit
+	SignIn   string // path of the sign-in page; a page is told it when its session ends
+	Log      *slog.Logger
+	Timeline *Timeline // records what happens, for --testing; may be nil
 }
 
 // Hub holds the live sessions and their tabs. A program makes one by [New] and stops it by

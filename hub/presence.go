@@ -131,7 +131,7 @@ func (h *Hub) watch(t *tab, names []string) {
 	h.unwatch(t)
 	states := make(map[string]string)
 	s := t.session
-	if h.mayWatch(s) {
+	if h.mayWatch(t) {
 		var watching []string
 		for _, name := range names {
 			if _, twice := states[name]; twice {
@@ -154,7 +154,7 @@ func (h *Hub) watch(t *tab, names []string) {
 		s.mu.Lock()
 		t.watching = watching
 		s.mu.Unlock()
-		if !h.mayWatch(s) { // the right was taken meanwhile
+		if !h.mayWatch(t) { // the right was taken meanwhile
 			h.unwatch(t)
 			clear(states)
 		}
@@ -207,16 +207,13 @@ func (h *Hub) unwatch(t *tab) (watched bool) {
 	return len(names) > 0
 }
 
-// rightsChanged ends the watching of the tabs of s, if its user may not watch any more.
+// rightsChanged ends the watching of the tabs of s, if they may not watch any more.
 func (h *Hub) rightsChanged(s *liveSession) {
-	if h.mayWatch(s) {
-		return
-	}
 	s.mu.Lock()
 	tabs := slices.Clone(s.tabs)
 	s.mu.Unlock()
 	for _, t := range tabs {
-		if h.unwatch(t) {
+		if !h.mayWatch(t) && h.unwatch(t) {
 			h.sendPresence(t, map[string]string{})
 		}
 	}
@@ -241,12 +238,15 @@ func (p PresenceFor) Validate() error {
 	return errors.New("must be off, admins or users")
 }
 
-// MayWatch reports whether a member of these groups may watch the presence of others.
-func (h *Hub) MayWatch(groups []string) bool {
-	return h.presence == PresenceUsers || h.presence == PresenceAdmins && h.IsAdmin(groups)
+// MayWatch reports whether a page of a member of these groups may watch the presence of others. A
+// page at an [Endpoint] without administrators is withoutAdmins.
+func (h *Hub) MayWatch(groups []string, withoutAdmins bool) bool {
+	return h.presence == PresenceUsers || h.presence == PresenceAdmins && !withoutAdmins && h.IsAdmin(groups)
 }
 
-func (h *Hub) mayWatch(s *liveSession) bool { return h.MayWatch(s.record.Load().GroupNames()) }
+func (h *Hub) mayWatch(t *tab) bool {
+	return h.MayWatch(t.session.record.Load().GroupNames(), t.withoutAdmins)
+}
 
 // IsAdmin reports whether a member of these groups may administer.
 func (h *Hub) IsAdmin(groups []string) bool {

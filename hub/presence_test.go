@@ -8,6 +8,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/hubtest"
 	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
@@ -109,6 +110,37 @@ func TestPresenceIsToldToThoseOnlyWhoMayWatch(t *testing.T) {
 			t.Errorf("stored groups = %v, %v", r.Groups, err)
 		}
 	})
+}
+
+func TestPagesWithoutAdministratorsWatchOnlyWhatAnybodyMay(t *testing.T) {
+	for presence, want := range map[PresenceFor]int{PresenceOff: 0, PresenceAdmins: 0, PresenceUsers: 1} {
+		bubble(t, func(t *testing.T) {
+			hub := startHub(t, standard)
+			hub.presence = presence
+			ada := hub.signIn("ada", "admins")
+			hub.signIn("grace")
+			at := ada.at()
+			at.Header.Set("X-Without-Admins", "yes")
+			tab := hubtest.Open(t, at)
+			tab.Send(`{"type":"watch","users":["grace"]}`)
+			if m := tab.Next(wire.KindPresence); len(m["users"].(map[string]any)) != want {
+				t.Errorf("presence for %s: told %v, want %d users", presence, m, want)
+			}
+			if presence != PresenceAdmins {
+				return
+			}
+			with := ada.openTab() // of the same session
+			with.Send(`{"type":"watch","users":["grace"]}`)
+			with.wantsPresence("grace", StateAway, 0)
+			if err := hub.setGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
+				t.Fatal(err)
+			}
+			if m := with.Next(wire.KindPresence); len(m["users"].(map[string]any)) != 0 {
+				t.Errorf("a former admin was told %v", m)
+			}
+			tab.Silent()
+		})
+	}
 }
 
 func TestWatchingNamesAnewReplacesThoseBefore(t *testing.T) {

@@ -110,7 +110,7 @@ func startHubWith(t testing.TB, store session.Store, o Options) *rig {
 	if o.Clock == nil {
 		o.Clock = session.RealClock{}
 	}
-	o.Origins, o.SignIn, o.Admins, o.Presence = []string{origin}, "/login", []string{"admins"}, PresenceAdmins
+	o.SignIn, o.Admins, o.Presence = "/login", []string{"admins"}, PresenceAdmins
 	h, err := New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,11 @@ func startHubWith(t testing.TB, store session.Store, o Options) *rig {
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, err := session.ParseToken(r.Header.Get("X-Session"))
 		if err == nil {
-			err = h.Accept(w, r, token.ID(), "192.0.2.1")
+			err = h.Accept(w, r, token.ID(), Endpoint{
+				Origin:        origin,
+				Peer:          "192.0.2.1",
+				WithoutAdmins: r.Header.Get("X-Without-Admins") != "",
+			})
 		}
 		switch {
 		case err == nil:

@@ -23,6 +23,8 @@ type tab struct {
 	id      string
 	session *liveSession
 	phone   bool // by its User-Agent
+	// The page has no rights of administrators, whoever is signed in; see Endpoint.
+	withoutAdmins bool
 
 	lastSeq atomic.Int64 // number of the newest message queued
 	acked   atomic.Int64 // highest number acknowledged

@@ -62,7 +62,7 @@ func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 // connection before anything of the answer is read.
 func askForTrail(t *testing.T, lines uint64, format string) net.Conn {
 	t.Helper()
-	s := &Server{trail: longTrail{lines: lines}, log: slog.New(slog.DiscardHandler)}
+	s := &Server{shared: &shared{trail: longTrail{lines: lines}, log: slog.New(slog.DiscardHandler)}}
 	server := &http.Server{ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := s.exportAudit(w, r, session.EventQuery{}, format); err != nil {

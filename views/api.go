@@ -89,6 +89,8 @@ func (s *Server) caller(w http.ResponseWriter, r *http.Request) (caller, error) 
 		return caller{}, errReadOnly
 	case given:
 		return caller{name: token.Name}, nil
+	case s.refusesAdmin(r):
+		return caller{}, errElsewhere
 	}
 	v, err := s.check(r)
 	switch {

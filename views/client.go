@@ -21,7 +21,7 @@ func (s *Server) clientRoutes() {
 
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 	token, _ := gorilla.Token(r) // without one the hub finds no session, after it has judged the origin
-	err := s.hub.Accept(w, r, token.ID(), s.proxies.Address(r))
+	err := s.hub.Accept(w, r, token.ID(), s.endpoint(r))
 	if err == nil || isSessionError(err) || problemFor(err) != errInternal {
 		return err
 	}

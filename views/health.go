@@ -173,7 +173,11 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 		s.health.metrics.ServeHTTP(w, r)
 		return nil
 	}
-	if _, given, _ := s.bearer(r); !given {
+	_, given, _ := s.bearer(r)
+	switch {
+	case !given && s.refusesAdmin(r):
+		return errElsewhere
+	case !given:
 		return s.requireAdmin(serve)(w, r)
 	}
 	if _, err := s.caller(w, r); err != nil {

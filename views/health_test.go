@@ -53,7 +53,7 @@ func (s *Server) askReady(t *testing.T) (status int, a readyAnswer) {
 func startReadiness(t *testing.T, p *parts) *Server {
 	t.Helper()
 	ready := NewReadiness(p.store, p.directory, slog.New(slog.DiscardHandler))
-	s := &Server{proxies: NewProxies(nil), health: health{ready: ready}}
+	s := &Server{shared: &shared{proxies: NewProxies(nil), health: health{ready: ready}}}
 	ctx, stop := context.WithCancel(t.Context())
 	t.Cleanup(stop)
 	go ready.Run(ctx)
@@ -131,7 +131,7 @@ func TestReadinessThatIsNotLookedAtIsNone(t *testing.T) {
 			looked = true
 			return nil
 		}, func(context.Context) error { return nil }, slog.New(slog.DiscardHandler))
-		s := &Server{proxies: NewProxies(nil), health: health{ready: ready}}
+		s := &Server{shared: &shared{proxies: NewProxies(nil), health: health{ready: ready}}}
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		go ready.Run(ctx)

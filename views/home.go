@@ -39,7 +39,7 @@ func (s *Server) sampleHome(h handler) handler {
 	guarded := s.requireSession(h)
 	return func(w http.ResponseWriter, r *http.Request) error {
 		switch {
-		case !s.guard.exists:
+		case !s.guard.exists && !s.isConsole:
 			return guarded(w, r)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			return s.noRoute(r)
@@ -55,7 +55,7 @@ func (s *Server) values(r *http.Request) (*sessions.Session, error) { return s.s
 func (s *Server) staffDirectory(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
 	p := homePage{layout: s.sessionLayout(r, "Staff directory")}
-	p.MayWatch = s.hub.MayWatch(v.status.Record.GroupNames())
+	p.MayWatch = s.hub.MayWatch(v.status.Record.GroupNames(), !s.isForAdmins())
 	values, err := s.values(r)
 	if err != nil {
 		return s.sessionError(err)

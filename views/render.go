@@ -15,6 +15,7 @@ var pageFiles embed.FS
 type layout struct {
 	Title   string
 	Base    string
+	App     link // what people are signed in for
 	Testing bool
 
 	// of a signed-in page
@@ -28,7 +29,7 @@ type layout struct {
 }
 
 func (s *Server) layout(title string) layout {
-	return layout{Title: title, Base: s.base, Testing: s.testing}
+	return layout{Title: title, Base: s.base, App: s.applicationLink(), Testing: s.testing}
 }
 
 // sessionLayout is layout for a page of the session of r.

@@ -20,6 +20,7 @@ func signedInLayout(here string) layout {
 	return layout{
 		Title:    "A title",
 		Base:     "/guard",
+		App:      link{"/guard/", "Staff directory"},
 		Testing:  true,
 		User:     "ada",
 		Name:     "Ada <Lovelace>",
@@ -113,8 +114,16 @@ func pagesOfPeople() map[string]page {
 			{"ada", "Ada Lovelace", "Analyst", "ada@example.org", "+44 1"},
 			{"grace", "Grace Hopper", "Admiral", "", ""},
 		}, false},
-		"home-directory-away": homePage{layout: layout{Base: "/guard", Here: "home", Name: "Grace"}, PeopleAway: true},
-		"home-plain":          homePage{layout: layout{Base: "", Name: "Grace"}, People: []person{{Name: "Ada"}}},
+		"home-directory-away": homePage{layout: layout{
+			Base: "/guard",
+			App:  link{"/guard/", "Staff directory"},
+			Here: "home",
+			Name: "Grace",
+		}, PeopleAway: true},
+		"home-plain": homePage{
+			layout: layout{App: link{"/", "Staff directory"}, Name: "Grace"},
+			People: []person{{Name: "Ada"}},
+		},
 		"login": loginPage{
 			layout{Title: "Sign in", Base: "/guard", Once: "once", IdleTime: "15 minutes"},
 			"/guard/app?x", "ada", "The user name or the password is wrong.", "You have signed out.", true,

@@ -199,7 +199,6 @@ func startSiteOn(t *testing.T, base string, store *flaky) *site {
 		Clock:    session.RealClock{},
 		Policies: session.Policies{Global: session.Profiles()[0].Policy},
 		Admins:   []string{"admins"},
-		Origins:  []string{siteOrigin},
 		SignIn:   base + "/login",
 		Log:      log,
 	})

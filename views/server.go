@@ -61,8 +61,9 @@ type Options struct {
 	Clock         session.Clock
 	Secret        []byte // of the tokens against cross-site requests
 	PublicURL     *url.URL
-	BasePath      string // without a slash at its end; empty for the root
-	Home          string // where a sign-in without a return path leads; empty: the base path
+	AdminURL      *url.URL // where the console has an origin of its own: see [Server.Console]; may be nil
+	BasePath      string   // without a slash at its end; empty for the root
+	Home          string   // where a sign-in without a return path leads; empty: the base path
 	Proxies       Proxies
 	Passive       []string // see [Server.SetPassive]
 	Application   Application
@@ -74,9 +75,23 @@ type Options struct {
 }
 
 // Server answers requests. [New] makes one; its methods may be called concurrently.
+//
+// Where the console has an origin of its own, there are two: that one answers at the public URL,
+// and [Server.Console] at the admin URL. They differ in their [place] and in what they route, and
+// in nothing else: every handler is a method of one of them, so what it says of an origin is right
+// for the address at which it was asked.
 type Server struct {
-	// set once
 	place
+	*shared
+	mux   *http.ServeMux
+	guard guard // of the application; at the admin URL there is none to guard
+}
+
+// shared is what all addresses of a server share.
+type shared struct {
+	// set once
+	main          place    // at the public URL
+	admin         *url.URL // nil: the console is there, too
 	hub           *hub.Hub
 	sessions      *gorilla.Store
 	trail         AuditTrail
@@ -89,31 +104,37 @@ type Server struct {
 	proxies       Proxies
 	testing       bool
 	log           *slog.Logger
-	mux           *http.ServeMux
 
 	// replaced by a reload of the settings
 	tokens  atomic.Pointer[[]APIToken]
 	passive atomic.Pointer[[]string]
 
 	// each with a lock of its own
-	guard    guard
 	signIns  signIns
 	consoles consoles
 	forms    forms
 }
 
-// place is where browsers find the server.
+// place is where browsers find a server.
 type place struct {
 	public *url.URL
 	origin string // of the public URL
 	base   string // the base path, without a slash at its end
 	home   string // path of this origin where a sign-in without a return path leads
+	// isConsole means that public is the admin URL, where no scripts run but Curfew's own.
+	isConsole bool
 }
 
-// New builds the routes.
+// New makes a server of these options.
 func New(o Options) *Server {
-	s := &Server{
-		place:         place{o.PublicURL, Origin(o.PublicURL), o.BasePath, cmp.Or(o.Home, o.BasePath+"/")},
+	p := &shared{
+		main: place{
+			public: o.PublicURL,
+			origin: Origin(o.PublicURL),
+			base:   o.BasePath,
+			home:   cmp.Or(o.Home, o.BasePath+"/"),
+		},
+		admin:         o.AdminURL,
 		hub:           o.Hub,
 		sessions:      o.Sessions,
 		trail:         o.Trail,
@@ -126,16 +147,23 @@ func New(o Options) *Server {
 		proxies:       o.Proxies,
 		testing:       o.Testing,
 		log:           o.Log,
-		mux:           http.NewServeMux(),
 		signIns:       newSignIns(o.Trail, o.Clock),
 	}
-	if s.onSignIn == nil {
-		s.onSignIn = func(session.Record, time.Time) {}
+	if p.onSignIn == nil {
+		p.onSignIn = func(session.Record, time.Time) {}
 	}
+	p.consoles.closing = make(chan struct{})
+	p.passive.Store(&o.Passive)
+	p.tokens.Store(&o.Tokens)
+	s := &Server{place: p.main, shared: p}
 	s.guard = newGuard(&o, s.FailApplication)
-	s.consoles.closing = make(chan struct{})
-	s.SetPassive(o.Passive)
-	s.SetTokens(o.Tokens)
+	s.route()
+	return s
+}
+
+// route builds the routes.
+func (s *Server) route() {
+	s.mux = http.NewServeMux()
 	s.pageRoutes()
 	s.clientRoutes()
 	s.healthRoutes()
@@ -145,7 +173,6 @@ func New(o Options) *Server {
 	s.mux.Handle("GET /static/{name}", s.page(staticFiles(files)))
 	s.mux.Handle("GET /static/{version}/{name}", s.page(staticModules(files)))
 	s.mux.Handle("/", s.page(func(_ http.ResponseWriter, r *http.Request) error { return s.noRoute(r) }))
-	return s
 }
 
 // pageRoutes are the pages that people see.
@@ -161,6 +188,11 @@ func (s *Server) pageRoutes() {
 
 // adminRoutes are the pages of administrators, and their socket.
 func (s *Server) adminRoutes() {
+	if !s.isForAdmins() {
+		s.mux.Handle("/admin", s.page(s.elsewhere))
+		s.mux.Handle("/admin/{page...}", s.page(s.elsewhere))
+		return
+	}
 	form := func(h handler, isOver untrue) http.Handler {
 		return s.page(s.requireAdmin(s.protected(s.once(h, isOver))))
 	}
@@ -203,6 +235,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	clean := cleanPath(r.URL.Path)
 	below, ok := strings.CutPrefix(clean, s.base)
 	switch {
+	case s.atRoot(r):
+		redirect(w, s.home, http.StatusSeeOther)
 	case !ok || below != "" && below[0] != '/':
 		s.fail(w, r, errNoPage)
 	case below == "":
@@ -261,8 +295,14 @@ func (s *Server) noRoute(r *http.Request) error {
 	return &wrong
 }
 
-const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
-	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// contentSecurityPolicy is that of all answers but the sign-in page, which has signInPolicy.
+// Browsers apply form-action to where the answer to a form redirects, too, and a return path may
+// lead on to another origin.
+const (
+	contentSecurityPolicy = signInPolicy + "; form-action 'self'"
+	signInPolicy          = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+		"connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 
 // otherLoopbackName says where a page that was asked for under another name of this machine is:
 // cookie and Origin go by name.

@@ -55,7 +55,7 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 			p.CookieDropped = true
 		}
 	}
-	return s.render(w, http.StatusOK, p)
+	return s.renderLogin(w, http.StatusOK, p)
 }
 
 func (s *Server) newLoginPage(next string) loginPage {
@@ -63,6 +63,11 @@ func (s *Server) newLoginPage(next string) loginPage {
 	page := loginPage{layout: s.layout("Sign in"), Next: next}
 	page.IdleTime, page.Once = inWords(p.ExpireAfter), rand.Text()
 	return page
+}
+
+func (s *Server) renderLogin(w http.ResponseWriter, status int, p loginPage) error {
+	w.Header().Set("Content-Security-Policy", signInPolicy)
+	return s.render(w, status, p)
 }
 
 func (s *Server) mark(maxAge int) *http.Cookie {
@@ -145,7 +150,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) loginAgain(w http.ResponseWriter, a *attempt, status int, message string) error {
 	p := s.newLoginPage(a.next)
 	p.Username, p.Problem = a.typed, message
-	return s.render(w, status, p)
+	return s.renderLogin(w, status, p)
 }
 
 // loginFailed answers an attempt that was throttled, or that ended with an error of

@@ -330,10 +330,7 @@ func TestFailuresCountForTheEntryHoweverItIsTyped(t *testing.T) {
 			entries:  map[string]string{"grace": "Grace", "grace@corp.example": "Grace"},
 			password: "right",
 		}
-		s := &Server{
-			authenticator: book,
-			signIns:       newSignIns(g.store, session.RealClock{}),
-		}
+		s := &Server{shared: &shared{authenticator: book, signIns: newSignIns(g.store, session.RealClock{})}}
 		spellings := []string{"grace", "GRACE", "ｇrace", "gra\u00adce", "Grace@corp.example", " grace "}
 		for i := range maxNameFails {
 			if wait := g.typing(s, spellings[i%len(spellings)], "wrong", fmt.Sprintf("198.51.100.%d", i)); wait != 0 {
@@ -368,10 +365,7 @@ func TestNobodyIsKeptOutOfAnAddressOfTheirOwnByAnotherNameOfTheirs(t *testing.T)
 			entries:  map[string]string{"grace": "Grace", "grace@corp.example": "Grace"},
 			password: "right",
 		}
-		s := &Server{
-			authenticator: book,
-			signIns:       newSignIns(g.store, session.RealClock{}),
-		}
+		s := &Server{shared: &shared{authenticator: book, signIns: newSignIns(g.store, session.RealClock{})}}
 		g.known("Grace", "192.0.2.1")
 		for i := range maxNameFails {
 			g.typing(s, "grace", "wrong", fmt.Sprintf("198.51.100.%d", i))

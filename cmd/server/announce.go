@@ -45,6 +45,9 @@ func nodeName(cfg *config) string {
 // announce tells people and programs that requests are accepted.
 func (s *server) announce(stdout io.Writer) error {
 	fmt.Fprintf(stdout, "Curfew is ready: %s%s/\n", s.public(), s.cfg.http.basePath)
+	if admin := s.cfg.http.adminURL; admin != nil {
+		fmt.Fprintf(stdout, "The console is at %s%s/admin\n", admin, s.cfg.http.basePath)
+	}
 	if s.cfg.operation.testing {
 		fmt.Fprintln(stdout, "Testing mode: anybody on this machine can move the clock and sign in.")
 	}

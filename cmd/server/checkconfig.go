@@ -57,6 +57,10 @@ func warnings(c *config) (list []string) {
 		list = append(list, "verify-listen is set and trusted-proxies is not: no door believes what a proxy tells of "+
 			"a request, so that nobody is led back after a sign-in and no navigation is activity")
 	}
+	if (c.hasApplication() || c.http.verifyListen != "") && c.http.adminURL == nil {
+		list = append(list, "admin-listen and admin-url are not set: whoever can run a script in the application can "+
+			"use an administrator's session for the console and the API")
+	}
 	return list
 }
 

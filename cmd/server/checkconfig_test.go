@@ -21,6 +21,31 @@ func TestCheckConfigSaysWhatProfilesWouldSay(t *testing.T) {
 	}
 }
 
+func TestCheckConfigWarnsOfAConsoleWithinReachOfTheApplication(t *testing.T) {
+	app := []string{"--upstream", "http://127.0.0.1:9000"}
+	own := []string{"--admin-listen", "127.0.0.1:9", "--admin-url", "http://localhost:9"}
+	for _, tt := range []struct {
+		name  string
+		args  []string
+		warns bool
+	}{
+		{"the sample application", nil, false},
+		{"an application", app, true},
+		{"doors", []string{"--verify-listen", "127.0.0.1:9001"}, true},
+		{"an application, and a console of its own", append(app, own...), false},
+	} {
+		var stdout, stderr bytes.Buffer
+		args := append([]string{"check-config"}, tt.args...)
+		if code := dispatch(t.Context(), args, nil, &stdout, &stderr); code != 0 {
+			t.Fatalf("%s: status %d: %s", tt.name, code, stderr.String())
+		}
+		got := strings.Contains(stdout.String(), "warning: admin-listen and admin-url are not set")
+		if got != tt.warns {
+			t.Errorf("%s: warned %v, want %v\n%s", tt.name, got, tt.warns, stdout.String())
+		}
+	}
+}
+
 func TestCheckConfigWarnsOfGroupsThatAnybodyMayMake(t *testing.T) {
 	for _, tt := range []struct {
 		groups string

@@ -35,6 +35,8 @@ type httpConfig struct {
 	listen          string
 	publicURL       *url.URL // nil: http://localhost:PORT
 	basePath        string   // without a slash at its end
+	adminListen     string   // of the console; empty: it is on the main address
+	adminURL        *url.URL // set together with adminListen
 	tlsCert, tlsKey string
 	trustedProxies  []netip.Prefix
 	allowedOrigins  []string
@@ -84,6 +86,7 @@ func (c *config) validate(given map[string]value) []error {
 	mistakes := slices.Concat(
 		c.sessions.validate(c.operation.testing),
 		c.validateAddresses(),
+		c.validateConsole(given),
 		c.validateApplication(given),
 		c.validateDirectory(given),
 		c.store.complete(),

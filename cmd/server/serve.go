@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ type reloads struct {
 // starts a server reads its standard output; stderr gets the log and the audit trail. What goes
 // wrong while the server stops is part of the error.
 func run(ctx context.Context, cfg *config, again reloads, stdout, stderr io.Writer) error {
-	s := &server{cfg: cfg, log: newLogger(cfg, stderr), node: nodeName(cfg), failed: make(chan error, 3)}
+	s := &server{cfg: cfg, log: newLogger(cfg, stderr), node: nodeName(cfg), failed: make(chan error, 4)}
 	err := s.build(ctx, auditLog(stderr))
 	if err == nil {
 		s.startWork(ctx, again)
@@ -140,7 +141,7 @@ func (s *server) hubOptions(shared session.SharedStore, testing *testingRoutes) 
 		Admins:      s.cfg.operation.adminGroups,
 		Presence:    s.cfg.operation.presence,
 		Node:        s.node,
-		Origins:     append([]string{views.Origin(s.public())}, s.cfg.http.allowedOrigins...),
+		Origins:     s.cfg.http.allowedOrigins,
 		MaxTabs:     maxTabs(),
 		SignIn:      s.cfg.http.basePath + "/login",
 		Log:         s.log,
@@ -171,6 +172,7 @@ func (s *server) webOptions(sessions *gorilla.Store, secret []byte) views.Option
 		Clock:         s.clock,
 		Secret:        secret,
 		PublicURL:     s.public(),
+		AdminURL:      s.cfg.http.adminURL,
 		BasePath:      s.cfg.http.basePath,
 		Home:          s.cfg.application.home,
 		Application:   s.webApplication(),
@@ -187,11 +189,7 @@ func (s *server) webOptions(sessions *gorilla.Store, secret []byte) views.Option
 
 // local is where this process is reached on this machine.
 func (s *server) local() *url.URL {
-	scheme := "http"
-	if s.cfg.http.tlsCert != "" {
-		scheme = "https"
-	}
-	return &url.URL{Scheme: scheme, Host: fmt.Sprintf("localhost:%d", s.listener.Addr().(*net.TCPAddr).Port)}
+	return s.cfg.http.local(strconv.Itoa(s.listener.Addr().(*net.TCPAddr).Port))
 }
 
 // public is what browsers see, as they write it: without port 80 or 443.
@@ -247,27 +245,33 @@ func (s *server) serve(ctx context.Context, stdout io.Writer) error {
 // listen serves the web on the listener, with TLS where there is a certificate, and what has an
 // address of its own.
 func (s *server) listen() error {
-	main := s.listener
+	plain := func(l net.Listener) net.Listener { return l }
+	secure := plain
 	if s.cfg.http.tlsCert != "" {
 		certificate := &certificate{cert: s.cfg.http.tlsCert, key: s.cfg.http.tlsKey}
 		if _, err := certificate.get(nil); err != nil {
 			return err
 		}
-		main = tls.NewListener(main, &tls.Config{
-			GetCertificate: certificate.get,
-			MinVersion:     tls.VersionTLS12,
-			NextProtos:     []string{"http/1.1"},
-		})
+		secure = func(l net.Listener) net.Listener {
+			return tls.NewListener(l, &tls.Config{
+				GetCertificate: certificate.get,
+				MinVersion:     tls.VersionTLS12,
+				NextProtos:     []string{"http/1.1"},
+			})
+		}
 	}
-	s.handle(main, s.web)
-	if err := s.listenApart("metrics", s.cfg.operation.metricsListen, metricsRoutes(s.metrics)); err != nil {
+	s.handle(secure(s.listener), s.web)
+	if err := s.listenApart("console", s.cfg.http.adminListen, secure, s.web.Console()); err != nil {
 		return err
 	}
-	return s.listenApart("doors", s.cfg.http.verifyListen, s.web.Doors())
+	if err := s.listenApart("metrics", s.cfg.operation.metricsListen, plain, metricsRoutes(s.metrics)); err != nil {
+		return err
+	}
+	return s.listenApart("doors", s.cfg.http.verifyListen, plain, s.web.Doors())
 }
 
 // listenApart serves h on an address of its own, unless that is empty.
-func (s *server) listenApart(what, address string, h http.Handler) error {
+func (s *server) listenApart(what, address string, over func(net.Listener) net.Listener, h http.Handler) error {
 	if address == "" {
 		return nil
 	}
@@ -276,7 +280,7 @@ func (s *server) listenApart(what, address string, h http.Handler) error {
 		return fmt.Errorf("listen for %s: %w", what, err)
 	}
 	s.log.Info("listening", "for", what, "address", l.Addr().String())
-	s.handle(l, h)
+	s.handle(over(l), h)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,7 +45,7 @@ func (c *config) settings() (all []setting) {
 }
 
 func (c *httpConfig) settings() []setting {
-	return slices.Concat(c.addressSettings(), c.trustSettings())
+	return slices.Concat(c.addressSettings(), c.consoleSettings(), c.trustSettings())
 }
 
 // addressSettings say where Curfew is reached.
@@ -67,11 +68,7 @@ func (c *httpConfig) addressSettings() []setting {
 			unset:   "`http://localhost:PORT`",
 			meaning: "origin that browsers see, umlauts and all; `https` unless on loopback",
 			set: func(v value) (err error) {
-				c.publicURL, err = views.ParseOrigin(v.text)
-				if err == nil && c.publicURL.Scheme != "https" && !views.Loopback(c.publicURL.Hostname()) {
-					return errors.New("must be https unless its host is loopback: " +
-						"browsers keep the cookie on https only")
-				}
+				c.publicURL, err = parsePublic(v.text)
 				return err
 			},
 		},
@@ -105,6 +102,15 @@ func (c *httpConfig) addressSettings() []setting {
 			set:     text(&c.tlsKey),
 		},
 	}
+}
+
+// parsePublic reads an origin that browsers keep the cookie at.
+func parsePublic(text string) (*url.URL, error) {
+	u, err := views.ParseOrigin(text)
+	if err == nil && u.Scheme != "https" && !views.Loopback(u.Hostname()) {
+		return nil, errors.New("must be https unless its host is loopback: browsers keep the cookie on https only")
+	}
+	return u, err
 }
 
 // trustSettings say which proxies and pages are believed.

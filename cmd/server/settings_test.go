@@ -80,16 +80,17 @@ func TestEverySettingSaysWhatItIs(t *testing.T) {
 	}
 }
 
-// TestSettingsKeepTheirNames has the names and standards that the outside relies on. One that is
-// added is added here; one that changes breaks whoever has set it.
-func TestSettingsKeepTheirNames(t *testing.T) {
-	const want = `
+// settingNames are the names and standards that the outside relies on. One that is added is added
+// here; one that changes breaks whoever has set it.
+const settingNames = `
 listen=127.0.0.1:8080 CURFEW_LISTEN
 public-url= CURFEW_PUBLIC_URL
 base-path= CURFEW_BASE_PATH
 verify-listen= CURFEW_VERIFY_LISTEN
 tls-cert= CURFEW_TLS_CERT
 tls-key= CURFEW_TLS_KEY
+admin-listen= CURFEW_ADMIN_LISTEN
+admin-url= CURFEW_ADMIN_URL
 trusted-proxies= CURFEW_TRUSTED_PROXIES
 allowed-origins= CURFEW_ALLOWED_ORIGINS
 upstream= CURFEW_UPSTREAM
@@ -134,11 +135,13 @@ log-format=text CURFEW_LOG_FORMAT
 log-level=info CURFEW_LOG_LEVEL
 testing=false CURFEW_TESTING
 `
+
+func TestSettingsKeepTheirNames(t *testing.T) {
 	got := "\n"
 	for _, s := range (&config{}).settings() {
 		got += fmt.Sprintf("%s=%s %s\n", s.name, s.standard, s.variable())
 	}
-	if got != want {
-		t.Errorf("settings:%s\nwant:%s", got, want)
+	if got != settingNames {
+		t.Errorf("settings:%s\nwant:%s", got, settingNames)
 	}
 }
