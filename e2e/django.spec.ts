@@ -1,0 +1,137 @@
+import type {BrowserContext, Page} from '@playwright/test'
+import {test as base, expect, MINUTE, Tab} from './curfew'
+import {Site} from './django'
+
+// The Django application of examples/django: none of its pages knows of Curfew.
+
+let site: Site
+
+const test = base.extend<{open: (path: string, context?: BrowserContext) => Promise<Tab>}>({
+  server: async ({}, use, info) => {
+    await site.server.reset()
+    const before = [site.server.log.length, site.application.log.length]
+    await use(site.server)
+    if (info.status !== info.expectedStatus) {
+      await info.attach('server log', {body: site.server.log.slice(before[0])})
+      await info.attach('application log', {body: site.application.log.slice(before[1])})
+    }
+  },
+
+  /** Opens a page of the application in a tab and waits until it is connected. */
+  open: async ({context}, use) => {
+    await use(async (path, where = context) => {
+      const tab = new Tab(await where.newPage(), {url: site.origin})
+      await tab.goto(path)
+      await tab.connected()
+      return tab
+    })
+  },
+})
+
+/** The person whom the application shows as signed in. */
+const user = (page: Page) => page.getByRole('banner')
+
+for (const [front, start] of Object.entries({Curfew: Site.behindCurfew})) {
+  test.describe(`behind ${front}`, () => {
+    test.describe.configure({mode: 'default'}) // one application for all of them
+    test.beforeAll(async () => {
+      site = await start()
+    })
+    test.afterAll(() => site.stop())
+
+    test('five tabs of the application warn together and end together @engines', async ({signIn, open, advance}) => {
+      await signIn('ada')
+      const tabs = []
+      for (const path of ['/', '/people/grace/', '/people/ada/', '/changes/', '/admin/']) tabs.push(await open(path))
+      await advance(9 * MINUTE)
+      for (const tab of tabs) await expect(tab.warning).toBeVisible()
+      await advance(MINUTE)
+      for (const tab of tabs) await tab.signedOut('You were signed out because there was no activity for a while.')
+    })
+
+    test("a form is saved with Django's own token, and not without it @engines", async ({signIn, open, context}) => {
+      await signIn('grace')
+      const {page} = await open('/people/grace/')
+      await page.getByLabel('Room').fill('B 205')
+      await page.getByRole('button', {name: 'Save'}).click()
+      await expect(page.getByRole('status')).toHaveText('Saved.')
+      await expect(page.getByRole('definition').first()).toHaveText('B 205')
+      await expect(user(page)).toContainText('Grace Hopper')
+
+      const form = {room: 'X', phone: '', about: ''}
+      const refused = await context.request.post(site.origin + '/people/grace/', {form})
+      expect(refused.status()).toBe(403)
+      expect(await refused.text()).toContain('CSRF verification failed')
+      await page.reload()
+      await expect(page.getByRole('definition').first()).toHaveText('B 205')
+    })
+
+    test("Django's admin works for its group, and for nobody else", async ({signIn, open, otherBrowser}) => {
+      await signIn('ada')
+      const {page} = await open('/admin/personnel/person/add/')
+      await page.getByLabel('Username').fill('barbara')
+      await page.getByLabel('Name:', {exact: true}).fill('Barbara Liskov')
+      await page.getByLabel('Room').fill('E 5')
+      await page.getByRole('button', {name: 'Save', exact: true}).click()
+      await expect(page.getByText('was added successfully')).toBeVisible()
+      await page.getByRole('link', {name: 'Barbara Liskov'}).first().click()
+      await page.getByLabel('Department').fill('Abstract Data Types')
+      await page.getByRole('button', {name: 'Save', exact: true}).click()
+      await expect(page.getByText('was changed successfully')).toBeVisible()
+      await expect(page.getByRole('row', {name: 'Barbara Liskov'})).toContainText('Abstract Data Types')
+
+      const other = await otherBrowser()
+      await signIn('linus', other)
+      const {page: theirs} = await open('/', other)
+      await expect(theirs.getByRole('link', {name: 'Barbara Liskov'})).toBeVisible()
+      await expect(theirs.getByRole('link', {name: 'Administration'})).toBeHidden()
+      expect((await theirs.goto(site.origin + '/admin/'))!.status()).toBe(403)
+    })
+
+    test('a page hears of changes as they come, and its stream ends with the session', async ({
+      signIn,
+      open,
+      otherBrowser,
+      server,
+    }) => {
+      await signIn('ada')
+      const listener = await open('/changes/')
+      await expect(listener.page.getByRole('status')).toHaveText('Listening.')
+
+      const other = await otherBrowser()
+      await signIn('linus', other)
+      const {page} = await open('/people/linus/', other)
+      await page.getByLabel('Phone').fill('+358 9 5550 0200')
+      await page.getByRole('button', {name: 'Save'}).click()
+      await expect(listener.page.getByRole('link', {name: 'Linus Torvalds'})).toBeVisible()
+      await server.forceLogout({user: 'ada'})
+      await listener.signedOut(/administrator/)
+    })
+
+    test('an event stream ends with the session, whoever listens', async ({signIn, context, server}) => {
+      await signIn('ada')
+      const cookies = (await context.cookies(site.origin)).map(c => `${c.name}=${c.value}`).join('; ')
+      const stream = await fetch(site.origin + '/changes/stream', {headers: {cookie: cookies}})
+      const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader()
+      expect((await reader.read()).value).toContain('retry')
+      const ended = (async () => {
+        while (!(await reader.read()).done);
+      })().catch(() => {}) // cut off, not brought to an end
+      const before = performance.now()
+      await server.forceLogout({user: 'ada'})
+      await ended
+      expect(performance.now() - before).toBeLessThan(5_000) // its own end comes after a minute
+    })
+
+    test('nobody can say who they are', async ({signIn, context}) => {
+      await signIn('linus')
+      for (const name of ['Remote-User', 'remote_user', 'Remote_User', 'Remote.User']) {
+        const headers = {[name]: 'ada', [name.replace(/user/i, 'Groups')]: 'admins'}
+        const answer = await context.request.get(site.origin + '/', {headers})
+        expect(await answer.text(), name).toContain('Linus Torvalds\n')
+        const admin = await context.request.get(site.origin + '/admin/', {headers, maxRedirects: 0})
+        expect(admin.status(), name).toBe(302) // to where Django's admin refuses
+      }
+    })
+  })
+}
