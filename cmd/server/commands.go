@@ -54,6 +54,13 @@ func ownCommands() []command {
 			run:     checkConfigCommand,
 		},
 		{
+			name:    "proxy-config",
+			args:    []string{"PROXY --app URL [--at ADDRESS] [--out DIR] [--inject] [flags]"},
+			meaning: "print a proxy's configuration",
+			group:   proxyGroup,
+			run:     proxyConfigCommand,
+		},
+		{
 			name:    "version",
 			meaning: "print the version",
 			run:     versionCommand,

@@ -31,12 +31,16 @@ func TestHelpListsEveryCommandAndSetting(t *testing.T) {
 	}
 }
 
-func TestCommandsThatAskAServerExplainEachOther(t *testing.T) {
-	_, want, _ := curfew(t, "who", "--help")
+func TestCommandsOfAGroupExplainEachOther(t *testing.T) {
+	helps := make(map[*commandGroup]string)
 	for _, c := range commands() {
 		if c.group == nil {
 			continue
 		}
+		if helps[c.group] == "" {
+			_, helps[c.group], _ = curfew(t, c.name, "--help")
+		}
+		want := helps[c.group]
 		for _, args := range c.args {
 			if !strings.Contains(want, args) {
 				t.Errorf("nothing of curfew %s %s in\n%s", c.name, args, want)
@@ -48,9 +52,15 @@ func TestCommandsThatAskAServerExplainEachOther(t *testing.T) {
 			}
 		}
 	}
-	for _, flag := range []string{"--token-file", "--server", "--output"} {
-		if !strings.Contains(want, flag) {
-			t.Errorf("%s is not said:\n%s", flag, want)
+	for command, flags := range map[string][]string{
+		"who":          {"--token-file", "--server", "--output"},
+		"proxy-config": {"--app", "--at", "--out", "--inject", "--verify-listen"},
+	} {
+		_, out, _ := curfew(t, command, "--help")
+		for _, flag := range flags {
+			if !strings.Contains(out, flag) {
+				t.Errorf("%s is not said:\n%s", flag, out)
+			}
 		}
 	}
 }

@@ -17,7 +17,7 @@ type importRule struct {
 }
 
 // wiring is what a program that wires a server together may import.
-const wiring = "directory directory/demo front hub hub/wire " +
+const wiring = "directory directory/demo front front/spoofing hub hub/wire " +
 	"session session/bolt session/exactjson session/faulty session/gorilla session/redis views"
 
 // importRules has every package of the module. A new package gets a row here, in the commit that

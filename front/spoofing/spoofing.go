@@ -45,16 +45,18 @@ type Attempt struct {
 // Attempts is the corpus. Its order is the same at each call.
 func Attempts() (all []Attempt) {
 	for _, header := range Identity() {
-		all = append(all, attemptsOn(header)...)
+		// Some servers make _ of whatever is neither a letter nor a digit. Names may hold these and
+		// more (RFC 9110, section 5.6.2).
+		all = append(all, attemptsOn(header, "_", ".", "+", "~", "!", "\u2010")...)
 	}
 	for _, header := range Untrusted() {
-		all = append(all, attemptsOn(header)...)
+		all = append(all, attemptsOn(header, "_", ".")...)
 	}
 	return all
 }
 
-// attemptsOn are the ways to forge one header.
-func attemptsOn(header string) []Attempt {
+// attemptsOn are the ways to forge one header. Separators may stand for its hyphens.
+func attemptsOn(header string, separators ...string) []Attempt {
 	lower, upper := strings.ToLower(header), strings.ToUpper(header)
 	forged := func(name string) string { return name + ": " + Forged }
 	attempt := func(how string, lines ...string) Attempt {
@@ -80,7 +82,7 @@ func attemptsOn(header string) []Attempt {
 	if !strings.Contains(header, "-") {
 		return list
 	}
-	for _, separator := range []string{"_", ".", "\u2010"} {
+	for _, separator := range separators {
 		alias := strings.ReplaceAll(header, "-", separator)
 		list = append(list,
 			attempt("with "+separator, forged(alias)),

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"curfew/front/spoofing"
+)
+
+// victim is an application under gunicorn that tells what it takes its request's headers for. Its
+// server makes REMOTE_USER of Remote_User, as releases before 22 do.
+const victim = `
+import json
+
+def application(environ, start_response):
+    fields = [{"Name": k[5:], "Value": v.encode("latin-1").decode("utf-8", "replace")}
+              for k, v in environ.items() if k.startswith("HTTP_")]
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps({"Fields": fields}).encode()]
+`
+
+func startVictim(t *testing.T) string {
+	t.Helper()
+	folder, at := t.TempDir(), freeAddress(t, siteHost())
+	if err := os.WriteFile(filepath.Join(folder, "victim.py"), []byte(victim), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	log := &lockedBuffer{}
+	cmd := exec.Command("gunicorn", "--bind", at, "--chdir", folder, "--worker-tmp-dir", folder,
+		"--log-level", "warning", "--worker-class", "gthread", "--threads", "4", "victim:application")
+	startProxy(t, cmd, log)
+	p := &process{t: t, log: log}
+	p.eventually("gunicorn answers", func() bool {
+		response, err := client.Get("http://" + at)
+		if err == nil {
+			response.Body.Close()
+		}
+		return err == nil
+	})
+	return "http://" + at
+}
+
+// testSpoofing sends the whole corpus to an application that shows what arrives, and to one whose
+// server is careless about names. The person is in no group, so that a group that arrives is
+// forged.
+func testSpoofing(t *testing.T, s *site) {
+	cookie, verified := s.session("ada")
+	careless := s.before(freeAddress(t, siteHost()), startVictim(t))
+	for _, to := range []string{s.at, strings.TrimPrefix(careless.url, "http://")} {
+		arrived := 0
+		for _, a := range spoofing.Attempts() {
+			e, code := attempt(t, to, a, "Cookie: "+cookie)
+			if code == 200 {
+				arrived++
+				for _, through := range a.Through(e.Fields, verified) {
+					t.Errorf("%s: %s", a.Name, through)
+				}
+			} else if code < 400 || code == 401 || code > 501 {
+				t.Errorf("%s: status %d, want 200 or that the request is refused", a.Name, code)
+			}
+		}
+		if all := len(spoofing.Attempts()); arrived < all/2 {
+			t.Errorf("%d of %d requests arrived", arrived, all)
+		}
+	}
+}
+
+// attempt sends an attempt. The status is 400 where the proxy closes the connection without a word.
+func attempt(t *testing.T, at string, a spoofing.Attempt, more ...string) (e echoed, status int) {
+	t.Helper()
+	c, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.Write(a.Request(at, "/", more...))
+	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return e, http.StatusBadRequest
+	}
+	defer response.Body.Close()
+	if response.StatusCode == 200 {
+		if err := json.NewDecoder(response.Body).Decode(&e); err != nil {
+			t.Errorf("%s: %v", a.Name, err)
+		}
+	}
+	return e, response.StatusCode
+}
