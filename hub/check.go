@@ -102,6 +102,12 @@ func (h *Hub) Lookup(ctx context.Context, id session.ID) (session.Record, error)
 	return status.Record, err
 }
 
+// Who is the mark of the user of a session; see [session.Marks.Who].
+func (h *Hub) Who(r *session.Record) string { return h.marks.Who(r) }
+
+// Rights is the mark of the groups of a session; see [session.Marks.Rights].
+func (h *Hub) Rights(r *session.Record) string { return h.marks.Rights(r.GroupNames()) }
+
 // Save replaces the application's values of a session. The errors are those of [session.Store].
 func (h *Hub) Save(ctx context.Context, id session.ID, version int64, values []byte) error {
 	return h.store.Save(ctx, id, version, values)

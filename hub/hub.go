@@ -82,6 +82,7 @@ type fixed struct {
 	signIn    string
 	log       *slog.Logger
 	cores     int
+	marks     session.Marks // by a key of the store; set by load
 }
 
 func newFixed(o Options) fixed {
@@ -159,7 +160,12 @@ func (h *Hub) load(ctx context.Context, policies session.Policies) error {
 	if err := h.loadRevocations(ctx); err != nil {
 		return err
 	}
-	_, err := h.Reload(ctx, policies)
+	key, err := h.store.Secret(ctx, "marks")
+	if err != nil {
+		return err
+	}
+	h.marks = session.NewMarks(key)
+	_, err = h.Reload(ctx, policies)
 	return err
 }
 

@@ -138,14 +138,28 @@ func (h *Hub) acknowledged(t *tab) {
 	}
 }
 
+// hello is the first message of a tab, without what is told of the deadlines and the policy.
+func (h *Hub) hello(t *tab) wire.Hello {
+	r := t.session.record.Load()
+	return wire.Hello{
+		Type:   wire.KindHello,
+		Tab:    t.id,
+		User:   t.session.user,
+		Who:    h.Who(r),
+		Rights: h.Rights(r),
+	}
+}
+
 // add registers the tab, sends hello and what else the page must know, and returns what undoes
 // that. The store is asked again afterwards, so that an end between the handshake and the
 // registration is not missed.
 func (h *Hub) add(t *tab) (remove func()) {
 	s := t.session
+	hello := h.hello(t)
 	s.mu.Lock()
 	now := h.clock.Now()
 	p := s.policy.Load()
+	hello.HeartbeatMS, hello.ExtendOn = p.HeartbeatEvery().Milliseconds(), p.ExtendOn
 	t.index, t.openedAt = len(s.tabs), now
 	s.opened.Store(h.opened.Add(1))
 	s.tabs = append(s.tabs, t)
@@ -153,16 +167,8 @@ func (h *Hub) add(t *tab) (remove func()) {
 	a := s.announcementLocked(p, now)
 	stalled := h.faults.stalled()
 	start := s.sendLocked(nil, t, stalled, func(seq int64) any {
-		return wire.Hello{
-			Type:        wire.KindHello,
-			Seq:         seq,
-			Tab:         t.id,
-			User:        s.user,
-			WarnInMS:    wire.Millis(a.warn),
-			ExpireInMS:  wire.Millis(a.expire),
-			HeartbeatMS: p.HeartbeatEvery().Milliseconds(),
-			ExtendOn:    p.ExtendOn,
-		}
+		hello.Seq, hello.WarnInMS, hello.ExpireInMS = seq, wire.Millis(a.warn), wire.Millis(a.expire)
+		return hello
 	})
 	switch {
 	case s.end != nil:

@@ -8,8 +8,10 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/hubtest"
 	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
+	"curfew/session"
 )
 
 func TestTabThatOpensLateIsToldOfTheWarning(t *testing.T) {
@@ -20,6 +22,25 @@ func TestTabThatOpensLateIsToldOfTheWarning(t *testing.T) {
 		pass(9*time.Minute + 30*time.Second)
 		if m := ada.openTab().Next(wire.KindWarn); m["expire_in_ms"].(float64) > 30_000 {
 			t.Errorf("warn = %v, want 30 s left", m)
+		}
+	})
+}
+
+func TestHelloTellsWhoAndWithWhichRights(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada, grace := hub.signIn("ada"), hub.signIn("grace")
+		hello := func(u *user) hubtest.Message { return u.openTab().Received()[0].Message }
+		first, again, other := hello(ada), hello(hub.signIn("ada")), hello(grace)
+		if first["who"] == "" || first["who"] != again["who"] || first["who"] == other["who"] {
+			t.Errorf("who: %v and %v for ada, %v for grace", first["who"], again["who"], other["who"])
+		}
+		if err := hub.setGroups(t.Context(), ada.token.ID(), []string{"staff"}); err != nil {
+			t.Fatal(err)
+		}
+		if now := hello(ada); now["who"] != first["who"] || now["rights"] == first["rights"] ||
+			now["rights"] != hub.Rights(&session.Record{Groups: []session.Group{{Name: "STAFF"}}}) {
+			t.Errorf("in a new group: %v, before %v", now, first)
 		}
 	})
 }

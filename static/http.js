@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * @typedef {{user: string, warn_in_ms: number, expire_in_ms: number, csrf: string,
+ * @typedef {{user: string, who: string, rights: string, warn_in_ms: number, expire_in_ms: number, csrf: string,
  *   heartbeat_ms: number, extend_on: string, reason?: string, message?: string}} Status
  */
 

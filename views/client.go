@@ -35,6 +35,8 @@ type statusAnswer struct {
 	State      hub.State `json:"state"`
 	WarnInMS   int64     `json:"warn_in_ms"`
 	ExpireInMS int64     `json:"expire_in_ms"`
+	Who        string    `json:"who"`    // see hub.Hub.Who
+	Rights     string    `json:"rights"` // see hub.Hub.Rights
 	CSRF       string    `json:"csrf"`
 	// What the socket's hello tells, for pages that can have none.
 	HeartbeatMS int64            `json:"heartbeat_ms"`
@@ -56,6 +58,8 @@ func (s *Server) answer(id session.ID, st hub.Status) statusAnswer {
 		State:       st.State,
 		WarnInMS:    st.WarnIn.Milliseconds(),
 		ExpireInMS:  st.ExpireIn.Milliseconds(),
+		Who:         s.hub.Who(&st.Record),
+		Rights:      s.hub.Rights(&st.Record),
 		CSRF:        s.csrf(id),
 		HeartbeatMS: st.Record.Policy.HeartbeatEvery().Milliseconds(),
 		ExtendOn:    st.Record.Policy.ExtendOn,

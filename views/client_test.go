@@ -48,6 +48,37 @@ func TestStatusIsNoActivityAndActsAre(t *testing.T) {
 	})
 }
 
+func TestStatusTellsWhoAndWithWhichRightsForADayAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startSite(t, "")
+		ada, again, grace := s.signIn("ada"), s.signIn("ada"), s.signIn("grace")
+		_, first := ada.status()
+		_, second := again.status()
+		_, other := grace.status()
+		if first["who"] == "" || first["who"] != second["who"] || first["who"] == other["who"] {
+			t.Errorf("who: %v and %v for ada, %v for grace", first["who"], second["who"], other["who"])
+		}
+		if first["rights"] == "" || first["rights"] != second["rights"] || first["rights"] == other["rights"] {
+			t.Errorf("rights: %v and %v for ada, %v for grace", first["rights"], second["rights"], other["rights"])
+		}
+		ada.post("/logout", url.Values{})
+		for _, c := range []struct {
+			after       time.Duration
+			who, rights any
+		}{
+			{0, first["who"], first["rights"]},
+			{session.TombstoneFor - time.Millisecond, first["who"], first["rights"]},
+			{time.Millisecond, nil, nil},
+		} {
+			time.Sleep(c.after)
+			code, status := ada.status()
+			if code != 401 || status["who"] != c.who || status["rights"] != c.rights {
+				t.Errorf("%s later: %d %v, want who %v and rights %v", c.after, code, status, c.who, c.rights)
+			}
+		}
+	})
+}
+
 func TestAnActWithNonsenseIsRefused(t *testing.T) {
 	s := startSite(t, "")
 	ada := s.signIn("ada")

@@ -93,11 +93,11 @@ type storeError struct{ error }
 
 func (e storeError) Unwrap() error { return e.error }
 
-// overError says how a session ended, where that is known: an answer tells the reason of what was
-// found, and does not look again.
+// overError is about a session that has ended, where that is known: an answer tells the reason of
+// what was found, and does not look again. Without such a session the record is empty.
 type overError struct {
 	error
-	end *session.End
+	record session.Record
 }
 
 func (e overError) Unwrap() error { return e.error }
@@ -152,12 +152,14 @@ func retryAfter(d time.Duration) string {
 	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
 }
 
-// failure is an error in JSON. Reason is there after the end of a session.
+// failure is an error in JSON. Reason, Who and Rights are there after the end of a session.
 type failure struct {
 	Error    string         `json:"error"`
 	Reason   session.Reason `json:"reason,omitempty"`
 	Message  string         `json:"message"`
 	Location string         `json:"location,omitempty"`
+	Who      string         `json:"who,omitempty"`    // see hub.Hub.Who
+	Rights   string         `json:"rights,omitempty"` // see hub.Hub.Rights
 }
 
 // unauthorized leads a navigation to the sign-in page and tells all others why.
@@ -192,16 +194,18 @@ func (s *Server) noSession(over overError) failure {
 	f := failure{Error: "no-session", Message: "You are not signed in.", Location: s.signInPath("")}
 	if end := s.told(over); end != nil {
 		f.Error, f.Reason, f.Message = "session-ended", end.Reason, end.Text()
+		f.Who, f.Rights = s.hub.Who(&over.record), s.hub.Rights(&over.record)
 	}
 	return f
 }
 
 // told is the end that a browser is told of: one that is not longer ago than session.TombstoneFor.
 func (s *Server) told(over overError) *session.End {
-	if over.end == nil || s.clock.Now().Sub(over.end.At) >= session.TombstoneFor {
+	end := over.record.End
+	if end == nil || s.clock.Now().Sub(end.At) >= session.TombstoneFor {
 		return nil
 	}
-	return over.end
+	return end
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) { writeBody(w, "application/json", status, v) }

@@ -125,7 +125,7 @@ func (s *Server) Require(app http.Handler) http.Handler {
 func (s *Server) admit(r *http.Request) (visit, context.Context, error) {
 	token, ok := gorilla.Token(r)
 	if !ok {
-		return visit{}, nil, overError{session.ErrNotFound, nil}
+		return visit{}, nil, overError{error: session.ErrNotFound}
 	}
 	status, life, err := s.hub.Admit(r.Context(), token.ID())
 	v := visit{token: token, status: status}
@@ -133,7 +133,7 @@ func (s *Server) admit(r *http.Request) (visit, context.Context, error) {
 	case err == nil:
 		return v, life, nil
 	case isSessionError(err):
-		return v, nil, overError{err, status.Record.End}
+		return v, nil, overError{err, status.Record}
 	}
 	return v, nil, storeError{err}
 }

@@ -46,8 +46,9 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := s.newLoginPage(next)
 	var over overError
-	if errors.As(err, &over); s.told(over) != nil {
-		p.Ended = over.end.Text()
+	errors.As(err, &over)
+	if end := s.told(over); end != nil {
+		p.Ended = end.Text()
 	}
 	if _, err := r.Cookie(signedInMark); err == nil {
 		http.SetCookie(w, s.mark(-1))

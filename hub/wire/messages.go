@@ -56,6 +56,8 @@ type Hello struct {
 	Seq         int64            `json:"seq"`
 	Tab         string           `json:"tab"`
 	User        string           `json:"user"`
+	Who         string           `json:"who"`    // session.Marks.Who
+	Rights      string           `json:"rights"` // session.Marks.Rights
 	WarnInMS    int64            `json:"warn_in_ms"`
 	ExpireInMS  int64            `json:"expire_in_ms"`
 	HeartbeatMS int64            `json:"heartbeat_ms"`

@@ -20,7 +20,18 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // told are the messages of the server.
 var told = map[Kind]any{
-	KindHello:  Hello{KindHello, 1, "Zm9vYmFyYmF6", "ada", 540_000, 600_000, 15_000, session.ExtendOnActivity},
+	KindHello: Hello{
+		Type:        KindHello,
+		Seq:         1,
+		Tab:         "Zm9vYmFyYmF6",
+		User:        "ada",
+		Who:         "pG3pQkYJd0y0xqv1kXbS7w",
+		Rights:      "Vd1l0hGm8sJtq2o5cYwR9A",
+		WarnInMS:    540_000,
+		ExpireInMS:  600_000,
+		HeartbeatMS: 15_000,
+		ExtendOn:    session.ExtendOnActivity,
+	},
 	KindActive: Active{KindActive, 2, 540_000, 600_000, 7_500, session.ExtendOnConfirm},
 	KindWarn: Warn{
 		Type:       KindWarn,

@@ -1,0 +1,49 @@
+package session
+
+import (
+	"cmp"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"slices"
+	"strings"
+)
+
+// Marks makes opaque texts by which pages and cookies compare who is signed in, and with which
+// rights, without being told more. The texts are the same on all nodes that share a key, and after
+// a restart. Nobody without the key can make one or find out what one stands for. The zero value
+// has an empty key.
+type Marks struct{ key []byte }
+
+// NewMarks returns marks by a key, which is a secret of the store.
+func NewMarks(key []byte) Marks { return Marks{key} }
+
+// Who is the mark of the user of a session: one for each user name and directory entry. A name that
+// passes to another entry has another mark, and so has an entry that gets another name.
+func (m Marks) Who(r *Record) string {
+	return m.text("who", FoldName(r.User), strings.ToLower(cmp.Or(r.Identity, r.DN)))
+}
+
+// Rights is the mark of a set of groups, in any order and spelling.
+func (m Marks) Rights(groups []string) string {
+	folded := make([]string, len(groups))
+	for i, name := range groups {
+		folded[i] = FoldName(name)
+	}
+	slices.Sort(folded)
+	return m.text("rights", slices.Compact(folded)...)
+}
+
+// text is the mark of these parts. kind tells marks of one kind from those of another.
+func (m Marks) text(kind string, parts ...string) string {
+	mac := hmac.New(sha256.New, m.key)
+	mac.Write([]byte(kind))
+	for _, part := range parts {
+		var length [8]byte
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		mac.Write(length[:])
+		mac.Write([]byte(part))
+	}
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+}
