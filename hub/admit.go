@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"sync/atomic"
 
 	"curfew/session"
 )
@@ -22,23 +23,51 @@ func (EndedError) Unwrap() error { return session.ErrEnded }
 // which the tabs of this node are told of the end, whichever node has ended the session. It is not
 // done when the hub shuts down.
 //
-// Where this process alone writes to the store, a session that the hub holds in memory is judged
-// there, and the record in the Status has no values of the application: no end is in the store that
-// the hub does not know, for [Hub.End] returns after it has noted the end here. Otherwise the
-// record is read for each request, because another node may have ended the session just now.
+// Where this process alone writes to the store, Admit judges a session in memory, unless the store
+// may know of an end that the hub does not; see doubt. The record in the Status has no values of
+// the application then. Where nodes share the store, it reads the record for each request, because
+// another node may have ended the session just now.
 func (h *Hub) Admit(ctx context.Context, id session.ID) (Status, context.Context, error) {
-	if h.cluster.Alone() {
-		if s := h.lookup(id); s != nil {
+	s := h.lookup(id)
+	var doubts int64
+	if s != nil {
+		if doubts = s.doubts.Load(); h.cluster.Alone() && doubts == s.settled.Load() && !h.isClosing() {
 			if status, due := h.judge(s, *s.record.Load()); !due && status.Record.End == nil {
 				return status, s.lifetime(), nil
 			}
 		}
 	}
-	status, err := h.Check(ctx, id)
+	status, live, err := h.check(ctx, id)
 	if err != nil {
 		return status, nil, err
 	}
-	return status, h.ensureLive(ctx, status.Record).lifetime(), nil
+	if live == s {
+		s.settle(doubts)
+	}
+	return status, live.lifetime(), nil
+}
+
+// liveDoubts are the reasons to read a session from the store before memory is trusted, in Admit.
+// Each doubt has a number. A new session has one: its record may have been read before an end was
+// stored.
+type liveDoubts struct {
+	doubts  atomic.Int64 // the number of the last doubt
+	settled atomic.Int64 // the last doubt after which the store was read, and had no end
+}
+
+// doubt notes that the store may know of an end that memory does not: a call that could have ended
+// s has failed.
+func (d *liveDoubts) doubt() { d.doubts.Add(1) }
+
+// settle notes that the store had no end of s when it was read, which was after the doubt of that
+// number. Any later end is noted in s, for s could be found by then.
+func (d *liveDoubts) settle(doubt int64) {
+	for {
+		old := d.settled.Load()
+		if doubt <= old || d.settled.CompareAndSwap(old, doubt) {
+			return
+		}
+	}
 }
 
 // lifetime returns the life of s. Most sessions are never asked for it, so it is made then.

@@ -17,21 +17,30 @@ import (
 // The error is session.ErrNotFound, or session.ErrEnded, with which Status.Record tells the end.
 // Any other error means that the store cannot be asked: nothing may be concluded then.
 func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
+	status, _, err := h.check(ctx, id)
+	return status, err
+}
+
+// check is Check that returns the live session as well, unless there is an error.
+func (h *Hub) check(ctx context.Context, id session.ID) (Status, *liveSession, error) {
 	if err := h.cluster.InReach(); err != nil {
-		return Status{}, err
+		return Status{}, nil, err
 	}
 	r, err := h.store.Get(ctx, id)
 	if isUnknown(err) {
 		h.cluster.Suspect(id)
 	}
 	if err != nil {
-		return Status{}, err
+		return Status{}, nil, err
 	}
 	if r.End == nil { // a fail-over may have lost an end that this node knows
 		r.End = h.cluster.EndOf(id)
 	}
 	if r.End != nil {
-		return Status{Record: r}, session.ErrEnded
+		if s := h.lookup(id); s != nil { // it has ended for all from now on
+			h.finish(s, *r.End)
+		}
+		return Status{Record: r}, nil, session.ErrEnded
 	}
 	if !h.cluster.Alone() { // a forced logout on another node is in effect once it was answered there
 		last, err := h.store.LastRevocation(ctx)
@@ -39,7 +48,7 @@ func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 			err = h.syncRevocations(ctx, last)
 		}
 		if err != nil {
-			return Status{}, err
+			return Status{}, nil, err
 		}
 	}
 	s := h.ensureLive(ctx, r)
@@ -54,13 +63,13 @@ func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
 	if due {
 		result := h.expire(context.WithoutCancel(ctx), s)
 		if status, due = h.judge(s, r); due && result != verdictAlive {
-			return Status{}, errUndecided
+			return Status{}, nil, errUndecided
 		}
 	}
 	if status.Record.End != nil {
-		return status, session.ErrEnded
+		return status, nil, session.ErrEnded
 	}
-	return status, nil
+	return status, s, nil
 }
 
 // errUndecided is the error of Check for a session that is due by what this node knows, while the
@@ -87,6 +96,7 @@ func (h *Hub) judge(s *liveSession, r session.Record) (status Status, due bool) 
 	state, _ := s.stateLocked(now)
 	return Status{
 		Record:   r,
+		Ref:      s.names.Load().Ref,
 		WarnIn:   a.warn,
 		ExpireIn: a.expire,
 		State:    state,
@@ -116,6 +126,7 @@ func (h *Hub) Save(ctx context.Context, id session.ID, version int64, values []b
 // Status is how a session stood when [Hub.Check] judged it.
 type Status struct {
 	Record   session.Record
+	Ref      string // the session's public name, session.ID.Ref
 	State    State
 	WarnIn   time.Duration  // until the warning; 0 while one is shown
 	ExpireIn time.Duration  // until the end that people are warned of

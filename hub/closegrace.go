@@ -136,7 +136,8 @@ func (h *Hub) storeTabTimes(ctx context.Context, s *liveSession) error {
 		h.applyTabTimes(s, known)
 		return nil
 	case errors.Is(err, session.ErrEnded):
-		return nil // the next check or wake finds out
+		s.doubt() // the next check or wake finds out
+		return nil
 	case errors.Is(err, session.ErrNotFound):
 		h.cluster.Suspect(s.id)
 		return nil

@@ -16,13 +16,14 @@
 //
 // # Map
 //
-// check.go reports how a session stands. forcedlogout.go ends many sessions by one revocation, and
-// revocations.go reads and applies the revocations of other nodes. policies.go reloads policies,
-// and reconcile.go applies what the directory says. registry.go finds sessions by ID, users.go by
-// user, and ticks.go those with tabs. presence.go, notices.go, listing.go and stats.go serve pages
-// that watch, administrators and metrics. remote.go applies what other nodes did. tablimits.go
-// bounds the tabs, session.go is a session in memory, and lifecycle.go counts goroutines.
-// faults.go, testclock.go and timeline.go serve --testing.
+// check.go reports how a session stands, and admit.go lets requests through to an application.
+// forcedlogout.go ends many sessions by one revocation, and revocations.go reads and applies the
+// revocations of other nodes. policies.go reloads policies, and reconcile.go applies what the
+// directory says. registry.go finds sessions by ID, users.go by user, and ticks.go those with tabs.
+// presence.go, notices.go, listing.go and stats.go serve pages that watch, administrators and
+// metrics. remote.go applies what other nodes did. tablimits.go bounds the tabs, session.go is a
+// session in memory, and lifecycle.go counts goroutines. faults.go, testclock.go and timeline.go
+// serve --testing.
 //
 // Packages below the hub, none of which imports it: wire is the protocol, internal/socket moves
 // bytes, internal/revocation registers forced logouts, internal/cluster exchanges messages with

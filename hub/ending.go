@@ -27,7 +27,8 @@ func (h *Hub) End(ctx context.Context, id session.ID, end session.End) (first bo
 	first, err = h.store.End(ctx, id, end, time.Time{})
 	if err != nil {
 		if s := h.lookup(id); s != nil && !isUnknown(err) {
-			h.readAgain(s) // the end may be stored
+			s.doubt() // the end may be stored
+			h.readAgain(s)
 		}
 		return false, err
 	}
@@ -99,6 +100,7 @@ func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 		return h.refresh(ctx, s)
 	default:
 		h.log.Error("end not stored", "session", s.id, "error", err)
+		s.doubt()
 		return h.retryEnd(s)
 	}
 	return verdictOver

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,7 +16,7 @@ type lifecycle struct {
 	running sync.WaitGroup // counts every goroutine of the hub
 
 	closingMu sync.Mutex
-	closing   bool
+	closing   atomic.Bool // set under closingMu
 }
 
 func newLifecycle(ctx context.Context) *lifecycle {
@@ -29,10 +30,11 @@ func newLifecycle(ctx context.Context) *lifecycle {
 func (l *lifecycle) begin() bool {
 	l.closingMu.Lock()
 	defer l.closingMu.Unlock()
-	if !l.closing {
+	closing := l.closing.Load()
+	if !closing {
 		l.running.Add(1)
 	}
-	return !l.closing
+	return !closing
 }
 
 // goTracked runs f in a goroutine that Shutdown waits for. During Shutdown it runs f in the
@@ -69,14 +71,10 @@ func (l *lifecycle) runUnlessClosing(f func()) {
 func (l *lifecycle) beginClosing() {
 	l.closingMu.Lock()
 	defer l.closingMu.Unlock()
-	l.closing = true
+	l.closing.Store(true)
 }
 
-func (l *lifecycle) isClosing() bool {
-	l.closingMu.Lock()
-	defer l.closingMu.Unlock()
-	return l.closing
-}
+func (l *lifecycle) isClosing() bool { return l.closing.Load() }
 
 // wait waits for d of real time. It returns false if the hub stops before.
 func (l *lifecycle) wait(d time.Duration) bool {

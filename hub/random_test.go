@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -58,14 +59,16 @@ type crowd struct {
 
 // visitor is a session of the model.
 type visitor struct {
-	name  string
-	token session.Token
-	tabs  []*crowdSocket
-	all   []*crowdSocket // those that have gone, too
-	acted time.Time      // when its person last acted, where that must count
-	asked bool           // somebody asked for its end
-	over  bool           // that was acknowledged
-	lost  bool           // its sign-in was answered with an error
+	name    string
+	token   session.Token
+	tabs    []*crowdSocket
+	all     []*crowdSocket // those that have gone, too
+	lives   []context.Context
+	acted   time.Time // when its person last acted, where that must count
+	asked   bool      // somebody asked for its end
+	over    bool      // that was acknowledged
+	refused bool      // a request was told that the session has ended
+	lost    bool      // its sign-in was answered with an error
 }
 
 // socket is a page that does as it is told.
@@ -198,6 +201,7 @@ func (c *crowd) step() {
 		if _, err := n.Check(ctx, v.token.ID()); err == nil && v.over {
 			c.t.Errorf("%s: Check on %s serves a session whose end was acknowledged", v.name, n.node)
 		}
+		c.admit(n)
 	case what < 75:
 		c.act(v)
 	case what < 82:
@@ -215,6 +219,22 @@ func (c *crowd) step() {
 		v.over = v.over || err == nil
 	case what < 90:
 		c.logout(n, v)
+	}
+}
+
+// admit sends a request of anybody, whether or not their session has ended.
+func (c *crowd) admit(n *rig) {
+	v := c.visitors[c.random.IntN(len(c.visitors))]
+	_, life, err := n.Admit(c.t.Context(), v.token.ID())
+	switch {
+	case err == nil && v.over:
+		c.t.Errorf("%s: Admit on %s serves a session whose end was acknowledged", v.name, n.node)
+	case err == nil && v.refused:
+		c.t.Errorf("%s: Admit on %s serves a session that it has called ended", v.name, n.node)
+	case err == nil:
+		v.lives = append(v.lives, life)
+	case errors.Is(err, session.ErrEnded):
+		v.refused = true
 	}
 }
 
@@ -311,76 +331,6 @@ func (c *crowd) logout(n *rig, v *visitor) {
 	_, err := n.ForceLogout(c.t.Context(), q)
 	for _, other := range covered {
 		other.over = other.over || err == nil && q.Grace == 0
-	}
-}
-
-// judge looks at all sessions and tabs.
-func (c *crowd) judge() {
-	now := time.Now()
-	for _, v := range c.visitors {
-		id := v.token.ID()
-		if c.judged[id] {
-			continue
-		}
-		r, err := c.truth.Get(c.t.Context(), id)
-		if errors.Is(err, session.ErrNotFound) && v.lost {
-			continue
-		}
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		if r.End == nil {
-			if due, why := randomPolicy.EndsAt(r); now.Sub(due) > lateness {
-				c.t.Errorf("%s: is alive %s after it was due (%s)", v.name, now.Sub(due), why)
-				c.judged[id] = true
-			}
-			continue
-		}
-		if c.judgeTabs(v, *r.End, now) {
-			c.judged[id] = true
-			c.ends[r.End.Reason]++
-			c.judgeEnd(v, r)
-		}
-	}
-}
-
-// judgeTabs wants the tabs of an ended session told, none before the time that it was told before.
-// all: none is waited for.
-func (c *crowd) judgeTabs(v *visitor, end session.End, now time.Time) (all bool) {
-	all = true
-	for _, s := range v.tabs {
-		st := s.state()
-		switch {
-		case st.told == session.ReasonIdle && st.toldAt.Before(st.until.Add(-c.tolerance)):
-			c.t.Errorf("%s: a tab was told of the end (idle) %s before the time that it had been told before", v.name,
-				st.until.Sub(st.toldAt))
-		case st.told != "" || st.gone:
-		case now.Sub(end.At) > untold:
-			c.t.Errorf("%s: a tab was not told of the end (%s) within %s", v.name, end.Reason, now.Sub(end.At))
-		default:
-			all = false
-		}
-	}
-	return all
-}
-
-// judgeEnd wants an end to have its cause.
-func (c *crowd) judgeEnd(v *visitor, r session.Record) {
-	switch r.End.Reason {
-	case session.ReasonIdle:
-		if due := v.acted.Add(randomPolicy.ExpireAfter - c.tolerance); r.End.At.Before(due) {
-			c.t.Errorf("%s: ended (idle) %s early", v.name, due.Sub(r.End.At))
-		}
-	case session.ReasonBrowserClosed:
-		for _, s := range v.all {
-			if s.openFrom(r.End.At.Add(-randomPolicy.CloseGrace-c.tolerance), r.End.At.Add(-c.tolerance)) {
-				c.t.Errorf("%s: ended (browser closed) though a tab is open for %s", v.name, r.End.At.Sub(s.Opened))
-			}
-		}
-	default:
-		if !v.asked {
-			c.t.Errorf("%s: ended (%s) though nobody asked for it", v.name, r.End.Reason)
-		}
 	}
 }
 

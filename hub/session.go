@@ -27,6 +27,7 @@ type liveSession struct {
 
 	liveRules    // what it is judged by
 	liveActivity // what heartbeats touch
+	liveDoubts   // whether memory is trusted
 	places       // where parts of the hub keep it
 
 	mu       sync.Mutex
@@ -91,6 +92,7 @@ func newLiveSession(r session.Record, shard *shard) *liveSession {
 		createdAt: r.CreatedAt,
 		shard:     shard,
 	}
+	s.doubt()
 	s.tabTimes = r.Tabs.Agreeing(r.LeftAt)
 	policy := r.Policy
 	s.policy.Store(&policy)

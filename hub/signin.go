@@ -23,6 +23,7 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 	if err != nil {
 		if !errors.Is(err, session.ErrExists) {
 			h.EndOrphan(r.ID)
+			h.doubtDisplaced(r)
 		}
 		return err
 	}
@@ -41,6 +42,18 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 		}
 	}
 	return nil
+}
+
+// doubtDisplaced has the sessions read again that r may have displaced, though the store has not
+// acknowledged r.
+func (h *Hub) doubtDisplaced(r session.Record) {
+	if r.Policy.MaxSessions == 0 {
+		return
+	}
+	for _, s := range h.sessionsOf(r.User) {
+		s.doubt()
+		h.readAgain(s)
+	}
 }
 
 // ensureLive returns the live session of r, and registers it if needed. r was read from the store,

@@ -65,6 +65,9 @@ func (h *Hub) Reset(ctx context.Context) error {
 	if err := h.store.Reset(ctx); err != nil {
 		return err
 	}
+	for _, s := range h.allSessions() {
+		s.doubt() // it has begun meanwhile, and may be gone
+	}
 	if err := h.cluster.ResetOthers(ctx); err != nil {
 		return err
 	}
