@@ -29,7 +29,7 @@ type runProxy struct {
 	kind    string   // the argument of proxy-config
 	flags   []string // of proxy-config
 	command func(t *testing.T, folder string) *exec.Cmd
-	early   bool // it refuses a request before the body has come; the servers of Go wait for a part of it
+	early   bool // it refuses a request before the body has come; others wait for the beginning of that
 }
 
 func runProxies() []runProxy {
@@ -51,7 +51,6 @@ func runProxies() []runProxy {
 			name:    "HAProxy",
 			kind:    "haproxy",
 			command: haproxy,
-			early:   true,
 		},
 		{
 			name:    "Caddy 2.6",
