@@ -137,14 +137,21 @@ func freeAddress(t *testing.T, host string) string {
 // startSite starts an application, Curfew, and the proxy before them.
 func startSite(t *testing.T, proxy runProxy) *site {
 	t.Helper()
+	return startSiteBy(t, proxy, "http")
+}
+
+// startSiteBy starts a site that browsers reach by this scheme.
+func startSiteBy(t *testing.T, proxy runProxy, scheme string) *site {
+	t.Helper()
 	host := siteHost()
 	s := &site{at: freeAddress(t, host), app: startEchoApp(t), proxy: proxy}
 	listen, doors := freeAddress(t, host), freeAddress(t, host)
 	s.settings = []string{"--listen", listen, "--verify-listen", doors, "--base-path", siteBase,
-		"--public-url", "http://" + s.at, "--trusted-proxies", "127.0.0.1/32", "--testing"}
+		"--public-url", scheme + "://" + s.at, "--trusted-proxies", "127.0.0.1/32", "--testing"}
 	s.curfew = start(t, s.settings...)
 	s.curfew.url = "http://" + listen + siteBase
 	s.process = s.before(s.at, s.app.URL)
+	s.process.url = scheme + "://" + s.at
 	return s
 }
 

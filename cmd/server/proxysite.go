@@ -282,6 +282,14 @@ func (a proxyApp) Server() string {
 	return a.Address.Address()
 }
 
+// HAProxyServer is the application as a server of HAProxy.
+func (a proxyApp) HAProxyServer() string {
+	if a.Socket != "" {
+		return "unix@" + a.Socket
+	}
+	return a.Address.Address()
+}
+
 // Pass is where requests to the application go.
 func (a proxyApp) Pass() string { return withTLS("http", a.TLS) + "://application" }
 
