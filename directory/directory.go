@@ -277,6 +277,23 @@ func (d *Directory) isAllowed(groups []string) bool {
 		slices.ContainsFunc(groups, func(g string) bool { return containsName(d.config.Required, g) })
 }
 
+// Find looks up the entry that a name leads to at a sign-in, without its groups. It fails with
+// ErrBadCredentials where there is none or several, and with ErrUnavailable.
+func (d *Directory) Find(ctx context.Context, username string) (Entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
+	defer cancel()
+	conn, err := d.service(ctx)
+	if err != nil {
+		return Entry{}, err
+	}
+	defer conn.Close()
+	e, err := d.find(conn.Conn, username)
+	if err != nil {
+		return Entry{}, err
+	}
+	return d.entry(e), nil
+}
+
 // People lists at most limit people of the directory, sorted by name, without their groups. It
 // fails with ErrUnavailable.
 func (d *Directory) People(ctx context.Context, limit int) ([]Entry, error) {

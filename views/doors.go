@@ -83,7 +83,10 @@ func fromPath(r *http.Request, below string) (original, bool) {
 // A check is answered with 200 and who is signed in, as an application is told behind
 // [Server.Require]; with 401 or, at some doors, 303 where there is no session; and with 503 while
 // the store is out of reach. No answer waits for a body: see [Server.door].
-func (s *Server) Doors() http.Handler { return http.HandlerFunc(s.door) }
+func (s *Server) Doors() http.Handler {
+	s.browsers.keepCookies.Store(true)
+	return http.HandlerFunc(s.door)
+}
 
 func (s *Server) door(w http.ResponseWriter, r *http.Request) {
 	ownHeaders(w.Header())

@@ -22,8 +22,9 @@ import (
 type Application struct {
 	Exists      bool // behind this server, or behind a proxy that asks its doors: there is no sample
 	PublicPaths front.PublicPaths
-	Origins     []string   // further origins whose pages may send unsafe requests
-	Inner       []*url.URL // addresses of the application that no browser reaches
+	Origins     []string       // further origins whose pages may send unsafe requests
+	Inner       []*url.URL     // addresses of the application that no browser reaches
+	Cookies     []front.Cookie // of the application, that end with its user beside those that a sign-in sees
 }
 
 // guard lets requests of live sessions through to an application.
@@ -35,7 +36,7 @@ type guard struct {
 
 func newGuard(o *Options, fail func(http.ResponseWriter, *http.Request, error)) guard {
 	omitted := &omittedGroups{clock: o.Clock, log: o.Log}
-	return guard{exists: o.Application.Exists, rules: front.New(front.Options{
+	rules := front.New(front.Options{
 		Public:      o.PublicURL,
 		Base:        o.BasePath,
 		PublicPaths: o.Application.PublicPaths,
@@ -44,7 +45,8 @@ func newGuard(o *Options, fail func(http.ResponseWriter, *http.Request, error)) 
 		Trusted:     func(r *http.Request) bool { return o.Proxies.trusts(peer(r)) },
 		Fail:        fail,
 		Omitted:     omitted.tell,
-	})}
+	})
+	return guard{exists: o.Application.Exists, rules: rules}
 }
 
 // omittedGroups has the log told of the users of whose groups an application does not hear all:
@@ -88,6 +90,7 @@ func (s *Server) SetApplication(app http.Handler) { s.guard.application = s.Requ
 // script tag. When the session ends, its WebSockets and event streams are closed, and the contexts
 // of its requests are cancelled.
 func (s *Server) Require(app http.Handler) http.Handler {
+	s.browsers.keepCookies.Store(true)
 	return s.page(func(w http.ResponseWriter, r *http.Request) error {
 		switch s.guard.rules.Refuse(r) {
 		case front.BadMethod:

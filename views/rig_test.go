@@ -145,6 +145,7 @@ type people struct {
 	asked atomic.Int64
 	mu    sync.Mutex // held by a test to keep a sign-in waiting
 	list  []directory.Entry
+	entry string // identity of whoever signs in
 }
 
 func (p *people) Authenticate(ctx context.Context, username, password string,
@@ -167,7 +168,8 @@ func (p *people) Authenticate(ctx context.Context, username, password string,
 	if password != "pw" {
 		return directory.Entry{}, directory.ErrBadCredentials
 	}
-	return directory.Entry{User: username, Name: strings.ToUpper(username), Groups: groups}, ctx.Err()
+	e := directory.Entry{User: username, Name: strings.ToUpper(username), Groups: groups, Identity: p.entry}
+	return e, ctx.Err()
 }
 
 func (p *people) People(context.Context, int) ([]directory.Entry, error) {

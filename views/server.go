@@ -111,6 +111,7 @@ type shared struct {
 
 	// each with a lock of its own
 	signIns  signIns
+	browsers browsers
 	consoles consoles
 	forms    forms
 }
@@ -148,6 +149,7 @@ func New(o Options) *Server {
 		testing:       o.Testing,
 		log:           o.Log,
 		signIns:       newSignIns(o.Trail, o.Clock),
+		browsers:      browsers{further: o.Application.Cookies},
 	}
 	if p.onSignIn == nil {
 		p.onSignIn = func(session.Record, time.Time) {}

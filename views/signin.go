@@ -137,6 +137,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 		return changeError{err}
 	}
 	record.ID = token.ID()
+	s.greet(w, r, &record)
 	s.hub.TellOfSignIn(r.Context(), record)
 	s.onSignIn(record, began)
 	s.log.Info("signed in", "user", entry.User, "address", a.address, "session", token.ID())

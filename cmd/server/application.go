@@ -23,7 +23,9 @@ type applicationConfig struct {
 	ca          *x509.CertPool  // nil: those of the system
 	timeout     time.Duration
 	publicPaths []string
-	home        string // empty: the base path, or / where there is an application
+	cookies     []string       // as they are set
+	ends        []front.Cookie // as they were read
+	home        string         // empty: the base path, or / where there is an application
 }
 
 // hasApplication reports whether Curfew guards an application, and serves no sample: as its reverse
@@ -66,6 +68,13 @@ func (c *applicationConfig) settings() []setting {
 			set:     texts(&c.publicPaths),
 		},
 		{
+			name: "app-cookies",
+			meaning: "further cookies of the application that end with its user, beside those that a sign-in " +
+				"gets to see: `NAME` with `;path=…` and `;domain=…` where they have them",
+			kind: manyValues,
+			set:  texts(&c.cookies),
+		},
+		{
 			name:    "home",
 			unset:   "the base path; `/` with an upstream, or with doors where the base path is not `/`",
 			meaning: "path of this origin where a sign-in without a return path leads",
@@ -86,6 +95,7 @@ func (c *applicationConfig) settings() []setting {
 func (c *config) validateApplication(given map[string]value) (mistakes []error) {
 	refuse := func(format string, args ...any) { mistakes = append(mistakes, fmt.Errorf(format, args...)) }
 	a := &c.application
+	mistakes = c.readCookies()
 	if a.upstream == nil {
 		for _, name := range []string{"upstream-ca-file", "upstream-timeout", "public-paths"} {
 			if _, ok := given[name]; ok {
@@ -110,6 +120,26 @@ func (c *config) validateApplication(given map[string]value) (mistakes []error) 
 	return append(mistakes, c.completeHome()...)
 }
 
+// readCookies reads what the settings say of the application's cookies.
+func (c *config) readCookies() (mistakes []error) {
+	a := &c.application
+	if len(a.cookies) > 0 && a.upstream == nil && c.http.verifyListen == "" {
+		return []error{errors.New("app-cookies: needs upstream or verify-listen")}
+	}
+	host := "localhost"
+	if c.http.publicURL != nil {
+		host = c.http.publicURL.Hostname()
+	}
+	for _, text := range a.cookies {
+		cookie, err := front.ParseCookie(text, host)
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("app-cookies: %q %w", text, err))
+		}
+		a.ends = append(a.ends, cookie)
+	}
+	return mistakes
+}
+
 // completeHome finds the application's home page where none is set. Without an application there is
 // the sample's.
 func (c *config) completeHome() []error {
@@ -132,6 +162,7 @@ func (s *server) webApplication() views.Application {
 		Exists:      s.cfg.hasApplication(),
 		PublicPaths: s.cfg.application.publicPaths,
 		Origins:     s.cfg.http.allowedOrigins,
+		Cookies:     s.cfg.application.ends,
 	}
 }
 

@@ -94,6 +94,21 @@ func TestDoorsAreWhereNoBrowserIs(t *testing.T) {
 	})
 }
 
+func TestCookiesOfAnApplicationNeedOne(t *testing.T) {
+	upstream := []string{"--upstream", "http://localhost:1", "--public-url", "https://app.example.org"}
+	checkRefusals(t, []refusal{
+		{"cookies of an upstream",
+			append([]string{"--app-cookies", "a;path=/x,b;domain=example.org"}, upstream...), ""},
+		{"cookies behind doors", []string{"--app-cookies", "a", "--verify-listen", "127.0.0.1:9"}, ""},
+		{"cookies of no application", []string{"--app-cookies", "a"},
+			"app-cookies: needs upstream or verify-listen"},
+		{"a cookie that no browser takes", append([]string{"--app-cookies", "a;domain=other.org"}, upstream...),
+			`app-cookies: "a;domain=other.org" must have the public URL's host app.example.org`},
+		{"a cookie of Curfew's", append([]string{"--app-cookies", "__Host-curfew"}, upstream...),
+			`app-cookies: "__Host-curfew" is a cookie of Curfew's own`},
+	})
+}
+
 func TestHomeIsTheApplicationsWhereThereIsOne(t *testing.T) {
 	doors := []string{"--verify-listen", "127.0.0.1:9"}
 	for _, tt := range []struct {

@@ -115,7 +115,7 @@ func (s *server) build(ctx context.Context, onEvent func(session.Event)) (err er
 	s.web = views.New(s.webOptions(sessions, secret))
 	s.forward()
 	if testing != nil {
-		testing.hub, testing.sessions = s.hub, sessions
+		testing.hub, testing.sessions, testing.entries.directory = s.hub, sessions, people
 		testing.routes(s.web)
 	}
 	return nil

@@ -97,6 +97,7 @@ upstream= CURFEW_UPSTREAM
 upstream-ca-file= CURFEW_UPSTREAM_CA_FILE
 upstream-timeout=5m CURFEW_UPSTREAM_TIMEOUT
 public-paths= CURFEW_PUBLIC_PATHS
+app-cookies= CURFEW_APP_COOKIES
 home= CURFEW_HOME
 profile=default CURFEW_PROFILE
 warn-after= CURFEW_WARN_AFTER

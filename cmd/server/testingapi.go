@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,9 +10,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
+	"curfew/directory"
 	"curfew/hub"
 	"curfew/session"
 	"curfew/session/exactjson"
@@ -24,6 +28,7 @@ type testingRoutes struct {
 	hub      *hub.Hub
 	sessions *gorilla.Store
 	timeline *hub.Timeline
+	entries  entries
 	public   *url.URL
 	faults   *nodeFaults
 }
@@ -143,11 +148,53 @@ func (t *testingRoutes) session(r *http.Request) (any, error) {
 	for _, g := range body.Groups {
 		record.Groups = append(record.Groups, session.Group{Name: g, SeenRevocation: last})
 	}
+	// Without a DN it is no session that the directory has let in: nothing follows from changes
+	// there.
+	record.Identity = t.entries.identity(r.Context(), body.User)
 	token, err := t.sessions.Begin(r.Context(), record)
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"cookie": gorilla.CookieName + "=" + token.Text(), "ref": token.ID().Ref()}, nil
+	seen := views.SeenCookie(t.hub.Who(&record))
+	return map[string]string{
+		"cookie": gorilla.CookieName + "=" + token.Text(),
+		"seen":   seen.Name + "=" + seen.Value,
+		"ref":    token.ID().Ref(),
+	}, nil
+}
+
+// entries tells which entry of the directory a name leads to: a session that is made without a
+// sign-in is to have the same mark as one after it. Tests make many sessions of one user, so the
+// last answer is kept for a moment.
+type entries struct {
+	directory *directory.Directory
+
+	mu   sync.Mutex
+	name string
+	last string
+	at   time.Time
+}
+
+const (
+	entryKept  = time.Second
+	entryLimit = 2 * time.Second // no session waits for a directory for longer
+)
+
+// identity is empty where the directory has no such name, or does not answer.
+func (e *entries) identity(ctx context.Context, name string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.name == name && time.Since(e.at) < entryKept {
+		return e.last
+	}
+	limit, cancel := context.WithTimeout(ctx, entryLimit)
+	defer cancel()
+	found, err := e.directory.Find(limit, name)
+	e.name, e.last, e.at = name, "", time.Now()
+	if err == nil && session.SameName(found.User, name) {
+		e.last = cmp.Or(found.Identity, found.DN)
+	}
+	return e.last
 }
 
 func (t *testingRoutes) fault(r *http.Request) (any, error) {

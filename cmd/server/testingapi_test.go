@@ -47,6 +47,44 @@ func TestTestingClockMovesEverything(t *testing.T) {
 	}
 }
 
+func TestASessionForTestingHasTheMarksOfASignIn(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--testing", "--verify-listen", "127.0.0.1:0")
+	response, _ := p.login("ada", "ada-demo")
+	cookies := map[string]string{}
+	for _, c := range response.Cookies() {
+		cookies[c.Name] = c.Value
+	}
+	_, signedIn := p.status("__Host-curfew=" + cookies["__Host-curfew"])
+	who, _, _ := strings.Cut(cookies["__Host-curfew-seen"], ".")
+	if who == "" || signedIn["who"] != who || signedIn["rights"] == "" {
+		t.Fatalf("a sign-in sets %v; its status is %v", cookies, signedIn)
+	}
+	for user, same := range map[string]bool{"ada": true, "ADA": true, "grace": false, "zoe": false} {
+		var made struct{ Cookie, Seen, Ref string }
+		text := p.testing("session", `{"user":"`+user+`","groups":["admins","staff"]}`)
+		if err := json.Unmarshal([]byte(text), &made); err != nil {
+			t.Fatal(err)
+		}
+		_, status := p.status(made.Cookie)
+		name, seen, _ := strings.Cut(made.Seen, "=")
+		seenWho, number, _ := strings.Cut(seen, ".")
+		if (status["who"] == who) != same || seenWho != status["who"] || name != "__Host-curfew-seen" || number == "" ||
+			status["rights"] != signedIn["rights"] {
+			t.Errorf("%s: %s with status %v; the sign-in's %v", user, text, status, signedIn)
+		}
+	}
+	// Another process on the same store knows who was last.
+	p.kill()
+	p.run()
+	for user, ends := range map[string]bool{"ada": false, "grace": true} {
+		response, _ := p.login(user, user+"-demo", "Cookie", "app=x; __Host-curfew-last="+cookies["__Host-curfew-last"])
+		if ended := strings.Contains(strings.Join(response.Header["Set-Cookie"], "\n"), "app=; "); ended != ends {
+			t.Errorf("%s after ada: the application's cookie ended %v, want %v", user, ended, ends)
+		}
+	}
+}
+
 func TestCallsForTestingAreRefusedFromOtherSites(t *testing.T) {
 	t.Parallel()
 	p := start(t, "--testing")
