@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 )
 
 // answer is the answer of an application on its way to the browser. It keeps the application from
@@ -13,7 +12,7 @@ import (
 type answer struct {
 	http.ResponseWriter
 	front    *Front
-	exchange *exchange // nil where no session is needed
+	exchange *exchange
 	begun    bool
 }
 
@@ -21,7 +20,7 @@ type answer struct {
 func (a *answer) WriteHeader(status int) {
 	if !a.begun {
 		a.front.confine(a.Header())
-		if a.begun = status >= 200 || status == http.StatusSwitchingProtocols; a.begun && a.exchange != nil {
+		if a.begun = status >= 200 || status == http.StatusSwitchingProtocols; a.begun {
 			a.exchange.begun(status, a.Header())
 		}
 	}
@@ -56,9 +55,7 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, fmt.Errorf("take over connection: %w", err)
 	}
 	a.begun = true
-	if a.exchange != nil {
-		a.exchange.hijacked(conn)
-	}
+	a.exchange.hijacked(conn)
 	return conn, buffers, nil
 }
 
@@ -74,28 +71,4 @@ func ownAnswer(w http.ResponseWriter) http.ResponseWriter {
 		w = a.ResponseWriter
 	}
 	return w
-}
-
-// confine keeps the header of an answer within what is the application's.
-func (f *Front) confine(h http.Header) {
-	keepForeignSetCookies(h)
-}
-
-// keepForeignSetCookies drops the cookies of an answer that would replace Curfew's.
-func keepForeignSetCookies(h http.Header) {
-	all := h["Set-Cookie"]
-	var kept []string
-	for _, line := range all {
-		name, _, _ := strings.Cut(line, "=")
-		if !isOwnCookie(name) {
-			kept = append(kept, line)
-		}
-	}
-	switch {
-	case len(kept) == len(all):
-	case len(kept) == 0:
-		delete(h, "Set-Cookie")
-	default:
-		h["Set-Cookie"] = kept
-	}
 }

@@ -8,11 +8,12 @@
 //	refuse.go       which requests no application gets: methods, upgrades, other sites
 //	publicpaths.go  which paths need no session
 //	request.go      what the application is asked: headers, cookies, who is signed in (identity.go)
-//	answer.go       what an answer may say: cookies, redirects (location.go), the script tag (page.go)
+//	answer.go       what an answer may say: cookies (confine.go), redirects (location.go), the script tag (page.go)
 //	ending.go       what is still open when the session ends
 //
 // [Proxy] forwards requests to upstreams and knows no rule:
 //
 //	proxy.go        forwards, and answers for an application that does not
+//	transport.go    on which connection (ownconn.go), with which body (upload.go, reply.go)
 //	upstream.go     where applications are, and how they are dialled
 package front

@@ -2,14 +2,12 @@ package front
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
-	"io"
-	"mime"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -17,40 +15,59 @@ import (
 // has ended.
 var ErrSessionEnded = errors.New("the session of the request has ended")
 
+// ErrClosing is the same cause where the server stops.
+var ErrClosing = errors.New("the server stops")
+
 // lateAnswer is how long after the end of its session an answer may still be on its way, in real
 // time.
 const lateAnswer = 10 * time.Second
 
-// exchange is a request of a session and its answer. When the session ends, WebSockets and event
-// streams are closed at once, and other answers after [lateAnswer]. After an end by time a download
-// or an upload may finish.
+// exchange is a request and its answer. When its session ends, WebSockets and event streams are
+// closed at once, and other answers after [lateAnswer]. After an end by time a download or an
+// upload may finish.
 type exchange struct {
-	session *Session
+	// set once
+	front   *Front
+	session *Session            // nil where none is needed
+	w       http.ResponseWriter // to the browser, past the rules for answers
+	request *http.Request       // as the browser sent it
 	cancel  context.CancelCauseFunc
-	control *http.ResponseController // of the connection; not used once the handler has returned
 	upload  *upload
 
-	mu         sync.Mutex
-	isOver     bool // the session has ended
-	isDone     bool // the handler has returned
-	isBegun    bool // the answer has begun
-	isStream   bool // it is an event stream, or the connection was taken over
-	isDownload bool
-	conn       net.Conn    // that was taken over; nil: none
-	late       *time.Timer // cuts what is left; nil until it is started
+	mu       sync.Mutex
+	isOver   bool        // the session has ended
+	isDone   bool        // the handler has returned
+	isBegun  bool        // the answer has begun
+	isStream bool        // it is an event stream, or the connection was taken over
+	isUpload bool        // the request had not fully arrived when the session ended
+	isFile   bool        // the answer is a download
+	conn     net.Conn    // that was taken over; nil: none
+	late     *time.Timer // cuts what is left; nil until it is started
+	unwatch  []func() bool
 }
+
+// exchangeKey leads from the context of a request to its exchange.
+type exchangeKey struct{}
+
+// exchangeOf is the exchange of a request that a front serves.
+func exchangeOf(r *http.Request) *exchange { return r.Context().Value(exchangeKey{}).(*exchange) }
 
 // watch cuts the exchange after the end of its session, until the function that it returns is
 // called.
 func (e *exchange) watch() (stop func()) {
-	unwatch := context.AfterFunc(e.session.Life, e.sessionEnded)
+	if e.session != nil {
+		e.unwatch = []func() bool{context.AfterFunc(e.session.Life, e.sessionEnded)}
+	}
 	return func() {
-		unwatch()
 		e.mu.Lock()
-		defer e.mu.Unlock()
 		e.isDone = true
 		if e.late != nil {
 			e.late.Stop()
+		}
+		unwatch := e.unwatch
+		e.mu.Unlock()
+		for _, off := range unwatch {
+			off()
 		}
 	}
 }
@@ -58,7 +75,7 @@ func (e *exchange) watch() (stop func()) {
 func (e *exchange) sessionEnded() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.isOver = true
+	e.isOver, e.isUpload = true, !e.upload.arrived.Load()
 	e.judgeLocked()
 }
 
@@ -66,9 +83,10 @@ func (e *exchange) sessionEnded() {
 func (e *exchange) begun(status int, h http.Header) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.isBegun = true
-	e.isStream = status == http.StatusSwitchingProtocols || isEventStream(h)
-	e.isDownload = isAttachment(h)
+	e.isBegun, e.isFile = true, isAttachment(h)
+	if status == http.StatusSwitchingProtocols || isEventStream(h) {
+		e.streamLocked()
+	}
 	e.judgeLocked()
 }
 
@@ -76,8 +94,26 @@ func (e *exchange) begun(status int, h http.Header) {
 func (e *exchange) hijacked(conn net.Conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.isBegun, e.isStream, e.conn = true, true, conn
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn() // its own Close waits for a browser that has stopped reading
+	}
+	e.isBegun, e.conn = true, conn
+	e.streamLocked()
 	e.judgeLocked()
+}
+
+// streamLocked notes that the answer has no end of its own, so that the server does not wait for it
+// when it stops.
+func (e *exchange) streamLocked() {
+	if e.isStream {
+		return
+	}
+	e.isStream = true
+	e.unwatch = append(e.unwatch, context.AfterFunc(e.front.closing, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.cutLocked(ErrClosing)
+	}))
 }
 
 // judgeLocked decides what the end of the session means for the exchange as it stands.
@@ -85,61 +121,40 @@ func (e *exchange) judgeLocked() {
 	switch {
 	case !e.isOver || e.isDone:
 	case e.isStream:
-		e.cutLocked()
-	case e.late == nil && !e.mayFinishLocked():
-		e.late = time.AfterFunc(lateAnswer, func() {
+		e.cutLocked(ErrSessionEnded)
+	case e.late == nil:
+		e.late = time.AfterFunc(e.front.late, func() {
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			if !e.isDone && !e.mayFinishLocked() {
-				e.cutLocked()
+			if e.isStream || !e.session.ByTime() || !e.isFile && !e.isUpload {
+				e.cutLocked(ErrSessionEnded)
 			}
 		})
 	}
 }
 
-// mayFinishLocked reports whether the exchange is a transfer that the end of the session leaves
-// alone.
-func (e *exchange) mayFinishLocked() bool {
-	return e.session.ByTime() && (e.isDownload || !e.upload.arrived.Load())
-}
-
 // cutLocked breaks the exchange off. An answer that has not begun becomes one of Curfew's; one that
 // has begun breaks off, although the browser may have stopped reading it.
-func (e *exchange) cutLocked() {
-	e.cancel(ErrSessionEnded)
+func (e *exchange) cutLocked(cause error) {
+	if e.isDone {
+		return
+	}
+	e.cancel(cause)
 	switch {
 	case e.conn != nil:
 		e.conn.Close()
 	case e.isBegun:
-		past := time.Unix(1, 0)
-		e.control.SetReadDeadline(past)
-		e.control.SetWriteDeadline(past)
+		control, past := http.NewResponseController(e.w), time.Unix(1, 0)
+		control.SetReadDeadline(past)
+		control.SetWriteDeadline(past)
+	default:
+		e.upload.interrupt()
 	}
-}
-
-// upload is the body of a request. It knows whether all of it has arrived.
-type upload struct {
-	io.ReadCloser
-	arrived atomic.Bool
-}
-
-func newUpload(r *http.Request) *upload {
-	u := &upload{ReadCloser: r.Body}
-	u.arrived.Store(r.Body == nil || r.Body == http.NoBody)
-	return u
-}
-
-func (u *upload) Read(p []byte) (int, error) {
-	n, err := u.ReadCloser.Read(p)
-	if err == io.EOF {
-		u.arrived.Store(true)
-	}
-	return n, err
 }
 
 func isEventStream(h http.Header) bool {
-	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
-	return kind == "text/event-stream"
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
 }
 
 // isAttachment reports whether a browser saves an answer as a file (RFC 6266 §4.2).

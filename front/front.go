@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // Options of a front.
@@ -25,8 +26,13 @@ type Options struct {
 // Front has the rules between browsers and an application. [New] makes one. Its methods may be
 // called concurrently.
 type Front struct {
-	o      Options
-	origin string // of the public URL
+	o       Options
+	origin  string           // of the public URL
+	host    string           // of the public URL, as hosts are compared
+	inner   map[address]bool // what stands for the public URL in redirects
+	late    time.Duration    // lateAnswer, or what a test sets
+	closing context.Context  // done once the server stops
+	stop    context.CancelFunc
 }
 
 // New makes a front.
@@ -37,7 +43,15 @@ func New(o Options) *Front {
 	if o.Omitted == nil {
 		o.Omitted = func(string, int) {}
 	}
-	return &Front{o: o, origin: o.Public.Scheme + "://" + o.Public.Host}
+	f := &Front{
+		o:      o,
+		origin: o.Public.Scheme + "://" + o.Public.Host,
+		host:   foldHost(o.Public.Hostname()),
+		inner:  innerAddresses(o.Public, o.Inner),
+		late:   lateAnswer,
+	}
+	f.closing, f.stop = context.WithCancel(context.Background())
+	return f
 }
 
 // Tell sets the headers that tell an application who somebody is; see [Identity.Set].
@@ -54,28 +68,19 @@ type Session struct {
 	ByTime func() bool     // once Life is done: it ended by time, and what is being transferred may finish
 }
 
-// frontKey leads from the context of a request to its front.
-type frontKey struct{}
-
 // Serve has next answer a request as the rules have it. s is the session of the request, nil where
 // it needs none. When the session ends, what is still open is closed, and the request's context is
 // cancelled, with [ErrSessionEnded] as its cause; see ending.go.
 func (f *Front) Serve(w http.ResponseWriter, r *http.Request, s *Session, next http.Handler) {
-	a := &answer{ResponseWriter: w, front: f}
-	ctx := context.WithValue(r.Context(), frontKey{}, f)
-	if s == nil {
-		f.serve(a, f.prepare(r.WithContext(ctx), nil), next)
-		return
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	e := &exchange{front: f, session: s, w: w, request: r, upload: newUpload(w, r)}
+	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), exchangeKey{}, e))
 	defer cancel(nil)
+	e.cancel = cancel
 	out := f.prepare(r.WithContext(ctx), s)
-	a.exchange = &exchange{session: s, cancel: cancel, control: http.NewResponseController(w), upload: newUpload(out)}
-	if !a.exchange.upload.arrived.Load() {
-		out.Body = a.exchange.upload
-	}
-	defer a.exchange.watch()()
-	f.serve(a, out, next)
+	e.upload.attach(out)
+	defer e.watch()()
+	f.serve(&answer{ResponseWriter: w, front: f, exchange: e}, out, next)
+	f.confine(w.Header()) // trailers
 }
 
 // serve has next answer a request that is prepared.
@@ -88,9 +93,13 @@ func (f *Front) serve(a *answer, r *http.Request, next http.Handler) {
 		Source:   f.o.Base + "/static/curfew.js",
 		Socket:   f.o.Base + "/session/ws",
 		Folder:   f.origin + f.o.Base + "/static/",
-		Required: a.exchange != nil,
+		Required: a.exchange.session != nil,
 	}
 	servePage(a, r, tag, func(w http.ResponseWriter, err error) {
-		f.o.Fail(ownAnswer(w), r, fmt.Errorf("%w: %w", ErrUpstream, err))
+		f.o.Fail(ownAnswer(w), a.exchange.request, fmt.Errorf("%w: %w", ErrUpstream, err))
 	}, next)
 }
+
+// Close closes the WebSockets and event streams of all sessions, and those that begin later: the
+// server stops.
+func (f *Front) Close() { f.stop() }

@@ -5,52 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
-
-	"curfew/front"
 )
-
-// site is a front with a proxy before a real application.
-type site struct {
-	*httptest.Server
-	end func() // of the session that all requests have
-}
-
-// newSite starts app, and a proxy before it whose requests all belong to one session of ada.
-func newSite(t *testing.T, app http.HandlerFunc) *site {
-	t.Helper()
-	upstream := httptest.NewServer(app)
-	t.Cleanup(upstream.Close)
-	address, err := front.ParseUpstream(upstream.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rules := front.New(front.Options{Public: &url.URL{Scheme: "https", Host: "app.example"}, Base: "/.curfew"})
-	proxy := front.NewProxy(front.ProxyOptions{
-		Upstream: address,
-		Log:      slog.New(slog.DiscardHandler),
-		Fail: func(w http.ResponseWriter, _ *http.Request, err error) {
-			http.Error(w, err.Error(), http.StatusBadGateway)
-		},
-	})
-	life, end := context.WithCancel(context.Background())
-	t.Cleanup(end)
-	s := &front.Session{
-		Identity: front.Identity{User: "ada", Groups: []string{"staff", "admins"}, Session: "ref"},
-		Life:     life,
-		ByTime:   func() bool { return false },
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rules.Serve(w, r, s, proxy)
-	}))
-	t.Cleanup(server.Close)
-	return &site{server, end}
-}
 
 func TestApplicationIsToldWhoAsks(t *testing.T) {
 	t.Parallel()

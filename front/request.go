@@ -20,7 +20,8 @@ func isOwnCookie(name string) bool {
 // prepare makes of a browser's request the one that an application gets: without Curfew's cookies
 // and without what claims to be told by Curfew, and with the identity of s, unless s is nil.
 func (f *Front) prepare(r *http.Request, s *Session) *http.Request {
-	out := r.Clone(r.Context())
+	out := r.WithContext(r.Context())
+	out.Header = r.Header.Clone()
 	stripClaims(out.Header)
 	keepForeignCookies(out.Header)
 	out.Host = f.o.Public.Host
@@ -41,16 +42,18 @@ var claims = []string{"remote-user", "remote-name", "remote-email", "remote-grou
 // claimFamilies are what names of further such headers begin with.
 var claimFamilies = []string{"remote-", "x-forwarded-", "x-original-"}
 
-// foldName is the name of a header as a CGI, WSGI or PHP server may read it, where - and _ and .
-// are the same (RFC 3875 §4.1.18).
+// foldName is the name of a header as a CGI, WSGI or PHP server may read it, where all that is
+// neither letter nor digit is the same (RFC 3875 §4.1.18; lighttpd and PHP go further than that).
 func foldName(name string) string {
 	return strings.Map(func(c rune) rune {
-		switch c {
-		case '_', '.', ' ':
-			return '-'
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			return c
+		case 'A' <= c && c <= 'Z':
+			return c - 'A' + 'a'
 		}
-		return c
-	}, strings.ToLower(name))
+		return '-'
+	}, name)
 }
 
 // isClaim reports whether an application could take a header for one of a proxy.
@@ -90,14 +93,21 @@ func stripClaims(h http.Header) {
 
 // keepForeignCookies takes Curfew's cookies out of a request. The others stay as they were sent.
 func keepForeignCookies(h http.Header) {
-	if len(h["Cookie"]) == 0 {
-		return
-	}
-	cookies := ForeignCookies(h)
-	delete(h, "Cookie")
-	if len(cookies) > 0 {
-		h["Cookie"] = []string{strings.Join(cookies, "; ")}
-	}
+	filter(h, "Cookie", func(line string) (string, bool) {
+		all := strings.Split(line, ";")
+		kept := slices.DeleteFunc(slices.Clone(all), isOwnPair)
+		if len(kept) == len(all) {
+			return line, true
+		}
+		rest := strings.TrimLeft(strings.Join(kept, ";"), " \t")
+		return rest, rest != ""
+	})
+}
+
+// isOwnPair reports whether NAME=VALUE is one of Curfew's cookies.
+func isOwnPair(pair string) bool {
+	name, _, _ := strings.Cut(pair, "=")
+	return isOwnCookie(name) || strings.TrimSpace(name) == SignedInMark
 }
 
 // ForeignCookies are the cookies of a request that are none of Curfew's, each as it was sent:
@@ -105,9 +115,7 @@ func keepForeignCookies(h http.Header) {
 func ForeignCookies(h http.Header) (kept []string) {
 	for _, line := range h["Cookie"] {
 		for pair := range strings.SplitSeq(line, ";") {
-			pair = strings.TrimSpace(pair)
-			name, _, _ := strings.Cut(pair, "=")
-			if pair != "" && !isOwnCookie(name) && strings.TrimSpace(name) != SignedInMark {
+			if pair = strings.TrimSpace(pair); pair != "" && !isOwnPair(pair) {
 				kept = append(kept, pair)
 			}
 		}

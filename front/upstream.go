@@ -1,15 +1,12 @@
 package front
 
 import (
-	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net"
-	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
-	"time"
 )
 
 // Upstream is the address of an application. [ParseUpstream] reads one.
@@ -35,6 +32,9 @@ func ParseUpstream(text string) (*Upstream, error) {
 		u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
 		return nil, errors.New("must be http://HOST:PORT, https://HOST:PORT or unix:/PATH, without a path of the URL")
 	}
+	if port, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || port < 1 || port > 65535) {
+		return nil, errors.New("must have a port between 1 and 65535")
+	}
 	return &Upstream{text: text, scheme: u.Scheme, host: u.Host}, nil
 }
 
@@ -52,30 +52,20 @@ func (u *Upstream) URL() *url.URL {
 	return &url.URL{Scheme: u.scheme, Host: u.host}
 }
 
-const (
-	dialLimit  = 5 * time.Second // for a connection, and as much for its TLS handshake
-	maxIdle    = 256             // connections that wait for the next request
-	idleLimit  = 30 * time.Second
-	maxHeaders = 1 << 20 // bytes of an answer's header
-)
-
-// transport makes the connections to the application.
-func (u *Upstream) transport(timeout time.Duration) *http.Transport {
-	dialer := &net.Dialer{Timeout: dialLimit}
-	return &http.Transport{
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if u.socket != "" {
-				network, address = "unix", u.socket
-			}
-			return dialer.DialContext(ctx, network, address)
-		},
-		TLSClientConfig:        &tls.Config{RootCAs: u.CA, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    dialLimit,
-		DisableCompression:     true,
-		MaxIdleConnsPerHost:    maxIdle,
-		IdleConnTimeout:        idleLimit,
-		ResponseHeaderTimeout:  timeout,
-		ExpectContinueTimeout:  time.Second,
-		MaxResponseHeaderBytes: maxHeaders,
+// address is what is dialled.
+func (u *Upstream) address() (network, address string) {
+	if u.socket != "" {
+		return "unix", u.socket
 	}
+	return "tcp", net.JoinHostPort(u.hostname(), u.port())
+}
+
+// hostname is the host of the address, without its port.
+func (u *Upstream) hostname() string { return (&url.URL{Host: u.host}).Hostname() }
+
+func (u *Upstream) port() string {
+	if port := (&url.URL{Host: u.host}).Port(); port != "" {
+		return port
+	}
+	return defaultPort(u.scheme)
 }

@@ -46,6 +46,7 @@ func (s *Server) Shutdown() {
 		close(s.consoles.closing)
 	}
 	s.consoles.mu.Unlock()
+	s.guard.rules.Close()
 	s.consoles.running.Wait()
 }
 

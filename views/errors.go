@@ -31,8 +31,14 @@ func newProblem(status int, code, message string) *problem {
 func (p *problem) Error() string { return p.message }
 
 var (
-	errNoPage    = newProblem(http.StatusNotFound, "not-found", "There is no such page.")
-	errMethod    = newProblem(http.StatusMethodNotAllowed, "method", "This cannot be asked for in that way.")
+	errNoPage              = newProblem(http.StatusNotFound, "not-found", "There is no such page.")
+	errMethod              = newProblem(http.StatusMethodNotAllowed, "method", "This cannot be asked for in that way.")
+	errNoApplicationMethod = &problem{
+		status:  http.StatusMethodNotAllowed,
+		code:    errMethod.code,
+		message: errMethod.message,
+		allow:   "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+	}
 	errCrossSite = newProblem(http.StatusForbidden, "cross-site",
 		"This request came from another site and was refused.")
 	errNoToken = newProblem(http.StatusForbidden, "csrf",
@@ -48,6 +54,7 @@ var (
 	}
 	errUpstream = newProblem(http.StatusBadGateway, "upstream",
 		"The application does not answer just now. You are still signed in: please try again in a moment.")
+	errBrokenRequest   = newProblem(http.StatusBadRequest, "bad-request", "What was sent did not arrive whole.")
 	errUpstreamTimeout = newProblem(http.StatusGatewayTimeout, "upstream",
 		"The application takes too long to answer. You are still signed in: please try again in a moment.")
 	errNotConfirmed = &problem{
@@ -80,6 +87,8 @@ func problemFor(err error) *problem {
 		return errNotConfirmed
 	case errors.As(err, new(storeError)):
 		return errStoreAway
+	case errors.Is(err, front.ErrBrokenRequest):
+		return errBrokenRequest
 	case errors.Is(err, front.ErrUpstreamTimeout):
 		return errUpstreamTimeout
 	case errors.Is(err, front.ErrUpstream):

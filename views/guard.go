@@ -94,7 +94,7 @@ func (s *Server) Require(app http.Handler) http.Handler {
 	return s.page(func(w http.ResponseWriter, r *http.Request) error {
 		switch s.guard.rules.Refuse(r) {
 		case front.BadMethod:
-			return errMethod
+			return errNoApplicationMethod
 		case front.CrossSite:
 			return errCrossSite
 		}
