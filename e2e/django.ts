@@ -1,9 +1,12 @@
-import {type ChildProcess, spawn} from 'node:child_process'
-import {mkdtemp, rm} from 'node:fs/promises'
+import {type ChildProcess, execFile, spawn} from 'node:child_process'
+import {once} from 'node:events'
+import {mkdtemp, readdir, readFile, rm} from 'node:fs/promises'
 import {request} from 'node:http'
-import {tmpdir} from 'node:os'
-import {join} from 'node:path'
+import {tmpdir, userInfo} from 'node:os'
+import {join, resolve} from 'node:path'
+import {promisify} from 'node:util'
 import {expect, Server} from './curfew'
+import {freePort} from './slapd'
 
 /** The Django application of examples/django under gunicorn, started as its README says. */
 class Application {
@@ -19,7 +22,7 @@ class Application {
     this.#process.stderr!.on('data', data => {
       this.log += data
     })
-    this.#gone = new Promise(resolve => this.#process.once('exit', resolve))
+    this.#gone = once(this.#process, 'exit')
   }
 
   static async start(): Promise<Application> {
@@ -53,6 +56,49 @@ class Application {
   }
 }
 
+/** nginx with the configuration that proxy-config prints. */
+class Nginx {
+  log = ''
+  readonly #process: ChildProcess
+  readonly #gone: Promise<unknown>
+
+  /** @param folder that of nginx.conf, in which it keeps all else, too */
+  private constructor(folder: string) {
+    const directives = `daemon off; user ${userInfo().username};` // the workers may open the application's socket
+    this.#process = spawn('/usr/sbin/nginx', ['-p', folder, '-c', 'nginx.conf', '-g', directives], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    this.#process.stderr!.on('data', data => {
+      this.log += data
+    })
+    this.#gone = once(this.#process, 'exit')
+  }
+
+  /** @param settings of the Curfew that it asks */
+  static async start(application: Application, origin: string, settings: string[]): Promise<Nginx> {
+    const folder = join(application.folder, 'nginx')
+    await promisify(execFile)(process.env.CURFEW_BIN ?? 'bin/curfew', [
+      'proxy-config',
+      'nginx',
+      '--inject',
+      `--app=unix:${application.socket}`,
+      `--out=${folder}`,
+      ...settings,
+    ])
+    const nginx = new Nginx(folder)
+    await expect(async () => {
+      expect(nginx.#process.exitCode, nginx.log).toBeNull()
+      expect((await fetch(origin + '/.curfew/healthz')).status).toBe(200)
+    }).toPass({intervals: [20], timeout: 10_000})
+    return nginx
+  }
+
+  async stop(): Promise<void> {
+    this.#process.kill('SIGTERM')
+    await this.#gone
+  }
+}
+
 /** The application and what stands in front of it. */
 export class Site {
   private constructor(
@@ -60,19 +106,93 @@ export class Site {
     /** Curfew; its URL has the base path, below which its own routes are. */
     readonly server: Server,
     readonly application: Application,
-  ) {}
+    readonly proxy?: Nginx,
+  ) {
+    server.url = origin + '/.curfew'
+  }
 
   /** Curfew is the application's reverse proxy. */
   static async behindCurfew(): Promise<Site> {
     const application = await Application.start()
     const server = await Server.start('--upstream', 'unix:' + application.socket)
-    const origin = server.url
-    server.url += '/.curfew'
-    return new Site(origin, server, application)
+    return new Site(server.url, server, application)
+  }
+
+  /** nginx is the application's reverse proxy, and asks Curfew. */
+  static async behindNginx(): Promise<Site> {
+    const application = await Application.start()
+    const origin = `http://localhost:${await freePort()}`
+    const settings = [
+      `--verify-listen=127.0.0.1:${await freePort()}`,
+      '--base-path=/.curfew',
+      `--public-url=${origin}`,
+      '--trusted-proxies=127.0.0.1/32',
+    ]
+    const server = await Server.start(...settings)
+    const proxy = await Nginx.start(application, origin, [`--listen=${new URL(server.url).host}`, ...settings])
+    return new Site(origin, server, application, proxy)
   }
 
   async stop(): Promise<void> {
+    await this.proxy?.stop()
     await this.server.stop()
     await this.application.stop()
+  }
+}
+
+/** The whole example, as its run.sh starts it. */
+export class Example {
+  log = ''
+  readonly origin: string
+  readonly #process: ChildProcess
+  readonly #gone: Promise<unknown>
+
+  /** @param folder where all that it writes is */
+  private constructor(
+    mode: string,
+    readonly folder: string,
+    [port, guard, doors]: number[],
+  ) {
+    this.origin = `http://localhost:${port}`
+    const {STATE, ...inherited} = process.env
+    this.#process = spawn('examples/django/run.sh', [mode, '--testing'], {
+      env: {
+        ...inherited,
+        TMPDIR: folder,
+        CURFEW_BIN: resolve(process.env.CURFEW_BIN ?? 'bin/curfew'),
+        PORT: String(port),
+        GUARD_PORT: String(guard),
+        DOORS_PORT: String(doors),
+      },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    this.#process.stderr!.on('data', data => {
+      this.log += data
+    })
+    this.#gone = once(this.#process, 'exit')
+  }
+
+  static async start(mode: string): Promise<Example> {
+    const ports = [await freePort(), await freePort(), await freePort()]
+    const example = new Example(mode, await mkdtemp(join(tmpdir(), 'curfew-example-')), ports)
+    await expect(async () => {
+      expect(example.#process.exitCode, example.log).toBeNull()
+      expect((await fetch(example.origin + '/.curfew/healthz')).status).toBe(200)
+    }).toPass({intervals: [50], timeout: 20_000})
+    return example
+  }
+
+  /** Stops it as a service manager does, and returns what is left of it. */
+  async stop(): Promise<{files: string[]; processes: string[]}> {
+    this.#process.kill('SIGTERM')
+    await this.#gone
+    const files = await readdir(this.folder)
+    await rm(this.folder, {recursive: true, force: true})
+    const processes = []
+    for (const id of await readdir('/proc')) {
+      const command = await readFile(`/proc/${id}/cmdline`, 'utf8').catch(() => '') // no process, or gone by now
+      if (command.includes(this.folder)) processes.push(command)
+    }
+    return {files, processes}
   }
 }

@@ -2,10 +2,12 @@
 # Runs the personnel directory behind Curfew until Ctrl-C. See README.md.
 #
 #   ./run.sh [curfew [FLAG]…]   Curfew is the reverse proxy
+#   ./run.sh nginx [FLAG]…      nginx is the reverse proxy, and asks Curfew
 #   ./run.sh app                the application alone, on its socket
 #   ./run.sh test               the application's own tests
 #
-# PORT is where it is reached (8080). STATE is a folder that is kept; without it, all is gone at the end.
+# PORT is where it is reached (8080); behind nginx Curfew listens on GUARD_PORT (8081) and DOORS_PORT (8082).
+# STATE is a folder that is kept; without it, all is gone at the end.
 set -eu
 kept=${STATE:+$(mkdir -p "$STATE" && cd "$STATE" && pwd)}
 cd "$(dirname "$0")"
@@ -26,6 +28,11 @@ rm -f "$STATE/app.sock" # of a run that was killed
 serve() {
   exec "$python" -m gunicorn --bind "unix:$STATE/app.sock" --worker-class gthread --threads 32 --umask 0077 \
     --graceful-timeout 2 --log-level warning personnel.wsgi
+}
+
+build_curfew() {
+  curfew=${CURFEW_BIN:-$STATE/curfew}
+  [ -n "${CURFEW_BIN:-}" ] || (cd ../.. && go build -o "$curfew" ./cmd/server)
 }
 
 started=
@@ -59,12 +66,24 @@ test)
   "$python" -m django test --verbosity 0
   ;;
 curfew)
-  curfew=${CURFEW_BIN:-$STATE/curfew}
-  [ -n "${CURFEW_BIN:-}" ] || (cd ../.. && go build -o "$curfew" ./cmd/server)
+  build_curfew
   start_application
   "$curfew" --listen "127.0.0.1:${PORT:-8080}" --public-url "$PUBLIC_URL" --upstream "unix:$STATE/app.sock" \
     --data-dir "$STATE/curfew-data" "$@" &
   started="$! $started" # the last process is waited for
+  wait $!
+  ;;
+nginx)
+  build_curfew
+  start_application
+  set -- --listen "127.0.0.1:${GUARD_PORT:-8081}" --verify-listen "127.0.0.1:${DOORS_PORT:-8082}" \
+    --base-path /.curfew --public-url "$PUBLIC_URL" --trusted-proxies 127.0.0.1/32 "$@"
+  "$curfew" proxy-config nginx --app "unix:$STATE/app.sock" --inject --out "$STATE/nginx" "$@"
+  "$curfew" --data-dir "$STATE/curfew-data" "$@" &
+  started="$! $started"
+  # Its workers run as this user, who alone may open the application's socket.
+  "$(command -v nginx || echo /usr/sbin/nginx)" -p "$STATE/nginx" -c nginx.conf -g "daemon off; user $(id -un);" &
+  started="$! $started"
   wait $!
   ;;
 *)
