@@ -114,7 +114,11 @@ func (p *process) eventually(what string, ok func() bool) {
 
 var client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
+	Transport: &http.Transport{
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+		DisableKeepAlives: true,
+		ForceAttemptHTTP2: true, // as browsers do over TLS
+	},
 }
 
 // sockets may keep its connections: a handshake must not ask for the end of its own.

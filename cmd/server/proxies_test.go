@@ -41,6 +41,7 @@ func TestPrintedConfigurations(t *testing.T) {
 				{"sockets of the application", testSocketsOfTheApplication},
 				{"Curfew's own pages", testOwnPagesNeedNoCheck},
 				{"Curfew's own socket", testOwnSocket},
+				{"what verify-proxy asks", testEchoIsGuarded},
 				{"doors from outside", testDoorsAreNotReachedFromOutside},
 				{"connections", testConnectionsAreKept},
 				{"activity", testNavigationsAreActivity},
@@ -344,6 +345,19 @@ func testOwnSocket(t *testing.T, s *site) {
 	page.NextWithin(10*time.Second, wire.KindWarn)
 }
 
+func testEchoIsGuarded(t *testing.T, s *site) {
+	response, body := s.do(siteBase+"/session/echo", nil)
+	want := s.url + siteBase + "/login?next=" + url.QueryEscape(siteBase+"/session/echo")
+	if response.StatusCode != 401 || response.Header.Get("Location") != want {
+		t.Errorf("%s to %q, %s, want 401 to %q", response.Status, response.Header.Get("Location"), body, want)
+	}
+	cookie, _ := s.session("ada")
+	asked := s.app.asked.Load()
+	if s.do(siteBase+"/session/echo", nil, "Cookie", cookie); s.app.asked.Load() != asked {
+		t.Error("it is led to the application")
+	}
+}
+
 func testDoorsAreNotReachedFromOutside(t *testing.T, s *site) {
 	cookie, _ := s.session("ada")
 	for _, path := range []string{"/session/verify", "/session/verify/forward", "/session/verify/path/",
@@ -439,18 +453,23 @@ func testStoreOutOfReach(t *testing.T, s *site) {
 	unknown := "__Host-curfew=" + strings.Repeat("A", 43)
 	for _, mode := range []string{"navigate", "cors"} {
 		response, body := s.do("/", nil, "Cookie", unknown, "Sec-Fetch-Mode", mode)
-		isPage := strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") && strings.Contains(body, "<h1>")
-		if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" || isPage != (mode == "navigate") {
-			t.Errorf("%s: %s %v %s, want 503", mode, response.Status, response.Header, body)
-		}
-		if got := response.Header.Values("Content-Type"); len(got) != 1 {
-			t.Errorf("%s: Content-Type %q", mode, got)
-		}
-		if mode == "cors" && !json.Valid([]byte(body)) {
-			t.Errorf("a script gets %s", body)
-		}
+		s.wantsAway(mode, response, body)
 	}
 	if now := s.app.asked.Load(); now != asked {
 		t.Errorf("the application was asked %d times", now-asked)
+	}
+}
+
+// wantsAway wants the answer to a request of this mode that cannot be checked.
+func (s *site) wantsAway(mode string, response *http.Response, body string) {
+	s.t.Helper()
+	h := response.Header
+	isPage := strings.HasPrefix(h.Get("Content-Type"), "text/html") && strings.Contains(body, "<h1>")
+	if response.StatusCode != 503 || h.Get("Retry-After") == "" || h.Get("Cache-Control") != "no-store" ||
+		len(h.Values("Content-Type")) != 1 || isPage != (mode == "navigate") {
+		s.t.Errorf("%s: %s %v %s, want 503", mode, response.Status, h, body)
+	}
+	if mode == "cors" && !json.Valid([]byte(body)) {
+		s.t.Errorf("a script gets %s", body)
 	}
 }
