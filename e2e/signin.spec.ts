@@ -33,6 +33,19 @@ test('sign-in pages that stand open go on once somebody has signed in in one of 
   for (const {page, next} of pages) await expect(page).toHaveURL(server.url + next)
 })
 
+test('a link to the sign-out page signs nobody out, its button does @engines', async ({server, signIn, openTab}) => {
+  await signIn()
+  const tab = await openTab()
+  const {page} = await openTab('/logout')
+  await page.getByRole('link', {name: 'Stay signed in and go back'}).click()
+  await expect(page).toHaveURL(server.url + '/')
+  await page.goto(server.url + '/logout')
+  await page.getByRole('button', {name: 'Sign out'}).click()
+  await expect(page).toHaveURL(/\/login/)
+  await expect(page.getByText('You have signed out.')).toBeVisible()
+  await tab.signedOut('You have signed out.')
+})
+
 test('a second sign-in of the same person does not end the first', async ({context, server, signIn, openTab}) => {
   const late = await context.newPage()
   let known = false

@@ -129,6 +129,7 @@ func pagesOfPeople() map[string]page {
 			"/guard/app?x", "ada", "The user name or the password is wrong.", "You have signed out.", true,
 		},
 		"login-plain": loginPage{layout: layout{Title: "Sign in"}},
+		"logout":      logoutPage{signedInLayout("")},
 	}
 }
 

@@ -183,6 +183,7 @@ func (s *Server) pageRoutes() {
 	s.mux.Handle("POST /{$}", s.page(s.sampleHome(s.protected(s.saveNote))))
 	s.mux.Handle("GET /login", s.page(s.loginPage))
 	s.mux.Handle("POST /login", s.page(s.fromHere(s.once(s.login, s.letsIntoEnded))))
+	s.mux.Handle("GET /logout", s.page(s.requireSession(s.logoutPage)))
 	s.mux.Handle("POST /logout", s.page(s.logout))
 	s.mux.Handle("GET /account", s.page(s.requireSession(s.account)))
 	s.mux.Handle("POST /account", s.page(s.requireSession(s.protected(s.once(s.endOwn, s.leavesOthers)))))

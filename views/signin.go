@@ -230,6 +230,18 @@ func refusal(err error) string {
 	return wrongPassword
 }
 
+// logoutPage is where an application's own link leads. No link may sign anybody out, since a page
+// of another site could hold it.
+type logoutPage struct{ layout }
+
+var logoutTemplate = parse("logout.html")
+
+func (logoutPage) template() *template.Template { return logoutTemplate }
+
+func (s *Server) logoutPage(w http.ResponseWriter, r *http.Request) error {
+	return s.render(w, http.StatusOK, logoutPage{s.sessionLayout(r, "Sign out")})
+}
+
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	v, err := s.check(r)
 	switch {

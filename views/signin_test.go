@@ -59,3 +59,29 @@ func TestWhoIsSignedInIsLedOnFromTheSignInPage(t *testing.T) {
 	ada.get("/guard/login?next=/app%3Fx").wants(t, "the sign-in page", 303, "/app?x")
 	(&browser{site: s}).get("/guard/login?next=/app%3Fx").wants(t, "a stranger's", 200, `name="next" value="/app?x"`)
 }
+
+func TestALinkSignsNobodyOut(t *testing.T) {
+	s := startSite(t, "/guard")
+	s.guard.exists, s.home, s.main.home = true, "/app", "/app"
+	ada, stranger := s.signIn("ada"), &browser{site: s}
+	for _, header := range [][]string{nil, {"Sec-Fetch-Site", "cross-site"}, scripted} {
+		ada.get("/guard/logout", header...).wants(t, "the page", 200, `<form method="post" action="/guard/logout">`,
+			`name="csrf" value="`, ">Sign out</button>", `href="/app"`, "signed in as ADA")
+	}
+	if code, _ := ada.status(); code != 200 {
+		t.Errorf("the page has signed somebody out: %d", code)
+	}
+	ada.post("/guard/logout", url.Values{}).wants(t, "the button", 303, "/guard/login")
+	if code, _ := ada.status(); code != 401 {
+		t.Errorf("the button has signed nobody out: %d", code)
+	}
+	for what, b := range map[string]*browser{"somebody who is signed out": ada, "a stranger": stranger} {
+		b.get("/guard/logout").wants(t, what, 303, "/guard/login")
+		b.get("/guard/logout", scripted...).wants(t, "a script of "+what, 401, `"location":"/guard/login"`)
+	}
+	// Who signs in then is not led back to where they would sign out.
+	form := url.Values{"username": {"ada"}, "password": {"pw"}, "next": {"/guard/logout"}}
+	if a := stranger.post("/guard/login", form); a.StatusCode != 303 || a.Header.Get("Location") != "/app" {
+		t.Errorf("after the sign-in: %s, want it to lead to /app", a)
+	}
+}
