@@ -31,6 +31,9 @@ const test = base.extend<{open: (path: string, context?: BrowserContext) => Prom
 /** The person whom the application shows as signed in. */
 const user = (page: Page) => page.getByRole('banner')
 
+const cookie = async (context: BrowserContext, name: string) =>
+  (await context.cookies(site.origin)).find(c => c.name === name)?.value
+
 for (const [front, start] of Object.entries({Curfew: Site.behindCurfew, nginx: Site.behindNginx})) {
   const engines = front === 'Curfew' ? ' @engines' : '' // browsers see no difference
   test.describe(`behind ${front}`, () => {
@@ -125,6 +128,39 @@ for (const [front, start] of Object.entries({Curfew: Site.behindCurfew, nginx: S
         await ended
         expect(performance.now() - before).toBeLessThan(5_000) // its own end comes after a minute
       })
+
+    test('who signs in after somebody else finds nothing of theirs' + engines, async ({signIn, open, context}) => {
+      await signIn('ada')
+      const {page} = await open('/people/grace/')
+      await page.goto(site.origin + '/')
+      await expect(page.getByRole('heading', {name: 'You looked up'})).toBeVisible()
+      const hers = await cookie(context, 'sessionid')
+      expect(hers).toBeTruthy()
+      await page.close() // it would sign linus in to Django as soon as it hears of him
+      await signIn('ada')
+      expect(await cookie(context, 'sessionid')).toBe(hers) // a form that she left open can still be sent
+      await signIn('linus')
+      expect(await cookie(context, 'sessionid')).toBeUndefined()
+      const theirs = await open('/')
+      await expect(user(theirs.page)).toContainText('Linus Torvalds')
+      await expect(theirs.page.getByRole('heading', {name: 'You looked up'})).toBeHidden()
+      expect(await cookie(context, 'sessionid')).not.toBe(hers)
+    })
+
+    test('who comes after the browser was quit finds nothing either', async ({signIn, open, context, otherBrowser}) => {
+      await signIn('ada')
+      const {page} = await open('/people/grace/')
+      await page.evaluate(() => (document.cookie = 'tint=teal; path=/; max-age=9999')) // of no session of Django's
+      const kept = (await context.cookies()).filter(c => c.expires > 0) // what a quit browser still has
+      expect(kept.map(c => c.name)).toEqual(expect.arrayContaining(['sessionid', 'csrftoken', 'tint']))
+      const next = await otherBrowser()
+      await next.addCookies(kept)
+      await signIn('linus', next)
+      for (const name of ['sessionid', 'csrftoken', 'tint']) expect(await cookie(next, name), name).toBeUndefined()
+      const theirs = await open('/', next)
+      await expect(user(theirs.page)).toContainText('Linus Torvalds')
+      await expect(theirs.page.getByRole('heading', {name: 'You looked up'})).toBeHidden()
+    })
 
     test('nobody can say who they are', async ({signIn, context}) => {
       await signIn('linus')
