@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the README's tables of settings anew")
+var update = flag.Bool("update", false, "write the README's settings and the configurations in docs/proxies anew")
 
 // readmeTables are the tables of settings as the README has them.
 func readmeTables() string {
