@@ -224,7 +224,7 @@ func wantsRedirect(t *testing.T, f *front.Front, link, want string) {
 	t.Helper()
 	for _, form := range []string{"0;url=%s", "5; URL = '%s' x", "1.5 \t url=\"%s\"", "3;%s", "2,url=\"%s"} {
 		h := http.Header{}
-		f.Serve(recorder{h}, request(t), nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		f.Serve(recorder{header: h}, request(t), nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", link)
 			w.Header().Set("Content-Location", link)
 			w.Header().Set("Refresh", fmt.Sprintf(form, link))
@@ -240,11 +240,14 @@ func wantsRedirect(t *testing.T, f *front.Front, link, want string) {
 	}
 }
 
-// recorder takes the header of an answer.
-type recorder struct{ header http.Header }
+// recorder takes an answer.
+type recorder struct {
+	header http.Header
+	body   *strings.Builder
+}
 
 func (r recorder) Header() http.Header         { return r.header }
-func (r recorder) Write(p []byte) (int, error) { return len(p), nil }
+func (r recorder) Write(p []byte) (int, error) { return r.body.Write(p) }
 func (r recorder) WriteHeader(int)             {}
 
 func request(t *testing.T) *http.Request {

@@ -87,6 +87,8 @@ func problemFor(err error) *problem {
 		return errNotConfirmed
 	case errors.As(err, new(storeError)):
 		return errStoreAway
+	case errors.Is(err, front.ErrNoRoute):
+		return errNoPage
 	case errors.Is(err, front.ErrBrokenRequest):
 		return errBrokenRequest
 	case errors.Is(err, front.ErrUpstreamTimeout):

@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -19,7 +18,8 @@ const applicationBase = "/.curfew"
 
 // applicationConfig says what Curfew stands in front of.
 type applicationConfig struct {
-	upstream    *front.Upstream // nil: no application is behind this server
+	upstream    *front.Upstream // nil: there is none but those of upstreams
+	upstreams   []route         // all of them; empty: no application is behind this server
 	ca          *x509.CertPool  // nil: those of the system
 	timeout     time.Duration
 	publicPaths []string
@@ -28,13 +28,27 @@ type applicationConfig struct {
 	home        string         // empty: the base path, or / where there is an application
 }
 
+// route is an application below a path.
+type route struct {
+	path     string
+	upstream *front.Upstream
+}
+
+// isProxy reports whether Curfew is the reverse proxy of an application.
+func (c *config) isProxy() bool { return len(c.application.upstreams) > 0 }
+
 // hasApplication reports whether Curfew guards an application, and serves no sample: as its reverse
 // proxy, or for one that asks the doors.
 func (c *config) hasApplication() bool {
-	return c.application.upstream != nil || c.http.verifyListen != "" && c.http.basePath != ""
+	return c.isProxy() || c.http.verifyListen != "" && c.http.basePath != ""
 }
 
 func (c *applicationConfig) settings() []setting {
+	return append(c.upstreamSettings(), c.ruleSettings()...)
+}
+
+// upstreamSettings say where the application is.
+func (c *applicationConfig) upstreamSettings() []setting {
 	return []setting{
 		{
 			name:    "upstream",
@@ -43,6 +57,12 @@ func (c *applicationConfig) settings() []setting {
 				c.upstream, err = front.ParseUpstream(v.text)
 				return err
 			},
+		},
+		{
+			name: "upstreams",
+			meaning: "several applications: list of `{path, url}`; the longest path wins, `/api/` is what is " +
+				"below it, `/api` that and itself",
+			kind: fileOnly,
 		},
 		{
 			name:    "upstream-ca-file",
@@ -61,6 +81,12 @@ func (c *applicationConfig) settings() []setting {
 			meaning:  "time until the first byte of an answer of the application",
 			set:      positive(&c.timeout),
 		},
+	}
+}
+
+// ruleSettings say what is expected of the application, and granted to it.
+func (c *applicationConfig) ruleSettings() []setting {
+	return []setting{
 		{
 			name:    "public-paths",
 			meaning: "paths of the application that need no session: exact, or a prefix ending in `*`",
@@ -90,13 +116,43 @@ func (c *applicationConfig) settings() []setting {
 	}
 }
 
+// addUpstreams adds those of the file to the one that is set by itself, which answers for all other
+// paths.
+func (c *applicationConfig) addUpstreams(entries []upstreamEntry) (mistakes []error) {
+	if c.upstream != nil {
+		c.upstreams = append(c.upstreams, route{"/", c.upstream})
+	}
+	known := make(map[string]string) // who has a path
+	for i, e := range entries {
+		name := fmt.Sprintf("entry %d", i+1)
+		refuse := func(err error) { mistakes = append(mistakes, fmt.Errorf("upstreams, %s: %w", name, err)) }
+		err := front.ValidateRoute(e.path)
+		if other, ok := known[e.path]; ok {
+			err = fmt.Errorf("is the one of %s as well", other)
+		} else if e.path == "/" && c.upstream != nil {
+			err = errors.New("is the one of upstream as well")
+		}
+		if err != nil {
+			refuse(fmt.Errorf("path %q: %w", e.path, err))
+		}
+		known[e.path] = name
+		upstream, err := front.ParseUpstream(e.url)
+		if err != nil {
+			refuse(fmt.Errorf("url %q: %w", withoutPassword(e.url), err))
+			continue
+		}
+		c.upstreams = append(c.upstreams, route{e.path, upstream})
+	}
+	return mistakes
+}
+
 // validateApplication completes what follows from there being an application, and checks what goes
 // beyond one setting. given has what sources have for settings.
 func (c *config) validateApplication(given map[string]value) (mistakes []error) {
 	refuse := func(format string, args ...any) { mistakes = append(mistakes, fmt.Errorf(format, args...)) }
 	a := &c.application
 	mistakes = c.readCookies()
-	if a.upstream == nil {
+	if !c.isProxy() {
 		for _, name := range []string{"upstream-ca-file", "upstream-timeout", "public-paths"} {
 			if _, ok := given[name]; ok {
 				refuse("%s: needs upstream", name)
@@ -107,15 +163,25 @@ func (c *config) validateApplication(given map[string]value) (mistakes []error) 
 	if err := front.PublicPaths(a.publicPaths).Validate(); err != nil {
 		refuse("public-paths: %w", err)
 	}
-	if a.ca != nil && !a.upstream.IsTLS() {
+	hasTLS := false
+	for _, one := range a.upstreams {
+		one.upstream.CA = a.ca
+		hasTLS = hasTLS || one.upstream.IsTLS()
+	}
+	if a.ca != nil && !hasTLS {
 		refuse("upstream-ca-file: needs an upstream that begins with https://")
 	}
-	a.upstream.CA = a.ca
 	if _, ok := given["base-path"]; !ok {
 		c.http.basePath = applicationBase
 	}
 	if c.http.basePath == "" {
 		refuse("base-path \"/\": must be another one with upstream, as %s, for / is the application's", applicationBase)
+	}
+	for _, one := range a.upstreams {
+		below, ok := strings.CutPrefix(one.path, c.http.basePath)
+		if c.http.basePath != "" && ok && (below == "" || below[0] == '/') {
+			refuse("upstreams: path %q is Curfew's own, by base-path", one.path)
+		}
 	}
 	return append(mistakes, c.completeHome()...)
 }
@@ -123,7 +189,7 @@ func (c *config) validateApplication(given map[string]value) (mistakes []error) 
 // readCookies reads what the settings say of the application's cookies.
 func (c *config) readCookies() (mistakes []error) {
 	a := &c.application
-	if len(a.cookies) > 0 && a.upstream == nil && c.http.verifyListen == "" {
+	if len(a.cookies) > 0 && !c.isProxy() && c.http.verifyListen == "" {
 		return []error{errors.New("app-cookies: needs upstream or verify-listen")}
 	}
 	host := "localhost"
@@ -158,25 +224,34 @@ func (c *config) completeHome() []error {
 
 // webApplication is what pages know of the application.
 func (s *server) webApplication() views.Application {
-	return views.Application{
+	app := views.Application{
 		Exists:      s.cfg.hasApplication(),
 		PublicPaths: s.cfg.application.publicPaths,
 		Origins:     s.cfg.http.allowedOrigins,
 		Cookies:     s.cfg.application.ends,
 	}
+	for _, one := range s.cfg.application.upstreams {
+		if u := one.upstream.URL(); u != nil {
+			app.Inner = append(app.Inner, u)
+		}
+	}
+	return app
 }
 
 // forward makes the server the application's reverse proxy, if there is an upstream.
 func (s *server) forward() {
-	a := &s.cfg.application
-	if a.upstream == nil {
-		return
+	var routes []front.Route
+	for _, one := range s.cfg.application.upstreams {
+		proxy := front.NewProxy(front.ProxyOptions{
+			Upstream: one.upstream,
+			Timeout:  s.cfg.application.timeout,
+			Log:      s.log,
+			Fail:     s.web.FailApplication,
+		})
+		s.closers = append(s.closers, func() error { proxy.Close(); return nil })
+		routes = append(routes, front.Route{Path: one.path, Handler: proxy})
 	}
-	var proxy http.Handler = front.NewProxy(front.ProxyOptions{
-		Upstream: a.upstream,
-		Timeout:  a.timeout,
-		Log:      s.log,
-		Fail:     s.web.FailApplication,
-	})
-	s.web.SetApplication(proxy)
+	if len(routes) > 0 {
+		s.web.SetApplication(front.NewRoutes(routes, s.web.FailApplication))
+	}
 }

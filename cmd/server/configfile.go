@@ -115,24 +115,31 @@ func target(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// readFile reads the settings and the policies of groups.
-func readFile(all []setting, path string) (given map[string]value, groups []policyEntry, mistakes []error) {
+// fileContents are what a file says.
+type fileContents struct {
+	given     map[string]value
+	policies  []policyEntry
+	upstreams []upstreamEntry
+}
+
+// readFile reads the settings, and the lists that stand in the file only.
+func readFile(all []setting, path string) (c fileContents, mistakes []error) {
 	refuse := func(format string, args ...any) {
 		mistakes = append(mistakes, fmt.Errorf("config %q: "+format, append([]any{path}, args...)...))
 	}
 	data, err := readAtMost(path, maxFile)
 	if err != nil {
 		refuse("must be a readable file: %w", err)
-		return nil, nil, mistakes
+		return c, mistakes
 	}
 	var document, second yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	switch err := d.Decode(&document); {
 	case err == io.EOF:
-		return nil, nil, nil // empty
+		return c, nil // empty
 	case err != nil:
 		refuse("must be YAML: %w", err)
-		return nil, nil, mistakes
+		return c, mistakes
 	}
 	if err := d.Decode(&second); err != io.EOF {
 		refuse("must be one document, without a further --- in it")
@@ -142,24 +149,29 @@ func readFile(all []setting, path string) (given map[string]value, groups []poli
 	if err != nil && document.Content[0].ShortTag() != "!!null" {
 		refuse("%w", err)
 	}
-	given = make(map[string]value)
+	c.given = make(map[string]value)
 	for _, f := range fields {
-		if f.key == "policies" {
-			entries, err := reader.policies(f.value)
-			groups = entries
-			mistakes = append(mistakes, err...)
+		var wrong []error
+		switch f.key {
+		case "policies":
+			c.policies, wrong = reader.policies(f.value)
+			mistakes = append(mistakes, wrong...)
+			continue
+		case "upstreams":
+			c.upstreams, wrong = reader.upstreams(f.value)
+			mistakes = append(mistakes, wrong...)
 			continue
 		}
 		if f.key == "config" || !slices.ContainsFunc(all, func(s setting) bool { return s.name == f.key }) {
 			refuse("there is no setting %q", f.key)
 			continue
 		}
-		if given[f.key], err = reader.value(f.value); err != nil {
+		if c.given[f.key], err = reader.value(f.value); err != nil {
 			refuse("%s: %w", f.key, err)
-			delete(given, f.key)
+			delete(c.given, f.key)
 		}
 	}
-	return given, groups, mistakes
+	return c, mistakes
 }
 
 // readAtMost reads a file of limit bytes at most.
@@ -246,4 +258,47 @@ func (r *fileReader) policies(n *yaml.Node) (groups []policyEntry, mistakes []er
 		groups = append(groups, g)
 	}
 	return groups, mistakes
+}
+
+// upstreamEntry is an entry of upstreams in the file.
+type upstreamEntry struct{ path, url string }
+
+func (r *fileReader) upstreams(n *yaml.Node) (entries []upstreamEntry, mistakes []error) {
+	if n = target(n); n.Kind != yaml.SequenceNode {
+		return nil, []error{errors.New("upstreams: must be a list of entries, each with path and url")}
+	}
+	for i, e := range n.Content {
+		refuse := func(format string, args ...any) {
+			mistakes = append(mistakes, fmt.Errorf("upstreams, entry %d: "+format, append([]any{i + 1}, args...)...))
+		}
+		fields, err := r.fieldsOf(e)
+		if err != nil {
+			refuse("must have path and url: %w", err)
+			if errors.Is(err, errTooMuch) {
+				return entries, mistakes
+			}
+			continue
+		}
+		var entry upstreamEntry
+		known := map[string]*string{"path": &entry.path, "url": &entry.url}
+		for _, f := range fields {
+			parsed, err := r.value(f.value)
+			to, ok := known[f.key]
+			switch {
+			case !ok:
+				refuse("there is no setting %q of an upstream", f.key)
+			case err == nil && parsed.list != nil:
+				refuse("%s %q: must be one value, not a list", f.key, parsed)
+			case err != nil:
+				refuse("%s: %w", f.key, err)
+			default:
+				*to = parsed.text
+			}
+			if r.said > maxSaid {
+				return entries, mistakes // said once, not for each entry that follows
+			}
+		}
+		entries = append(entries, entry)
+	}
+	return entries, mistakes
 }

@@ -193,6 +193,7 @@ func FuzzConfigFile(f *testing.F) {
 		"", "---\n", "--- # c\n", "node-name: a\n---\nb: c\n", "admin-groups: &a [*a]\n", "&a\n<<: *a\n",
 		"policies:\n  - &x {group: a}\n  - <<: [*x, *x]\n    group: b\n",
 		"? [a]\n: b\n", "!!merge a: b\n", "a: !!binary x\n", "a: !!float x\n", "policies: [*a]",
+		"upstreams:\n  - {path: /a, url: http://b}\n  - &x {path: /}\n  - <<: *x\n    url: [c]\n", "upstreams: &a [*a]",
 		"expire-after: 20m\nadmin-groups: [a, 'b, c']\n", nested(3) + "<<: *a3\n",
 	} {
 		f.Add([]byte(seed))
@@ -204,21 +205,21 @@ func FuzzConfigFile(f *testing.F) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		given, groups, mistakes := readFile(known, file)
+		c, mistakes := readFile(known, file)
 		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("it took %s", took)
 		}
 		if len(mistakes) > 0 {
 			return
 		}
-		for name, v := range given {
+		for name, v := range c.given {
 			for _, one := range v.list {
 				if strings.TrimSpace(one) == "" {
 					t.Errorf("%s holds an empty text", name)
 				}
 			}
 		}
-		for _, g := range groups {
+		for _, g := range c.policies {
 			if strings.TrimSpace(g.group) == "" {
 				t.Errorf("a policy without a group: %+v", g)
 			}

@@ -256,7 +256,7 @@ func (s *server) listen() error {
 			return tls.NewListener(l, &tls.Config{
 				GetCertificate: certificate.get,
 				MinVersion:     tls.VersionTLS12,
-				NextProtos:     []string{"http/1.1"},
+				NextProtos:     []string{"h2", "http/1.1"},
 			})
 		}
 	}
@@ -300,13 +300,15 @@ func (s *server) handle(l net.Listener, h http.Handler) {
 
 func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler: h,
+		// An OPTIONS * is the application's to answer, for people who are signed in.
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            10 * time.Second,
+		ReadTimeout:                  30 * time.Second,
+		WriteTimeout:                 time.Minute,
+		IdleTimeout:                  2 * time.Minute,
+		MaxHeaderBytes:               64 << 10,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 

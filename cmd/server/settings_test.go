@@ -94,6 +94,7 @@ admin-url= CURFEW_ADMIN_URL
 trusted-proxies= CURFEW_TRUSTED_PROXIES
 allowed-origins= CURFEW_ALLOWED_ORIGINS
 upstream= CURFEW_UPSTREAM
+upstreams= CURFEW_UPSTREAMS
 upstream-ca-file= CURFEW_UPSTREAM_CA_FILE
 upstream-timeout=5m CURFEW_UPSTREAM_TIMEOUT
 public-paths= CURFEW_PUBLIC_PATHS

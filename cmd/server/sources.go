@@ -28,19 +28,19 @@ func load(args, environ []string) (*config, error) {
 		path = environment["config"]
 	}
 	given := make(map[string]value)
-	var entries []policyEntry
+	var file fileContents
 	if path.text != "" {
-		var file map[string]value
 		var wrong []error
-		file, entries, wrong = readFile(all, path.text)
+		file, wrong = readFile(all, path.text)
 		mistakes = append(mistakes, wrong...)
-		maps.Copy(given, file)
+		maps.Copy(given, file.given)
 	}
 	maps.Copy(given, environment)
 	maps.Copy(given, flags)
 
 	mistakes = append(mistakes, set(all, given)...)
-	mistakes = append(mistakes, c.sessions.addPolicies(entries)...)
+	mistakes = append(mistakes, c.sessions.addPolicies(file.policies)...)
+	mistakes = append(mistakes, c.application.addUpstreams(file.upstreams)...)
 	mistakes = append(mistakes, c.validate(given)...)
 	if len(mistakes) == 0 {
 		if err := c.sessions.policies.Validate(c.operation.testing); err != nil {
