@@ -45,6 +45,7 @@ func TestPrintedConfigurations(t *testing.T) {
 				{"doors from outside", testDoorsAreNotReachedFromOutside},
 				{"connections", testConnectionsAreKept},
 				{"activity", testNavigationsAreActivity},
+				{"odd paths", testOddPathsReachNoApplication},
 				{"spoofing", testSpoofing},
 				{"the store out of reach", testStoreOutOfReach},
 			} {
@@ -139,7 +140,7 @@ func (s *site) wantsRefusal(t *testing.T, request string) {
 }
 
 func testApplicationIsTold(t *testing.T, s *site) {
-	cookie, verified := s.session("ada", "admins", "staff")
+	cookie, verified := s.session("Jürgen Ünï", "Größe", "staff")
 	const path = "/a%2Fb//c/../d;e=1?f=%20&g"
 	e := s.echo(path, url.Values{"h": {"1"}}, "Cookie", "first=1; "+cookie+"; __Host-curfew-seen=2; last=\"3\"")
 	if e.Method != "POST" || e.URI != path || e.Body != "h=1" || e.Host != s.at {

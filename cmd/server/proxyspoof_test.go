@@ -95,3 +95,35 @@ func attempt(t *testing.T, at string, a spoofing.Attempt, more ...string) (e ech
 	}
 	return e, response.StatusCode
 }
+
+// testOddPathsReachNoApplication asks without a session for paths of Curfew's that an application
+// could take for others.
+func testOddPathsReachNoApplication(t *testing.T, s *site) {
+	asked := s.app.asked.Load()
+	for _, target := range []string{
+		"/.curfew/../secret", "/.curfew/%2e%2e/secret", "/.curfew/..%2fsecret", "/.curfew/.%2e/secret",
+		"/.curfew//../secret", "//.curfew/../secret", "/.curfew/..;/secret", "/.curfew/;/../../secret",
+		"/.curfew/..\\secret", "/.curfew%2f../secret", "/%2ecurfew/../secret", "/.CURFEW/../secret",
+		"/.curfewx", "/.curfew;x", "/.curfew%00", "/x/../.curfew/../secret", "http://x/secret",
+		"http://x/.curfew/../secret", "/secret?/.curfew/", "/secret#/.curfew/",
+		"/.curfew/session/echo/../../../x", "/.curfew/static/../../secret", "/secret/.curfew/", "*",
+		"secret",
+	} {
+		for _, more := range []string{"", "Upgrade: websocket\r\nConnection: Upgrade\r\n",
+			"X-Original-URI: /.curfew/\r\n"} {
+			c, err := net.Dial("tcp", s.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.SetDeadline(time.Now().Add(10 * time.Second))
+			c.Write([]byte("GET " + target + " HTTP/1.1\r\nHost: " + s.at + "\r\n" + more + "\r\n"))
+			if response, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil && response.StatusCode == 200 {
+				t.Errorf("%s %q: %s", target, more, response.Status)
+			}
+			c.Close()
+		}
+	}
+	if now := s.app.asked.Load(); now != asked {
+		t.Errorf("the application was asked %d times", now-asked)
+	}
+}
