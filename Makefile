@@ -77,4 +77,5 @@ fuzz: ## Fuzz what reads bytes from outside, half a minute each
 	go test ./session/exactjson -run '^$$' -fuzz Fuzz -fuzztime 30s
 	go test ./hub/wire -run '^$$' -fuzz FuzzDecode -fuzztime 30s
 	go test ./views -run '^$$' -fuzz FuzzNext -fuzztime 30s
+	go test ./front -run '^$$' -fuzz FuzzPublicPaths -fuzztime 30s
 	go test ./cmd/server -run '^$$' -fuzz FuzzConfigFile -fuzztime 30s

@@ -3,6 +3,7 @@ package front
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -91,7 +92,8 @@ func SentTarget(r *http.Request) (path, rest string) {
 
 // isTwisted reports whether an application may read a path as another one.
 func isTwisted(path string) bool {
-	if strings.Contains(path, "//") || strings.ContainsAny(path, `\;`) {
+	isControl := func(c rune) bool { return c < ' ' || c == 0x7f }
+	if strings.Contains(path, "//") || strings.ContainsAny(path, `\;`) || strings.ContainsFunc(path, isControl) {
 		return true
 	}
 	for i := range len(path) - 2 {
@@ -105,6 +107,26 @@ func isTwisted(path string) bool {
 	}
 	for segment := range strings.SplitSeq(path, "/") {
 		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return hasOverlong(path)
+}
+
+// hasOverlong reports whether a path, once its escapes are resolved, writes a character in more
+// bytes than it needs. Some decoders take that for a dot or a slash (RFC 3629 §10).
+func hasOverlong(path string) bool {
+	plain, err := url.PathUnescape(path)
+	if err != nil {
+		return true
+	}
+	for i := range len(plain) {
+		var next byte
+		if i+1 < len(plain) {
+			next = plain[i+1]
+		}
+		switch c := plain[i]; {
+		case c == 0xc0, c == 0xc1, c == 0xe0 && 0x80 <= next && next < 0xa0, c == 0xf0 && 0x80 <= next && next < 0x90:
 			return true
 		}
 	}
