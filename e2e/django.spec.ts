@@ -92,6 +92,19 @@ for (const [front, start] of Object.entries({Curfew: Site.behindCurfew, nginx: S
       expect((await theirs.goto(site.origin + '/admin/'))!.status()).toBe(403)
     })
 
+    test("'Log out' of the admin and 'Sign out' of the pages lead to the guard's button", async ({signIn, open}) => {
+      await signIn('ada')
+      const [admin, one] = [await open('/admin/'), await open('/')]
+      await admin.page.getByRole('link', {name: 'Log out'}).click()
+      await expect(admin.page).toHaveURL(/\/\.curfew\/logout$/)
+      await one.page.getByRole('link', {name: 'Sign out'}).click()
+      await expect(one.page).toHaveURL(/\/\.curfew\/logout$/)
+      await one.page.getByRole('button', {name: 'Sign out'}).click()
+      await expect(one.page).toHaveURL(/\/login/)
+      await one.goto('/')
+      await expect(one.page).toHaveURL(/\/login\?next=/)
+    })
+
     test('a page hears of changes as they come, and its stream ends with the session', async ({
       signIn,
       open,
