@@ -150,3 +150,23 @@ func TestARequestWithVeryManyCookiesIsAnsweredInBounds(t *testing.T) {
 		t.Errorf("%d lines, the last is %s", len(lines), lines[len(lines)-1])
 	}
 }
+
+// FuzzExpireCookies sends any cookies. What comes back is lines of a header that end cookies, and
+// none of Curfew's.
+func FuzzExpireCookies(f *testing.F) {
+	for _, line := range []string{"a=b", "__Host-curfew=x", " __host-curfew =x", "a\r\nb=c", "=", ";;=;", "a\x00=b",
+		"\xff=\xfe", `"a;b"=c`} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, cookies string) {
+		w := httptest.NewRecorder()
+		front.ExpireCookies(w, &http.Request{Header: http.Header{"Cookie": {cookies}}}, nil)
+		for _, line := range w.Header()["Set-Cookie"] {
+			name, _, _ := strings.Cut(line, "=")
+			if !strings.HasSuffix(line, "; Path=/; Max-Age=0; Secure; HttpOnly") || strings.Count(line, ";") != 4 ||
+				strings.ContainsAny(line, "\r\n\x00") || strings.HasPrefix(strings.ToLower(name), "__host-curfew") {
+				t.Errorf("%q is answered with %q", cookies, line)
+			}
+		}
+	})
+}

@@ -409,3 +409,32 @@ func TestDoorsReadNoBody(t *testing.T) {
 		t.Error("the connection of a check without a body is closed")
 	}
 }
+
+// FuzzDoors has a proxy tell of anything. A door never leads out of the public URL, and where it
+// leads is a line of a header.
+func FuzzDoors(f *testing.F) {
+	for _, uri := range []string{"/", "/app?x=y", "//evil.example", `/\evil.example`, "/a\r\nSet-Cookie: a=b", "/#",
+		"/%0d%0a", "/\xff", "*", "https://evil.example/", "/login?next=//evil.example", "/a/../..//evil.example"} {
+		f.Add("GET", uri)
+	}
+	s := &Server{place: place{origin: siteOrigin, base: "/.curfew", home: "/"}}
+	r := httptest.NewRequest("GET", caddyDoor, nil)
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	f.Fuzz(func(t *testing.T, method, uri string) {
+		w := httptest.NewRecorder()
+		s.shut(w, r, doorOfForwarding, toldOriginal(method, uri), session.ErrNotFound)
+		text := w.Header().Get("Location")
+		location, err := url.Parse(text)
+		if err != nil || location.Scheme+"://"+location.Host != siteOrigin || location.Path != "/.curfew/login" ||
+			strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			t.Fatalf("%s %q leads to %q", method, uri, text)
+		}
+		next := location.Query().Get("next")
+		if next != "" && (next != uri || method != "GET") {
+			t.Errorf("%s %q has the next %q", method, uri, next)
+		}
+		if after := s.safeNext(next); !strings.HasPrefix(after, "/") || strings.HasPrefix(after, "//") {
+			t.Errorf("%s %q comes back to %q", method, uri, after)
+		}
+	})
+}

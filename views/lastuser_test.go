@@ -169,6 +169,16 @@ func TestASignInThatAnotherUsersHasOvertakenInheritsNothing(t *testing.T) {
 	}
 }
 
+// The console's origin has the same cookies: ports do not keep them apart.
+func TestASignInAtTheAdminURLEndsCookiesToo(t *testing.T) {
+	t.Parallel()
+	main, console := startConsole(t, "/.curfew")
+	main.SetApplication(http.NotFoundHandler())
+	if _, ended := console.signInHere("ada", "sessionid=x"); !slices.Equal(ended, []string{"sessionid"}) {
+		t.Errorf("%q are ended", ended)
+	}
+}
+
 func TestOnlyASignInChangesTheCookies(t *testing.T) {
 	t.Parallel()
 	s := startGuarding(t)

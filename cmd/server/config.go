@@ -150,25 +150,28 @@ func (c *config) validateAddresses() (mistakes []error) {
 	return append(mistakes, c.validateDoors()...)
 }
 
-// validateDoors refuses an address of the doors that browsers may reach, or that everybody can sign
-// in at.
+// validateDoors refuses an address of the doors that browsers may reach, or strangers while
+// everybody knows a password.
 func (c *config) validateDoors() (mistakes []error) {
+	refuse := func(format string, args ...any) { mistakes = append(mistakes, fmt.Errorf(format, args...)) }
 	doors := c.http.verifyListen
 	host, _, err := net.SplitHostPort(doors)
 	if doors == "" || err != nil {
 		return nil
 	}
 	if c.demo() && !c.operation.testing && !views.Loopback(host) {
-		mistakes = append(mistakes, fmt.Errorf("verify-listen %q: must be a loopback address while the demo "+
-			"directory is used; set ldap-url for your own directory", doors))
+		refuse("verify-listen %q: must be a loopback address while the demo directory is used; "+
+			"set ldap-url for your own directory", doors)
 	}
-	if overlap(doors, c.http.listen) {
-		mistakes = append(mistakes, fmt.Errorf("verify-listen %q: must be another address than listen %q, which "+
-			"browsers reach, because the doors show what no page may read", doors, c.http.listen))
-	}
-	if overlap(doors, c.operation.metricsListen) {
-		mistakes = append(mistakes, fmt.Errorf("verify-listen %q: must be another address than metrics-listen %q",
-			doors, c.operation.metricsListen))
+	for _, other := range []struct{ name, address, why string }{
+		{"listen", c.http.listen, ", which browsers reach: the doors show what no page may read"},
+		{"admin-listen", c.http.adminListen, ", which browsers reach: the doors show what no page may read"},
+		{"metrics-listen", c.operation.metricsListen, ""},
+	} {
+		if overlap(doors, other.address) {
+			refuse("verify-listen %q: must be another address than %s %q%s", doors, other.name, other.address,
+				other.why)
+		}
 	}
 	return mistakes
 }

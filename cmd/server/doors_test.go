@@ -3,7 +3,10 @@ package main
 import (
 	"net/http"
 	"regexp"
+	"strings"
 	"testing"
+
+	"curfew/session/redis/redistest"
 )
 
 // doorsAddress is where the log says that the doors of a process are.
@@ -63,6 +66,39 @@ func TestDoorsStandApart(t *testing.T) {
 	}
 }
 
+// A browser signs in at one node and then at another, and asks the doors of both.
+func TestNodesAgreeOnWhoWasLast(t *testing.T) {
+	t.Parallel()
+	nodes := startNodes(t, redistest.Start(t), 2, "--verify-listen", "127.0.0.1:0")
+	here, there := nodes[0], nodes[1]
+	first, _ := here.login("ada", "ada-demo")
+	cookies := map[string]string{}
+	for _, c := range first.Cookies() {
+		cookies[c.Name] = c.Name + "=" + c.Value
+	}
+	for _, node := range nodes {
+		response := node.knock("GET", "/session/verify", "Cookie", cookies["__Host-curfew"])
+		if response.StatusCode != 200 || response.Header.Get("Remote-User") != "ada" {
+			t.Errorf("a door: %s %v", response.Status, response.Header)
+		}
+	}
+	for user, ends := range map[string]bool{"ada": false, "grace": true} {
+		next, _ := there.login(user, user+"-demo", "Cookie", "app=x; "+cookies["__Host-curfew-last"])
+		lines := strings.Join(next.Header["Set-Cookie"], "\n")
+		who, _, _ := strings.Cut(cookies["__Host-curfew-seen"], ".")
+		if strings.Contains(lines, "app=;") != ends || strings.Contains(lines, who+".") == ends {
+			t.Errorf("%s at another node sets\n%s\nwhere ada was last, as %s", user, lines, who)
+		}
+	}
+	here.call("POST", "/logouts", `{"everyone":true}`, 200)
+	for _, node := range nodes {
+		response := node.knock("GET", "/session/verify", "Cookie", cookies["__Host-curfew"])
+		if response.StatusCode != 401 {
+			t.Errorf("a door after the end: %s", response.Status)
+		}
+	}
+}
+
 func TestDoorsAreWhereNoBrowserIs(t *testing.T) {
 	checkRefusals(t, []refusal{
 		{"doors for proxies of other machines", append([]string{"--verify-listen", ":9"}, ldapFlags...), ""},
@@ -79,6 +115,8 @@ func TestDoorsAreWhereNoBrowserIs(t *testing.T) {
 		{"doors at one of all addresses where browsers are",
 			append([]string{"--listen", ":9", "--verify-listen", "10.0.0.1:9"}, ldapFlags...),
 			"must be another address than listen"},
+		{"doors where the console is", []string{"--admin-listen", "127.0.0.1:9", "--admin-url", "http://localhost:9",
+			"--verify-listen", "localhost:9"}, `must be another address than admin-listen "127.0.0.1:9"`},
 		{"doors where the metrics are", []string{"--metrics-listen", "[::]:9", "--verify-listen", "127.0.0.1:9"},
 			`must be another address than metrics-listen "[::]:9"`},
 		{"doors on the same port of another address",
