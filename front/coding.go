@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,11 +20,11 @@ import (
 var errCoding = errors.New("the page has an unknown content coding")
 
 // decoders begin to read what comes in a content coding.
-var decoders = map[string]func(io.Reader) (io.Reader, error){
+var decoders = map[string]func(*bufio.Reader) (io.Reader, error){
 	"gzip":    newGzipReader,
 	"x-gzip":  newGzipReader,
 	"deflate": newDeflateReader,
-	"br":      func(r io.Reader) (io.Reader, error) { return brotli.NewReader(r), nil },
+	"br":      newBrotliReader,
 }
 
 // maxCodings is how many codings of one page are undone.
@@ -55,7 +56,7 @@ func decode(r io.Reader, codings []string) io.Reader {
 // decoder begins with the first byte that comes. Where none comes, there is nothing to decode.
 type decoder struct {
 	src   *bufio.Reader
-	begin func(io.Reader) (io.Reader, error)
+	begin func(*bufio.Reader) (io.Reader, error)
 	r     io.Reader
 }
 
@@ -80,31 +81,81 @@ func unexpected(err error) error {
 	return err
 }
 
-func newGzipReader(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }
+// gzipMembers reads all members of a gzip stream as one (RFC 1952 §2.2). What follows the last and
+// is none is left alone, as browsers do.
+type gzipMembers struct {
+	src *bufio.Reader
+	z   *gzip.Reader
+}
+
+func newGzipReader(r *bufio.Reader) (io.Reader, error) {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, err
+	}
+	z.Multistream(false)
+	return &gzipMembers{src: r, z: z}, nil
+}
+
+func (g *gzipMembers) Read(p []byte) (int, error) {
+	for {
+		n, err := g.z.Read(p)
+		if !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		if n > 0 {
+			return n, nil // its end is told again
+		}
+		if magic, _ := g.src.Peek(2); string(magic) != "\x1f\x8b" {
+			return 0, io.EOF
+		}
+		if err := g.z.Reset(g.src); err != nil {
+			return 0, unexpected(err)
+		}
+		g.z.Multistream(false)
+	}
+}
 
 // newDeflateReader reads zlib's format, as the standard has it, or the bare one that some send in
 // its place (RFC 9110 §8.4.1.2).
-func newDeflateReader(r io.Reader) (io.Reader, error) {
-	b := r.(*bufio.Reader)
-	head, err := b.Peek(2)
+func newDeflateReader(r *bufio.Reader) (io.Reader, error) {
+	head, err := r.Peek(2)
 	if err == nil && head[0]&0x0f == 8 && (uint(head[0])<<8|uint(head[1]))%31 == 0 {
-		return zlib.NewReader(b)
+		return zlib.NewReader(r)
 	}
-	return flate.NewReader(b), nil
+	return flate.NewReader(r), nil
 }
 
-// readableCodings returns what is left of an Accept-Encoding that names only codings which can be
+func newBrotliReader(r *bufio.Reader) (io.Reader, error) { return brotli.NewReader(r), nil }
+
+// readable are the codings that an application may choose from for a page.
+var readable = []string{"gzip", "deflate", "br", "identity"}
+
+// readableCodings returns what is left of an Accept-Encoding once it names only codings that can be
 // read.
 func readableCodings(lines []string) string {
-	var kept []string
+	var kept, named []string
+	rest, restWeight := "", ""
 	for item := range strings.SplitSeq(strings.Join(lines, ","), ",") {
-		name, _, _ := strings.Cut(item, ";")
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "gzip", "deflate", "br", "identity":
-			kept = append(kept, strings.TrimSpace(item))
+		item = strings.TrimSpace(item)
+		name, weight, _ := strings.Cut(item, ";")
+		switch name = strings.ToLower(strings.TrimSpace(name)); {
+		case slices.Contains(readable, name):
+			kept, named = append(kept, item), append(named, name)
+		case name == "*":
+			rest, restWeight = item, weight
 		}
 	}
-	if len(kept) == 0 {
+	switch {
+	case rest != "" && quality([]string{rest}, "*") == 0:
+		kept = append(kept, rest)
+	case rest != "":
+		for _, name := range readable {
+			if !slices.Contains(named, name) {
+				kept = append(kept, strings.TrimRight(name+";"+restWeight, ";"))
+			}
+		}
+	case len(kept) == 0:
 		return "identity"
 	}
 	return strings.Join(kept, ", ")

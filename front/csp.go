@@ -33,17 +33,22 @@ func formatPolicies(all []policy) string {
 }
 
 // find returns where the directive of the first of these names stands that the policy has. Of
-// several of one name the first counts. Without any it returns -1.
+// several of one name the first counts, and one that is not ASCII is none. Without any it returns
+// -1.
 func (p policy) find(names ...string) int {
 	for _, name := range names {
 		for i, directive := range p {
 			words := strings.FieldsFunc(directive, isPolicySpace)
-			if len(words) > 0 && strings.EqualFold(words[0], name) {
+			if len(words) > 0 && strings.EqualFold(words[0], name) && isASCII(directive) {
 				return i
 			}
 		}
 	}
 	return -1
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
 }
 
 func isPolicySpace(r rune) bool { return r < 0x80 && isSpace(byte(r)) }
@@ -60,7 +65,7 @@ func (p policy) sources(at int) []string {
 func (p policy) sandboxed() bool {
 	at := p.find("sandbox")
 	flags := p.sources(at)
-	return at >= 0 && !(containsFold(flags, "allow-scripts") && containsFold(flags, "allow-same-origin"))
+	return at >= 0 && !(hasKeyword(flags, "allow-scripts") && hasKeyword(flags, "allow-same-origin"))
 }
 
 // scripts returns where the directive stands that decides about script elements, or -1.
@@ -72,7 +77,7 @@ func (p policy) scripts() int { return p.find("script-src-elem", "script-src", "
 func (p policy) allow(source string, names ...string) policy {
 	at := p.find(names...)
 	sources := p.sources(at)
-	if at < 0 || containsFold(sources, source) {
+	if at < 0 || hasSource(sources, source) {
 		return p
 	}
 	sources = slices.DeleteFunc(sources, func(s string) bool { return strings.EqualFold(s, "'none'") })
@@ -93,12 +98,19 @@ func leadingSpaces(s string) string {
 	return s[:len(s)-len(strings.TrimLeftFunc(s, isPolicySpace))]
 }
 
-// containsFold looks for a word. Nonces and paths of URLs are told apart by case.
-func containsFold(words []string, word string) bool {
-	return slices.ContainsFunc(words, func(s string) bool {
-		return s == word || strings.EqualFold(s, word) && !strings.ContainsAny(word, "/-") ||
-			strings.EqualFold(s, word) && strings.HasPrefix(word, "allow-")
-	})
+func hasKeyword(words []string, word string) bool {
+	return slices.ContainsFunc(words, func(s string) bool { return strings.EqualFold(s, word) })
+}
+
+// hasSource reports whether a list has a source: a keyword, a nonce or an URL.
+func hasSource(sources []string, source string) bool {
+	if nonce := nonceSource.FindStringSubmatch(source); nonce != nil {
+		return slices.ContainsFunc(sources, func(s string) bool {
+			m := nonceSource.FindStringSubmatch(s)
+			return m != nil && m[1] == nonce[1]
+		})
+	}
+	return slices.Contains(sources, source) || source == "'self'" && hasKeyword(sources, source)
 }
 
 var (

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bytes"
 	"compress/gzip"
 	"io"
 	"net/http"
@@ -72,12 +73,16 @@ const (
 // mediaType returns the type of an answer without parameters, in lower case. Of several the last
 // counts, as browsers have it (Fetch §3.5).
 func mediaType(h http.Header) string {
+	kind, _, _ := strings.Cut(contentType(h), ";")
+	return strings.ToLower(strings.TrimSpace(kind))
+}
+
+func contentType(h http.Header) string {
 	lines := h["Content-Type"]
 	if len(lines) == 0 {
 		return ""
 	}
-	kind, _, _ := strings.Cut(lines[len(lines)-1], ";")
-	return strings.ToLower(strings.TrimSpace(kind))
+	return lines[len(lines)-1]
 }
 
 // isSaved reports whether a Content-Disposition has the browser save the answer: every type
@@ -107,37 +112,54 @@ func dropOriginal(h http.Header) {
 		delete(h, name)
 		delete(h, http.TrailerPrefix+name)
 	}
+	var trailers []string
+	for name := range strings.SplitSeq(strings.Join(h["Trailer"], ","), ",") {
+		name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+		if name != "" && !slices.Contains(ofTheOriginal, name) {
+			trailers = append(trailers, name)
+		}
+	}
+	if delete(h, "Trailer"); len(trailers) > 0 {
+		h["Trailer"] = trailers
+	}
 	h["Cache-Control"] = []string{"no-store"}
 }
 
 // page is a page on its way from the application to the browser: through decoding, the injector,
-// and coding. What is written goes all of the way at once, but for what the next step needs to have
-// whole.
+// and coding. What is written goes all of the way at once, but for the first bytes, by which its
+// charset is found.
 type page struct {
 	w      http.ResponseWriter
 	status int
 	tag    Tag
 	access scriptAccess
-	xhtml  bool
+	label  string // of the charset, where the header names one that there is
+	xml    bool
 	sent   bool // the header has been sent
 
-	decode *pump // nil where the page comes without a content coding
-	first  []byte
-	inject *pump        // nil as long as the first bytes are not decided about
-	zip    *gzip.Writer // nil where it leaves without one
-	out    io.Writer
+	decode *pump        // nil where the page comes without a content coding
+	first  []byte       // what has come, until it is decided about
+	in     *injector    // nil until then
+	inject *pump        // runs it
+	zip    *gzip.Writer // nil where the page leaves without a coding
+	out    io.Writer    // zip or w
 }
 
-// newPage begins a page. Its header is complete, but for the charset.
+// newPage begins a page. The header of w is complete, but for a charset that only its first bytes
+// tell.
 func newPage(w http.ResponseWriter, status int, t Tag, access scriptAccess) *page {
-	return &page{
+	p := &page{
 		w:      w,
 		status: status,
 		tag:    t,
 		access: access,
-		xhtml:  mediaType(w.Header()) == xhtmlType,
+		xml:    mediaType(w.Header()) == xhtmlType,
 		out:    w,
 	}
+	if label, _ := charsetParameter(contentType(w.Header())); encodingNamed(label) != "" {
+		p.label = label
+	}
+	return p
 }
 
 // recode has the page come in codings, and leave in gzip if the browser takes that.
@@ -148,6 +170,9 @@ func (p *page) recode(codings []string, zip bool) {
 	})
 	h := p.w.Header()
 	delete(h, "Content-Encoding")
+	if quality(h["Vary"], "Accept-Encoding") == 0 && quality(h["Vary"], "*") == 0 {
+		h["Vary"] = append(h["Vary"], "Accept-Encoding")
+	}
 	if !zip {
 		return
 	}
@@ -157,9 +182,12 @@ func (p *page) recode(codings []string, zip bool) {
 	p.out = p.zip
 }
 
+// sendHeader sends the header, once.
 func (p *page) sendHeader() {
-	p.sent = true
-	p.w.WriteHeader(p.status)
+	if !p.sent {
+		p.sent = true
+		p.w.WriteHeader(p.status)
+	}
 }
 
 // write takes bytes as the application sends them.
@@ -178,9 +206,18 @@ func (p decodedPage) Write(b []byte) (int, error) { return len(b), p.decoded(b) 
 
 // decoded takes bytes of the page itself.
 func (p *page) decoded(b []byte) error {
-	if p.inject == nil {
-		p.begin()
+	if p.in == nil {
+		p.first = append(p.first, b...)
+		if !p.tellsCharset() {
+			return nil
+		}
+		return p.begin(false)
 	}
+	return p.injected(b)
+}
+
+// injected hands bytes to the injector, and what follows the head of the page past it.
+func (p *page) injected(b []byte) error {
 	if !p.inject.done {
 		if _, err := p.inject.Write(b); err != nil || !p.inject.done {
 			return err
@@ -191,21 +228,78 @@ func (p *page) decoded(b []byte) error {
 	return err
 }
 
-// begin sends the header, and has the injector read the page.
-func (p *page) begin() {
-	p.sendHeader()
-	in := &injector{
-		dst:   p.out,
-		chars: asciiCompatible,
-		tag:   p.tag.element(p.access.nonce, p.xhtml),
-		limit: tokenLimit,
+// tellsCharset reports whether the first bytes tell the charset, or never will.
+func (p *page) tellsCharset() bool {
+	if mark, _ := byteOrderMark(p.first); mark != "" || len(p.first) >= prescanned {
+		return true
 	}
-	p.inject = newPump(in.run)
+	if p.label != "" {
+		return len(p.first) >= len("\xef\xbb\xbf")
+	}
+	return !p.xml && prescan(p.first, false) != "" || p.xml && bytes.IndexByte(p.first, '>') >= 0
 }
 
-// flush passes on what an encoder holds back.
+// begin decides by the first bytes what the charset is, sends the header, and has the injector read
+// the page. whole says that there are no more bytes.
+func (p *page) begin(whole bool) error {
+	name, mark := byteOrderMark(p.first)
+	switch {
+	case name != "":
+	case p.label != "":
+		name = encodingNamed(p.label)
+	case p.xml:
+		name = encodingNamed(xmlEncoding(p.first))
+	default:
+		if label := prescan(p.first, whole || len(p.first) >= prescanned); label != "" {
+			name = encodingNamed(label)
+			if !p.sent {
+				_, rest := charsetParameter(contentType(p.w.Header()))
+				p.w.Header()["Content-Type"] = []string{rest + "; charset=" + label}
+			}
+		}
+	}
+	p.sendHeader()
+	p.in = &injector{
+		dst:    p.out,
+		chars:  charsetNamed(name),
+		tag:    p.tag.element(p.access.nonce, p.xml),
+		xml:    p.xml,
+		access: p.access,
+		limit:  tokenLimit,
+	}
+	p.inject = newPump(p.in.run)
+	first := p.first
+	p.first = nil
+	if _, err := p.out.Write(first[:mark]); err != nil || len(first) == mark {
+		return err
+	}
+	return p.injected(first[mark:])
+}
+
+// waits reports whether bytes are held back that could be sent if the rest of the page were known.
+func (p *page) waits() bool {
+	return len(p.first) > 0 || p.in != nil && p.in.head == tagOpen && !p.inject.done
+}
+
+// hasten sends what is held back only until more of the page is known.
+func (p *page) hasten() error {
+	if len(p.first) > 0 {
+		if err := p.begin(false); err != nil {
+			return err
+		}
+	}
+	if p.in == nil {
+		return nil
+	}
+	return p.in.hasten()
+}
+
+// flush sends the header if nothing can change it, and passes on what an encoder holds back.
 func (p *page) flush() error {
-	if p.zip == nil || p.inject == nil {
+	if p.label != "" || p.xml {
+		p.sendHeader()
+	}
+	if p.zip == nil || p.in == nil {
 		return nil
 	}
 	return p.zip.Flush()
@@ -218,8 +312,10 @@ func (p *page) close() error {
 			return err
 		}
 	}
-	if p.inject == nil {
-		p.begin()
+	if p.in == nil {
+		if err := p.begin(true); err != nil {
+			return err
+		}
 	}
 	if err := p.inject.Close(); err != nil || p.zip == nil {
 		return err
@@ -236,6 +332,7 @@ func (p *page) stop() {
 		p.inject.stop()
 	}
 	if p.zip != nil {
+		p.zip.Reset(nil) // it keeps nothing of the answer alive
 		zippers.Put(p.zip)
 		p.zip = nil
 	}

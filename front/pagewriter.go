@@ -1,16 +1,19 @@
 package front
 
 import (
+	"bufio"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
 )
 
 // servePage has next answer a navigation, and puts the tag into the answer if that is a page. It
-// changes the header of r, which is the caller's own. A page that cannot be read is answered by
-// refuse, with an empty header. Where a page breaks off, or cannot be read to its end, the
-// connection is broken off as well, by a panic with [http.ErrAbortHandler]: nobody takes a part
+// changes the header of r, which is the caller's own. A page in a coding that cannot be read is
+// answered by refuse, with an empty header. Where a page breaks off, or cannot be read to its end,
+// the connection is broken off as well, by a panic with [http.ErrAbortHandler]: nobody takes a part
 // for the whole.
 func servePage(
 	w http.ResponseWriter, r *http.Request, t Tag, refuse func(http.ResponseWriter, error), next http.Handler,
@@ -25,21 +28,24 @@ func servePage(
 	preparePageRequest(r.Header)
 	defer p.stop()
 	defer func() {
-		if p.refused { // it is answered, and next was told so by the error of a write
+		if p.refused { // it is answered, and next learned from a write that it cannot go on
 			if v := recover(); v != nil && v != http.ErrAbortHandler {
 				panic(v)
 			}
 		}
 	}()
 	next.ServeHTTP(p, r)
-	if err := p.finish(); err != nil {
+	if p.finish() != nil {
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// firstWait is how long the first bytes of a page are held that the application flushes, where the
-// header of the page depends on what follows them.
+// firstWait is how long bytes are held that the application has flushed, where the header or the
+// place of the tag depends on what follows them.
 const firstWait = 100 * time.Millisecond
+
+// sniffed is how many bytes the type of an answer is found by that says none, as the server does.
+const sniffed = 512
 
 // pageWriter is the answer to a navigation. What is no page passes as it is.
 type pageWriter struct {
@@ -49,12 +55,15 @@ type pageWriter struct {
 	gzip   bool // the browser takes it
 	refuse func(http.ResponseWriter, error)
 
-	// mu has writes, flushes and the timer of the first bytes take turns. It is held while the
+	// mu has writes, flushes and the timer of what is held back take turns. It is held while the
 	// browser is written to.
 	mu      sync.Mutex
-	begun   bool // a final status is known
-	refused bool
-	page    *page // nil where the answer is no page
+	begun   bool   // the application has said its final status, or another has the answer
+	refused bool   // by refuse
+	status  int    // as long as the type of the answer is not known
+	untyped []byte // what has come until then
+	page    *page  // nil where the answer is no page
+	timer   *time.Timer
 	err     error // why the page cannot go on
 }
 
@@ -68,14 +77,51 @@ func (p *pageWriter) WriteHeader(status int) {
 func (p *pageWriter) writeHeader(status int) {
 	switch {
 	case p.begun:
-		return
-	case status < 200 && status != http.StatusSwitchingProtocols:
+	case status < 200:
+		p.begun = status == http.StatusSwitchingProtocols
+		p.ResponseWriter.WriteHeader(status)
+	case hasType(p.Header()):
+		p.begun = true
+		p.decide(status)
+	default:
+		p.begun, p.status = true, status
+	}
+}
+
+// hasType reports whether nobody looks for the type of an answer in its first bytes.
+func hasType(h http.Header) bool {
+	_, ok := h["Content-Type"]
+	return ok || h.Get("Content-Encoding") != ""
+}
+
+// settleType finds the type of an answer that has none, as the server would, from what came first.
+func (p *pageWriter) settleType() error {
+	if p.status == 0 {
+		return nil
+	}
+	status, b := p.status, p.untyped
+	p.status, p.untyped = 0, nil
+	if len(b) == 0 {
+		p.ResponseWriter.WriteHeader(status)
+		return nil
+	}
+	if kind := http.DetectContentType(b); !hasType(p.Header()) {
+		p.Header()["Content-Type"] = []string{kind}
+	}
+	p.decide(status)
+	return p.write(b)
+}
+
+// decide begins the answer, whose header is complete.
+func (p *pageWriter) decide(status int) {
+	h := p.Header()
+	if !isPage(status, h) {
 		p.ResponseWriter.WriteHeader(status)
 		return
 	}
-	p.begun = true
-	h := p.Header()
-	if !isPage(status, h) {
+	access, ok := allowScript(h, p.tag.source())
+	if !ok {
+		dropOriginal(h)
 		p.ResponseWriter.WriteHeader(status)
 		return
 	}
@@ -86,12 +132,7 @@ func (p *pageWriter) writeHeader(status int) {
 		p.refuse(p.ResponseWriter, err)
 		return
 	}
-	access, ok := allowScript(h, p.tag.Folder)
 	dropOriginal(h)
-	if !ok {
-		p.ResponseWriter.WriteHeader(status)
-		return
-	}
 	p.page = newPage(p.ResponseWriter, status, p.tag, access)
 	if len(codings) > 0 {
 		p.page.recode(codings, p.gzip)
@@ -105,18 +146,29 @@ func (p *pageWriter) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.writeHeader(http.StatusOK)
-	switch {
-	case p.err != nil:
-		return 0, p.err
-	case p.page == nil:
-		return p.ResponseWriter.Write(b)
-	case p.head:
-		return len(b), nil
+	if p.status != 0 {
+		if p.untyped = append(p.untyped, b...); len(p.untyped) < sniffed {
+			return len(b), nil
+		}
+		return len(b), p.settleType()
 	}
-	if p.err = p.page.write(b); p.err != nil {
-		return 0, p.err
+	if err := p.write(b); err != nil {
+		return 0, err
 	}
 	return len(b), nil
+}
+
+// write takes bytes of an answer that has been decided about.
+func (p *pageWriter) write(b []byte) error {
+	switch {
+	case p.err != nil:
+	case p.page == nil:
+		_, err := p.ResponseWriter.Write(b)
+		return err
+	case !p.head:
+		p.err = p.page.write(b)
+	}
+	return p.err
 }
 
 // ReadFrom lets what is no page take the ways that the server has for files.
@@ -132,24 +184,58 @@ func (p *pageWriter) passes() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.writeHeader(http.StatusOK)
-	return p.page == nil && p.err == nil
+	return p.status == 0 && p.page == nil && p.err == nil
 }
 
 // Unwrap leads [http.ResponseController] to the connection.
 func (p *pageWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
-// FlushError sends what was written.
+// Hijack hands the connection over to the handler, which answers itself.
+func (p *pageWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffers, err := http.NewResponseController(p.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("take over connection: %w", err)
+	}
+	p.begun = true
+	return conn, buffers, nil
+}
+
+// FlushError sends what was written. What waits for more of the page follows a little later.
 func (p *pageWriter) FlushError() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.writeHeader(http.StatusOK)
+	if len(p.untyped) > 0 {
+		if err := p.settleType(); err != nil {
+			return err
+		}
+	}
+	if p.page != nil && p.page.waits() && p.timer == nil {
+		p.timer = time.AfterFunc(firstWait, p.hasten)
+	}
+	return p.flush()
+}
+
+func (p *pageWriter) flush() error {
 	if p.err == nil && p.page != nil {
 		p.err = p.page.flush()
 	}
-	if p.err != nil || p.page != nil && !p.page.sent {
+	if p.err != nil || p.status != 0 || p.page != nil && !p.page.sent {
 		return p.err
 	}
 	return http.NewResponseController(p.ResponseWriter).Flush()
+}
+
+// hasten sends what has been waiting for more of the page.
+func (p *pageWriter) hasten() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.timer == nil || p.err != nil {
+		return
+	}
+	if p.err = p.page.hasten(); p.err == nil {
+		p.err = p.flush()
+	}
 }
 
 // Flush is FlushError for handlers that take no error.
@@ -160,10 +246,13 @@ func (p *pageWriter) finish() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.writeHeader(http.StatusOK)
-	if p.page == nil || p.err != nil {
-		if p.refused {
-			return nil
-		}
+	if err := p.settleType(); err != nil {
+		return err
+	}
+	if p.refused || p.err == nil && p.page == nil {
+		return nil
+	}
+	if p.err != nil {
 		return p.err
 	}
 	dropOriginal(p.Header()) // what came as a trailer
@@ -178,6 +267,10 @@ func (p *pageWriter) finish() error {
 func (p *pageWriter) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil // one that fires now does nothing
+	}
 	if p.page != nil {
 		p.page.stop()
 	}

@@ -1,6 +1,13 @@
 package front
 
-import "bytes"
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+
+	"golang.org/x/net/html"
+)
 
 // skipper finds the end of a token of any length. next takes its bytes one by one. It reports that
 // the token is over, and which of the bytes that it was given do not belong to it, apart from case.
@@ -77,7 +84,7 @@ const (
 func matchTag(tag *[]byte, name string, c byte) match {
 	t := *tag
 	switch {
-	case len(t) == 0:
+	case len(t) == 0 || !strings.HasPrefix(name, string(t)):
 		return mismatched
 	case len(t) == len(name):
 		if isSpace(c) || c == '/' || c == '>' {
@@ -275,4 +282,81 @@ func attributeSpan(tag []byte, name string) (value span, ok bool) {
 		}
 	}
 	return span{}, false
+}
+
+// long goes past a token that is too long to be held. It passes the token on as it comes. raw is
+// what the tokenizer has of it, from its beginning, and ahead what it has read behind that. long
+// returns what of these, and of what it reads itself, stands behind the token.
+func (in *injector) long(raw, ahead []byte) (rest []byte, err error) {
+	b := append(raw[:len(raw):len(raw)], ahead...)
+	kind, name, s, begun := in.classify(raw)
+	if s == nil {
+		return in.longText(raw, b)
+	}
+	if err := in.begin(kind, name); err != nil || in.head == inBody {
+		return nil, err
+	}
+	in.passing = true
+	gone := 0 // how much of the token came before b
+	for at := begun; ; at = 0 {
+		for i, c := range b[at:] {
+			if over, ahead := s.next(c); over {
+				i += at + 1
+				return append(ahead, b[i:]...), in.end(kind, name, in.pos+gone+i-len(ahead))
+			}
+		}
+		gone += len(b)
+		b = make([]byte, 4<<10)
+		n, err := in.Read(b)
+		if n == 0 && err != nil {
+			in.pos += gone
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return nil, err
+		}
+		b = b[:n]
+	}
+}
+
+// classify tells by its beginning what a long token is, and what finds its end if it begins with
+// that many bytes less. Nothing does where it is text.
+func (in *injector) classify(raw []byte) (kind html.TokenType, name string, s skipper, begun int) {
+	switch {
+	case in.raw == "script":
+		return html.TextToken, "", &skipScript{}, 0
+	case in.raw != "":
+		return html.TextToken, "", &skipRaw{name: in.raw}, 0
+	case raw[0] != '<' || !isMarkup(raw[1:]):
+		return html.TextToken, "", nil, 0
+	case bytes.HasPrefix(raw, []byte("<!--")):
+		return html.CommentToken, "", &skipComment{}, len("<!--")
+	case isComment(raw[1:]):
+		return html.CommentToken, "", skipTo('>'), len("<!")
+	case raw[1] == '/':
+		return html.EndTagToken, tagName(raw[2:]), &skipTag{}, len("</")
+	}
+	return html.StartTagToken, tagName(raw[1:]), &skipTag{}, len("<")
+}
+
+// longText goes past long text outside of raw text. b begins with it, and it holds no tag but at
+// its end, where one may begin.
+func (in *injector) longText(raw, b []byte) (rest []byte, err error) {
+	end := len(raw)
+	if i := bytes.LastIndexByte(raw[end-2:], '<'); i >= 0 {
+		end += i - 2
+	}
+	if space := leadingSpace(b[:end]); space < end && in.nested == 0 {
+		return nil, in.body(in.pos + space)
+	}
+	return b[end:], in.end(html.TextToken, "", in.pos+end)
+}
+
+// tagName returns the name at the beginning of what stands behind a < or </.
+func tagName(b []byte) string {
+	end := bytes.IndexFunc(b, func(r rune) bool { return r == '/' || r == '>' || r < 0x80 && isSpace(byte(r)) })
+	if end < 0 {
+		end = len(b)
+	}
+	return strings.ToLower(string(b[:end]))
 }

@@ -14,6 +14,14 @@ type Tag struct {
 	Required bool   // only a live session is shown the page
 }
 
+// source is how policies name the folder of the tag's script. None can name an address of IPv6.
+func (t Tag) source() string {
+	if strings.Contains(t.Folder, "[") {
+		return "'self'"
+	}
+	return t.Folder
+}
+
 // element writes the tag, in ASCII that is the same in every charset. In XHTML it is well formed
 // and says its namespace, whatever the page has around it.
 func (t Tag) element(nonce string, xhtml bool) string {
