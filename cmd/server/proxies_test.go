@@ -317,8 +317,7 @@ func testSocketsOfTheApplication(t *testing.T, s *site) {
 }
 
 func testOwnPagesNeedNoCheck(t *testing.T, s *site) {
-	below := *s.process
-	below.url += siteBase
+	below := s.below(siteBase)
 	for path, code := range map[string]int{"/login": 200, "/healthz": 200, "/static/curfew.js": 200, "/nowhere": 404} {
 		if response, body := below.do(path, nil, "Accept", "text/html"); response.StatusCode != code {
 			t.Errorf("%s: %s %.200s, want %d", path, response.Status, body, code)

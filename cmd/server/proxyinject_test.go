@@ -149,7 +149,9 @@ func TestProxiesServeTLS(t *testing.T) {
 				}
 				return plain(t, folder)
 			}
-			s := startSiteBy(t, proxy, "https")
+			s := startBehind(t, proxy, "https")
+			s.process = s.before(s.at, s.app.URL)
+			s.url = "https://" + s.at
 			cookie, _ := s.session("ada")
 			e := s.echo("/", nil, "Cookie", cookie+"; a=1")
 			if e.get("Cookie") != "a=1" || e.get("X-Forwarded-Proto") != "https" || e.get("Remote-User") != "ada" {
@@ -162,6 +164,34 @@ func TestProxiesServeTLS(t *testing.T) {
 			}
 			if got := response.Header.Get("Location"); response.StatusCode != 303 || got != want {
 				t.Errorf("%s to %q, want %q", response.Status, got, want)
+			}
+		})
+	}
+}
+
+// TestProxiesReachCurfewByTLS has Curfew serve TLS itself, behind a proxy that does not.
+func TestProxiesReachCurfewByTLS(t *testing.T) {
+	t.Parallel()
+	certificate, key := makeCertificate(t)
+	folder := t.TempDir()
+	certificateFile, keyFile := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
+	for name, data := range map[string][]byte{certificateFile: certificate, keyFile: key} {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, proxy := range runProxies() {
+		t.Run(proxy.name, func(t *testing.T) {
+			t.Parallel()
+			s := startBehind(t, proxy, "https", "--tls-cert", certificateFile, "--tls-key", keyFile)
+			s.process = s.before(freeAddress(t, siteHost()), s.app.URL)
+			cookie, _ := s.session("ada")
+			if code, answer := s.below(siteBase).status(cookie); code != 200 || answer["user"] != "ada" {
+				t.Errorf("Curfew's own pages: %d %v", code, answer)
+			}
+			e := s.echo("/", nil, "Cookie", cookie)
+			if e.Host != s.at || e.get("X-Forwarded-Proto") != "https" || e.get("Remote-User") != "ada" {
+				t.Errorf("the application sees %+v", e)
 			}
 		})
 	}

@@ -137,21 +137,23 @@ func freeAddress(t *testing.T, host string) string {
 // startSite starts an application, Curfew, and the proxy before them.
 func startSite(t *testing.T, proxy runProxy) *site {
 	t.Helper()
-	return startSiteBy(t, proxy, "http")
+	s := startBehind(t, proxy, "http")
+	s.process = s.before(s.at, s.app.URL)
+	return s
 }
 
-// startSiteBy starts a site that browsers reach by this scheme.
-func startSiteBy(t *testing.T, proxy runProxy, scheme string) *site {
+// startBehind starts what stands behind a proxy, which browsers reach by this scheme. The settings
+// of Curfew are completed.
+func startBehind(t *testing.T, proxy runProxy, scheme string, settings ...string) *site {
 	t.Helper()
 	host := siteHost()
 	s := &site{at: freeAddress(t, host), app: startEchoApp(t), proxy: proxy}
-	listen, doors := freeAddress(t, host), freeAddress(t, host)
-	s.settings = []string{"--listen", listen, "--verify-listen", doors, "--base-path", siteBase,
-		"--public-url", scheme + "://" + s.at, "--trusted-proxies", "127.0.0.1/32", "--testing"}
+	listen := freeAddress(t, host)
+	s.settings = append(settings, "--listen", listen, "--verify-listen", freeAddress(t, host), "--base-path", siteBase,
+		"--public-url", scheme+"://"+s.at, "--trusted-proxies", "127.0.0.1/32", "--testing")
 	s.curfew = start(t, s.settings...)
-	s.curfew.url = "http://" + listen + siteBase
-	s.process = s.before(s.at, s.app.URL)
-	s.process.url = scheme + "://" + s.at
+	curfewScheme, _, _ := strings.Cut(s.curfew.url, ":")
+	s.curfew.url = curfewScheme + "://" + listen + siteBase
 	return s
 }
 
@@ -222,6 +224,13 @@ func (s *site) session(user string, groups ...string) (cookie string, verified m
 		"Remote-Groups":  strings.Join(groups, ","),
 		"Remote-Session": made.Ref,
 	}
+}
+
+// below has its requests go to paths below this one.
+func (p *process) below(path string) *process {
+	other := *p
+	other.url += path
+	return &other
 }
 
 // echoApp is an application that tells what it was asked.
