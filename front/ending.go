@@ -79,8 +79,13 @@ func (e *exchange) sessionEnded() {
 	e.judgeLocked()
 }
 
-// begun notes the header of the answer.
+// begun notes the header of the answer. One that begins after the end of the session leaves no
+// cookies: the next user may have signed in meanwhile, whose sign-in has ended those that there
+// were.
 func (e *exchange) begun(status int, h http.Header) {
+	if e.session != nil && e.session.Life.Err() != nil {
+		delete(h, "Set-Cookie")
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.isBegun, e.isFile = true, isAttachment(h)

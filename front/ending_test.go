@@ -59,6 +59,24 @@ func TestAnswersMayGoOnForAWhile(t *testing.T) {
 	}
 }
 
+func TestAnAnswerAfterTheEndLeavesNoCookie(t *testing.T) {
+	t.Parallel()
+	for _, ended := range []bool{false, true} {
+		s, asked, steps := newSlowSite(t)
+		s.rules.SetLate(patience)
+		b := s.dial()
+		b.send("", "GET / HTTP/1.1", "Host: x")
+		<-asked
+		if ended {
+			s.end()
+		}
+		steps <- lines(fine, "Set-Cookie: session=ada", "Content-Length: 0")
+		if got := b.wants(200).Header["Set-Cookie"]; len(got) == 1 == ended {
+			t.Errorf("the session has ended %v: cookies %q", ended, got)
+		}
+	}
+}
+
 func TestAnswersAreCutLater(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
