@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -105,7 +106,11 @@ func (p *pageWriter) settleType() error {
 		p.ResponseWriter.WriteHeader(status)
 		return nil
 	}
-	if kind := http.DetectContentType(b); !hasType(p.Header()) {
+	if !hasType(p.Header()) {
+		kind := http.DetectContentType(b)
+		if prescan(b, false) != "" { // the page knows its charset better
+			kind, _, _ = strings.Cut(kind, ";")
+		}
 		p.Header()["Content-Type"] = []string{kind}
 	}
 	p.decide(status)

@@ -345,7 +345,11 @@ func TestTheTypeOfAnAnswerWithoutOneIsFoundAsTheServerDoes(t *testing.T) {
 			}
 		}
 	}
-	s := pageSite(t, func(w http.ResponseWriter, _ *http.Request) {
+	s := pageSite(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<head><meta charset=gbk>") })
+	if answer, _, _ := ask(t, s, "GET"); answer.Header.Get("Content-Type") != "text/html; charset=gbk" {
+		t.Errorf("a page that tells its charset is %s", answer.Header.Get("Content-Type"))
+	}
+	s = pageSite(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Content-Type"] = nil
 		io.WriteString(w, "<title>")
 	})
