@@ -175,8 +175,7 @@ func copyVerified(names []string, answer *http.Response, r *http.Request) {
 
 func TestChecksOfTraefikAndEnvoy(t *testing.T) {
 	t.Parallel()
-	host := siteHost()
-	listen, doors := freeAddress(t, host), freeAddress(t, host)
+	listen, doors := freeAddress(t), freeAddress(t)
 	s := &site{app: startEchoApp(t), settings: []string{"--listen", listen, "--verify-listen", doors,
 		"--base-path", siteBase, "--public-url", "https://app.example.org", "--trusted-proxies", "127.0.0.1/32",
 		"--testing", "--passive-paths", "/api/*"}}

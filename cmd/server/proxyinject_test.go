@@ -119,7 +119,7 @@ func TestApplicationsAtUnixSockets(t *testing.T) {
 			app.Start()
 			t.Cleanup(app.Close)
 			other := *s
-			other.process = s.before(freeAddress(t, siteHost()), "unix:"+socket)
+			other.process = s.before(freeAddress(t), "unix:"+socket)
 			cookie, verified := s.session("ada")
 			e := other.echo("/a", nil, "Cookie", cookie)
 			if e.URI != "/a" || e.get("Remote-User") != verified["Remote-User"] || e.Host != s.at {
@@ -184,7 +184,7 @@ func TestProxiesReachCurfewByTLS(t *testing.T) {
 		t.Run(proxy.name, func(t *testing.T) {
 			t.Parallel()
 			s := startBehind(t, proxy, "https", "--tls-cert", certificateFile, "--tls-key", keyFile)
-			s.process = s.before(freeAddress(t, siteHost()), s.app.URL)
+			s.process = s.before(freeAddress(t), s.app.URL)
 			cookie, _ := s.session("ada")
 			if code, answer := s.below(siteBase).status(cookie); code != 200 || answer["user"] != "ada" {
 				t.Errorf("Curfew's own pages: %d %v", code, answer)

@@ -116,17 +116,14 @@ type site struct {
 
 const siteBase = "/.curfew"
 
-var sites atomic.Int32
+var addresses atomic.Int32
 
-// siteHost is a loopback address that no other test uses.
-func siteHost() string {
-	n := int(sites.Add(1))
-	return fmt.Sprintf("127.%d.%d.%d", 100+os.Getpid()%100, 1+n/200, 1+n%200)
-}
-
-func freeAddress(t *testing.T, host string) string {
+// freeAddress is an address that nobody listens on, with a host of loopback that no other test has:
+// until a proxy listens there, nobody else can come upon the port.
+func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	n := int(addresses.Add(1))
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 100+os.Getpid()%100, 1+n/200, 1+n%200))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,10 +143,9 @@ func startSite(t *testing.T, proxy runProxy) *site {
 // of Curfew are completed.
 func startBehind(t *testing.T, proxy runProxy, scheme string, settings ...string) *site {
 	t.Helper()
-	host := siteHost()
-	s := &site{at: freeAddress(t, host), app: startEchoApp(t), proxy: proxy}
-	listen := freeAddress(t, host)
-	s.settings = append(settings, "--listen", listen, "--verify-listen", freeAddress(t, host), "--base-path", siteBase,
+	s := &site{at: freeAddress(t), app: startEchoApp(t), proxy: proxy}
+	listen := freeAddress(t)
+	s.settings = append(settings, "--listen", listen, "--verify-listen", freeAddress(t), "--base-path", siteBase,
 		"--public-url", scheme+"://"+s.at, "--trusted-proxies", "127.0.0.1/32", "--testing")
 	s.curfew = start(t, s.settings...)
 	curfewScheme, _, _ := strings.Cut(s.curfew.url, ":")

@@ -29,7 +29,7 @@ def application(environ, start_response):
 
 func startVictim(t *testing.T) string {
 	t.Helper()
-	folder, at := t.TempDir(), freeAddress(t, siteHost())
+	folder, at := t.TempDir(), freeAddress(t)
 	if err := os.WriteFile(filepath.Join(folder, "victim.py"), []byte(victim), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func startVictim(t *testing.T) string {
 // forged.
 func testSpoofing(t *testing.T, s *site) {
 	cookie, verified := s.session("ada")
-	careless := s.before(freeAddress(t, siteHost()), startVictim(t))
+	careless := s.before(freeAddress(t), startVictim(t))
 	for _, to := range []string{s.at, strings.TrimPrefix(careless.url, "http://")} {
 		arrived := 0
 		for _, a := range spoofing.Attempts() {
