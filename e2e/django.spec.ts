@@ -1,5 +1,5 @@
 import type {BrowserContext, Page} from '@playwright/test'
-import {test as base, expect, MINUTE, Tab} from './curfew'
+import {test as base, expect, MINUTE, signInAt, Tab} from './curfew'
 import {Example, Site} from './django'
 
 // The Django application of examples/django: none of its pages knows of Curfew.
@@ -37,7 +37,7 @@ const cookie = async (context: BrowserContext, name: string) =>
 for (const [front, start] of Object.entries({Curfew: Site.behindCurfew, nginx: Site.behindNginx})) {
   const engines = front === 'Curfew' ? ' @engines' : '' // browsers see no difference
   test.describe(`behind ${front}`, () => {
-    test.describe.configure({mode: 'default'}) // one application for all of them
+    test.describe.configure({mode: 'default', timeout: MINUTE}) // one application for all of them
     test.beforeAll(async () => {
       site = await start()
     })
@@ -188,8 +188,29 @@ for (const [front, start] of Object.entries({Curfew: Site.behindCurfew, nginx: S
   })
 }
 
+test('over TLS, where Django compares the Referer, a form is saved as well', async ({browser}) => {
+  test.setTimeout(MINUTE)
+  const secure = await Site.behindTLS()
+  const context = await browser.newContext({ignoreHTTPSErrors: true})
+  try {
+    await signInAt(secure.server, 'grace', context)
+    const page = await context.newPage()
+    await page.goto(secure.origin + '/people/grace/')
+    await page.getByLabel('Room').fill('B 206')
+    await page.getByRole('button', {name: 'Save'}).click()
+    await expect(page.getByRole('status')).toHaveText('Saved.')
+    const cookies = await context.cookies()
+    expect(cookies.map(c => c.name)).toContain('sessionid')
+    expect(cookies.filter(c => !c.secure).map(c => c.name)).toEqual([])
+  } finally {
+    await context.close()
+    await secure.stop()
+  }
+})
+
 for (const mode of ['curfew', 'nginx']) {
   test(`run.sh ${mode} starts all that is needed, and leaves nothing behind`, async ({request}) => {
+    test.setTimeout(MINUTE)
     const example = await Example.start(mode)
     let left
     try {

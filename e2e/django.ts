@@ -14,9 +14,12 @@ class Application {
   readonly #process: ChildProcess
   readonly #gone: Promise<unknown>
 
-  private constructor(readonly folder: string) {
+  private constructor(
+    readonly folder: string,
+    publicURL: string,
+  ) {
     this.#process = spawn('examples/django/run.sh', ['app'], {
-      env: {...process.env, STATE: folder},
+      env: {...process.env, STATE: folder, PUBLIC_URL: publicURL},
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     this.#process.stderr!.on('data', data => {
@@ -25,12 +28,13 @@ class Application {
     this.#gone = once(this.#process, 'exit')
   }
 
-  static async start(): Promise<Application> {
-    const application = new Application(await mkdtemp(join(tmpdir(), 'curfew-django-')))
+  /** @param publicURL what browsers see; its port does not matter */
+  static async start(publicURL = 'http://localhost'): Promise<Application> {
+    const application = new Application(await mkdtemp(join(tmpdir(), 'curfew-django-')), publicURL)
     await expect(async () => {
       expect(application.#process.exitCode, application.log).toBeNull()
       expect(await application.status()).toBe(403) // nobody vouches for this request
-    }).toPass({intervals: [50], timeout: 20_000})
+    }).toPass({intervals: [50], timeout: 30_000})
     return application
   }
 
@@ -118,6 +122,17 @@ export class Site {
     return new Site(server.url, server, application)
   }
 
+  /** The same where Curfew serves TLS, with a certificate that nobody has signed. */
+  static async behindTLS(): Promise<Site> {
+    const application = await Application.start('https://localhost')
+    const [key, cert] = [join(application.folder, 'key.pem'), join(application.folder, 'cert.pem')]
+    const request = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost'.split(' ')
+    await promisify(execFile)('openssl', [...request, '-keyout', key, '-out', cert])
+    const flags = ['--upstream', 'unix:' + application.socket, '--tls-cert', cert, '--tls-key', key]
+    const server = await Server.start(...flags)
+    return new Site(server.url, server, application)
+  }
+
   /** nginx is the application's reverse proxy, and asks Curfew. */
   static async behindNginx(): Promise<Site> {
     const application = await Application.start()
@@ -154,7 +169,7 @@ export class Example {
     [port, guard, doors]: number[],
   ) {
     this.origin = `http://localhost:${port}`
-    const {STATE, ...inherited} = process.env
+    const {STATE, PUBLIC_URL, ...inherited} = process.env
     this.#process = spawn('examples/django/run.sh', [mode, '--testing'], {
       env: {
         ...inherited,
@@ -178,7 +193,7 @@ export class Example {
     await expect(async () => {
       expect(example.#process.exitCode, example.log).toBeNull()
       expect((await fetch(example.origin + '/.curfew/healthz')).status).toBe(200)
-    }).toPass({intervals: [50], timeout: 20_000})
+    }).toPass({intervals: [50], timeout: 30_000})
     return example
   }
 

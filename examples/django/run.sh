@@ -7,6 +7,7 @@
 #   ./run.sh test               the application's own tests
 #
 # PORT is where it is reached (8080); behind nginx Curfew listens on GUARD_PORT (8081) and DOORS_PORT (8082).
+# PUBLIC_URL is what browsers see, where that is something else than http://localhost:PORT.
 # STATE is a folder that is kept; without it, all is gone at the end.
 set -eu
 kept=${STATE:+$(mkdir -p "$STATE" && cd "$STATE" && pwd)}
@@ -18,7 +19,7 @@ python=${PYTHON:-/usr/bin/python3} # Debian's, whose packages these are
   exit 1
 }
 
-export STATE="${kept:-$(mktemp -d)}" PUBLIC_URL="http://localhost:${PORT:-8080}"
+export STATE="${kept:-$(mktemp -d)}" PUBLIC_URL="${PUBLIC_URL:-http://localhost:${PORT:-8080}}"
 export DJANGO_SETTINGS_MODULE=personnel.settings PYTHONDONTWRITEBYTECODE=1
 umask 077 # the database, the key and the socket are this user's
 rm -f "$STATE/app.sock" # of a run that was killed
