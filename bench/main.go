@@ -40,14 +40,17 @@ var (
 	roundTrip = flag.Duration("round-trip", 50*time.Millisecond, "how long a page's acknowledgement is on its "+
 		"way: the load runs on the cores of the server, and 0 makes it answer while others are being told")
 	only = flag.String("only", "",
-		"some of tabs, lateness, storm, console, sign-ins, logout, notice, nodes, simulation; empty: all")
+		"some of tabs, lateness, storm, console, sign-ins, front, doors, cut, transfers, logout, notice, nodes, "+
+			"simulation; empty: all")
 	serveAs = flag.String("serve", "",
-		"be a server: curfew, simulated, plain, detached or raw (used by the benchmark itself)")
+		"be a server: curfew, simulated, plain, detached, raw, application, plain-proxy (used by the benchmark itself)")
 	serveRedis     = flag.String("redis", "", "with -serve curfew: the Redis that nodes share")
 	serveSessions  = flag.Int("sessions", 0, "with -serve simulated: sessions in all")
 	simulatedSizes = flag.String("simulated", "400000,4000000",
 		"sessions of the simulated installations: a tab and a half to each more")
-	serveShort = flag.Bool("short", false, "with -serve curfew: sessions that end after 15 s")
+	serveApplication = flag.String("application", "", "with -serve plain-proxy: address of the application")
+	frontFor         = flag.Duration("front-for", 2*time.Second, "how long a round of requests to an application takes")
+	serveShort       = flag.Bool("short", false, "with -serve curfew: sessions that end after 15 s")
 )
 
 func main() {
@@ -67,6 +70,7 @@ func main() {
 	}{
 		{"tabs", measureAllTabs}, {"lateness", measureLateness}, {"storm", measureStorm}, {"console", measureConsole},
 		{"sign-ins", func() { measureSignIns(1); measureSignIns(64) }},
+		{"front", measureFront},
 		// these call giveWay
 		{"logout", measureForcedLogout}, {"notice", measureBroadcast}, {"nodes", measureNodes},
 		{"simulation", measureSimulation},
@@ -151,8 +155,11 @@ func residentOf(pid int) float64 {
 }
 
 // cpu is the time that the process has used, in seconds.
-func (s *server) cpu() float64 {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+func (s *server) cpu() float64 { return cpuOf(s.cmd.Process.Pid) }
+
+// cpuOf is the time that a process has used, in seconds.
+func cpuOf(pid int) float64 {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	check(err)
 	_, rest, _ := strings.Cut(string(data), ") ")
 	fields := strings.Fields(rest)

@@ -51,6 +51,10 @@ func serve(name string) {
 		handler = http.HandlerFunc(detached)
 	case "raw":
 		handler = newRaw()
+	case "application":
+		handler = application()
+	case "plain-proxy":
+		handler = plainProxy(*serveApplication)
 	case "curfew":
 		handler, command, stop = curfew(*serveShort, *serveRedis)
 	case "simulated":

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Sites: an application, and what stands in front of it. The application and each proxy are
+// processes of their own, and Curfew is the real program.
+
+// process is a program that runs until stop.
+type process struct {
+	cmd    *exec.Cmd
+	folder string
+}
+
+// startProcess starts a program in a folder of its own, which prepare may fill. Its errors are
+// shown.
+func startProcess(prepare func(folder string) *exec.Cmd) *process {
+	folder, err := os.MkdirTemp("", "curfew-bench-")
+	check(err)
+	p := &process{cmd: prepare(folder), folder: folder}
+	p.cmd.Stderr = os.Stderr
+	check(p.cmd.Start())
+	return p
+}
+
+func (p *process) stop() {
+	check(p.cmd.Process.Signal(os.Interrupt))
+	p.cmd.Wait() // some say so when they are interrupted
+	check(os.RemoveAll(p.folder))
+}
+
+// program is Curfew, built once.
+var program = sync.OnceValue(func() string {
+	folder, err := os.MkdirTemp("", "curfew-bench-program-")
+	check(err)
+	path := filepath.Join(folder, "curfew")
+	build := exec.Command("go", "build", "-o", path, "./cmd/server")
+	build.Stderr = os.Stderr
+	check(build.Run())
+	return path
+})
+
+// site is Curfew with an application behind it, or with doors for a proxy.
+type site struct {
+	*process
+	public  string // what browsers see: http://localhost:PORT
+	address string // where it listens: 127.0.0.1:PORT
+	api     string // what API calls begin with
+}
+
+// startSite starts Curfew with the embedded store and the demo directory, with further flags. The
+// bearer token of the benchmark may administer.
+func startSite(flags ...string) *site {
+	s := &site{}
+	s.process = startProcess(func(folder string) *exec.Cmd {
+		tokens := filepath.Join(folder, "tokens")
+		check(os.WriteFile(tokens, fmt.Appendf(nil, "bench:admin:%x\n", tokenHash), 0o600))
+		return exec.Command(program(), append([]string{"--listen", "127.0.0.1:0", "--log-level", "error",
+			"--data-dir", filepath.Join(folder, "data"), "--ready-file", filepath.Join(folder, "ready"),
+			"--api-tokens-file", tokens}, flags...)...)
+	})
+	s.cmd.Stderr, s.cmd.Stdout = os.Stderr, nil
+	ready := filepath.Join(s.folder, "ready")
+	await("curfew", func() bool {
+		data, err := os.ReadFile(ready)
+		s.public = strings.TrimSpace(string(data))
+		return err == nil && s.public != ""
+	})
+	u, err := url.Parse(s.public)
+	check(err)
+	s.address = net.JoinHostPort("127.0.0.1", u.Port())
+	s.api = s.public + "/.curfew/api/v1"
+	return s
+}
+
+// await waits until a program is ready.
+func await(what string, ready func() bool) {
+	for limit := time.Now().Add(30 * time.Second); !ready(); pause(10 * time.Millisecond) {
+		if time.Now().After(limit) {
+			log.Fatalf("%s does not begin", what)
+		}
+	}
+}
+
+// answers reports whether anybody listens at an address.
+func answers(address string) bool {
+	c, err := net.Dial("tcp", address)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
+// freePort is an address of loopback that nobody listens on.
+func freePort() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// signIn signs ada in, and returns the cookies of her browser as it sends them.
+func (s *site) signIn() (cookies string) {
+	form := url.Values{"username": {"ada"}, "password": {"ada-demo"}}
+	request, err := http.NewRequest(http.MethodPost, s.public+"/.curfew/login", strings.NewReader(form.Encode()))
+	check(err)
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("Sec-Fetch-Site", "same-origin")
+	response, err := http.DefaultTransport.RoundTrip(request)
+	check(err)
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusSeeOther {
+		body, _ := io.ReadAll(response.Body)
+		log.Fatalf("sign-in: %s %s", response.Status, body)
+	}
+	var pairs []string
+	for _, c := range response.Cookies() {
+		pairs = append(pairs, c.Name+"="+c.Value)
+	}
+	return strings.Join(pairs, "; ")
+}
+
+// forceLogout signs ada out by the API. It returns when the call was made and when it was answered.
+func (s *site) forceLogout() (called, answered time.Time) {
+	request, err := http.NewRequest(http.MethodPost, s.api+"/logouts", strings.NewReader(`{"user":"ada"}`))
+	check(err)
+	request.Header.Set("Authorization", "Bearer "+token)
+	called = time.Now()
+	response, err := http.DefaultTransport.RoundTrip(request)
+	check(err)
+	body, err := io.ReadAll(response.Body)
+	answered = time.Now()
+	check(err)
+	check(response.Body.Close())
+	if response.StatusCode != http.StatusOK {
+		log.Fatalf("forced logout: %s %s", response.Status, body)
+	}
+	return called, answered
+}
