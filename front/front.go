@@ -68,6 +68,16 @@ type Session struct {
 	ByTime func() bool     // once Life is done: it ended by time, and what is being transferred may finish
 }
 
+// IdentityFrom tells whose request it is that a handler behind a front answers. ctx is the context
+// of the request. It reports false where the request needed no session.
+func IdentityFrom(ctx context.Context) (Identity, bool) {
+	e, ok := ctx.Value(exchangeKey{}).(*exchange)
+	if !ok || e.session == nil {
+		return Identity{}, false
+	}
+	return e.session.Identity, true
+}
+
 // Serve has next answer a request as the rules have it. s is the session of the request, nil where
 // it needs none. When the session ends, what is still open is closed, and the request's context is
 // cancelled, with [ErrSessionEnded] as its cause; see ending.go.
@@ -76,7 +86,7 @@ func (f *Front) Serve(w http.ResponseWriter, r *http.Request, s *Session, next h
 	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), exchangeKey{}, e))
 	defer cancel(nil)
 	e.cancel = cancel
-	out := f.prepare(r.WithContext(ctx), s)
+	out := f.prepare(ctx, r, s)
 	e.upload.attach(out)
 	defer e.watch()()
 	f.serve(&answer{ResponseWriter: w, front: f, exchange: e}, out, next)

@@ -16,7 +16,7 @@ type Identity struct {
 	Session string // the session's ref, which is public
 }
 
-// identityHeaders are the names of the headers that [Identity.Set] sets.
+// identityHeaders are the names of the headers that [Identity.Set] sets, in canonical form.
 var identityHeaders = []string{"Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "Remote-Session"}
 
 // maxGroups is how many bytes of group names an application is told at most, commas included:
@@ -30,14 +30,16 @@ const maxGroups = 2000
 func (i Identity) Set(h http.Header) (omitted int) {
 	groups, omitted := i.groups()
 	for n, value := range []string{i.User, i.Name, i.Email, groups, i.Session} {
-		h.Set(identityHeaders[n], printable(value))
+		h[identityHeaders[n]] = []string{printable(value)}
 	}
 	return omitted
 }
 
 func (i Identity) groups() (list string, omitted int) {
 	var b strings.Builder
-	for _, name := range slices.Sorted(slices.Values(i.Groups)) {
+	names := slices.Clone(i.Groups)
+	slices.Sort(names)
+	for _, name := range names {
 		name = printable(name)
 		if strings.Contains(name, ",") || name == "" {
 			omitted++

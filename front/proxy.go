@@ -44,7 +44,7 @@ func NewProxy(o ProxyOptions) *Proxy {
 	p.reverse = httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
 		Transport:      p.transport,
-		FlushInterval:  -1, // what the application sends is passed on at once
+		FlushInterval:  flushAfter,
 		BufferPool:     &buffers,
 		ErrorLog:       slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 		ModifyResponse: confineSwitch,
@@ -52,6 +52,11 @@ func NewProxy(o ProxyOptions) *Proxy {
 	}
 	return p
 }
+
+// flushAfter is how long what the application has sent may wait for more of an answer whose length
+// is known, so that a short one leaves in one piece, its header included. Any other answer is
+// passed on at once.
+const flushAfter = time.Millisecond
 
 // Close gives up the connections that wait for the next request.
 func (p *Proxy) Close() { p.transport.close() }
@@ -69,7 +74,16 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !isRepeatable(r) {
 		r = r.WithContext(context.WithValue(r.Context(), outgoingKey{}, &outgoing{upload: e.upload}))
 	}
-	p.reverse.ServeHTTP(&reply{ResponseWriter: w, request: r, upload: e.upload}, r)
+	a := &reply{ResponseWriter: w, request: r, upload: e.upload}
+	defer func() {
+		if broken := recover(); broken != nil {
+			if a.isBegun {
+				control.Flush() // what has come of an answer that breaks off
+			}
+			panic(broken)
+		}
+	}()
+	p.reverse.ServeHTTP(a, r)
 }
 
 // rewrite addresses a request to the application. Path and query stay byte for byte as they were

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"slices"
@@ -18,10 +19,11 @@ func isOwnCookie(name string) bool {
 }
 
 // prepare makes of a browser's request the one that an application gets: without Curfew's cookies
-// and without what claims to be told by Curfew, and with the identity of s, unless s is nil.
-func (f *Front) prepare(r *http.Request, s *Session) *http.Request {
-	out := r.WithContext(r.Context())
-	out.Header = r.Header.Clone()
+// and without what claims to be told by Curfew, and with the identity of s, unless s is nil. ctx is
+// its context.
+func (f *Front) prepare(ctx context.Context, r *http.Request, s *Session) *http.Request {
+	out := r.WithContext(ctx)
+	out.Header = copyHeader(r.Header)
 	stripClaims(out.Header)
 	keepForeignCookies(out.Header)
 	out.Host = f.o.Public.Host
@@ -30,6 +32,24 @@ func (f *Front) prepare(r *http.Request, s *Session) *http.Request {
 	out.Header["X-Forwarded-For"] = []string{f.forwardedFor(r)}
 	if s != nil {
 		f.Tell(s.Identity, out.Header)
+	}
+	return out
+}
+
+// copyHeader copies a header, with room for what prepare sets: a map that must grow for that costs
+// more than the copy.
+func copyHeader(h http.Header) http.Header {
+	const told = 8
+	n := 0
+	for _, values := range h {
+		n += len(values)
+	}
+	all := make([]string, 0, n)
+	out := make(http.Header, len(h)+told)
+	for name, values := range h {
+		from := len(all)
+		all = append(all, values...)
+		out[name] = all[from:len(all):len(all)]
 	}
 	return out
 }
@@ -58,6 +78,9 @@ func foldName(name string) string {
 
 // isClaim reports whether an application could take a header for one of a proxy.
 func isClaim(name string) bool {
+	if name == "" || !strings.ContainsRune("rfpx", rune(name[0]|0x20)) {
+		return false // none of them begins so, and most headers of a browser do
+	}
 	name = foldName(name)
 	return slices.Contains(claims, name) ||
 		slices.ContainsFunc(claimFamilies, func(prefix string) bool { return strings.HasPrefix(name, prefix) })

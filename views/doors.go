@@ -110,7 +110,7 @@ func (s *Server) door(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case err == nil:
-		s.guard.rules.Tell(identityOf(v.status.Record), w.Header())
+		s.guard.rules.Tell(identityOf(&v.status), w.Header())
 		w.Header().Set("Cookie", foreignCookies(r))
 		w.WriteHeader(http.StatusOK)
 	case isSessionError(err):

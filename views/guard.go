@@ -109,13 +109,11 @@ func (s *Server) Require(app http.Handler) http.Handler {
 		if err != nil {
 			return err
 		}
-		if !v.asked.IsZero() {
-			w = &navigation{ResponseWriter: w, stayed: func() { s.hub.Stayed(r.Context(), v.token.ID(), v.asked) }}
+		if id, asked := v.token.ID(), v.asked; !asked.IsZero() {
+			w = &navigation{ResponseWriter: w, stayed: func() { s.hub.Stayed(r.Context(), id, asked) }}
 		}
-		identity := identityOf(v.status.Record)
-		r = r.WithContext(context.WithValue(r.Context(), userKey{}, identity))
 		s.guard.rules.Serve(w, r, &front.Session{
-			Identity: identity,
+			Identity: identityOf(&v.status),
 			Life:     life,
 			ByTime:   func() bool { return endedByTime(life) },
 		}, app)
@@ -141,24 +139,19 @@ func (s *Server) admit(r *http.Request) (visit, context.Context, error) {
 	return v, nil, storeError{err}
 }
 
-func identityOf(r session.Record) front.Identity {
+func identityOf(s *hub.Status) front.Identity {
 	return front.Identity{
-		User:    r.User,
-		Name:    r.Name,
-		Email:   r.Email,
-		Groups:  r.GroupNames(),
-		Session: r.ID.Ref(),
+		User:    s.Record.User,
+		Name:    s.Record.Name,
+		Email:   s.Record.Email,
+		Groups:  s.Record.GroupNames(),
+		Session: s.Ref,
 	}
 }
 
-type userKey struct{}
-
-// UserFrom tells whose request it is that a handler behind [Server.Require] answers. It reports
-// false where the request needed no session.
-func UserFrom(ctx context.Context) (front.Identity, bool) {
-	i, ok := ctx.Value(userKey{}).(front.Identity)
-	return i, ok
-}
+// UserFrom tells whose request it is that a handler behind [Server.Require] answers; ctx is the
+// request's context. It reports false where the request needed no session.
+func UserFrom(ctx context.Context) (front.Identity, bool) { return front.IdentityFrom(ctx) }
 
 // endedByTime reports whether a session has ended without anybody having ended it.
 func endedByTime(life context.Context) bool {
