@@ -50,6 +50,7 @@ func (s *Server) apiRoutes() {
 	s.mux.Handle("GET /api/v1/logouts/{id}", s.api(s.apiLogoutProgress))
 	s.mux.Handle("DELETE /api/v1/logouts/{id}", s.api(s.apiCancelLogout))
 	s.mux.Handle("POST /api/v1/notices", s.api(s.apiNotice))
+	s.mux.Handle("POST /api/v1/echo", s.api(s.apiOpenEcho))
 	s.mux.Handle("GET /api/v1/audit", s.api(s.apiAudit))
 	noCall := s.api(func(r *http.Request, _ caller) (any, error) { return nil, s.noRoute(r) })
 	s.mux.Handle("/api", noCall) // else the router would lead from here to the next one, past the base path

@@ -20,6 +20,7 @@ func apiCalls(ref, id string) []apiCall {
 		{"GET", "/logouts/" + id, ""},
 		{"DELETE", "/logouts/" + id, ""},
 		{"POST", "/notices", `{"user":"grace","message":"x"}`},
+		{"POST", "/echo", ""},
 		{"GET", "/audit", ""},
 	}
 }
@@ -121,7 +122,7 @@ func TestAPIIsForAdministratorsOnly(t *testing.T) {
 		ada.api("GET", path, "", 200)
 		reader.api("GET", path, "", 200)
 	}
-	for _, path := range []string{"/logouts", "/notices"} {
+	for _, path := range []string{"/logouts", "/notices", "/echo"} {
 		stranger.api("POST", path, logout, 401)
 		forged.api("POST", path, logout, 401)
 		grace.api("POST", path, logout, 403)

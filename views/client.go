@@ -14,6 +14,7 @@ import (
 
 func (s *Server) clientRoutes() {
 	s.mux.Handle("GET /session/ws", s.page(s.socket))
+	s.mux.Handle("GET /session/echo", s.page(s.echo))
 	s.mux.Handle("GET /session/status", s.page(s.observeSession(s.status)))
 	s.mux.Handle("POST /session/extend", s.page(s.requireSession(s.protected(s.extend))))
 	s.mux.Handle("POST /session/activity", s.page(s.requireSession(s.protected(s.activity))))

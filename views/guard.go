@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"curfew/front"
@@ -32,6 +33,7 @@ type guard struct {
 	exists      bool
 	rules       *front.Front
 	application http.Handler // what is not below the base path; nil: there is no such application
+	requires    atomic.Bool  // this process guards an application by Require
 }
 
 func newGuard(o *Options, fail func(http.ResponseWriter, *http.Request, error)) guard {
@@ -91,6 +93,7 @@ func (s *Server) SetApplication(app http.Handler) { s.guard.application = s.Requ
 // of its requests are cancelled.
 func (s *Server) Require(app http.Handler) http.Handler {
 	s.browsers.keepCookies.Store(true)
+	s.guard.requires.Store(true)
 	return s.page(func(w http.ResponseWriter, r *http.Request) error {
 		switch s.guard.rules.Refuse(r) {
 		case front.BadMethod:

@@ -32,7 +32,7 @@ var importRules = []importRule{
 	{"front/spoofing", "", "it is a list of attempts on any proxy, and knows none"},
 	{"hub", "hub/internal/cluster hub/internal/parallel hub/internal/revocation hub/internal/socket hub/wire session",
 		"it takes stores by their interface; it links no engine, page or directory"},
-	{"views", "directory front hub hub/wire session session/exactjson session/gorilla static",
+	{"views", "directory front front/spoofing hub hub/wire session session/exactjson session/gorilla static",
 		"its pages know sessions, not where they are stored"},
 
 	// Rooms of the hub: none knows the hub, so that each can be read and tested alone.

@@ -110,7 +110,10 @@ func (a Attempt) Request(host, target string, more ...string) []byte {
 }
 
 // Field is a header that the application was given, by the name that it came under.
-type Field struct{ Name, Value string }
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
 
 // Through says what of the attempt got through, where an application was given these headers and
 // the guard had said verified; it is empty where nothing did. A header got through if its value is
