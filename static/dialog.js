@@ -1,7 +1,7 @@
 // @ts-check
 import {button, deeds, look, prevent, shield, stopImmediate} from './buttons.js'
 import {FRAMES, focused, rememberFocus} from './page.js'
-import {Panel} from './panel.js'
+import {CurfewPanel} from './panel.js'
 import {instant, since} from './time.js'
 import {CONTINUE, countdown, OUTCOMES, SIGN_OUT, STAY, timeLeft, TITLE, warningText} from './words.js'
 
@@ -34,11 +34,9 @@ const MAX_RAISED = 5
 
 /**
  * The warning: a dialog, out of reach of the page's own style, which may be put aside where it
- * cannot be withdrawn. Its element is no custom element: the names of these are the page's.
+ * cannot be withdrawn.
  */
-export class Warning {
-  #host = document.createElement('curfew-warning')
-  #shadow = this.#host.attachShadow({mode: 'open'})
+export class CurfewWarning extends HTMLElement {
   #life = new AbortController()
   #dialog = document.createElement('dialog')
   #title = document.createElement('h2')
@@ -49,7 +47,7 @@ export class Warning {
   #stay = button(STAY, () => this.onstay())
   #continue = button(CONTINUE, () => this.#putAside())
   #leave = button(SIGN_OUT, () => this.onleave())
-  panel = new Panel()
+  panel = /** @type {CurfewPanel} */ (document.createElement('curfew-panel'))
   /** The reason of the warning that stands; empty for none. */
   #reason = ''
   #aside = false
@@ -74,6 +72,7 @@ export class Warning {
   onleave = () => {}
 
   constructor() {
+    super()
     this.#title.id = 'curfew-title'
     this.#title.textContent = TITLE
     this.#title.tabIndex = -1
@@ -96,11 +95,11 @@ export class Warning {
     buttons.className = 'buttons'
     buttons.append(this.#stay, this.#continue, this.#leave)
     this.#dialog.append(this.#title, this.#text, this.#count, this.#spoken, buttons, this.#outcome)
-    this.#shadow.adoptedStyleSheets = [look]
-    this.#shadow.append(this.#dialog)
+    const shadow = this.attachShadow({mode: 'open'})
+    shadow.adoptedStyleSheets = [look]
+    shadow.append(this.#dialog)
     this.panel.onreopen = () => this.#reopen()
     this.#watch()
-    this.#attach()
   }
 
   #watch() {
@@ -113,10 +112,7 @@ export class Warning {
     document.addEventListener('fullscreenchange', event => this.#covered(event), options)
   }
 
-  /** Puts the element into the page, where a script may have taken it out. */
-  #attach() {
-    if (this.#host.isConnected) return
-    document.documentElement.append(this.#host)
+  connectedCallback() {
     this.#raise()
     this.panel.arrange()
   }
@@ -126,7 +122,7 @@ export class Warning {
     this.#end()
     this.#life.abort()
     this.panel.retire()
-    this.#host.remove()
+    super.remove()
   }
 
   /** Whether the dialog shows. */
@@ -152,7 +148,7 @@ export class Warning {
     this.#stay.hidden = !canStay
     this.#continue.hidden = canStay
     this.#outcome.textContent = ''
-    this.#attach()
+    if (!this.isConnected) document.documentElement.append(this)
     if (this.#reason === '') this.#step = seconds === spokenStep(seconds) ? Infinity : spokenStep(seconds)
     else if (seconds > this.#step + 1) this.#step = spokenStep(seconds) // moved away, by more than a message takes
     if (anew) this.#open(reason)
@@ -162,7 +158,7 @@ export class Warning {
   /** @param {string} reason */
   #open(reason) {
     this.#waits = false
-    if (!this.isOpen && focused()?.getRootNode() !== this.panel.shadow) this.#refocus = rememberFocus()
+    if (!this.isOpen && focused()?.getRootNode() !== this.panel.shadowRoot) this.#refocus = rememberFocus()
     this.#reason = reason
     this.#aside = false
     // Who is idle types nothing, but for the one who comes back in this moment. All others may be
@@ -238,9 +234,9 @@ export class Warning {
    * anything but a button.
    */
   #raise() {
-    if (!this.isOpen || !this.#host.isConnected) return
+    if (!this.isOpen || !this.isConnected) return
     const element = focused()
-    const inside = this.#dialog.open && this.#shadow.activeElement
+    const inside = this.#dialog.open && this.shadowRoot?.activeElement
     const isElsewhere = this.#dialog.open && !inside && element !== document.body // in a dialog of the page's own
     if (isElsewhere) this.#refocus = rememberFocus()
     this.panel.arrange(true)
@@ -263,7 +259,7 @@ export class Warning {
   get #isCovered() {
     const {left, right, top, bottom} = this.#dialog.getBoundingClientRect()
     const there = document.elementFromPoint((left + right) / 2, (top + bottom) / 2)
-    return !this.#dialog.open || (there !== null && there !== this.#host)
+    return !this.#dialog.open || (there !== null && there !== this)
   }
 
   /** Tells what has come of a button. @param {string} code */
@@ -286,8 +282,8 @@ export class Warning {
       else this.#spoken.textContent = text
     }
     this.#raised = 0
-    if (this.isOpen) this.#attach()
-    if (this.isOpen && !this.#host.hasAttribute('blank') && this.#isCovered) this.#raise()
+    if (this.isOpen && !this.isConnected) document.documentElement.append(this)
+    else if (this.isOpen && !this.hasAttribute('blank') && this.#isCovered) this.#raise()
     if (seconds > 0) this.#timer = setTimeout(() => this.#countDown(), left - (seconds - 1) * 1000 + 5)
   }
 

@@ -88,9 +88,7 @@ export class HTTP {
 
   /** @param {string} path @param {RequestInit} init */
   #fetch(path, init) {
-    // A service worker of the application may keep answers, whatever they say of that.
-    const query = navigator.serviceWorker?.controller ? '?' + Math.random() : ''
-    return fetch(this.base + path + query, {
+    return fetch(this.base + path, {
       cache: 'no-store',
       credentials: 'same-origin',
       signal: AbortSignal.timeout(ANSWER_MS),

@@ -30,9 +30,7 @@ const PROBE_PX = 20
  * It lies above the page, and within its modal dialog where one is open, and takes clicks on its
  * buttons and notices only.
  */
-export class Panel {
-  #host = document.createElement('curfew-panel')
-  shadow = this.#host.attachShadow({mode: 'open'})
+export class CurfewPanel extends HTMLElement {
   #life = new AbortController()
   #box = document.createElement('div')
   #notices = document.createElement('div')
@@ -49,6 +47,7 @@ export class Panel {
   onreopen = () => {}
 
   constructor() {
+    super()
     this.#box.className = 'panel'
     this.#box.lang = 'en'
     this.#box.dir = 'ltr'
@@ -73,25 +72,27 @@ export class Panel {
     )
     this.#lines.append(this.#line, this.#aside)
     this.#box.append(this.#notices, this.#lines)
-    this.shadow.adoptedStyleSheets = [look]
-    this.shadow.append(this.#box)
+    const shadow = this.attachShadow({mode: 'open'})
+    shadow.adoptedStyleSheets = [look]
+    shadow.append(this.#box)
     const {signal} = this.#life
     document.addEventListener('toggle', event => this.#moved(event), {capture: true, signal})
     document.addEventListener('close', event => this.#moved(event), {capture: true, signal})
     window.addEventListener('resize', () => this.#place(), {signal})
-    // A modal dialog of the page that goes takes what is in it along.
-    const changes = new MutationObserver(() => {
-      if (!this.#host.isConnected && !this.#isEmpty) this.arrange()
+  }
+
+  /** A modal dialog of the page that goes takes what is in it along. */
+  disconnectedCallback() {
+    queueMicrotask(() => {
+      if (!this.isConnected && !this.#isEmpty) this.arrange()
     })
-    changes.observe(document, {subtree: true, childList: true})
-    signal.addEventListener('abort', () => changes.disconnect())
   }
 
   /** Takes the panel away for good. */
   retire() {
     this.#retired = true
     this.#life.abort()
-    this.#host.remove()
+    this.remove()
   }
 
   get #isEmpty() {
@@ -112,7 +113,7 @@ export class Panel {
     if (this.#retired) return
     const above = !this.#isEmpty && !this.#isUnder
     const place = (above && topmostModal()) || document.documentElement
-    if (this.#host.parentNode !== place) place.append(this.#host)
+    if (this.parentNode !== place) place.append(this)
     const popover = above ? 'manual' : null
     if (this.#box.popover !== popover) this.#box.popover = popover
     if (above && !this.#box.matches(':popover-open')) this.#box.showPopover?.()

@@ -76,12 +76,10 @@ export class Plain {
     this.#first.textContent = isIdle ? STAY : CONTINUE
     this.#first.onclick = () => (isIdle ? this.#guard.stay() : this.#dialog.close())
     this.tell('')
-    const count = () => {
-      clearTimeout(this.#timer)
-      this.#timer = setTimeout(count, 1000)
-      return (this.#count.textContent = `${Math.ceil(left() / 1000)}`)
-    }
+    clearInterval(this.#timer)
+    const count = () => (this.#count.textContent = `${Math.ceil(left() / 1000)}`)
     this.#text.textContent = `${message} You will be signed out in ${count()} seconds.`
+    this.#timer = setInterval(count, 1000)
     if (!isNew) return
     document.documentElement.append(this.#host)
     this.#dialog.showModal()
@@ -89,7 +87,7 @@ export class Plain {
   }
 
   hide() {
-    clearTimeout(this.#timer)
+    clearInterval(this.#timer)
     this.reason = ''
     this.#dialog.close()
   }

@@ -1,8 +1,8 @@
 // @ts-check
 import {clicked} from './buttons.js'
-import {Warning} from './dialog.js'
+import {CurfewWarning} from './dialog.js'
 import {Forms} from './forms.js'
-import {rememberFocus} from './page.js'
+import {CurfewPanel} from './panel.js'
 import {PresenceWatch} from './watch.js'
 
 /** @import {Connection, Message} from './connection.js' */
@@ -21,9 +21,12 @@ export class Screen {
 
   /** @param {Host} guard @param {Connection} connection @param {HTTP} http */
   constructor(guard, connection, http) {
-    this.#warning = new Warning()
+    if (!customElements.get('curfew-panel')) customElements.define('curfew-panel', CurfewPanel)
+    if (!customElements.get('curfew-warning')) customElements.define('curfew-warning', CurfewWarning)
+    this.#warning = /** @type {CurfewWarning} */ (document.createElement('curfew-warning'))
     this.#warning.onstay = () => guard.stay()
     this.#warning.onleave = () => guard.signOut()
+    document.documentElement.append(this.#warning)
     this.#presence = new PresenceWatch(
       users => connection.isOpen && connection.send({type: 'watch', users}),
       guard.signal,
@@ -75,10 +78,6 @@ export class Screen {
   message({type, id = '', message = '', users = {}}) {
     if (type === 'notice') this.#warning.panel.notice(id, message)
     else if (type === 'presence') this.#presence.update(users)
-  }
-
-  rememberFocus() {
-    return rememberFocus()
   }
 
   /** Takes all of Curfew's elements away for good. */

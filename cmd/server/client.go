@@ -20,8 +20,9 @@ import (
 
 // remote is a running server.
 type remote struct {
-	url   string
-	token string
+	url       string
+	token     string
+	transport http.RoundTripper // nil: the standard one
 }
 
 // clientGroup are the commands that ask a running server through its API, and the one that makes a
@@ -132,7 +133,7 @@ func newRemote(server, tokenFile string) (remote, error) {
 	if u.Scheme == "http" && !views.Loopback(u.Hostname()) {
 		return remote{}, errUsage{fmt.Errorf("server %q must be https: a token is not sent in plain text", server)}
 	}
-	return remote{strings.TrimSuffix(server, "/"), strings.TrimSpace(string(token))}, nil
+	return remote{url: strings.TrimSuffix(server, "/"), token: strings.TrimSpace(string(token))}, nil
 }
 
 // makeToken asks no server: the secret is made here, and only its hash goes there.
@@ -167,7 +168,7 @@ func (r remote) call(ctx context.Context, method, path string, body, answer any)
 		return err
 	}
 	request.Header.Set("Authorization", "Bearer "+r.token)
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
+	client := &http.Client{Transport: r.transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // the token goes nowhere else
 	}}
 	response, err := client.Do(request)

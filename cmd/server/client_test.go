@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -26,19 +24,21 @@ type administered struct {
 
 func startAdministered(t *testing.T) *administered {
 	t.Helper()
-	status, out, _ := curfew(t, "token", "robot", "admin")
+	token := newToken(t, "admin")
+	return &administered{start(t, "--testing", "--api-tokens-file", token.line), token.secret, token.line}
+}
+
+// tokenFiles are the files of a bearer token: of itself, and of its line for the server.
+type tokenFiles struct{ secret, line string }
+
+func newToken(t *testing.T, scope string) tokenFiles {
+	t.Helper()
+	status, out, _ := curfew(t, "token", "robot-"+scope, scope)
 	lines := strings.Split(out, "\n")
 	if status != 0 || len(lines) < 5 {
 		t.Fatalf("token: %d %q", status, out)
 	}
-	folder := t.TempDir()
-	secret, tokens := filepath.Join(folder, "secret"), filepath.Join(folder, "tokens")
-	for path, text := range map[string]string{secret: lines[1], tokens: lines[4]} {
-		if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return &administered{start(t, "--testing", "--api-tokens-file", tokens), secret, tokens}
+	return tokenFiles{writeFile(t, lines[1]+"\n"), writeFile(t, lines[4]+"\n")}
 }
 
 // at adds to a command where the server is, and the token.

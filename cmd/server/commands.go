@@ -61,6 +61,13 @@ func ownCommands() []command {
 			run:     proxyConfigCommand,
 		},
 		{
+			name:    "verify-proxy",
+			args:    []string{"URL --token-file FILE --user U --password-file FILE"},
+			meaning: "try whether anything gets past the proxy of a site",
+			group:   verifyGroup,
+			run:     verifyProxyCommand,
+		},
+		{
 			name:    "version",
 			meaning: "print the version",
 			run:     versionCommand,

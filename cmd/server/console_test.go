@@ -32,7 +32,8 @@ func certified(t *testing.T) []string {
 	folder := t.TempDir()
 	cert, key := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
 	out, err := exec.Command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-		"-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", key, "-out", cert).CombinedOutput()
+		"-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+		"-keyout", key, "-out", cert).CombinedOutput()
 	if err != nil {
 		t.Fatalf("openssl: %v %s", err, out)
 	}

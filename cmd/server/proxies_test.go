@@ -47,6 +47,7 @@ func TestPrintedConfigurations(t *testing.T) {
 				{"activity", testNavigationsAreActivity},
 				{"odd paths", testOddPathsReachNoApplication},
 				{"spoofing", testSpoofing},
+				{"verify-proxy", testVerifyProxyFindsNothing},
 				{"the store out of reach", testStoreOutOfReach},
 			} {
 				t.Run(promise.name, func(t *testing.T) { promise.test(t, s.within(t)) })

@@ -112,6 +112,7 @@ type site struct {
 	at       string // HOST:PORT of the proxy
 	settings []string
 	proxy    runProxy
+	token    tokenFiles // of an administrator
 }
 
 const siteBase = "/.curfew"
@@ -143,10 +144,11 @@ func startSite(t *testing.T, proxy runProxy) *site {
 // of Curfew are completed.
 func startBehind(t *testing.T, proxy runProxy, scheme string, settings ...string) *site {
 	t.Helper()
-	s := &site{at: freeAddress(t), app: startEchoApp(t), proxy: proxy}
+	s := &site{at: freeAddress(t), app: startEchoApp(t), proxy: proxy, token: newToken(t, "admin")}
 	listen := freeAddress(t)
 	s.settings = append(settings, "--listen", listen, "--verify-listen", freeAddress(t), "--base-path", siteBase,
-		"--public-url", scheme+"://"+s.at, "--trusted-proxies", "127.0.0.1/32", "--testing")
+		"--public-url", scheme+"://"+s.at, "--trusted-proxies", "127.0.0.1/32", "--testing",
+		"--api-tokens-file", s.token.line)
 	s.curfew = start(t, s.settings...)
 	curfewScheme, _, _ := strings.Cut(s.curfew.url, ":")
 	s.curfew.url = curfewScheme + "://" + listen + siteBase
