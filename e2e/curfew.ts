@@ -9,6 +9,8 @@ import {type Browser, type BrowserContext, chromium, expect, type Page, test as 
 /** A Curfew server of our own: the real program, on a free port, with the demo directory. */
 export class Server {
   url = ''
+  /** Below which path the routes of Curfew are. */
+  base = ''
   log = ''
   #process: ChildProcess | undefined
   #port = '0'
@@ -71,7 +73,7 @@ export class Server {
   /** Calls one of the /testing/ routes. */
   async call<T = unknown>(path: string, body?: object): Promise<T> {
     const response = await fetch(
-      `${this.url}/testing/${path}`,
+      `${this.url}${this.base}/testing/${path}`,
       body ? {method: 'POST', body: JSON.stringify(body)} : {},
     )
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
@@ -80,7 +82,7 @@ export class Server {
 
   /** Calls the API as a program does. */
   async api<T = any>(method: string, path: string, body?: object): Promise<T> {
-    const response = await fetch(`${this.url}/api/v1${path}`, {
+    const response = await fetch(`${this.url}${this.base}/api/v1${path}`, {
       method,
       headers: {Authorization: `Bearer ${TOKEN}`},
       ...(body && {body: JSON.stringify(body)}),
@@ -310,9 +312,9 @@ export const test = base.extend<Fixtures, {sharedServer: Server}>({
 })
 
 /** Signs a user in at a server, by the password of the demo and of the tests' directory. */
-export async function signInAt(server: {url: string}, user: string, context: BrowserContext) {
+export async function signInAt(server: {url: string; base?: string}, user: string, context: BrowserContext) {
   const form = {username: user, password: `${user}-demo`}
-  const response = await context.request.post(server.url + '/login', {form, maxRedirects: 0})
+  const response = await context.request.post(server.url + (server.base ?? '') + '/login', {form, maxRedirects: 0})
   expect(response.status()).toBe(303)
 }
 

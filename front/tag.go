@@ -2,6 +2,7 @@ package front
 
 import (
 	"fmt"
+	"path"
 	"strings"
 )
 
@@ -22,13 +23,15 @@ func (t Tag) source() string {
 	return t.Folder
 }
 
+const xhtmlSpace = "http://www.w3.org/1999/xhtml"
+
 // element writes the tag, in ASCII that is the same in every charset. In XHTML it is well formed
 // and says its namespace, whatever the page has around it.
 func (t Tag) element(nonce string, xhtml bool) string {
 	var b strings.Builder
 	b.WriteString("<script")
 	if xhtml {
-		writeAttribute(&b, "xmlns", "http://www.w3.org/1999/xhtml")
+		writeAttribute(&b, "xmlns", xhtmlSpace)
 	}
 	writeAttribute(&b, "type", "module")
 	if nonce != "" {
@@ -43,7 +46,23 @@ func (t Tag) element(nonce string, xhtml bool) string {
 		writeAttribute(&b, "data-keep", t.Forms)
 	}
 	b.WriteString("></script>")
+	if xhtml {
+		t.writeImport(&b, nonce)
+	}
 	return b.String()
+}
+
+// writeImport writes the tag of xhtml.js, which imports the script where a browser runs no modules
+// of XML: Chromium (https://crbug.com/717643).
+func (t Tag) writeImport(b *strings.Builder, nonce string) {
+	b.WriteString("<script")
+	writeAttribute(b, "xmlns", xhtmlSpace)
+	writeAttribute(b, "defer", "")
+	if nonce != "" {
+		writeAttribute(b, "nonce", nonce)
+	}
+	writeAttribute(b, "src", path.Join(path.Dir(t.Source), "xhtml.js"))
+	b.WriteString("></script>")
 }
 
 func writeAttribute(b *strings.Builder, name, value string) {

@@ -1,5 +1,5 @@
 // @ts-check
-import {FRAMES} from './page.js'
+import {FRAME, FRAMES, isHidden, listen, listenAnew} from './page.js'
 import {instant, since} from './time.js'
 
 /** @import {Instant} from './time.js' */
@@ -38,7 +38,8 @@ const LET_GO = 'pointerup pointercancel touchend touchcancel'.split(' ')
  * A frame may be led to another document at any time, and document.open() takes the listeners from
  * one that stays. So nothing is remembered of frames: whoever finds one listens to all that is in
  * it, which changes nothing where this was done before. One in a shadow tree is found when the
- * pointer enters it or the focus moves into it.
+ * pointer enters it or the focus moves into it; one in a closed tree tells of itself, where it has
+ * the script.
  */
 export class Acts {
   #act
@@ -72,23 +73,21 @@ export class Acts {
     this.#act = act
     this.#signal = signal
     this.#added = new MutationObserver(changes => {
-      for (const change of changes) {
-        for (const node of change.addedNodes) this.#search(/** @type {Element | Text} */ (node))
+      for (const {target, addedNodes} of changes) {
+        const view = /** @type {Document} */ (target).defaultView
+        if (target === document) listenAnew()
+        if (view) this.#watch(view) // a document that is written anew
+        for (const node of addedNodes) this.#search(/** @type {Element | Text} */ (node))
       }
     })
     signal.addEventListener('abort', () => this.#added.disconnect())
     this.#watch(window)
     this.#lookAtFocus()
-    document.addEventListener(
-      'visibilitychange',
-      () => {
-        this.#shown = document.hidden ? null : instant()
-      },
-      {signal},
-    )
+    listen(document, FRAME, event => this.#frame(event.detail), {signal})
+    listen(document, 'visibilitychange', () => (this.#shown = isHidden() ? null : instant()), {signal})
     try {
       this.#position = sessionStorage.getItem(POINTER_KEY) ?? ''
-      window.addEventListener('pagehide', () => sessionStorage.setItem(POINTER_KEY, this.#position), {signal})
+      listen(window, 'pagehide', () => sessionStorage.setItem(POINTER_KEY, this.#position), {signal})
     } catch {} // storage is turned off: the first movement counts then
   }
 

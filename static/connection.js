@@ -1,5 +1,6 @@
 // @ts-check
 import {ANSWER_MS} from './http.js'
+import {isHidden} from './page.js'
 import {instant, jitter, since} from './time.js'
 
 /** @import {HTTP, Status} from './http.js' */
@@ -133,7 +134,7 @@ export class Connection {
 
   #silent() {
     if (this.#guard.signal.aborted) return
-    if (document.hidden) this.#silenceTimer = setTimeout(() => this.#silent(), SILENCE_MS)
+    if (isHidden()) this.#silenceTimer = setTimeout(() => this.#silent(), SILENCE_MS)
     else this.sync() // the timer may have slept as long as the socket: ask before giving up
   }
 

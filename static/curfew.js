@@ -27,7 +27,7 @@ import {Departure} from './departure.js'
 import {Display} from './display.js'
 import {HTTP} from './http.js'
 import {importer, VERSION} from './modules.js'
-import {TAG, WORK} from './page.js'
+import {COPY, isHidden, listen, TAG, WORK} from './page.js'
 import {Reporter} from './reporter.js'
 
 /** @import {Message} from './connection.js' */
@@ -44,7 +44,7 @@ class Guard {
   /** Ends all parts. */
   signal = this.#life.signal
   #announced = false // what curfew:connection told last
-  #curtain = new Curtain()
+  #curtain = new Curtain(() => this.#display?.rememberFocus())
   #http
   #connection
   #deadlines
@@ -52,20 +52,20 @@ class Guard {
   #display
   #departure
 
-  /** @param {DOMStringMap} settings of the script tag */
-  constructor(settings) {
-    const socket = new URL(settings.socket ?? '', origin)
+  /** @param {string} address of the socket @param {boolean} required whether to have no session is an end */
+  constructor(address, required) {
+    const socket = new URL(address, origin)
     const base = origin + socket.pathname.slice(0, -10) // without session/ws
     socket.protocol = socket.protocol.replace('http', 'ws')
     if (navigator.serviceWorker?.controller) this.#curtain.down() // the page may be older than the session's end
-    this.#http = new HTTP(this, base, settings.required !== undefined)
+    this.#http = new HTTP(this, base, required)
     this.#connection = new Connection(this, socket, this.#http)
     this.#deadlines = new Deadlines(this, this.#curtain, this.#connection)
     this.#reporter = new Reporter(this, this.#connection, this.#http, this.#deadlines)
     new Acts(event => this.#acted(event), this.signal) // before the display, which keeps its keys to itself
     this.#display = new Display(this, this.#connection, this.#http)
     this.#departure = new Departure(this, this.#curtain, this.#connection, this.#deadlines, this.#reporter)
-    document.addEventListener(WORK, () => this.act(), this)
+    listen(document, WORK, () => this.act(), this)
     this.#connection.connect()
   }
 
@@ -122,7 +122,7 @@ class Guard {
     this.#announce(true)
     this.#setDeadlines(message)
     if ((message.warn_in_ms ?? 0) > 0) this.#clearWarning(message) // else the warning itself follows
-    if (document.hidden) this.#connection.send({type: 'visibility', hidden: true})
+    if (isHidden()) this.#connection.send({type: 'visibility', hidden: true})
     this.#reporter.report()
   }
 
@@ -246,32 +246,32 @@ function dispatch(name, detail) {
 
 // ---- start
 
-/** @type {Guard | undefined} */
-let guard
-
-/** Whoever guards a frame's page is told of its work by this event. @type {Document | undefined} */
-let outer
-
 /** Tells Curfew of work that is neither mouse nor keyboard: a gamepad, a voice. */
 export function activity() {
-  outer?.dispatchEvent(new CustomEvent(WORK))
-  guard?.act()
+  document.dispatchEvent(new CustomEvent(WORK))
 }
 
 function start() {
-  const script = /** @type {HTMLScriptElement | null} */ (document.querySelector(TAG))
-  if (script?.dataset.socket) guard = new Guard(script.dataset)
+  const {socket} = /** @type {HTMLElement | null} */ (document.querySelector(TAG))?.dataset ?? {}
+  if (socket) new Guard(socket, !!document.querySelector(TAG + '[data-required]'))
 }
 
 /** In a frame of a page of this origin that page may be the one that guards. */
 async function startInFrame() {
   try {
-    const {findOuter} = await importer(`./${VERSION}/frames.js`)()
-    outer = await findOuter()
+    const {rest} = await importer(`./${VERSION}/frames.js`)()
+    if (await rest()) return
   } catch {} // without it the frame guards itself
-  if (!outer) start()
+  start()
 }
 
-const begin = frameElement ? startInFrame : start
+/** Another copy of this script, by another address, may have begun already: then this one rests. */
+function begin() {
+  if (!document.dispatchEvent(new CustomEvent(COPY, {cancelable: true}))) return
+  listen(document, COPY, event => event.preventDefault(), {})
+  if (frameElement) startInFrame()
+  else start()
+}
+
 if (/** @type {any} */ (document).prerendering) document.addEventListener('prerenderingchange', begin, {once: true})
 else begin()

@@ -1,45 +1,45 @@
 // @ts-check
 import style from './curtain.css'
-import {OURS, rememberFocus} from './page.js'
+import {ofDocument, OURS, setOfDocument} from './page.js'
 
 /**
  * @typedef {object} Held
  * @property {Record<string, string>} styles what holds
- * @property {Record<string, [value: string, priority?: string]>} page what the page itself has set
+ * @property {Record<string, [value: string, priority?: string]>} own what the page itself has set
  */
 
 /**
- * Inline styles that no sheet, layer or transition of a page outdoes, and that come back when a
- * script takes them away.
+ * Inline styles that no sheet, layer or transition of a page outdoes. Whoever hears that a style
+ * has changed puts them again.
  */
 class Hold {
-  /** @type {Map<HTMLElement, Held>} */
+  /** @type {Map<Element, Held>} */
   #held = new Map()
-  #watch = new MutationObserver(changes => {
-    for (const {target} of changes) this.#put(/** @type {HTMLElement} */ (target))
-  })
 
   /** @param {Element} element @param {Record<string, string>} styles */
   put(element, styles) {
-    const styled = /** @type {HTMLElement} */ (element)
-    if (!styled.style || this.#held.has(styled)) return
-    this.#held.set(styled, {styles, page: {}})
-    this.#put(styled)
-    this.#watch.observe(styled, {attributeFilter: ['style']})
+    if (this.#held.has(element) || !styleOf(element)) return
+    this.#held.set(element, {styles, own: {}})
+    this.mend(element)
   }
 
-  /** What the page has set meanwhile is kept for later. @param {HTMLElement} element */
-  #put(element) {
+  /** What the page has set meanwhile is kept for later. @param {Element} element one that is held, or not */
+  mend(element) {
     const held = this.#held.get(element)
-    for (const [name, value] of Object.entries(held?.styles ?? {})) {
-      if (held?.page[name] && isImportant(element, name, value)) continue
-      if (held) held.page[name] = [element.style.getPropertyValue(name), element.style.getPropertyPriority(name)]
-      element.style.setProperty(name, value, 'important')
+    if (!held) return
+    const style = styleOf(element)
+    for (const [name, value] of Object.entries(held.styles)) {
+      if (held.own[name] && isImportant(style, name, value)) continue
+      held.own[name] = [style.getPropertyValue(name), style.getPropertyPriority(name)]
+      style.setProperty(name, value, 'important')
     }
   }
 
+  mendAll() {
+    for (const element of this.#held.keys()) this.mend(element)
+  }
+
   release() {
-    this.#watch.disconnect()
     this.#giveBack(false)
     for (const element of this.#held.keys()) void getComputedStyle(element).display // settled, before it may move
     this.#giveBack(true)
@@ -49,18 +49,30 @@ class Hold {
 
   /** @param {boolean} isStill whether that which keeps the page still, or all else */
   #giveBack(isStill) {
-    for (const [element, {styles, page}] of this.#held) {
+    for (const [element, {styles, own}] of this.#held) {
+      const style = styleOf(element)
       for (const [name, value] of Object.entries(styles)) {
-        if ((name === STILL) !== isStill || !isImportant(element, name, value)) continue
-        element.style.setProperty(name, ...(page[name] ?? ['']))
+        if ((name === STILL) !== isStill || !isImportant(style, name, value)) continue
+        style.setProperty(name, ...(own[name] ?? ['']))
       }
     }
   }
 }
 
-/** @param {HTMLElement} element @param {string} name @param {string} value */
-const isImportant = (element, name, value) =>
-  element.style.getPropertyValue(name) === value && element.style.getPropertyPriority(name) === 'important'
+/**
+ * The inline style of an element; undefined for one of XML. A form may have a field that is called
+ * `style`.
+ * @param {Element} element
+ * @returns {CSSStyleDeclaration}
+ */
+const styleOf = element =>
+  element instanceof HTMLElement
+    ? Reflect.get(HTMLElement.prototype, 'style', element)
+    : /** @type {SVGElement} */ (element).style
+
+/** @param {CSSStyleDeclaration} style @param {string} name @param {string} value */
+const isImportant = (style, name, value) =>
+  style.getPropertyValue(name) === value && style.getPropertyPriority(name) !== ''
 
 /** The property that keeps others from changing slowly. */
 const STILL = 'transition-property'
@@ -68,6 +80,12 @@ const STILL = 'transition-property'
 const UNSEEN = {visibility: 'hidden', 'background-image': 'none', [STILL]: 'none'}
 const UNSEEN_BODY = {...UNSEEN, 'content-visibility': 'hidden'} // holds text and the page's own modal dialogs, too
 const UNRENDERED = {display: 'none', [STILL]: 'none'}
+
+/**
+ * So many times in a turn the curtain mends what the page has changed: an observer of the page may
+ * change it again each time, and then nothing else would ever have its turn.
+ */
+const MAX_MENDED = 20
 
 /**
  * Hides the page: no text, no title, no field is rendered, and all of it can come back. Curfew's
@@ -79,60 +97,103 @@ export class Curtain {
   isDown = false
   #sheet = new CSSStyleSheet()
   #hold = new Hold()
-  #title = ''
-  /** Bring back what is not the hold's, the last one first. @type {(() => void)[]} */
+  /** Stands before the page's own title, which is left alone: who observes that hears nothing. */
+  #title = document.createElement('title')
+  /** @type {string | undefined} what the page has called itself meanwhile */
+  #called
+  /** Bring back what is not the hold's, the last one first. @type {((() => void) | undefined)[]} */
   #undo = []
+  #mended = 0
   /** The document itself is watched: a script may replace all that is in it. */
-  #changes = new MutationObserver(() => this.#hide())
+  #changes = new MutationObserver(changes => this.#mend(changes))
+  #remember
+
+  /** @param {() => (() => void) | undefined} remember notes where the focus is; the result puts it back */
+  constructor(remember) {
+    this.#remember = remember
+  }
 
   down() {
     if (this.isDown) return
     this.isDown = true
     const {scrollX, scrollY} = window
-    this.#undo = [rememberFocus(), () => scrollTo(scrollX, scrollY)]
+    this.#undo = [this.#remember(), () => scrollTo(scrollX, scrollY)]
     this.#sheet.replaceSync(style)
-    adopt(this.#sheet)
-    this.#title = document.title
+    this.#title.text = location.host // for an empty one a browser shows the address, and that may tell as much
     this.#hide()
-    this.#changes.observe(document, {subtree: true, childList: true, characterData: true})
-    for (const icon of document.querySelectorAll('link[rel~="icon"]')) {
-      const place = new Text() // it knows where the icon was, whatever the page does around it
-      icon.replaceWith(place)
-      this.#undo.push(() => place.replaceWith(icon))
-    }
+    this.#changes.observe(document, {
+      subtree: true,
+      childList: true,
+      characterData: true,
+      attributeFilter: ['style'],
+    })
+    for (const icon of document.querySelectorAll('link[rel~="icon"]')) this.#takeOut(icon)
   }
 
   up() {
     if (!this.isDown) return
     this.isDown = false
     this.#changes.disconnect()
-    this.#hold.release()
     this.#sheet.replaceSync('') // a list of sheets that the page copied meanwhile may still hold it
     disown(this.#sheet)
+    this.#hold.release() // after the sheet, which would let the page show itself slowly
     for (const ours of document.querySelectorAll(OURS)) ours.toggleAttribute('blank', false)
-    document.title = this.#title
-    for (const undo of this.#undo.reverse()) undo()
+    this.#title.remove()
+    if (this.#called !== undefined) setOfDocument('title', this.#called)
+    this.#called = undefined
+    for (const undo of this.#undo.reverse()) undo?.()
+  }
+
+  /** @param {MutationRecord[]} changes */
+  #mend(changes) {
+    if (this.#mended++ === 0) {
+      setTimeout(() => {
+        if (this.#mended > MAX_MENDED) {
+          this.#hide()
+          this.#hold.mendAll()
+        }
+        this.#mended = 0
+      })
+    }
+    if (this.#mended > MAX_MENDED) return
+    for (const {target} of changes) this.#hold.mend(/** @type {Element} */ (target))
+    if (changes.some(change => change.type !== 'attributes')) this.#hide()
   }
 
   #hide() {
     const root = document.documentElement
-    if (!root) return
+    if (!root || !this.isDown) return
+    if (!ofDocument(SHEETS).includes(this.#sheet)) adopt(this.#sheet)
     this.#hold.put(root, UNSEEN)
-    for (const child of root.children) {
+    const body = ofDocument('body')
+    for (const child of [...root.children]) {
       if (child.matches(OURS)) child.toggleAttribute('blank', true)
-      else this.#hold.put(child, child === document.body ? UNSEEN_BODY : UNRENDERED)
+      else this.#hold.put(child, child === body ? UNSEEN_BODY : UNRENDERED)
+      // The tree in it may style its host, which weighs more: in the body it is hidden all the same.
+      if (child !== body && getComputedStyle(child).display !== 'none') this.#takeOut(child)
     }
-    for (const child of document.body?.children ?? []) this.#hold.put(child, UNRENDERED)
-    this.#hideTitle()
+    for (const child of body?.children ?? []) this.#hold.put(child, UNRENDERED)
+    this.#hideTitle(root)
   }
 
   /**
    * The page may go on working behind the curtain: what it makes of its title is kept for later.
+   * @param {Element} root
    */
-  #hideTitle() {
-    if (document.title === location.host) return
-    this.#title = document.title
-    document.title = location.host // for an empty one a browser shows the address, and that may tell as much
+  #hideTitle(root) {
+    const title = this.#title
+    const {host} = location
+    if (root.firstChild !== title) root.prepend(title)
+    if (title.text === host) return
+    this.#called = title.text
+    title.text = host
+  }
+
+  /** @param {Element} element */
+  #takeOut(element) {
+    const place = new Text() // it knows where the element was, whatever the page does around it
+    element.replaceWith(place)
+    this.#undo.push(() => place.replaceWith(element))
   }
 
   /**
@@ -141,30 +202,31 @@ export class Curtain {
    */
   forget() {
     this.down()
-    for (const field of document.querySelectorAll('input, textarea')) /** @type {HTMLInputElement} */ (field).value = ''
     document.documentElement.replaceChildren(document.createElement('head'), document.createElement('body'))
     this.#hide()
   }
 }
+
+const SHEETS = 'adoptedStyleSheets'
 
 /**
  * Adds a sheet that stays while the page sets sheets of its own: no event tells of that.
  * @param {CSSStyleSheet} sheet
  */
 function adopt(sheet) {
-  document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet]
-  const own = Object.getOwnPropertyDescriptor(Document.prototype, 'adoptedStyleSheets')
-  if (!own?.get || !own.set) return
-  const {get, set} = own
-  Object.defineProperty(document, 'adoptedStyleSheets', {
+  Object.defineProperty(document, SHEETS, {
     configurable: true,
-    get: () => get.call(document),
-    set: sheets => set.call(document, [...Array.from(sheets).filter(other => other !== sheet), sheet]),
+    get: () => ofDocument(SHEETS),
+    set: sheets => setOfDocument(SHEETS, [...without(sheets, sheet), sheet]),
   })
+  document.adoptedStyleSheets = ofDocument(SHEETS) // and the sheet
 }
 
 /** @param {CSSStyleSheet} sheet */
 function disown(sheet) {
   delete (/** @type {Partial<Document>} */ (document).adoptedStyleSheets) // the shadow: the property itself stays
-  document.adoptedStyleSheets = document.adoptedStyleSheets.filter(other => other !== sheet)
+  document.adoptedStyleSheets = without(document.adoptedStyleSheets, sheet)
 }
+
+/** @param {Iterable<CSSStyleSheet>} sheets @param {CSSStyleSheet} sheet */
+const without = (sheets, sheet) => [...sheets].filter(other => other !== sheet)

@@ -1,5 +1,6 @@
 // @ts-check
 import {importer, VERSION} from './modules.js'
+import {isHidden, listen} from './page.js'
 import {instant, since} from './time.js'
 
 /** @import {Connection} from './connection.js' */
@@ -31,8 +32,6 @@ const UNDER_WAY_MS = 1_000
  */
 const OTHERS_FIRST_MS = 150
 
-const {stopImmediatePropagation} = Event.prototype
-
 /** How the page comes and goes: hidden, frozen, kept for Back, led elsewhere, closed. */
 export class Departure {
   #connection
@@ -54,8 +53,8 @@ export class Departure {
     this.#signal = guard.signal
     const wake = () => deadlines.wake(reporter.heartbeat)
     this.#on(document, 'visibilitychange', () => {
-      connection.send({type: 'visibility', hidden: document.hidden})
-      if (!document.hidden) wake()
+      connection.send({type: 'visibility', hidden: isHidden()})
+      if (!isHidden()) wake()
     })
     this.#on(document, 'freeze', () => {
       curtain.down()
@@ -79,7 +78,7 @@ export class Departure {
 
   /** @param {EventTarget} target @param {string} type @param {(event: any) => void} listener */
   #on(target, type, listener) {
-    target.addEventListener(type, listener, {signal: this.#signal})
+    listen(target, type, listener, {signal: this.#signal})
   }
 
   get #isLeaving() {
@@ -130,16 +129,32 @@ export class Departure {
    * Opens the sign-in page, to which this page will return, in the place of a page that is over.
    * @param {URL} signIn
    */
-  leaveFor(signIn) {
+  async leaveFor(signIn) {
     if (this.#isLeaving) {
       // the person is on the way elsewhere already
       this.stays()
       setTimeout(() => this.leaveFor(signIn), UNDER_WAY_MS)
       return
     }
-    signIn.searchParams.set('next', location.pathname + location.search + location.hash)
+    if (location.pathname === signIn.pathname) {
+      signIn.search = location.search
+      await forgetWorker()
+    } else {
+      signIn.searchParams.set('next', location.pathname + location.search + location.hash)
+    }
     setTimeout(() => replacePage(signIn), OTHERS_FIRST_MS)
   }
+}
+
+/**
+ * A page that stands where the sign-in page should was answered by a service worker of the
+ * application, which answers every navigation so. Nobody could ever sign in. The application
+ * registers it anew.
+ */
+async function forgetWorker() {
+  try {
+    await (await navigator.serviceWorker.getRegistration())?.unregister()
+  } catch {}
 }
 
 /**
@@ -151,9 +166,13 @@ function replacePage(url) {
   try {
     document.open() // takes away all listeners of the page, on the window too
     document.close()
-  } catch {} // not of XHTML
-  window.addEventListener('beforeunload', event => stopImmediatePropagation.call(event), {capture: true})
-  const {NavigateEvent} = /** @type {any} */ (window)
-  if (NavigateEvent) NavigateEvent.prototype.intercept = NavigateEvent.prototype.preventDefault = () => {}
+  } catch {
+    window.onbeforeunload = null // not of XHTML: its listeners ask in vain
+  }
+  const {BeforeUnloadEvent, NavigateEvent} = /** @type {any} */ (window)
+  const nothing = () => {}
+  Event.prototype.preventDefault = nothing
+  Object.defineProperty(BeforeUnloadEvent.prototype, 'returnValue', {set: nothing})
+  if (NavigateEvent) NavigateEvent.prototype.intercept = nothing
   location.replace(url)
 }

@@ -1,7 +1,7 @@
 // @ts-check
 import {button, deeds, look, prevent, shield, stopImmediate} from './buttons.js'
 import {FRAMES, focused, rememberFocus} from './page.js'
-import {CurfewPanel} from './panel.js'
+import {Panel} from './panel.js'
 import {instant, since} from './time.js'
 import {CONTINUE, countdown, OUTCOMES, SIGN_OUT, STAY, timeLeft, TITLE, warningText} from './words.js'
 
@@ -34,9 +34,11 @@ const MAX_RAISED = 5
 
 /**
  * The warning: a dialog, out of reach of the page's own style, which may be put aside where it
- * cannot be withdrawn.
+ * cannot be withdrawn. Its element is no custom element: the names of these are the page's.
  */
-export class CurfewWarning extends HTMLElement {
+export class Warning {
+  #host = document.createElement('curfew-warning')
+  #shadow = this.#host.attachShadow({mode: 'open'})
   #life = new AbortController()
   #dialog = document.createElement('dialog')
   #title = document.createElement('h2')
@@ -47,7 +49,7 @@ export class CurfewWarning extends HTMLElement {
   #stay = button(STAY, () => this.onstay())
   #continue = button(CONTINUE, () => this.#putAside())
   #leave = button(SIGN_OUT, () => this.onleave())
-  panel = /** @type {CurfewPanel} */ (document.createElement('curfew-panel'))
+  panel = new Panel()
   /** The reason of the warning that stands; empty for none. */
   #reason = ''
   #aside = false
@@ -72,7 +74,6 @@ export class CurfewWarning extends HTMLElement {
   onleave = () => {}
 
   constructor() {
-    super()
     this.#title.id = 'curfew-title'
     this.#title.textContent = TITLE
     this.#title.tabIndex = -1
@@ -95,11 +96,11 @@ export class CurfewWarning extends HTMLElement {
     buttons.className = 'buttons'
     buttons.append(this.#stay, this.#continue, this.#leave)
     this.#dialog.append(this.#title, this.#text, this.#count, this.#spoken, buttons, this.#outcome)
-    const shadow = this.attachShadow({mode: 'open'})
-    shadow.adoptedStyleSheets = [look]
-    shadow.append(this.#dialog)
+    this.#shadow.adoptedStyleSheets = [look]
+    this.#shadow.append(this.#dialog)
     this.panel.onreopen = () => this.#reopen()
     this.#watch()
+    this.#attach()
   }
 
   #watch() {
@@ -112,7 +113,10 @@ export class CurfewWarning extends HTMLElement {
     document.addEventListener('fullscreenchange', event => this.#covered(event), options)
   }
 
-  connectedCallback() {
+  /** Puts the element into the page, where a script may have taken it out. */
+  #attach() {
+    if (this.#host.isConnected) return
+    document.documentElement.append(this.#host)
     this.#raise()
     this.panel.arrange()
   }
@@ -122,7 +126,7 @@ export class CurfewWarning extends HTMLElement {
     this.#end()
     this.#life.abort()
     this.panel.retire()
-    super.remove()
+    this.#host.remove()
   }
 
   /** Whether the dialog shows. */
@@ -148,7 +152,7 @@ export class CurfewWarning extends HTMLElement {
     this.#stay.hidden = !canStay
     this.#continue.hidden = canStay
     this.#outcome.textContent = ''
-    if (!this.isConnected) document.documentElement.append(this)
+    this.#attach()
     if (this.#reason === '') this.#step = seconds === spokenStep(seconds) ? Infinity : spokenStep(seconds)
     else if (seconds > this.#step + 1) this.#step = spokenStep(seconds) // moved away, by more than a message takes
     if (anew) this.#open(reason)
@@ -158,7 +162,7 @@ export class CurfewWarning extends HTMLElement {
   /** @param {string} reason */
   #open(reason) {
     this.#waits = false
-    if (!this.isOpen && focused()?.getRootNode() !== this.panel.shadowRoot) this.#refocus = rememberFocus()
+    if (!this.isOpen && focused()?.getRootNode() !== this.panel.shadow) this.#refocus = rememberFocus()
     this.#reason = reason
     this.#aside = false
     // Who is idle types nothing, but for the one who comes back in this moment. All others may be
@@ -234,9 +238,9 @@ export class CurfewWarning extends HTMLElement {
    * anything but a button.
    */
   #raise() {
-    if (!this.isOpen || !this.isConnected) return
+    if (!this.isOpen || !this.#host.isConnected) return
     const element = focused()
-    const inside = this.#dialog.open && this.shadowRoot?.activeElement
+    const inside = this.#dialog.open && this.#shadow.activeElement
     const isElsewhere = this.#dialog.open && !inside && element !== document.body // in a dialog of the page's own
     if (isElsewhere) this.#refocus = rememberFocus()
     this.panel.arrange(true)
@@ -259,7 +263,7 @@ export class CurfewWarning extends HTMLElement {
   get #isCovered() {
     const {left, right, top, bottom} = this.#dialog.getBoundingClientRect()
     const there = document.elementFromPoint((left + right) / 2, (top + bottom) / 2)
-    return !this.#dialog.open || (there !== null && there !== this)
+    return !this.#dialog.open || (there !== null && there !== this.#host)
   }
 
   /** Tells what has come of a button. @param {string} code */
@@ -282,8 +286,8 @@ export class CurfewWarning extends HTMLElement {
       else this.#spoken.textContent = text
     }
     this.#raised = 0
-    if (this.isOpen && !this.isConnected) document.documentElement.append(this)
-    else if (this.isOpen && !this.hasAttribute('blank') && this.#isCovered) this.#raise()
+    if (this.isOpen) this.#attach()
+    if (this.isOpen && !this.#host.hasAttribute('blank') && this.#isCovered) this.#raise()
     if (seconds > 0) this.#timer = setTimeout(() => this.#countDown(), left - (seconds - 1) * 1000 + 5)
   }
 

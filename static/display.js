@@ -1,5 +1,6 @@
 // @ts-check
 import {importer, VERSION} from './modules.js'
+import {listen} from './page.js'
 import {Plain} from './plain.js'
 
 /** @import {Connection, Message} from './connection.js' */
@@ -58,7 +59,7 @@ export class Display {
       this.#screen?.hear(event)
     }
     for (const type of 'keypress keydown keyup click'.split(' ')) {
-      window.addEventListener(type, hear, {capture: true, signal: guard.signal})
+      listen(window, type, hear, {capture: true, signal: guard.signal})
     }
   }
 
@@ -117,6 +118,12 @@ export class Display {
   message(message) {
     if (this.#screen) this.#screen.message(message)
     else this.#waiting.push(message)
+  }
+
+  /** Remembers where the focus is, without warning.js only roughly. @returns {() => void} puts it back */
+  rememberFocus() {
+    const element = /** @type {HTMLElement | null} */ (document.activeElement)
+    return this.#screen?.rememberFocus() ?? (() => element?.focus({preventScroll: true}))
   }
 
   /** Takes all of it away for good. */

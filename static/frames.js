@@ -1,5 +1,5 @@
 // @ts-check
-import {TAG} from './page.js'
+import {FRAME, TAG, WORK} from './page.js'
 
 /** So long a frame waits for the page around it to be read, which may have the tag at its end. */
 const AROUND_MS = 2_000
@@ -19,10 +19,10 @@ function around() {
 
 /**
  * Finds the page around this frame that guards it, too, once the pages around it are read. In the
- * frame the script rests, and passes on what the guard tells.
- * @returns {Promise<Document | undefined>} undefined where the frame has to guard itself
+ * frame the script rests then, and passes on what the guard tells.
+ * @returns {Promise<boolean>} false where the frame has to guard itself
  */
-export async function findOuter() {
+export async function rest() {
   const unread = around().find(document => document.readyState === 'loading')
   if (unread) {
     await new Promise(resolve => {
@@ -32,7 +32,7 @@ export async function findOuter() {
   }
   const outer = document.querySelector(TAG) ? around().findLast(document => document.querySelector(TAG)) : undefined
   if (outer) passOn(outer)
-  return outer
+  return !!outer
 }
 
 /** @param {Document} outer */
@@ -48,6 +48,8 @@ function passOn(outer) {
       {signal: life.signal},
     )
   }
+  document.addEventListener(WORK, () => outer.dispatchEvent(new CustomEvent(WORK)))
+  outer.dispatchEvent(new CustomEvent(FRAME, {detail: frameElement}))
   window.addEventListener('pagehide', event => {
     if (!event.persisted) life.abort()
   })

@@ -88,7 +88,9 @@ export class HTTP {
 
   /** @param {string} path @param {RequestInit} init */
   #fetch(path, init) {
-    return fetch(this.base + path, {
+    // A service worker of the application may keep answers, whatever they say of that.
+    const query = navigator.serviceWorker?.controller ? '?' + Math.random() : ''
+    return fetch(this.base + path + query, {
       cache: 'no-store',
       credentials: 'same-origin',
       signal: AbortSignal.timeout(ANSWER_MS),

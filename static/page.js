@@ -8,14 +8,51 @@ export const FRAMES = 'iframe, frame, object'
 /** The script tag of a page that is guarded. */
 export const TAG = 'script[type="module"][data-socket]'
 
-/** What a frame's script tells the page that guards it: a person's work, as activity() does. */
+/** What the script tells whoever guards a page: a person's work, as activity() does. */
 export const WORK = 'curfew:work'
+
+/** What the script asks first: another copy of it that is in charge of the page prevents it. */
+export const COPY = 'curfew:copy'
+
+/** What a frame's script tells the page that guards it: the frame, which may be in a closed tree. */
+export const FRAME = 'curfew:frame'
 
 /** The elements that show the presence of a user. */
 export const PRESENCE = '[data-curfew-presence]'
 
 /** A page may change a lot at once: it is looked through so much later. */
 export const SETTLED_MS = 100
+
+/**
+ * A property of the document itself. An element of the page may have its name, and be found in its
+ * place: an iframe that is called `body`.
+ * @param {string} name
+ */
+export const ofDocument = name => Reflect.get(Document.prototype, name, document)
+
+/** @param {string} name @param {unknown} value */
+export const setOfDocument = (name, value) => Reflect.set(Document.prototype, name, value, document)
+
+/** Whether nobody sees the page. An element may be called `hidden`, too. */
+export const isHidden = () => document.hidden === true
+
+/** @type {[EventTarget, string, (event: any) => void, AddEventListenerOptions][]} */
+const listeners = []
+
+/**
+ * Listens for as long as the page lives, even if the page is written anew.
+ * @param {EventTarget} target @param {string} type @param {(event: any) => void} listener
+ * @param {AddEventListenerOptions} options
+ */
+export function listen(target, type, listener, options) {
+  listeners.push([target, type, listener, options])
+  target.addEventListener(type, listener, options)
+}
+
+/** Makes good that document.open() has taken all listeners from window and document. */
+export function listenAnew() {
+  for (const [target, ...listener] of listeners) target.addEventListener(...listener)
+}
 
 /** Where the focus is, in shadow trees and frames of this origin too. */
 export function focused() {
@@ -32,7 +69,9 @@ export function focused() {
 export function rememberFocus() {
   const element = /** @type {HTMLInputElement | null} */ (focused())
   const selection = (element?.ownerDocument ?? document).getSelection()
-  const ranges = selection ? Array.from({length: selection.rangeCount}, (_, i) => selection.getRangeAt(i)) : []
+  /** @type {Range[]} */
+  const ranges = []
+  while (selection && ranges.length < selection.rangeCount) ranges.push(selection.getRangeAt(ranges.length))
   const start = element?.selectionStart // only fields with a selection have one
   const end = /** @type {number} */ (element?.selectionEnd)
   return () => {

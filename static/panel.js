@@ -30,7 +30,9 @@ const PROBE_PX = 20
  * It lies above the page, and within its modal dialog where one is open, and takes clicks on its
  * buttons and notices only.
  */
-export class CurfewPanel extends HTMLElement {
+export class Panel {
+  #host = document.createElement('curfew-panel')
+  shadow = this.#host.attachShadow({mode: 'open'})
   #life = new AbortController()
   #box = document.createElement('div')
   #notices = document.createElement('div')
@@ -47,7 +49,6 @@ export class CurfewPanel extends HTMLElement {
   onreopen = () => {}
 
   constructor() {
-    super()
     this.#box.className = 'panel'
     this.#box.lang = 'en'
     this.#box.dir = 'ltr'
@@ -72,27 +73,25 @@ export class CurfewPanel extends HTMLElement {
     )
     this.#lines.append(this.#line, this.#aside)
     this.#box.append(this.#notices, this.#lines)
-    const shadow = this.attachShadow({mode: 'open'})
-    shadow.adoptedStyleSheets = [look]
-    shadow.append(this.#box)
+    this.shadow.adoptedStyleSheets = [look]
+    this.shadow.append(this.#box)
     const {signal} = this.#life
     document.addEventListener('toggle', event => this.#moved(event), {capture: true, signal})
     document.addEventListener('close', event => this.#moved(event), {capture: true, signal})
     window.addEventListener('resize', () => this.#place(), {signal})
-  }
-
-  /** A modal dialog of the page that goes takes what is in it along. */
-  disconnectedCallback() {
-    queueMicrotask(() => {
-      if (!this.isConnected && !this.#isEmpty) this.arrange()
+    // A modal dialog of the page that goes takes what is in it along.
+    const changes = new MutationObserver(() => {
+      if (!this.#host.isConnected && !this.#isEmpty) this.arrange()
     })
+    changes.observe(document, {subtree: true, childList: true})
+    signal.addEventListener('abort', () => changes.disconnect())
   }
 
   /** Takes the panel away for good. */
   retire() {
     this.#retired = true
     this.#life.abort()
-    this.remove()
+    this.#host.remove()
   }
 
   get #isEmpty() {
@@ -113,7 +112,7 @@ export class CurfewPanel extends HTMLElement {
     if (this.#retired) return
     const above = !this.#isEmpty && !this.#isUnder
     const place = (above && topmostModal()) || document.documentElement
-    if (this.parentNode !== place) place.append(this)
+    if (this.#host.parentNode !== place) place.append(this.#host)
     const popover = above ? 'manual' : null
     if (this.#box.popover !== popover) this.#box.popover = popover
     if (above && !this.#box.matches(':popover-open')) this.#box.showPopover?.()

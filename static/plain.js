@@ -76,10 +76,12 @@ export class Plain {
     this.#first.textContent = isIdle ? STAY : CONTINUE
     this.#first.onclick = () => (isIdle ? this.#guard.stay() : this.#dialog.close())
     this.tell('')
-    clearInterval(this.#timer)
-    const count = () => (this.#count.textContent = `${Math.ceil(left() / 1000)}`)
+    const count = () => {
+      clearTimeout(this.#timer)
+      this.#timer = setTimeout(count, 1000)
+      return (this.#count.textContent = `${Math.ceil(left() / 1000)}`)
+    }
     this.#text.textContent = `${message} You will be signed out in ${count()} seconds.`
-    this.#timer = setInterval(count, 1000)
     if (!isNew) return
     document.documentElement.append(this.#host)
     this.#dialog.showModal()
@@ -87,7 +89,7 @@ export class Plain {
   }
 
   hide() {
-    clearInterval(this.#timer)
+    clearTimeout(this.#timer)
     this.reason = ''
     this.#dialog.close()
   }

@@ -34,6 +34,7 @@ const versionMark = "__VERSION__"
 
 var (
 	scripts = []string{entry, "warning.js", "presence.js", "links.js", "frames.js", "console.js", "login.js"}
+	classic = []string{"xhtml.js"} // scripts that are no modules: whatever they declare would be global
 	sheets  = []string{"curfew.css", "pages.css"}
 	images  = []string{"favicon.svg"}
 )
@@ -95,8 +96,8 @@ func prepare() (*Files, error) {
 		}
 		bodies[name] = body
 	}
-	for _, name := range sheets {
-		body, err := minifySheet(name)
+	for _, name := range slices.Concat(sheets, classic) {
+		body, err := minify(name)
 		if err != nil {
 			return nil, err
 		}
@@ -128,16 +129,32 @@ func prepare() (*Files, error) {
 	return files, nil
 }
 
-// ownNames are the longer names by which modules know each other. They are written short as well,
-// the same in all files: no browser and no server knows them.
-const ownNames = `^(applyStatus|arriving|expectAnswer|greeted|hasSocket|isDoubted|leaveFor|partFor|` +
-	`sinceAsked|warningChanged)$`
+// ownNames are names by which modules know each other's properties, the most frequent first. They
+// are written short as well, the same in all files: no browser and no server knows them. Elements,
+// events and messages have none of these, and none is looked up by a string.
+var ownNames = strings.Fields(`
+	warn isOpen hide sync renew ask act heartbeat isDown stay report check
+	recall tell covers post number hear load signOut heard again applyStatus arriving
+	connect doubt expectAnswer forget greeted handle hasSocket isDoubted leaveFor leaves
+	mend mendAll mono own part partFor past put release rememberFocus
+	sinceAsked stays styles wake wall warningChanged`)
+
+// shortNames returns the short name of each of ownNames.
+func shortNames() map[string]any {
+	const letters = "etnsiroalcdupmhgfvbwkTESNIROALCDUPMHGFVBWKqjzQJZ_"
+	short := make(map[string]any)
+	for i, name := range ownNames {
+		short[name] = letters[i%len(letters):][:1] + strings.Repeat("_", i/len(letters))
+	}
+	return short
+}
 
 // join joins each script with what it imports statically, and writes it short. The result has a
 // source map for each, too.
 func join(scripts []string) (map[string][]byte, error) {
 	result := api.Build(api.BuildOptions{
 		EntryPoints:       scripts,
+		Inject:            []string{"originals.js"},
 		Bundle:            true,
 		Outdir:            "/",
 		Format:            api.FormatESModule,
@@ -145,7 +162,8 @@ func join(scripts []string) (map[string][]byte, error) {
 		MinifyWhitespace:  true,
 		MinifyIdentifiers: true,
 		MinifySyntax:      true,
-		MangleProps:       ownNames,
+		MangleProps:       `^(` + strings.Join(ownNames, `|`) + `)$`,
+		MangleCache:       shortNames(), // else each file would have names of its own
 		Sourcemap:         api.SourceMapExternal,
 		Plugins:           []api.Plugin{{Name: "embedded", Setup: readEmbedded}},
 	})
@@ -168,7 +186,7 @@ func readEmbedded(build api.PluginBuild) {
 	build.OnLoad(api.OnLoadOptions{Filter: `.*`}, func(a api.OnLoadArgs) (api.OnLoadResult, error) {
 		read, loader := sources.ReadFile, api.LoaderJS
 		if path.Ext(a.Path) == ".css" {
-			read, loader = minifySheet, api.LoaderText
+			read, loader = minify, api.LoaderText
 		}
 		body, err := read(a.Path)
 		text := string(body)
@@ -176,14 +194,19 @@ func readEmbedded(build api.PluginBuild) {
 	})
 }
 
-func minifySheet(name string) ([]byte, error) {
+// minify writes a style sheet or a script short, as it stands.
+func minify(name string) ([]byte, error) {
 	body, err := sources.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
+	loader := api.LoaderJS
+	if path.Ext(name) == ".css" {
+		loader = api.LoaderCSS
+	}
 	result := api.Transform(string(body), api.TransformOptions{
 		Sourcefile:       name,
-		Loader:           api.LoaderCSS,
+		Loader:           loader,
 		MinifyWhitespace: true,
 	})
 	return result.Code, firstError(result.Errors)

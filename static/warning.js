@@ -1,8 +1,8 @@
 // @ts-check
 import {clicked} from './buttons.js'
-import {CurfewWarning} from './dialog.js'
+import {Warning} from './dialog.js'
 import {Forms} from './forms.js'
-import {CurfewPanel} from './panel.js'
+import {rememberFocus} from './page.js'
 import {PresenceWatch} from './watch.js'
 
 /** @import {Connection, Message} from './connection.js' */
@@ -21,12 +21,9 @@ export class Screen {
 
   /** @param {Host} guard @param {Connection} connection @param {HTTP} http */
   constructor(guard, connection, http) {
-    if (!customElements.get('curfew-panel')) customElements.define('curfew-panel', CurfewPanel)
-    if (!customElements.get('curfew-warning')) customElements.define('curfew-warning', CurfewWarning)
-    this.#warning = /** @type {CurfewWarning} */ (document.createElement('curfew-warning'))
+    this.#warning = new Warning()
     this.#warning.onstay = () => guard.stay()
     this.#warning.onleave = () => guard.signOut()
-    document.documentElement.append(this.#warning)
     this.#presence = new PresenceWatch(
       users => connection.isOpen && connection.send({type: 'watch', users}),
       guard.signal,
@@ -78,6 +75,10 @@ export class Screen {
   message({type, id = '', message = '', users = {}}) {
     if (type === 'notice') this.#warning.panel.notice(id, message)
     else if (type === 'presence') this.#presence.update(users)
+  }
+
+  rememberFocus() {
+    return rememberFocus()
   }
 
   /** Takes all of Curfew's elements away for good. */

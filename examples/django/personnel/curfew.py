@@ -49,7 +49,7 @@ class CurfewBackend(RemoteUserBackend):
     """Finds Django's user by the name in the header, and makes one for a person who is new."""
 
     def clean_username(self, username: str) -> str:
-        return username.casefold()  # the directory may come to write a name in another case
+        return username.lower()  # as django-auth-ldap has it: the directory may write a name in another case one day
 
     def configure_user(self, request, user):
         user.set_unusable_password()

@@ -1,0 +1,106 @@
+package static
+
+import (
+	"path"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// modules returns what each module is served as.
+func modules(t *testing.T) map[string]string {
+	t.Helper()
+	files, bodies := Load(), make(map[string]string)
+	for _, name := range scripts {
+		f, ok := files.Get(name)
+		if !ok {
+			t.Fatalf("there is no %s", name)
+		}
+		bodies[name] = string(f.Body)
+	}
+	return bodies
+}
+
+// What one file calls by a short name, another one has to have under the same.
+func TestOwnNamesAreShortInAllFiles(t *testing.T) {
+	long := make(map[any]string)
+	for name, short := range shortNames() {
+		if other, ok := long[short]; ok {
+			t.Errorf("%s and %s are both written %v", name, other, short)
+		}
+		long[short] = name
+		whole := regexp.MustCompile(`[.,{]` + name + `\b[^a-z'"]`)
+		for file, body := range modules(t) {
+			if found := whole.FindString(body); found != "" {
+				t.Errorf("%s has %q of %q, which is written %v elsewhere", file, found, name, short)
+			}
+		}
+	}
+}
+
+// Own names that a script looks up by a string would not be found.
+func TestOwnNamesAreNoKeysOfTables(t *testing.T) {
+	table := regexp.MustCompile(`(?m)^(?:export )?const ([A-Z_]+) = \{([^}]*)\}`)
+	key := regexp.MustCompile(`(\w+):`)
+	own := shortNames()
+	tables := 0
+	for _, name := range []string{"words.js", "presence.js"} {
+		source, err := sources.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range table.FindAllStringSubmatch(string(source), -1) {
+			tables++
+			for _, k := range key.FindAllStringSubmatch(m[2], -1) {
+				if _, ok := own[k[1]]; ok {
+					t.Errorf("%s: %s has the key %s, which is written short", name, m[1], k[1])
+				}
+			}
+		}
+	}
+	if tables != 3 {
+		t.Errorf("%d tables were looked at, want 3", tables)
+	}
+}
+
+// No module asks for a global name that a page may have replaced meanwhile.
+func TestModulesUseOriginals(t *testing.T) {
+	source, err := sources.ReadFile("originals.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(source), "{")
+	list, _, _ = strings.Cut(list, "}")
+	names := strings.Split(strings.ReplaceAll(list, " ", ""), ",")
+	if len(names) < 10 {
+		t.Fatalf("the originals are %q", names)
+	}
+	for file, body := range modules(t) {
+		_, rest, ok := strings.Cut(body, "}=window;")
+		if !ok {
+			t.Errorf("%s does not begin with the originals", file)
+		}
+		for _, name := range names {
+			name = strings.TrimSpace(name)
+			if name == "" {
+				continue
+			}
+			if found := regexp.MustCompile(`(^|[^.\w#"'-])` + name + `[.(]`).FindString(rest); found != "" {
+				t.Errorf("%s has %q, which may be the page's", file, found)
+			}
+		}
+	}
+}
+
+// Whatever a classic script declares at its top would be global in the application's pages.
+func TestClassicScriptsDeclareNothing(t *testing.T) {
+	for _, name := range classic {
+		f, _ := Load().Get(name)
+		if path.Ext(name) != ".js" || len(f.Body) == 0 {
+			t.Errorf("%s has %d bytes", name, len(f.Body))
+		}
+		if found := regexp.MustCompile(`\b(var|let|const|function|class)\b`).Find(f.Body); found != nil {
+			t.Errorf("%s declares something: %s", name, f.Body)
+		}
+	}
+}
