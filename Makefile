@@ -33,12 +33,13 @@ lint: node_modules/.installed ## Check formatting, line lengths, go.mod, vet, st
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run make fmt'; exit 1; }
 	@npx prettier --check --log-level warn $(SCRIPTS) || { echo 'run make fmt'; exit 1; }
 	go run ./internal/lint
-	@go mod tidy -diff || { echo 'run make tidy'; exit 1; }
+	@go mod tidy -diff && go -C internal/caddy mod tidy -diff || { echo 'run make tidy'; exit 1; }
 	go vet -tags chaos ./...
 	go run $(STATICCHECK) -tags chaos ./...
 
 tidy: ## Bring go.mod and go.sum in line with what is imported
 	go mod tidy
+	go -C internal/caddy mod tidy
 
 vuln: ## Look up known vulnerabilities in what the program calls; needs the internet, so make test leaves it out
 	@GOBIN=$(CURDIR)/bin go install $(GOVULNCHECK)
