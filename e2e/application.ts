@@ -4,7 +4,7 @@ import {Server, test as base} from './curfew'
 
 /** What an application answers to one path. */
 export interface Answer {
-  body: string
+  body: string | Buffer
   /** Its media type; HTML by default. */
   type?: string
   headers?: Record<string, string>
