@@ -1,13 +1,8 @@
 package main
 
 import (
-	"context"
-	"time"
-
 	"curfew/directory"
 	"curfew/directory/demo"
-	"curfew/hub"
-	"curfew/session"
 )
 
 // openDirectory opens the directory of the settings, or the one for demonstrations where they name
@@ -28,37 +23,4 @@ func openDirectory(cfg *config) (people *directory.Directory, stop func(), err e
 		return nil, nil, err
 	}
 	return people, stop, nil
-}
-
-// subscriber carries what the directory's watcher finds to the hub, which decides what that means.
-type subscriber struct{ hub *hub.Hub }
-
-// Accounts implements [directory.Subscriber].
-func (s subscriber) Accounts() (list []directory.Account) {
-	for a, groups := range s.hub.Accounts() {
-		list = append(list, directory.Account{Key: directory.Key(a), Groups: groups})
-	}
-	return list
-}
-
-// Allowed implements [directory.Subscriber].
-func (s subscriber) Allowed(ctx context.Context, a directory.Account, e directory.Entry) error {
-	return s.hub.Reconcile(ctx, hub.Account(a.Key), hub.Standing{Groups: e.Groups})
-}
-
-// Denied implements [directory.Subscriber].
-func (s subscriber) Denied(ctx context.Context, a directory.Account, why string) error {
-	return s.hub.Reconcile(ctx, hub.Account(a.Key), hub.Standing{Denied: true, Cause: why})
-}
-
-// Unreachable implements [directory.Subscriber].
-func (s subscriber) Unreachable(ctx context.Context, err error) { s.hub.DirectoryLost(ctx, err) }
-
-// recheckAfterSignIn has the watcher look again at somebody whom a change may have overtaken at
-// their sign-in.
-func recheckAfterSignIn(w *directory.Watcher) func(session.Record, time.Time) {
-	return func(r session.Record, began time.Time) {
-		account := directory.Account{Key: directory.Key(hub.AccountOf(&r)), Groups: r.GroupNames()}
-		w.Recheck(account, began)
-	}
 }

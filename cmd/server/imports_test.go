@@ -17,7 +17,7 @@ type importRule struct {
 }
 
 // wiring is what a program that wires a server together may import.
-const wiring = "directory directory/demo front front/spoofing hub hub/wire " +
+const wiring = "directory directory/demo front front/spoofing hub hub/wire internal/watching " +
 	"session session/bolt session/exactjson session/faulty session/gorilla session/redis views"
 
 // importRules has every package of the module. A new package gets a row here, in the commit that
@@ -49,9 +49,14 @@ var importRules = []importRule{
 	{"session/gorilla", "session", "it shows sessions to any net/http application, with or without a hub"},
 	{"directory/demo", "directory", "it is a directory server and knows nobody's session"},
 
-	// Programs.
+	{"internal/watching", "directory hub session", "it joins a directory's watcher to a hub, and knows no page"},
+
+	// Programs, and what stands in for one within another.
+	{"curfew", "directory directory/demo front hub internal/watching session session/bolt session/gorilla views",
+		"it wires up what one process needs to guard its own application, and no Redis"},
 	{"cmd/server", wiring, "it wires up a server and runs no test suite and no bench"},
 	{"bench", wiring, "it measures what the program is made of"},
+	{"examples/library", "curfew views", "it shows all that a program needs to know"},
 	{"chaos", "", "it drives the real program from outside, as anybody can"},
 
 	// For tests.
@@ -87,7 +92,7 @@ func mistakenImports(rules []importRule, packages string) (mistakes []string) {
 		delete(gone, name)
 		for _, imported := range words[1:] {
 			imported, ours := strings.CutPrefix(imported, module)
-			if ours && !slices.Contains(strings.Fields(rule.may), imported) {
+			if (ours || imported+"/" == module) && !slices.Contains(strings.Fields(rule.may), imported) {
 				refuse("%s imports %s, and it may not, because %s", name, imported, rule.why)
 			}
 		}

@@ -18,6 +18,7 @@ import (
 
 	"curfew/directory"
 	"curfew/hub"
+	"curfew/internal/watching"
 	"curfew/session"
 	"curfew/session/gorilla"
 	"curfew/views"
@@ -154,8 +155,8 @@ func (s *server) hubOptions(shared session.SharedStore, testing *testingRoutes) 
 
 // newWatcher makes what carries changes in the directory to the hub.
 func (s *server) newWatcher() *directory.Watcher {
-	subscriber := subscriber{s.hub}
-	return directory.NewWatcher(s.directory, s.cfg.directory.watch, s.cfg.directory.pollEvery, subscriber, s.log)
+	c := &s.cfg.directory
+	return directory.NewWatcher(s.directory, c.watch, c.pollEvery, watching.For(s.hub), s.log)
 }
 
 // webOptions are those of pages, console and API.
@@ -168,7 +169,7 @@ func (s *server) webOptions(sessions *gorilla.Store, secret []byte) views.Option
 		People:        s.directory,
 		Ready:         s.readiness,
 		Tokens:        s.cfg.operation.tokens,
-		SignedIn:      recheckAfterSignIn(s.watcher),
+		SignedIn:      watching.AfterSignIn(s.watcher),
 		Clock:         s.clock,
 		Secret:        secret,
 		PublicURL:     s.public(),
