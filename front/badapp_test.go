@@ -220,8 +220,8 @@ func TestAnswersHaveNoTimeLimitAfterTheirFirstByte(t *testing.T) {
 
 func TestAnUploadHasNoTimeLimit(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }, impatient, func(o *setup) {})
-	s.Config.ReadTimeout = silence
+	s := newSite(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }, impatient,
+		func(o *setup) { o.limit = silence })
 	b := s.dial()
 	b.send("", "POST / HTTP/1.1", "Host: x", "Content-Length: 2")
 	io.WriteString(b.Conn, "a")

@@ -20,12 +20,16 @@ const late = 300 * time.Millisecond
 
 // newSlowSite is in front of an application that answers in steps: each is sent when the test says
 // so.
-func newSlowSite(t *testing.T) (s *site, asked <-chan bool, steps chan string) {
+func newSlowSite(t *testing.T, lateness time.Duration) (s *site, asked <-chan bool, steps chan string) {
 	began := make(chan bool, 10)
 	steps = make(chan string)
 	s = newRawSite(t, func(conn net.Conn, r *bufio.Reader) {
-		if _, err := head(r); err != nil {
+		lines, err := head(r)
+		if err != nil {
 			return
+		}
+		if strings.HasPrefix(lines[0], "POST") {
+			r.ReadByte() // what has arrived is known to have arrived
 		}
 		began <- true
 		for step := range steps {
@@ -33,9 +37,8 @@ func newSlowSite(t *testing.T) (s *site, asked <-chan bool, steps chan string) {
 				return
 			}
 		}
-	})
+	}, func(o *setup) { o.late = lateness })
 	t.Cleanup(func() { close(steps) })
-	s.rules.SetLate(late)
 	return s, began, steps
 }
 
@@ -46,8 +49,7 @@ func (s *site) endByTime(byTime bool) {
 
 func TestAnswersMayGoOnForAWhile(t *testing.T) {
 	t.Parallel()
-	s, _, steps := newSlowSite(t)
-	s.rules.SetLate(patience)
+	s, _, steps := newSlowSite(t, patience)
 	b := s.dial()
 	b.send("", "GET / HTTP/1.1", "Host: x")
 	steps <- lines("HTTP/1.1 200 OK", "Content-Length: 4") + "be"
@@ -62,8 +64,7 @@ func TestAnswersMayGoOnForAWhile(t *testing.T) {
 func TestAnAnswerAfterTheEndLeavesNoCookie(t *testing.T) {
 	t.Parallel()
 	for _, ended := range []bool{false, true} {
-		s, asked, steps := newSlowSite(t)
-		s.rules.SetLate(patience)
+		s, asked, steps := newSlowSite(t, patience)
 		b := s.dial()
 		b.send("", "GET / HTTP/1.1", "Host: x")
 		<-asked
@@ -91,7 +92,7 @@ func TestAnswersAreCutLater(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, _, steps := newSlowSite(t)
+			s, _, steps := newSlowSite(t, late)
 			b := s.dial()
 			b.send("", "GET / HTTP/1.1", "Host: x")
 			steps <- c.answer
@@ -119,7 +120,7 @@ func TestATransferMayFinishAfterAnEndByTime(t *testing.T) {
 	t.Parallel()
 	t.Run("a download", func(t *testing.T) {
 		t.Parallel()
-		s, _, steps := newSlowSite(t)
+		s, _, steps := newSlowSite(t, late)
 		b := s.dial()
 		b.send("", "GET / HTTP/1.1", "Host: x")
 		steps <- lines("HTTP/1.1 200 OK", "Content-Length: 4", `Content-Disposition: Attachment; filename="a"`) + "be"
@@ -133,7 +134,7 @@ func TestATransferMayFinishAfterAnEndByTime(t *testing.T) {
 	})
 	t.Run("a download that begins after the end", func(t *testing.T) {
 		t.Parallel()
-		s, asked, steps := newSlowSite(t)
+		s, asked, steps := newSlowSite(t, late)
 		b := s.dial()
 		b.send("", "GET / HTTP/1.1", "Host: x")
 		within(t, asked, "request")
@@ -148,7 +149,7 @@ func TestATransferMayFinishAfterAnEndByTime(t *testing.T) {
 	})
 	t.Run("an upload and its answer", func(t *testing.T) {
 		t.Parallel()
-		s, asked, steps := newSlowSite(t)
+		s, asked, steps := newSlowSite(t, late)
 		b := s.dial()
 		b.send("a", "POST / HTTP/1.1", "Host: x", "Content-Length: 2")
 		within(t, asked, "request")
@@ -177,7 +178,7 @@ func TestAnAnswerThatHasNotBegunIsTheSignInPage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, asked, _ := newSlowSite(t)
+			s, asked, _ := newSlowSite(t, late)
 			b := s.dial()
 			b.send(c.body, c.request...)
 			within(t, asked, "request")
@@ -191,8 +192,7 @@ func TestAStreamThatBeginsAfterTheEndIsCutAtOnce(t *testing.T) {
 	t.Parallel()
 	events := lines(fine, "Content-Type: Text/Event-Stream;charset=utf-8") + "data: x\n\n"
 	for _, answer := range []string{switching, events} {
-		s, asked, steps := newSlowSite(t)
-		s.rules.SetLate(time.Hour)
+		s, asked, steps := newSlowSite(t, time.Hour)
 		b := s.dial()
 		b.send("", handshake...)
 		within(t, asked, "request")
@@ -220,8 +220,7 @@ func TestABrowserThatHasStoppedReading(t *testing.T) {
 					return
 				}
 			}
-		})
-		s.rules.SetLate(late)
+		}, func(o *setup) { o.late = late })
 		b := s.dial()
 		b.send("", "GET / HTTP/1.1", "Host: x")
 		b.wants(200)

@@ -44,19 +44,13 @@ func NewProxy(o ProxyOptions) *Proxy {
 	p.reverse = httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
 		Transport:      p.transport,
-		FlushInterval:  flushAfter,
 		BufferPool:     &buffers,
 		ErrorLog:       slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
-		ModifyResponse: confineSwitch,
+		ModifyResponse: modifyResponse,
 		ErrorHandler:   p.fail,
 	}
 	return p
 }
-
-// flushAfter is how long what the application has sent may wait for more of an answer whose length
-// is known, so that a short one leaves in one piece, its header included. Any other answer is
-// passed on at once.
-const flushAfter = time.Millisecond
 
 // Close gives up the connections that wait for the next request.
 func (p *Proxy) Close() { p.transport.close() }
@@ -74,16 +68,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !isRepeatable(r) {
 		r = r.WithContext(context.WithValue(r.Context(), outgoingKey{}, &outgoing{upload: e.upload}))
 	}
-	a := &reply{ResponseWriter: w, request: r, upload: e.upload}
-	defer func() {
-		if broken := recover(); broken != nil {
-			if a.isBegun {
-				control.Flush() // what has come of an answer that breaks off
-			}
-			panic(broken)
-		}
-	}()
+	a := &reply{ResponseWriter: w, control: control, request: r, upload: e.upload}
+	isWhole := false
+	defer func() { a.end(isWhole) }()
 	p.reverse.ServeHTTP(a, r)
+	isWhole = true
 }
 
 // rewrite addresses a request to the application. Path and query stay byte for byte as they were
@@ -143,11 +132,13 @@ func isTimeout(err error) bool {
 	return !errors.As(err, new(dialError)) && errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// confineSwitch applies the rules for answers to a 101: its header goes to the connection that was
-// taken over, past the answer of the front.
-func confineSwitch(r *http.Response) error {
+// modifyResponse applies the rules for answers to a 101: its header goes to the connection that was
+// taken over, past the answer of the front. It also has the reverse proxy, which would start a
+// goroutine for each answer, leave it to the reply when to flush.
+func modifyResponse(r *http.Response) error {
 	if r.StatusCode == http.StatusSwitchingProtocols {
 		exchangeOf(r.Request).front.confine(r.Header)
 	}
+	r.ContentLength = 0 // only for that; the header has it
 	return nil
 }

@@ -2,6 +2,7 @@ package front_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -37,6 +38,8 @@ type setup struct {
 	timeout time.Duration
 	http2   bool
 	ca      *x509.CertPool
+	late    time.Duration // how long answers may go on after the end; 0: as in earnest
+	limit   time.Duration // of the server, for reading a request of its own pages; 0: long
 }
 
 func newQuietLog() *log.Logger { return slog.NewLogLogger(slog.DiscardHandler, 0) }
@@ -98,6 +101,9 @@ func newSiteAt(t *testing.T, upstream string, setups ...func(*setup)) *site {
 	}
 	address.CA = o.ca
 	s := &site{t: t, rules: front.New(o.Options)}
+	if o.late > 0 {
+		s.rules.SetLate(o.late)
+	}
 	proxy := front.NewProxy(front.ProxyOptions{
 		Upstream: address,
 		Timeout:  o.timeout,
@@ -105,8 +111,7 @@ func newSiteAt(t *testing.T, upstream string, setups ...func(*setup)) *site {
 		Fail:     fail,
 	})
 	t.Cleanup(proxy.Close)
-	life, end := context.WithCancel(context.Background())
-	t.Cleanup(end)
+	life, end := newLife(t)
 	s.end = end
 	session := &front.Session{
 		Identity: front.Identity{User: "ada", Groups: []string{"staff", "admins"}, Session: "ref"},
@@ -123,9 +128,8 @@ func newSiteAt(t *testing.T, upstream string, setups ...func(*setup)) *site {
 			s.rules.Serve(w, r, session, proxy)
 		}
 	}))
-	s.Config.ErrorLog = newQuietLog()
-	s.Config.DisableGeneralOptionsHandler = true
-	s.Config.ReadTimeout, s.Config.WriteTimeout = 30*time.Second, time.Minute
+	s.Config.ErrorLog, s.Config.DisableGeneralOptionsHandler = newQuietLog(), true
+	s.Config.ReadTimeout, s.Config.WriteTimeout = cmp.Or(o.limit, 30*time.Second), time.Minute
 	if o.http2 {
 		s.EnableHTTP2 = true
 		s.StartTLS()
