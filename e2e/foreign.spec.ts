@@ -88,6 +88,26 @@ test('tags of several addresses are one: one tab, one dialog, and the strictest 
   await expect(page).toHaveURL(server.url + '/.curfew/login?next=%2Fpublic%2Ftwice')
 })
 
+test('a page that was passed on to a session shows itself, and goes where that is no more @engines', async ({
+  context,
+  page,
+  signIn,
+  server,
+}) => {
+  await signIn()
+  let release = () => {}
+  const gone = new Promise<void>(resolve => (release = resolve))
+  await page.route('**/static/curfew.js', async route => {
+    await gone
+    await route.continue()
+  })
+  await page.goto(server.url + '/plain', {waitUntil: 'commit'})
+  await expect(page.getByRole('heading', {name: 'Plain'})).toBeVisible()
+  await context.clearCookies()
+  release()
+  await expect(page).toHaveURL(server.url + '/.curfew/login?next=%2Fplain')
+})
+
 test('nothing of the script is global @engines', async ({page, signIn, server}) => {
   await signIn()
   const names = () => page.evaluate(() => Object.getOwnPropertyNames(window))

@@ -93,7 +93,7 @@ test('a page that has no session shows itself after a freeze', async ({realBrows
   expect(await shows(page)).toMatchObject({text: expect.stringContaining('Public'), title: 'Public'})
 })
 
-test('a page that requires a session goes to sign-in where there is none; any other is left alone', async ({
+test('a page that requires a session goes to sign-in where there is none; any other is left alone @engines', async ({
   page,
   server,
 }) => {
@@ -104,7 +104,7 @@ test('a page that requires a session goes to sign-in where there is none; any ot
   await expect(page).toHaveURL(server.url + '/public')
 })
 
-test("the socket is asked of the page's origin, whatever its base", async ({page, signIn, server}) => {
+test("the socket is asked of the page's origin, whatever its base @engines", async ({page, signIn, server}) => {
   await signIn()
   await page.goto(server.url + '/based')
   await expect.poll(() => server.story('input')).toContain('tab opened')
@@ -335,7 +335,7 @@ test('messages that waited while the page slept lift nothing: a new connection i
   })
 })
 
-test('a page that a service worker answered is blank until the server has spoken, and goes to sign-in without a session', async ({
+test('a page that a service worker answered is blank until the server has spoken, and goes to sign-in without a session @engines', async ({
   page,
   context,
   signIn,
@@ -362,7 +362,7 @@ test('a page that a service worker answered is blank until the server has spoken
   await expect(late).toHaveURL(server.url + '/login?next=%2Fkept')
 })
 
-test('a page guards its frames: one socket, one dialog, and their scripts pass on', async ({
+test('a page guards its frames: one socket, one dialog, and their scripts pass on @engines', async ({
   page,
   signIn,
   server,

@@ -23,7 +23,7 @@ import {instant, jitter, since} from './time.js'
  * @property {(status: Status, isLasting?: boolean) => void} applyStatus an answer over HTTP has come;
  *   isLasting says that no socket could be had for a while
  * @property {() => void} recall the server did not answer
- * @property {() => void} lost the socket was lost or refused
+ * @property {() => void} wasLost the socket was lost or refused
  * @property {(reason: string) => void} end the socket was closed since the session is over
  */
 
@@ -154,7 +154,7 @@ export class Connection {
     this.#failures++
     this.#lostAt = instant()
     this.isOpen = false
-    this.#guard.lost()
+    this.#guard.wasLost()
     if (COME_BACK.includes(code)) {
       this.#connectIn(COME_BACK_MS + Math.random() * COME_BACK_WITHIN_MS)
       return

@@ -72,7 +72,7 @@ class Guard {
   // ---- what the server says
 
   arriving() {
-    if (this.#connection.isOpen && this.#deadlines.left <= 0) this.#deadlines.check() // it has not had its turn yet
+    if (this.#connection.isOpen && this.#deadlines.remaining <= 0) this.#deadlines.check() // it has not had its turn yet
   }
 
   /** @param {Message} message */
@@ -84,7 +84,7 @@ class Guard {
     this.#reporter.recall()
   }
 
-  lost() {
+  wasLost() {
     this.recall()
     if (this.#http.user) this.#display.connection('lost')
     this.#announce(false)
@@ -132,7 +132,7 @@ class Guard {
     if (!this.#http.user) this.#display.load()
     this.#http.user = status.user
     this.#setDeadlines(status)
-    const {warned} = this.#deadlines
+    const {warnedOf: warned} = this.#deadlines
     const {reason = 'idle'} = status
     if (status.warn_in_ms > 0) {
       if (warned) this.#clearWarning(status)
@@ -151,7 +151,7 @@ class Guard {
 
   /** @param {Partial<Message>} message */
   #clearWarning(message) {
-    this.#deadlines.warned = ''
+    this.#deadlines.warnedOf = ''
     this.#reporter.warningChanged()
     this.#display.hide()
     dispatch('active', {warnInMs: message.warn_in_ms, expireInMs: message.expire_in_ms})
@@ -160,10 +160,10 @@ class Guard {
   /** Shows a warning. By default it is the one that the page finds due by itself. */
   warn(reason = 'idle', message = '') {
     const deadlines = this.#deadlines
-    if (deadlines.warned !== reason) this.#reporter.warningChanged()
-    deadlines.warned = reason
-    const shown = this.#display.warn(reason, message, () => deadlines.left)
-    dispatch('warn', {reason, message, expireInMs: deadlines.left})
+    if (deadlines.warnedOf !== reason) this.#reporter.warningChanged()
+    deadlines.warnedOf = reason
+    const shown = this.#display.warn(reason, message, () => deadlines.remaining)
+    dispatch('warn', {reason, message, expireInMs: deadlines.remaining})
     return shown
   }
 

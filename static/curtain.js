@@ -82,10 +82,10 @@ const UNSEEN_BODY = {...UNSEEN, 'content-visibility': 'hidden'} // holds text an
 const UNRENDERED = {display: 'none', [STILL]: 'none'}
 
 /**
- * So many times in a turn the curtain mends what the page has changed: an observer of the page may
- * change it again each time, and then nothing else would ever have its turn.
+ * So many times in a second the curtain mends at once what the page has changed: an observer of the
+ * page may change it again each time, and then nothing else would ever have its turn.
  */
-const MAX_MENDED = 20
+const MAX_MENDED = 200
 
 /**
  * Hides the page: no text, no title, no field is rendered, and all of it can come back. Curfew's
@@ -103,7 +103,9 @@ export class Curtain {
   #called
   /** Bring back what is not the hold's, the last one first. @type {((() => void) | undefined)[]} */
   #undo = []
-  #mended = 0
+  #mended = 0 // in the second that ends then:
+  #until = 0
+  #timer = 0
   /** The document itself is watched: a script may replace all that is in it. */
   #changes = new MutationObserver(changes => this.#mend(changes))
   #remember
@@ -146,16 +148,19 @@ export class Curtain {
 
   /** @param {MutationRecord[]} changes */
   #mend(changes) {
-    if (this.#mended++ === 0) {
-      setTimeout(() => {
-        if (this.#mended > MAX_MENDED) {
-          this.#hide()
-          this.#hold.mendAll()
-        }
-        this.#mended = 0
-      })
+    const now = performance.now()
+    if (now > this.#until) {
+      this.#until = now + 1_000
+      this.#mended = 0
     }
-    if (this.#mended > MAX_MENDED) return
+    if (this.#mended++ > MAX_MENDED) {
+      this.#timer ||= setTimeout(() => {
+        this.#timer = 0
+        this.#hide()
+        this.#hold.mendAll()
+      })
+      return
+    }
     for (const {target} of changes) this.#hold.mend(/** @type {Element} */ (target))
     if (changes.some(change => change.type !== 'attributes')) this.#hide()
   }
@@ -201,8 +206,9 @@ export class Curtain {
    * hidden as before.
    */
   forget() {
-    this.down()
+    // First, since to hide tens of thousands of elements takes longer.
     document.documentElement.replaceChildren(document.createElement('head'), document.createElement('body'))
+    this.down()
     this.#hide()
   }
 }

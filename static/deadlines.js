@@ -25,7 +25,7 @@ const AGAIN_MS = 1_000
  */
 export class Deadlines {
   /** The reason of the warning that stands; empty for none. */
-  warned = ''
+  warnedOf = ''
   #guard
   #curtain
   #connection
@@ -42,7 +42,7 @@ export class Deadlines {
   }
 
   /** Milliseconds to the end that the page knows of. */
-  get left() {
+  get remaining() {
     return this.#expireIn - since(this.#told)
   }
 
@@ -54,7 +54,7 @@ export class Deadlines {
     this.#told = instant()
     this.#warnIn = message.warn_in_ms ?? 0
     this.#expireIn = message.expire_in_ms ?? 0
-    if (this.left > 0) this.#curtain.up()
+    if (this.remaining > 0) this.#curtain.up()
     this.check()
   }
 
@@ -62,20 +62,20 @@ export class Deadlines {
   check() {
     clearTimeout(this.#timer)
     if (this.#guard.signal.aborted || this.#expireIn === Infinity) return
-    const {left} = this
+    const {remaining: left} = this
     const toWarning = this.#warnIn - since(this.#told) + WORD_MS
     if (left <= 0) {
       this.#curtain.down()
       this.#guard.past()
-      this.warned = '' // should the server still warn, it is shown anew
+      this.warnedOf = '' // should the server still warn, it is shown anew
       if (this.#connection.isOpen) this.#connection.doubt()
       return this.#askPastEnd(-left)
     }
-    if (this.warned === '' && toWarning <= 0) {
+    if (this.warnedOf === '' && toWarning <= 0) {
       if (!this.#connection.isOpen) this.#guard.warn()
       else if (this.#connection.sinceAsked >= AGAIN_MS) this.#connection.sync()
     }
-    this.#checkIn(this.warned !== '' ? left : Math.min(left, toWarning > 0 ? toWarning : AGAIN_MS))
+    this.#checkIn(this.warnedOf !== '' ? left : Math.min(left, toWarning > 0 ? toWarning : AGAIN_MS))
   }
 
   /**
@@ -101,7 +101,7 @@ export class Deadlines {
    */
   wake(fresh) {
     const connection = this.#connection
-    if (this.left > 0) {
+    if (this.remaining > 0) {
       if (this.#curtain.isDown && connection.isDoubted) connection.renew()
       else if (this.#curtain.isDown || !connection.hasSocket || since(this.#told) > fresh) connection.sync()
     }

@@ -55,7 +55,7 @@ export class Reporter {
    */
   act() {
     this.#acted = instant()
-    if (this.#deadlines.warned === 'idle' && this.#extendOn === 'activity' && !this.#toldInWarning) {
+    if (this.#deadlines.warnedOf === 'idle' && this.#extendOn === 'activity' && !this.#toldInWarning) {
       this.#toldInWarning = this.report(true)
     } else {
       this.report()
@@ -83,7 +83,7 @@ export class Reporter {
     const idle = Math.round(since(this.#acted))
     if (this.#connection.send({type: 'activity', idle_ms: idle})) {
       this.#toldOver = this.#connection.number
-      if (atOnce && this.#deadlines.warned) this.#connection.expectAnswer() // the warning depends on it
+      if (atOnce && this.#deadlines.warnedOf) this.#connection.expectAnswer() // the warning depends on it
     } else {
       this.#toldOver = 0
       if (!this.#http.csrf || this.#connection.isOpen) return false // it goes out with the next connection

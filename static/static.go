@@ -133,15 +133,15 @@ func prepare() (*Files, error) {
 // are written short as well, the same in all files: no browser and no server knows them. Elements,
 // events and messages have none of these, and none is looked up by a string.
 var ownNames = strings.Fields(`
-	warn isOpen hide sync renew ask act heartbeat isDown stay report check
-	recall tell covers post number hear load signOut heard again applyStatus arriving
-	connect doubt expectAnswer forget greeted handle hasSocket isDoubted leaveFor leaves
-	mend mendAll mono own part partFor past put release rememberFocus
-	sinceAsked stays styles wake wall warningChanged`)
+	warnedOf warn connection remaining isOpen hide sync renew down ask act heartbeat isDown stay
+	report check show recall tell covers post number hear load end base signOut heard again
+	applyStatus arriving connect doubt expectAnswer forget greeted handle hasSocket isDoubted
+	leaveFor leaves mend mendAll mono own part partFor past put release rememberFocus sinceAsked
+	stays styles wake wall warningChanged wasLost`)
 
 // shortNames returns the short name of each of ownNames.
 func shortNames() map[string]any {
-	const letters = "etnsiroalcdupmhgfvbwkTESNIROALCDUPMHGFVBWKqjzQJZ_"
+	const letters = "nietshoraucdlpfmwgbkvqjzTESNIROALCDUPMHGFVBWKQJZ_"
 	short := make(map[string]any)
 	for i, name := range ownNames {
 		short[name] = letters[i%len(letters):][:1] + strings.Repeat("_", i/len(letters))
