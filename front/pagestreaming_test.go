@@ -78,6 +78,9 @@ func slowAnswer(t *testing.T, handler func(w http.ResponseWriter, seen func() st
 		pw.Header().Set(enforced, plainPolicy)
 		handler(pw, func() string {
 			synctest.Wait()
+			p := pw.(*pageWriter)
+			p.mu.Lock()
+			defer p.mu.Unlock()
 			return strings.ReplaceAll(w.Body.String(), plainTag, "|")
 		})
 	}))

@@ -23,6 +23,7 @@ func (t Tag) source() string {
 	return t.Folder
 }
 
+// xhtmlSpace is the namespace of the elements of a page in XML.
 const xhtmlSpace = "http://www.w3.org/1999/xhtml"
 
 // element writes the tag, in ASCII that is the same in every charset. In XHTML it is well formed

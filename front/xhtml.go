@@ -6,9 +6,6 @@ import (
 	"io"
 )
 
-// xhtmlNamespace is that of the elements of a page in XML.
-const xhtmlNamespace = "http://www.w3.org/1999/xhtml"
-
 // runXML is run for a page in XML, where no element is implied and none has text up to its end tag.
 // A page that is not well formed is shown by no browser, with the tag or without.
 func (in *injector) runXML() error {
@@ -163,7 +160,7 @@ func (x *xmlReader) take(n int) {
 // element of HTML has none; and right into the root of any other document.
 func (x *xmlReader) decide(t xmlTag) error {
 	in := x.in
-	head := `<head xmlns="` + xhtmlNamespace + `">` + in.tag + "</head>"
+	head := `<head xmlns="` + xhtmlSpace + `">` + in.tag + "</head>"
 	switch {
 	case in.head == afterTag:
 		if t.start && t.name == "meta" && !t.long {
