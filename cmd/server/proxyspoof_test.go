@@ -53,7 +53,12 @@ func startVictim(t *testing.T) string {
 // forged.
 func testSpoofing(t *testing.T, s *site) {
 	cookie, verified := s.session("ada")
-	careless := s.before(freeAddress(t), startVictim(t))
+	victim := startVictim(t)
+	careless := s.before(freeAddress(t), victim)
+	alias := spoofing.Attempt{Header: "Remote-User", Lines: []string{"Remote_User: " + spoofing.Forged}}
+	if e, _ := attempt(t, strings.TrimPrefix(victim, "http://"), alias); len(alias.Through(e.Fields, nil)) == 0 {
+		t.Errorf("the victim is not careless: %+v", e.Fields)
+	}
 	for _, to := range []string{s.at, strings.TrimPrefix(careless.url, "http://")} {
 		arrived := 0
 		for _, a := range spoofing.Attempts() {
