@@ -98,6 +98,9 @@ func stripClaims(h http.Header) {
 				isUpgrade = true
 				continue
 			}
+			if strings.EqualFold(name, "te") {
+				continue // the reverse proxy keeps "trailers" of it, and needs to see that
+			}
 			h.Del(name)
 		}
 	}

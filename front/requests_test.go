@@ -115,7 +115,7 @@ func TestHopByHopHeadersAreNotPassedOn(t *testing.T) {
 	s, heads := newRecordingSite(t)
 	b := s.dial()
 	b.send("", "GET / HTTP/1.1", "Host: app.example",
-		"Connection: Remote-User, X-Forwarded-For, Host, x-private", "Connection: REMOTE-GROUPS, X-Forwarded-Proto",
+		"Connection: Remote-User, X-Forwarded-For, Host, x-private", "Connection: REMOTE-GROUPS, X-Forwarded-Proto, TE",
 		"Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "Proxy-Authorization: secret", "Proxy-Authenticate: x",
 		"TE: trailers, gzip", "Upgrade: h2c", "X-Private: x", "X-Kept: y")
 	b.wants(http.StatusOK)

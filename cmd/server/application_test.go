@@ -167,6 +167,30 @@ func TestASilentApplicationIsAGatewayTimeout(t *testing.T) {
 	}
 }
 
+func TestWhatAnApplicationSendsUnaskedStaysOutOfTheLog(t *testing.T) {
+	t.Parallel()
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\nsecret of the application")
+		io.Copy(io.Discard, conn)
+	}))
+	t.Cleanup(app.Close)
+	p := start(t, "--upstream", app.URL, "--testing")
+	cookie := p.visitor("ada")
+	for range 3 {
+		if response, _ := p.do("/", nil, "Cookie", cookie); response.StatusCode != 204 {
+			t.Errorf("answer %s", response.Status)
+		}
+	}
+	if log := p.log.String(); strings.Contains(log, "secret") {
+		t.Errorf("the log has it:\n%s", log)
+	}
+}
+
 func TestMethodsThatNoApplicationGets(t *testing.T) {
 	t.Parallel()
 	p := start(t, "--upstream", startApplication(t).URL, "--testing")

@@ -38,6 +38,9 @@ type reloads struct {
 // wrong while the server stops is part of the error.
 func run(ctx context.Context, cfg *config, again reloads, stdout, stderr io.Writer) error {
 	s := &server{cfg: cfg, log: newLogger(cfg, stderr), node: nodeName(cfg), failed: make(chan error, 4)}
+	// What net/http and others write to the package log, such as what an application sends unasked.
+	slog.SetLogLoggerLevel(slog.LevelDebug)
+	slog.SetDefault(s.log)
 	err := s.build(ctx, auditLog(stderr))
 	if err == nil {
 		s.startWork(ctx, again)
