@@ -6,23 +6,31 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // mark stands before a request's target that begins with two slashes, which net/http would take for
-// the host of a URL. The connection takes it out again. No target begins with it and a slash.
+// the host of a URL. The connection takes it out again.
 const mark = "*"
+
+// needsMark reports whether the mark is to stand before a target with this path.
+func needsMark(path string) bool { return strings.HasPrefix(path, "//") }
 
 // ownConn is the connection of one request to an application. It sends the target as it was sent to
 // Curfew, and does not wait for ever for an application that has stopped reading. Once it is
 // closed, the request's body lets go of the browser.
 type ownConn struct {
 	net.Conn
-	limit   time.Duration // for a write, as long as there is no answer; 0: none
-	upload  *upload
-	isBegun bool // the first bytes of the request have been written; for the one writer
+	limit  time.Duration // for a write, as long as there is no answer; 0: none
+	upload *upload
+
+	// for the one writer
+	isMarked bool // the mark stands before the target, and is not taken out yet
+	inTarget bool // the method has been written, and the space behind it
 
 	isGone     atomic.Bool // the application takes no more of the request
 	isSwitched atomic.Bool
@@ -37,11 +45,7 @@ func (c *ownConn) Write(p []byte) (int, error) {
 	if c.isGone.Load() {
 		return len(p), nil
 	}
-	sent := p
-	if !c.isBegun {
-		c.isBegun = true
-		sent = bytes.Replace(p, []byte(" "+mark+"/"), []byte(" /"), 1)
-	}
+	sent := c.withoutMark(p)
 	c.expect()
 	if n, err := c.Conn.Write(sent); err != nil {
 		var limit net.Error
@@ -51,6 +55,24 @@ func (c *ownConn) Write(p []byte) (int, error) {
 		c.isGone.Store(true)
 	}
 	return len(p), nil
+}
+
+// withoutMark is a part of the request without the mark. Nothing but the target has one: a header
+// may look alike, as Accept: */* does.
+func (c *ownConn) withoutMark(p []byte) []byte {
+	if !c.isMarked {
+		return p
+	}
+	start := 0
+	if !c.inTarget {
+		start = bytes.IndexByte(p, ' ') + 1
+		c.inTarget = start > 0
+	}
+	if !c.inTarget || start == len(p) {
+		return p
+	}
+	c.isMarked = false
+	return slices.Concat(p[:start], p[start+len(mark):])
 }
 
 // expect sets the time limit of a write.

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -66,7 +65,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	control.EnableFullDuplex() // an answer may begin before the request has arrived
 	defer e.upload.leave()
 	if !isRepeatable(r) {
-		r = r.WithContext(context.WithValue(r.Context(), outgoingKey{}, &outgoing{upload: e.upload}))
+		out := &outgoing{upload: e.upload, isMarked: needsMark(sentPath(r))}
+		r = r.WithContext(context.WithValue(r.Context(), outgoingKey{}, out))
 	}
 	a := &reply{ResponseWriter: w, control: control, request: r, upload: e.upload}
 	isWhole := false
@@ -79,7 +79,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // sent.
 func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
 	path, query := SentTarget(r.In)
-	if strings.HasPrefix(path, "//") {
+	if needsMark(path) {
 		path = mark + path
 	}
 	r.Out.URL = &url.URL{Scheme: p.o.Upstream.scheme, Host: p.o.Upstream.host, Opaque: path}

@@ -57,6 +57,40 @@ func TestTargetsArriveByteForByte(t *testing.T) {
 	}
 }
 
+// TestNothingButTheTargetIsTouched sends what looks like the mark that stands before some targets.
+func TestNothingButTheTargetIsTouched(t *testing.T) {
+	t.Parallel()
+	const body = "a */ b */"
+	type arrived struct {
+		head []string
+		body string
+	}
+	got := make(chan arrived, 1)
+	s := newRawSite(t, func(conn net.Conn, r *bufio.Reader) {
+		lines, err := head(r)
+		if err != nil {
+			return
+		}
+		p := make([]byte, len(body))
+		io.ReadFull(r, p)
+		got <- arrived{lines, string(p)}
+		io.WriteString(conn, emptyAnswer)
+	})
+	long := strings.Repeat("M", 4095) // with the space behind it, as much as net/http writes at once
+	for _, first := range []string{"POST /x", "POST //x", "PUT /*/*", "A* //x", long + " //x", long + "M //x"} {
+		b := s.dial()
+		b.send(body, first+" HTTP/1.1", "Host: x", "Accept: */*", "X-Odd: a */ b", "Content-Length: 9")
+		b.wants(http.StatusOK)
+		request := within(t, got, "request")
+		accept, odd := values(request.head, "Accept"), values(request.head, "X-Odd")
+		if request.head[0] != first+" HTTP/1.1" || !slices.Equal(accept, []string{"*/*"}) ||
+			!slices.Equal(odd, []string{"a */ b"}) || request.body != body {
+			t.Errorf("%.20q arrives as %.20q, with Accept %q, X-Odd %q and body %q",
+				first, request.head[0], accept, odd, request.body)
+		}
+	}
+}
+
 func TestTargetsInOtherForms(t *testing.T) {
 	t.Parallel()
 	s, heads := newRecordingSite(t)

@@ -89,8 +89,9 @@ func (t *transport) dial(ctx context.Context, config *tls.Config) (net.Conn, err
 
 // outgoing is what the connection of a request's own needs to know of the request.
 type outgoing struct {
-	upload *upload
-	conn   atomic.Pointer[ownConn] // nil until it is made
+	upload   *upload
+	isMarked bool                    // see mark
+	conn     atomic.Pointer[ownConn] // nil until it is made
 }
 
 // outgoingKey leads from the context of a request to its outgoing. A request without one shares
@@ -103,7 +104,7 @@ func (t *transport) dialOwn(ctx context.Context, config *tls.Config) (net.Conn, 
 		return nil, err
 	}
 	out := ctx.Value(outgoingKey{}).(*outgoing)
-	own := &ownConn{Conn: conn, limit: t.timeout, upload: out.upload}
+	own := &ownConn{Conn: conn, limit: t.timeout, upload: out.upload, isMarked: out.isMarked}
 	out.conn.Store(own)
 	return own, nil
 }
@@ -137,7 +138,7 @@ func (t *transport) close() {
 // isRepeatable reports whether an application may get a request twice.
 func isRepeatable(r *http.Request) bool {
 	return r.ContentLength == 0 && isSafe(r.Method) && r.Header.Get("Upgrade") == "" &&
-		!strings.HasPrefix(sentPath(r), "//")
+		!needsMark(sentPath(r))
 }
 
 // checked refuses an answer that cannot be passed on: one without a status, and a change to a
