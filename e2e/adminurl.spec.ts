@@ -58,6 +58,7 @@ async function signIn(split: Split, user: string, context: BrowserContext, path 
   await tab.page.getByLabel('User name').fill(user)
   await tab.page.getByLabel('Password').fill(`${user}-demo`)
   await tab.page.getByRole('button', {name: 'Sign in'}).click()
+  await tab.page.waitForURL(url => url.pathname !== '/.curfew/login')
   return tab
 }
 
@@ -100,7 +101,6 @@ test.describe(() => {
     const grace = await signIn(split, 'grace', await otherBrowser())
     await grace.connected()
     const {page} = await signIn(split, 'ada', context)
-    await page.waitForURL(split.url + '/')
     const got = await page.evaluate(async admin => {
       const {csrf} = await (await fetch('/.curfew/session/status')).json()
       const body = '{"user":"grace"}'
