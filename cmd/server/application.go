@@ -20,6 +20,7 @@ const applicationBase = "/.curfew"
 type applicationConfig struct {
 	upstream    *front.Upstream // nil: there is none but those of upstreams
 	upstreams   []route         // all of them; empty: no application is behind this server
+	isMeant     bool            // there is to be one, whether or not its address is right
 	ca          *x509.CertPool  // nil: those of the system
 	timeout     time.Duration
 	publicPaths []string
@@ -54,6 +55,7 @@ func (c *applicationConfig) upstreamSettings() []setting {
 			name:    "upstream",
 			meaning: "application that Curfew stands in front of: `http://HOST:PORT`, `https://…` or `unix:/PATH`",
 			set: func(v value) (err error) {
+				c.isMeant = true
 				c.upstream, err = front.ParseUpstream(v.text)
 				return err
 			},
@@ -122,6 +124,7 @@ func (c *applicationConfig) addUpstreams(entries []upstreamEntry) (mistakes []er
 	if c.upstream != nil {
 		c.upstreams = append(c.upstreams, route{"/", c.upstream})
 	}
+	c.isMeant = c.isMeant || len(entries) > 0
 	known := make(map[string]string) // who has a path
 	for i, e := range entries {
 		name := fmt.Sprintf("entry %d", i+1)
@@ -154,7 +157,7 @@ func (c *config) validateApplication(given map[string]value) (mistakes []error) 
 	mistakes = c.readCookies()
 	if !c.isProxy() {
 		for _, name := range []string{"upstream-ca-file", "upstream-timeout", "public-paths"} {
-			if _, ok := given[name]; ok {
+			if _, ok := given[name]; ok && !a.isMeant {
 				refuse("%s: needs upstream", name)
 			}
 		}
@@ -189,7 +192,7 @@ func (c *config) validateApplication(given map[string]value) (mistakes []error) 
 // readCookies reads what the settings say of the application's cookies.
 func (c *config) readCookies() (mistakes []error) {
 	a := &c.application
-	if len(a.cookies) > 0 && !c.isProxy() && c.http.verifyListen == "" {
+	if len(a.cookies) > 0 && !a.isMeant && c.http.verifyListen == "" {
 		return []error{errors.New("app-cookies: needs upstream or verify-listen")}
 	}
 	host := "localhost"

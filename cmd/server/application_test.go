@@ -303,6 +303,12 @@ upstreams:
 			t.Errorf("%s\nis told %v, want %s", text, err, want)
 		}
 	}
+	for _, text := range []string{"upstream: a", "upstreams: [{path: /a, url: b}]"} {
+		_, err := loadFile(t, text+"\npublic-paths: [/c]\napp-cookies: [d]\nupstream-timeout: 1s")
+		if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "http://HOST:PORT") {
+			t.Errorf("%s\nis told %v, want one mistake", text, err)
+		}
+	}
 	c, err := loadFile(t, "upstream: http://a\nupstreams: [{path: /b, url: 'unix:/c'}]\npublic-paths: [/b/*]")
 	if err != nil || !c.hasApplication() || c.http.basePath != "/.curfew" || c.application.home != "/" {
 		t.Errorf("%+v, %v", c, err)
