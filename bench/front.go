@@ -81,7 +81,7 @@ func measureFront() {
 	defer app.stop()
 	plain := startServer("-serve", "plain-proxy", "-application", app.address)
 	defer plain.stop()
-	own := startSite("--upstream", "http://"+app.address)
+	own := startSite("127.0.0.1:0", "--upstream", "http://"+app.address)
 	defer own.stop()
 	cookies := own.signIn()
 	rivals := []*rival{
@@ -99,7 +99,7 @@ func measureFront() {
 		fmt.Printf("\n%s, over %d kept-alive connections as fast as they go, %d alternating rounds of %s\n", what.name,
 			frontConnections, rounds, *frontFor)
 		for _, v := range rivals {
-			v.connect(own.public[len("http://"):], what.path, what.kind, cookies)
+			v.connect(own.host, what.path, what.kind, cookies)
 			asFastAsTheyGo(v.conns, *frontFor)
 		}
 		for range rounds {

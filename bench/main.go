@@ -70,7 +70,7 @@ func main() {
 	}{
 		{"tabs", measureAllTabs}, {"lateness", measureLateness}, {"storm", measureStorm}, {"console", measureConsole},
 		{"sign-ins", func() { measureSignIns(1); measureSignIns(64) }},
-		{"front", measureFront},
+		{"front", measureFront}, {"doors", measureDoors}, {"cut", measureCut}, {"transfers", measureTransfers},
 		// these call giveWay
 		{"logout", measureForcedLogout}, {"notice", measureBroadcast}, {"nodes", measureNodes},
 		{"simulation", measureSimulation},
@@ -140,17 +140,20 @@ func (s *server) rss() float64 {
 }
 
 // residentOf is the resident memory of a process in bytes.
-func residentOf(pid int) float64 {
+func residentOf(pid int) float64 { return memoryOf(pid, "VmRSS:") }
+
+// memoryOf is what the kernel tells of a process's memory, in bytes; see proc_pid_status(5).
+func memoryOf(pid int, what string) float64 {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	check(err)
 	for line := range strings.Lines(string(data)) {
-		if kb, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if kb, ok := strings.CutPrefix(line, what); ok {
 			n, err := strconv.ParseFloat(strings.Fields(kb)[0], 64)
 			check(err)
 			return n * 1024
 		}
 	}
-	log.Fatal("no VmRSS")
+	log.Fatal("no ", what)
 	return 0
 }
 

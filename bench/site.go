@@ -24,15 +24,21 @@ type process struct {
 	folder string
 }
 
-// startProcess starts a program in a folder of its own, which prepare may fill. Its errors are
-// shown.
+// startProcess starts a program in a folder of its own, which prepare may fill.
 func startProcess(prepare func(folder string) *exec.Cmd) *process {
 	folder, err := os.MkdirTemp("", "curfew-bench-")
 	check(err)
 	p := &process{cmd: prepare(folder), folder: folder}
-	p.cmd.Stderr = os.Stderr
+	p.cmd.Stderr = p.log()
 	check(p.cmd.Start())
 	return p
+}
+
+// log is where the program writes what it says.
+func (p *process) log() *os.File {
+	f, err := os.Create(filepath.Join(p.folder, "stderr.log"))
+	check(err)
+	return f
 }
 
 func (p *process) stop() {
@@ -55,33 +61,31 @@ var program = sync.OnceValue(func() string {
 // site is Curfew with an application behind it, or with doors for a proxy.
 type site struct {
 	*process
-	public  string // what browsers see: http://localhost:PORT
+	url     string // of the process itself: http://localhost:PORT
+	host    string // of that
 	address string // where it listens: 127.0.0.1:PORT
-	api     string // what API calls begin with
 }
 
-// startSite starts Curfew with the embedded store and the demo directory, with further flags. The
-// bearer token of the benchmark may administer.
-func startSite(flags ...string) *site {
+// startSite starts Curfew at an address, with the embedded store and the demo directory, with
+// further flags. The bearer token of the benchmark may administer.
+func startSite(listen string, flags ...string) *site {
 	s := &site{}
 	s.process = startProcess(func(folder string) *exec.Cmd {
 		tokens := filepath.Join(folder, "tokens")
 		check(os.WriteFile(tokens, fmt.Appendf(nil, "bench:admin:%x\n", tokenHash), 0o600))
-		return exec.Command(program(), append([]string{"--listen", "127.0.0.1:0", "--log-level", "error",
+		return exec.Command(program(), append([]string{"--listen", listen, "--log-level", "error",
 			"--data-dir", filepath.Join(folder, "data"), "--ready-file", filepath.Join(folder, "ready"),
 			"--api-tokens-file", tokens}, flags...)...)
 	})
-	s.cmd.Stderr, s.cmd.Stdout = os.Stderr, nil
 	ready := filepath.Join(s.folder, "ready")
 	await("curfew", func() bool {
 		data, err := os.ReadFile(ready)
-		s.public = strings.TrimSpace(string(data))
-		return err == nil && s.public != ""
+		s.url = strings.TrimSpace(string(data))
+		return err == nil && s.url != ""
 	})
-	u, err := url.Parse(s.public)
+	u, err := url.Parse(s.url)
 	check(err)
-	s.address = net.JoinHostPort("127.0.0.1", u.Port())
-	s.api = s.public + "/.curfew/api/v1"
+	s.host, s.address = u.Host, net.JoinHostPort("127.0.0.1", u.Port())
 	return s
 }
 
@@ -114,7 +118,7 @@ func freePort() string {
 // signIn signs ada in, and returns the cookies of her browser as it sends them.
 func (s *site) signIn() (cookies string) {
 	form := url.Values{"username": {"ada"}, "password": {"ada-demo"}}
-	request, err := http.NewRequest(http.MethodPost, s.public+"/.curfew/login", strings.NewReader(form.Encode()))
+	request, err := http.NewRequest(http.MethodPost, s.url+"/.curfew/login", strings.NewReader(form.Encode()))
 	check(err)
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header.Set("Sec-Fetch-Site", "same-origin")
@@ -134,18 +138,19 @@ func (s *site) signIn() (cookies string) {
 
 // forceLogout signs ada out by the API. It returns when the call was made and when it was answered.
 func (s *site) forceLogout() (called, answered time.Time) {
-	request, err := http.NewRequest(http.MethodPost, s.api+"/logouts", strings.NewReader(`{"user":"ada"}`))
+	body := strings.NewReader(`{"user":"ada"}`)
+	request, err := http.NewRequest(http.MethodPost, s.url+"/.curfew/api/v1/logouts", body)
 	check(err)
 	request.Header.Set("Authorization", "Bearer "+token)
 	called = time.Now()
 	response, err := http.DefaultTransport.RoundTrip(request)
 	check(err)
-	body, err := io.ReadAll(response.Body)
+	answer, err := io.ReadAll(response.Body)
 	answered = time.Now()
 	check(err)
 	check(response.Body.Close())
 	if response.StatusCode != http.StatusOK {
-		log.Fatalf("forced logout: %s %s", response.Status, body)
+		log.Fatalf("forced logout: %s %s", response.Status, answer)
 	}
 	return called, answered
 }
