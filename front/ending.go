@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -72,10 +73,19 @@ func (e *exchange) watch() (stop func()) {
 	}
 }
 
+// sessionEnded is called in a goroutine for each exchange of the session. To close a connection,
+// and all that hangs on it, takes several times as long as to tell its browser. So that comes when
+// the others have told theirs.
 func (e *exchange) sessionEnded() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.isOver, e.isUpload = true, !e.upload.arrived.Load()
+	if conn, ok := e.conn.(interface{ CloseWrite() error }); ok && !e.isDone {
+		conn.CloseWrite()
+		e.mu.Unlock()
+		runtime.Gosched()
+		e.mu.Lock()
+	}
 	e.judgeLocked()
 }
 
