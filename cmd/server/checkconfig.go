@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"curfew/session"
+	"curfew/views"
 )
 
 // checkConfig prints the effective policy of every group, and what each standard profile would say
@@ -52,6 +54,10 @@ func warnings(c *config) (list []string) {
 		list = append(list, fmt.Sprintf("ldap-group-base-dn is not set: whoever may make an entry anywhere below %q "+
 			"can make a group of any name, also one of admin-groups; set it to where only administrators may",
 			c.directory.ldap.BaseDN))
+	}
+	if host, _, err := net.SplitHostPort(c.http.verifyListen); err == nil && !views.Loopback(host) {
+		list = append(list, fmt.Sprintf("verify-listen %q is not a loopback address: see to it that nobody but the "+
+			"proxy reaches it, because the doors answer in plain text whose a cookie is", c.http.verifyListen))
 	}
 	if c.http.verifyListen != "" && len(c.http.trustedProxies) == 0 {
 		list = append(list, "verify-listen is set and trusted-proxies is not: no door believes what a proxy tells of "+

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -130,6 +132,33 @@ func TestDoorsAreWhereNoBrowserIs(t *testing.T) {
 		{"a home page of Curfew's with doors at the root", []string{"--verify-listen", "127.0.0.1:9", "--home", "/"},
 			""},
 	})
+}
+
+func TestCheckConfigWarnsOfDoorsThatAreLeftOpen(t *testing.T) {
+	proxies := []string{"--trusted-proxies", "10.0.0.0/8"}
+	const reached, believed = "is not a loopback address", "trusted-proxies is not"
+	for _, tt := range []struct {
+		name  string
+		args  []string
+		warns []string
+	}{
+		{"no doors", ldapFlags, nil},
+		{"doors on loopback", append([]string{"--verify-listen", "127.0.0.1:9"}, proxies...), nil},
+		{"doors that believe nobody", []string{"--verify-listen", "127.0.0.1:9"}, []string{believed}},
+		{"doors of every address", append([]string{"--verify-listen", ":9"}, ldapFlags...),
+			[]string{reached, believed}},
+	} {
+		var stdout, stderr bytes.Buffer
+		args := append([]string{"check-config"}, tt.args...)
+		if code := dispatch(t.Context(), args, nil, &stdout, &stderr); code != 0 {
+			t.Fatalf("%s: status %d: %s", tt.name, code, stderr.String())
+		}
+		for _, warning := range []string{reached, believed} {
+			if got := strings.Contains(stdout.String(), warning); got != slices.Contains(tt.warns, warning) {
+				t.Errorf("%s: warned that it %s: %v\n%s", tt.name, warning, got, stdout.String())
+			}
+		}
+	}
 }
 
 func TestCookiesOfAnApplicationNeedOne(t *testing.T) {
