@@ -365,7 +365,11 @@ func (in *injector) meta(end int) error {
 
 // attribute returns the value of an attribute of the start tag from in.pos to end.
 func (in *injector) attribute(end int, name string) string {
-	z := html.NewTokenizer(bytes.NewReader(in.seen[in.pos-in.passed : end-in.passed]))
+	tag := in.seen[in.pos-in.passed : end-in.passed]
+	if _, ok := attributeSpan(tag, name); !ok {
+		return ""
+	}
+	z := html.NewTokenizer(bytes.NewReader(tag))
 	z.Next()
 	for _, more := z.TagName(); more; {
 		var key, value []byte

@@ -207,8 +207,11 @@ func (p decodedPage) Write(b []byte) (int, error) { return len(b), p.decoded(b) 
 // decoded takes bytes of the page itself.
 func (p *page) decoded(b []byte) error {
 	if p.in == nil {
-		p.first = append(p.first, b...)
-		if !p.tellsCharset() {
+		if len(p.first) > 0 {
+			b = append(p.first, b...)
+		}
+		if p.first = b; !p.tellsCharset() {
+			p.first = bytes.Clone(b) // b is its writer's
 			return nil
 		}
 		return p.begin(false)
