@@ -59,6 +59,17 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, buffers, nil
 }
 
+// hasBegun reports whether somebody has answered.
+func hasBegun(w http.ResponseWriter) bool {
+	switch w := w.(type) {
+	case *pageWriter:
+		return w.begun
+	case *answer:
+		return w.begun
+	}
+	return true
+}
+
 // ownAnswer returns the writer of an answer of Curfew's own, in place of one of the application
 // that has not begun: no rule for applications concerns it.
 func ownAnswer(w http.ResponseWriter) http.ResponseWriter {

@@ -37,6 +37,8 @@ type exchange struct {
 
 	mu       sync.Mutex
 	isOver   bool        // the session has ended
+	isLate   bool        // so long ago that what may not finish is cut
+	isCut    bool        // it is broken off, or is to be answered as one without a session
 	isDone   bool        // the handler has returned
 	isBegun  bool        // the answer has begun
 	isStream bool        // it is an event stream, or the connection was taken over
@@ -135,15 +137,14 @@ func (e *exchange) streamLocked() {
 func (e *exchange) judgeLocked() {
 	switch {
 	case !e.isOver || e.isDone:
-	case e.isStream:
+	case e.isStream, e.isLate && !(e.session.ByTime() && (e.isFile || e.isUpload)):
 		e.cutLocked(ErrSessionEnded)
 	case e.late == nil:
 		e.late = time.AfterFunc(e.front.late, func() {
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			if e.isStream || !e.session.ByTime() || !e.isFile && !e.isUpload {
-				e.cutLocked(ErrSessionEnded)
-			}
+			e.isLate = true
+			e.judgeLocked()
 		})
 	}
 }
@@ -154,6 +155,7 @@ func (e *exchange) cutLocked(cause error) {
 	if e.isDone {
 		return
 	}
+	e.isCut = true
 	e.cancel(cause)
 	switch {
 	case e.conn != nil:
@@ -165,6 +167,22 @@ func (e *exchange) cutLocked(cause error) {
 	default:
 		e.upload.interrupt()
 	}
+}
+
+// answeredBy is a handler, and the answer to requests that it has given up because they were cut:
+// else the server would answer that all is well.
+func (e *exchange) answeredBy(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r)
+		e.mu.Lock()
+		isDropped := e.isCut && !e.isBegun && !hasBegun(w)
+		e.mu.Unlock()
+		if isDropped {
+			own := ownAnswer(w)
+			clear(own.Header())
+			e.front.o.Fail(own, e.request, ErrSessionEnded)
+		}
+	})
 }
 
 func isEventStream(h http.Header) bool {

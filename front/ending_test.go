@@ -368,3 +368,63 @@ func TestALibraryHandlerIsCut(t *testing.T) {
 		}
 	}
 }
+
+// TestALibraryHandlerThatIsTooLate is about handlers that have not begun to answer when what is
+// left of a session is cut.
+func TestALibraryHandlerThatIsTooLate(t *testing.T) {
+	t.Parallel()
+	failed := make(chan error, 10)
+	for name, c := range map[string]struct {
+		handler func(w http.ResponseWriter, r *http.Request)
+		isWhole bool // the browser gets an answer of Curfew's
+	}{
+		"it answers all the same": {
+			handler: func(w http.ResponseWriter, _ *http.Request) {
+				for {
+					if _, err := io.WriteString(w, strings.Repeat("secret", 1000)); err != nil {
+						failed <- err
+						return
+					}
+				}
+			},
+		},
+		"it gives up": {handler: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Set-Cookie", "session=ada")
+		}, isWhole: true},
+	} {
+		for _, accept := range []string{"*/*", "text/html"} {
+			t.Run(name+", asked for "+accept, func(t *testing.T) {
+				t.Parallel()
+				s := newSite(t, nil, func(o *setup) { o.late = time.Millisecond })
+				life, end := newLife(t)
+				session := &front.Session{Life: life, ByTime: func() bool { return false }}
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					s.rules.Serve(w, r, session, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						end()
+						<-r.Context().Done()
+						c.handler(w, r)
+					}))
+				}))
+				defer server.Close()
+				r, _ := http.NewRequest("GET", server.URL, nil)
+				r.Header.Set("Accept", accept)
+				response, err := http.DefaultTransport.RoundTrip(r)
+				if !c.isWhole {
+					if err == nil {
+						response.Body.Close()
+						t.Errorf("status %d", response.StatusCode)
+					}
+					within(t, failed, "error of writing")
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				text(t, response)
+				if response.StatusCode != http.StatusUnauthorized || response.Header["Set-Cookie"] != nil {
+					t.Errorf("status %d, cookies %q", response.StatusCode, response.Header["Set-Cookie"])
+				}
+			})
+		}
+	}
+}

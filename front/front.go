@@ -89,7 +89,7 @@ func (f *Front) Serve(w http.ResponseWriter, r *http.Request, s *Session, next h
 	out := f.prepare(ctx, r, s)
 	e.upload.attach(out)
 	defer e.watch()()
-	f.serve(&answer{ResponseWriter: w, front: f, exchange: e}, out, next)
+	f.serve(&answer{ResponseWriter: w, front: f, exchange: e}, out, e.answeredBy(next))
 	f.confine(w.Header()) // trailers
 }
 

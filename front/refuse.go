@@ -57,9 +57,10 @@ func (f *Front) isSameSite(r *http.Request) bool {
 }
 
 // isPreflight reports whether a browser asks, on behalf of a page of an allowed origin, what that
-// page may send (Fetch Standard, "CORS-preflight fetch"). Such a request has no cookie.
+// page may send (Fetch Standard, "CORS-preflight fetch"). Such a request has no cookie. It opens no
+// WebSocket, either: some applications do not look at the method of a handshake.
 func (f *Front) isPreflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" &&
+	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" && !IsHandshake(r) &&
 		len(r.Header.Values("Origin")) == 1 && slices.Contains(f.o.Origins, r.Header.Get("Origin"))
 }
 

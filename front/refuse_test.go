@@ -106,6 +106,7 @@ func TestAPreflightOfAFriendNeedsNoSession(t *testing.T) {
 		{"OPTIONS /", []string{asks, "Origin: https://evil.example"}, false},
 		{"OPTIONS /", []string{asks, "Origin: https://app.example"}, false},
 		{"OPTIONS /", []string{asks, "Origin: https://friend.example", "Origin: https://evil.example"}, false},
+		{"OPTIONS /", []string{asks, "Origin: https://friend.example", "Upgrade: websocket"}, false},
 		{"OPTIONS /", []string{asks}, false},
 		{"OPTIONS /", []string{"Origin: https://friend.example"}, false},
 		{"PUT /", []string{asks, "Origin: https://friend.example"}, false},
