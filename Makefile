@@ -66,7 +66,7 @@ e2e: install bin/curfew ## Browser tests
 
 test: install lint go-test types examples e2e ## All of it
 
-bench: ## Measure memory, speed and lateness against bare WebSocket servers, several nodes, a simulation; 20 minutes
+bench: ## Measure memory, speed and lateness against bare WebSocket servers and other proxies, several nodes, a simulation; 25 minutes
 	go run ./bench
 
 chaos: install ## Break nodes, Redis, Sentinel, a cluster and the network under a random crowd, against a model; a quarter of an hour at most

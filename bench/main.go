@@ -1,8 +1,9 @@
 // Command bench measures what a tab costs, and how late ends come, against two bare WebSocket
-// servers in the same run:
+// servers in the same run, and what stands in front of an application costs, against other proxies:
 //
-//	make bench                # 10,000 tabs
-//	go run ./bench -tabs 2000 # fewer
+//	make bench                                      # 10,000 tabs
+//	go run ./bench -tabs 2000                       # fewer
+//	go run ./bench -only front,doors,cut,transfers  # the application
 //
 // The servers run as processes of their own; the load comes from this one over loopback. Figures
 // depend on the machine: compare those of one run with each other.
