@@ -50,6 +50,7 @@ type Options struct {
 	PublicPaths    []string       // of the application, that need no session
 	PassivePaths   []string       // whose navigations are no activity
 	AllowedOrigins []string       // further origins whose pages may send requests
+	Cookies        []front.Cookie // of the application, that end with the user and that a sign-in does not see
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For is believed
 	AdminGroups    []string       // whose members may administer; nil: admins
 	Tokens         []views.APIToken
@@ -180,7 +181,7 @@ func (g *Guard) open(ctx context.Context, o *Options, public *url.URL) error {
 		Home:          o.Home,
 		Proxies:       views.NewProxies(o.TrustedProxies),
 		Passive:       o.PassivePaths,
-		Application:   views.Application{Exists: true, PublicPaths: o.PublicPaths, Origins: o.AllowedOrigins},
+		Application:   o.application(),
 		Log:           g.log,
 		SignedIn:      watching.AfterSignIn(watcher),
 	})
@@ -190,6 +191,16 @@ func (g *Guard) open(ctx context.Context, o *Options, public *url.URL) error {
 	g.work.Go(func() { ready.Run(work) })
 	g.work.Go(func() { g.prune(work) })
 	return nil
+}
+
+// application is what pages know of the application.
+func (o *Options) application() views.Application {
+	return views.Application{
+		Exists:      true,
+		PublicPaths: o.PublicPaths,
+		Origins:     o.AllowedOrigins,
+		Cookies:     o.Cookies,
+	}
 }
 
 // openDirectory opens a directory, or the one for demonstrations where c names none.

@@ -81,6 +81,7 @@ func main() {
 			p.measure()
 		}
 	}
+	check(os.RemoveAll(programFolder))
 }
 
 func measureAllTabs() {

@@ -47,11 +47,15 @@ func (p *process) stop() {
 	check(os.RemoveAll(p.folder))
 }
 
+// programFolder is where program is; empty until it is built.
+var programFolder string
+
 // program is Curfew, built once.
-var program = sync.OnceValue(func() string {
-	folder, err := os.MkdirTemp("", "curfew-bench-program-")
+var program = sync.OnceValue(func() (path string) {
+	var err error
+	programFolder, err = os.MkdirTemp("", "curfew-bench-program-")
 	check(err)
-	path := filepath.Join(folder, "curfew")
+	path = filepath.Join(programFolder, "curfew")
 	build := exec.Command("go", "build", "-o", path, "./cmd/server")
 	build.Stderr = os.Stderr
 	check(build.Run())
