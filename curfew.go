@@ -94,7 +94,7 @@ func Open(ctx context.Context, o Options) (*Guard, error) {
 // complete fills in what is left out, and refuses what cannot be.
 func (o *Options) complete() (public *url.URL, err error) {
 	if o.DataDir == "" {
-		return nil, errors.New("DataDir: must name a folder")
+		return nil, errors.New("no DataDir: a folder must be named")
 	}
 	if public, err = views.ParseOrigin(o.PublicURL); err != nil {
 		return nil, fmt.Errorf("PublicURL %q: %w", o.PublicURL, err)
@@ -104,7 +104,7 @@ func (o *Options) complete() (public *url.URL, err error) {
 		return nil, fmt.Errorf("PublicURL %q: must be https, or browsers keep no cookie of it", o.PublicURL)
 	}
 	if len(o.Directory.URLs) == 0 && !local {
-		return nil, errors.New("Directory: must have URLs, for the demo directory is for loopback only")
+		return nil, errors.New("no Directory.URLs: the demo directory is for loopback only")
 	}
 	if o.BasePath == "" {
 		o.BasePath = defaultBase

@@ -235,16 +235,6 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// get asks a site for a path and returns status and body.
-func (s *site) get(path string) (int, string) {
-	s.t.Helper()
-	b := s.dial()
-	b.send("", "GET "+path+" HTTP/1.1", "Host: app.example", "Connection: close")
-	response := b.answer("GET")
-	body, _ := io.ReadAll(response.Body)
-	return response.StatusCode, string(body)
-}
-
 // within waits for what a channel brings.
 func within[T any](t *testing.T, c <-chan T, what string) T {
 	t.Helper()
