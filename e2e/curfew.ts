@@ -22,7 +22,12 @@ export class Server {
 
   static async start(...flags: string[]): Promise<Server> {
     const server = new Server(await mkdtemp(join(tmpdir(), 'curfew-e2e-')), flags)
-    await server.run()
+    try {
+      await server.run()
+    } catch (error) {
+      await server.stop() // one that was too slow would stay
+      throw error
+    }
     return server
   }
 
