@@ -191,6 +191,8 @@ var redirects = map[string][][2]string{
 	},
 	"http://localhost:8080": {
 		{"http://127.0.0.1:8000/a", "http://localhost:8080/a"},
+		{"//localhost:8000/a", "http://localhost:8080/a"},
+		{"//localhost:8080/a", ""},
 		{"http://localhost:8080/a", ""},
 		{"https://localhost:8080/a", ""},
 	},
@@ -199,8 +201,9 @@ var redirects = map[string][][2]string{
 func TestRedirectsLeadToThePublicURL(t *testing.T) {
 	t.Parallel()
 	var inner []*url.URL
-	for _, text := range []string{"http://127.0.0.1:8000", "https://Inner.example", "http://[::1]:81",
-		"http://plain.example"} {
+	for _, text := range []string{
+		"http://127.0.0.1:8000", "http://localhost:8000", "https://Inner.example", "http://[::1]:81", "http://plain.example",
+	} {
 		u, err := front.ParseUpstream(text)
 		if err != nil {
 			t.Fatal(err)

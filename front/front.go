@@ -28,8 +28,7 @@ type Options struct {
 type Front struct {
 	o       Options
 	origin  string           // of the public URL
-	host    string           // of the public URL, as hosts are compared
-	inner   map[address]bool // what stands for the public URL in redirects
+	inner   map[address]bool // see innerAddresses
 	late    time.Duration    // lateAnswer, or what a test sets
 	closing context.Context  // done once the server stops
 	stop    context.CancelFunc
@@ -46,7 +45,6 @@ func New(o Options) *Front {
 	f := &Front{
 		o:      o,
 		origin: o.Public.Scheme + "://" + o.Public.Host,
-		host:   foldHost(o.Public.Hostname()),
 		inner:  innerAddresses(o.Public, o.Inner),
 		late:   lateAnswer,
 	}

@@ -35,16 +35,19 @@ func defaultPort(scheme string) string {
 	return "80"
 }
 
-// innerAddresses are those that stand for the public URL.
+// innerAddresses are those that stand for the public URL. The value tells whether it is one of an
+// upstream; else it is the public URL's own under http.
 func innerAddresses(public *url.URL, upstreams []*url.URL) map[address]bool {
 	inner := make(map[address]bool)
 	for _, u := range upstreams {
 		inner[addressOf(u)] = true
 	}
 	if at := addressOf(public); at.scheme == "https" {
-		inner[address{"http", at.host, at.port}] = true
+		own := address{"http", at.host, at.port}
+		inner[own] = inner[own]
 		if at.port == "443" {
-			inner[address{"http", at.host, "80"}] = true
+			own.port = "80"
+			inner[own] = inner[own]
 		}
 	}
 	return inner
@@ -83,7 +86,7 @@ func (f *Front) publicURL(link string) string {
 		schemes = []string{"http", "https"}
 	}
 	for _, u.Scheme = range schemes {
-		if at := addressOf(u); f.inner[at] && (scheme != "" || at.host != f.host) {
+		if isUpstream, ok := f.inner[addressOf(u)]; ok && (scheme != "" || isUpstream) {
 			return f.origin + rest[end:]
 		}
 	}
