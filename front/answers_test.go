@@ -202,7 +202,8 @@ func TestRedirectsLeadToThePublicURL(t *testing.T) {
 	t.Parallel()
 	var inner []*url.URL
 	for _, text := range []string{
-		"http://127.0.0.1:8000", "http://localhost:8000", "https://Inner.example", "http://[::1]:81", "http://plain.example",
+		"http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:81",
+		"https://Inner.example", "http://plain.example",
 	} {
 		u, err := front.ParseUpstream(text)
 		if err != nil {
