@@ -106,34 +106,41 @@ func TestAnAnswerThatBreaksOffBreaksOff(t *testing.T) {
 	}
 }
 
-// TestWhatNoAnswerMayHaveHarmsNobody has an application send a body where none may be.
+// TestWhatNoAnswerMayHaveHarmsNobody has an application send more than its answers may have. That
+// must not become the answer to another request.
 func TestWhatNoAnswerMayHaveHarmsNobody(t *testing.T) {
 	t.Parallel()
-	for method, answer := range map[string]string{
-		"HEAD": lines("HTTP/1.1 200 OK", "Content-Length: 5") + withBody("200 OK", "evil"),
-		"GET":  lines("HTTP/1.1 204 No Content", "Content-Length: 5") + withBody("200 OK", "evil"),
+	evil := withBody("200 OK", "evil")
+	for name, c := range map[string]struct{ method, answer string }{
+		"to HEAD":           {"HEAD", lines(fine, "Content-Length: 5") + evil},
+		"without a body":    {"GET", lines("HTTP/1.1 204 No Content", "Content-Length: 5") + evil},
+		"not modified":      {"GET", lines("HTTP/1.1 304 Not Modified", "Content-Length: 5") + evil},
+		"beyond its length": {"GET", withBody("200 OK", "all") + evil},
+		"after its chunks":  {"GET", lines(fine, "Transfer-Encoding: chunked") + "1\r\nx\r\n0\r\n\r\n" + evil},
 	} {
-		t.Run(method, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var first atomic.Bool
 			s := newRawSite(t, func(conn net.Conn, r *bufio.Reader) {
 				for {
-					if _, err := head(r); err != nil {
+					lines, err := head(r)
+					if err != nil {
 						return
 					}
-					if first.CompareAndSwap(false, true) {
-						io.WriteString(conn, answer)
-						continue
+					answer := withBody("200 OK", "good")
+					if strings.Contains(lines[0], " /bad ") {
+						answer = c.answer
 					}
-					io.WriteString(conn, withBody("200 OK", "good"))
+					io.WriteString(conn, answer)
 				}
 			})
 			b := s.dial()
-			b.send("", method+" / HTTP/1.1", "Host: x")
-			text(t, b.answer(method))
-			b.send("", "GET /next HTTP/1.1", "Host: x")
-			if got := text(t, b.wants(200)); got != "good" {
-				t.Errorf("the next answer is %q", got)
+			for range 20 {
+				b.send("", c.method+" /bad HTTP/1.1", "Host: x")
+				text(t, b.answer(c.method))
+				b.send("", "GET /next HTTP/1.1", "Host: x")
+				if got := text(t, b.wants(200)); got != "good" {
+					t.Errorf("the next answer is %q", got)
+				}
 			}
 		})
 	}

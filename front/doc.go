@@ -23,6 +23,6 @@
 // [Proxy] forwards requests to upstreams and knows no rule:
 //
 //	proxy.go        forwards, and answers for an application that does not
-//	transport.go    on which connection (ownconn.go), with which body (upload.go, reply.go)
+//	transport.go    on which connection (ownconn.go, sharedconn.go), with which body (upload.go, reply.go)
 //	upstream.go     where applications are, and how they are dialled
 package front

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -56,7 +57,7 @@ func newTransport(u *Upstream, timeout time.Duration) *transport {
 			MaxResponseHeaderBytes: maxHeaders,
 		}
 	}
-	t.shared = pool(t.dial)
+	t.shared = pool(t.dialShared)
 	t.own = pool(t.dialOwn)
 	t.own.DisableKeepAlives = true
 	return t
@@ -67,14 +68,28 @@ type dialError struct{ error }
 
 func (e dialError) Unwrap() error { return e.error }
 
-// dial makes a connection, with TLS unless config is nil.
-func (t *transport) dial(ctx context.Context, config *tls.Config) (net.Conn, error) {
+// dialShared makes a connection that serves one request after another.
+func (t *transport) dialShared(ctx context.Context, config *tls.Config) (net.Conn, error) {
+	return t.dial(ctx, config, true)
+}
+
+// dial makes a connection, with TLS unless config is nil. One that is shared is a [sharedConn],
+// below TLS.
+func (t *transport) dial(ctx context.Context, config *tls.Config, shared bool) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
 	network, address := t.upstream.address()
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, dialError{err}
+	}
+	if shared {
+		wrapped, err := newSharedConn(conn)
+		if err != nil {
+			conn.Close()
+			return nil, dialError{err}
+		}
+		conn = wrapped
 	}
 	if config == nil {
 		return conn, nil
@@ -99,7 +114,7 @@ type outgoing struct {
 type outgoingKey struct{}
 
 func (t *transport) dialOwn(ctx context.Context, config *tls.Config) (net.Conn, error) {
-	conn, err := t.dial(ctx, config)
+	conn, err := t.dial(ctx, config, false)
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +128,8 @@ func (t *transport) dialOwn(ctx context.Context, config *tls.Config) (net.Conn, 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	out, ok := r.Context().Value(outgoingKey{}).(*outgoing)
 	if !ok {
+		trace := &httptrace.ClientTrace{GotConn: gotConn} // its own: httptrace adds that of the reverse proxy to it
+		r = r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
 		return checked(r)(t.shared.RoundTrip(r))
 	}
 	response, err := checked(r)(t.own.RoundTrip(r))
@@ -127,6 +144,17 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	conn.switchOver()
 	response.Body = &switched{response.Body.(io.ReadWriteCloser), conn}
 	return response, nil
+}
+
+// gotConn has a request wait until nothing is left on its connection of the answer before.
+func gotConn(got httptrace.GotConnInfo) {
+	conn := got.Conn
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if shared, ok := conn.(*sharedConn); ok && got.Reused {
+		shared.awaitQuiet()
+	}
 }
 
 // close gives up the connections that wait.
