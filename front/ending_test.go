@@ -291,6 +291,15 @@ func TestHTTP2RequestsArriveAsOthersDo(t *testing.T) {
 }
 
 // TestRequestsRaceTheEnd is for the race detector: whatever comes first, no request goes on.
+func TestNothingIsPassedOnOnceTheSessionHasEnded(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(http.ResponseWriter, *http.Request) { t.Error("the application gets a request") })
+	s.end() // between the judgement of the session, which this site leaves out, and the passing on
+	b := s.dial()
+	b.send("", "GET / HTTP/1.1", "Host: x")
+	b.wants(http.StatusUnauthorized)
+}
+
 func TestRequestsRaceTheEnd(t *testing.T) {
 	t.Parallel()
 	for range 5 {
@@ -318,7 +327,10 @@ func TestRequestsRaceTheEnd(t *testing.T) {
 				} else {
 					b.send("", "GET / HTTP/1.1", "Host: x")
 				}
-				b.wantsEnd()
+				response, err := http.ReadResponse(b.Reader, &http.Request{Method: "GET"})
+				if err != nil || response.StatusCode != http.StatusUnauthorized {
+					b.wantsEnd()
+				}
 			})
 			if n == 10 {
 				s.end()

@@ -17,7 +17,8 @@ type Options struct {
 	Inner       []*url.URL // addresses of the application that no browser can reach
 	// Trusted reports whether the peer of a request is a proxy whose X-Forwarded-For is believed.
 	Trusted func(*http.Request) bool
-	// Fail answers a request whose answer cannot be passed on. Its error is an ErrUpstream.
+	// Fail answers a request whose answer cannot be passed on. Its error is an ErrUpstream, or
+	// ErrSessionEnded where there is none and the session has ended.
 	Fail func(w http.ResponseWriter, r *http.Request, err error)
 	// Omitted is told of a user of whose groups some are left out of the headers; may be nil.
 	Omitted func(user string, groups int)
@@ -77,9 +78,14 @@ func IdentityFrom(ctx context.Context) (Identity, bool) {
 }
 
 // Serve has next answer a request as the rules have it. s is the session of the request, nil where
-// it needs none. When the session ends, what is still open is closed, and the request's context is
-// cancelled, with [ErrSessionEnded] as its cause; see ending.go.
+// it needs none; next does not get the request where that has ended by now. When the session ends,
+// what is still open is closed, and the request's context is cancelled, with [ErrSessionEnded] as
+// its cause; see ending.go.
 func (f *Front) Serve(w http.ResponseWriter, r *http.Request, s *Session, next http.Handler) {
+	if s != nil && s.Life.Err() != nil {
+		f.o.Fail(w, r, ErrSessionEnded)
+		return
+	}
 	e := &exchange{front: f, session: s, w: w, request: r, upload: newUpload(w, r)}
 	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), exchangeKey{}, e))
 	defer cancel(nil)
