@@ -4,6 +4,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -155,9 +158,9 @@ func (c *config) validateApplication(given map[string]value) (mistakes []error) 
 	refuse := func(format string, args ...any) { mistakes = append(mistakes, fmt.Errorf(format, args...)) }
 	a := &c.application
 	mistakes = c.readCookies()
-	if !c.isProxy() {
+	if !a.isMeant {
 		for _, name := range []string{"upstream-ca-file", "upstream-timeout", "public-paths"} {
-			if _, ok := given[name]; ok && !a.isMeant {
+			if _, ok := given[name]; ok {
 				refuse("%s: needs upstream", name)
 			}
 		}
@@ -166,10 +169,13 @@ func (c *config) validateApplication(given map[string]value) (mistakes []error) 
 	if err := front.PublicPaths(a.publicPaths).Validate(); err != nil {
 		refuse("public-paths: %w", err)
 	}
-	hasTLS := false
+	hasTLS := !c.isProxy() // or nobody knows, as its address is wrong, which was said
 	for _, one := range a.upstreams {
 		one.upstream.CA = a.ca
 		hasTLS = hasTLS || one.upstream.IsTLS()
+		if name := c.listensAt(one.upstream.URL()); name != "" {
+			refuse("upstream %q: must be the application's address, and is the one of %s", one.upstream, name)
+		}
 	}
 	if a.ca != nil && !hasTLS {
 		refuse("upstream-ca-file: needs an upstream that begins with https://")
@@ -187,6 +193,30 @@ func (c *config) validateApplication(given map[string]value) (mistakes []error) 
 		}
 	}
 	return append(mistakes, c.completeHome()...)
+}
+
+// listensAt is the setting by which this server itself listens at an address, empty if none does.
+// Behind an upstream that is Curfew, requests would go round, each sign-in with them.
+func (c *config) listensAt(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	host := func(name string) string { return strings.Replace(name, "localhost", "127.0.0.1", 1) }
+	for _, own := range []struct{ name, address string }{
+		{"listen", c.http.listen},
+		{"verify-listen", c.http.verifyListen},
+		{"admin-listen", c.http.adminListen},
+		{"metrics-listen", c.operation.metricsListen},
+	} {
+		name, port, err := net.SplitHostPort(own.address)
+		if err != nil || port != strconv.Itoa(defaultPort(u)) {
+			continue
+		}
+		if host(name) == host(u.Hostname()) || everyAddress(name) && views.Loopback(u.Hostname()) {
+			return fmt.Sprintf("%s %q", own.name, own.address)
+		}
+	}
+	return ""
 }
 
 // readCookies reads what the settings say of the application's cookies.
@@ -219,7 +249,7 @@ func (c *config) completeHome() []error {
 	if a.home == "" {
 		a.home = "/"
 	}
-	if strings.TrimSuffix(a.home, "/") == c.http.basePath {
+	if c.http.basePath != "" && strings.TrimSuffix(a.home, "/") == c.http.basePath {
 		return []error{fmt.Errorf("home %q: must be a page of the application", a.home)}
 	}
 	return nil

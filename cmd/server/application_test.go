@@ -265,56 +265,6 @@ func TestSeveralApplicationsSideBySide(t *testing.T) {
 	}
 }
 
-func TestMistakesInUpstreamsAreToldTogether(t *testing.T) {
-	_, err := loadFile(t, `
-upstreams:
-  - {path: /a, url: http://one.example}
-  - {path: /a, url: http://two.example}
-  - {path: b, url: ftp://user:secret@three.example, extra: x}
-  - {path: /.curfew/x, url: http://four.example}
-  - {url: [http://five.example]}
-  - /six
-`)
-	if err == nil {
-		t.Fatal("taken")
-	}
-	for _, want := range []string{
-		`upstreams, entry 2: path "/a": is the one of entry 1 as well`,
-		`upstreams, entry 3: path "b": must begin with /`,
-		`upstreams, entry 3: url "ftp://…@three.example": must be http://HOST:PORT`,
-		`upstreams, entry 3: there is no setting "extra" of an upstream`,
-		`upstreams: path "/.curfew/x" is Curfew's own`,
-		`upstreams, entry 5: url "http://five.example": must be one value, not a list`,
-		`upstreams, entry 5: path "": must begin with /`,
-		`upstreams, entry 6: must have path and url`,
-	} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("told\n%v\nwithout %s", err, want)
-		}
-	}
-	for text, want := range map[string]string{
-		"upstream: http://a\nupstreams: [{path: /, url: 'http://b'}]": "is the one of upstream as well",
-		"upstreams: x": "upstreams: must be a list of entries",
-		"upstreams: [{path: /a, url: 'http://b'}]\nbase-path: /":                        "base-path",
-		"upstreams: [{path: /a, url: 'http://b'}]\nupstream-ca-file: " + os.DevNull:     "upstream-ca-file",
-		"upstreams: [{path: /a, url: 'http://b'}]\nbase-path: /c\npublic-paths: [/a;b]": "public-paths",
-	} {
-		if _, err := loadFile(t, text); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s\nis told %v, want %s", text, err, want)
-		}
-	}
-	for _, text := range []string{"upstream: a", "upstreams: [{path: /a, url: b}]"} {
-		_, err := loadFile(t, text+"\npublic-paths: [/c]\napp-cookies: [d]\nupstream-timeout: 1s")
-		if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "http://HOST:PORT") {
-			t.Errorf("%s\nis told %v, want one mistake", text, err)
-		}
-	}
-	c, err := loadFile(t, "upstream: http://a\nupstreams: [{path: /b, url: 'unix:/c'}]\npublic-paths: [/b/*]")
-	if err != nil || !c.hasApplication() || c.http.basePath != "/.curfew" || c.application.home != "/" {
-		t.Errorf("%+v, %v", c, err)
-	}
-}
-
 // stream opens an event stream of the application, and returns what waits for its end.
 func (p *process) stream(cookie string) (ended <-chan time.Time) {
 	p.t.Helper()
