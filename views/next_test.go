@@ -1,6 +1,7 @@
 package views
 
 import (
+	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
@@ -76,6 +77,23 @@ func TestNextIsConfinedToThisSite(t *testing.T) {
 		if got := below.safeNext(next); got != want {
 			t.Errorf("below /guard: safeNext(%q) = %q, want %q", next, got, want)
 		}
+	}
+}
+
+func TestHomeIsEncodedAsAnyReturnPath(t *testing.T) {
+	u, err := ParseOrigin("https://site.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Options{
+		PublicURL: u,
+		Home:      "/ünï?b=ü",
+		Proxies:   NewProxies(nil),
+		Secret:    make([]byte, 32),
+		Log:       slog.New(slog.DiscardHandler),
+	})
+	if got := s.safeNext(""); got != "/%C3%BCn%C3%AF?b=%C3%BC" {
+		t.Errorf("home is %q", got)
 	}
 }
 

@@ -133,7 +133,7 @@ func New(o Options) *Server {
 			public: o.PublicURL,
 			origin: Origin(o.PublicURL),
 			base:   o.BasePath,
-			home:   cmp.Or(o.Home, o.BasePath+"/"),
+			home:   printable(cmp.Or(o.Home, o.BasePath+"/")),
 		},
 		admin:         o.AdminURL,
 		hub:           o.Hub,
