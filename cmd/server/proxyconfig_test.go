@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -99,6 +100,27 @@ func TestNothingBreaksOutOfAConfiguration(t *testing.T) {
 					t.Errorf("%s %q: status %d, %.200s", k.name, flags, status, out)
 				}
 			}
+		}
+	}
+}
+
+// TestNginxHasOneRuleForNamesOfHeaders holds the configuration to rules for all servers, as nginx
+// reads what comes before Host by those of another one. A file that has its own does not start.
+func TestNginxHasOneRuleForNamesOfHeaders(t *testing.T) {
+	t.Parallel()
+	status, conf, errs := printedFor(t, "nginx", "--public-url", "http://localhost:8082", "--at", freeAddress(t))
+	if status != 0 {
+		t.Fatal(errs)
+	}
+	for _, rule := range []string{"underscores_in_headers on;", "ignore_invalid_headers off;", ""} {
+		folder := t.TempDir()
+		text := strings.Replace(conf, "http {\n", "http {\n    "+rule+"\n", 1)
+		if err := os.WriteFile(filepath.Join(folder, "nginx.conf"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("nginx", "-t", "-p", folder, "-c", "nginx.conf").CombinedOutput()
+		if rule == "" && err != nil || rule != "" && !strings.Contains(string(out), "is duplicate") {
+			t.Errorf("with %q before it: %v\n%s", rule, err, out)
 		}
 	}
 }
