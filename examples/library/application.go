@@ -12,7 +12,7 @@ import (
 var page = template.Must(template.New("").Parse(`<!doctype html>
 <html lang="en"><head><title>Notes</title></head><body>
 <h1>Hello, {{.User}}</h1>
-<form method="post" action="/note" data-curfew-keep><label>Note <input name="note"></label><button>Save</button></form>
+<form method="post" action="/note"><label>Note <input name="note"></label><button>Save</button></form>
 <p>The time: <a href="/clock">as a stream of events</a></p>
 </body></html>
 `))
