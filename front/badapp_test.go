@@ -146,6 +146,32 @@ func TestWhatNoAnswerMayHaveHarmsNobody(t *testing.T) {
 	}
 }
 
+func TestABodyInAnswerToAHEADHarmsNobody(t *testing.T) {
+	t.Parallel()
+	s := newRawSite(t, func(conn net.Conn, r *bufio.Reader) {
+		late := ""
+		for {
+			request, err := head(r)
+			if err != nil {
+				return
+			}
+			answer := late + emptyAnswer
+			late = ""
+			if strings.HasPrefix(request[0], "HEAD ") {
+				answer, late = lines(fine, "Content-Length: 4"), "more"
+			}
+			io.WriteString(conn, answer)
+		}
+	})
+	for _, method := range []string{"GET", "HEAD", "GET"} {
+		b := s.dial()
+		b.send("", method+" / HTTP/1.1", "Host: x")
+		if response := b.answer(method); response.StatusCode != http.StatusOK {
+			t.Errorf("status of %s: %d", method, response.StatusCode)
+		}
+	}
+}
+
 func TestAnApplicationThatStopsReadingIsGivenUp(t *testing.T) {
 	t.Parallel()
 	s := newRawSite(t, func(_ net.Conn, r *bufio.Reader) {

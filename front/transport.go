@@ -26,7 +26,8 @@ const (
 // which the next request is sent on it. Whether the application has seen that request, nobody knows
 // then. A request that may be sent again without harm is sent on a connection that has served
 // before, and once more on another one if that one is closed. Every other request, and the
-// handshake of a WebSocket, gets a connection of its own, so that no form is lost.
+// handshake of a WebSocket, gets a connection of its own, so that no form is lost. So does a HEAD:
+// there are applications that send a body after all, which would stand before the next answer.
 type transport struct {
 	upstream *Upstream
 	shared   *http.Transport
@@ -163,9 +164,10 @@ func (t *transport) close() {
 	t.own.CloseIdleConnections()
 }
 
-// isRepeatable reports whether an application may get a request twice.
+// isRepeatable reports whether an application may get a request twice, and on a connection that
+// others use as well.
 func isRepeatable(r *http.Request) bool {
-	return r.ContentLength == 0 && isSafe(r.Method) && r.Header.Get("Upgrade") == "" &&
+	return r.ContentLength == 0 && isSafe(r.Method) && r.Method != http.MethodHead && r.Header.Get("Upgrade") == "" &&
 		!needsMark(sentPath(r))
 }
 
