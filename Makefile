@@ -80,6 +80,6 @@ fuzz: ## Fuzz what reads bytes from outside, half a minute each
 	go test ./views -run '^$$' -fuzz FuzzNext -fuzztime 30s
 	go test ./front -run '^$$' -fuzz FuzzPublicPaths -fuzztime 30s
 	go test ./cmd/server -run '^$$' -fuzz FuzzConfigFile -fuzztime 30s
-	go test ./front -run '^$$' -fuzz 'FuzzInject$$' -fuzztime 30s
-	go test ./front -run '^$$' -fuzz FuzzInjectXHTML -fuzztime 30s
-	go test ./front -run '^$$' -fuzz FuzzPolicy -fuzztime 30s
+	go test ./front/page -run '^$$' -fuzz 'FuzzInject$$' -fuzztime 30s
+	go test ./front/page -run '^$$' -fuzz FuzzInjectXHTML -fuzztime 30s
+	go test ./front/page -run '^$$' -fuzz FuzzPolicy -fuzztime 30s

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+
+	"curfew/front/page"
 )
 
 // answer is the answer of an application on its way to the browser. It keeps the application from
@@ -62,8 +64,8 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // hasBegun reports whether somebody has answered.
 func hasBegun(w http.ResponseWriter) bool {
 	switch w := w.(type) {
-	case *pageWriter:
-		return w.begun
+	case *page.Writer:
+		return w.HasBegun()
 	case *answer:
 		return w.begun
 	}
@@ -73,9 +75,8 @@ func hasBegun(w http.ResponseWriter) bool {
 // ownAnswer returns the writer of an answer of Curfew's own, in place of one of the application
 // that has not begun: no rule for applications concerns it.
 func ownAnswer(w http.ResponseWriter) http.ResponseWriter {
-	if p, ok := w.(*pageWriter); ok {
-		p.begun = true
-		w = p.ResponseWriter
+	if p, ok := w.(*page.Writer); ok {
+		w = p.Replace()
 	}
 	if a, ok := w.(*answer); ok {
 		a.begun = true

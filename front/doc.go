@@ -11,14 +11,7 @@
 //	answer.go       what an answer may say: cookies (confine.go), redirects (location.go)
 //	ending.go       what is still open when the session ends
 //
-// A page gets the script tag on its way:
-//
-//	pagewriter.go   takes what a handler answers to a navigation, and decides whether it is a page
-//	page.go         leads a page through its content coding (coding.go) and the injector
-//	inject.go       finds the head of HTML, skip.go goes past what is too long, xhtml.go reads XML
-//	charset.go      how the page is written, which its first bytes may tell (prescan.go)
-//	csp.go          what the policies of the page must allow for the tag (tag.go)
-//	pump.go         runs what reads, injectors and decoders, as a coroutine of who writes
+// A page gets the script tag on its way, in the package page.
 //
 // [Proxy] forwards requests to upstreams and knows no rule:
 //

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"curfew/front/page"
 )
 
 // Options of a front.
@@ -99,17 +101,17 @@ func (f *Front) Serve(w http.ResponseWriter, r *http.Request, s *Session, next h
 
 // serve has next answer a request that is prepared.
 func (f *Front) serve(a *answer, r *http.Request, next http.Handler) {
-	if !isPageRequest(r) {
+	if !page.IsAskedBy(r) {
 		next.ServeHTTP(a, r)
 		return
 	}
-	tag := Tag{
+	tag := page.Tag{
 		Source:   f.o.Base + "/static/curfew.js",
 		Socket:   f.o.Base + "/session/ws",
 		Folder:   f.origin + f.o.Base + "/static/",
 		Required: a.exchange.session != nil,
 	}
-	servePage(a, r, tag, func(w http.ResponseWriter, err error) {
+	page.Serve(a, r, tag, func(w http.ResponseWriter, err error) {
 		f.o.Fail(ownAnswer(w), a.exchange.request, fmt.Errorf("%w: %w", ErrUpstream, err))
 	}, next)
 }

@@ -1,4 +1,4 @@
-package front
+package page
 
 import (
 	"context"
@@ -34,7 +34,7 @@ func pageSite(t *testing.T, answer http.HandlerFunc) *httptest.Server {
 		fmt.Fprint(w, "refused: ", err)
 	}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		servePage(w, r, someTag, refuse, answer)
+		Serve(w, r, someTag, refuse, answer)
 	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.Start()

@@ -1,4 +1,4 @@
-package front
+package page
 
 import (
 	"bytes"
@@ -10,11 +10,11 @@ import (
 	"sync"
 )
 
-// isPageRequest reports whether the answer to r, if it is a page, will be shown as one: r is a
+// IsAskedBy reports whether the answer to r, if it is a page, will be shown as one: r is a
 // navigation. Browsers tell (Fetch Metadata §2.2); of one that does not, and of other programs, it
 // is a GET that accepts pages and comes from no script that is known to mark its requests. HEAD
 // counts as GET.
-func isPageRequest(r *http.Request) bool {
+func IsAskedBy(r *http.Request) bool {
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode == "navigate"
 	}
@@ -42,9 +42,9 @@ var conditional = []string{
 	"If-Unmodified-Since",
 }
 
-// preparePageRequest changes the header of a navigation for the application, so that a page comes
+// prepare changes the header of a navigation for the application, so that a page comes
 // whole, and in a coding that can be read.
-func preparePageRequest(h http.Header) {
+func prepare(h http.Header) {
 	for _, name := range conditional {
 		delete(h, name)
 	}

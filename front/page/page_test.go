@@ -1,4 +1,4 @@
-package front
+package page
 
 import (
 	"net/http"
@@ -33,7 +33,7 @@ func TestIsPageRequest(t *testing.T) {
 		for i := 0; i < len(c.headers); i += 2 {
 			r.Header.Add(c.headers[i], c.headers[i+1])
 		}
-		if got := isPageRequest(r); got != c.want {
+		if got := IsAskedBy(r); got != c.want {
 			t.Errorf("%s with %q: got %v, want %v", c.method, c.headers, got, c.want)
 		}
 	}
@@ -89,15 +89,15 @@ func TestPreparePageRequest(t *testing.T) {
 		"If-Unmodified-Since": {"x"},
 		"Accept":              {"text/html"},
 	}
-	preparePageRequest(h)
+	prepare(h)
 	if len(h) != 2 || h.Get("Accept-Encoding") != "gzip, deflate, br" || h.Get("Accept") != "text/html" {
 		t.Errorf("got %v", h)
 	}
-	if preparePageRequest(h); h.Get("Accept-Encoding") != "gzip, deflate, br" {
+	if prepare(h); h.Get("Accept-Encoding") != "gzip, deflate, br" {
 		t.Errorf("got %v at the second time", h)
 	}
 	none := http.Header{}
-	if preparePageRequest(none); len(none) != 0 {
+	if prepare(none); len(none) != 0 {
 		t.Errorf("nothing becomes %v", none)
 	}
 }

@@ -1,4 +1,4 @@
-package front
+package page
 
 import (
 	"bufio"
@@ -73,12 +73,12 @@ func slowAnswer(t *testing.T, handler func(w http.ResponseWriter, seen func() st
 	t.Helper()
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest("GET", "/", nil)
-	servePage(w, r, someTag, nil, http.HandlerFunc(func(pw http.ResponseWriter, _ *http.Request) {
+	Serve(w, r, someTag, nil, http.HandlerFunc(func(pw http.ResponseWriter, _ *http.Request) {
 		pw.Header().Set("Content-Type", "text/html")
 		pw.Header().Set(enforced, plainPolicy)
 		handler(pw, func() string {
 			synctest.Wait()
-			p := pw.(*pageWriter)
+			p := pw.(*Writer)
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			return strings.ReplaceAll(w.Body.String(), plainTag, "|")

@@ -1,4 +1,4 @@
-package front
+package page
 
 import (
 	"bufio"
@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// servePage has next answer a navigation, and puts the tag into the answer if that is a page. It
-// changes the header of r, which is the caller's own. A page in a coding that cannot be read is
-// answered by refuse, with an empty header. Where a page breaks off, or cannot be read to its end,
-// the connection is broken off as well, by a panic with [http.ErrAbortHandler]: nobody takes a part
-// for the whole.
-func servePage(
+// Serve has next answer a navigation (see [IsAskedBy]), and puts the tag into the answer if that is
+// a page. It changes the header of r, which is the caller's own. A page in a coding that cannot be
+// read is answered by refuse, with an empty header. Where a page breaks off, or cannot be read to
+// its end, the connection is broken off as well, by a panic with [http.ErrAbortHandler]: nobody
+// takes a part for the whole.
+func Serve(
 	w http.ResponseWriter, r *http.Request, t Tag, refuse func(http.ResponseWriter, error), next http.Handler,
 ) {
-	p := &pageWriter{
+	p := &Writer{
 		ResponseWriter: w,
 		tag:            t,
 		head:           r.Method == http.MethodHead,
 		gzip:           quality(r.Header["Accept-Encoding"], "gzip") > 0,
 		refuse:         refuse,
 	}
-	preparePageRequest(r.Header)
+	prepare(r.Header)
 	defer p.stop()
 	defer func() {
 		if p.refused { // it is answered, and next learned from a write that it cannot go on
@@ -48,8 +48,9 @@ const firstWait = 100 * time.Millisecond
 // sniffed is how many bytes the type of an answer is found by that says none, as the server does.
 const sniffed = 512
 
-// pageWriter is the answer to a navigation. What is no page passes as it is.
-type pageWriter struct {
+// Writer is the answer to a navigation. What is no page passes as it is. [Serve] makes it, and the
+// handler gets it.
+type Writer struct {
 	http.ResponseWriter
 	tag    Tag
 	head   bool // only the header will be sent
@@ -68,14 +69,30 @@ type pageWriter struct {
 	err     error // why the page cannot go on
 }
 
+// HasBegun reports whether an answer has begun.
+func (p *Writer) HasBegun() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.begun
+}
+
+// Replace returns the writer beneath, for somebody else's answer in place of one that has not
+// begun.
+func (p *Writer) Replace() http.ResponseWriter {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.begun = true
+	return p.ResponseWriter
+}
+
 // WriteHeader decides whether the answer is a page.
-func (p *pageWriter) WriteHeader(status int) {
+func (p *Writer) WriteHeader(status int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.writeHeader(status)
 }
 
-func (p *pageWriter) writeHeader(status int) {
+func (p *Writer) writeHeader(status int) {
 	switch {
 	case p.begun:
 	case status < 200:
@@ -96,7 +113,7 @@ func hasType(h http.Header) bool {
 }
 
 // settleType finds the type of an answer that has none, as the server would, from what came first.
-func (p *pageWriter) settleType() error {
+func (p *Writer) settleType() error {
 	if p.status == 0 {
 		return nil
 	}
@@ -118,7 +135,7 @@ func (p *pageWriter) settleType() error {
 }
 
 // decide begins the answer, whose header is complete.
-func (p *pageWriter) decide(status int) {
+func (p *Writer) decide(status int) {
 	h := p.Header()
 	if !isPage(status, h) {
 		p.ResponseWriter.WriteHeader(status)
@@ -147,7 +164,7 @@ func (p *pageWriter) decide(status int) {
 	}
 }
 
-func (p *pageWriter) Write(b []byte) (int, error) {
+func (p *Writer) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.writeHeader(http.StatusOK)
@@ -164,7 +181,7 @@ func (p *pageWriter) Write(b []byte) (int, error) {
 }
 
 // write takes bytes of an answer that has been decided about.
-func (p *pageWriter) write(b []byte) error {
+func (p *Writer) write(b []byte) error {
 	switch {
 	case p.err != nil:
 	case p.page == nil:
@@ -177,7 +194,7 @@ func (p *pageWriter) write(b []byte) error {
 }
 
 // ReadFrom lets what is no page take the ways that the server has for files.
-func (p *pageWriter) ReadFrom(src io.Reader) (n int64, err error) {
+func (p *Writer) ReadFrom(src io.Reader) (n int64, err error) {
 	if p.passes() {
 		return io.Copy(p.ResponseWriter, src)
 	}
@@ -185,7 +202,7 @@ func (p *pageWriter) ReadFrom(src io.Reader) (n int64, err error) {
 }
 
 // passes begins the answer, and reports whether it passes as it is.
-func (p *pageWriter) passes() bool {
+func (p *Writer) passes() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.writeHeader(http.StatusOK)
@@ -193,10 +210,10 @@ func (p *pageWriter) passes() bool {
 }
 
 // Unwrap leads [http.ResponseController] to the connection.
-func (p *pageWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+func (p *Writer) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // Hijack hands the connection over to the handler, which answers itself.
-func (p *pageWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (p *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffers, err := http.NewResponseController(p.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, fmt.Errorf("take over connection: %w", err)
@@ -206,7 +223,7 @@ func (p *pageWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // FlushError sends what was written. What waits for more of the page follows a little later.
-func (p *pageWriter) FlushError() error {
+func (p *Writer) FlushError() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.writeHeader(http.StatusOK)
@@ -221,7 +238,7 @@ func (p *pageWriter) FlushError() error {
 	return p.flush()
 }
 
-func (p *pageWriter) flush() error {
+func (p *Writer) flush() error {
 	if p.err == nil && p.page != nil {
 		p.err = p.page.flush()
 	}
@@ -232,7 +249,7 @@ func (p *pageWriter) flush() error {
 }
 
 // hasten sends what has been waiting for more of the page.
-func (p *pageWriter) hasten() {
+func (p *Writer) hasten() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.timer == nil || p.err != nil {
@@ -244,10 +261,10 @@ func (p *pageWriter) hasten() {
 }
 
 // Flush is FlushError for handlers that take no error.
-func (p *pageWriter) Flush() { _ = p.FlushError() }
+func (p *Writer) Flush() { _ = p.FlushError() }
 
 // finish ends the answer once the handler has returned. Where it fails, the answer is no whole one.
-func (p *pageWriter) finish() error {
+func (p *Writer) finish() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.writeHeader(http.StatusOK)
@@ -269,7 +286,7 @@ func (p *pageWriter) finish() error {
 }
 
 // stop ends what runs for the answer.
-func (p *pageWriter) stop() {
+func (p *Writer) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.timer != nil {
