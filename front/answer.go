@@ -3,6 +3,7 @@ package front
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 
@@ -34,6 +35,14 @@ func (a *answer) Write(p []byte) (int, error) {
 		a.WriteHeader(http.StatusOK)
 	}
 	return a.ResponseWriter.Write(p)
+}
+
+// ReadFrom has files take the ways that the server has for them.
+func (a *answer) ReadFrom(src io.Reader) (int64, error) {
+	if !a.begun {
+		a.WriteHeader(http.StatusOK)
+	}
+	return io.Copy(a.ResponseWriter, src)
 }
 
 // Unwrap leads [http.ResponseController] to the connection.

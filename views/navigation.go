@@ -1,6 +1,7 @@
 package views
 
 import (
+	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -54,6 +55,14 @@ func (n *navigation) Write(p []byte) (int, error) {
 		n.WriteHeader(http.StatusOK)
 	}
 	return n.ResponseWriter.Write(p)
+}
+
+// ReadFrom has files take the ways that the server has for them.
+func (n *navigation) ReadFrom(src io.Reader) (int64, error) {
+	if !n.known {
+		n.WriteHeader(http.StatusOK)
+	}
+	return io.Copy(n.ResponseWriter, src)
 }
 
 func (n *navigation) Unwrap() http.ResponseWriter { return n.ResponseWriter }

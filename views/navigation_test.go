@@ -3,6 +3,7 @@ package views
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 )
 
@@ -53,5 +54,23 @@ func TestAFileKeepsThePage(t *testing.T) {
 		if keeps := stayed > 0; keeps != c.keeps || stayed > 1 {
 			t.Errorf("%s: keeps the page %v (told %d times), want %v", c.what, keeps, stayed, c.keeps)
 		}
+	}
+}
+
+func TestAFileThatIsCopiedKeepsThePage(t *testing.T) {
+	t.Parallel()
+	stayed := 0
+	recorder := httptest.NewRecorder()
+	n := &navigation{ResponseWriter: recorder, stayed: func() {
+		if stayed++; recorder.Body.Len() > 0 {
+			t.Error("known after the first byte only")
+		}
+	}}
+	n.Header().Set("Content-Type", "application/zip")
+	if _, err := n.ReadFrom(strings.NewReader("file")); err != nil || recorder.Body.String() != "file" {
+		t.Errorf("copied %q: %v", recorder.Body, err)
+	}
+	if stayed != 1 {
+		t.Errorf("told %d times", stayed)
 	}
 }
