@@ -19,7 +19,7 @@ import (
 )
 
 // silence is the time limit of applications that are silent, in tests.
-const silence = 200 * time.Millisecond
+const silence = 500 * time.Millisecond
 
 func impatient(o *setup) { o.timeout = silence }
 
@@ -27,7 +27,7 @@ func TestABadApplicationIsAnsweredFor(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		app    func(conn net.Conn, r *bufio.Reader)
-		status int
+		status int // 504 of one that is given up, which only such a one is soon
 	}{
 		"says nothing": {func(_ net.Conn, r *bufio.Reader) { io.Copy(io.Discard, r) }, 504},
 		"sends its header drop by drop": {func(conn net.Conn, r *bufio.Reader) {
@@ -63,7 +63,11 @@ func TestABadApplicationIsAnsweredFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newRawSite(t, c.app, impatient)
+			s := newRawSite(t, c.app, func(o *setup) {
+				if c.status == http.StatusGatewayTimeout {
+					impatient(o)
+				}
+			})
 			for _, method := range []string{"GET", "POST"} {
 				b := s.dial()
 				b.send("", method+" / HTTP/1.1", "Host: x", "Content-Length: 0")

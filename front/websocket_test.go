@@ -242,17 +242,13 @@ func TestWebSocketsAreCutAtTheEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			gone := make(chan bool, 1)
-			s := newSocketSite(t, func(conn net.Conn, r *bufio.Reader, _ []string) { app(conn, r, gone) })
+			s := newSocketSite(t, func(conn net.Conn, r *bufio.Reader, _ []string) { app(conn, r, gone) }, onlyAtOnce)
 			b := s.dial()
 			b.send("", handshake...)
 			b.wants(http.StatusSwitchingProtocols)
-			at := time.Now()
 			s.end()
 			within(t, gone, "end of the application's side")
 			b.wantsEnd()
-			if took := time.Since(at); took > atOnce {
-				t.Errorf("after %v", took)
-			}
 		})
 	}
 }
@@ -261,7 +257,7 @@ func TestAStuckApplicationDoesNotKeepAWebSocket(t *testing.T) {
 	t.Parallel()
 	stuck := make(chan bool)
 	defer close(stuck)
-	s := newSocketSite(t, func(net.Conn, *bufio.Reader, []string) { <-stuck })
+	s := newSocketSite(t, func(net.Conn, *bufio.Reader, []string) { <-stuck }, onlyAtOnce)
 	b := s.dial()
 	b.send("", handshake...)
 	b.wants(http.StatusSwitchingProtocols)
@@ -272,14 +268,12 @@ func TestAStuckApplicationDoesNotKeepAWebSocket(t *testing.T) {
 			}
 		}
 	}()
-	at := time.Now()
 	s.end()
 	b.wantsEnd()
-	if took := time.Since(at); took > atOnce {
-		t.Errorf("after %v", took)
-	}
 }
 
+// TestAWebSocketOverTLSWithAStuckBrowserIsCut tells a cut from a [tls.Conn.Close], which waits 5 s
+// for such a browser.
 func TestAWebSocketOverTLSWithAStuckBrowserIsCut(t *testing.T) {
 	t.Parallel()
 	gone := make(chan bool, 1)
@@ -302,15 +296,15 @@ func TestAWebSocketOverTLSWithAStuckBrowserIsCut(t *testing.T) {
 	at := time.Now()
 	s.end()
 	within(t, gone, "end of the application's side")
-	if took := time.Since(at); took > atOnce {
+	if took := time.Since(at); took >= 5*time.Second {
 		t.Errorf("after %v", took)
 	}
 }
 
-// TestManyWebSocketsAreCutTogether has a thousand, and tells what an idle one needs.
+// TestManyWebSocketsAreCutTogether has some hundreds, and tells what an idle one needs.
 func TestManyWebSocketsAreCutTogether(t *testing.T) {
-	const many = 1000
-	s := newSocketSite(t, func(_ net.Conn, r *bufio.Reader, _ []string) { io.Copy(io.Discard, r) })
+	const many = 300
+	s := newSocketSite(t, func(_ net.Conn, r *bufio.Reader, _ []string) { io.Copy(io.Discard, r) }, onlyAtOnce)
 	var all []*browser
 	used := func() int64 {
 		runtime.GC()
@@ -333,11 +327,7 @@ func TestManyWebSocketsAreCutTogether(t *testing.T) {
 		group.Go(b.wantsEnd)
 	}
 	group.Wait()
-	if took := time.Since(at); took > atOnce {
-		t.Errorf("the last is cut after %v", took)
-	} else {
-		t.Logf("the last is cut after %v", took)
-	}
+	t.Logf("the last is cut after %v", time.Since(at))
 }
 
 func TestStreamsDoNotKeepTheServerFromStopping(t *testing.T) {
