@@ -79,6 +79,7 @@ func testStrangersAreRefused(t *testing.T, s *site) {
 	asked := s.app.asked.Load()
 	login := s.url + siteBase + "/login"
 	form := url.Values{"a": {strings.Repeat("x", 20_000)}}
+	long := "/?q=" + strings.Repeat("a", 2000)
 	for _, tt := range []struct {
 		name, path string
 		form       url.Values
@@ -89,6 +90,8 @@ func testStrangersAreRefused(t *testing.T, s *site) {
 		{"a page", "/a%2Fb//c?d=1&e=%20", nil, []string{"Sec-Fetch-Mode", "navigate"}, 303,
 			login + "?next=" + url.QueryEscape("/a%2Fb//c?d=1&e=%20")},
 		{"a page of an old browser", "/", nil, []string{"Accept", "text/html,*/*"}, 303, login + "?next=%2F"},
+		{"a page with a long query", long, nil, []string{"Sec-Fetch-Mode", "navigate"}, 303,
+			login + "?next=" + url.QueryEscape(long)},
 		{"a form", "/a", form, []string{"Sec-Fetch-Mode", "navigate"}, 303, login},
 		{"a script's request", "/api", nil, []string{"Sec-Fetch-Mode", "cors", "Accept", "text/html"}, 401,
 			login + "?next=%2Fapi"},

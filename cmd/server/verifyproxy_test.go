@@ -123,7 +123,7 @@ func TestVerifyProxyFindsLeaks(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, leakyNginx(
 		// aliases, a header that is not set, Curfew's cookies, and doors that are reached
-		"underscores_in_headers  off;", "underscores_in_headers on;",
+		"underscores_in_headers off;", "underscores_in_headers on;",
 		"proxy_set_header Remote-Groups     $curfew_groups;", "",
 		"proxy_set_header Cookie            $curfew_cookie;", "",
 		"location = "+siteBase+"/-check {",
