@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -21,6 +22,7 @@ func Serve(
 ) {
 	p := &Writer{
 		ResponseWriter: w,
+		header:         w.Header().Clone(),
 		tag:            t,
 		head:           r.Method == http.MethodHead,
 		gzip:           quality(r.Header["Accept-Encoding"], "gzip") > 0,
@@ -52,6 +54,7 @@ const sniffed = 512
 // handler gets it.
 type Writer struct {
 	http.ResponseWriter
+	header http.Header // the handler's own, which it may change while a timer sends that of the page
 	tag    Tag
 	head   bool // only the header will be sent
 	gzip   bool // the browser takes it
@@ -85,6 +88,39 @@ func (p *Writer) Replace() http.ResponseWriter {
 	return p.ResponseWriter
 }
 
+// Header is that of the handler. What it changes after [Writer.WriteHeader] are trailers.
+func (p *Writer) Header() http.Header { return p.header }
+
+// takeHeader makes the handler's header that of the answer. It is called by the handler.
+func (p *Writer) takeHeader() {
+	h := p.ResponseWriter.Header()
+	clear(h)
+	maps.Copy(h, p.header.Clone())
+}
+
+// takeTrailers takes over what the handler has set since.
+func (p *Writer) takeTrailers() {
+	h := p.ResponseWriter.Header()
+	take := func(name string) {
+		if values, ok := p.header[name]; ok {
+			h[name] = values
+		}
+	}
+	for _, line := range h["Trailer"] {
+		for name := range strings.SplitSeq(line, ",") {
+			take(http.CanonicalHeaderKey(strings.TrimSpace(name)))
+		}
+	}
+	for name := range p.header {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			take(name)
+		}
+	}
+	if p.page != nil {
+		dropOriginal(h)
+	}
+}
+
 // WriteHeader decides whether the answer is a page.
 func (p *Writer) WriteHeader(status int) {
 	p.mu.Lock()
@@ -93,12 +129,15 @@ func (p *Writer) WriteHeader(status int) {
 }
 
 func (p *Writer) writeHeader(status int) {
+	if p.begun {
+		return
+	}
+	p.takeHeader()
 	switch {
-	case p.begun:
 	case status < 200:
 		p.begun = status == http.StatusSwitchingProtocols
 		p.ResponseWriter.WriteHeader(status)
-	case hasType(p.Header()):
+	case hasType(p.header):
 		p.begun = true
 		p.decide(status)
 	default:
@@ -123,12 +162,12 @@ func (p *Writer) settleType() error {
 		p.ResponseWriter.WriteHeader(status)
 		return nil
 	}
-	if !hasType(p.Header()) {
+	if h := p.ResponseWriter.Header(); !hasType(h) {
 		kind := http.DetectContentType(b)
 		if prescan(b, false) != "" { // the page knows its charset better
 			kind, _, _ = strings.Cut(kind, ";")
 		}
-		p.Header()["Content-Type"] = []string{kind}
+		h["Content-Type"] = []string{kind}
 	}
 	p.decide(status)
 	return p.write(b)
@@ -136,7 +175,7 @@ func (p *Writer) settleType() error {
 
 // decide begins the answer, whose header is complete.
 func (p *Writer) decide(status int) {
-	h := p.Header()
+	h := p.ResponseWriter.Header()
 	if !isPage(status, h) {
 		p.ResponseWriter.WriteHeader(status)
 		return
@@ -271,17 +310,16 @@ func (p *Writer) finish() error {
 	if err := p.settleType(); err != nil {
 		return err
 	}
-	if p.refused || p.err == nil && p.page == nil {
+	if p.refused {
 		return nil
 	}
 	if p.err != nil {
 		return p.err
 	}
-	dropOriginal(p.Header()) // what came as a trailer
-	if p.head {
-		return nil
+	if p.page != nil && !p.head {
+		p.err = p.page.close()
 	}
-	p.err = p.page.close()
+	p.takeTrailers()
 	return p.err
 }
 

@@ -409,3 +409,37 @@ func TestEarlyHintsAndHijacksPass(t *testing.T) {
 		t.Errorf("got %s, %q and %v", answer.Status, body, err)
 	}
 }
+
+// TestAHeaderMayBeChangedWhileItIsHeldBack has a handler change its header while a timer sends that
+// of the page: net/http lets it, and a map that two write to at once ends the process.
+func TestAHeaderMayBeChangedWhileItIsHeldBack(t *testing.T) {
+	t.Parallel()
+	sent := make(chan bool)
+	s := pageSite(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html") // the charset may follow
+		w.Header().Set("Trailer", "X-Own")
+		w.Header().Set("X-Before", "x")
+		io.WriteString(w, "<p>")
+		w.(http.Flusher).Flush()
+		for n := 0; ; n++ {
+			w.Header().Set("X-After", fmt.Sprint(n))
+			select {
+			case <-sent:
+				w.Header().Set("X-Own", "x")
+				w.Header().Set(http.TrailerPrefix+"X-Late", "x")
+				return
+			default:
+			}
+		}
+	})
+	answer := begin(t, s, "GET")
+	close(sent)
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || !strings.HasSuffix(string(body), "<p>") || answer.Header.Get("X-Before") != "x" ||
+		answer.Header.Get("X-After") != "" {
+		t.Errorf("header %v, body %q, %v", answer.Header, body, err)
+	}
+	if got := answer.Trailer; len(got) != 2 || got.Get("X-Own") != "x" || got.Get("X-Late") != "x" {
+		t.Errorf("trailer %v", got)
+	}
+}
