@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"curfew/front/spoofing"
 )
 
 // verifies runs verify-proxy on a site.
@@ -151,6 +153,22 @@ func TestVerifyProxyFindsLeaks(t *testing.T) {
 		t.Errorf("told %q", errs)
 	}
 	leftNothing(t, s.curfew.url, s.token, "linus")
+}
+
+// TestNginxKeepsWhatADoorTells lets clients in where an application can lead them.
+func TestNginxKeepsWhatADoorTells(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, leakyNginx("            internal;\n", ""))
+	cookie, _ := s.session("ada")
+	response, _ := s.do(siteBase+"/-check", nil, "Cookie", cookie+"; app=1")
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("the door is not reached: %s", response.Status)
+	}
+	for _, name := range append(spoofing.Identity(), "Cookie") {
+		if got := response.Header.Values(name); len(got) > 0 {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
 }
 
 func TestVerifyProxySaysWhereNothingIsGuarded(t *testing.T) {
