@@ -214,6 +214,8 @@ func TestProxyConfigNotesWhatIsForgotten(t *testing.T) {
 		noted string
 	}{
 		{"no proxy is trusted", []string{"--trusted-proxies", "10.0.0.0/8"}, "trusted-proxies lacks the proxy"},
+		{"the proxy is trusted by another address", []string{"--verify-listen", "[::1]:8081"}, "set it to ::1/128"},
+		{"the proxy is trusted at IPv6", []string{"--verify-listen", "[::1]:8081", "--trusted-proxies", "::1/128"}, ""},
 		{"both want one port", []string{"--public-url", "http://localhost:8080"}, "127.0.0.1:8080, as Curfew does"},
 		{"nothing", nil, ""},
 	} {

@@ -90,12 +90,16 @@ func newProxySite(c *config, o proxyOptions) (*proxySite, error) {
 
 // note notes what keeps a proxy from working as it should, and is no mistake of its configuration.
 func (s *proxySite) note(c *config) {
+	here := netip.MustParseAddr("127.0.0.1") // where a proxy on this machine asks from
+	if ip, err := netip.ParseAddr(s.Doors.Host); err == nil && ip.IsLoopback() && ip.Is6() {
+		here = ip
+	}
 	trusted := slices.ContainsFunc(c.http.trustedProxies, func(p netip.Prefix) bool {
-		return !isLoopback(s.Doors.Host) || p.Contains(netip.MustParseAddr("127.0.0.1"))
+		return !isLoopback(s.Doors.Host) || p.Contains(here)
 	})
 	if !trusted {
-		s.notes = append(s.notes, "trusted-proxies lacks the proxy: from it the server does not learn who asks from "+
-			"where, and for what; if it is on this machine, set it to 127.0.0.1/32")
+		s.notes = append(s.notes, fmt.Sprintf("trusted-proxies lacks the proxy: from it the server does not learn who "+
+			"asks from where, and for what; if it is on this machine, set it to %s/%d", here, here.BitLen()))
 	}
 	if s.At == s.Curfew || s.At == s.Doors {
 		s.notes = append(s.notes, fmt.Sprintf("the proxy listens on %s, as Curfew does: both want a public-url "+
