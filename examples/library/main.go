@@ -5,16 +5,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log"
 	"net/http"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"curfew"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	guard, err := curfew.Open(ctx, curfew.Options{
 		DataDir:     "data",
@@ -25,7 +27,9 @@ func main() {
 		log.Fatal(err)
 	}
 	server := &http.Server{Addr: "localhost:8080", Handler: guard.Protect(application())}
-	context.AfterFunc(ctx, func() { server.Shutdown(context.Background()) })
+	stopped := make(chan error, 1)
+	context.AfterFunc(ctx, func() { stopped <- server.Shutdown(context.Background()) })
 	log.Print(server.ListenAndServe())
-	log.Print(guard.Close(context.Background()))
+	stop() // if it could not listen; a second signal ends the program at once
+	log.Print("stopped: ", errors.Join(guard.Close(context.Background()), <-stopped))
 }
