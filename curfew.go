@@ -116,6 +116,15 @@ func (o *Options) complete() (public *url.URL, err error) {
 	if err := front.PublicPaths(o.PublicPaths).Validate(); err != nil {
 		return nil, fmt.Errorf("PublicPaths: %w", err)
 	}
+	var origins []string
+	for _, text := range o.AllowedOrigins {
+		u, err := views.ParseOrigin(text)
+		if err != nil {
+			return nil, fmt.Errorf("AllowedOrigins: %q %w", text, err)
+		}
+		origins = append(origins, u.String())
+	}
+	o.AllowedOrigins = origins
 	if o.Policies.Global == (session.Policy{}) {
 		o.Policies.Global = session.Profiles()[0].Policy
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -269,6 +270,31 @@ func TestAHandlerThatPanicsHarmsNobodyElse(t *testing.T) {
 	}
 }
 
+// TestAllowedOriginsAreMeantAsBrowsersWriteThem has one that is written otherwise.
+func TestAllowedOriginsAreMeantAsBrowsersWriteThem(t *testing.T) {
+	t.Parallel()
+	guard, err := curfew.Open(t.Context(), curfew.Options{
+		DataDir:        t.TempDir(),
+		PublicURL:      "http://localhost",
+		AllowedOrigins: []string{"https://Other.example:443/"},
+		Log:            slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer guard.Close(context.Background())
+	site := guard.Protect(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for origin, want := range map[string]int{"https://other.example": 401, "https://evil.example": 403} {
+		r := httptest.NewRequest("POST", "http://localhost/", nil)
+		r.Header.Set("Origin", origin)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		w := httptest.NewRecorder()
+		if site.ServeHTTP(w, r); w.Code != want {
+			t.Errorf("a form of %s: %d, want %d", origin, w.Code, want)
+		}
+	}
+}
+
 func TestOpenRefusesWhatCannotBe(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -278,7 +304,12 @@ func TestOpenRefusesWhatCannotBe(t *testing.T) {
 		"plain http":               {DataDir: folder, PublicURL: "http://app.example.org"},
 		"the demo for all":         {DataDir: folder, PublicURL: "https://app.example.org"},
 		"a base path that is none": {DataDir: folder, PublicURL: "http://localhost", BasePath: "curfew/"},
-		"all is public":            {DataDir: folder, PublicURL: "http://localhost", PublicPaths: []string{"about"}},
+		"an allowed origin that is none": {
+			DataDir:        folder,
+			PublicURL:      "http://localhost",
+			AllowedOrigins: []string{"a.example"},
+		},
+		"all is public": {DataDir: folder, PublicURL: "http://localhost", PublicPaths: []string{"about"}},
 		"a directory without a base": {
 			DataDir:   folder,
 			PublicURL: "https://app.example.org",
