@@ -113,7 +113,7 @@ func asFastAsTheyGo(conns []*keptAlive, d time.Duration) float64 {
 }
 
 // steadily sends so many requests a second, each over a connection that is free, and returns the
-// milliseconds that each took.
+// milliseconds that each took, with what it waited for such a connection.
 func steadily(conns []*keptAlive, perSecond int, d time.Duration) (ms []float64) {
 	free := make(chan *keptAlive, len(conns))
 	for _, c := range conns {
@@ -127,9 +127,9 @@ func steadily(conns []*keptAlive, perSecond int, d time.Duration) (ms []float64)
 	for sent := 0; time.Since(begin) < d; {
 		<-ticker.C
 		for due := int(time.Since(begin).Seconds() * float64(perSecond)); sent < due; sent++ {
+			asked := time.Now()
 			c := <-free
 			wg.Go(func() {
-				asked := time.Now()
 				c.get()
 				took <- time.Since(asked).Seconds() * 1000
 				free <- c
