@@ -320,8 +320,9 @@ func endsWithin(t *testing.T, ended <-chan time.Time, at time.Time, limit time.D
 	}
 }
 
-// soon is what tests allow for what happens within 300 ms, on a busy machine.
-const soon = 3 * time.Second
+// soon is what tests allow for what is cut at once, on a busy machine: less than the 10 s after
+// which other answers are cut. The benchmark measures how soon that is.
+const soon = 8 * time.Second
 
 func TestOpenStreamsDoNotHoldUpAStop(t *testing.T) {
 	t.Parallel()
