@@ -249,7 +249,13 @@ func (c *config) completeHome() []error {
 	if a.home == "" {
 		a.home = "/"
 	}
-	if c.http.basePath != "" && strings.TrimSuffix(a.home, "/") == c.http.basePath {
+	base := c.http.basePath
+	if base == "" {
+		return nil
+	}
+	path, _, _ := strings.Cut(a.home, "?")
+	switch strings.TrimSuffix(path, "/") {
+	case base, base + "/login", base + "/logout":
 		return []error{fmt.Errorf("home %q: must be a page of the application", a.home)}
 	}
 	return nil

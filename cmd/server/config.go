@@ -132,7 +132,7 @@ func (c *config) validateAddresses() (mistakes []error) {
 	if (c.http.tlsCert == "") != (c.http.tlsKey == "") {
 		refuse("tls-cert and tls-key: must be set together")
 	}
-	for _, separate := range []struct{ name, address string }{
+	for _, separate := range []listener{
 		{"metrics-listen", metrics},
 		{"verify-listen", c.http.verifyListen},
 	} {
@@ -147,8 +147,21 @@ func (c *config) validateAddresses() (mistakes []error) {
 			refuse("testing with %s %q: must be a loopback address as 127.0.0.1:0", separate.name, separate.address)
 		}
 	}
+	for _, pair := range [][2]listener{
+		{{"admin-listen", c.http.adminListen}, {"listen", listen}},
+		{{"metrics-listen", metrics}, {"listen", listen}},
+		{{"metrics-listen", metrics}, {"admin-listen", c.http.adminListen}},
+	} {
+		if overlap(pair[0].address, pair[1].address) {
+			refuse("%s %q: must be another address than %s %q", pair[0].name, pair[0].address, pair[1].name,
+				pair[1].address)
+		}
+	}
 	return append(mistakes, c.validateDoors()...)
 }
+
+// listener is a setting that has an address to listen on.
+type listener struct{ name, address string }
 
 // validateDoors refuses an address of the doors that browsers may reach, or strangers while
 // everybody knows a password.

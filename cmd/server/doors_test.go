@@ -171,6 +171,8 @@ func TestCookiesOfAnApplicationNeedOne(t *testing.T) {
 			"app-cookies: needs upstream or verify-listen"},
 		{"a cookie that no browser takes", append([]string{"--app-cookies", "a;domain=other.org"}, upstream...),
 			`app-cookies: "a;domain=other.org" must have the public URL's host app.example.org`},
+		{"a home page that leads back to itself", append([]string{"--home", "/.curfew/login/?a"}, upstream...),
+			`home "/.curfew/login/?a": must be a page of the application`},
 		{"a cookie of Curfew's", append([]string{"--app-cookies", "__Host-curfew"}, upstream...),
 			`app-cookies: "__Host-curfew" is a cookie of Curfew's own`},
 	})
