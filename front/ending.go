@@ -81,7 +81,7 @@ func (e *exchange) watch() (stop func()) {
 func (e *exchange) sessionEnded() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.isOver, e.isUpload = true, !e.upload.arrived.Load()
+	e.isOver, e.isUpload = true, !e.upload.isWhole()
 	if conn, ok := e.conn.(interface{ CloseWrite() error }); ok && !e.isDone {
 		conn.CloseWrite()
 		e.mu.Unlock()

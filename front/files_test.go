@@ -89,3 +89,32 @@ func TestAFileIsCut(t *testing.T) {
 		t.Errorf("%d bytes of the file arrive: %v", n, err)
 	}
 }
+
+// TestAHandlerThatHasReadAFormIsCut has one that does not ask for more once it has what it needs.
+func TestAHandlerThatHasReadAFormIsCut(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, func(o *setup) { o.late = time.Millisecond })
+	life, end := newLife(t)
+	session := &front.Session{Life: life, ByTime: func() bool { return true }}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.rules.Serve(w, r, session, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.ReadFull(r.Body, make([]byte, r.ContentLength))
+			end()
+			select {
+			case <-r.Context().Done():
+			case <-time.After(patience):
+			}
+		}))
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	response, err := server.Client().Post(server.URL, "text/plain", strings.NewReader("form"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text(t, response)
+	if response.ProtoMajor != 2 || response.StatusCode != http.StatusUnauthorized {
+		t.Errorf("%s %s", response.Proto, response.Status)
+	}
+}

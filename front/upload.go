@@ -22,8 +22,9 @@ type upload struct {
 	body    io.ReadCloser
 	control *http.ResponseController // of the browser's connection; not used once the handler has returned
 	arrived atomic.Bool
-	broken  atomic.Bool // it does not come as its header says, or the browser is gone
-	stopped atomic.Bool // it is not waited for any more
+	broken  atomic.Bool  // it does not come as its header says, or the browser is gone
+	stopped atomic.Bool  // it is not waited for any more
+	left    atomic.Int64 // bytes that are to come by its length; -1: it has none
 
 	// Trailers: as they arrive, and as the application may have them.
 	received, trailer http.Header
@@ -38,6 +39,7 @@ type upload struct {
 func newUpload(w http.ResponseWriter, r *http.Request) *upload {
 	u := &upload{body: r.Body, control: http.NewResponseController(w)}
 	u.arrived.Store(r.Body == nil || r.Body == http.NoBody)
+	u.left.Store(r.ContentLength)
 	if len(r.Trailer) == 0 {
 		return u
 	}
@@ -66,6 +68,9 @@ func (u *upload) Read(p []byte) (int, error) {
 		return 0, errInterrupted
 	}
 	n, err := u.body.Read(p)
+	if u.left.Load() > 0 {
+		u.left.Add(-int64(n))
+	}
 	switch {
 	case err == nil:
 	case err == io.EOF:
@@ -80,6 +85,10 @@ func (u *upload) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// isWhole reports whether all has arrived that its length tells of. Its end may not have been read
+// yet, and many a handler never reads it.
+func (u *upload) isWhole() bool { return u.arrived.Load() || u.left.Load() == 0 }
 
 // Close leaves the body to the server, which takes or refuses the rest of it.
 func (u *upload) Close() error { return nil }
