@@ -35,7 +35,9 @@ const test = base.extend<{split: Split}>({
     const admin = `http://localhost:${await listen(relay)}`
     const upstream = `http://127.0.0.1:${await listen(application)}`
     const server = await Server.start('--upstream', upstream, '--admin-listen', '127.0.0.1:0', '--admin-url', admin)
-    console = Number(/listening.* for=console address=127\.0\.0\.1:(\d+)/.exec(server.log)![1])
+    const said = () => /listening.* for=console address=127\.0\.0\.1:(\d+)/.exec(server.log)?.[1]
+    await expect.poll(said).toBeDefined() // the file that says that it is ready may be read earlier
+    console = Number(said())
     await use({server, url: server.url, admin})
     await server.stop()
     open.forEach(socket => socket.destroy())

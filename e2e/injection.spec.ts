@@ -22,6 +22,8 @@ const meta = (policy: string) =>
 const importMap =
   '<script type="importmap">{"imports": {"own": "/own.js"}}</script><script type="module">import "own"</script>'
 
+const elsewhere = importMap.replace('/own.js', "data:text/javascript,window.own='ok'")
+
 const pages: Record<string, Answer | string> = {
   '/no-policy': inline,
   '/hash': under(`${others}; script-src ${hash} 'unsafe-inline'`, inline),
@@ -33,6 +35,7 @@ const pages: Record<string, Answer | string> = {
   '/meta': meta(`${others}; script-src ${hash}`),
   '/meta-strict-dynamic': meta(`script-src 'strict-dynamic' ${hash}`),
   '/import-map': html('Page', importMap, ''),
+  '/import-map-behind-base': html('Page', '<base href="http://127.0.0.1:1/">' + elsewhere, ''),
   '/xhtml': {
     ...under(
       `${others}; script-src 'self'`,

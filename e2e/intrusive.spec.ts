@@ -166,7 +166,6 @@ for (const where of ['', '?around']) {
     const tab = await openTab('/hosts' + where)
     await expect.poll(() => rendered(tab.page)).not.toEqual([])
     await tab.page.evaluate(() => document.dispatchEvent(new Event('freeze')))
-    await tab.page.screenshot({path: `/tmp/hosts${where.length}.png`})
     expect(await rendered(tab.page)).toEqual([])
     await tab.page.evaluate(() => document.dispatchEvent(new Event('resume')))
   })

@@ -32,7 +32,7 @@ type injector struct {
 	dst    io.Writer
 	src    io.Reader
 	chars  charset
-	tag    string
+	tag    tagText
 	xml    bool
 	access scriptAccess // what policies in the page must allow
 	limit  int
@@ -51,6 +51,13 @@ type injector struct {
 	kept    []byte // what follows the place of the tag, while that is open
 	maps    bool   // in an import map
 	nested  int    // how many template elements are open
+}
+
+// tagText is the tag as it is written into a page.
+type tagText struct {
+	text     string
+	absolute string // the same behind a base element
+	based    bool   // there is one in what follows the place of the tag
 }
 
 // headState is how far the injector has come.
@@ -137,6 +144,8 @@ func (in *injector) token(z *html.Tokenizer, kind html.TokenType, raw []byte) er
 			err = in.meta(end)
 		case "script":
 			err = in.script(end)
+		case "base":
+			in.tag.based = true
 		}
 		if err != nil {
 			return err
@@ -212,11 +221,14 @@ func (in *injector) settle(behind bool) error {
 		return nil
 	}
 	in.head = afterTag
-	b := in.chars.encode(in.tag)
-	if behind {
-		b = append(in.kept, b...)
-	} else {
-		b = append(b, in.kept...)
+	var b []byte
+	switch {
+	case !behind:
+		b = append(in.chars.encode(in.tag.text), in.kept...)
+	case in.tag.based:
+		b = append(in.kept, in.chars.encode(in.tag.absolute)...)
+	default:
+		b = append(in.kept, in.chars.encode(in.tag.text)...)
 	}
 	in.kept = nil
 	return in.write(b)

@@ -12,11 +12,20 @@ import (
 // testTag is what injectors of these tests write. In what the tests expect a | stands for it.
 const testTag = `<script src=curfew.js></script>`
 
+// basedTag is what they write behind a base element.
+const basedTag = `<script src=https://app.example/x/curfew.js></script>`
+
 // someAccess is what policies of pages must allow.
 var someAccess = scriptAccess{folder: "https://app.example/x/", nonce: "N"}
 
 func newInjector(dst io.Writer, limit int) *injector {
-	return &injector{dst: dst, chars: bytewise{}, tag: testTag, limit: limit, access: someAccess}
+	return &injector{
+		dst:    dst,
+		chars:  bytewise{},
+		tag:    tagText{text: testTag, absolute: basedTag},
+		limit:  limit,
+		access: someAccess,
+	}
 }
 
 // through returns what a page becomes on its way through an injector.
@@ -118,6 +127,29 @@ func TestAnImportMapComesBeforeTheTag(t *testing.T) {
 		`<head>|<style>`+strings.Repeat("x", tokenLimit+1)+`</style><script type="importmap">{}</script>`,
 		`<script type=importmap></script>|<title>`,
 	)
+}
+
+func TestTheTagBehindABaseElementIsAbsolute(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ page, want string }{
+		{
+			`<head><base href="https://cdn.example/"><script type=importmap></script><p>`,
+			`<head><base href="https://cdn.example/"><script type=importmap></script>` + basedTag + `<p>`,
+		},
+		{
+			`<head><script type=importmap></script><base href="https://cdn.example/"><p>`,
+			`<head><script type=importmap></script>` + testTag + `<base href="https://cdn.example/"><p>`,
+		},
+		{
+			`<head><base href="https://cdn.example/"><script type=module></script><p>`,
+			`<head>` + testTag + `<base href="https://cdn.example/"><script type=module></script><p>`,
+		},
+	} {
+		got := through(t, newInjector(nil, tokenLimit), strings.NewReader(c.page))
+		if got != c.want {
+			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
 }
 
 func TestPoliciesInTheHeadAreWidened(t *testing.T) {

@@ -265,7 +265,7 @@ func (p *page) begin(whole bool) error {
 	p.in = &injector{
 		dst:    p.out,
 		chars:  charsetNamed(name),
-		tag:    p.tag.element(p.access.nonce, p.xml),
+		tag:    p.tag.texts(p.access.nonce, p.xml),
 		xml:    p.xml,
 		access: p.access,
 		limit:  tokenLimit,

@@ -23,6 +23,13 @@ func (t Tag) source() string {
 	return t.Folder
 }
 
+// texts writes the tag for all places. A base element leads relative URLs behind it elsewhere.
+func (t Tag) texts(nonce string, xhtml bool) tagText {
+	absolute := t
+	absolute.Source = t.Folder + path.Base(t.Source)
+	return tagText{text: t.element(nonce, xhtml), absolute: absolute.element(nonce, xhtml)}
+}
+
 // xhtmlSpace is the namespace of the elements of a page in XML.
 const xhtmlSpace = "http://www.w3.org/1999/xhtml"
 

@@ -160,7 +160,7 @@ func (x *xmlReader) take(n int) {
 // element of HTML has none; and right into the root of any other document.
 func (x *xmlReader) decide(t xmlTag) error {
 	in := x.in
-	head := `<head xmlns="` + xhtmlSpace + `">` + in.tag + "</head>"
+	head := `<head xmlns="` + xhtmlSpace + `">` + in.tag.text + "</head>"
 	switch {
 	case in.head == afterTag:
 		if t.start && t.name == "meta" && !t.long {
@@ -176,9 +176,9 @@ func (x *xmlReader) decide(t xmlTag) error {
 	case !x.inRoot && t.start && t.name == "html":
 		return x.fill(t, head)
 	case !x.inRoot && t.start:
-		return x.fill(t, in.tag)
+		return x.fill(t, in.tag.text)
 	case x.inRoot && t.start && t.name == "head" && t.empty:
-		return x.fill(t, in.tag)
+		return x.fill(t, in.tag.text)
 	case x.inRoot && t.start && t.name == "head":
 		return in.insert(x.pos)
 	case x.inRoot:

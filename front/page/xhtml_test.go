@@ -117,7 +117,7 @@ func FuzzInjectXHTML(f *testing.F) {
 			return
 		}
 		in := newXMLInjector(len(page) + 16)
-		in.tag = `<script/>`
+		in.tag.text = `<script/>`
 		whole := through(t, in, bytes.NewReader(page))
 		got, err := xmlElements([]byte(whole))
 		if err != nil {
