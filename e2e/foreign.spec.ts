@@ -155,6 +155,28 @@ test('what is done in closed shadow trees is an act, and in their frames, wherev
   expect(await tabs(server)).toBe(1)
 })
 
+test('a page that loses its tag to a framework guards its frames all the same @engines', async ({
+  page,
+  signIn,
+  server,
+}) => {
+  await signIn()
+  const count = await countActs(page)
+  await page.goto(server.url + '/plain')
+  await expect(page.locator('curfew-warning')).toBeAttached()
+  await page.evaluate(async () => {
+    const frame = document.createElement('iframe')
+    frame.src = '/onward'
+    const rests = new Promise(resolve => document.addEventListener('curfew:frame', resolve))
+    document.head.replaceChildren()
+    document.body.replaceChildren(frame)
+    await rests
+  })
+  await typeInto(page, page.frames()[1]!)
+  await expect.poll(count).toBeGreaterThan(0)
+  expect(await tabs(server)).toBe(1)
+})
+
 test('a frame that has been at another origin is heard again @engines', async ({page, signIn, server}) => {
   await signIn()
   const outside = createServer((_, answer) => {

@@ -1,5 +1,5 @@
 // @ts-check
-import {FRAME, TAG, WORK} from './page.js'
+import {COPY, FRAME, TAG, WORK} from './page.js'
 
 /** So long a frame waits for the page around it to be read, which may have the tag at its end. */
 const AROUND_MS = 2_000
@@ -18,6 +18,13 @@ function around() {
 }
 
 /**
+ * Whether a page has the script: its tag, or a script that runs though the page has lost its tag.
+ * @param {Document} document
+ */
+const hasScript = document =>
+  document.querySelector(TAG) || !document.dispatchEvent(new CustomEvent(COPY, {cancelable: true}))
+
+/**
  * Finds the page around this frame that guards it, too, once the pages around it are read. In the
  * frame the script rests then, and passes on what the guard tells.
  * @returns {Promise<boolean>} false where the frame has to guard itself
@@ -30,7 +37,7 @@ export async function rest() {
       setTimeout(resolve, AROUND_MS)
     })
   }
-  const outer = document.querySelector(TAG) ? around().findLast(document => document.querySelector(TAG)) : undefined
+  const outer = document.querySelector(TAG) ? around().findLast(hasScript) : undefined
   if (outer) passOn(outer)
   return !!outer
 }

@@ -11,7 +11,7 @@ export const TAG = 'script[type="module"][data-socket]'
 /** What the script tells whoever guards a page: a person's work, as activity() does. */
 export const WORK = 'curfew:work'
 
-/** What the script asks first: another copy of it that is in charge of the page prevents it. */
+/** What asks whether a page has the script already: a copy of it that has begun prevents it. */
 export const COPY = 'curfew:copy'
 
 /** What a frame's script tells the page that guards it: the frame, which may be in a closed tree. */
