@@ -129,7 +129,7 @@ func (o *Options) complete() (public *url.URL, err error) {
 		o.Policies.Global = session.Profiles()[0].Policy
 	}
 	if err := o.Policies.Validate(false); err != nil {
-		return nil, fmt.Errorf("Policies: %w", err)
+		return nil, fmt.Errorf("the field Policies: %w", err)
 	}
 	if o.Home == "" {
 		o.Home = "/"

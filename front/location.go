@@ -39,16 +39,14 @@ func defaultPort(scheme string) string {
 // upstream; else it is the public URL's own under http.
 func innerAddresses(public *url.URL, upstreams []*url.URL) map[address]bool {
 	inner := make(map[address]bool)
+	if at := addressOf(public); at.scheme == "https" {
+		inner[address{"http", at.host, at.port}] = false
+		if at.port == "443" {
+			inner[address{"http", at.host, "80"}] = false
+		}
+	}
 	for _, u := range upstreams {
 		inner[addressOf(u)] = true
-	}
-	if at := addressOf(public); at.scheme == "https" {
-		own := address{"http", at.host, at.port}
-		inner[own] = inner[own]
-		if at.port == "443" {
-			own.port = "80"
-			inner[own] = inner[own]
-		}
 	}
 	return inner
 }

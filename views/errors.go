@@ -53,10 +53,10 @@ var (
 		retry:   5 * time.Second,
 	}
 	errUpstream = newProblem(http.StatusBadGateway, "upstream",
-		"The application does not answer just now. You are still signed in: please try again in a moment.")
+		"The application does not answer just now. That signs nobody out: please try again in a moment.")
 	errBrokenRequest   = newProblem(http.StatusBadRequest, "bad-request", "What was sent did not arrive whole.")
 	errUpstreamTimeout = newProblem(http.StatusGatewayTimeout, "upstream",
-		"The application takes too long to answer. You are still signed in: please try again in a moment.")
+		"The application takes too long to answer. That signs nobody out: please try again in a moment.")
 	errNotConfirmed = &problem{
 		status: http.StatusServiceUnavailable,
 		code:   "not-confirmed",
