@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -97,15 +98,19 @@ func startNode(t testing.TB, name, address, redisURL string, command ...string) 
 	return n
 }
 
+// freePort finds a port on which nothing listens. It lies below the ports that the system gives to
+// connections, so that none takes it before the node does.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := fmt.Sprint(31_000 + rand.IntN(1_700))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	t.Fatal("no free port found")
+	return ""
 }
 
 // run starts the process and waits until it answers. A node cannot start while Redis is away.

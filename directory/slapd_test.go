@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -58,14 +59,19 @@ func run(t *testing.T, stdin string, name string, args ...string) {
 	}
 }
 
+// freePort finds a port on which nothing listens. It lies below the ports that the system gives to
+// connections, so that none takes it before the server does.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 31_000 + mathrand.IntN(1_700)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port found")
+	return 0
 }
 
 func startSlapd(t *testing.T) *slapd {

@@ -90,11 +90,15 @@ function run(command: string, args: string[], input: string): Promise<void> {
   })
 }
 
+/**
+ * Finds a port on which nothing listens. It lies below the ports that the system gives to
+ * connections, so that none takes it before the server does.
+ */
 export function freePort(): Promise<number> {
   return new Promise(resolve => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const {port} = server.address() as {port: number}
-      server.close(() => resolve(port))
-    })
+    const port = 31_000 + Math.floor(Math.random() * 1_700)
+    const server = createServer()
+    server.on('error', () => resolve(freePort()))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(port)))
   })
 }
