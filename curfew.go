@@ -48,6 +48,7 @@ type Options struct {
 	Policies session.Policies
 
 	PublicPaths    []string       // of the application, that need no session
+	KeepForms      string         // CSS selector of forms of the application whose text is kept
 	PassivePaths   []string       // whose navigations are no activity
 	AllowedOrigins []string       // further origins whose pages may send requests
 	Cookies        []front.Cookie // of the application, that end with the user and that a sign-in does not see
@@ -209,6 +210,7 @@ func (o *Options) application() views.Application {
 		PublicPaths: o.PublicPaths,
 		Origins:     o.AllowedOrigins,
 		Cookies:     o.Cookies,
+		KeepForms:   o.KeepForms,
 	}
 }
 

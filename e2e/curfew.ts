@@ -138,6 +138,13 @@ export class Tab {
   get signOut() {
     return this.warning.getByRole('button', {name: 'Sign out now'})
   }
+  /** What a page shows that waits for its user to sign in again. */
+  get waiting() {
+    return this.page.getByRole('dialog', {name: 'You have been signed out'})
+  }
+  get signInAgain() {
+    return this.waiting.getByRole('button', {name: 'Sign in to continue'})
+  }
   get note() {
     return this.page.getByLabel('For this session only')
   }
@@ -160,6 +167,27 @@ export class Tab {
   async signedOut(reason: string | RegExp, timeout?: number) {
     await expect(this.page).toHaveURL(/\/login\?next=/, {timeout})
     await expect(this.page.getByText(reason)).toBeVisible()
+  }
+
+  /** The page is blank, and waits for its user to sign in again. */
+  async waits(reason: string | RegExp = /no activity/) {
+    await expect(this.waiting).toContainText(reason)
+    // Not toBeFocused: the window of a tab behind another has no focus.
+    const isActive = (e: Element) => (e.getRootNode() as ShadowRoot).activeElement === e
+    await expect.poll(() => this.signInAgain.evaluate(isActive)).toBe(true)
+    await this.blank()
+  }
+
+  /** Opens the sign-in window. The first click may come too soon after the dialog: it does nothing. */
+  async signInWindow(): Promise<Page> {
+    const opened = this.page.waitForEvent('popup')
+    let window: Page | undefined
+    void opened.then(page => (window = page))
+    await expect(async () => {
+      await this.signInAgain.click({timeout: 1_000})
+      await expect.poll(() => window !== undefined, {timeout: 500}).toBe(true)
+    }).toPass({timeout: 10_000})
+    return opened
   }
 
   /** Nothing of the page is to be seen. */
@@ -202,7 +230,7 @@ export async function countActs(page: Page): Promise<() => number> {
 const seen = () => {
   const names: string[] = []
   ;(window as any).curfewSeen = names
-  for (const name of ['warn', 'active', 'notice', 'expire', 'connection'])
+  for (const name of ['warn', 'active', 'notice', 'expire', 'resume', 'connection'])
     document.addEventListener('curfew:' + name, () => names.push(name))
   document.addEventListener('securitypolicyviolation', event =>
     console.error('CSP violation: ' + event.violatedDirective + ' ' + event.blockedURI),

@@ -17,6 +17,7 @@ type Options struct {
 	PublicPaths PublicPaths
 	Origins     []string   // further origins whose pages may send unsafe requests
 	Inner       []*url.URL // addresses of the application that no browser can reach
+	KeepForms   string     // CSS selector of forms whose text the script keeps; may be empty
 	// Trusted reports whether the peer of a request is a proxy whose X-Forwarded-For is believed.
 	Trusted func(*http.Request) bool
 	// Fail answers a request whose answer cannot be passed on. Its error is an ErrUpstream, or
@@ -110,6 +111,7 @@ func (f *Front) serve(a *answer, r *http.Request, next http.Handler) {
 		Socket:   f.o.Base + "/session/ws",
 		Folder:   f.origin + f.o.Base + "/static/",
 		Required: a.exchange.session != nil,
+		Forms:    f.o.KeepForms,
 	}
 	page.Serve(a, r, tag, func(w http.ResponseWriter, err error) {
 		f.o.Fail(ownAnswer(w), a.exchange.request, fmt.Errorf("%w: %w", ErrUpstream, err))

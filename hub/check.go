@@ -118,6 +118,9 @@ func (h *Hub) Who(r *session.Record) string { return h.marks.Who(r) }
 // Rights is the mark of the groups of a session; see [session.Marks.Rights].
 func (h *Hub) Rights(r *session.Record) string { return h.marks.Rights(r.GroupNames()) }
 
+// Handle is the text by which a page asks about its session; see [session.Marks.Handle].
+func (h *Hub) Handle(id session.ID) string { return h.marks.Handle(id) }
+
 // Save replaces the application's values of a session. The errors are those of [session.Store].
 func (h *Hub) Save(ctx context.Context, id session.ID, version int64, values []byte) error {
 	return h.store.Save(ctx, id, version, values)

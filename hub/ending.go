@@ -176,7 +176,7 @@ func (h *Hub) unregister(s *liveSession) {
 // tellEnd tells every tab that s has ended, once.
 func (h *Hub) tellEnd(s *liveSession, end session.End) {
 	var told toldTabs
-	if !h.broadcastEnd(&told, s, h.newEndNews(end)) {
+	if !h.broadcastEnd(&told, s, h.newEndNews(end, h.keepAfter(s, end))) {
 		return
 	}
 	told.cutAll(end)
@@ -198,8 +198,8 @@ type endNews struct {
 	deferClose *atomic.Bool
 }
 
-func (h *Hub) newEndNews(end session.End) *endNews {
-	message := h.expireMessage(end)
+func (h *Hub) newEndNews(end session.End, keep time.Duration) *endNews {
+	message := h.expireMessage(end, keep)
 	return &endNews{end: &end, frame: h.encodeOnce(message), message: message}
 }
 
@@ -249,7 +249,7 @@ func (s *liveSession) toldEndLocked(t *tab) {
 	}
 }
 
-func (h *Hub) expireMessage(end session.End) func(seq int64) any {
+func (h *Hub) expireMessage(end session.End, keep time.Duration) func(seq int64) any {
 	return func(seq int64) any {
 		return wire.Expire{
 			Type:     wire.KindExpire,
@@ -257,6 +257,7 @@ func (h *Hub) expireMessage(end session.End) func(seq int64) any {
 			Reason:   end.Reason,
 			Message:  end.Text(),
 			Location: h.signIn,
+			KeepMS:   keep.Milliseconds(),
 		}
 	}
 }
@@ -285,8 +286,8 @@ func (h *Hub) closeLater(tabs []*tab, end session.End) {
 // tellEndOfAll tells all tabs of sessions that a forced logout has ended. The order and the chunks
 // are those of list, which decide how soon 10,000 tabs are told.
 func (h *Hub) tellEndOfAll(list []*liveSession, end session.End) {
-	news := h.newEndNews(end)
-	var deferClose atomic.Bool // closing tabs that ack would slow down telling the others
+	news := h.newEndNews(end, 0) // no page waits after a forced logout
+	var deferClose atomic.Bool   // closing tabs that ack would slow down telling the others
 	deferClose.Store(true)
 	news.deferClose = &deferClose
 	var mu sync.Mutex

@@ -147,6 +147,7 @@ func (h *Hub) hello(t *tab) wire.Hello {
 		User:   t.session.user,
 		Who:    h.Who(r),
 		Rights: h.Rights(r),
+		Handle: h.Handle(t.session.id),
 	}
 }
 
@@ -160,6 +161,7 @@ func (h *Hub) add(t *tab) (remove func()) {
 	now := h.clock.Now()
 	p := s.policy.Load()
 	hello.HeartbeatMS, hello.ExtendOn = p.HeartbeatEvery().Milliseconds(), p.ExtendOn
+	hello.KeepMS = p.KeepPage.Milliseconds()
 	t.index, t.openedAt = len(s.tabs), now
 	s.opened.Store(h.opened.Add(1))
 	s.tabs = append(s.tabs, t)
@@ -172,7 +174,7 @@ func (h *Hub) add(t *tab) (remove func()) {
 	})
 	switch {
 	case s.end != nil:
-		start = s.sendLocked(start, t, stalled, h.expireMessage(*s.end))
+		start = s.sendLocked(start, t, stalled, h.expireMessage(*s.end, h.keepAfter(s, *s.end)))
 		s.toldEndLocked(t)
 	case a.reason != "":
 		start = s.sendLocked(start, t, stalled, a.onWire(p, false))

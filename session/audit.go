@@ -40,6 +40,8 @@ type Event struct {
 	// of an end; of a sign-in that was refused although the password was right
 	Reason Reason `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`
+	// of a sign-in in a browser that had a session of the same user: its ID.Ref
+	Continues string `json:"continues,omitempty"`
 }
 
 // EventQuery picks events. A field at its zero value picks all, except Limit.
@@ -60,7 +62,11 @@ func (q EventQuery) Picks(e Event) bool {
 
 // SignInEvent is the audit line of a sign-in.
 func SignInEvent(r Record) Event {
-	return Event{At: r.CreatedAt, Kind: EventSignIn, User: r.User, Session: r.ID.Ref(), Address: r.Address}
+	e := Event{At: r.CreatedAt, Kind: EventSignIn, User: r.User, Session: r.ID.Ref(), Address: r.Address}
+	if r.Continues {
+		e.Continues = r.Before.Ref()
+	}
+	return e
 }
 
 // EndEvent is the audit line of the end of r.

@@ -1,13 +1,11 @@
 package session
 
 import (
-	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"slices"
-	"strings"
 )
 
 // Marks makes opaque texts by which pages and cookies compare who is signed in, and with which
@@ -22,7 +20,7 @@ func NewMarks(key []byte) Marks { return Marks{key} }
 // Who is the mark of the user of a session: one for each user name and directory entry. A name that
 // passes to another entry has another mark, and so has an entry that gets another name.
 func (m Marks) Who(r *Record) string {
-	return m.text("who", FoldName(r.User), strings.ToLower(cmp.Or(r.Identity, r.DN)))
+	return m.text("who", FoldName(r.User), entryOf(r))
 }
 
 // Rights is the mark of a set of groups, in any order and spelling.
@@ -33,6 +31,27 @@ func (m Marks) Rights(groups []string) string {
 	}
 	slices.Sort(folded)
 	return m.text("rights", slices.Compact(folded)...)
+}
+
+// Handle is an opaque text by which a page asks about its own session, whatever session the browser
+// has by then. It is no use as a cookie.
+func (m Marks) Handle(id ID) string {
+	return base64.RawURLEncoding.EncodeToString(id[:]) + m.text("handle", string(id[:]))
+}
+
+// OfHandle returns the session that a handle was made for. ok is false for any text that
+// [Marks.Handle] has not made.
+func (m Marks) OfHandle(handle string) (id ID, ok bool) {
+	cut := base64.RawURLEncoding.EncodedLen(len(id))
+	if len(handle) <= cut {
+		return id, false
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(handle[:cut])
+	if err != nil {
+		return id, false
+	}
+	copy(id[:], raw)
+	return id, hmac.Equal([]byte(handle), []byte(m.Handle(id)))
 }
 
 // text is the mark of these parts. kind tells marks of one kind from those of another.

@@ -28,7 +28,12 @@ type Policy struct {
 	ExtendOn   ExtendOn      `json:"extend_on"`
 	// of one user; the oldest ends when one too many signs in; 0 for no limit
 	MaxSessions int `json:"max_sessions,omitempty"`
+	// how long a page waits after an end by time for its user to sign in again; 0: not at all
+	KeepPage time.Duration `json:"keep_page,omitempty"`
 }
+
+// MaxKeepPage is the longest that a page may wait: as long as a session is known after its end.
+const MaxKeepPage = TombstoneFor
 
 // MinLead is the least time that a person must have between a warning and the end (WCAG 2.2, SC
 // 2.2.1).
@@ -59,6 +64,9 @@ func (p Policy) Validate(testing bool) error {
 	}
 	if p.MaxSessions < 0 {
 		refuse("max-sessions %d: must be 0 (no limit) or more", p.MaxSessions)
+	}
+	if p.KeepPage < 0 || p.KeepPage > MaxKeepPage {
+		refuse("keep-page %s: must be from 0 (pages do not wait) to %s", p.KeepPage, MaxKeepPage)
 	}
 	if p.ExtendOn != ExtendOnActivity && p.ExtendOn != ExtendOnConfirm {
 		refuse("extend-on %q: must be activity or confirm", p.ExtendOn)
@@ -166,7 +174,7 @@ func (p Policy) Warning(r Record, now time.Time) (why Reason, end time.Time, ok 
 }
 
 // Stricter returns the stricter one of each value of p and q: the smaller one, where 0 means
-// unlimited, and confirm rather than activity.
+// unlimited but for KeepPage, and confirm rather than activity.
 func (p Policy) Stricter(q Policy) Policy {
 	return Policy{
 		WarnAfter:   min(p.WarnAfter, q.WarnAfter),
@@ -175,6 +183,7 @@ func (p Policy) Stricter(q Policy) Policy {
 		CloseGrace:  leastLimit(p.CloseGrace, q.CloseGrace),
 		ExtendOn:    strictest(p.ExtendOn, q.ExtendOn),
 		MaxSessions: leastLimit(p.MaxSessions, q.MaxSessions),
+		KeepPage:    min(p.KeepPage, q.KeepPage),
 	}
 }
 
@@ -274,7 +283,7 @@ func (ps Policies) MinLead() time.Duration {
 	return lead
 }
 
-// A Profile is a named preset of the six values of a policy.
+// A Profile is a named preset of the seven values of a policy.
 type Profile struct {
 	Name string
 	Policy
@@ -286,23 +295,25 @@ const DefaultProfile = "default"
 // Profiles are the presets, in the order in which they are documented. Sources: NIST SP
 // 800-63B-4 §2.2.3 and §2.3.3, PCI DSS 4.0.1 8.2.8, HIPAA 45 CFR 164.312(a)(2)(iii).
 func Profiles() []Profile {
-	preset := func(name string, warn, expire, lifetime time.Duration) Profile {
+	const keep = 4 * time.Hour
+	preset := func(name string, warn, expire, lifetime, keep time.Duration) Profile {
 		return Profile{name, Policy{
 			WarnAfter:   warn,
 			ExpireAfter: expire,
 			MaxLifetime: lifetime,
 			CloseGrace:  20 * time.Second,
 			ExtendOn:    ExtendOnActivity,
+			KeepPage:    keep,
 		}}
 	}
-	kiosk := preset("kiosk", 90*time.Second, 2*time.Minute, 8*time.Hour)
+	kiosk := preset("kiosk", 90*time.Second, 2*time.Minute, 8*time.Hour, 0)
 	kiosk.ExtendOn, kiosk.MaxSessions = ExtendOnConfirm, 1
 	return []Profile{
-		preset(DefaultProfile, 9*time.Minute, 10*time.Minute, 22*time.Hour),
-		preset("nist-aal2", 55*time.Minute, 60*time.Minute, 22*time.Hour),
-		preset("nist-aal3", 13*time.Minute, 15*time.Minute, 12*time.Hour),
-		preset("pci", 13*time.Minute, 15*time.Minute, 12*time.Hour),
-		preset("hipaa", 13*time.Minute, 15*time.Minute, 12*time.Hour),
+		preset(DefaultProfile, 9*time.Minute, 10*time.Minute, 22*time.Hour, keep),
+		preset("nist-aal2", 55*time.Minute, 60*time.Minute, 22*time.Hour, keep),
+		preset("nist-aal3", 13*time.Minute, 15*time.Minute, 12*time.Hour, 0),
+		preset("pci", 13*time.Minute, 15*time.Minute, 12*time.Hour, keep),
+		preset("hipaa", 13*time.Minute, 15*time.Minute, 12*time.Hour, 0),
 		kiosk,
 	}
 }

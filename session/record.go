@@ -39,6 +39,8 @@ type Record struct {
 	// last revocation from before the sign-in asked the directory; a higher one in scope ends the
 	// session
 	SeenRevocation int64
+	Before         ID   // the session that the browser had before; the zero ID for none that is known
+	Continues      bool // that one was of the same user
 
 	// What the directory said of the user at the sign-in.
 	User            string // canonical name
@@ -109,6 +111,8 @@ type End struct {
 	Actor   string    `json:"actor,omitempty"`   // who ended it, if a person did
 	Message string    `json:"message,omitempty"` // plain text for the user; empty: the reason's own sentence
 	Detail  string    `json:"detail,omitempty"`  // for the audit trail
+	// of a session that was replaced: its user goes on in the same browser
+	Continued bool `json:"continued,omitempty"`
 }
 
 // Text is what the user reads: the message, or the sentence of the reason.
@@ -160,6 +164,8 @@ type stored struct {
 	Agent           string        `json:"agent,omitempty"`
 	Policy          Policy        `json:"policy"`
 	SeenRevocation  int64         `json:"seen_fact,omitempty"`
+	Before          []byte        `json:"before,omitempty"`
+	Continues       bool          `json:"continues,omitempty"`
 	CreatedAt       int64         `json:"created_at"`
 	LastActiveAt    int64         `json:"last_active_at"`
 	LeftAt          int64         `json:"left_at,omitempty"`
@@ -173,6 +179,10 @@ type stored struct {
 
 // Encode writes r for a store. The ID is the store's key and not part of it.
 func (r Record) Encode() ([]byte, error) {
+	var before []byte
+	if r.Before != (ID{}) {
+		before = r.Before[:]
+	}
 	return json.Marshal(stored{
 		Format:          recordFormat,
 		User:            r.User,
@@ -189,6 +199,8 @@ func (r Record) Encode() ([]byte, error) {
 		Agent:           r.Agent,
 		Policy:          r.Policy,
 		SeenRevocation:  r.SeenRevocation,
+		Before:          before,
+		Continues:       r.Continues,
 		CreatedAt:       UnixMilli(r.CreatedAt),
 		LastActiveAt:    UnixMilli(r.LastActiveAt),
 		LeftAt:          UnixMilli(r.LeftAt),
@@ -216,6 +228,8 @@ func Decode(id ID, data []byte) (Record, error) {
 	}
 	tabs := TabTimes{FromUnixMilli(s.OpenedAt), FromUnixMilli(s.AskedAt), FromUnixMilli(s.ClosedAt)}
 	tabs = tabs.Agreeing(FromUnixMilli(s.LeftAt))
+	var before ID
+	copy(before[:], s.Before)
 	return Record{
 		ID:              id,
 		User:            s.User,
@@ -232,6 +246,8 @@ func Decode(id ID, data []byte) (Record, error) {
 		Agent:           s.Agent,
 		Policy:          s.Policy,
 		SeenRevocation:  s.SeenRevocation,
+		Before:          before,
+		Continues:       s.Continues,
 		CreatedAt:       FromUnixMilli(s.CreatedAt),
 		LastActiveAt:    FromUnixMilli(s.LastActiveAt),
 		LeftAt:          FromUnixMilli(s.LeftAt),

@@ -8,14 +8,14 @@ import {instant, jitter, since} from './time.js'
 
 /**
  * @typedef {{type: string, seq: number, user?: string, who?: string, rights?: string, reason?: string, message?: string,
- *   location?: string, warn_in_ms?: number, expire_in_ms?: number, heartbeat_ms?: number,
+ *   location?: string, handle?: string, keep_ms?: number, warn_in_ms?: number, expire_in_ms?: number, heartbeat_ms?: number,
  *   extend_on?: string, id?: string, users?: Record<string, string>}} Message
  */
 
 /**
  * What a connection tells the guard.
  * @typedef {object} Listener
- * @property {AbortSignal} signal ends the connection
+ * @property {boolean} isOver there is no session: nothing is sent, asked or heard any more
  * @property {() => void} arriving a message is there; deadlines that have passed come first
  * @property {(message: Message) => void} heard the server has spoken, if only to repeat itself
  * @property {(message: Message) => Promise<void> | void} handle a message is to be acted upon; when
@@ -24,7 +24,7 @@ import {instant, jitter, since} from './time.js'
  *   isLasting says that no socket could be had for a while
  * @property {() => void} recall the server did not answer
  * @property {() => void} wasLost the socket was lost or refused
- * @property {(reason: string) => void} end the socket was closed since the session is over
+ * @property {() => void} blank the session is over, and how the server will say
  */
 
 /** Close codes after which the page comes back soon: too slow, server restarting, overloaded. */
@@ -100,17 +100,17 @@ export class Connection {
 
   connect() {
     clearTimeout(this.#retryTimer)
-    if (this.#guard.signal.aborted || this.#socket) return
+    if (this.#guard.isOver || this.#socket) return
     const socket = new WebSocket(this.#url, 'curfew.v1')
     this.#socket = socket
     this.number++
     this.expectAnswer()
-    const isCurrent = () => socket === this.#socket && !this.#guard.signal.aborted
+    const isCurrent = () => socket === this.#socket && !this.#guard.isOver
     socket.addEventListener('message', event => {
       if (isCurrent()) this.#received(JSON.parse(event.data))
     })
     socket.addEventListener('close', event => {
-      if (isCurrent()) this.#lost(event.code, event.reason)
+      if (isCurrent()) this.#lost(event.code)
     })
   }
 
@@ -133,7 +133,7 @@ export class Connection {
   }
 
   #silent() {
-    if (this.#guard.signal.aborted) return
+    if (this.#guard.isOver) return
     if (isHidden()) this.#silenceTimer = setTimeout(() => this.#silent(), SILENCE_MS)
     else this.sync() // the timer may have slept as long as the socket: ask before giving up
   }
@@ -145,12 +145,12 @@ export class Connection {
     clearTimeout(this.#pollTimer)
   }
 
-  /** @param {number} code @param {string} reason */
-  #lost(code, reason) {
+  /** @param {number} code */
+  #lost(code) {
     this.#socket = null
     clearTimeout(this.#silenceTimer)
     this.#answered()
-    if (code === ENDED) return this.#guard.end(reason)
+    if (code === ENDED) this.#guard.blank()
     this.#failures++
     this.#lostAt = instant()
     this.isOpen = false
@@ -172,8 +172,8 @@ export class Connection {
   /** Gives up a socket that does not answer. */
   #drop() {
     const socket = this.#socket
-    if (!socket || this.#guard.signal.aborted) return
-    this.#lost(1006, '')
+    if (!socket || this.#guard.isOver) return
+    this.#lost(1006)
     socket.close()
   }
 
@@ -245,11 +245,11 @@ export class Connection {
   /** Asks the server over HTTP until there is a socket again. */
   async #poll() {
     clearTimeout(this.#pollTimer)
-    if (this.#guard.signal.aborted || this.isOpen || this.#polling) return
+    if (this.#guard.isOver || this.isOpen || this.#polling) return
     this.#polling = true
     const answer = await this.#http.ask()
     this.#polling = false
-    if (this.#guard.signal.aborted || this.isOpen) return
+    if (this.#guard.isOver || this.isOpen) return
     let wait = POLL_MS
     if (answer) {
       this.#misses = 0

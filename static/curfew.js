@@ -31,7 +31,7 @@ import {COPY, isHidden, listen, TAG, WORK} from './page.js'
 import {Reporter} from './reporter.js'
 
 /** @import {Message} from './connection.js' */
-/** @import {Status} from './http.js' */
+/** @import {End, Own, Status} from './http.js' */
 
 /**
  * Guards this page. It is made once there is a page to guard, and puts the parts together: what one
@@ -41,8 +41,9 @@ import {Reporter} from './reporter.js'
 class Guard {
   /** Aborting it removes every listener of this page. */
   #life = new AbortController()
-  /** Ends all parts. */
   signal = this.#life.signal
+  /** There is no session: the page waits, or is taken away. */
+  isOver = false
   #announced = false // what curfew:connection told last
   #curtain = new Curtain(() => this.#display?.rememberFocus())
   #http
@@ -84,9 +85,13 @@ class Guard {
     this.#reporter.recall()
   }
 
+  blank() {
+    this.#curtain.down()
+  }
+
   wasLost() {
     this.recall()
-    if (this.#http.user) this.#display.connection('lost')
+    if (this.#http.own) this.#display.connection('lost')
     this.#announce(false)
   }
 
@@ -105,7 +110,7 @@ class Guard {
         this.#setDeadlines({...message, warn_in_ms: 0})
         return this.warn(message.reason, message.message)
       case 'expire':
-        return this.end(message.reason, message.message, message.location)
+        return this.end(message)
       default:
         this.#display.message(message)
     }
@@ -113,9 +118,9 @@ class Guard {
 
   /** @param {Message} message the first of a connection */
   #greet(message) {
-    const {user} = this.#http
-    if (user && user !== message.user) return this.end('replaced')
-    this.#http.user = message.user ?? ''
+    const told = /** @type {Message & Own} */ (message)
+    if (this.#http.isOther(told)) return this.end(told)
+    this.#http.know(told)
     this.#connection.greeted()
     this.#display.load()
     this.#display.connection('')
@@ -128,9 +133,9 @@ class Guard {
 
   /** Takes over what the server answered over HTTP. @param {Status} status */
   applyStatus(status, isLasting = false) {
-    if (this.signal.aborted) return
-    if (!this.#http.user) this.#display.load()
-    this.#http.user = status.user
+    if (this.isOver) return
+    if (!this.#http.own) this.#display.load()
+    this.#http.know(status)
     this.#setDeadlines(status)
     const {warnedOf: warned} = this.#deadlines
     const {reason = 'idle'} = status
@@ -198,40 +203,65 @@ class Guard {
       const after = await this.#http.post('session/extend', {})
       if (after) return this.applyStatus(after)
     }
-    if (this.signal.aborted) return
+    if (this.isOver) return
     this.#display.tell('stillTrying')
     this.#connection.sync()
   }
 
   async signOut() {
     this.#display.tell('wait')
-    if ((await this.#http.ask()) && (await this.#http.signOut())) this.end('logout')
-    else if (!this.signal.aborted) this.#display.tell('notSignedOut')
+    if ((await this.#http.ask()) && (await this.#http.signOut())) this.end()
+    else if (!this.isOver) this.#display.tell('notSignedOut')
   }
 
   // ---- the end
 
   /**
-   * Takes the page away before anything else happens, and opens the sign-in page.
-   * @param {string} [reason] @param {string} [message]
-   * @param {string} [where] the sign-in page's address, where the server has said so
+   * The session is over, or the browser has another one than this page: it is blank before anything
+   * else happens. Then it waits, or the sign-in page is opened.
+   * @param {End} [end]
    * @returns {undefined}
    */
-  end(reason = '', message = '', where = '') {
-    if (this.signal.aborted) return
+  end({reason = '', message = '', location = '', ...end} = {}) {
+    if (this.isOver) return
+    this.isOver = true
+    const mayWait = end.keep_ms || end.handle
+    if (mayWait) this.#curtain.down()
+    else this.#curtain.forget()
+    this.#display.hide()
+    this.#deadlines.warnedOf = ''
+    dispatch('expire', {reason, message})
+    if (!mayWait || !this.#display.waitFor({reason, message, ...end})) this.leave(location)
+  }
+
+  /**
+   * Takes the page away for good, and opens the sign-in page.
+   * @param {string} [where] its address, where the server has said so
+   */
+  leave(where = '') {
     this.#curtain.forget()
     this.#display.remove()
     this.#life.abort()
-    dispatch('expire', {reason, message})
     const {base} = this.#http
-    const signIn = new URL(where || base + 'login', origin)
-    if (signIn.origin !== origin) signIn.href = base + 'login'
-    this.#departure.leaveFor(signIn)
+    importer(`./${VERSION}/leaving.js`)().then(
+      ({leaveFor}) => leaveFor(base, where, this.#departure),
+      () => location.replace(base + 'login'),
+    )
+  }
+
+  /** A page that waited goes on with another session of its user. @param {Status} status */
+  resume(status) {
+    this.isOver = false
+    this.#connection.part('navigate')
+    this.applyStatus(status)
+    dispatch('resume', {csrf: status.csrf})
+    this.#connection.connect()
   }
 
   /** There is no session, and this page never knew of one: it is none of Curfew's. */
   rest() {
-    if (this.signal.aborted) return
+    if (this.isOver) return
+    this.isOver = true
     this.#life.abort()
     this.#connection.part('navigate')
     this.#curtain.up()

@@ -1,6 +1,6 @@
 // @ts-check
 import style from './curtain.css'
-import {ofDocument, OURS, setOfDocument} from './page.js'
+import {ofDocument, OURS, setOfDocument, WAITING} from './page.js'
 
 /**
  * @typedef {object} Held
@@ -172,6 +172,7 @@ export class Curtain {
     this.#hold.put(root, UNSEEN)
     const body = ofDocument('body')
     for (const child of [...root.children]) {
+      if (child.matches(WAITING)) continue
       if (child.matches(OURS)) child.toggleAttribute('blank', true)
       else this.#hold.put(child, child === body ? UNSEEN_BODY : UNRENDERED)
       // The tree in it may style its host, which weighs more: in the body it is hidden all the same.

@@ -7,7 +7,7 @@ import {instant, jitter, LONGEST_TIMEOUT, since} from './time.js'
 /**
  * What deadlines tell the guard.
  * @typedef {object} Timekeeper
- * @property {AbortSignal} signal ends them
+ * @property {boolean} isOver there is no session, and so no deadline
  * @property {() => void} warn the idle warning is due, and there is no server to say so
  * @property {() => void} past the end is past, and the server has not spoken yet
  */
@@ -61,7 +61,7 @@ export class Deadlines {
   /** Acts when a deadline has come: asks, and is blank until the server has answered. */
   check() {
     clearTimeout(this.#timer)
-    if (this.#guard.signal.aborted || this.#expireIn === Infinity) return
+    if (this.#guard.isOver || this.#expireIn === Infinity) return
     const {remaining: left} = this
     const toWarning = this.#warnIn - since(this.#told) + WORD_MS
     if (left <= 0) {
@@ -101,7 +101,7 @@ export class Deadlines {
    */
   wake(fresh) {
     const connection = this.#connection
-    if (this.remaining > 0) {
+    if (this.remaining > 0 && !this.#guard.isOver) {
       if (this.#curtain.isDown && connection.isDoubted) connection.renew()
       else if (this.#curtain.isDown || !connection.hasSocket || since(this.#told) > fresh) connection.sync()
     }

@@ -21,16 +21,6 @@ const NAVIGATION_MS = 8_000
 const CLOSES_BY_ITSELF = /Gecko\/\d/.test(navigator.userAgent)
 /** How long after that a new socket is opened, which Firefox leaves alone until the page goes. */
 const REOPEN_MS = 50
-/**
- * How long a navigation that is under way at the end may take before the sign-in page is opened
- * instead.
- */
-const UNDER_WAY_MS = 1_000
-/**
- * So much later a blank page opens the sign-in page: the session's other pages are blank before
- * that slows them down.
- */
-const OTHERS_FIRST_MS = 150
 
 /** How the page comes and goes: hidden, frozen, kept for Back, led elsewhere, closed. */
 export class Departure {
@@ -65,7 +55,7 @@ export class Departure {
     this.#on(window, 'online', wake)
     this.#on(window, 'pagehide', () => {
       curtain.down() // should the page be kept and shown again, it is blank until the server has spoken
-      connection.part(this.#isLeaving ? 'navigate' : 'close') // one that is kept would look alive to the server
+      connection.part(this.isLeaving ? 'navigate' : 'close') // one that is kept would look alive to the server
     })
     this.#on(window, 'pageshow', event => {
       this.stays()
@@ -81,7 +71,7 @@ export class Departure {
     listen(target, type, listener, {signal: this.#signal})
   }
 
-  get #isLeaving() {
+  get isLeaving() {
     return this.#leaving !== null && since(this.#leaving) < NAVIGATION_MS
   }
 
@@ -124,55 +114,4 @@ export class Departure {
       () => {},
     )
   }
-
-  /**
-   * Opens the sign-in page, to which this page will return, in the place of a page that is over.
-   * @param {URL} signIn
-   */
-  async leaveFor(signIn) {
-    if (this.#isLeaving) {
-      // the person is on the way elsewhere already
-      this.stays()
-      setTimeout(() => this.leaveFor(signIn), UNDER_WAY_MS)
-      return
-    }
-    if (location.pathname === signIn.pathname) {
-      signIn.search = location.search
-      await forgetWorker()
-    } else {
-      signIn.searchParams.set('next', location.pathname + location.search + location.hash)
-    }
-    setTimeout(() => replacePage(signIn), OTHERS_FIRST_MS)
-  }
-}
-
-/**
- * A page that stands where the sign-in page should was answered by a service worker of the
- * application, which answers every navigation so. Nobody could ever sign in. The application
- * registers it anew.
- */
-async function forgetWorker() {
-  try {
-    await (await navigator.serviceWorker.getRegistration())?.unregister()
-  } catch {}
-}
-
-/**
- * Opens url in the place of a page that is over. Nothing of the page's own comes between: no
- * question (`beforeunload`), no router that takes the navigation for its own.
- * @param {URL} url
- */
-function replacePage(url) {
-  try {
-    document.open() // takes away all listeners of the page, on the window too
-    document.close()
-  } catch {
-    window.onbeforeunload = null // not of XHTML: its listeners ask in vain
-  }
-  const {BeforeUnloadEvent, NavigateEvent} = /** @type {any} */ (window)
-  const nothing = () => {}
-  Event.prototype.preventDefault = nothing
-  Object.defineProperty(BeforeUnloadEvent.prototype, 'returnValue', {set: nothing})
-  if (NavigateEvent) NavigateEvent.prototype.intercept = nothing
-  location.replace(url)
 }

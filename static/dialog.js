@@ -129,6 +129,11 @@ export class Warning {
     this.#host.remove()
   }
 
+  /** Puts the focus back to where it was before the dialog. */
+  get refocus() {
+    return this.#refocus
+  }
+
   /** Whether the dialog shows. */
   get isOpen() {
     return this.#reason !== '' && !this.#aside

@@ -4,7 +4,7 @@ import {listen} from './page.js'
 import {Plain} from './plain.js'
 
 /** @import {Connection, Message} from './connection.js' */
-/** @import {HTTP} from './http.js' */
+/** @import {End, HTTP} from './http.js' */
 /** @typedef {import('./warning.js').Screen} Screen */
 
 /**
@@ -13,6 +13,8 @@ import {Plain} from './plain.js'
  * @property {AbortSignal} signal ends it
  * @property {() => void} stay the person wants to stay signed in
  * @property {() => void} signOut the person wants to sign out
+ * @property {(where?: string) => void} leave takes the page away for good, and opens the sign-in page
+ * @property {(status: import('./http.js').Status) => void} resume the page goes on with another session
  */
 
 /**
@@ -124,6 +126,16 @@ export class Display {
   rememberFocus() {
     const element = /** @type {HTMLElement | null} */ (document.activeElement)
     return this.#screen?.rememberFocus() ?? (() => element?.focus({preventScroll: true}))
+  }
+
+  /**
+   * Has the page wait for its user to sign in again.
+   * @param {End} end
+   * @returns {boolean} false where warning.js is not there: then the page cannot wait
+   */
+  waitFor(end) {
+    this.#screen?.waitFor(end)
+    return !!this.#screen
   }
 
   /** Takes all of it away for good. */

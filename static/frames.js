@@ -5,7 +5,7 @@ import {COPY, FRAME, TAG, WORK} from './page.js'
 const AROUND_MS = 2_000
 
 /** What the guard dispatches. */
-const EVENTS = ['warn', 'active', 'notice', 'expire', 'connection']
+const EVENTS = ['warn', 'active', 'notice', 'expire', 'resume', 'connection']
 
 /** The documents of this origin around this one, from the inside out. @returns {Document[]} */
 function around() {

@@ -1,7 +1,10 @@
 // @ts-check
 /**
- * @typedef {{user: string, who: string, rights: string, warn_in_ms: number, expire_in_ms: number, csrf: string,
- *   heartbeat_ms: number, extend_on: string, reason?: string, message?: string}} Status
+ * @typedef {{who: string, rights: string, handle: string, keep_ms: number}} Own
+ * @typedef {{user: string, warn_in_ms: number, expire_in_ms: number, csrf: string, heartbeat_ms: number,
+ *   extend_on: string, reason?: string, message?: string,
+ *   ended?: {reason?: string, ago_ms: number, revoked: boolean}} & Own} Status
+ * @typedef {{reason?: string, message?: string, location?: string, keep_ms?: number, handle?: string}} End
  */
 
 /** How long an answer may take. */
@@ -11,17 +14,19 @@ export const ANSWER_MS = 5_000
 export class HTTP {
   /** Where Curfew's routes are, with a slash at its end. */
   base
-  /** Whose session the page is for; empty until the server has said so. */
-  user = ''
+  /**
+   * The session that the page is for, whose user and rights are those that it was told first.
+   * @type {Own | undefined} none until the server has said so
+   */
+  own
   /** The token against cross-site requests; empty until the server has answered over HTTP. */
   csrf = ''
   #guard
   #required
 
   /**
-   * @param {{end: (reason?: string, message?: string, location?: string) => undefined, rest: () =>
-   *   void}} guard told when the session of this page is over, or when there is none and this page
-   *   never knew of one
+   * @param {{end: (end?: End) => undefined, rest: () => void}} guard told when the session of this
+   *   page is over, or when there is none and this page never knew of one
    * @param {string} base
    * @param {boolean} required whether to have no session is an end for this page
    */
@@ -39,25 +44,45 @@ export class HTTP {
    * @returns {Promise<Status | undefined>} undefined where there is no such answer, or no answer at
    *   all
    */
-  async ask(path = 'session/status', init = {}) {
-    /** @type {Response} */
-    let response
-    /** @type {any} */
-    let body
-    try {
-      response = await this.#fetch(path, {...init, headers: {Accept: 'application/json', ...init.headers}})
-      body = await response.json()
-    } catch {
-      return
-    }
-    if (response.ok) {
-      if (this.user && body.user !== this.user) return this.#guard.end('replaced')
+  async ask(path = '', init = {}) {
+    const answer = await this.look(path, init)
+    if (!answer) return
+    const {ok, status, body} = answer
+    if (ok) {
+      if (this.isOther(body)) return this.#guard.end(body)
       this.csrf = body.csrf
       return body
     }
-    if (response.status !== 401) return
-    if (body.reason || this.user || this.#required) this.#guard.end(body.reason, body.message, body.location)
+    if (status !== 401) return
+    if (body.reason || this.own || this.#required) this.#guard.end(body)
     else this.#guard.rest()
+  }
+
+  /**
+   * Asks, and does nothing else. By default it asks how the session stands.
+   * @param {string} [path]
+   * @param {RequestInit} [init]
+   * @returns {Promise<{ok: boolean, status: number, body: any} | undefined>} undefined where there
+   *   is no answer
+   */
+  async look(path, init = {}) {
+    try {
+      const response = await this.#fetch(path || 'session/status?handle=' + (this.own?.handle ?? ''), {
+        ...init,
+        headers: {Accept: 'application/json', ...init.headers},
+      })
+      return {ok: response.ok, status: response.status, body: await response.json()}
+    } catch {}
+  }
+
+  /** Takes over which session it is. @param {Own} told */
+  know({who, rights, handle, keep_ms}) {
+    this.own = {who, rights, ...this.own, handle, keep_ms}
+  }
+
+  /** Whether the browser has another session than this page. @param {Own} told */
+  isOther({handle}) {
+    return this.own && this.own.handle !== handle
   }
 
   /** @param {string} path @param {Record<string, string>} fields */
@@ -89,7 +114,7 @@ export class HTTP {
   /** @param {string} path @param {RequestInit} init */
   #fetch(path, init) {
     // A service worker of the application may keep answers, whatever they say of that.
-    const query = navigator.serviceWorker?.controller ? '?' + Math.random() : ''
+    const query = navigator.serviceWorker?.controller ? (path.includes('?') ? '&' : '?') + Math.random() : ''
     return fetch(this.base + path + query, {
       cache: 'no-store',
       credentials: 'same-origin',

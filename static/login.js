@@ -23,9 +23,11 @@ const SELDOM_MS = 30_000
 const ANSWER_MS = 3_000
 
 const script = /** @type {HTMLScriptElement} */ (document.querySelector('script[type="module"][data-status]'))
-const form = /** @type {HTMLFormElement} */ (document.querySelector('form'))
-const next = /** @type {HTMLInputElement} */ (form.elements.namedItem('next'))
-const username = /** @type {HTMLInputElement} */ (form.elements.namedItem('username'))
+const form = /** @type {HTMLFormElement | null} */ (document.querySelector('form'))
+/** @param {string} name */
+const field = name => /** @type {HTMLInputElement | null | undefined} */ (form?.elements.namedItem(name))
+/** A page that waits has opened this window. */
+const isWindow = script.dataset.window !== undefined
 
 let timer = 0
 let touched = performance.now()
@@ -46,12 +48,53 @@ async function signedIn() {
   }
 }
 
-/** Opens the page that the person wanted. */
+/** Opens the page that the person wanted. The window of a page that waits closes itself. */
 function open() {
   gone = true
   clearTimeout(timer)
-  const to = new URL(next.value, origin)
+  if (isWindow) return done()
+  const to = new URL(field('next')?.value ?? '/', origin)
   location.replace(to.origin === origin ? to : '/')
+}
+
+/** Tells the pages that wait, and closes the window, or says that it can be closed. */
+function done() {
+  const channel = new BroadcastChannel(CHANNEL)
+  channel.postMessage('')
+  channel.close()
+  const main = /** @type {HTMLElement} */ (document.querySelector('main'))
+  const text = document.createElement('p')
+  text.role = 'status'
+  main.replaceChildren(text)
+  text.textContent = 'You are signed in. You can close this window.'
+  window.close()
+}
+
+/** Signs in without a navigation: a window with a history does not close itself. */
+async function signIn() {
+  const {action} = /** @type {HTMLFormElement} */ (form)
+  const body = new URLSearchParams(/** @type {any} */ (new FormData(/** @type {HTMLFormElement} */ (form))))
+  try {
+    const response = await fetch(action, {method: 'POST', body, headers: {Accept: 'application/json'}})
+    if (response.ok) return done()
+    say((await response.json()).message)
+  } catch {
+    say('The server cannot be reached. Please try again.')
+  }
+  gone = false
+}
+
+/** @param {string} problem */
+function say(problem) {
+  let text = document.getElementById('problem')
+  if (!text) {
+    text = document.createElement('p')
+    text.id = 'problem'
+    text.className = 'problem'
+    text.role = 'alert'
+    form?.before(text)
+  }
+  text.textContent = problem
 }
 
 async function look() {
@@ -81,8 +124,9 @@ async function submit(/** @type {SubmitEvent} */ event) {
   clearTimeout(timer)
   const fold = (/** @type {string} */ name) => name.normalize('NFKC').trim().toLowerCase()
   const user = await signedIn()
-  if (user && fold(user) === fold(username.value)) open()
-  else form.submit()
+  if (user && fold(user) === fold(field('username')?.value ?? '')) open()
+  else if (isWindow) signIn()
+  else form?.submit()
 }
 
 document.addEventListener('visibilitychange', lookNow)
@@ -91,7 +135,8 @@ window.addEventListener('pageshow', () => {
   gone = false // where it was kept for Back
   lookNow()
 })
-form.addEventListener('submit', submit)
+form?.addEventListener('submit', submit)
+if (!form) done()
 new BroadcastChannel(CHANNEL).addEventListener('message', look)
 const {cookieStore} = /** @type {any} */ (window)
 cookieStore?.addEventListener('change', (/** @type {any} */ event) => {

@@ -2,6 +2,9 @@
 /** The elements that Curfew itself adds to a page. */
 export const OURS = 'curfew-warning, curfew-panel, curfew-plain'
 
+/** What Curfew shows on a page that is blank. */
+export const WAITING = 'curfew-waiting'
+
 /** What may hold another document. */
 export const FRAMES = 'iframe, frame, object'
 

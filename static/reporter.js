@@ -30,7 +30,7 @@ export class Reporter {
   #timer = 0
 
   /**
-   * @param {Pick<Listener, 'signal' | 'applyStatus'>} guard told of the answer to a report over
+   * @param {Pick<Listener, 'isOver' | 'applyStatus'>} guard told of the answer to a report over
    *   HTTP
    * @param {Connection} connection
    * @param {HTTP} http
@@ -73,7 +73,7 @@ export class Reporter {
    * @returns {boolean} whether now
    */
   report(atOnce = false) {
-    if (!this.#acted || this.#guard.signal.aborted) return false
+    if (!this.#acted || this.#guard.isOver) return false
     const wait = this.#reported && !atOnce ? this.heartbeat - since(this.#reported) : 0
     clearTimeout(this.#timer)
     if (wait > 0) {

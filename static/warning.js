@@ -2,12 +2,14 @@
 import {clicked} from './buttons.js'
 import {Warning} from './dialog.js'
 import {Forms} from './forms.js'
+import {importer} from './modules.js'
 import {rememberFocus} from './page.js'
+import {lastSignIn, Waiting} from './waiting.js'
 import {PresenceWatch} from './watch.js'
 
 /** @import {Connection, Message} from './connection.js' */
 /** @import {Host} from './display.js' */
-/** @import {HTTP} from './http.js' */
+/** @import {End, HTTP} from './http.js' */
 
 /**
  * What the script needs once the page is connected: the dialog, notices and lines, what others do,
@@ -16,11 +18,16 @@ import {PresenceWatch} from './watch.js'
 export class Screen {
   #warning
   #presence
+  #guard
+  #http
   #forms
   #connections = 0
+  #seen = lastSignIn()
 
   /** @param {Host} guard @param {Connection} connection @param {HTTP} http */
   constructor(guard, connection, http) {
+    this.#guard = guard
+    this.#http = http
     this.#warning = new Warning()
     this.#warning.onstay = () => guard.stay()
     this.#warning.onleave = () => guard.signOut()
@@ -31,6 +38,7 @@ export class Screen {
     this.#forms = new Forms(http)
     this.#connections = connection.number - (connection.isOpen ? 1 : 0) // what the forms have is of the first
     tellSignInPages()
+    importLeaving().catch(() => {}) // the end asks again
   }
 
   /**
@@ -78,7 +86,17 @@ export class Screen {
   }
 
   rememberFocus() {
-    return rememberFocus()
+    return this.#warning.isOpen ? this.#warning.refocus : rememberFocus()
+  }
+
+  /** Has the page wait for its user, blank as it is. @param {End} end */
+  waitFor(end) {
+    new Waiting(this.#guard, this.#http, this.#forms, this.#seen, end)
+  }
+
+  /** The page goes on with another session. */
+  resumed() {
+    this.#seen = lastSignIn()
   }
 
   /** Takes all of Curfew's elements away for good. */
@@ -86,6 +104,9 @@ export class Screen {
     this.#warning.remove()
   }
 }
+
+/** Has it there when the page needs it: the entry imports the same module. */
+const importLeaving = importer('./leaving.js')
 
 /** Sign-in pages that stand open in this browser go on by themselves: login.js listens. */
 function tellSignInPages() {

@@ -19,10 +19,23 @@ type eventJSON struct {
 	Address string            `json:"address,omitempty"`
 	Reason  session.Reason    `json:"reason,omitempty"`
 	Detail  string            `json:"detail,omitempty"`
+
+	Continues string `json:"continues,omitempty"` // of a sign-in: the session of the same user before it
 }
 
 func eventOf(e session.Event) eventJSON {
-	return eventJSON{e.Number, instant(e.At), e.Kind, e.User, e.Actor, e.Session, e.Address, e.Reason, e.Detail}
+	return eventJSON{
+		Number:    e.Number,
+		At:        instant(e.At),
+		Event:     e.Kind,
+		User:      e.User,
+		Actor:     e.Actor,
+		Session:   e.Session,
+		Address:   e.Address,
+		Reason:    e.Reason,
+		Detail:    e.Detail,
+		Continues: e.Continues,
+	}
 }
 
 // eventQuery reads what is asked of the audit trail.

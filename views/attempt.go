@@ -33,6 +33,8 @@ func newSignIns(failures failureReader, clock session.Clock) signIns {
 type attempt struct {
 	typed, password, address string
 	next                     string // where to go once it has succeeded
+	inWindow                 bool   // that a waiting page has opened
+	isScript                 bool   // which wants JSON
 
 	name    string // that it is counted for: the entry's, else what was typed
 	leave   func() // to be called after a failure was counted; nil where the sign-in was refused

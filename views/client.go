@@ -15,7 +15,8 @@ import (
 func (s *Server) clientRoutes() {
 	s.mux.Handle("GET /session/ws", s.page(s.socket))
 	s.mux.Handle("GET /session/echo", s.page(s.echo))
-	s.mux.Handle("GET /session/status", s.page(s.observeSession(s.status)))
+	s.mux.Handle("GET /session/status", s.page(s.status))
+	s.mux.Handle("GET /session/draft-key", s.page(s.fromPage(s.observeSession(s.draftKey))))
 	s.mux.Handle("POST /session/extend", s.page(s.requireSession(s.protected(s.extend))))
 	s.mux.Handle("POST /session/activity", s.page(s.requireSession(s.protected(s.activity))))
 }
@@ -38,7 +39,10 @@ type statusAnswer struct {
 	ExpireInMS int64     `json:"expire_in_ms"`
 	Who        string    `json:"who"`    // see hub.Hub.Who
 	Rights     string    `json:"rights"` // see hub.Hub.Rights
+	Handle     string    `json:"handle"` // see hub.Hub.Handle
 	CSRF       string    `json:"csrf"`
+	KeepMS     int64     `json:"keep_ms"`       // how long the page waits after an end by time
+	Own        *ownEnd   `json:"own,omitempty"` // of the session that the page asks about, where it is another one
 	// What the socket's hello tells, for pages that can have none.
 	HeartbeatMS int64            `json:"heartbeat_ms"`
 	ExtendOn    session.ExtendOn `json:"extend_on"`
@@ -47,8 +51,21 @@ type statusAnswer struct {
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	writeJSON(w, http.StatusOK, s.answer(v.token.ID(), v.status))
+	v, err := s.check(r)
+	handle := r.URL.Query().Get("handle")
+	if err != nil {
+		if handle == "" || !isSessionError(err) {
+			return err
+		}
+		return s.ownEndOf(r, handle, v.token.ID())
+	}
+	a := s.answer(v.token.ID(), v.status)
+	if handle != "" && handle != a.Handle {
+		if a.Own, err = s.ownEnd(r, handle); err != nil {
+			return err
+		}
+	}
+	writeJSON(w, http.StatusOK, a)
 	return nil
 }
 
@@ -61,7 +78,9 @@ func (s *Server) answer(id session.ID, st hub.Status) statusAnswer {
 		ExpireInMS:  st.ExpireIn.Milliseconds(),
 		Who:         s.hub.Who(&st.Record),
 		Rights:      s.hub.Rights(&st.Record),
+		Handle:      s.hub.Handle(id),
 		CSRF:        s.csrf(id),
+		KeepMS:      st.Record.Policy.KeepPage.Milliseconds(),
 		HeartbeatMS: st.Record.Policy.HeartbeatEvery().Milliseconds(),
 		ExtendOn:    st.Record.Policy.ExtendOn,
 	}

@@ -144,8 +144,13 @@ func (s *Server) shut(w http.ResponseWriter, r *http.Request, d door, o original
 		s.fail(w, r, err)
 		return
 	}
+	answer, err := s.noSession(r, over)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	w.Header().Set("Location", location)
-	writeJSON(w, http.StatusUnauthorized, s.noSession(over))
+	writeJSON(w, http.StatusUnauthorized, answer)
 }
 
 // foreignCookies are the cookies that an application gets instead of those of the request. They are

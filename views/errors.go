@@ -109,6 +109,7 @@ func (e storeError) Unwrap() error { return e.error }
 type overError struct {
 	error
 	record session.Record
+	latest session.ID // the browser's last session, where record is of an earlier one that a page asks about
 }
 
 func (e overError) Unwrap() error { return e.error }
@@ -169,8 +170,9 @@ type failure struct {
 	Reason   session.Reason `json:"reason,omitempty"`
 	Message  string         `json:"message"`
 	Location string         `json:"location,omitempty"`
-	Who      string         `json:"who,omitempty"`    // see hub.Hub.Who
-	Rights   string         `json:"rights,omitempty"` // see hub.Hub.Rights
+	Who      string         `json:"who,omitempty"`     // see hub.Hub.Who
+	Rights   string         `json:"rights,omitempty"`  // see hub.Hub.Rights
+	KeepMS   *int64         `json:"keep_ms,omitempty"` // how long pages may still wait
 }
 
 // unauthorized leads a navigation to the sign-in page and tells all others why.
@@ -184,7 +186,12 @@ func (s *Server) unauthorized(w http.ResponseWriter, r *http.Request, err error)
 		s.fail(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusUnauthorized, s.noSession(over))
+	answer, err := s.noSession(r, over)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusUnauthorized, answer)
 }
 
 // howItEnded finds the end of a session that is over as err has it. Its error is that of a store
@@ -201,13 +208,16 @@ func (s *Server) howItEnded(r *http.Request, err error) (over overError, _ error
 }
 
 // noSession tells a script that there is no session, and how the last one has ended.
-func (s *Server) noSession(over overError) failure {
+func (s *Server) noSession(r *http.Request, over overError) (failure, error) {
 	f := failure{Error: "no-session", Message: "You are not signed in.", Location: s.signInPath("")}
-	if end := s.told(over); end != nil {
-		f.Error, f.Reason, f.Message = "session-ended", end.Reason, end.Text()
-		f.Who, f.Rights = s.hub.Who(&over.record), s.hub.Rights(&over.record)
+	ended, ok, err := s.ended(r, over)
+	if err != nil || !ok {
+		return f, err
 	}
-	return f
+	end, keep := ended.Record.End, ended.Keep.Milliseconds()
+	f.Error, f.Reason, f.Message = "session-ended", end.Reason, end.Text()
+	f.Who, f.Rights, f.KeepMS = s.hub.Who(&over.record), s.hub.Rights(&over.record), &keep
+	return f, nil
 }
 
 // told is the end that a browser is told of: one that is not longer ago than session.TombstoneFor.

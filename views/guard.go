@@ -25,6 +25,7 @@ type Application struct {
 	PublicPaths front.PublicPaths
 	Origins     []string       // further origins whose pages may send unsafe requests
 	Inner       []*url.URL     // addresses of the application that no browser reaches
+	KeepForms   string         // CSS selector of its forms whose text is kept
 	Cookies     []front.Cookie // of the application, that end with its user beside those that a sign-in sees
 }
 
@@ -44,6 +45,7 @@ func newGuard(o *Options, fail func(http.ResponseWriter, *http.Request, error)) 
 		PublicPaths: o.Application.PublicPaths,
 		Origins:     o.Application.Origins,
 		Inner:       o.Application.Inner,
+		KeepForms:   o.Application.KeepForms,
 		Trusted:     func(r *http.Request) bool { return o.Proxies.trusts(peer(r)) },
 		Fail:        fail,
 		Omitted:     omitted.tell,
@@ -137,7 +139,7 @@ func (s *Server) admit(r *http.Request) (visit, context.Context, error) {
 	case err == nil:
 		return v, life, nil
 	case isSessionError(err):
-		return v, nil, overError{err, status.Record}
+		return v, nil, overError{error: err, record: status.Record}
 	}
 	return v, nil, storeError{err}
 }

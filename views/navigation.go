@@ -15,6 +15,11 @@ func isNavigation(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
+// wantsJSON says that a script asks, which understands JSON.
+func wantsJSON(r *http.Request) bool {
+	return !isNavigation(r) && strings.Contains(r.Header.Get("Accept"), "application/json")
+}
+
 // isTopLevel says that a tab goes to a page of the session now.
 func isTopLevel(r *http.Request) bool {
 	dest := r.Header.Get("Sec-Fetch-Dest")

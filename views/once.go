@@ -114,7 +114,8 @@ func (s *Server) once(h handler, isOver untrue) handler {
 		if r.PostForm.Get("once") == "" {
 			return h(w, r)
 		}
-		content := fmt.Appendf(nil, "%s\x00%s\x00%s", visitOf(r).token.ID(), r.URL.Path, r.PostForm.Encode())
+		content := fmt.Appendf(nil, "%s\x00%s\x00%t\x00%s",
+			visitOf(r).token.ID(), r.URL.Path, wantsJSON(r), r.PostForm.Encode())
 		key := formKey(sha256.Sum256(content))
 		for {
 			one, isFirst := s.forms.begin(key)

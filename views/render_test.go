@@ -126,7 +126,7 @@ func pagesOfPeople() map[string]page {
 		},
 		"login": loginPage{
 			layout{Title: "Sign in", Base: "/guard", Once: "once", IdleTime: "15 minutes"},
-			"/guard/app?x", "ada", "The user name or the password is wrong.", "You have signed out.", true,
+			"/guard/app?x", "ada", "The user name or the password is wrong.", "You have signed out.", true, false, false,
 		},
 		"login-plain": loginPage{layout: layout{Title: "Sign in"}},
 		"logout":      logoutPage{signedInLayout("")},

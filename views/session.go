@@ -38,7 +38,7 @@ func (s *Server) check(r *http.Request) (visit, error) {
 	}
 	status, err := s.hub.Check(r.Context(), token.ID())
 	if err != nil {
-		return visit{token: token, status: status}, overError{s.sessionError(err), status.Record}
+		return visit{token: token, status: status}, overError{error: s.sessionError(err), record: status.Record}
 	}
 	return visit{token: token, status: status}, nil
 }

@@ -28,6 +28,8 @@ type loginPage struct {
 	Problem       string // what was wrong with the last attempt
 	Ended         string // why the last session ended
 	CookieDropped bool
+	Window        bool // of a waiting page: see signInWindow
+	SignedIn      bool // in that window: there is nothing left to do
 }
 
 var loginTemplate = parse("login.html")
@@ -36,8 +38,11 @@ func (loginPage) template() *template.Template { return loginTemplate }
 
 func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 	next := s.safeNext(r.URL.Query().Get("next"))
+	inWindow := r.URL.Query().Get("window") != ""
 	_, err := s.visit(r)
 	switch {
+	case err == nil && inWindow:
+		return s.signedInWindow(w)
 	case err == nil:
 		redirect(w, next, http.StatusSeeOther)
 		return nil
@@ -45,6 +50,7 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p := s.newLoginPage(next)
+	p.Window = inWindow
 	var over overError
 	errors.As(err, &over)
 	if end := s.told(over); end != nil {
@@ -64,6 +70,14 @@ func (s *Server) newLoginPage(next string) loginPage {
 	page := loginPage{layout: s.layout("Sign in"), Next: next}
 	page.IdleTime, page.Once = inWords(p.ExpireAfter), rand.Text()
 	return page
+}
+
+// signedInWindow answers the window that a waiting page has opened, once somebody has signed in in
+// this browser. It closes itself, or says that it can be closed.
+func (s *Server) signedInWindow(w http.ResponseWriter) error {
+	p := s.newLoginPage("")
+	p.Window, p.SignedIn = true, true
+	return s.renderLogin(w, http.StatusOK, p)
 }
 
 func (s *Server) renderLogin(w http.ResponseWriter, status int, p loginPage) error {
@@ -95,6 +109,8 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 		password: r.PostForm.Get("password"),
 		address:  s.proxies.Address(r),
 		next:     s.safeNext(r.PostForm.Get("next")),
+		inWindow: r.PostForm.Get("window") != "",
+		isScript: wantsJSON(r),
 	}
 	if len(a.typed) > maxUsername || len(a.password) > maxPassword || strings.ContainsFunc(a.typed, unicode.IsControl) {
 		a.typed = ""
@@ -144,15 +160,41 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if s.public.Scheme == "http" {
 		http.SetCookie(w, s.mark(60))
 	}
-	redirect(w, a.next, http.StatusSeeOther)
+	switch {
+	case a.isScript:
+		writeJSON(w, http.StatusOK, signedIn{a.next})
+	case a.inWindow:
+		return s.signedInWindow(w)
+	default:
+		redirect(w, a.next, http.StatusSeeOther)
+	}
 	return nil
 }
 
-// loginAgain shows the sign-in page again, with what was typed but for the password.
+// signedIn tells a script that it has signed somebody in, and where that leads.
+type signedIn struct {
+	Location string `json:"location"`
+}
+
+// loginAgain shows the sign-in page again, with what was typed but for the password. A script is
+// told what was wrong.
 func (s *Server) loginAgain(w http.ResponseWriter, a *attempt, status int, message string) error {
+	if a.isScript {
+		writeJSON(w, status, failure{Error: loginFailures[status], Message: message})
+		return nil
+	}
 	p := s.newLoginPage(a.next)
+	p.Window = a.inWindow
 	p.Username, p.Problem = a.typed, message
 	return s.renderLogin(w, status, p)
+}
+
+// loginFailures names for programs why nobody was signed in.
+var loginFailures = map[int]string{
+	http.StatusUnauthorized:       "credentials",
+	http.StatusForbidden:          "refused",
+	http.StatusTooManyRequests:    "throttled",
+	http.StatusServiceUnavailable: "unavailable",
 }
 
 // loginFailed answers an attempt that was throttled, or that ended with an error of

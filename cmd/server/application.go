@@ -27,6 +27,7 @@ type applicationConfig struct {
 	ca          *x509.CertPool  // nil: those of the system
 	timeout     time.Duration
 	publicPaths []string
+	keepForms   string
 	cookies     []string       // as they are set
 	ends        []front.Cookie // as they were read
 	home        string         // empty: the base path, or / where there is an application
@@ -97,6 +98,11 @@ func (c *applicationConfig) ruleSettings() []setting {
 			meaning: "paths of the application that need no session: exact, or a prefix ending in `*`",
 			kind:    manyValues,
 			set:     texts(&c.publicPaths),
+		},
+		{
+			name:    "keep-forms",
+			meaning: "CSS selector of forms of the application whose text is kept as if marked `data-curfew-keep`",
+			set:     text(&c.keepForms),
 		},
 		{
 			name: "app-cookies",
@@ -268,6 +274,7 @@ func (s *server) webApplication() views.Application {
 		PublicPaths: s.cfg.application.publicPaths,
 		Origins:     s.cfg.http.allowedOrigins,
 		Cookies:     s.cfg.application.ends,
+		KeepForms:   s.cfg.application.keepForms,
 	}
 	for _, one := range s.cfg.application.upstreams {
 		if u := one.upstream.URL(); u != nil {

@@ -160,7 +160,7 @@ func (c *sessionsConfig) settings() []setting {
 	profile := setting{
 		name:     "profile",
 		standard: session.DefaultProfile,
-		meaning:  "preset of the next six: `" + strings.Join(names, "`, `") + "`",
+		meaning:  "preset of the next seven: `" + strings.Join(names, "`, `") + "`",
 		set: func(v value) error {
 			policy, ok := profileNamed(v.text)
 			if !ok {
@@ -195,7 +195,7 @@ func profileNamed(name string) (session.Policy, bool) {
 	return session.Policy{}, false
 }
 
-// policySettings are the six that a profile presets and that an entry of policies may have.
+// policySettings are the seven that a profile presets and that an entry of policies may have.
 func policySettings(p *session.Policy) []setting {
 	preset, _ := profileNamed(session.DefaultProfile)
 	code := func(v any) string { return fmt.Sprintf("`%v`", v) }
@@ -242,6 +242,13 @@ func policySettings(p *session.Policy) []setting {
 				p.MaxSessions = n
 				return nil
 			},
+		},
+		{
+			name:  "keep-page",
+			unset: code(short(preset.KeepPage)),
+			meaning: "how long a page whose session ended by time waits, blank, for the same person to sign in again, " +
+				"`24h` at most; `0`: it is forgotten at once",
+			set: duration(&p.KeepPage),
 		},
 	}
 }

@@ -58,8 +58,10 @@ type Hello struct {
 	User        string           `json:"user"`
 	Who         string           `json:"who"`    // session.Marks.Who
 	Rights      string           `json:"rights"` // session.Marks.Rights
+	Handle      string           `json:"handle"` // session.Marks.Handle
 	WarnInMS    int64            `json:"warn_in_ms"`
 	ExpireInMS  int64            `json:"expire_in_ms"`
+	KeepMS      int64            `json:"keep_ms"` // how long the page waits after an end by time
 	HeartbeatMS int64            `json:"heartbeat_ms"`
 	ExtendOn    session.ExtendOn `json:"extend_on"`
 }
@@ -116,6 +118,7 @@ type Expire struct {
 	Reason   session.Reason `json:"reason"`
 	Message  string         `json:"message"`
 	Location string         `json:"location"`
+	KeepMS   int64          `json:"keep_ms"` // how long the page may wait; 0: not at all
 }
 
 // Millis returns a duration in milliseconds, rounded up so that no page takes a deadline for

@@ -27,8 +27,10 @@ var told = map[Kind]any{
 		User:        "ada",
 		Who:         "pG3pQkYJd0y0xqv1kXbS7w",
 		Rights:      "Vd1l0hGm8sJtq2o5cYwR9A",
+		Handle:      "kLh2gXoK1Q0m9t3s6vYzPpA7uWcRbNdEfGjHiJlMnOq4xS8aTBVCwDZyUeFrI5kz",
 		WarnInMS:    540_000,
 		ExpireInMS:  600_000,
+		KeepMS:      14_400_000,
 		HeartbeatMS: 15_000,
 		ExtendOn:    session.ExtendOnActivity,
 	},
@@ -43,7 +45,7 @@ var told = map[Kind]any{
 	KindNotice:   Notice{KindNotice, 6, "k3vq5ybz2m", "The printer is back."},
 	KindPresence: Presence{KindPresence, 7, map[string]string{"grace": "active"}},
 	KindTick:     Tick{KindTick, 4},
-	KindExpire:   Expire{KindExpire, 5, session.ReasonLogout, session.ReasonLogout.Message(), "/login"},
+	KindExpire:   Expire{KindExpire, 5, session.ReasonLogout, session.ReasonLogout.Message(), "/login", 0},
 }
 
 func TestMessagesAreTheGoldenOnes(t *testing.T) {

@@ -113,7 +113,7 @@ func (s *Store) Save(r *http.Request, w http.ResponseWriter, current *sessions.S
 		return fmt.Errorf("save session that nobody has signed in to: %w", session.ErrNotFound)
 	}
 	if current.Options != nil && current.Options.MaxAge < 0 {
-		return s.end(r.Context(), t, session.ReasonLogout, "")
+		return s.end(r.Context(), t, session.End{Reason: session.ReasonLogout})
 	}
 	version, _ := current.Values[versionKey{}].(int64)
 	values := make(map[any]any, len(current.Values))
@@ -137,6 +137,18 @@ func (s *Store) Save(r *http.Request, w http.ResponseWriter, current *sessions.S
 // that the browser had before ends as replaced once the new one is durable. The record's ID and
 // times are set here. A sign-in that fails leaves no session.
 func (s *Store) SignIn(w http.ResponseWriter, r *http.Request, record session.Record) (session.Token, error) {
+	old, hasOld := Token(r)
+	if hasOld {
+		before, err := s.sessions.Lookup(r.Context(), old.ID())
+		switch {
+		case err == nil, errors.Is(err, session.ErrEnded):
+			record.Before, record.Continues = old.ID(), session.SameUser(&before, &record)
+		case errors.Is(err, session.ErrNotFound):
+			hasOld = false
+		default:
+			return session.Token{}, fmt.Errorf("read the browser's session: %w", err)
+		}
+	}
 	t, err := s.Begin(r.Context(), record)
 	if err != nil {
 		return t, err
@@ -147,8 +159,12 @@ func (s *Store) SignIn(w http.ResponseWriter, r *http.Request, record session.Re
 			s.sessions.EndOrphan(t.ID())
 		}
 	}()
-	if old, ok := Token(r); ok {
-		err := s.end(r.Context(), old, session.ReasonReplaced, record.User)
+	if hasOld {
+		err := s.end(r.Context(), old, session.End{
+			Reason:    session.ReasonReplaced,
+			Actor:     record.User,
+			Continued: record.Continues,
+		})
 		if err != nil && !errors.Is(err, session.ErrNotFound) {
 			return t, err
 		}
@@ -179,7 +195,7 @@ func (s *Store) SignOut(r *http.Request) error {
 	}
 	record, err := s.sessions.Lookup(r.Context(), t.ID())
 	if err == nil {
-		err = s.end(r.Context(), t, session.ReasonLogout, record.User)
+		err = s.end(r.Context(), t, session.End{Reason: session.ReasonLogout, Actor: record.User})
 	}
 	if errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded) {
 		return nil
@@ -187,7 +203,8 @@ func (s *Store) SignOut(r *http.Request) error {
 	return err
 }
 
-func (s *Store) end(ctx context.Context, t session.Token, why session.Reason, actor string) error {
-	_, err := s.sessions.End(ctx, t.ID(), session.End{Reason: why, At: session.Millis(s.clock.Now()), Actor: actor})
+func (s *Store) end(ctx context.Context, t session.Token, end session.End) error {
+	end.At = session.Millis(s.clock.Now())
+	_, err := s.sessions.End(ctx, t.ID(), end)
 	return err
 }

@@ -1,0 +1,69 @@
+// @ts-check
+// How a page that is over makes room for the sign-in page. warning.js imports it in time, so that it
+// is there when the server cannot be reached.
+
+/**
+ * How long a navigation that is under way at the end may take before the sign-in page is opened
+ * instead.
+ */
+const UNDER_WAY_MS = 1_000
+
+/**
+ * So much later a blank page opens the sign-in page: the session's other pages are blank before
+ * that slows them down.
+ */
+const OTHERS_FIRST_MS = 150
+
+/**
+ * Opens the sign-in page, to which this page will return, in the place of a page that is over.
+ * @param {string} base where Curfew's routes are
+ * @param {string} where the sign-in page's address as the server has told it, if it has
+ * @param {{isLeaving: boolean, stays: () => void}} departure
+ */
+export async function leaveFor(base, where, departure) {
+  if (departure.isLeaving) {
+    // the person is on the way elsewhere already
+    departure.stays()
+    await new Promise(resolve => setTimeout(resolve, UNDER_WAY_MS))
+  }
+  const signIn = new URL(where || base + 'login', origin)
+  if (signIn.origin !== origin) signIn.href = base + 'login'
+  if (location.pathname === signIn.pathname) {
+    signIn.search = location.search
+    await forgetWorker()
+  } else {
+    signIn.searchParams.set('next', location.pathname + location.search + location.hash)
+  }
+  setTimeout(() => replacePage(signIn), OTHERS_FIRST_MS)
+}
+
+/**
+ * A page that stands where the sign-in page should was answered by a service worker of the
+ * application, which answers every navigation so. Nobody could ever sign in. The application
+ * registers it anew.
+ */
+async function forgetWorker() {
+  try {
+    await (await navigator.serviceWorker.getRegistration())?.unregister()
+  } catch {}
+}
+
+/**
+ * Opens url in the place of a page that is over. Nothing of the page's own comes between: no
+ * question (`beforeunload`), no router that takes the navigation for its own.
+ * @param {URL} url
+ */
+function replacePage(url) {
+  try {
+    document.open() // takes away all listeners of the page, on the window too
+    document.close()
+  } catch {
+    window.onbeforeunload = null // not of XHTML: its listeners ask in vain
+  }
+  const {BeforeUnloadEvent, NavigateEvent} = /** @type {any} */ (window)
+  const nothing = () => {}
+  Event.prototype.preventDefault = nothing
+  Object.defineProperty(BeforeUnloadEvent.prototype, 'returnValue', {set: nothing})
+  if (NavigateEvent) NavigateEvent.prototype.intercept = nothing
+  location.replace(url)
+}
