@@ -112,9 +112,8 @@ func (h *Hub) follows(ctx context.Context, id, later session.ID) (bool, error) {
 	return true, nil
 }
 
-// OfHandle returns the session that a page asks about by a handle; see [session.Marks.OfHandle]. The
-// record of one that is unknown by now has no end. The error is that of a store that cannot be
-// asked.
+// OfHandle returns the session that a page asks about by a handle; see [session.Marks.OfHandle].
+// The errors are those of [Hub.Lookup].
 func (h *Hub) OfHandle(ctx context.Context, handle string) (r session.Record, err error) {
 	id, ok := h.marks.OfHandle(handle)
 	if !ok {

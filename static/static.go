@@ -33,7 +33,16 @@ const entry = "curfew.js"
 const versionMark = "__VERSION__"
 
 var (
-	scripts = []string{entry, "warning.js", "presence.js", "links.js", "frames.js", "leaving.js", "console.js", "login.js"}
+	scripts = []string{
+		entry,
+		"warning.js",
+		"presence.js",
+		"links.js",
+		"frames.js",
+		"leaving.js",
+		"console.js",
+		"login.js",
+	}
 	classic = []string{"xhtml.js"} // scripts that are no modules: whatever they declare would be global
 	sheets  = []string{"curfew.css", "pages.css"}
 	images  = []string{"favicon.svg"}
@@ -136,8 +145,9 @@ var ownNames = strings.Fields(`
 	warnedOf warn connection remaining isOpen hide sync renew down ask act heartbeat isDown stay
 	report check show recall tell covers post number hear load end base signOut heard again
 	applyStatus arriving connect doubt expectAnswer forget greeted handle hasSocket isDoubted
-	leave isLeaving leaves know isOther isOver blank resume look waitFor mend mendAll mono own part partFor past put release rememberFocus sinceAsked
-	stays styles wake wall warningChanged wasLost`)
+	leave isLeaving leaves know isOther isOver blank resume look waitFor mend mendAll mono own
+	part partFor past put release rememberFocus sinceAsked stays styles wake wall warningChanged
+	wasLost`)
 
 // shortNames returns the short name of each of ownNames.
 func shortNames() map[string]any {

@@ -106,7 +106,8 @@ func TestModulesAreThere(t *testing.T) {
 	}
 	slices.Sort(found)
 	found = slices.Compact(found)
-	if want := []string{"frames.js", "leaving.js", "links.js", "presence.js", "warning.js"}; !slices.Equal(found, want) {
+	want := []string{"frames.js", "leaving.js", "links.js", "presence.js", "warning.js"}
+	if !slices.Equal(found, want) {
 		t.Errorf("scripts import %q, want %q", found, want)
 	}
 }

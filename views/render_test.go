@@ -126,10 +126,13 @@ func pagesOfPeople() map[string]page {
 		},
 		"login": loginPage{
 			layout{Title: "Sign in", Base: "/guard", Once: "once", IdleTime: "15 minutes"},
-			"/guard/app?x", "ada", "The user name or the password is wrong.", "You have signed out.", true, false, false,
+			"/guard/app?x", "ada", "The user name or the password is wrong.", "You have signed out.", true,
+			false, false,
 		},
-		"login-plain": loginPage{layout: layout{Title: "Sign in"}},
-		"logout":      logoutPage{signedInLayout("")},
+		"login-window": loginPage{layout: layout{Title: "Sign in"}, Window: true},
+		"login-done":   loginPage{layout: layout{Title: "Sign in"}, Window: true, SignedIn: true},
+		"login-plain":  loginPage{layout: layout{Title: "Sign in"}},
+		"logout":       logoutPage{signedInLayout("")},
 	}
 }
 

@@ -132,6 +132,28 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if revocation, blocked := s.hub.Blocked(entry.User, entry.Groups); blocked {
 		return s.loginBlocked(w, r, a, entry.User, revocation)
 	}
+	token, err := s.signIn(w, r, a, entry, seen, began)
+	if err != nil {
+		return changeError{err}
+	}
+	s.log.Info("signed in", "user", entry.User, "address", a.address, "session", token.ID())
+	if s.public.Scheme == "http" {
+		http.SetCookie(w, s.mark(60))
+	}
+	switch {
+	case a.isScript:
+		writeJSON(w, http.StatusOK, signedIn{a.next})
+	case a.inWindow:
+		return s.signedInWindow(w)
+	default:
+		redirect(w, a.next, http.StatusSeeOther)
+	}
+	return nil
+}
+
+// signIn begins the session of somebody whom the directory lets in, and sets its cookies.
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request, a *attempt, entry directory.Entry, seen int64,
+	began time.Time) (session.Token, error) {
 	record := session.Record{
 		User:            entry.User,
 		Name:            entry.Name,
@@ -150,25 +172,13 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	token, err := s.sessions.SignIn(w, r, record)
 	if err != nil {
-		return changeError{err}
+		return token, err
 	}
 	record.ID = token.ID()
 	s.greet(w, r, &record)
 	s.hub.TellOfSignIn(r.Context(), record)
 	s.onSignIn(record, began)
-	s.log.Info("signed in", "user", entry.User, "address", a.address, "session", token.ID())
-	if s.public.Scheme == "http" {
-		http.SetCookie(w, s.mark(60))
-	}
-	switch {
-	case a.isScript:
-		writeJSON(w, http.StatusOK, signedIn{a.next})
-	case a.inWindow:
-		return s.signedInWindow(w)
-	default:
-		redirect(w, a.next, http.StatusSeeOther)
-	}
-	return nil
+	return token, nil
 }
 
 // signedIn tells a script that it has signed somebody in, and where that leads.

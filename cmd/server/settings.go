@@ -246,8 +246,8 @@ func policySettings(p *session.Policy) []setting {
 		{
 			name:  "keep-page",
 			unset: code(short(preset.KeepPage)),
-			meaning: "how long a page whose session ended by time waits, blank, for the same person to sign in again, " +
-				"`24h` at most; `0`: it is forgotten at once",
+			meaning: "how long a page whose session ended by time waits, blank, for the same person to sign in " +
+				"again, `24h` at most; `0`: it is forgotten at once",
 			set: duration(&p.KeepPage),
 		},
 	}
