@@ -127,13 +127,14 @@ func TestCallsOfTheStoreFailByTheirFormerNamesToo(t *testing.T) {
 	t.Parallel()
 	p := start(t, "--testing")
 	for _, method := range []string{"LastFact", "LastRevocation"} { // read before a sign-in asks the directory
-		p.testing("store", `{"method":"`+method+`","before":1,"times":1}`)
+		p.testing("store", `{"method":"`+method+`","before":1}`) // each call: housekeeping calls it, too
 		form := url.Values{"username": {"ada"}, "password": {"ada-demo"}}
 		if response, _ := p.do("/login", form); response.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("a sign-in while %s fails: %s, want 503", method, response.Status)
 		}
+		p.testing("store", `{}`)
 		if response, _ := p.do("/login", form); response.StatusCode != http.StatusSeeOther {
-			t.Errorf("a sign-in after %s has failed once: %s, want 303", method, response.Status)
+			t.Errorf("a sign-in after %s is healed: %s, want 303", method, response.Status)
 		}
 	}
 }
