@@ -117,6 +117,9 @@ func (o *Options) complete() (public *url.URL, err error) {
 	if err := front.PublicPaths(o.PublicPaths).Validate(); err != nil {
 		return nil, fmt.Errorf("PublicPaths: %w", err)
 	}
+	if err := front.ValidateForms(o.KeepForms); err != nil {
+		return nil, fmt.Errorf("KeepForms %q: %w", o.KeepForms, err)
+	}
 	var origins []string
 	for _, text := range o.AllowedOrigins {
 		u, err := views.ParseOrigin(text)

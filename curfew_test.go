@@ -310,6 +310,7 @@ func TestOpenRefusesWhatCannotBe(t *testing.T) {
 			AllowedOrigins: []string{"a.example"},
 		},
 		"all is public": {DataDir: folder, PublicURL: "http://localhost", PublicPaths: []string{"about"}},
+		"no selector":   {DataDir: folder, PublicURL: "http://localhost", KeepForms: "form\x00"},
 		"a directory without a base": {
 			DataDir:   folder,
 			PublicURL: "https://app.example.org",

@@ -102,7 +102,10 @@ func (c *applicationConfig) ruleSettings() []setting {
 		{
 			name:    "keep-forms",
 			meaning: "CSS selector of forms of the application whose text is kept as if marked `data-curfew-keep`",
-			set:     text(&c.keepForms),
+			set: func(v value) error {
+				c.keepForms = v.text
+				return front.ValidateForms(v.text)
+			},
 		},
 		{
 			name: "app-cookies",
@@ -169,6 +172,9 @@ func (c *config) validateApplication(given map[string]value) (mistakes []error) 
 			if _, ok := given[name]; ok {
 				refuse("%s: needs upstream", name)
 			}
+		}
+		if a.keepForms != "" && c.http.verifyListen == "" {
+			refuse("keep-forms: needs upstream or verify-listen")
 		}
 		return append(mistakes, c.completeHome()...)
 	}

@@ -19,7 +19,8 @@ import (
 )
 
 // proxyTemplates are the configurations that are printed. What they put in is letters that mean
-// nothing in the languages of proxies: see [newProxySite], which refuses others.
+// nothing in the languages of proxies: see [newProxySite], which refuses others, and [scriptTag],
+// which writes them otherwise.
 //
 //go:embed proxies/*.tmpl
 var proxyTemplates embed.FS

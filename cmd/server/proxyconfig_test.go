@@ -77,6 +77,20 @@ func TestOnlyNginxInjects(t *testing.T) {
 			t.Errorf("%s: status %d, %q %q, want 2 and the tag to paste", k.name, status, out, errs)
 		}
 	}
+	kept := strings.Replace(tag, "></", ` data-keep="form.long, #note"></`, 1)
+	_, _, errs := printedFor(t, "caddy", "--inject", "--keep-forms", "form.long, #note")
+	if !strings.Contains(errs, kept) {
+		t.Errorf("with forms that are kept: %s", errs)
+	}
+	long := strings.Repeat("form>", 500)
+	var status int
+	status, _, errs = printedFor(t, "nginx", "--inject", "--keep-forms", long)
+	if status != exitMistake || !strings.Contains(errs, "too long for the configuration of nginx") {
+		t.Errorf("a long selector: status %d, %s", status, errs)
+	}
+	if status, _, errs := printedFor(t, "nginx", "--keep-forms", long); status != 0 || errs != "" {
+		t.Errorf("a long selector, and the tag in templates: status %d, %s", status, errs)
+	}
 }
 
 // TestNothingBreaksOutOfAConfiguration has values that mean something in a language of a proxy.

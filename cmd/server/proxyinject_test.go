@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"html"
 	"math/big"
 	"net"
 	"net/http"
@@ -20,18 +21,37 @@ import (
 	"time"
 )
 
+// hostileForms is a selector of which each character means something to nginx, or in HTML.
+const hostileForms = `form[a='b"c'], $uri ${uri} \n\31 {x} <&gt;> é; #d` + "\n.e"
+
+// injectedTag is the tag that nginx puts in for it.
+func injectedTag(nonce string) string {
+	return `<script type="module"` + nonce + ` src="/.curfew/static/curfew.js" data-socket="/.curfew/session/ws" ` +
+		`data-required data-keep="form[a=&#39;b&#34;c&#39;], &#36;uri &#36;&#123;uri&#125; &#92;n&#92;31 ` +
+		`&#123;x&#125; &#60;&#38;gt&#59;&#62; &#233;&#59; #d&#10;.e"></script>`
+}
+
+func TestASelectorIsReadAsItWasSet(t *testing.T) {
+	_, attribute, _ := strings.Cut(injectedTag(""), `data-keep="`)
+	attribute, _, _ = strings.Cut(attribute, `"`)
+	if got := html.UnescapeString(attribute); got != hostileForms {
+		t.Errorf("got %q, want %q", got, hostileForms)
+	}
+}
+
 // TestNginxPutsTheTagIntoPages has nginx inject.
 func TestNginxPutsTheTagIntoPages(t *testing.T) {
 	t.Parallel()
-	s := startSite(t, runProxy{name: "nginx", kind: "nginx", flags: []string{"--inject"}, command: nginx})
+	s := startSite(t, runProxy{
+		name:    "nginx",
+		kind:    "nginx",
+		flags:   []string{"--inject", "--keep-forms", hostileForms},
+		command: nginx,
+	})
 	cookie, _ := s.session("ada")
-	tag := func(nonce string) string {
-		return `<script type="module"` + nonce + ` src="/.curfew/static/curfew.js" data-socket="/.curfew/session/ws" ` +
-			`data-required></script>`
-	}
 	const page = "<!doctype html><html><HEAD><title>x</title></head><body>&lt;head><head></body></html>"
 	before, rest, _ := strings.Cut(page, "<HEAD>")
-	tagged := func(nonce string) string { return before + "<head>" + tag(nonce) + rest }
+	tagged := func(nonce string) string { return before + "<head>" + injectedTag(nonce) + rest }
 	for _, tt := range []struct {
 		name, contentType, csp, body string
 		header                       []string
@@ -42,7 +62,7 @@ func TestNginxPutsTheTagIntoPages(t *testing.T) {
 			tagged(` nonce="a+/_-="`)},
 		{"a nonce that is none", "text/html", `script-src 'nonce-"><b>'`, page, nil, tagged("")},
 		{"a head with attributes", "text/html", "", `<html><head prefix="og:"><header>`, nil,
-			`<html>` + tag("") + `<head prefix="og:"><header>`},
+			`<html>` + injectedTag("") + `<head prefix="og:"><header>`},
 		{"what is no page", "application/json", "", page, nil, page},
 		{"a script's request", "text/html", "", page, []string{"Sec-Fetch-Mode", "cors"}, page},
 		{"a page of an old browser", "text/html", "", page, []string{"Sec-Fetch-Mode", "", "Accept", "text/html"},

@@ -12,10 +12,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // proxySite is what templates put into the configuration of a proxy. Its texts are of letters that
-// need no quotes in any of their languages.
+// need no quotes in any of their languages; KeepForms may be any text, see [scriptTag].
 type proxySite struct {
 	Public     string // the origin that browsers see
 	Scheme     string // its scheme
@@ -29,6 +31,7 @@ type proxySite struct {
 	Doors      proxyAddress
 	App        proxyApp
 	Inject     bool
+	KeepForms  string // CSS selector of the forms whose text is kept; may be empty
 
 	notes []string // for people: what may be meant as it is, and is mostly not
 }
@@ -60,12 +63,17 @@ var (
 func newProxySite(c *config, o proxyOptions) (*proxySite, error) {
 	if o.kind.name != "" && o.inject && !o.kind.injects {
 		return nil, fmt.Errorf("--inject is for nginx; put this first into the head of your pages: %s",
-			scriptTag(c.http.basePath, ""))
+			scriptTag(c.http.basePath, "", c.application.keepForms))
 	}
 	if missing := missingForProxy(c, o); len(missing) > 0 {
 		return nil, fmt.Errorf("needs %s", strings.Join(missing, " and "))
 	}
-	s := &proxySite{Base: c.http.basePath, Inject: o.inject, CurfewTLS: c.http.tlsCert != ""}
+	s := &proxySite{
+		Base:      c.http.basePath,
+		Inject:    o.inject,
+		CurfewTLS: c.http.tlsCert != "",
+		KeepForms: c.application.keepForms,
+	}
 	var mistakes []error
 	wants := func(what, value string, err error) {
 		if err != nil {
@@ -81,6 +89,9 @@ func newProxySite(c *config, o proxyOptions) (*proxySite, error) {
 	wants("app", o.app, err)
 	if !plainPath.MatchString(s.Base) {
 		wants("base-path", s.Base, errors.New("must be of letters, digits and ._~- for a proxy, as /.curfew"))
+	}
+	if o.inject && len(s.NginxTag()) > maxNginxTag {
+		wants("keep-forms", s.KeepForms, errors.New("is too long for the configuration of nginx"))
 	}
 	err = s.setPublic(c, o.at)
 	wants("at", o.at, err)
@@ -209,11 +220,30 @@ func parseProxyApp(text string, sockets bool) (app proxyApp, err error) {
 	return app, err
 }
 
-// scriptTag is the tag of the browser client, as a page behind a guard has it.
-func scriptTag(base, attributes string) string {
+// maxNginxTag is how long a tag may be for nginx, which reads at most 4,096 bytes of a parameter
+// (NGX_CONF_BUFFER).
+const maxNginxTag = 4000
+
+// scriptTag is the tag of the browser client, as a page behind a guard has it. forms is the CSS
+// selector of forms whose text is kept; what could mean something in HTML, or between the quotes of
+// nginx, is written as a character reference.
+func scriptTag(base, attributes, forms string) string {
 	base = html.EscapeString(base)
-	return `<script type="module"` + attributes + ` src="` + base + `/static/curfew.js" data-socket="` + base +
-		`/session/ws" data-required></script>`
+	tag := `<script type="module"` + attributes + ` src="` + base + `/static/curfew.js" data-socket="` + base +
+		`/session/ws" data-required`
+	if forms != "" {
+		var b strings.Builder
+		for _, r := range forms {
+			isWord := r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r))
+			if isWord || strings.ContainsRune(" .,:#=_-[]()*+|", r) {
+				b.WriteRune(r)
+			} else {
+				fmt.Fprintf(&b, "&#%d;", r)
+			}
+		}
+		tag += ` data-keep="` + b.String() + `"`
+	}
+	return tag + "></script>"
 }
 
 // The methods below are for nginx.conf.tmpl.
@@ -263,7 +293,7 @@ func (s *proxySite) CurfewURL() string {
 }
 
 // NginxTag is the tag with the nonce, if the page has one.
-func (s *proxySite) NginxTag() string { return scriptTag(s.Base, "$curfew_nonce") }
+func (s *proxySite) NginxTag() string { return scriptTag(s.Base, "$curfew_nonce", s.KeepForms) }
 
 // BaseRegexp matches the base path.
 func (s *proxySite) BaseRegexp() string { return regexp.QuoteMeta(s.Base) }

@@ -89,3 +89,41 @@ func TestCurfewIsNoApplicationOfItsOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestFormsThatAreKeptAreASetting(t *testing.T) {
+	const selector = `form[name="a, b"], .c`
+	env := []string{"CURFEW_KEEP_FORMS=" + selector}
+	for name, load := range map[string]func() (*config, error){
+		"flag": func() (*config, error) {
+			return load([]string{"--upstream=http://a", "--keep-forms", selector}, nil)
+		},
+		"environment": func() (*config, error) { return load([]string{"--upstream=http://a"}, env) },
+		"file": func() (*config, error) {
+			return loadFile(t, "keep-forms: '"+selector+"'\nupstreams: [{path: /, url: 'http://a'}]")
+		},
+		"doors": func() (*config, error) { return load([]string{"--verify-listen=127.0.0.1:1"}, env) },
+	} {
+		if c, err := load(); err != nil || c.application.keepForms != selector {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
+	}
+	const k = "--keep-forms="
+	for _, tt := range []struct {
+		name, want string
+		args       []string
+	}{
+		{"no application", "keep-forms: needs upstream or verify-listen", []string{k + "form"}},
+		{"no text", `keep-forms "form\x00": must be a CSS selector`, []string{"--upstream=http://a", k + "form\x00"}},
+		{"a blank", `keep-forms " ": must be a CSS selector`, []string{"--upstream=http://a", k + " "}},
+	} {
+		status, _, errs := curfew(t, append([]string{"check-config"}, tt.args...)...)
+		if status != exitMistake || !strings.Contains(errs, tt.want) {
+			t.Errorf("%s: status %d, told %q, want %s", tt.name, status, errs, tt.want)
+		}
+	}
+	// Beside a wrong address it is no second mistake.
+	if _, err := load([]string{"--upstream=a", "--keep-forms=form"}, nil); err == nil ||
+		strings.Contains(err.Error(), "keep-forms") {
+		t.Errorf("with a wrong upstream told %v", err)
+	}
+}
