@@ -24,6 +24,12 @@ import (
 // store: then the end may be stored all the same.
 func (h *Hub) End(ctx context.Context, id session.ID, end session.End) (first bool, err error) {
 	ctx = context.WithoutCancel(ctx) // a caller that has hung up has asked all the same
+	if end.Reason == session.ReasonLogout {
+		// Before the end: whoever is told of that finds no page waiting.
+		if err := h.endKeepBefore(ctx, id); err != nil {
+			return false, err
+		}
+	}
 	first, err = h.store.End(ctx, id, end, time.Time{})
 	if err != nil {
 		if s := h.lookup(id); s != nil && !isUnknown(err) {

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"curfew/hub/internal/revocation"
@@ -26,14 +25,9 @@ type Ended struct {
 	Revoked bool           // a forced logout covers it: its pages never come back
 }
 
-// maxSignOns is how many sessions of a browser are followed back. More than that in a day are no
-// person's.
-const maxSignOns = 1000
-
-// Ended tells how the session of a record stands that has ended. latest is the session that the
-// browser had last, which has ended as well; the zero ID if it has a live one, or none. The error
-// is that of a store that cannot be asked.
-func (h *Hub) Ended(ctx context.Context, r *session.Record, latest session.ID) (Ended, error) {
+// Ended tells how the session of a record stands that has ended. The error is that of a store that
+// cannot be asked.
+func (h *Hub) Ended(ctx context.Context, r *session.Record) (Ended, error) {
 	if !h.cluster.Alone() {
 		last, err := h.store.LastRevocation(ctx)
 		if err == nil {
@@ -47,15 +41,6 @@ func (h *Hub) Ended(ctx context.Context, r *session.Record, latest session.ID) (
 	e := Ended{Record: *r, Keep: r.Keep(now), Since: now.Sub(r.End.At), Revoked: h.isRevoked(r, now)}
 	if e.Revoked {
 		e.Keep = 0
-	}
-	if e.Keep > 0 && latest != (session.ID{}) {
-		out, err := h.signedOutSince(ctx, r.ID, latest)
-		if err != nil {
-			return Ended{}, err
-		}
-		if out {
-			e.Keep = 0
-		}
 	}
 	return e, nil
 }
@@ -71,45 +56,30 @@ func (h *Hub) isRevoked(r *session.Record, now time.Time) bool {
 	return first != nil && first.Judged().InEffect(now)
 }
 
-// signedOutSince reports whether the user of the session id has signed out of a session that
-// followed it in its browser. latest is the last one of the browser.
-func (h *Hub) signedOutSince(ctx context.Context, id, latest session.ID) (bool, error) {
-	for range maxSignOns {
-		if latest == id || latest == (session.ID{}) {
-			return false, nil
-		}
-		r, err := h.store.Get(ctx, latest)
-		switch {
-		case errors.Is(err, session.ErrNotFound):
-			return false, nil
-		case err != nil:
-			return false, err
-		case !r.Continues:
-			return false, nil
-		case r.End != nil && r.End.Reason == session.ReasonLogout:
-			return h.follows(ctx, id, r.Before)
-		}
-		latest = r.Before
-	}
-	return true, nil
-}
+// maxBefore is how many sessions of a browser are followed back. More than that in a day are no
+// person's.
+const maxBefore = 1000
 
-// follows reports whether the browser's sessions lead from later back to id.
-func (h *Hub) follows(ctx context.Context, id, later session.ID) (bool, error) {
-	for range maxSignOns {
-		if later == id || later == (session.ID{}) {
-			return later == id, nil
+// endKeepBefore has the pages wait no longer of the sessions that the same user had in the browser
+// before, since the user signs out of the session id. It is durable when it returns.
+func (h *Hub) endKeepBefore(ctx context.Context, id session.ID) error {
+	r, err := h.store.Get(ctx, id)
+	for range maxBefore {
+		if isUnknown(err) || err == nil && !r.Continues {
+			return nil
 		}
-		r, err := h.store.Get(ctx, later)
-		switch {
-		case errors.Is(err, session.ErrNotFound), err == nil && !r.Continues:
-			return false, nil
-		case err != nil:
-			return false, err
+		if err != nil {
+			return err
 		}
-		later = r.Before
+		r, err = h.store.Get(ctx, r.Before)
+		if err == nil && r.End != nil {
+			if r.End.KeepOver {
+				return nil // and all before it
+			}
+			err = h.store.EndKeep(ctx, r.ID)
+		}
 	}
-	return true, nil
+	return err
 }
 
 // OfHandle returns the session that a page asks about by a handle; see [session.Marks.OfHandle].

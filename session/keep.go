@@ -10,12 +10,14 @@ import (
 
 // Keep is how long pages of r wait once it ends, or from now on where it has ended. Only an end by
 // time, or by a sign-in of the same user in the same browser, leaves pages that wait. What follows
-// from other sessions and from forced logouts is no part of a record; the hub adds it.
+// from forced logouts is no part of a record; the hub adds it.
 func (r *Record) Keep(now time.Time) time.Duration {
 	e := r.End
 	switch {
 	case e == nil:
 		return r.Policy.KeepPage
+	case e.KeepOver:
+		return 0
 	case e.Reason == ReasonIdle, e.Reason == ReasonLifetime, e.Reason == ReasonReplaced && e.Continued:
 		return max(0, min(r.Policy.KeepPage, r.Policy.KeepPage-now.Sub(e.At)))
 	}

@@ -113,6 +113,8 @@ type End struct {
 	Detail  string    `json:"detail,omitempty"`  // for the audit trail
 	// of a session that was replaced: its user goes on in the same browser
 	Continued bool `json:"continued,omitempty"`
+	// the user has signed out since, of a session that followed in the same browser: no page waits
+	KeepOver bool `json:"keep_over,omitempty"`
 }
 
 // Text is what the user reads: the message, or the sentence of the reason.

@@ -38,6 +38,9 @@ type Store interface {
 	// zero and the session, by its own record, is not due by then, it stays: ErrNotDue. Forced
 	// logouts are no part of a record, so the caller judges them. ErrNotFound.
 	End(ctx context.Context, id ID, why End, ifDueBy time.Time) (first bool, err error)
+	// EndKeep notes in the tombstone of a session that no page of it waits any more: End.KeepOver.
+	// It changes nothing of a session that lives or is unknown, and is no error then.
+	EndKeep(ctx context.Context, id ID) error
 	// Live yields all sessions that have not ended, in no order. It may miss sessions that begin or
 	// end meanwhile. An error is the last that it yields.
 	Live(ctx context.Context) iter.Seq2[Record, error]

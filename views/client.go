@@ -57,7 +57,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 		if handle == "" || !isSessionError(err) {
 			return err
 		}
-		return s.ownEndOf(r, handle, v.token.ID())
+		return s.ownEndOf(r, handle)
 	}
 	a := s.answer(v.token.ID(), v.status)
 	if handle != "" && handle != a.Handle {

@@ -109,7 +109,6 @@ func (e storeError) Unwrap() error { return e.error }
 type overError struct {
 	error
 	record session.Record
-	latest session.ID // the browser's last session, where record is of an earlier one that a page asks about
 }
 
 func (e overError) Unwrap() error { return e.error }

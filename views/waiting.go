@@ -29,22 +29,21 @@ func (s *Server) ownEnd(r *http.Request, handle string) (*ownEnd, error) {
 	case !errors.Is(err, session.ErrEnded):
 		return nil, storeError{err}
 	}
-	e, err := s.hub.Ended(r.Context(), &record, session.ID{})
+	e, err := s.hub.Ended(r.Context(), &record)
 	if err != nil {
 		return nil, storeError{err}
 	}
 	return &ownEnd{Reason: record.End.Reason, EndedMS: e.Since.Milliseconds(), Revoked: e.Revoked}, nil
 }
 
-// ownEndOf is the error by which a page without a session is told how its own has ended. latest is
-// the session that the browser had last.
-func (s *Server) ownEndOf(r *http.Request, handle string, latest session.ID) error {
+// ownEndOf is the error by which a page without a session is told how its own has ended.
+func (s *Server) ownEndOf(r *http.Request, handle string) error {
 	record, err := s.hub.OfHandle(r.Context(), handle)
 	switch {
 	case err == nil:
 		return session.ErrNotFound // it lives, though not in this browser
 	case isSessionError(err):
-		return overError{err, record, latest}
+		return overError{err, record}
 	}
 	return storeError{err}
 }
@@ -55,7 +54,7 @@ func (s *Server) ended(r *http.Request, over overError) (e hub.Ended, ok bool, e
 	if s.told(over) == nil {
 		return e, false, nil
 	}
-	e, err = s.hub.Ended(r.Context(), &over.record, over.latest)
+	e, err = s.hub.Ended(r.Context(), &over.record)
 	if err != nil {
 		return e, false, storeError{err}
 	}

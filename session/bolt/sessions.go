@@ -194,6 +194,25 @@ func (s *Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy
 	return first, nil
 }
 
+// EndKeep implements [session.Store].
+func (s *Store) EndKeep(ctx context.Context, id session.ID) error {
+	err := s.update(ctx, func(tx *bbolt.Tx) error {
+		r, err := getRecord(tx, id)
+		if errors.Is(err, session.ErrNotFound) || err == nil && (r.End == nil || r.End.KeepOver) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r.End.KeepOver = true
+		return putRecord(tx, r)
+	})
+	if err != nil {
+		return fmt.Errorf("end waiting for session: %w", err)
+	}
+	return nil
+}
+
 // endRecord makes a tombstone of a live session, with its audit line.
 func (s *Store) endRecord(tx *bbolt.Tx, r session.Record, why session.End) error {
 	r.End, r.Values = &why, nil

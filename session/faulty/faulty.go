@@ -220,6 +220,11 @@ func (s Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy 
 		func() (bool, error) { return s.Store.End(ctx, id, why, ifDueBy) })
 }
 
+// EndKeep implements [session.Store].
+func (s Store) EndKeep(ctx context.Context, id session.ID) error {
+	return do(ctx, s.Faults, "EndKeep", func() error { return s.Store.EndKeep(ctx, id) })
+}
+
 // Live implements [session.Store].
 func (s Store) Live(ctx context.Context) iter.Seq2[session.Record, error] {
 	return func(yield func(session.Record, error) bool) {

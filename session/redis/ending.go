@@ -82,3 +82,26 @@ func (s *Store) end(ctx context.Context, id session.ID, why session.End, ifDueBy
 	}
 	return ended, s.replicatedAnswer(ctx, p, answer, 1)
 }
+
+// endKeepScript notes in an end that no page waits any more.
+var endKeepScript = newVitalScript(online + `
+local why = redis.call('HGET', KEYS[1], 'x')
+if why then
+  local noted = cjson.decode(why)
+  noted.keep_over = true
+  redis.call('HSET', KEYS[1], 'x', cjson.encode(noted))
+end
+return {'ok', online()}
+`)
+
+// EndKeep implements [session.Store].
+func (s *Store) EndKeep(ctx context.Context, id session.ID) error {
+	answer, err := s.run(ctx, endKeepScript, []string{s.timingKey(id)}, nil)
+	if err = outcome(answer, err); err == nil {
+		err = s.replicatedAnswer(ctx, partition(id), answer, 1)
+	}
+	if err != nil {
+		return fmt.Errorf("end waiting for session: %w", err)
+	}
+	return nil
+}

@@ -51,9 +51,10 @@ func callsOf(
 			_, err := s.Touch(ctx, []session.Activity{{ID: id, At: start.Add(time.Minute)}})
 			return err
 		},
-		"Leave":  func() error { _, err := s.Leave(ctx, id, session.TabTimes{ClosedAt: start}); return err },
-		"End":    func() error { _, err := s.End(ctx, id, end(session.ReasonLogout, 0), time.Time{}); return err },
-		"OfUser": func() error { _, err := s.OfUser(ctx, "ada"); return err },
+		"Leave":   func() error { _, err := s.Leave(ctx, id, session.TabTimes{ClosedAt: start}); return err },
+		"End":     func() error { _, err := s.End(ctx, id, end(session.ReasonLogout, 0), time.Time{}); return err },
+		"EndKeep": func() error { return s.EndKeep(ctx, live.ID) },
+		"OfUser":  func() error { _, err := s.OfUser(ctx, "ada"); return err },
 		"AddRevocation": func() error {
 			_, err := s.AddRevocation(ctx, revocation("y", session.Scope{Everyone: true}))
 			return err

@@ -48,6 +48,30 @@ func unknown(t *testing.T, s session.Store) {
 	}
 }
 
+func endKeep(t *testing.T, s session.Store) {
+	ended, living := create(t, s, Record("ada")), create(t, s, Record("grace"))
+	why := session.End{
+		Reason:    session.ReasonReplaced,
+		At:        start.Add(time.Second),
+		Actor:     "ada",
+		Message:   "ä <b>",
+		Continued: true,
+	}
+	mustEnd(t, s, ended.ID, why)
+	for _, id := range []session.ID{ended.ID, ended.ID, living.ID, session.NewToken().ID()} {
+		if err := s.EndKeep(t.Context(), id); err != nil {
+			t.Errorf("EndKeep: %v", err)
+		}
+	}
+	why.KeepOver = true
+	if got := get(t, s, ended.ID).End; got == nil || *got != why {
+		t.Errorf("the end is %+v, want %+v", got, why)
+	}
+	if got := get(t, s, living.ID); got.End != nil {
+		t.Errorf("a session that lived ended: %+v", got.End)
+	}
+}
+
 func endTwice(t *testing.T, s session.Store) {
 	r := create(t, s, Record("ada"))
 	first := session.End{

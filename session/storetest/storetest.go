@@ -57,6 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"touches arrive in any order, the later time wins", touchOrder},
 		{"a touch after the deadline does not reach past the end", touchTooLate},
 		{"touches racing an end", touchRacesEnd},
+		{"pages of an ended session wait no longer once that is noted", endKeep},
 		{"one more sign-in than the limit ends the oldest", limit},
 		{"ends racing sign-ins leave nobody in the index who has ended", indexRace},
 		{"sign-ins at once never exceed the limit", limitRace},
