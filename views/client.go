@@ -41,8 +41,8 @@ type statusAnswer struct {
 	Rights     string    `json:"rights"` // see hub.Hub.Rights
 	Handle     string    `json:"handle"` // see hub.Hub.Handle
 	CSRF       string    `json:"csrf"`
-	KeepMS     int64     `json:"keep_ms"`       // how long the page waits after an end by time
-	Own        *ownEnd   `json:"own,omitempty"` // of the session that the page asks about, where it is another one
+	KeepMS     int64     `json:"keep_ms"`         // how long the page waits after an end by time
+	Own        *ownEnd   `json:"ended,omitempty"` // of the session that the page asks about, where it is another one
 	// What the socket's hello tells, for pages that can have none.
 	HeartbeatMS int64            `json:"heartbeat_ms"`
 	ExtendOn    session.ExtendOn `json:"extend_on"`

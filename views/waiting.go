@@ -14,8 +14,8 @@ import (
 // ownEnd is how the session of a page has ended, while the browser has another one that lives.
 type ownEnd struct {
 	Reason  session.Reason `json:"reason,omitempty"`
-	EndedMS int64          `json:"ended_ms"` // how long ago
-	Revoked bool           `json:"revoked"`  // a forced logout covers it: the page never comes back
+	EndedMS int64          `json:"ago_ms"`  // how long ago
+	Revoked bool           `json:"revoked"` // a forced logout covers it: the page never comes back
 }
 
 // ownEnd returns nil for a session that lives.
