@@ -24,6 +24,10 @@ func (r *Record) Keep(now time.Time) time.Duration {
 	return 0
 }
 
+// Continued reports whether old is the session that the browser of r had before, of the same user:
+// its pages go on with r.
+func (r *Record) Continued(old ID) bool { return r.Continues && r.Before == old }
+
 // SameUser reports whether two sessions are of one user: of one name and one directory entry.
 func SameUser(a, b *Record) bool {
 	return FoldName(a.User) == FoldName(b.User) && entryOf(a) == entryOf(b)

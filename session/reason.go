@@ -53,8 +53,14 @@ func (r Reason) Warning() string {
 	return ""
 }
 
-// ReplacedBy is the end of a session that a newer sign-in of its user displaces.
-func ReplacedBy(newer Record) End {
-	return End{Reason: ReasonReplaced, At: newer.CreatedAt, Actor: newer.User,
-		Message: "You were signed out because of a newer sign-in: " + Device(newer.Agent) + ", " + newer.Address + "."}
+// ReplacedBy is the end of the session old that a newer sign-in of its user displaces.
+func ReplacedBy(newer Record, old ID) End {
+	from := Device(newer.Agent) + ", " + newer.Address
+	return End{
+		Reason:    ReasonReplaced,
+		At:        newer.CreatedAt,
+		Actor:     newer.User,
+		Message:   "You were signed out because of a newer sign-in: " + from + ".",
+		Continued: newer.Continued(old),
+	}
 }

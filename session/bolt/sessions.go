@@ -27,7 +27,7 @@ func (s *Store) Create(ctx context.Context, r session.Record, limit int) (displa
 				return err
 			}
 			for len(others) >= limit {
-				if err := s.endRecord(tx, others[0], session.ReplacedBy(r)); err != nil {
+				if err := s.endRecord(tx, others[0], session.ReplacedBy(r, others[0].ID)); err != nil {
 					return err
 				}
 				displaced = append(displaced, others[0].ID)

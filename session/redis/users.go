@@ -103,7 +103,7 @@ type displacement struct {
 // reserve counts the user's sessions and takes a place among them. It returns those beyond the
 // limit, which the caller must end.
 func (s *Store) reserve(ctx context.Context, r session.Record, limit int) (list []displacement, err error) {
-	why, err := json.Marshal(session.ReplacedBy(r))
+	why, err := json.Marshal(session.ReplacedBy(r, session.ID{}))
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +130,7 @@ func (s *Store) reserve(ctx context.Context, r session.Record, limit int) (list 
 		if err := json.Unmarshal([]byte(end), &d.end); err != nil {
 			return nil, err
 		}
+		d.end.Continued = r.Continued(id)
 		list = append(list, d)
 	}
 	return list, nil

@@ -85,6 +85,9 @@ func limit(t *testing.T, s session.Store) {
 	for i := range 3 {
 		r := Record("ada")
 		r.CreatedAt = start.Add(time.Duration(i) * time.Second)
+		if i == 2 {
+			r.Before, r.Continues = ids[0], true // its browser goes on
+		}
 		ids = append(ids, r.ID)
 		displaced, err := s.Create(t.Context(), r, 2)
 		if err != nil {
@@ -95,12 +98,20 @@ func limit(t *testing.T, s session.Store) {
 		}
 	}
 	create(t, s, Record("grace"))
-	if e := get(t, s, ids[0]).End; e == nil || e.Reason != session.ReasonReplaced {
-		t.Errorf("end of the oldest = %+v, want replaced", e)
+	if e := get(t, s, ids[0]).End; e == nil || e.Reason != session.ReasonReplaced || !e.Continued {
+		t.Errorf("end of the oldest = %+v, want replaced, and continued in its browser", e)
 	}
 	rs, err := s.OfUser(t.Context(), "ada")
 	if err != nil || len(rs) != 2 || rs[0].ID != ids[1] || rs[1].ID != ids[2] {
 		t.Errorf("OfUser = %v, %v, want the two newer ones, oldest first", rs, err)
+	}
+	elsewhere := Record("ada")
+	elsewhere.CreatedAt = start.Add(3 * time.Second)
+	if displaced, err := s.Create(t.Context(), elsewhere, 2); err != nil || !slices.Equal(displaced, ids[1:2]) {
+		t.Fatalf("a sign-in elsewhere displaced %v, %v", displaced, err)
+	}
+	if e := get(t, s, ids[1]).End; e == nil || e.Continued {
+		t.Errorf("end by a sign-in elsewhere = %+v, want one that is not continued", e)
 	}
 }
 
