@@ -20,10 +20,10 @@ export default defineConfig({
   reporter: process.env.CI ? [['list'], ['html', {open: 'never'}]] : [['list']],
   use: {trace: {mode: 'retain-on-failure', screenshots: false}, screenshot: 'only-on-failure'},
   projects: [
-    {name: 'chromium', testIgnore: /timing/, use: chromium},
+    {name: 'chromium', testIgnore: [/timing/, /e2e\/webkit/], use: chromium},
     {
       name: 'firefox',
-      testIgnore: /timing/,
+      testIgnore: [/timing/, /e2e\/webkit/],
       grep: /@engines/,
       use: {
         browserName: 'firefox',
@@ -34,7 +34,15 @@ export default defineConfig({
         },
       },
     },
+    // WebKitGTK by its own driver (e2e/webkit/driver.ts): Playwright cannot drive the installed one.
+    {name: 'webkitgtk', testDir: './e2e/webkit'},
     // What judges time runs alone, after all others.
-    {name: 'timing', testMatch: /timing/, workers: 1, dependencies: ['chromium', 'firefox'], use: chromium},
+    {
+      name: 'timing',
+      testMatch: /timing/,
+      workers: 1,
+      dependencies: ['chromium', 'firefox', 'webkitgtk'],
+      use: chromium,
+    },
   ],
 })

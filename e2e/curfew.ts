@@ -15,13 +15,13 @@ export class Server {
   #process: ChildProcess | undefined
   #port = '0'
 
-  private constructor(
+  protected constructor(
     readonly folder: string,
     readonly flags: string[],
   ) {}
 
   static async start(...flags: string[]): Promise<Server> {
-    const server = new Server(await mkdtemp(join(tmpdir(), 'curfew-e2e-')), flags)
+    const server = new this(await mkdtemp(join(tmpdir(), 'curfew-e2e-')), flags)
     try {
       await server.run()
     } catch (error) {
@@ -75,9 +75,14 @@ export class Server {
     await rm(this.folder, {recursive: true, force: true})
   }
 
+  /** How the calls below are sent. */
+  protected fetch(url: string, init: RequestInit): Promise<Response> {
+    return fetch(url, init)
+  }
+
   /** Calls one of the /testing/ routes. */
   async call<T = unknown>(path: string, body?: object): Promise<T> {
-    const response = await fetch(
+    const response = await this.fetch(
       `${this.url}${this.base}/testing/${path}`,
       body ? {method: 'POST', body: JSON.stringify(body)} : {},
     )
@@ -87,7 +92,7 @@ export class Server {
 
   /** Calls the API as a program does. */
   async api<T = any>(method: string, path: string, body?: object): Promise<T> {
-    const response = await fetch(`${this.url}${this.base}/api/v1${path}`, {
+    const response = await this.fetch(`${this.url}${this.base}/api/v1${path}`, {
       method,
       headers: {Authorization: `Bearer ${TOKEN}`},
       ...(body && {body: JSON.stringify(body)}),
@@ -201,16 +206,17 @@ export class Tab {
  */
 export const nothing = (page: Page) => ({text: '', title: new URL(page.url()).host, fields: 0})
 
-/** What a page shows: its rendered text, its title, and how many rendered fields have a value. */
-export function shows(page: Page) {
-  return page.evaluate(() => ({
-    text: document.body?.innerText.trim() ?? '',
-    title: document.title,
-    fields: [...document.querySelectorAll<HTMLInputElement>('input, textarea, select')].filter(
-      f => f.value && f.getClientRects().length > 0,
-    ).length,
-  }))
-}
+/** What a page shows. */
+export const shows = (page: Page) => page.evaluate(shown)
+
+/** Of the page that it runs in: its rendered text, its title, and how many rendered fields have a value. */
+export const shown = () => ({
+  text: document.body?.innerText.trim() ?? '',
+  title: document.title,
+  fields: [...document.querySelectorAll<HTMLInputElement>('input, textarea, select')].filter(
+    f => f.value && f.getClientRects().length > 0,
+  ).length,
+})
 
 /** Lets a page report each act at once, and counts them. */
 export async function countActs(page: Page): Promise<() => number> {
