@@ -18,7 +18,7 @@ import {instant, jitter, since} from './time.js'
  * @property {boolean} isOver there is no session: nothing is sent, asked or heard any more
  * @property {() => void} arriving a message is there; deadlines that have passed come first
  * @property {(message: Message) => void} heard the server has spoken, if only to repeat itself
- * @property {(message: Message) => Promise<void> | void} handle a message is to be acted upon; when
+ * @property {(message: Message) => Promise<void> | void} heed a message is to be acted upon; when
  *   it is, it is acked
  * @property {(status: Status, isLasting?: boolean) => void} applyStatus an answer over HTTP has come;
  *   isLasting says that no socket could be had for a while
@@ -127,7 +127,7 @@ export class Connection {
     if (type === 'hello') this.#seq = 0
     if (seq > this.#seq) {
       this.#seq = seq
-      await this.#guard.handle(message)
+      await this.#guard.heed(message)
     }
     if (type !== 'hello' && socket === this.#socket) this.send({type: 'ack', seq})
   }

@@ -99,7 +99,7 @@ class Guard {
    * @param {Message} message
    * @returns {Promise<void> | void} a promise where it will be done a moment later
    */
-  handle(message) {
+  heed(message) {
     switch (message.type) {
       case 'hello':
         return this.#greet(message)
@@ -126,7 +126,7 @@ class Guard {
     this.#display.connection('')
     this.#announce(true)
     this.#setDeadlines(message)
-    if ((message.warn_in_ms ?? 0) > 0) this.#clearWarning(message) // else the warning itself follows
+    if (/** @type {number} */ (message.warn_in_ms) > 0) this.#clearWarning(message) // else the warning itself follows
     if (isHidden()) this.#connection.send({type: 'visibility', hidden: true})
     this.#reporter.report()
   }
@@ -222,16 +222,18 @@ class Guard {
    * @param {End} [end]
    * @returns {undefined}
    */
-  end({reason = '', message = '', location = '', ...end} = {}) {
+  end(end = {}) {
     if (this.isOver) return
     this.isOver = true
-    const mayWait = end.keep_ms || end.handle
+    const {reason = '', message = ''} = end
+    // A page that slept may have been told of an end that its user has signed in after.
+    const mayWait = end.keep_ms || end.handle || this.#connection.isDoubted
     if (mayWait) this.#curtain.down()
     else this.#curtain.forget()
     this.#display.hide()
     this.#deadlines.warnedOf = ''
     dispatch('expire', {reason, message})
-    if (!mayWait || !this.#display.waitFor({reason, message, ...end})) this.leave(location)
+    if (!mayWait || !this.#display.waitFor(end)) this.leave(end.location)
   }
 
   /**
@@ -252,6 +254,7 @@ class Guard {
   /** A page that waited goes on with another session of its user. @param {Status} status */
   resume(status) {
     this.isOver = false
+    this.#reporter.drop()
     this.#connection.part('navigate')
     this.applyStatus(status)
     dispatch('resume', {csrf: status.csrf})

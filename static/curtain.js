@@ -119,7 +119,7 @@ export class Curtain {
     if (this.isDown) return
     this.isDown = true
     const {scrollX, scrollY} = window
-    this.#undo = [this.#remember(), () => scrollTo(scrollX, scrollY)]
+    this.#undo = [this.#remember(), () => scrollTo({left: scrollX, top: scrollY, behavior: 'instant'})]
     this.#sheet.replaceSync(style)
     this.#title.text = location.host // for an empty one a browser shows the address, and that may tell as much
     this.#hide()

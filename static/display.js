@@ -131,11 +131,10 @@ export class Display {
   /**
    * Has the page wait for its user to sign in again.
    * @param {End} end
-   * @returns {boolean} false where warning.js is not there: then the page cannot wait
+   * @returns {boolean | undefined} whether it waits: it cannot where warning.js is not there
    */
   waitFor(end) {
-    this.#screen?.waitFor(end)
-    return !!this.#screen
+    return this.#screen?.waitFor(end)
   }
 
   /** Takes all of it away for good. */

@@ -1,4 +1,6 @@
 // @ts-check
+import {instant, since} from './time.js'
+
 /**
  * @typedef {{who: string, rights: string, handle: string, keep_ms: number}} Own
  * @typedef {{user: string, warn_in_ms: number, expire_in_ms: number, csrf: string, heartbeat_ms: number,
@@ -47,8 +49,8 @@ export class HTTP {
   async ask(path = '', init = {}) {
     const answer = await this.look(path, init)
     if (!answer) return
-    const {ok, status, body} = answer
-    if (ok) {
+    const {status, body} = answer
+    if (status < 300) {
       if (this.isOther(body)) return this.#guard.end(body)
       this.csrf = body.csrf
       return body
@@ -62,16 +64,18 @@ export class HTTP {
    * Asks, and does nothing else. By default it asks how the session stands.
    * @param {string} [path]
    * @param {RequestInit} [init]
-   * @returns {Promise<{ok: boolean, status: number, body: any} | undefined>} undefined where there
-   *   is no answer
+   * @returns {Promise<{status: number, body: any} | undefined>} undefined where there is no answer,
+   *   or one that is old by now: the page slept
    */
   async look(path, init = {}) {
+    const asked = instant()
     try {
       const response = await this.#fetch(path || 'session/status?handle=' + (this.own?.handle ?? ''), {
         ...init,
         headers: {Accept: 'application/json', ...init.headers},
       })
-      return {ok: response.ok, status: response.status, body: await response.json()}
+      const body = await response.json()
+      if (since(asked) < ANSWER_MS) return {status: response.status, body}
     } catch {}
   }
 

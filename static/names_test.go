@@ -63,6 +63,31 @@ func TestOwnNamesAreNoKeysOfTables(t *testing.T) {
 	}
 }
 
+// Own names that come from the server as keys would not be found either. The types of what it says
+// have them all.
+func TestOwnNamesAreNoKeysOfMessages(t *testing.T) {
+	types := regexp.MustCompile(`(?s)@typedef \{.*?\} (?:Message|Own|Status|End)\n`)
+	key := regexp.MustCompile(`(\w+)\??:`)
+	own, keys := shortNames(), 0
+	for _, name := range []string{"connection.js", "http.js"} {
+		source, err := sources.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, typ := range types.FindAllString(string(source), -1) {
+			for _, k := range key.FindAllStringSubmatch(typ, -1) {
+				keys++
+				if _, ok := own[k[1]]; ok {
+					t.Errorf("%s: the server says %s, which is written short", name, k[1])
+				}
+			}
+		}
+	}
+	if keys < 20 {
+		t.Errorf("%d keys were looked at, want 20 and more", keys)
+	}
+}
+
 // No module asks for a global name that a page may have replaced meanwhile.
 func TestModulesUseOriginals(t *testing.T) {
 	source, err := sources.ReadFile("originals.js")

@@ -1,6 +1,6 @@
 // @ts-check
 /** The elements that Curfew itself adds to a page. */
-export const OURS = 'curfew-warning, curfew-panel, curfew-plain'
+export const OURS = 'curfew-warning,curfew-panel,curfew-plain'
 
 /** What Curfew shows on a page that is blank. */
 export const WAITING = 'curfew-waiting'
@@ -77,10 +77,11 @@ export function rememberFocus() {
   while (selection && ranges.length < selection.rangeCount) ranges.push(selection.getRangeAt(ranges.length))
   const start = element?.selectionStart // only fields with a selection have one
   const end = /** @type {number} */ (element?.selectionEnd)
+  const direction = element?.selectionDirection ?? 'none'
   return () => {
-    if (!element?.isConnected || element === document.body) return
-    element.focus({preventScroll: true})
-    if (typeof start === 'number') element.setSelectionRange(start, end)
+    if (!element?.isConnected) return
+    if (element !== document.body) element.focus({preventScroll: true})
+    if (typeof start === 'number') element.setSelectionRange(start, end, direction)
     else if (selection && ranges.length > 0 && ranges.every(range => range.startContainer.isConnected)) {
       selection.removeAllRanges()
       for (const range of ranges) selection.addRange(range)

@@ -112,6 +112,11 @@ export class Reporter {
     this.#unsure = null
   }
 
+  /** What was done in a session that is over tells nothing of the next one. */
+  drop() {
+    this.#acted = this.#unsure = null
+  }
+
   /** What was told last may have been lost: it is told again, at once when that can be. */
   recall() {
     if (!this.#unsure) return

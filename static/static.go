@@ -144,7 +144,7 @@ func prepare() (*Files, error) {
 var ownNames = strings.Fields(`
 	warnedOf warn connection remaining isOpen hide sync renew down ask act heartbeat isDown stay
 	report check show recall tell covers post number hear load end base signOut heard again
-	applyStatus arriving connect doubt expectAnswer forget greeted handle hasSocket isDoubted
+	applyStatus arriving connect doubt drop expectAnswer forget greeted hasSocket heed isDoubted
 	leave isLeaving leaves know isOther isOver blank resume look waitFor mend mendAll mono own
 	part partFor past put release rememberFocus sinceAsked stays styles wake wall warningChanged
 	wasLost`)

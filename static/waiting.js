@@ -1,12 +1,10 @@
 // @ts-check
-import {button, look} from './buttons.js'
-import {isHidden, listen, WAITING} from './page.js'
+import {isHidden, listen} from './page.js'
+import {SignedOut} from './signedout.js'
 import {instant, LONGEST_TIMEOUT, since} from './time.js'
-import {LEAVE_PAGE, SIGN_IN_AGAIN, SIGNED_OUT} from './words.js'
 
 /** @import {Forms} from './forms.js' */
-/** @import {End, HTTP, Status} from './http.js' */
-/** @import {Instant} from './time.js' */
+/** @import {End, HTTP, Own, Status} from './http.js' */
 
 /**
  * What a page that waits wants of the guard.
@@ -22,7 +20,7 @@ const CHANNEL = 'curfew.session'
 const SEEN = '__Host-curfew-seen='
 
 /** How often a visible page looks at that cookie. */
-const SEEN_EVERY_MS = 500
+const LOOK_MS = 500
 
 /**
  * How often a visible page asks the server: cookies may come in other ways, and a forced logout
@@ -31,114 +29,152 @@ const SEEN_EVERY_MS = 500
 const ASK_SOON_MS = 2_500
 const ASK_SELDOM_MS = 25_000
 
-/** So long after a sign-in in the same browser the new cookie may take to arrive. */
+/**
+ * So long after a sign-in in the same browser the new session's cookie may take to arrive. A page
+ * asks as often as it looks meanwhile.
+ */
 const COOKIE_MS = 5_000
 
-/** So long a click or a key may have been meant for the page that was there. */
-const SURPRISE_MS = 1_000
-
 /** Who signed in last in this browser, and a random number; empty where nobody did. */
-export const lastSignIn = () =>
+const lastSignIn = () =>
   document.cookie
     .split('; ')
     .find(cookie => cookie.startsWith(SEEN))
     ?.slice(SEEN.length) ?? ''
 
 /**
- * A page whose session has ended waits, blank, for its user to sign in again. It lives until the
- * page comes back or is taken away.
+ * A page whose session has ended waits, blank, for its user to sign in again: it comes back, or is
+ * taken away. Then the next session may end in the same way. warning.js has one for the whole life
+ * of the page, and calls begin at an end. The server decides; nothing but its word brings the page
+ * back.
  */
 export class Waiting {
-  #life = new AbortController()
   #guard
   #http
   #forms
-  /** The sign-in of which the page knew when its session lived. */
-  #seen
-  #dialog = new Dialog(
+  #dialog = new SignedOut(
     () => this.#signIn(),
     () => this.#leave(),
   )
-  #keep = Infinity // milliseconds, from then on:
+  /** The sign-in that the page knows of. */
+  #seen = lastSignIn()
+  #noticed = instant() // when there was another one
+  /** @type {End | undefined} what the page was told of the end; none while it does not wait */
+  #end
+  #began = instant()
+  #keep = 0 // milliseconds, from then on:
   #told = instant()
   #touched = instant()
   #asked = instant()
   #asking = false
   #again = false // somebody has signed in meanwhile
   #timer = 0
+  #isListening = false
+  /** @type {BroadcastChannel | undefined} */
+  #channel
 
-  /**
-   * @param {Keeper} guard
-   * @param {HTTP} http
-   * @param {Forms} forms
-   * @param {string} seen what lastSignIn said while the session lived
-   * @param {End} end
-   */
-  constructor(guard, http, forms, seen, end) {
+  /** @param {Keeper} guard @param {HTTP} http @param {Forms} forms */
+  constructor(guard, http, forms) {
     this.#guard = guard
     this.#http = http
     this.#forms = forms
-    this.#seen = seen
-    const options = {signal: this.#life.signal}
-    const look = () => this.#look()
-    for (const type of ['visibilitychange', 'resume']) listen(document, type, look, options)
-    for (const type of ['focus', 'pageshow', 'online']) listen(window, type, look, options)
-    for (const type of ['pointerdown', 'keydown']) listen(window, type, () => (this.#touched = instant()), options)
-    const {cookieStore} = /** @type {any} */ (window)
-    if (cookieStore) listen(cookieStore, 'change', look, options)
-    this.#listenToOthers(look)
-    if (end.keep_ms && end.reason !== 'replaced') this.#tell(end)
-    else this.#ask()
-    this.#count()
   }
 
-  /** A channel that is open keeps a page out of the cache for Back. @param {() => void} look */
-  #listenToOthers(look) {
-    /** @type {BroadcastChannel | undefined} */
-    let channel
-    const open = () => {
-      channel ??= new BroadcastChannel(CHANNEL)
-      channel.onmessage = look
-    }
-    const close = () => {
-      channel?.close()
-      channel = undefined
-    }
-    open()
-    listen(window, 'pageshow', open, {signal: this.#life.signal})
-    listen(window, 'pagehide', close, {signal: this.#life.signal})
-    this.#life.signal.addEventListener('abort', close)
-  }
-
-  /** Says why, and how long the page waits. @param {End} end */
-  #tell({reason = '', message = '', keep_ms = 0}) {
-    this.#keep = keep_ms
-    this.#told = instant()
-    this.#dialog.show(reason, message)
+  /** The session that the page is for. It waits only where it had one. */
+  get #own() {
+    return /** @type {Own} */ (this.#http.own)
   }
 
   get #left() {
     return this.#keep - since(this.#told)
   }
 
+  /**
+   * The session is over. How it ended is clear, or else the server is asked: where the browser has
+   * another session, or where the page slept.
+   * @param {End} end
+   */
+  begin(end) {
+    const {reason, message = '', keep_ms, handle} = end
+    const isClear = keep_ms && !handle
+    this.#end = end
+    this.#began = this.#touched = instant()
+    this.#keepFor(isClear ? keep_ms : this.#own.keep_ms)
+    this.#listen()
+    this.#open()
+    if (reason === 'replaced') this.#noticed = instant()
+    if (isClear && reason !== 'replaced') this.#dialog.show(message)
+    else this.#ask()
+    this.#count()
+  }
+
+  /** @param {number} ms */
+  #keepFor(ms) {
+    this.#keep = ms
+    this.#told = instant()
+  }
+
+  /** Once for all times that the page waits. */
+  #listen() {
+    if (this.#isListening) return
+    this.#isListening = true
+    const look = () => this.#look()
+    for (const type of ['visibilitychange', 'resume']) listen(document, type, look, {})
+    for (const type of ['focus', 'online']) listen(window, type, look, {})
+    listen(window, 'pointerdown', () => (this.#touched = instant()), {})
+    listen(window, 'pagehide', () => this.#close(), {}) // a channel that is open keeps a page out of the cache for Back
+    listen(
+      window,
+      'pageshow',
+      () => {
+        this.#open()
+        this.#look()
+      },
+      {},
+    )
+    const {cookieStore} = /** @type {any} */ (window)
+    if (cookieStore) listen(cookieStore, 'change', look, {})
+  }
+
+  #open() {
+    if (!this.#end || this.#channel) return
+    this.#channel = new BroadcastChannel(CHANNEL)
+    this.#channel.onmessage = () => this.#look()
+  }
+
+  #close() {
+    this.#channel?.close()
+    this.#channel = undefined
+  }
+
   /** Looks whether somebody has signed in. */
   #look() {
+    if (!this.#end) return
     const seen = lastSignIn()
-    if (seen !== this.#seen && seen.split('.')[0] !== this.#http.own?.who) return this.#leave()
-    if (seen !== this.#seen || !isHidden()) this.#ask()
+    if (seen !== this.#seen) {
+      this.#seen = seen
+      if (seen && seen.split('.')[0] !== this.#own.who) return this.#leave()
+      this.#noticed = instant()
+      this.#ask()
+    } else if (!isHidden()) {
+      this.#ask()
+    }
   }
 
   #count() {
     clearTimeout(this.#timer)
-    if (this.#life.signal.aborted) return
-    const quiet = Math.max(ASK_SOON_MS, Math.min(ASK_SELDOM_MS, since(this.#touched) / 20))
-    if (this.#left <= 0) this.#ask()
-    else if (lastSignIn() !== this.#seen) this.#look()
-    else if (!isHidden() && since(this.#asked) > quiet) this.#ask()
-    this.#timer = setTimeout(
-      () => this.#count(),
-      isHidden() ? Math.min(LONGEST_TIMEOUT, Math.max(this.#left, SEEN_EVERY_MS)) : SEEN_EVERY_MS,
-    )
+    const end = this.#end
+    if (!end) return
+    this.#dialog.keep()
+    if (end.reason === 'replaced' && end.keep_ms && since(this.#began) >= COOKIE_MS) {
+      this.#dialog.show(end.message ?? '')
+    }
+    const isAlert = since(this.#noticed) < COOKIE_MS
+    const quiet = isAlert ? 0 : Math.max(ASK_SOON_MS, Math.min(ASK_SELDOM_MS, since(this.#touched) / 20))
+    if (lastSignIn() !== this.#seen) this.#look()
+    else if (this.#left <= 0 || ((isAlert || !isHidden()) && since(this.#asked) > quiet)) this.#ask()
+    const wait = isAlert || !isHidden() ? 0 : this.#left
+    this.#timer = setTimeout(() => this.#count(), Math.min(LONGEST_TIMEOUT, Math.max(wait, LOOK_MS)))
   }
 
   /** Asks the server how this page's session stands, and which one the browser has. */
@@ -148,34 +184,42 @@ export class Waiting {
       return
     }
     this.#asking = true
+    this.#again = false
     this.#asked = instant()
-    const seen = lastSignIn()
+    const end = this.#end
     const answer = await this.#http.look()
     this.#asking = false
-    if (this.#life.signal.aborted) return
-    if (answer?.ok) return this.#meet(answer.body)
-    if (answer?.status === 401 && answer.body.reason) this.#over(answer.body)
-    else if (this.#left <= 0) this.#leave()
-    if (this.#again || lastSignIn() !== seen) {
-      this.#again = false
-      this.#ask()
-    }
+    if (end === this.#end) this.#heed(answer)
+    else this.#again = true
+    if (this.#again && this.#end) this.#ask()
   }
 
-  /** There is no session. @param {End} end of this page's own */
+  /** @param {{status: number, body: any} | undefined} answer */
+  #heed(answer) {
+    if (!this.#end) return
+    if (answer?.status === 200) this.#meet(answer.body)
+    else if (answer?.status === 401 && answer.body.reason) this.#over(answer.body)
+    else if (this.#left <= 0) this.#leave()
+  }
+
+  /** The browser has no session. @param {End} end of this page's own */
   #over(end) {
-    if (!end.keep_ms) return this.#leave(end.location)
-    if (end.reason === 'replaced' && since(this.#told) < COOKIE_MS) return // its cookie is on its way
-    this.#tell(end)
+    const {reason, message = '', keep_ms} = end
+    if (!keep_ms) return this.#leave(end.location)
+    this.#end = end
+    this.#keepFor(keep_ms)
+    if (reason === 'replaced' && since(this.#began) < COOKIE_MS) return // its cookie is on its way
+    this.#dialog.show(message)
   }
 
   /** The browser has a session. @param {Status} status */
   #meet(status) {
-    const own = /** @type {import('./http.js').Own} */ (this.#http.own)
+    const {who, rights, keep_ms} = this.#own
     const {ended} = status
-    const isOver = ended && (ended.revoked || ended.ago_ms >= own.keep_ms)
-    if (status.who !== own.who || status.rights !== own.rights || isOver) return this.#leave()
-    this.#end()
+    const isOver = ended && (ended.revoked || ended.ago_ms >= keep_ms)
+    if (status.who !== who || status.rights !== rights || isOver) return this.#leave()
+    this.stop()
+    this.#seen = lastSignIn()
     this.#http.csrf = status.csrf
     this.#forms.update()
     this.#guard.resume(status)
@@ -188,65 +232,26 @@ export class Waiting {
   }
 
   #leave(where = '') {
-    this.#end()
+    this.stop()
     this.#guard.leave(where)
   }
 
-  #end() {
+  /** The page does not wait any more. */
+  stop() {
     clearTimeout(this.#timer)
-    this.#life.abort()
+    this.#end = undefined
     this.#dialog.remove()
-  }
-}
-
-/** Says that and why the session has ended, on a page that is blank. */
-class Dialog {
-  #host = document.createElement(WAITING)
-  #dialog = document.createElement('dialog')
-  #title = document.createElement('h2')
-  #text = document.createElement('p')
-  #signIn
-  /** @type {Instant | undefined} */
-  #shown
-
-  /** @param {() => void} signIn @param {() => void} leave */
-  constructor(signIn, leave) {
-    /** @param {() => void} deed */
-    const soon = deed => () => {
-      if (this.#shown && since(this.#shown) >= SURPRISE_MS) deed()
-    }
-    const dialog = this.#dialog
-    this.#title.id = 'curfew-title'
-    this.#title.textContent = SIGNED_OUT
-    this.#text.id = 'curfew-text'
-    dialog.setAttribute('aria-labelledby', this.#title.id)
-    dialog.setAttribute('aria-describedby', this.#text.id)
-    dialog.setAttribute('closedby', 'none')
-    dialog.lang = 'en'
-    dialog.dir = 'ltr'
-    dialog.addEventListener('cancel', event => event.preventDefault())
-    this.#signIn = button(SIGN_IN_AGAIN, soon(signIn))
-    this.#signIn.className = 'first'
-    const buttons = document.createElement('div')
-    buttons.className = 'buttons'
-    buttons.append(this.#signIn, button(LEAVE_PAGE, soon(leave)))
-    dialog.append(this.#title, this.#text, buttons)
-    const shadow = this.#host.attachShadow({mode: 'open'})
-    shadow.adoptedStyleSheets = [look]
-    shadow.append(dialog)
+    this.#close()
   }
 
-  /** @param {string} reason @param {string} message */
-  show(reason, message) {
-    this.#text.textContent = message
-    if (this.#shown) return
-    this.#shown = instant()
-    document.documentElement.append(this.#host)
-    this.#dialog.showModal()
-    this.#signIn.focus()
-  }
-
-  remove() {
-    this.#host.remove()
+  /**
+   * @param {KeyboardEvent | MouseEvent} event a key or a click, before the page hears of it
+   * @returns {boolean} false where the page does not wait
+   */
+  hear(event) {
+    if (!this.#end) return false
+    this.#touched = instant()
+    this.#dialog.hear(event)
+    return true
   }
 }

@@ -4,7 +4,7 @@ import {Warning} from './dialog.js'
 import {Forms} from './forms.js'
 import {importer} from './modules.js'
 import {rememberFocus} from './page.js'
-import {lastSignIn, Waiting} from './waiting.js'
+import {Waiting} from './waiting.js'
 import {PresenceWatch} from './watch.js'
 
 /** @import {Connection, Message} from './connection.js' */
@@ -18,16 +18,12 @@ import {PresenceWatch} from './watch.js'
 export class Screen {
   #warning
   #presence
-  #guard
-  #http
   #forms
+  #waiting
   #connections = 0
-  #seen = lastSignIn()
 
   /** @param {Host} guard @param {Connection} connection @param {HTTP} http */
   constructor(guard, connection, http) {
-    this.#guard = guard
-    this.#http = http
     this.#warning = new Warning()
     this.#warning.onstay = () => guard.stay()
     this.#warning.onleave = () => guard.signOut()
@@ -36,6 +32,7 @@ export class Screen {
       guard.signal,
     )
     this.#forms = new Forms(http)
+    this.#waiting = new Waiting(guard, http, this.#forms)
     this.#connections = connection.number - (connection.isOpen ? 1 : 0) // what the forms have is of the first
     tellSignInPages()
     importLeaving().catch(() => {}) // the end asks again
@@ -56,6 +53,7 @@ export class Screen {
 
   /** @param {KeyboardEvent | MouseEvent} event a key or a click, before the page hears of it */
   hear(event) {
+    if (this.#waiting.hear(event)) return
     if (event.type === 'click') clicked(event)
     else this.#warning.key(/** @type {KeyboardEvent} */ (event))
   }
@@ -91,16 +89,13 @@ export class Screen {
 
   /** Has the page wait for its user, blank as it is. @param {End} end */
   waitFor(end) {
-    new Waiting(this.#guard, this.#http, this.#forms, this.#seen, end)
-  }
-
-  /** The page goes on with another session. */
-  resumed() {
-    this.#seen = lastSignIn()
+    this.#waiting.begin(end)
+    return true
   }
 
   /** Takes all of Curfew's elements away for good. */
   remove() {
+    this.#waiting.stop()
     this.#warning.remove()
   }
 }
