@@ -27,7 +27,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await accessible(page)
     })
 
-    test('what is signed in passes axe, wide and narrow, warned and ended @engines', async ({
+    test('what is signed in passes axe, wide and narrow, warned, waiting and ended @engines', async ({
       signIn,
       openTab,
       advance,
@@ -45,7 +45,11 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await advance(9 * MINUTE)
       await expect(tab.warning).toBeVisible()
       await accessible(tab.page)
-      await tab.stay.click()
+      await advance(MINUTE)
+      await tab.waits()
+      await accessible(tab.page)
+      await signIn()
+      await expect(tab.page.getByRole('heading', {name: 'Hello'})).toBeVisible()
       await server.forceLogout({user: 'ada', grace_ms: MINUTE})
       await server.api('POST', '/notices', {user: 'ada', message: 'The printer is back.'})
       await tab.warning.getByRole('button', {name: 'Continue working'}).click()

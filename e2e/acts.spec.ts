@@ -233,7 +233,7 @@ test('what scripts do is no act, nor is polling or a reload by a timer', async (
   await advance(9 * MINUTE)
   await expect(tab.warning).toBeVisible()
   await advance(MINUTE)
-  await tab.signedOut(/no activity/)
+  await tab.waits()
 })
 
 test('moving over the warning, Tab and arrows leave it open; its buttons work by keyboard alone', async ({

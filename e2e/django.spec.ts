@@ -50,7 +50,7 @@ for (const [front, start] of Object.entries({Curfew: Site.behindCurfew, nginx: S
       await advance(9 * MINUTE)
       for (const tab of tabs) await expect(tab.warning).toBeVisible()
       await advance(MINUTE)
-      for (const tab of tabs) await tab.signedOut('You were signed out because there was no activity for a while.')
+      for (const tab of tabs) await tab.waits('You were signed out because there was no activity for a while.')
     })
 
     test("a form is saved with Django's own token, and not without it" + engines, async ({signIn, open, context}) => {

@@ -1,5 +1,5 @@
 import type {Page, WebSocketRoute} from '@playwright/test'
-import {countActs, expect, goBack, MINUTE, nothing, shows, test as base} from './curfew'
+import {countActs, expect, goBack, MINUTE, nothing, shows, Tab, test as base} from './curfew'
 import {Site} from './site'
 
 // The script on pages of some application that shares the origin with Curfew.
@@ -73,6 +73,33 @@ test('a page that has no session comes back by Back as it was', async ({page, se
   await expect(page.getByRole('heading', {name: 'Public'})).toBeVisible()
   await expect(page).toHaveTitle('Public')
   expect(await page.evaluate(() => (window as any).same)).toBe(true) // out of the cache, where blank pages come from
+})
+
+test('a page kept for Back shows itself while its session lives, and waits, blank, after the end', async ({
+  page,
+  signIn,
+  server,
+}) => {
+  await signIn()
+  await page.goto(server.url + '/late')
+  await page.evaluate(() => {
+    ;(window as any).same = true
+  })
+  const goElsewhere = async () => {
+    await page.locator('curfew-warning').waitFor({state: 'attached'}) // all modules are there
+    await page.evaluate(() => {
+      location.href = '/plain'
+    })
+    await expect(page).toHaveTitle('Plain')
+  }
+  await goElsewhere()
+  await goBack(page)
+  await expect(page.getByRole('heading', {name: 'Late'})).toBeVisible()
+  await goElsewhere()
+  await server.advance(10 * MINUTE)
+  await goBack(page)
+  await new Tab(page, server).waits()
+  expect(await page.evaluate(() => (window as any).same)).toBe(true) // out of the cache, both times
 })
 
 test('a page that has no session shows itself after a freeze', async ({realBrowser, server}) => {
@@ -387,7 +414,8 @@ test('a page guards its frames: one socket, one dialog, and their scripts pass o
   for (const inner of page.frames().slice(1)) await expect(inner.locator('curfew-warning')).toHaveCount(0)
   expect((await server.story('input')).filter(what => what === 'tab opened')).toHaveLength(1)
   await advance(MINUTE)
-  await expect(page).toHaveURL(server.url + '/login?next=%2Faround')
+  await new Tab(page, server).waits()
+  for (const inner of page.frames().slice(1)) await expect(inner.locator('curfew-waiting')).toHaveCount(0)
 })
 
 test('a download is no goodbye: the page stays under the server, and closing it later is one @engines', async ({

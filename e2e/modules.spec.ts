@@ -272,7 +272,7 @@ test('forms have the token of the session that there is now, though the module c
   const token = tab.page.locator('form[action="/logout"] input[name="csrf"]').first()
   const before = await token.inputValue()
   let isBlocked = true
-  await tab.page.route('**/session/status', route => (isBlocked ? route.abort() : route.continue()))
+  await tab.page.route('**/session/status*', route => (isBlocked ? route.abort() : route.continue()))
   await server.call('fault', {kind: 'drop'})
   await expect.poll(() => tab.page.evaluate(() => (window as any).curfewSeen.at(-1))).toBe('connection')
   deliver()
