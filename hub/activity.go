@@ -134,6 +134,7 @@ func (h *Hub) storeAct(ctx context.Context, s *liveSession) error {
 		h.finish(s, *r.End)
 		return session.ErrEnded
 	}
+	s.sameAge(&r)
 	if s.raise(r.LastActiveAt) {
 		h.cluster.TellActed([]session.Activity{{ID: s.id, At: r.LastActiveAt}})
 	}

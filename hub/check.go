@@ -53,6 +53,7 @@ func (h *Hub) check(ctx context.Context, id session.ID) (Status, *liveSession, e
 	}
 	s := h.ensureLive(ctx, r)
 	if !h.cluster.Alone() {
+		s.sameAge(&r)
 		h.actedElsewhere(s, r.LastActiveAt)
 		h.applyRules(s, r.Rules(), r.Revision)
 		if h.applyStoredTabTimes(s, r) {
@@ -172,6 +173,9 @@ func (h *Hub) refresh(ctx context.Context, s *liveSession) verdict {
 		h.log.Error("session not read", "session", s.id, "error", err)
 		h.readAgain(s)
 		return h.retryEnd(s)
+	}
+	if err == nil {
+		s.sameAge(&r)
 	}
 	s.mu.Lock()
 	s.ending = s.end != nil

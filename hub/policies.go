@@ -243,6 +243,7 @@ func (h *Hub) changeRules(
 		if err != nil {
 			return unlessOver(err)
 		}
+		s.sameAge(&r)
 		h.actedElsewhere(s, r.LastActiveAt)
 		rules := change(r.Rules(), r.Revision)
 		rules.Policy = h.policyOf(rules.Groups)

@@ -83,6 +83,7 @@ func (l local) Reconcile(ctx context.Context, r session.Record) (known bool) {
 	if s == nil {
 		return false
 	}
+	s.sameAge(&r)
 	l.hub.reconcileRules(ctx, s, r)
 	l.hub.actedElsewhere(s, r.LastActiveAt)
 	if l.hub.applyStoredTabTimes(s, r) {
@@ -191,6 +192,10 @@ func (l local) ClockStepped() { l.hub.rearmTimers() }
 func (l local) Go(f func()) { l.hub.goTracked(f) }
 
 func (l local) AdvanceClock(ctx context.Context, d time.Duration) { l.hub.advanceClockHere(ctx, d) }
+
+func (l local) Age(ctx context.Context, id session.ID, created time.Time) {
+	l.hub.ageHere(ctx, id, created)
+}
 
 func (l local) Reset() { l.hub.resetHere() }
 

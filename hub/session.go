@@ -20,10 +20,9 @@ import (
 // it.
 type liveSession struct {
 	// set once
-	id        session.ID
-	user      string
-	createdAt time.Time
-	shard     *shard
+	id    session.ID
+	user  string
+	shard *shard
 
 	liveRules    // what it is judged by
 	liveActivity // what heartbeats touch
@@ -45,6 +44,7 @@ type liveRules struct {
 
 // liveActivity is when the user of a live session acted, and what tabs were told of the deadlines.
 type liveActivity struct {
+	created      atomic.Int64 // the sign-in, Unix ms; see ageTo
 	active       atomic.Int64 // last activity, Unix ms
 	unstoredAct  atomic.Int64 // an act during a warning that is not stored yet, Unix ms; see actForAll
 	announcedEnd atomic.Int64 // every tab was told this deadline or a later one, Unix ms
@@ -87,10 +87,9 @@ type liveEnd struct {
 
 func newLiveSession(r session.Record, shard *shard) *liveSession {
 	s := &liveSession{
-		id:        r.ID,
-		user:      r.User,
-		createdAt: r.CreatedAt,
-		shard:     shard,
+		id:    r.ID,
+		user:  r.User,
+		shard: shard,
 	}
 	s.doubt()
 	s.tabTimes = r.Tabs.Agreeing(r.LeftAt)
@@ -98,6 +97,7 @@ func newLiveSession(r session.Record, shard *shard) *liveSession {
 	s.policy.Store(&policy)
 	r.Values, r.Revocation = nil, nil
 	s.setRecord(&r)
+	s.created.Store(r.CreatedAt.UnixMilli())
 	s.active.Store(r.LastActiveAt.UnixMilli())
 	end, _ := r.Policy.WarnedEnd(r)
 	s.announcedEnd.Store(end.UnixMilli())
@@ -113,7 +113,7 @@ func (s *liveSession) setRecord(r *session.Record) {
 // recordLocked returns the fields of the record that [session.Policy] judges, as they are now.
 func (s *liveSession) recordLocked() session.Record {
 	r := session.Record{
-		CreatedAt:    s.createdAt,
+		CreatedAt:    session.FromUnixMilli(s.created.Load()),
 		LastActiveAt: session.FromUnixMilli(s.active.Load()),
 		LeftAt:       s.tabTimes.LeftAt(),
 	}
@@ -139,7 +139,10 @@ func (s *liveSession) endLocked() session.End {
 // movableEnd is the deadline by idle time and lifetime alone. If anything else ends the session,
 // warned is set.
 func (s *liveSession) movableEnd(p *session.Policy) time.Time {
-	end, _ := p.WarnedEnd(session.Record{CreatedAt: s.createdAt, LastActiveAt: session.FromUnixMilli(s.active.Load())})
+	end, _ := p.WarnedEnd(session.Record{
+		CreatedAt:    session.FromUnixMilli(s.created.Load()),
+		LastActiveAt: session.FromUnixMilli(s.active.Load()),
+	})
 	return end
 }
 

@@ -79,6 +79,9 @@ type Store interface {
 	Prune(ctx context.Context, now time.Time, auditKeep time.Duration) error
 	// Ping returns nil if the store can be written to now.
 	Ping(ctx context.Context) error
+	// Age makes the session of a ref so much older, as [Record.Age] does, and returns it as it is
+	// then. by is in whole milliseconds. ErrNotFound. It serves --testing.
+	Age(ctx context.Context, ref string, by time.Duration) (Record, error)
 	// Reset deletes everything but the server's secrets. It serves --testing.
 	Reset(ctx context.Context) error
 	Close() error

@@ -77,6 +77,23 @@ func TestNodesWarnWithdrawAndEndTogether(t *testing.T) {
 	if n := len(items(a.call("GET", "/audit?event=session-end", "", 200))); n != 1 {
 		t.Errorf("%d session-end lines, want 1", n)
 	}
+	cookie, ref := a.session("ada")
+	other, _ := a.session("ada")
+	here = a.openTab(cookie)
+	b.testing("age", `{"ref":"`+ref+`","by_ms":540000}`)
+	here.wants("warn")
+	b.testing("age", `{"ref":"`+ref+`","by_ms":60000}`)
+	here.wantsEnd("idle")
+	b.testing("age", `{"ref":"`+ref+`","by_ms":3600000}`)
+	for _, p := range nodes {
+		code, answer := p.status(cookie)
+		if keep, _ := answer["keep_ms"].(float64); code != 401 || keep < 179*60e3 || keep > 180*60e3 {
+			t.Errorf("an hour after the end of an aged session: %d %v, want 3 hours of keep_ms", code, answer)
+		}
+		if code, answer := p.status(other); code != 200 || answer["warn_in_ms"].(float64) < 500e3 {
+			t.Errorf("another session: %d %v, want it untouched", code, answer)
+		}
+	}
 }
 
 // outcomesOf counts the tabs in the answer about a forced logout, and those that have acknowledged

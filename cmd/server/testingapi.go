@@ -33,8 +33,8 @@ type testingRoutes struct {
 	faults   *nodeFaults
 }
 
-// routes adds the routes to web. An answer is JSON: 422 where the request is wrong, 503 where the
-// store is out of reach or a node has not answered.
+// routes adds the routes to web. An answer is JSON: 404 for a session that is unknown, 422 where
+// the request is wrong, 503 where the store is out of reach or a node has not answered.
 func (t *testingRoutes) routes(web *views.Server) {
 	handle := func(pattern string, f func(*http.Request) (any, error)) {
 		web.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -45,6 +45,8 @@ func (t *testingRoutes) routes(web *views.Server) {
 			v, err := f(r)
 			var bad badRequest
 			switch {
+			case errors.Is(err, session.ErrNotFound):
+				answer(w, http.StatusNotFound, map[string]string{"error": err.Error()})
 			case errors.As(err, &bad):
 				answer(w, http.StatusUnprocessableEntity, map[string]string{"error": err.Error()})
 			case err != nil: // the store is out of reach, or not all nodes have answered
@@ -56,6 +58,7 @@ func (t *testingRoutes) routes(web *views.Server) {
 		}))
 	}
 	handle("POST /testing/clock", t.advance)
+	handle("POST /testing/age", t.age)
 	handle("POST /testing/session", t.session)
 	handle("POST /testing/fault", t.fault)
 	handle("GET /testing/timeline", func(*http.Request) (any, error) {
@@ -115,7 +118,27 @@ func (t *testingRoutes) advance(r *http.Request) (any, error) {
 		return nil, badRequest{errors.New("advance_ms: must be from 0 to ten years")}
 	}
 	now, err := t.hub.AdvanceClock(r.Context(), time.Duration(*body.AdvanceMS)*time.Millisecond)
-	return map[string]any{"now": now.UTC().Format(time.RFC3339Nano)}, err
+	return clockAnswer(now), err
+}
+
+func clockAnswer(now time.Time) any { return map[string]any{"now": now.UTC().Format(time.RFC3339Nano)} }
+
+func (t *testingRoutes) age(r *http.Request) (any, error) {
+	var body struct {
+		Ref  string `json:"ref"`
+		ByMS *int64 `json:"by_ms"`
+	}
+	if err := read(r, &body); err != nil {
+		return nil, err
+	}
+	if body.Ref == "" {
+		return nil, badRequest{errors.New("ref: must name a session")}
+	}
+	if body.ByMS == nil || *body.ByMS < 0 || *body.ByMS > maxLeap.Milliseconds() {
+		return nil, badRequest{errors.New("by_ms: must be from 0 to ten years")}
+	}
+	now, err := t.hub.Age(r.Context(), body.Ref, time.Duration(*body.ByMS)*time.Millisecond)
+	return clockAnswer(now), err
 }
 
 func (t *testingRoutes) session(r *http.Request) (any, error) {

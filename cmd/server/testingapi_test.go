@@ -85,6 +85,77 @@ func TestASessionForTestingHasTheMarksOfASignIn(t *testing.T) {
 	}
 }
 
+func TestTestingAgesOneSessionAlone(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--testing")
+	session := func() (made struct{ Cookie, Ref string }) {
+		if err := json.Unmarshal([]byte(p.testing("session", `{"user":"zoe"}`)), &made); err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	older, other := session(), session()
+	page := p.openTab(older.Cookie)
+	age := func(by string) { p.testing("age", `{"ref":"`+older.Ref+`","by_ms":`+by+`}`) }
+	age("300000")
+	if m := page.Next(wire.KindActive); m["expire_in_ms"].(float64) > 300_000 {
+		t.Errorf("5 minutes older: active = %v", m)
+	}
+	p.kill()
+	p.run()
+	if code, answer := p.status(older.Cookie); code != 200 || answer["expire_in_ms"].(float64) > 300_000 {
+		t.Errorf("after a crash: %d %v, want it 5 minutes older", code, answer)
+	}
+	page = p.openTab(older.Cookie)
+	age("3600000")
+	page.Next(wire.KindWarn)
+	if m := page.Next(wire.KindExpire); m["reason"] != "idle" {
+		t.Errorf("an hour older: expire = %v", m)
+	}
+	age("7200000")
+	code, answer := p.status(older.Cookie)
+	// It has ended after 5 of the 60 minutes, and 2 hours have passed since.
+	if keep, _ := answer["keep_ms"].(float64); code != 401 || keep > 65*60e3 || keep < 64*60e3 {
+		t.Errorf("2 hours after its end: %d %v, want 65 minutes of keep_ms left", code, answer)
+	}
+	age("86400000")
+	if code, answer := p.status(older.Cookie); code != 401 || answer["reason"] != nil {
+		t.Errorf("a day later: %d %v, want it unknown", code, answer)
+	}
+	if code, answer := p.status(other.Cookie); code != 200 || answer["expire_in_ms"].(float64) < 590_000 {
+		t.Errorf("another session: %d %v, want it untouched", code, answer)
+	}
+	wantAgeAnswers(p, older.Ref, other.Ref)
+}
+
+// wantAgeAnswers takes /testing/age through what it refuses, and what it does not.
+func wantAgeAnswers(p *process, forgotten, known string) {
+	p.t.Helper()
+	for body, want := range map[string]int{
+		`{"ref":"` + forgotten + `","by_ms":1}`:          404,
+		`{"ref":"nobody","by_ms":1}`:                     404,
+		`{"ref":"` + known + `","by_ms":0}`:              200,
+		`{"ref":"","by_ms":1}`:                           422,
+		`{"by_ms":1}`:                                    422,
+		`{"ref":"` + known + `"}`:                        422,
+		`{"ref":"` + known + `","by_ms":-1}`:             422,
+		`{"ref":"` + known + `","by_ms":"1"}`:            422,
+		`{"ref":"` + known + `","by_ms":1,"more":1}`:     422,
+		`{"ref":"` + known + `","by_ms":31536000000000}`: 422,
+		`null`: 422,
+		``:     422,
+	} {
+		response, err := client.Post(p.url+"/testing/age", "application/json", strings.NewReader(body))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			p.t.Errorf("age %s: %s, want %d", body, response.Status, want)
+		}
+	}
+}
+
 func TestCallsForTestingAreRefusedFromOtherSites(t *testing.T) {
 	t.Parallel()
 	p := start(t, "--testing")

@@ -225,7 +225,7 @@ func (s *Store) endRecord(tx *bbolt.Tx, r session.Record, why session.End) error
 	if err := tx.Bucket(bucketActivity).Delete(r.ID[:]); err != nil {
 		return err
 	}
-	if err := tx.Bucket(bucketEnded).Put(append(number(uint64(why.At.UnixMilli())), r.ID[:]...), nil); err != nil {
+	if err := tx.Bucket(bucketEnded).Put(endedKey(&r), nil); err != nil {
 		return err
 	}
 	return s.appendEvent(tx, session.EndEvent(r, why))

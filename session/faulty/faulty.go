@@ -177,8 +177,8 @@ func do(ctx context.Context, f *Faults, method string, call func() error) error 
 	return err
 }
 
-// Store is a store whose calls fail as Faults decide. Close, Ping, Prune, Reset and Secret always
-// pass.
+// Store is a store whose calls fail as Faults decide. Age, Close, Ping, Prune, Reset and Secret
+// always pass.
 type Store struct {
 	session.Store
 	Faults *Faults

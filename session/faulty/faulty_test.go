@@ -26,7 +26,7 @@ func open(t *testing.T, f *faulty.Faults) session.Store {
 }
 
 func TestEveryMethodOfAStoreCanFail(t *testing.T) {
-	passing := []string{"Close", "Ping", "Prune", "Reset", "Secret"}
+	passing := []string{"Age", "Close", "Ping", "Prune", "Reset", "Secret"}
 	f := faulty.New(1)
 	f.Set(faulty.All, faulty.Rule{Before: 1})
 	store := reflect.ValueOf(open(t, f))

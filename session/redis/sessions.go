@@ -424,7 +424,7 @@ func (s *Store) Leave(ctx context.Context, id session.ID, news session.TabTimes)
 func (s *Store) Live(ctx context.Context) iter.Seq2[session.Record, error] {
 	return func(yield func(session.Record, error) bool) {
 		for chunk := range slices.Chunk(partitions(), 16) {
-			ids, err := s.liveIn(ctx, chunk)
+			ids, err := s.namedIn(ctx, chunk, s.liveKey)
 			if err != nil {
 				yield(session.Record{}, fmt.Errorf("list sessions: %w", err))
 				return
@@ -445,13 +445,19 @@ func (s *Store) Live(ctx context.Context) iter.Seq2[session.Record, error] {
 	}
 }
 
-// liveIn lists the live sessions of some partitions.
-func (s *Store) liveIn(ctx context.Context, parts []string) ([]session.ID, error) {
+// namedIn lists the sessions of some partitions that stand in any of these sorted sets of them.
+func (s *Store) namedIn(
+	ctx context.Context,
+	parts []string,
+	keys ...func(partition string) string,
+) ([]session.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	var commands []rueidis.Completed
 	for _, p := range parts {
-		commands = append(commands, s.client.B().Zrange().Key(s.liveKey(p)).Min("0").Max("-1").Build())
+		for _, key := range keys {
+			commands = append(commands, s.client.B().Zrange().Key(key(p)).Min("0").Max("-1").Build())
+		}
 	}
 	var ids []session.ID
 	for _, result := range s.callMany(ctx, commands...) {

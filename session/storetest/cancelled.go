@@ -68,6 +68,7 @@ func callsOf(
 		"Secret":           func() error { _, err := s.Secret(ctx, "another"); return err },
 		"Prune":            func() error { return s.Prune(ctx, start.Add(1000*time.Hour), time.Hour) },
 		"Ping":             func() error { return s.Ping(ctx) },
+		"Age":              func() error { _, err := s.Age(ctx, id.Ref(), time.Hour); return err },
 		"Reset":            func() error { return s.Reset(ctx) },
 		"Live": func() error {
 			for _, err := range s.Live(ctx) {

@@ -79,6 +79,8 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"an IPv6 network counts as one address", failuresIPv6},
 		{"secrets are drawn once", secrets},
 		{"housekeeping forgets tombstones and audit lines when their time has come, not before", prune},
+		{"a session is aged alone, and judged and listed by its new age", age},
+		{"an ended session is aged, and forgotten by its new age", ageEnded},
 		{"a reset forgets all but the secrets", reset},
 		{"a cancelled context is an error, not an answer", cancelled},
 	}

@@ -59,6 +59,7 @@ var appliers = map[eventKind]func(m *Member, from string, e *event){
 	eventDeparts:    (*Member).applyDeparts,
 	eventFlush:      (*Member).applyCall,
 	eventAdvance:    (*Member).applyCall,
+	eventAge:        (*Member).applyCall,
 	eventReset:      (*Member).applyCall,
 	eventDone:       (*Member).applyDone,
 }

@@ -72,6 +72,7 @@ func TestWhatOtherNodesTell(t *testing.T) {
 		{"a forced logout without one", event{Kind: eventRevocation}, nil},
 		{"to write what is not stored", event{Kind: eventFlush, Call: "c"}, []string{"flush"}},
 		{"a leap, where there is no test clock", event{Kind: eventAdvance, Ahead: 5}, nil},
+		{"an aged session, where there is no test clock", event{Kind: eventAge, ID: &ada.ID, At: 5}, nil},
 		{"a reset, where there is no test clock", event{Kind: eventReset}, nil},
 		{"an end without one", event{Kind: eventEnded, ID: &ada.ID}, nil},
 		{"a sign-in of nobody", event{Kind: eventSignedIn}, nil},
@@ -87,7 +88,7 @@ func TestWhatOtherNodesTell(t *testing.T) {
 			done = append(done, e.Call)
 		}
 	}
-	if len(done) != 3 || done[0] != "c" {
-		t.Errorf("calls were answered %q, want three", done)
+	if len(done) != 4 || done[0] != "c" {
+		t.Errorf("calls were answered %q, want four", done)
 	}
 }

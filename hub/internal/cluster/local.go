@@ -91,6 +91,9 @@ type Local interface {
 
 	// AdvanceClock moves this node's test clock, and tells every tab its new deadlines.
 	AdvanceClock(ctx context.Context, d time.Duration)
+	// Age makes a session as old as the store has it since a moment ago: it was signed in at
+	// created. What is due by then is done when Age returns.
+	Age(ctx context.Context, id session.ID, created time.Time)
 	// Reset drops everything that this node knows but its sessions.
 	Reset()
 }

@@ -44,6 +44,7 @@ const (
 	eventDeparts    eventKind = "departs" // a node stops
 	eventFlush      eventKind = "flush"   // a call: store what is not stored, the clock will be moved
 	eventAdvance    eventKind = "leap"    // a call: the clock was moved
+	eventAge        eventKind = "age"     // a call: a session was aged
 	eventReset      eventKind = "reset"   // a call: everything was reset
 	eventDone       eventKind = "done"    // a call was answered
 )

@@ -184,7 +184,10 @@ func (l *recorder) Live(context.Context) iter.Seq2[session.Record, error] {
 func (l *recorder) ClockStepped()                                   { l.tell("clock stepped") }
 func (l *recorder) Go(f func())                                     { l.wantsLocksFree(); f() }
 func (l *recorder) AdvanceClock(_ context.Context, d time.Duration) { l.tell("advance by %s", d) }
-func (l *recorder) Reset()                                          { l.tell("reset") }
+func (l *recorder) Age(_ context.Context, id session.ID, created time.Time) {
+	l.tell("age to %d", created.UnixMilli())
+}
+func (l *recorder) Reset() { l.tell("reset") }
 
 // memory is a SharedStore that keeps what it is given and answers what it is told to. What a test
 // does not expect to be called is not there.
