@@ -26,6 +26,7 @@ type LogoutRequest struct {
 	Message string        // plain text for the users whose sessions it ends
 	Grace   time.Duration // for how long they are warned before
 	Block   time.Duration // for how long new sign-ins in the scope are refused afterwards
+	Strange int           // refs that were given beside Scope.Refs, and that no session can have
 }
 
 // LogoutState is how far a forced logout has come.
@@ -65,24 +66,31 @@ const (
 // newPublicID draws a random ID for something that an administrator did.
 func newPublicID() string { return strings.ToLower(rand.Text()[:20]) }
 
-// maxLogouts bounds the forced logouts that are kept. Beyond it, only a logout of everyone is
-// accepted.
-const maxLogouts = 50_000
+// maxLogouts bounds the forced logouts that are kept, and maxListed the sessions that all of them
+// list. Beyond either, only a logout of everyone is accepted.
+const (
+	maxLogouts = 50_000
+	maxListed  = 500_000
+)
 
-// ErrTooManyLogouts is the error of [Hub.ForceLogout] where maxLogouts are kept.
+// ErrTooManyLogouts is the error of [Hub.ForceLogout] where maxLogouts or maxListed are kept.
 var ErrTooManyLogouts = errors.New("too many forced logouts in a day: " +
 	"sign out a group or everyone instead of one after the other")
 
-// ForceLogout ends sessions, durably, at once or after a grace. It returns once the revocation is
-// stored and every session that it ends is marked: from then on (after the grace) no request of
-// theirs is served. Their tabs are told in the background. Sessions and Tabs of the result count
-// what it ends.
+// ForceLogout ends sessions, durably, at once or after a grace, and takes away the pages that wait
+// of sessions in scope that had ended. It returns once the revocation is stored and every session
+// that it ends is marked: from then on (after the grace) no request of theirs is served, and no
+// waiting page comes back. However many sessions the scope lists, they are one revocation: either
+// all of them are over or none is. Tabs are told in the background. Sessions, Tabs, Waiting and
+// Skipped of the result count what it ends.
 //
-// The error is session.ErrNotFound where the scope is a session that does not live, and
-// ErrTooManyLogouts where there is no room. Any other error comes from the store; the revocation
-// may have been stored all the same.
+// The error is session.ErrNotFound where the scope is a session that neither lives nor has pages
+// that wait, and ErrTooManyLogouts where there is no room. Any other error comes from the store; the
+// revocation may have been stored all the same.
 func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, error) {
-	if err := h.MayForceLogout(ctx, q.Scope); err != nil {
+	ctx = context.WithoutCancel(ctx) // a caller that has hung up has asked all the same
+	impact, err := h.startImpact(ctx, q)
+	if err != nil {
 		return ForcedLogout{}, err
 	}
 	now := session.Millis(h.clock.Now())
@@ -95,39 +103,50 @@ func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, e
 		Message:     q.Message,
 		At:          now,
 		EffectiveAt: now.Add(q.Grace),
+		Skipped:     impact.skipped,
 	}
 	if q.Block > 0 {
 		r.BlockUntil = r.EffectiveAt.Add(q.Block)
 	}
 	r.Sessions, r.Tabs = h.Count(q.Scope, q.Except)
+	r.Waiting = impact.waitingSoon()
 	registered := h.registered.Load()
 	list := make(chan []*liveSession, 1)
-	h.goTracked(func() { list <- h.withTabs(q.Scope) })            // takes about as long as the store
-	r, err := h.store.AddRevocation(context.WithoutCancel(ctx), r) // a caller that has hung up has asked all the same
+	h.goTracked(func() { list <- h.withTabs(q.Scope) }) // takes about as long as the store
+	r, err = h.store.AddRevocation(ctx, r)
 	if err != nil {
 		return ForcedLogout{}, err
 	}
 	h.cluster.TellRevocation(r)
 	r.Sessions, r.Tabs = h.enforce(r, <-list, registered)
+	if r.Waiting, err = impact.waiting(); err != nil {
+		h.log.Error("pages that wait not counted", "scope", r.Scope.String(), "error", err) // they are over all the same
+	}
 	h.log.Info("forced logout",
-		"scope", r.Scope.String(), "actor", r.Actor, "sessions", r.Sessions, "tabs", r.Tabs, "grace", q.Grace)
+		"scope", r.Scope.String(), "actor", r.Actor, "sessions", r.Sessions, "tabs", r.Tabs, "waiting", r.Waiting,
+		"grace", q.Grace)
 	return ForcedLogout{Revocation: r, State: stateOf(&r, now)}, nil
 }
 
-// MayForceLogout returns the error that [Hub.ForceLogout] would return before it stores anything.
-// A dry run calls it instead.
-func (h *Hub) MayForceLogout(ctx context.Context, scope session.Scope) error {
-	if scope.Session != "" {
-		if sessions, _ := h.Count(scope, ""); sessions == 0 {
-			if err := h.findInStore(ctx, scope.Session); err != nil {
-				return err
-			}
-		}
+// DryRun returns what [Hub.ForceLogout] would return, without an ID, and does nothing. The errors
+// are those that ForceLogout returns before it stores anything.
+func (h *Hub) DryRun(ctx context.Context, q LogoutRequest) (session.Revocation, error) {
+	impact, err := h.startImpact(ctx, q)
+	if err != nil {
+		return session.Revocation{}, err
 	}
-	if !scope.Everyone && h.revocations.Count() >= maxLogouts {
-		return ErrTooManyLogouts
+	now := session.Millis(h.clock.Now())
+	r := session.Revocation{
+		Scope:       q.Scope,
+		Actor:       q.Actor,
+		Message:     q.Message,
+		At:          now,
+		EffectiveAt: now.Add(q.Grace),
+		Skipped:     impact.skipped,
 	}
-	return nil
+	r.Sessions, r.Tabs = h.Count(q.Scope, q.Except)
+	r.Waiting, err = impact.waiting()
+	return r, err
 }
 
 // enforce applies a new revocation: it marks every live session in scope, then notifies their tabs
@@ -163,7 +182,7 @@ func (h *Hub) enforce(r session.Revocation, list []*liveSession, registered int6
 	})
 	var rest []*liveSession
 	more := 0
-	if r.User == "" && r.Session == "" { // or else withTabs has listed all
+	if r.User == "" && !r.OfSessions() { // or else withTabs has listed all
 		rest, more = h.mark(e, h.sessionsIn(r.Scope), here)
 	}
 	e.SetMarked()

@@ -103,8 +103,8 @@ func (h *Hub) sessionsIn(scope session.Scope) []*liveSession {
 	switch {
 	case scope.User != "": // every sign-in is told to one user, which must not cost a pass over all sessions
 		return h.sessionsOf(scope.User)
-	case scope.Session != "":
-		return h.refs.find(scope.Session)
+	case scope.OfSessions():
+		return h.refs.findAll(scope)
 	}
 	return h.allSessions()
 }
@@ -157,13 +157,20 @@ func (rs *refs) find(ref string) []*liveSession {
 	return nil
 }
 
-// findInStore finds the session of a ref that another node may have signed in a moment ago, and
-// registers it here. It reads all sessions of the store. Callers that come meanwhile wait, and
-// share one scan that begins after they have called. The error is session.ErrNotFound if there is
-// none.
-func (h *Hub) findInStore(ctx context.Context, ref string) error {
+// findAll lists the live sessions that a scope names one by one.
+func (rs *refs) findAll(scope session.Scope) (list []*liveSession) {
+	for one := range scope.Each() {
+		list = append(list, rs.find(one.Session)...)
+	}
+	return list
+}
+
+// findInStore registers sessions here that another node may have signed in a moment ago. It reads
+// all sessions of the store. Callers that come meanwhile wait, and share one scan that begins after
+// they have called.
+func (h *Hub) findInStore(ctx context.Context) error {
 	if h.cluster.Alone() {
-		return session.ErrNotFound // nobody else signs anybody in
+		return nil // nobody else signs anybody in
 	}
 	scans := &h.refs.scans
 	asked := scans.begun.Load()
@@ -178,9 +185,6 @@ func (h *Hub) findInStore(ctx context.Context, ref string) error {
 			}
 			h.ensureLive(ctx, r)
 		}
-	}
-	if sessions, _ := h.Count(session.Scope{Session: ref}, ""); sessions == 0 {
-		return session.ErrNotFound
 	}
 	return nil
 }
@@ -198,7 +202,7 @@ type storeScans struct {
 // than in the order of a map, because the memory of tabs opened one after the other, in the kernel
 // too, lies side by side.
 func (h *Hub) withTabs(scope session.Scope) (list []*liveSession) {
-	if scope.User != "" || scope.Session != "" {
+	if scope.User != "" || scope.OfSessions() {
 		list = h.sessionsIn(scope)
 		slices.SortFunc(list, func(a, b *liveSession) int { return cmp.Compare(a.opened.Load(), b.opened.Load()) })
 		return list

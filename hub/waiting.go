@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"curfew/hub/internal/revocation"
 	"curfew/session"
 )
 
@@ -37,23 +36,16 @@ func (h *Hub) Ended(ctx context.Context, r *session.Record) (Ended, error) {
 			return Ended{}, err
 		}
 	}
+	revoked, err := h.isRevoked(ctx, r)
+	if err != nil {
+		return Ended{}, err
+	}
 	now := h.clock.Now()
-	e := Ended{Record: *r, Keep: r.Keep(now), Since: now.Sub(r.End.At), Revoked: h.isRevoked(r, now)}
+	e := Ended{Record: *r, Keep: r.Keep(now), Since: now.Sub(r.End.At), Revoked: revoked}
 	if e.Revoked {
 		e.Keep = 0
 	}
 	return e, nil
-}
-
-// isRevoked reports whether a forced logout covers the session of r, which has ended, and has taken
-// effect.
-func (h *Hub) isRevoked(r *session.Record, now time.Time) bool {
-	if r.End.Reason == session.ReasonAdmin {
-		return true
-	}
-	var first *revocation.Entry
-	h.revocations.View(func(v revocation.View) { first = v.First(r) })
-	return first != nil && first.Judged().InEffect(now)
 }
 
 // maxBefore is how many sessions of a browser are followed back. More than that in a day are no

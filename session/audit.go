@@ -85,7 +85,14 @@ func EndEvent(r Record, e End) Event {
 
 // RevocationEvent is the audit line of a forced logout.
 func RevocationEvent(f Revocation) Event {
-	detail := fmt.Sprintf("%s (sessions: %d, tabs: %d)", f.Scope, f.Sessions, f.Tabs)
+	detail := fmt.Sprintf("%s (sessions: %d, tabs: %d", f.Scope, f.Sessions, f.Tabs)
+	if f.Waiting > 0 {
+		detail += fmt.Sprintf(", waiting: %d", f.Waiting)
+	}
+	if f.Skipped > 0 {
+		detail += fmt.Sprintf(", skipped: %d", f.Skipped)
+	}
+	detail += ")"
 	if grace := f.EffectiveAt.Sub(f.At); grace > 0 {
 		detail += fmt.Sprintf(", after %s", grace)
 	}

@@ -28,6 +28,15 @@ func (r *Record) Keep(now time.Time) time.Duration {
 // its pages go on with r.
 func (r *Record) Continued(old ID) bool { return r.Continues && r.Before == old }
 
+// KeepUntil is until when the pages of r, which has ended, wait; zero if they do not. Stores have an
+// index by this, of which Redis's endScript is a copy.
+func (r *Record) KeepUntil() time.Time {
+	if keep := r.Keep(r.End.At); keep > 0 {
+		return r.End.At.Add(keep)
+	}
+	return time.Time{}
+}
+
 // SameUser reports whether two sessions are of one user: of one name and one directory entry.
 func SameUser(a, b *Record) bool {
 	return FoldName(a.User) == FoldName(b.User) && entryOf(a) == entryOf(b)

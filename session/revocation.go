@@ -2,7 +2,10 @@ package session
 
 import (
 	"errors"
+	"fmt"
+	"iter"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -11,7 +14,8 @@ import (
 type Scope struct {
 	User     string `json:"user,omitempty"`
 	Group    string `json:"group,omitempty"`
-	Session  string `json:"session,omitempty"` // ID.Ref
+	Session  string `json:"session,omitempty"`  // ID.Ref
+	Refs     Refs   `json:"sessions,omitempty"` // sessions, named one by one; of a revocation only
 	Everyone bool   `json:"everyone,omitempty"`
 }
 
@@ -19,16 +23,40 @@ type Scope struct {
 // spaces, counts as not set.
 func (s Scope) Validate() error {
 	n := 0
-	for _, set := range []bool{FoldName(s.User) != "", FoldName(s.Group) != "", s.Session != "", s.Everyone} {
+	for _, set := range []bool{
+		FoldName(s.User) != "", FoldName(s.Group) != "", s.Session != "", s.Refs != "", s.Everyone,
+	} {
 		if set {
 			n++
 		}
 	}
 	if t := s.Target().folded; n != 1 || (t.User == "") != (s.User == "") || (t.Group == "") != (s.Group == "") {
-		return errors.New("exactly one of user, group, session and everyone must be given")
+		return errors.New("exactly one of user, group, session, sessions and everyone must be given")
 	}
 	return nil
 }
+
+// OfSessions reports whether the scope names sessions one by one.
+func (s Scope) OfSessions() bool { return s.Session != "" || s.Refs != "" }
+
+// Each iterates over the keys under which an index finds the scope: the scope itself, or one of
+// each session that it lists.
+func (s Scope) Each() iter.Seq[Scope] {
+	return func(yield func(Scope) bool) {
+		if s.Refs == "" {
+			yield(s)
+			return
+		}
+		for ref := range s.Refs.All() {
+			if !yield(Scope{Session: ref}) {
+				return
+			}
+		}
+	}
+}
+
+// shownRefs is how many sessions of a list [Scope.String] names.
+const shownRefs = 5
 
 // String names the scope for people.
 func (s Scope) String() string {
@@ -39,6 +67,19 @@ func (s Scope) String() string {
 		return "group " + s.Group
 	case s.Session != "":
 		return "session " + s.Session
+	case s.Refs != "":
+		n := s.Refs.Len()
+		text := fmt.Sprintf("%d sessions", n)
+		if n == 1 {
+			text = "1 session"
+		}
+		if n > 0 {
+			text += ": " + strings.Join(slices.Collect(s.Refs.First(shownRefs).All()), ", ")
+		}
+		if n > shownRefs {
+			text += fmt.Sprintf(" and %d more", n-shownRefs)
+		}
+		return text
 	}
 	return "everyone"
 }
@@ -110,6 +151,8 @@ func (t Target) Matches(n *Names) bool {
 		return slices.ContainsFunc(n.Groups, func(g Group) bool { return g.Name == s.Group })
 	case s.Session != "":
 		return s.Session == n.Ref
+	case s.Refs != "":
+		return s.Refs.Has(n.Ref)
 	}
 	return s.Everyone
 }
@@ -138,8 +181,18 @@ type Revocation struct {
 	// is set back. It is not stored.
 	Took bool `json:"-"`
 
-	Sessions int `json:"sessions"` // in scope when it was written
+	// What was in scope when it was written.
+	Sessions int `json:"sessions"` // live ones
 	Tabs     int `json:"tabs"`
+	Waiting  int `json:"waiting,omitempty"` // sessions that had ended, and whose pages might have waited
+	Skipped  int `json:"skipped,omitempty"` // of those that were listed, neither
+}
+
+// IsPast reports whether nothing can follow from f any more, but for sessions that live and are
+// older. A session that f ends is over when f takes effect, at the latest; its pages may wait for
+// another [MaxKeepPage], and must be refused for as long.
+func (f *Revocation) IsPast(now time.Time) bool {
+	return now.Sub(f.EffectiveAt) > RevocationKeptFor && now.Sub(f.At) > RevocationKeptFor && now.After(f.BlockUntil)
 }
 
 // AtOnce reports whether the revocation has no grace. Then it is in effect because it exists,

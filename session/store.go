@@ -46,6 +46,10 @@ type Store interface {
 	Live(ctx context.Context) iter.Seq2[Record, error]
 	// OfUser lists the live sessions of a user, oldest first.
 	OfUser(ctx context.Context, user string) ([]Record, error)
+	// Waiting yields the sessions that have ended and whose pages wait at now, in no order: those
+	// with a [Record.KeepUntil] after now, as of their ends. It looks at no others. With a user it
+	// yields the sessions of that user only. An error is the last that it yields.
+	Waiting(ctx context.Context, now time.Time, user string) iter.Seq2[Record, error]
 
 	// AddRevocation numbers a revocation and writes it with its audit line in one step. The number
 	// is higher than any that was given before, and higher than f.Number, the highest that the
@@ -74,8 +78,8 @@ type Store interface {
 	// the same ever after.
 	Secret(ctx context.Context, name string) ([]byte, error)
 	// Prune deletes tombstones older than TombstoneFor, known addresses older than KnownFor, audit
-	// lines older than auditKeep, and those revocations older than RevocationKeptFor that every
-	// live session knew of when it began.
+	// lines older than auditKeep, and those revocations that are past, see [Revocation.IsPast], and
+	// that every live session knew of when it began.
 	Prune(ctx context.Context, now time.Time, auditKeep time.Duration) error
 	// Ping returns nil if the store can be written to now.
 	Ping(ctx context.Context) error
@@ -87,6 +91,7 @@ type Store interface {
 	Close() error
 }
 
-// RevocationKeptFor is how long a revocation is kept at least. It must be longer than any sign-in
-// takes: one that has read an older number may still be under way.
-const RevocationKeptFor = 24 * time.Hour
+// RevocationKeptFor is how long a revocation is kept at least, from its effect on. It must be longer
+// than any sign-in takes: one that has read an older number may still be under way. And it must be
+// as long as pages of an ended session may wait, since the revocation refuses them.
+const RevocationKeptFor = max(24*time.Hour, MaxKeepPage)

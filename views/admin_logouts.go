@@ -81,7 +81,12 @@ func (s *Server) readLogoutForm(w http.ResponseWriter, r *http.Request) (logoutF
 	who := caller{visitOf(r).status.Record.User, visitOf(r).token.ID().Ref()}
 	for _, scope := range form.scopes {
 		q, err := logoutRequest{
-			scopeJSON:  scopeJSON(scope),
+			scopeJSON: scopeJSON{
+				User:     scope.User,
+				Group:    scope.Group,
+				Session:  scope.Session,
+				Everyone: scope.Everyone,
+			},
 			Message:    form.Message,
 			GraceMS:    grace,
 			BlockMS:    block,

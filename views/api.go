@@ -147,13 +147,15 @@ func (s *Server) failAPI(w http.ResponseWriter, r *http.Request, err error) {
 
 const maxBody = 64 << 10
 
-// readBody reads one JSON object whose names are exact and stand once.
-func readBody(r *http.Request, into any) error {
-	data, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+// readBody reads one JSON object whose names are exact and stand once, of maxBody bytes at most.
+func readBody(r *http.Request, into any) error { return readBodyUpTo(maxBody, r, into) }
+
+func readBodyUpTo(most int, r *http.Request, into any) error {
+	data, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
 	switch {
 	case err != nil:
 		return errNotJSON
-	case len(data) > maxBody:
+	case len(data) > most:
 		return errMuchToSay
 	}
 	err = exactjson.Unmarshal(data, into)
@@ -178,8 +180,19 @@ type scopeJSON struct {
 	Everyone bool   `json:"everyone"`
 }
 
-func (s scopeJSON) scope() (session.Scope, error) {
-	scope := session.Scope(s)
+func (s scopeJSON) scope() (session.Scope, error) { return checked(s.bare()) }
+
+// bare is the scope as it was given.
+func (s scopeJSON) bare() session.Scope {
+	return session.Scope{
+		User:     s.User,
+		Group:    s.Group,
+		Session:  s.Session,
+		Everyone: s.Everyone,
+	}
+}
+
+func checked(scope session.Scope) (session.Scope, error) {
 	if err := scope.Validate(); err != nil {
 		return scope, unprocessable("%s", err)
 	}

@@ -13,18 +13,39 @@ import (
 
 type logoutRequest struct {
 	scopeJSON
-	Message    string `json:"message"`
-	GraceMS    int64  `json:"grace_ms"`
-	BlockMS    int64  `json:"block_ms"`
-	ExceptSelf bool   `json:"except_self"`
-	DryRun     bool   `json:"dry_run"`
+	Sessions   []string `json:"sessions"` // refs; nil: none are named one by one
+	Message    string   `json:"message"`
+	GraceMS    int64    `json:"grace_ms"`
+	BlockMS    int64    `json:"block_ms"`
+	ExceptSelf bool     `json:"except_self"`
+	DryRun     bool     `json:"dry_run"`
 }
 
-// maxGrace bounds a grace and a block.
-const maxGrace = 365 * 24 * time.Hour
+const (
+	// maxGrace bounds a grace and a block.
+	maxGrace = 365 * 24 * time.Hour
+	// maxSessions is how many sessions a forced logout may name one by one.
+	maxSessions = 10_000
+	// maxLogoutBody lets so many refs through, however they are set apart, or else there would be
+	// no answer that tells how many were too many.
+	maxLogoutBody = 1 << 20
+)
+
+// whom is the scope of the request. strange is how many of the sessions that it names can be none.
+func (q logoutRequest) whom() (scope session.Scope, strange int, err error) {
+	if n := len(q.Sessions); q.Sessions != nil && (n < 1 || n > maxSessions) {
+		return scope, 0, unprocessable("sessions: names %d, and may name from 1 to %d", n, maxSessions)
+	}
+	scope = q.bare()
+	if q.Sessions != nil {
+		scope.Refs, strange = session.NewRefs(q.Sessions)
+	}
+	scope, err = checked(scope)
+	return scope, strange, err
+}
 
 func (q logoutRequest) check(who caller) (hub.LogoutRequest, error) {
-	scope, err := q.scope()
+	scope, strange, err := q.whom()
 	if err != nil {
 		return hub.LogoutRequest{}, err
 	}
@@ -40,7 +61,7 @@ func (q logoutRequest) check(who caller) (hub.LogoutRequest, error) {
 				maxGrace.Milliseconds())
 		}
 	}
-	if q.BlockMS > 0 && q.Session != "" {
+	if q.BlockMS > 0 && scope.OfSessions() {
 		return hub.LogoutRequest{},
 			unprocessable("block_ms: goes with user, group or everyone, since nobody signs in to a session")
 	}
@@ -50,6 +71,7 @@ func (q logoutRequest) check(who caller) (hub.LogoutRequest, error) {
 		Message: q.Message,
 		Grace:   time.Duration(q.GraceMS) * time.Millisecond,
 		Block:   time.Duration(q.BlockMS) * time.Millisecond,
+		Strange: strange,
 	}
 	if q.ExceptSelf {
 		if who.ref == "" {
@@ -72,9 +94,15 @@ type logoutJSON struct {
 	CancelledAt *instant        `json:"cancelled_at,omitempty"`
 	Sessions    int             `json:"sessions"`
 	Tabs        int             `json:"tabs"`
+	Waiting     int             `json:"waiting"`
+	Skipped     int             `json:"skipped"`
 }
 
+// shownSessions is how many of the sessions that a forced logout names an answer lists.
+const shownSessions = 100
+
 func logoutOf(l hub.ForcedLogout) logoutJSON {
+	l.Scope.Refs = l.Scope.Refs.First(shownSessions)
 	return logoutJSON{
 		ID:          l.ID,
 		Scope:       l.Scope,
@@ -87,12 +115,14 @@ func logoutOf(l hub.ForcedLogout) logoutJSON {
 		CancelledAt: optional(l.CancelledAt),
 		Sessions:    l.Sessions,
 		Tabs:        l.Revocation.Tabs,
+		Waiting:     l.Waiting,
+		Skipped:     l.Skipped,
 	}
 }
 
 func (s *Server) apiLogout(r *http.Request, who caller) (any, error) {
 	var body logoutRequest
-	if err := readBody(r, &body); err != nil {
+	if err := readBodyUpTo(maxLogoutBody, r, &body); err != nil {
 		return nil, err
 	}
 	q, err := body.check(who)
@@ -100,19 +130,11 @@ func (s *Server) apiLogout(r *http.Request, who caller) (any, error) {
 		return nil, err
 	}
 	if body.DryRun {
-		now := s.clock.Now()
-		if err := s.hub.MayForceLogout(r.Context(), q.Scope); err != nil {
+		dry, err := s.hub.DryRun(r.Context(), q)
+		if err != nil {
 			return nil, refused(err)
 		}
-		dry := logoutJSON{
-			Scope:       q.Scope,
-			Actor:       q.Actor,
-			Message:     q.Message,
-			At:          instant(now),
-			EffectiveAt: instant(now.Add(q.Grace)),
-		}
-		dry.Sessions, dry.Tabs = s.hub.Count(q.Scope, q.Except)
-		return dry, nil
+		return logoutOf(hub.ForcedLogout{Revocation: dry}), nil
 	}
 	l, err := s.hub.ForceLogout(r.Context(), q)
 	if err != nil {
@@ -122,7 +144,8 @@ func (s *Server) apiLogout(r *http.Request, who caller) (any, error) {
 }
 
 var (
-	errNotSignedIn = newProblem(http.StatusNotFound, "not-found", "No session of that ref is signed in.")
+	errNotSignedIn = newProblem(http.StatusNotFound, "not-found",
+		"No session of that ref is signed in, and no page of it may still come back.")
 	errTooLate     = newProblem(http.StatusConflict, "too-late",
 		"The forced logout has taken effect, and no block of it is left: there is nothing to call off.")
 	errTooMany = &problem{

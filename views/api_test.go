@@ -53,6 +53,7 @@ func TestEveryDescribedAnswerIsGiven(t *testing.T) {
 	wants(ada, apiCall{"POST", "/logouts", `{"user":"grace","dry_run":true}`}, 200, `"sessions":1`)
 
 	tooLarge := `{"user":"grace","message":"` + strings.Repeat("x", maxBody) + `"}`
+	farTooLarge := `{"user":"grace","message":"` + strings.Repeat("x", maxLogoutBody) + `"}`
 	for _, c := range []struct {
 		apiCall
 		status int
@@ -67,7 +68,7 @@ func TestEveryDescribedAnswerIsGiven(t *testing.T) {
 		{apiCall{"GET", "/audit?since=yesterday", ""}, 422, "invalid"},
 		{apiCall{"POST", "/logouts", `{"user":`}, 400, "bad-json"},
 		{apiCall{"POST", "/logouts", `{"session":"nothing"}`}, 404, "not-found"},
-		{apiCall{"POST", "/logouts", tooLarge}, 413, "too-large"},
+		{apiCall{"POST", "/logouts", farTooLarge}, 413, "too-large"},
 		{apiCall{"POST", "/logouts", `{}`}, 422, "invalid"},
 		{apiCall{"POST", "/notices", `{"user":`}, 400, "bad-json"},
 		{apiCall{"POST", "/notices", `{"user":"nobody","message":"x"}`}, 404, "not-found"},

@@ -294,7 +294,7 @@ func scope(fs *flag.FlagSet, names ...string) func() (map[string]any, error) {
 // logoutColumns are what is shown of a forced logout, and of the outcomes of its tabs.
 var logoutColumns = []string{
 	"id", "scope", "state", "effective_at", "block_until", "cancelled_at",
-	"sessions", "tabs", "open", "acked", "unconfirmed", "gone",
+	"sessions", "tabs", "waiting", "open", "acked", "unconfirmed", "gone",
 }
 
 func logout(fs *flag.FlagSet) question {
@@ -319,7 +319,7 @@ func logout(fs *flag.FlagSet) question {
 			body["message"], body["dry_run"] = *message, *dryRun
 			body["grace_ms"], body["block_ms"] = grace.Milliseconds(), block.Milliseconds()
 			err = r.call(ctx, http.MethodPost, "/logouts", body, &answer)
-			if err == nil && answer["sessions"] == 0. {
+			if err == nil && answer["sessions"] == 0. && answer["waiting"] == 0. {
 				p.nobody(body)
 			}
 		}

@@ -30,12 +30,13 @@ var (
 	bucketActivity    = []byte("activity") // ID: time of the last activity, where newer than the record's
 	bucketUsers       = []byte("users")    // folded user, NUL, ID: live sessions
 	bucketEnded       = []byte("ended")    // time, ID: tombstones by age
+	bucketWaiting     = []byte("waiting")  // Record.KeepUntil, ID: folded user
 	bucketAudit       = []byte("audit")    // number: session.Event
 	bucketKnown       = []byte("known")    // login, NUL, network: last sign-in
 	bucketRevocations = []byte("facts")    // number: revocations
 
-	buckets = [][]byte{bucketMeta, bucketSessions, bucketActivity, bucketUsers, bucketEnded, bucketAudit, bucketKnown,
-		bucketRevocations}
+	buckets = [][]byte{bucketMeta, bucketSessions, bucketActivity, bucketUsers, bucketEnded, bucketWaiting, bucketAudit,
+		bucketKnown, bucketRevocations}
 )
 
 // Store is a [session.Store] in a file. [Open] makes one. Its methods may be called concurrently;

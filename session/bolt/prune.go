@@ -61,6 +61,14 @@ func prune(tx *bbolt.Tx, now time.Time, auditKeep time.Duration) (deleted int, e
 	if err := remove(ended, old); err != nil {
 		return 0, err
 	}
+	waiting := tx.Bucket(bucketWaiting)
+	err = remove(waiting, collect(waiting, func(k, _ []byte) (take, more bool) {
+		take = isOver(k, now)
+		return take, take
+	}))
+	if err != nil {
+		return 0, err
+	}
 	audit := tx.Bucket(bucketAudit)
 	err = remove(audit, collect(audit, func(_, v []byte) (take, more bool) {
 		var e session.Event
@@ -108,9 +116,8 @@ func (s *Store) pruneRevocations(ctx context.Context, now time.Time) error {
 		oldest = min(oldest, r.SeenRevocation)
 	}
 	return s.update(ctx, func(tx *bbolt.Tx) error {
-		for _, f := range revocations {
-			if f.Number <= oldest && now.Sub(f.At) > session.RevocationKeptFor && now.After(f.EffectiveAt) &&
-				now.After(f.BlockUntil) {
+		for i := range revocations {
+			if f := &revocations[i]; f.Number <= oldest && f.IsPast(now) {
 				if err := tx.Bucket(bucketRevocations).Delete(number(uint64(f.Number))); err != nil {
 					return err
 				}

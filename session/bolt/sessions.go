@@ -228,6 +228,12 @@ func (s *Store) endRecord(tx *bbolt.Tx, r session.Record, why session.End) error
 	if err := tx.Bucket(bucketEnded).Put(endedKey(&r), nil); err != nil {
 		return err
 	}
+	if until := r.KeepUntil(); !until.IsZero() {
+		key := append(number(uint64(until.UnixMilli())), r.ID[:]...)
+		if err := tx.Bucket(bucketWaiting).Put(key, []byte(session.FoldName(r.User))); err != nil {
+			return err
+		}
+	}
 	return s.appendEvent(tx, session.EndEvent(r, why))
 }
 

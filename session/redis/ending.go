@@ -13,9 +13,10 @@ import (
 const keptEnded = session.TombstoneFor + time.Hour
 
 // endScript ends a session, unless it has a time by which it must be due and is not: no node's
-// clock counts there beyond Redis's own.
+// clock counts there beyond Redis's own. How long its pages wait is what
+// session.Record.KeepUntil says.
 var endScript = newVitalScript(online + clock + `
-local record, timing, values, live, ended, outbox = unpack(KEYS)
+local record, timing, values, live, ended, outbox, waiting = unpack(KEYS)
 local id, why, by, ahead, line, at, keep = unpack(ARGV)
 local t, stored = redis.call('HMGET', timing, 'c', 'a', 'l', 'e', 'm', 'g', 'x'), redis.call('GET', record)
 if not t[1] or not stored then return {'unknown'} end
@@ -30,6 +31,13 @@ redis.call('HSET', timing, 'x', why)
 redis.call('DEL', values)
 redis.call('ZREM', live, id)
 redis.call('ZADD', ended, at, id)
+local keeps, how = 0, cjson.decode(why)
+if how.reason == 'idle' or how.reason == 'lifetime' or how.reason == 'replaced' and how.continued then
+  keeps = math.floor((whose.policy.keep_page or 0) / 1000000)
+end
+if keeps > 0 then
+  redis.call('ZADD', waiting, string.format('%d', at + keeps), id .. ' ' .. (redis.call('HGET', timing, 'u') or ''))
+end
 redis.call('PEXPIRE', record, keep)
 redis.call('PEXPIRE', timing, keep)
 line = cjson.decode(line)
@@ -63,7 +71,8 @@ func (s *Store) end(ctx context.Context, id session.ID, why session.End, ifDueBy
 	}
 	p := partition(id)
 	answer, err := s.run(ctx, endScript,
-		[]string{s.recordKey(id), s.timingKey(id), s.valuesKey(id), s.liveKey(p), s.endedKey(p), s.outboxKey(p)},
+		[]string{s.recordKey(id), s.timingKey(id), s.valuesKey(id), s.liveKey(p), s.endedKey(p), s.outboxKey(p),
+			s.waitingKey(p)},
 		[]string{name(id), string(reason), ms(ifDueBy), s.offsetText(), event, ms(why.At), inMillis(keptEnded)})
 	if err != nil {
 		return false, err

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -37,6 +38,16 @@ func (s *Store) liveKey(partition string) string { return s.prefix + partition +
 
 // endedKey lists the ended sessions of a partition, by the time of their end.
 func (s *Store) endedKey(partition string) string { return s.prefix + partition + ":ended" }
+
+// waitingKey lists the ended sessions of a partition whose pages wait, by session.Record.KeepUntil.
+// Each is listed as its name and the mark of its user.
+func (s *Store) waitingKey(partition string) string { return s.prefix + partition + ":waiting" }
+
+// userMark tells users apart well enough that few records of others are read.
+func userMark(user string) string {
+	sum := sha256.Sum256([]byte(session.FoldName(user)))
+	return encode(string(sum[:6]))
+}
 
 func name(id session.ID) string { return encode(string(id[:])) }
 

@@ -40,6 +40,9 @@ func (s *Store) Prune(ctx context.Context, now time.Time, auditKeep time.Duratio
 			}
 		}
 	}
+	if err := s.pruneWaiting(ctx, now); err != nil {
+		return fmt.Errorf("prune store: %w", err)
+	}
 	if err := s.pruneAudit(ctx, now, auditKeep); err != nil {
 		return fmt.Errorf("prune audit trail: %w", err)
 	}

@@ -374,15 +374,15 @@ func (s *Store) LastRevocation(ctx context.Context) (int64, error) {
 	return n, nil
 }
 
-// pruneRevocations deletes revocations that are older than a day and that every live session knew
-// of when it began.
+// pruneRevocations deletes revocations that are past and that every live session knew of when it
+// began.
 func (s *Store) pruneRevocations(ctx context.Context, now time.Time) error {
 	revocations, err := s.Revocations(ctx)
 	if err != nil {
 		return err
 	}
 	old := slices.DeleteFunc(slices.Clone(revocations), func(f session.Revocation) bool {
-		return now.Sub(f.At) <= session.RevocationKeptFor || !now.After(f.EffectiveAt) || !now.After(f.BlockUntil)
+		return !f.IsPast(now)
 	})
 	if len(old) == 0 {
 		return nil

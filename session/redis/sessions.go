@@ -25,6 +25,7 @@ import (
 //	e, m, g  idle timeout, lifetime and close grace of its policy              (ms)
 //	v        version of the values
 //	n        revision of its rules
+//	u        mark of its user; none in sessions of an older version
 //	x        the end, as JSON, once it is over
 
 var createScript = newScript(online + `
@@ -32,7 +33,7 @@ local record, timing, values, live, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4],
 if redis.call('EXISTS', timing) == 1 then return {'exists'} end
 redis.call('SET', record, ARGV[2])
 redis.call('HSET', timing, 'c', ARGV[3], 'a', ARGV[4], 'l', ARGV[5],
-  'e', ARGV[6], 'm', ARGV[7], 'g', ARGV[8], 'v', ARGV[9])
+  'e', ARGV[6], 'm', ARGV[7], 'g', ARGV[8], 'v', ARGV[9], 'u', ARGV[13])
 if ARGV[10] ~= '' then redis.call('SET', values, ARGV[10]) end
 redis.call('ZADD', live, ARGV[11], ARGV[1])
 redis.call('RPUSH', outbox, ARGV[12])
@@ -111,7 +112,8 @@ func (s *Store) create(ctx context.Context, r session.Record) error {
 		[]string{s.recordKey(r.ID), s.timingKey(r.ID), s.valuesKey(r.ID), s.liveKey(p), s.outboxKey(p)},
 		[]string{name(r.ID), string(data), ms(r.CreatedAt), ms(r.LastActiveAt), ms(r.LeftAt),
 			inMillis(r.Policy.ExpireAfter), inMillis(r.Policy.MaxLifetime), inMillis(r.Policy.CloseGrace),
-			strconv.FormatInt(r.Version, 10), string(r.Values), strconv.FormatInt(r.SeenRevocation, 10), event})
+			strconv.FormatInt(r.Version, 10), string(r.Values), strconv.FormatInt(r.SeenRevocation, 10), event,
+			userMark(r.User)})
 	if err != nil {
 		return err
 	}

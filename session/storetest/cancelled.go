@@ -70,6 +70,12 @@ func callsOf(
 		"Ping":             func() error { return s.Ping(ctx) },
 		"Age":              func() error { _, err := s.Age(ctx, id.Ref(), time.Hour); return err },
 		"Reset":            func() error { return s.Reset(ctx) },
+		"Waiting": func() error {
+			for _, err := range s.Waiting(ctx, start, "") {
+				return err
+			}
+			return nil
+		},
 		"Live": func() error {
 			for _, err := range s.Live(ctx) {
 				return err

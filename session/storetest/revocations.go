@@ -193,13 +193,64 @@ func pruneRevocations(t *testing.T, s session.Store) {
 		t.Errorf("%d revocations are kept while an older session lives, want 1", n)
 	}
 	mustEnd(t, s, old.ID, end(session.ReasonLogout, 0))
-	if n := left(start.Add(session.RevocationKeptFor)); n != 1 {
+	if n := left(start.Add(time.Minute + session.RevocationKeptFor)); n != 1 { // its grace is a minute
 		t.Errorf("%d revocations are kept for a day, want 1", n)
 	}
-	if n := left(start.Add(session.RevocationKeptFor + time.Second)); n != 0 {
+	if n := left(start.Add(time.Minute + session.RevocationKeptFor + time.Second)); n != 0 {
 		t.Errorf("%d revocations are kept without an older session, want 0", n)
 	}
 	if f := addRevocation(t, s, revocation("y", session.Scope{User: "ada"})); f.Number != 2 {
 		t.Errorf("a forgotten revocation's number was given again: %d, want 2", f.Number)
+	}
+}
+
+// pruneGraced: a session may end just before a long grace does, and its pages wait for a day.
+func pruneGraced(t *testing.T, s session.Store) {
+	const grace = 48 * time.Hour
+	f := revocation("x", session.Scope{User: "ada"})
+	f.EffectiveAt, f.BlockUntil = f.At.Add(grace), time.Time{}
+	addRevocation(t, s, f)
+	for _, tt := range []struct {
+		at   time.Duration
+		want int
+	}{
+		{grace + time.Millisecond, 1},
+		{grace + session.MaxKeepPage, 1},
+		{grace + session.MaxKeepPage + time.Millisecond, 0},
+	} {
+		if err := s.Prune(t.Context(), start.Add(tt.at), 90*24*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if kept, err := s.Revocations(t.Context()); err != nil || len(kept) != tt.want {
+			t.Errorf("after %v: %d are kept, %v, want %d", tt.at, len(kept), err, tt.want)
+		}
+	}
+}
+
+// revocationOfMany: the sessions that it lists are stored with it in one step.
+func revocationOfMany(t *testing.T, s session.Store) {
+	const n = 10_000
+	list := make([]string, n)
+	for i := range list {
+		list[i] = session.NewToken().ID().Ref()
+	}
+	refs, _ := session.NewRefs(list)
+	f := graced("x", time.Hour, 0)
+	f.Scope = session.Scope{Refs: refs}
+	if got := addRevocation(t, s, f); got.Refs != refs || got.Number != 1 {
+		t.Errorf("AddRevocation = number %d with %d sessions, want 1 with %d", got.Number, got.Refs.Len(), n)
+	}
+	off, err := s.CancelRevocation(t.Context(), "x", f.At, "linus")
+	if err != nil || off.Refs != refs {
+		t.Errorf("CancelRevocation = %d sessions, %v, want all", off.Refs.Len(), err)
+	}
+	kept, err := s.Revocations(t.Context())
+	if err != nil || len(kept) != 1 || kept[0].Refs != refs || !kept[0].Cancelled() {
+		t.Errorf("Revocations = %d, %v, want one of all sessions, cancelled", len(kept), err)
+	}
+	for _, line := range eventsOf(t, s, session.EventLogout) {
+		if len(line.Detail) > 300 {
+			t.Errorf("an audit line of %d characters", len(line.Detail))
+		}
 	}
 }

@@ -69,6 +69,9 @@ type event struct {
 // weight is how much of a message an event takes up, 1 or more.
 func (e *event) weight() int {
 	w := 1 + len(e.Tabs) + len(e.Acts)/5
+	if e.Revocation != nil {
+		w += e.Revocation.Refs.Len() / 5
+	}
 	if e.Outcomes != nil {
 		w += len(e.Outcomes.Tabs)
 	}

@@ -22,7 +22,8 @@ type Register struct {
 	mu      sync.RWMutex               // held for reading during a View
 	entries []*Entry                   // by number
 	byID    map[string]*Entry          // the same
-	byScope map[session.Scope][]*Entry // the same by folded scope, each list by number
+	byScope map[session.Scope][]*Entry // the same by session.Scope.Each of the folded scope, each list by number
+	listed  int                        // refs in all scopes
 
 	last    atomic.Int64 // see Last
 	highest atomic.Int64 // see Highest
@@ -51,11 +52,14 @@ func (r *Register) addLocked(e *Entry) {
 	if r.byID == nil {
 		r.byID, r.byScope = make(map[string]*Entry), make(map[session.Scope][]*Entry)
 	}
-	number, scope := e.Revocation.Number, e.target.Scope()
+	number := e.Revocation.Number
 	insert := func(list []*Entry) []*Entry { return slices.Insert(list, firstFrom(list, number), e) }
 	r.byID[e.Revocation.ID] = e
 	r.entries = insert(r.entries)
-	r.byScope[scope] = insert(r.byScope[scope])
+	for scope := range e.target.Scope().Each() {
+		r.byScope[scope] = insert(r.byScope[scope])
+	}
+	r.listed += e.target.Scope().Refs.Len()
 	r.raise(number)
 }
 
@@ -78,12 +82,16 @@ func (r *Register) Replace(changed session.Revocation) {
 	}
 	e := old.with(changed)
 	r.byID[changed.ID] = e
-	for _, list := range [][]*Entry{r.entries, r.byScope[e.target.Scope()]} {
+	replace := func(list []*Entry) {
 		// after a fail-over, several may have the same number
 		from := firstFrom(list, old.Revocation.Number)
 		if at := slices.Index(list[from:], old); at >= 0 {
 			list[from+at] = e
 		}
+	}
+	replace(r.entries)
+	for scope := range e.target.Scope().Each() {
+		replace(r.byScope[scope])
 	}
 }
 
@@ -108,6 +116,13 @@ func (r *Register) Count() int {
 	return len(r.entries)
 }
 
+// Listed counts the refs that the scopes of all entries list.
+func (r *Register) Listed() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.listed
+}
+
 // View calls f. While f runs no revocation is added or replaced: the next one finds what f has
 // registered. f may lock users and sessions, and must not call a method of the register itself.
 func (r *Register) View(f func(v View)) {
@@ -123,15 +138,27 @@ type View struct{ register *Register }
 // First returns the forced logout that ends a session first; nil if none does.
 func (v View) First(s *session.Record) (first *Entry) {
 	n := s.Names()
-	for scope, seen := range scopesOf(&n) {
-		list := v.register.byScope[scope]
-		for _, e := range list[firstFrom(list, seen+1):] {
-			if e.Ends(&n) && (first == nil || e.Before(first)) {
-				first = e
-			}
+	for e := range v.Ending(&n) {
+		if first == nil || e.Before(first) {
+			first = e
 		}
 	}
 	return first
+}
+
+// Ending iterates over the forced logouts that end the session of these names, now or after their
+// grace, in no order. One may come twice.
+func (v View) Ending(n *session.Names) iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		for scope, seen := range scopesOf(n) {
+			list := v.register.byScope[scope]
+			for _, e := range list[firstFrom(list, seen+1):] {
+				if e.Ends(n) && !yield(e) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // scopesOf iterates over the scopes that a session is in or has left, with folded names.
@@ -191,8 +218,7 @@ func (r *Register) OfFormer(g session.FormerGroup) bool {
 
 // Forget drops the revocations that no session can be older than. stored are those that the store
 // keeps, and last is the number of its last one. A revocation that the store does not keep is
-// dropped once it is older than [session.RevocationKeptFor]; until then a fail-over may have lost
-// it.
+// dropped once it is past, see [session.Revocation.IsPast]; until then a fail-over may have lost it.
 func (r *Register) Forget(stored []session.Revocation, last int64, now time.Time) {
 	isStored := make(map[string]bool, len(stored))
 	for i := range stored {
@@ -202,12 +228,12 @@ func (r *Register) Forget(stored []session.Revocation, last int64, now time.Time
 	defer r.mu.Unlock()
 	kept := slices.DeleteFunc(slices.Clone(r.entries), func(e *Entry) bool {
 		known := &e.Revocation
-		return !isStored[known.ID] && known.Number <= last && now.Sub(known.At) > session.RevocationKeptFor
+		return !isStored[known.ID] && known.Number <= last && known.IsPast(now)
 	})
 	if len(kept) == len(r.entries) {
 		return
 	}
-	r.entries, r.byID, r.byScope = nil, nil, nil
+	r.entries, r.byID, r.byScope, r.listed = nil, nil, nil, 0
 	for _, e := range kept {
 		r.addLocked(e)
 	}
@@ -232,7 +258,7 @@ func (r *Register) ForgetTabs(now time.Time) {
 func (r *Register) Reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.entries, r.byID, r.byScope = nil, nil, nil
+	r.entries, r.byID, r.byScope, r.listed = nil, nil, nil, 0
 	r.last.Store(0)
 	r.highest.Store(0)
 	r.news.reset()
