@@ -146,7 +146,7 @@ func (s *Server) apiLogout(r *http.Request, who caller) (any, error) {
 var (
 	errNotSignedIn = newProblem(http.StatusNotFound, "not-found",
 		"No session of that ref is signed in, and no page of it may still come back.")
-	errTooLate     = newProblem(http.StatusConflict, "too-late",
+	errTooLate = newProblem(http.StatusConflict, "too-late",
 		"The forced logout has taken effect, and no block of it is left: there is nothing to call off.")
 	errTooMany = &problem{
 		status:  http.StatusTooManyRequests,
