@@ -103,13 +103,14 @@ func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, e
 		Message:     q.Message,
 		At:          now,
 		EffectiveAt: now.Add(q.Grace),
+		Sessions:    impact.sessions,
+		Tabs:        impact.tabs,
+		Waiting:     impact.waitingSoon(),
 		Skipped:     impact.skipped,
 	}
 	if q.Block > 0 {
 		r.BlockUntil = r.EffectiveAt.Add(q.Block)
 	}
-	r.Sessions, r.Tabs = h.Count(q.Scope, q.Except)
-	r.Waiting = impact.waitingSoon()
 	registered := h.registered.Load()
 	list := make(chan []*liveSession, 1)
 	h.goTracked(func() { list <- h.withTabs(q.Scope) }) // takes about as long as the store
@@ -142,9 +143,10 @@ func (h *Hub) DryRun(ctx context.Context, q LogoutRequest) (session.Revocation, 
 		Message:     q.Message,
 		At:          now,
 		EffectiveAt: now.Add(q.Grace),
+		Sessions:    impact.sessions,
+		Tabs:        impact.tabs,
 		Skipped:     impact.skipped,
 	}
-	r.Sessions, r.Tabs = h.Count(q.Scope, q.Except)
 	r.Waiting, err = impact.waiting()
 	return r, err
 }
@@ -238,21 +240,36 @@ func (h *Hub) mark(e *revocation.Entry, list, known []*liveSession) (ended []*li
 // session that is not counted; it may be empty. Sessions that a forced logout has ended do not
 // count, though their ends may not be stored yet.
 func (h *Hub) Count(scope session.Scope, except string) (sessions, tabs int) {
-	target := scope.Target()
-	return h.count(scope, func(n *session.Names) bool { return target.Matches(n) && (except == "" || except != n.Ref) })
+	sessions, tabs, _ = h.count(scope, isIn(scope, except))
+	return sessions, tabs
 }
 
-func (h *Hub) count(scope session.Scope, matches func(*session.Names) bool) (sessions, tabs int) {
+// isIn returns a function that picks the sessions in a scope, but for the one whose ref is except.
+func isIn(scope session.Scope, except string) func(*session.Names) bool {
+	target := scope.Target()
+	return func(n *session.Names) bool { return target.Matches(n) && (except == "" || except != n.Ref) }
+}
+
+// count is Count with a condition beside the scope. It lists those whose tabs were told that they
+// have ended, too: their ends may not be stored yet.
+func (h *Hub) count(
+	scope session.Scope,
+	matches func(*session.Names) bool,
+) (sessions, tabs int, ended []*liveSession) {
 	now := h.clock.Now()
 	var mu sync.Mutex
 	h.parallel(h.sessionsIn(scope), func(chunk []*liveSession) {
 		n, open := 0, 0
+		var over []*liveSession
 		for _, s := range chunk {
 			if !matches(s.names.Load()) {
 				continue
 			}
 			s.mu.Lock()
-			if s.end == nil && !s.forcedOutLocked(now) {
+			switch {
+			case s.end != nil:
+				over = append(over, s)
+			case !s.forcedOutLocked(now):
 				n++
 				open += s.tabsLocked()
 			}
@@ -260,9 +277,9 @@ func (h *Hub) count(scope session.Scope, matches func(*session.Names) bool) (ses
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		sessions, tabs = sessions+n, tabs+open
+		sessions, tabs, ended = sessions+n, tabs+open, append(ended, over...)
 	})
-	return sessions, tabs
+	return sessions, tabs, ended
 }
 
 func stateOf(r *session.Revocation, now time.Time) LogoutState {
@@ -291,7 +308,7 @@ func (h *Hub) reportOf(e *revocation.Entry, list int) ForcedLogout {
 	e.TakeEffect(now)
 	out := ForcedLogout{Revocation: e.Revocation, State: stateOf(e.Judged(), now)}
 	if out.State == LogoutPending {
-		out.Sessions, out.Open = h.count(e.Revocation.Scope, e.Ends)
+		out.Sessions, out.Open, _ = h.count(e.Revocation.Scope, e.Ends)
 	}
 	sum, each := e.Outcomes.Total(list)
 	out.Acked, out.Gone, out.Unconfirmed, out.Tabs = sum.Acked, sum.Gone, sum.Unconfirmed(), each

@@ -52,11 +52,12 @@ func (h *Hub) coveredBy(n *session.Names, upTo int64, now time.Time) (revoked bo
 	return revoked, undecided
 }
 
-// impact is what a forced logout does beside the live sessions that it ends.
+// impact is what a forced logout ends.
 type impact struct {
-	skipped int
-	waiting func() (int, error) // waits until they are counted
-	counted <-chan struct{}     // closed by then
+	sessions, tabs int // that live
+	skipped        int
+	waiting        func() (int, error) // waits until they are counted
+	counted        <-chan struct{}     // closed by then
 }
 
 // auditWait is how long a forced logout waits, in real time, for the number of sessions whose pages
@@ -77,73 +78,88 @@ func (i impact) waitingSoon() int {
 	return n
 }
 
-// startImpact checks whether q can be carried out, and begins to count the sessions whose pages
-// wait. Where the scope names sessions one by one, it counts them at once: those that live are no
-// longer told apart from those that have ended once q is carried out. The errors are those of
-// [Hub.ForceLogout] from before it stores anything.
+// startImpact checks whether q can be carried out, and counts what it ends. Sessions whose pages
+// wait may be many, and are counted in the background; where the scope names sessions one by one,
+// at once: those that live are no longer told apart from those that have ended once q is carried
+// out. The errors are those of [Hub.ForceLogout] from before it stores anything.
 func (h *Hub) startImpact(ctx context.Context, q LogoutRequest) (i impact, err error) {
 	if !q.Everyone && (h.revocations.Count() >= maxLogouts || h.revocations.Listed()+q.Refs.Len() > maxListed) {
 		return i, ErrTooManyLogouts
 	}
 	upTo := h.revocations.Highest()
-	count := sync.OnceValues(func() (int, error) { return h.countWaiting(ctx, q.Scope, q.Except, upTo) })
-	counted := make(chan struct{})
-	i.counted, i.waiting = counted, count
-	if !q.OfSessions() {
-		h.goTracked(func() {
-			defer close(counted)
-			count()
-		})
-		return i, nil
+	if q.OfSessions() {
+		return h.impactOfSessions(ctx, q, upTo)
 	}
-	defer close(counted)
+	var ended []*liveSession
+	i.sessions, i.tabs, ended = h.count(q.Scope, isIn(q.Scope, q.Except))
+	i.waiting = sync.OnceValues(func() (int, error) { return h.countWaiting(ctx, q, ended, upTo) })
+	counted := make(chan struct{})
+	i.counted = counted
+	h.goTracked(func() {
+		defer close(counted)
+		i.waiting()
+	})
+	return i, nil
+}
+
+// impactOfSessions is startImpact where the scope names sessions one by one. Those that this node
+// does not know, and whose pages do not wait, may have been signed in by another node a moment ago.
+func (h *Hub) impactOfSessions(ctx context.Context, q LogoutRequest, upTo int64) (i impact, err error) {
 	given := 1
 	if q.Refs != "" {
 		given = q.Refs.Len()
 	}
-	live, _ := h.Count(q.Scope, "")
-	if live < given {
-		if err := h.findInStore(ctx); err != nil {
-			return i, err
+	live, waiting := 0, 0
+	for again := range 2 {
+		if again == 1 {
+			if err := h.findInStore(ctx); err != nil {
+				return i, err
+			}
 		}
-		live, _ = h.Count(q.Scope, "")
-	}
-	waiting := 0
-	if live < given {
-		if waiting, err = count(); err != nil {
-			return i, err
+		var ended []*liveSession
+		live, _, ended = h.count(q.Scope, isIn(q.Scope, ""))
+		if live < given {
+			if waiting, err = h.countWaiting(ctx, q, ended, upTo); err != nil {
+				return i, err
+			}
+		}
+		if live+waiting >= given || h.cluster.Alone() {
+			break
 		}
 	}
-	i.waiting = func() (int, error) { return waiting, nil }
 	if q.Session != "" && live+waiting == 0 {
 		return i, session.ErrNotFound
 	}
+	counted := make(chan struct{})
+	close(counted)
+	i.counted, i.waiting = counted, func() (int, error) { return waiting, nil }
+	i.sessions, i.tabs = h.Count(q.Scope, q.Except)
 	i.skipped = q.Strange + max(0, given-live-waiting)
 	return i, nil
 }
 
-// countWaiting counts the sessions in a scope that have ended and whose pages may wait, without
-// those of which a forced logout up to a number has taken the pages away. It reads only sessions
-// whose pages wait.
-func (h *Hub) countWaiting(ctx context.Context, scope session.Scope, except string, upTo int64) (int, error) {
+// countWaiting counts the sessions in the scope of q that have ended and whose pages may wait,
+// without those of which a forced logout up to a number has taken the pages away. It reads only
+// sessions whose pages wait. ended are those whose ends may not be stored yet.
+func (h *Hub) countWaiting(ctx context.Context, q LogoutRequest, ended []*liveSession, upTo int64) (int, error) {
 	now := h.clock.Now()
-	target := scope.Target()
+	matches := isIn(q.Scope, q.Except)
 	waiting := make(map[session.ID]bool)
 	take := func(r *session.Record) {
 		n := r.Names()
-		if r.Keep(now) <= 0 || !target.Matches(&n) || except != "" && except == n.Ref {
+		if r.Keep(now) <= 0 || !matches(&n) {
 			return
 		}
 		if revoked, _ := h.coveredBy(&n, upTo, now); !revoked {
 			waiting[r.ID] = true
 		}
 	}
-	for _, s := range h.refs.findAll(scope) {
-		if r, ended := s.endingRecord(); ended { // its end may not be stored yet
+	for _, s := range ended {
+		if r, ok := s.endedRecord(); ok {
 			take(&r)
 		}
 	}
-	for r, err := range h.store.Waiting(ctx, now, scope.User) {
+	for r, err := range h.store.Waiting(ctx, now, q.User) {
 		if err != nil {
 			return 0, err
 		}
@@ -152,8 +168,8 @@ func (h *Hub) countWaiting(ctx context.Context, scope session.Scope, except stri
 	return len(waiting), nil
 }
 
-// endingRecord returns the record of s with its end, if its tabs were told that it has ended.
-func (s *liveSession) endingRecord() (r session.Record, ended bool) {
+// endedRecord returns the record of s with its end, if its tabs were told that it has ended.
+func (s *liveSession) endedRecord() (r session.Record, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.end == nil {
