@@ -85,8 +85,8 @@ var ErrTooManyLogouts = errors.New("too many forced logouts in a day: " +
 // Skipped of the result count what it ends.
 //
 // The error is session.ErrNotFound where the scope is a session that neither lives nor has pages
-// that wait, and ErrTooManyLogouts where there is no room. Any other error comes from the store; the
-// revocation may have been stored all the same.
+// that wait, and ErrTooManyLogouts where there is no room. Any other error comes from the store;
+// the revocation may have been stored all the same.
 func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, error) {
 	ctx = context.WithoutCancel(ctx) // a caller that has hung up has asked all the same
 	impact, err := h.startImpact(ctx, q)
@@ -121,7 +121,8 @@ func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, e
 	h.cluster.TellRevocation(r)
 	r.Sessions, r.Tabs = h.enforce(r, <-list, registered)
 	if r.Waiting, err = impact.waiting(); err != nil {
-		h.log.Error("pages that wait not counted", "scope", r.Scope.String(), "error", err) // they are over all the same
+		// they are over all the same
+		h.log.Error("pages that wait not counted", "scope", r.Scope.String(), "error", err)
 	}
 	h.log.Info("forced logout",
 		"scope", r.Scope.String(), "actor", r.Actor, "sessions", r.Sessions, "tabs", r.Tabs, "waiting", r.Waiting,

@@ -10,8 +10,8 @@ import (
 	"curfew/session"
 )
 
-// Forced logouts of sessions that have ended, and whose pages may wait. Nothing is marked and nobody
-// is told: a page asks before it comes back, and the answer follows from the revocations.
+// Forced logouts of sessions that have ended, and whose pages may wait. Nothing is marked and
+// nobody is told: a page asks before it comes back, and the answer follows from the revocations.
 
 // isRevoked reports whether a forced logout covers the session of r, which has ended, and has taken
 // effect. While a cancellation is being stored it waits for the outcome. The error is that of ctx.

@@ -70,7 +70,9 @@ func TestForcedLogoutTakesWaitingPagesAway(t *testing.T) {
 		{"sessions, theirs among them", func(ada *user) session.Scope {
 			return listing(session.NewToken().ID().Ref(), ada.ref())
 		}, false, true},
-		{"their name, in other letters", func(*user) session.Scope { return session.Scope{User: " ADA"} }, false, true},
+		{"their name, in other letters", func(*user) session.Scope {
+			return session.Scope{User: " ADA"}
+		}, false, true},
 		{"a group of theirs", func(*user) session.Scope { return session.Scope{Group: "Staff"} }, false, true},
 		{"everyone", func(*user) session.Scope { return everyone }, false, true},
 		{"everyone else", func(*user) session.Scope { return everyone }, true, false},
@@ -78,51 +80,51 @@ func TestForcedLogoutTakesWaitingPagesAway(t *testing.T) {
 		{"a group that they have joined in another session", func(*user) session.Scope {
 			return session.Scope{Group: "guests"}
 		}, false, false},
-		{"sessions of others", func(*user) session.Scope { return listing(session.NewToken().ID().Ref()) }, false, false},
+		{"sessions of others", func(*user) session.Scope {
+			return listing(session.NewToken().ID().Ref())
+		}, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				folder := t.TempDir()
-				hub := startHubIn(t, folder, keeping(4*time.Hour))
-				ada := hub.signIn("ada", "staff")
-				pass(standard.ExpireAfter)
-				hub.signIn("ada", "guests")
-				q := LogoutRequest{Scope: tt.scope(ada), Grace: time.Minute}
-				want := 0
-				if tt.covers {
-					want = 1
-				}
-				if tt.except {
-					q.Except = ada.ref()
-				}
-				dry, err := hub.DryRun(t.Context(), q)
-				if l := hub.logout(q); err != nil || dry.Waiting != want || l.Waiting != want ||
-					dry.Sessions != l.Sessions || dry.Skipped != l.Skipped {
-					t.Errorf("%d wait, %d by a dry run (%v), want %d; skipped %d and %d", l.Waiting, dry.Waiting, err,
-						want, l.Skipped, dry.Skipped)
-				}
-				pass(time.Minute - time.Millisecond)
-				ada.wantsWaiting("in the grace")
-				pass(time.Millisecond)
-				wants := (*user).wantsWaiting
-				if tt.covers {
-					wants = (*user).wantsRevoked
-				}
-				wants(ada, "when the grace is over")
-				if dry, err := hub.DryRun(t.Context(), q); dry.Waiting != 0 && tt.covers ||
-					err != nil && (q.Session == "" || !errors.Is(err, session.ErrNotFound)) {
-					t.Errorf("%d wait, %v, though a logout has taken them away", dry.Waiting, err)
-				}
-				hub.stop()
-				hub = startHubIn(t, folder, keeping(4*time.Hour))
-				wants(ada.on(hub), "after a restart")
-				if err := hub.Prune(t.Context(), time.Hour); err != nil {
-					t.Error(err)
-				}
-				wants(ada.on(hub), "after the housekeeping")
-			})
+			bubble(t, func(t *testing.T) { takesWaitingPagesAway(t, tt.scope, tt.except, tt.covers) })
 		})
 	}
+}
+
+func takesWaitingPagesAway(t *testing.T, scope func(*user) session.Scope, except, covers bool) {
+	folder := t.TempDir()
+	hub := startHubIn(t, folder, keeping(4*time.Hour))
+	ada := hub.signIn("ada", "staff")
+	pass(standard.ExpireAfter)
+	hub.signIn("ada", "guests")
+	q := LogoutRequest{Scope: scope(ada), Grace: time.Minute}
+	if except {
+		q.Except = ada.ref()
+	}
+	want, wants := 0, (*user).wantsWaiting
+	if covers {
+		want, wants = 1, (*user).wantsRevoked
+	}
+	dry, err := hub.DryRun(t.Context(), q)
+	if l := hub.logout(q); err != nil || dry.Waiting != want || l.Waiting != want ||
+		dry.Sessions != l.Sessions || dry.Skipped != l.Skipped {
+		t.Errorf("%d wait, %d by a dry run (%v), want %d; skipped %d and %d", l.Waiting, dry.Waiting, err, want,
+			l.Skipped, dry.Skipped)
+	}
+	pass(time.Minute - time.Millisecond)
+	ada.wantsWaiting("in the grace")
+	pass(time.Millisecond)
+	wants(ada, "when the grace is over")
+	dry, err = hub.DryRun(t.Context(), q)
+	if dry.Waiting != 0 && covers || err != nil && (q.Session == "" || !errors.Is(err, session.ErrNotFound)) {
+		t.Errorf("%d wait, %v, though a logout has taken them away", dry.Waiting, err)
+	}
+	hub.stop()
+	hub = startHubIn(t, folder, keeping(4*time.Hour))
+	wants(ada.on(hub), "after a restart")
+	if err := hub.Prune(t.Context(), time.Hour); err != nil {
+		t.Error(err)
+	}
+	wants(ada.on(hub), "after the housekeeping")
 }
 
 func TestForcedLogoutFromBeforeTheSignInTakesNoPageAway(t *testing.T) {
@@ -331,7 +333,8 @@ func TestLogoutOfASessionThatOnlyWaits(t *testing.T) {
 			t.Errorf("a list of nobody: %+v, want it kept, with one skipped", l)
 		}
 		pass(time.Hour)
-		if _, err := hub.ForceLogout(t.Context(), LogoutRequest{Scope: late.scope()}); !errors.Is(err, session.ErrNotFound) {
+		_, err = hub.ForceLogout(t.Context(), LogoutRequest{Scope: late.scope()})
+		if !errors.Is(err, session.ErrNotFound) {
 			t.Errorf("when no page waits any more: %v, want that there is none", err)
 		}
 	})
@@ -381,15 +384,16 @@ func TestSoManySessionsAreListedInAll(t *testing.T) {
 			}
 			hub.revocations.Add(session.Revocation{Number: int64(i + 1), ID: fmt.Sprint(i), Scope: listing(refs...)})
 		}
-		if _, err := hub.ForceLogout(t.Context(), LogoutRequest{Scope: listing(ada.ref())}); !errors.Is(err, ErrTooManyLogouts) {
+		_, err := hub.ForceLogout(t.Context(), LogoutRequest{Scope: listing(ada.ref())})
+		if !errors.Is(err, ErrTooManyLogouts) {
 			t.Errorf("one more of a list: %v", err)
 		}
 		hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}})
 	})
 }
 
-// TestAllNodesTakeWaitingPagesAway: over a Redis, of a session that another node has signed in, by a
-// node that hears no message of others, and after the store has lost what it had.
+// TestAllNodesTakeWaitingPagesAway: over a Redis, of sessions that another node has signed in, by a
+// node that hears no message of others.
 func TestAllNodesTakeWaitingPagesAway(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

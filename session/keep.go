@@ -28,8 +28,8 @@ func (r *Record) Keep(now time.Time) time.Duration {
 // its pages go on with r.
 func (r *Record) Continued(old ID) bool { return r.Continues && r.Before == old }
 
-// KeepUntil is until when the pages of r, which has ended, wait; zero if they do not. Stores have an
-// index by this, of which Redis's endScript is a copy.
+// KeepUntil is until when the pages of r, which has ended, wait; zero if they do not. Stores have
+// an index by this, of which Redis's endScript is a copy.
 func (r *Record) KeepUntil() time.Time {
 	if keep := r.Keep(r.End.At); keep > 0 {
 		return r.End.At.Add(keep)

@@ -25,6 +25,11 @@ func TestRevocationCovers(t *testing.T) {
 		{"everyone except this one", Revocation{Number: 6, Scope: Scope{Everyone: true}, Except: id.Ref()}, false},
 		{"the session itself", Revocation{Number: 6, Scope: Scope{Session: id.Ref()}}, true},
 		{"another session", Revocation{Number: 6, Scope: Scope{Session: NewToken().ID().Ref()}}, false},
+		{"a list with the session", Revocation{Number: 6, Scope: Scope{Refs: refsOf(NewToken().ID(), id)}}, true},
+		{"a list that the sign-in knew of", Revocation{Number: 5, Scope: Scope{Refs: refsOf(id)}}, false},
+		{"a list except this one", Revocation{Number: 6, Scope: Scope{Refs: refsOf(id)}, Except: id.Ref()}, false},
+		{"a list of others", Revocation{Number: 6, Scope: Scope{Refs: refsOf(NewToken().ID())}}, false},
+		{"a list of nobody", Revocation{Number: 6, Scope: Scope{Refs: refsOf()}}, false},
 		{"a group", Revocation{Number: 6, Scope: Scope{Group: "staff"}}, true},
 		{"a group that was joined after the revocation", Revocation{Number: 9, Scope: Scope{Group: "admins"}}, false},
 		{"a group that was joined before the revocation", Revocation{Number: 10, Scope: Scope{Group: "admins"}}, true},
@@ -57,6 +62,32 @@ func TestRevocationCovers(t *testing.T) {
 				t.Errorf("Ends = %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+func refsOf(ids ...ID) Refs {
+	var list []string
+	for _, id := range ids {
+		list = append(list, id.Ref())
+	}
+	refs, _ := NewRefs(list)
+	return refs
+}
+
+func TestRevocationIsPast(t *testing.T) {
+	const grace, block = 48 * time.Hour, 72 * time.Hour
+	for _, tt := range []struct {
+		name       string
+		revocation Revocation
+		after      time.Duration // so long after t0 it is past, and not before
+	}{
+		{"at once", Revocation{At: t0, EffectiveAt: t0}, RevocationKeptFor},
+		{"after a grace", Revocation{At: t0, EffectiveAt: t0.Add(grace)}, grace + RevocationKeptFor},
+		{"with a block", Revocation{At: t0, EffectiveAt: t0, BlockUntil: t0.Add(block)}, block},
+	} {
+		if tt.revocation.IsPast(t0.Add(tt.after)) || !tt.revocation.IsPast(t0.Add(tt.after+1)) {
+			t.Errorf("%s: it is not past from %v on", tt.name, tt.after)
+		}
 	}
 }
 

@@ -91,7 +91,7 @@ type Store interface {
 	Close() error
 }
 
-// RevocationKeptFor is how long a revocation is kept at least, from its effect on. It must be longer
-// than any sign-in takes: one that has read an older number may still be under way. And it must be
-// as long as pages of an ended session may wait, since the revocation refuses them.
+// RevocationKeptFor is how long a revocation is kept at least, from its effect on. It must be
+// longer than any sign-in takes: one that has read an older number may still be under way. And it
+// must be as long as pages of an ended session may wait, since the revocation refuses them.
 const RevocationKeptFor = max(24*time.Hour, MaxKeepPage)

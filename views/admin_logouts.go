@@ -81,12 +81,7 @@ func (s *Server) readLogoutForm(w http.ResponseWriter, r *http.Request) (logoutF
 	who := caller{visitOf(r).status.Record.User, visitOf(r).token.ID().Ref()}
 	for _, scope := range form.scopes {
 		q, err := logoutRequest{
-			scopeJSON: scopeJSON{
-				User:     scope.User,
-				Group:    scope.Group,
-				Session:  scope.Session,
-				Everyone: scope.Everyone,
-			},
+			scopeJSON:  scopeJSON{scope.User, scope.Group, scope.Session, scope.Everyone},
 			Message:    form.Message,
 			GraceMS:    grace,
 			BlockMS:    block,

@@ -14,8 +14,8 @@ import (
 	"curfew/session"
 )
 
-// seenPerView bounds how long one transaction of a reader takes: long ones hold back the file's free
-// pages.
+// seenPerView bounds how long one transaction of a reader takes: long ones hold back the file's
+// free pages.
 const seenPerView = 1000
 
 // Waiting implements [session.Store]. It begins in the index where now is, so that what has passed
@@ -44,7 +44,12 @@ func (s *Store) Waiting(ctx context.Context, now time.Time, user string) iter.Se
 }
 
 // waitingFrom reads a part of the index. next is where the next part begins, nil after the last.
-func waitingFrom(tx *bbolt.Tx, from []byte, user string, folded []byte) (page []session.Record, next []byte, err error) {
+func waitingFrom(
+	tx *bbolt.Tx,
+	from []byte,
+	user string,
+	folded []byte,
+) (page []session.Record, next []byte, err error) {
 	c := tx.Bucket(bucketWaiting).Cursor()
 	k, v := c.Seek(from)
 	for seen := 0; k != nil && seen < seenPerView; seen++ {

@@ -76,7 +76,8 @@ func (s *Store) pruneWaiting(ctx context.Context, now time.Time) error {
 	defer cancel()
 	var commands []rueidis.Completed
 	for _, p := range partitions() {
-		commands = append(commands, s.client.B().Zremrangebyscore().Key(s.waitingKey(p)).Min("-inf").Max(ms(now)).Build())
+		commands = append(commands,
+			s.client.B().Zremrangebyscore().Key(s.waitingKey(p)).Min("-inf").Max(ms(now)).Build())
 	}
 	for _, result := range s.callMany(ctx, commands...) {
 		if err := result.Error(); err != nil {

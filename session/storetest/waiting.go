@@ -92,7 +92,8 @@ func waitingOfUser(t *testing.T, s session.Store) {
 	}
 }
 
-// waitingPruned: housekeeping forgets no session too early, and yields none whose tombstone is gone.
+// waitingPruned: housekeeping forgets no session too early, and none is listed whose tombstone is
+// gone.
 func waitingPruned(t *testing.T, s session.Store) {
 	short, long := keeping("ada", time.Hour), keeping("ada", session.MaxKeepPage)
 	for _, r := range []session.Record{short, long} {

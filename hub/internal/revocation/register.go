@@ -22,7 +22,7 @@ type Register struct {
 	mu      sync.RWMutex               // held for reading during a View
 	entries []*Entry                   // by number
 	byID    map[string]*Entry          // the same
-	byScope map[session.Scope][]*Entry // the same by session.Scope.Each of the folded scope, each list by number
+	byScope map[session.Scope][]*Entry // the same by folded scopes (session.Scope.Each), each list by number
 	listed  int                        // refs in all scopes
 
 	last    atomic.Int64 // see Last
@@ -218,7 +218,8 @@ func (r *Register) OfFormer(g session.FormerGroup) bool {
 
 // Forget drops the revocations that no session can be older than. stored are those that the store
 // keeps, and last is the number of its last one. A revocation that the store does not keep is
-// dropped once it is past, see [session.Revocation.IsPast]; until then a fail-over may have lost it.
+// dropped once it is past, see [session.Revocation.IsPast]; until then a fail-over may have lost
+// it.
 func (r *Register) Forget(stored []session.Revocation, last int64, now time.Time) {
 	isStored := make(map[string]bool, len(stored))
 	for i := range stored {

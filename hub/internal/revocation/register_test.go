@@ -96,6 +96,38 @@ func TestEntriesAreListedByNumberInWhicheverOrderTheyCome(t *testing.T) {
 	}
 }
 
+func TestAListIsFoundByEachOfItsSessions(t *testing.T) {
+	list := func(number int64, ids ...byte) session.Revocation {
+		var refs []string
+		for _, id := range ids {
+			refs = append(refs, sessionID(id).Ref())
+		}
+		set, _ := session.NewRefs(refs)
+		return revocation(number, session.Scope{Refs: set}, grace)
+	}
+	r := register(list(1, 1, 2), list(2, 2, 3), list(3))
+	wants := func(when string, listed int, want ...string) {
+		t.Helper()
+		for i, id := range want {
+			if got := first(r, session.Record{ID: sessionID(byte(i + 1)), User: "ada"}); got != id {
+				t.Errorf("%s: session %d is ended by %q, want %q", when, i+1, got, id)
+			}
+		}
+		if r.Listed() != listed {
+			t.Errorf("%s: %d are listed, want %d", when, r.Listed(), listed)
+		}
+	}
+	wants("at first", 4, "1", "1", "2", "")
+	r.Replace(cancelled(list(1, 1, 2), time.Second))
+	wants("the first is cancelled", 4, "", "2", "2", "")
+	r.Forget([]session.Revocation{list(2, 2, 3)}, 3, noon.Add(grace+session.RevocationKeptFor))
+	wants("none is past", 4, "", "2", "2", "")
+	r.Forget([]session.Revocation{list(2, 2, 3)}, 3, noon.Add(grace+session.RevocationKeptFor+1))
+	wants("the others are past", 2, "", "2", "2", "")
+	r.Reset()
+	wants("after a reset", 0, "", "", "", "")
+}
+
 func TestRevocationIsAddedOnce(t *testing.T) {
 	r := &Register{}
 	e, isNew := r.Add(revocation(1, everyone, 0))
