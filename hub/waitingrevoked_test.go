@@ -16,8 +16,8 @@ import (
 
 // Forced logouts of sessions that have ended, and whose pages wait.
 
-// keeping is the standard policy, with pages that wait for so long.
-func keeping(d time.Duration) session.Policy {
+// waitFor is the standard policy, with pages that wait for so long.
+func waitFor(d time.Duration) session.Policy {
 	p := standard
 	p.KeepPage = d
 	return p
@@ -92,7 +92,7 @@ func TestForcedLogoutTakesWaitingPagesAway(t *testing.T) {
 
 func takesWaitingPagesAway(t *testing.T, scope func(*user) session.Scope, except, covers bool) {
 	folder := t.TempDir()
-	hub := startHubIn(t, folder, keeping(4*time.Hour))
+	hub := startHubIn(t, folder, waitFor(4*time.Hour))
 	ada := hub.signIn("ada", "staff")
 	pass(standard.ExpireAfter)
 	hub.signIn("ada", "guests")
@@ -119,7 +119,7 @@ func takesWaitingPagesAway(t *testing.T, scope func(*user) session.Scope, except
 		t.Errorf("%d wait, %v, though a logout has taken them away", dry.Waiting, err)
 	}
 	hub.stop()
-	hub = startHubIn(t, folder, keeping(4*time.Hour))
+	hub = startHubIn(t, folder, waitFor(4*time.Hour))
 	wants(ada.on(hub), "after a restart")
 	if err := hub.Prune(t.Context(), time.Hour); err != nil {
 		t.Error(err)
@@ -129,7 +129,7 @@ func takesWaitingPagesAway(t *testing.T, scope func(*user) session.Scope, except
 
 func TestForcedLogoutFromBeforeTheSignInTakesNoPageAway(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		hub := startHub(t, keeping(4*time.Hour))
+		hub := startHub(t, waitFor(4*time.Hour))
 		hub.logout(LogoutRequest{Scope: everyone})
 		hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Grace: standard.ExpireAfter + time.Minute})
 		ada := hub.signIn("ada", "staff")
@@ -143,7 +143,7 @@ func TestForcedLogoutFromBeforeTheSignInTakesNoPageAway(t *testing.T) {
 // TestForcedLogoutFromBeforeTheEnd: the session was to end by it, and has ended by time before.
 func TestForcedLogoutFromBeforeTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		hub := startHub(t, keeping(4*time.Hour))
+		hub := startHub(t, waitFor(4*time.Hour))
 		ada, grace := hub.signIn("ada", "staff"), hub.signIn("grace")
 		hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}, Grace: standard.ExpireAfter + time.Minute})
 		off := hub.logout(LogoutRequest{Scope: everyone, Grace: standard.ExpireAfter + time.Minute})
@@ -161,7 +161,7 @@ func TestForcedLogoutFromBeforeTheEnd(t *testing.T) {
 
 func TestForcedLogoutOfAGroupThatTheUserHasLeft(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		hub := startHub(t, keeping(4*time.Hour))
+		hub := startHub(t, waitFor(4*time.Hour))
 		ada := hub.signIn("ada", "staff", "guests")
 		hub.logout(LogoutRequest{Scope: session.Scope{Group: "staff"}, Grace: standard.ExpireAfter + time.Minute})
 		if err := hub.setGroups(t.Context(), ada.token.ID(), []string{}); err != nil {
@@ -181,7 +181,7 @@ func TestForcedLogoutOfAGroupThatTheUserHasLeft(t *testing.T) {
 // longer, and a day after it was asked for the housekeeping comes.
 func TestForcedLogoutIsKeptAsLongAsAPageWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		hub := startHub(t, keeping(session.MaxKeepPage))
+		hub := startHub(t, waitFor(session.MaxKeepPage))
 		ada := hub.signIn("ada")
 		hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Grace: 23 * time.Hour})
 		pass(24 * time.Hour)
@@ -216,7 +216,7 @@ func TestAPageAsksWhileALogoutIsBeingCancelled(t *testing.T) {
 				}
 				hub := startHubWith(t, store, Options{
 					Store:    slowCancel{store, tt.before, tt.after},
-					Policies: session.Policies{Global: keeping(time.Hour)},
+					Policies: session.Policies{Global: waitFor(time.Hour)},
 					Node:     "node-1",
 				})
 				ada := hub.signIn("ada")
@@ -292,7 +292,7 @@ func TestPagesAskWhileTheyAreBeingSignedOut(t *testing.T) {
 
 func TestLogoutOfASessionThatOnlyWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		hub := startHub(t, keeping(time.Hour))
+		hub := startHub(t, waitFor(time.Hour))
 		ada, gone, late := hub.signIn("ada"), hub.signIn("gone"), hub.signIn("late")
 		if _, err := hub.End(t.Context(), gone.token.ID(), session.End{
 			Reason: session.ReasonLogout,
