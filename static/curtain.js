@@ -17,7 +17,7 @@ class Hold {
   #held = new Map()
 
   /** @param {Element} element @param {Record<string, string>} styles */
-  put(element, styles) {
+  pin(element, styles) {
     if (this.#held.has(element) || !styleOf(element)) return
     this.#held.set(element, {styles, own: {}})
     this.mend(element)
@@ -169,16 +169,16 @@ export class Curtain {
     const root = document.documentElement
     if (!root || !this.isDown) return
     if (!ofDocument(SHEETS).includes(this.#sheet)) adopt(this.#sheet)
-    this.#hold.put(root, UNSEEN)
+    this.#hold.pin(root, UNSEEN)
     const body = ofDocument('body')
     for (const child of [...root.children]) {
       if (child.matches(WAITING)) continue
       if (child.matches(OURS)) child.toggleAttribute('blank', true)
-      else this.#hold.put(child, child === body ? UNSEEN_BODY : UNRENDERED)
+      else this.#hold.pin(child, child === body ? UNSEEN_BODY : UNRENDERED)
       // The tree in it may style its host, which weighs more: in the body it is hidden all the same.
       if (child !== body && getComputedStyle(child).display !== 'none') this.#takeOut(child)
     }
-    for (const child of body?.children ?? []) this.#hold.put(child, UNRENDERED)
+    for (const child of body?.children ?? []) this.#hold.pin(child, UNRENDERED)
     this.#hideTitle(root)
   }
 

@@ -11,6 +11,7 @@ import {Plain} from './plain.js'
  * What a display wants of the guard.
  * @typedef {object} Host
  * @property {AbortSignal} signal ends it
+ * @property {boolean} isOver whether there is no session any more
  * @property {() => void} stay the person wants to stay signed in
  * @property {() => void} signOut the person wants to sign out
  * @property {(where?: string) => void} leave takes the page away for good, and opens the sign-in page

@@ -1,5 +1,5 @@
 // @ts-check
-import {COPY, FRAME, TAG, WORK} from './page.js'
+import {COPY, FRAME, KEEP, KEEPER, TAG, WORK} from './page.js'
 
 /** So long a frame waits for the page around it to be read, which may have the tag at its end. */
 const AROUND_MS = 2_000
@@ -57,6 +57,9 @@ function passOn(outer) {
   }
   document.addEventListener(WORK, () => outer.dispatchEvent(new CustomEvent(WORK)))
   outer.dispatchEvent(new CustomEvent(FRAME, {detail: frameElement}))
+  const keep = () => outer.dispatchEvent(new CustomEvent(KEEP, {detail: document}))
+  outer.addEventListener(KEEPER, keep, {signal: life.signal})
+  keep()
   window.addEventListener('pagehide', event => {
     if (!event.persisted) life.abort()
   })

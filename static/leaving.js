@@ -14,6 +14,15 @@ const UNDER_WAY_MS = 1_000
  */
 const OTHERS_FIRST_MS = 150
 
+/** So long the page may take to store what was typed into it. */
+const STORING_MS = 1_000
+
+/** @type {Promise<unknown>} what has to be done before the page goes */
+let first = Promise.resolve()
+
+/** Has the page wait with its going for what has begun already. @param {Promise<unknown>} deed */
+export const finishFirst = deed => (first = deed)
+
 /**
  * Opens the sign-in page, to which this page will return, in the place of a page that is over.
  * @param {string} base where Curfew's routes are
@@ -34,7 +43,10 @@ export async function leaveFor(base, where, departure) {
   } else {
     signIn.searchParams.set('next', location.pathname + location.search + location.hash)
   }
-  setTimeout(() => replacePage(signIn), OTHERS_FIRST_MS)
+  setTimeout(() => {
+    const late = new Promise(resolve => setTimeout(resolve, STORING_MS))
+    Promise.race([first, late]).finally(() => replacePage(signIn))
+  }, OTHERS_FIRST_MS)
 }
 
 /**

@@ -1,4 +1,7 @@
 // @ts-check
+import {hasSubmitted, isUntidy, Shelf} from './shelf.js'
+import {Tab} from './tab.js'
+
 /**
  * The sign-in page goes on to where it leads once somebody has signed in in this browser, in
  * another tab. Without script it stays, and signs in as it would.
@@ -129,6 +132,18 @@ async function submit(/** @type {SubmitEvent} */ event) {
   else form?.submit()
 }
 
+/**
+ * The tab holds what was typed in it while this page is open. What it has submitted was answered by
+ * this page, and so is kept.
+ */
+async function keepDrafts() {
+  const tab = new Tab()
+  const shelf = new Shelf()
+  if (hasSubmitted()) await shelf.settle(tab.id, false)
+  if (isUntidy()) await shelf.purge()
+}
+
+keepDrafts().catch(() => {}) // storage is turned off: there are none
 document.addEventListener('visibilitychange', lookNow)
 window.addEventListener('focus', lookNow)
 window.addEventListener('pageshow', () => {
@@ -142,5 +157,3 @@ const {cookieStore} = /** @type {any} */ (window)
 cookieStore?.addEventListener('change', (/** @type {any} */ event) => {
   if (event.changed.some((/** @type {{name: string}} */ cookie) => cookie.name === SEEN)) look()
 })
-
-export {} // a module: its names are its own

@@ -20,6 +20,13 @@ export const COPY = 'curfew:copy'
 /** What a frame's script tells the page that guards it: the frame, which may be in a closed tree. */
 export const FRAME = 'curfew:frame'
 
+/**
+ * What a frame's script tells the page that guards it: its document, whose forms may be kept. A page
+ * that has just become able to hear that says so by the second.
+ */
+export const KEEP = 'curfew:keep'
+export const KEEPER = 'curfew:keeper'
+
 /** The elements that show the presence of a user. */
 export const PRESENCE = '[data-curfew-presence]'
 

@@ -95,7 +95,8 @@ export class Panel {
   }
 
   get #isEmpty() {
-    return this.#retired || (this.#aside.hidden && !this.#line.textContent && !this.#notices.firstChild)
+    const lines = this.#lines.childElementCount > 2 // what is offered
+    return this.#retired || (this.#aside.hidden && !this.#line.textContent && !this.#notices.firstChild && !lines)
   }
 
   /** @param {Event} event */
@@ -131,7 +132,7 @@ export class Panel {
   }
 
   #liesOnControls() {
-    return [this.#line, this.#aside].some(line => {
+    return [...this.#lines.children].some(line => {
       const {left, right, top, bottom} = line.getBoundingClientRect()
       for (let x = left; x < right; x += PROBE_PX) {
         for (const y of [top + 1, (top + bottom) / 2, bottom - 1]) {
@@ -166,6 +167,29 @@ export class Panel {
   count(text, soon) {
     this.#count.textContent = text
     this.#aside.classList.toggle('soon', soon)
+  }
+
+  /**
+   * Shows a line with buttons, until it is taken away.
+   * @param {string} message plain text
+   * @param {[text: string, deed: () => void][]} choices
+   * @returns {() => void} takes it away
+   */
+  offer(message, choices) {
+    const line = document.createElement('div')
+    line.className = 'line aside'
+    line.setAttribute('role', 'group')
+    line.setAttribute('aria-label', message)
+    const text = document.createElement('p')
+    text.setAttribute('role', 'status')
+    line.append(text, ...choices.map(choice => button(...choice)))
+    this.#lines.append(line)
+    text.textContent = message // it is read out, since it was empty
+    this.arrange()
+    return () => {
+      line.remove()
+      this.arrange()
+    }
   }
 
   /** @param {string} text what is spoken at once */

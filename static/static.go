@@ -40,6 +40,7 @@ var (
 		"links.js",
 		"frames.js",
 		"leaving.js",
+		"drafts.js",
 		"console.js",
 		"login.js",
 	}
@@ -146,7 +147,7 @@ var ownNames = strings.Fields(`
 	report check show recall tell covers post number hear load end base signOut heard again
 	applyStatus arriving connect doubt drop expectAnswer forget greeted hasSocket heed isDoubted
 	leave isLeaving leaves know isOther isOver blank resume look waitFor mend mendAll mono own
-	part partFor past put release rememberFocus sinceAsked stays styles wake wall warningChanged
+	part partFor past pin release rememberFocus sinceAsked stays styles wake wall warningChanged
 	wasLost`)
 
 // shortNames returns the short name of each of ownNames.

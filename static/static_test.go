@@ -54,6 +54,7 @@ func TestCommentsAreLeftOut(t *testing.T) {
 		"warning.js":  "What the page says",
 		"presence.js": "What each state is called",
 		"console.js":  "The live part of the console",
+		"drafts.js":   "Keeps what is typed into the forms",
 		"login.js":    "The sign-in page goes on",
 		"curfew.css":  "no rule of the page outweighs",
 		"pages.css":   "/*",
@@ -106,7 +107,7 @@ func TestModulesAreThere(t *testing.T) {
 	}
 	slices.Sort(found)
 	found = slices.Compact(found)
-	want := []string{"frames.js", "leaving.js", "links.js", "presence.js", "warning.js"}
+	want := []string{"drafts.js", "frames.js", "leaving.js", "links.js", "presence.js", "warning.js"}
 	if !slices.Equal(found, want) {
 		t.Errorf("scripts import %q, want %q", found, want)
 	}

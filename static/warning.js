@@ -2,6 +2,7 @@
 import {clicked} from './buttons.js'
 import {Warning} from './dialog.js'
 import {Forms} from './forms.js'
+import {Keeping} from './keeping.js'
 import {importer} from './modules.js'
 import {rememberFocus} from './page.js'
 import {Waiting} from './waiting.js'
@@ -16,10 +17,12 @@ import {PresenceWatch} from './watch.js'
  * the page's forms. The entry imports it and has one.
  */
 export class Screen {
+  #guard
   #warning
   #presence
   #forms
   #waiting
+  #keeping
   #connections = 0
 
   /** @param {Host} guard @param {Connection} connection @param {HTTP} http */
@@ -31,8 +34,10 @@ export class Screen {
       users => connection.isOpen && connection.send({type: 'watch', users}),
       guard.signal,
     )
+    this.#guard = guard
     this.#forms = new Forms(http)
     this.#waiting = new Waiting(guard, http, this.#forms)
+    this.#keeping = new Keeping(guard, http, this.#warning.panel)
     this.#connections = connection.number - (connection.isOpen ? 1 : 0) // what the forms have is of the first
     tellSignInPages()
     importLeaving().catch(() => {}) // the end asks again
@@ -49,6 +54,16 @@ export class Screen {
 
   hide() {
     this.#warning.hide()
+    if (this.#guard.isOver) this.#storeDrafts() // before the page hears of the end
+  }
+
+  /** The sign-in page waits for it. */
+  async #storeDrafts() {
+    const stored = this.#keeping.flush()
+    try {
+      const {finishFirst} = await importLeaving()
+      finishFirst(stored)
+    } catch {} // the page is left without it
   }
 
   /** @param {KeyboardEvent | MouseEvent} event a key or a click, before the page hears of it */

@@ -13,6 +13,17 @@ export const LEAVE_PAGE = 'Leave this page'
 export const NOTICES = 'Notices'
 export const DISMISS = 'Dismiss'
 
+/** What is said of a draft. */
+export const IS_BACK = 'What you typed is back.'
+export const DISCARD = 'Discard'
+export const USE_IT = 'Use it'
+export const CANNOT_KEEP = 'What you type here cannot be kept in this browser.'
+
+/** @param {string[]} labels of the fields */
+export const TYPED_ELSE = labels =>
+  'You had typed something else ' +
+  (labels.length > 0 ? `in ${labels.map(label => `“${label}”`).join(', ')}.` : 'here.')
+
 /** What has come of a button. @type {Record<string, string>} */
 export const OUTCOMES = {
   wait: 'One moment…',

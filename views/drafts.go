@@ -16,9 +16,17 @@ type draftKey struct {
 	Key string `json:"key"` // 32 bytes, in base64url
 }
 
+// draftKey answers with the key of the session's user. A page may say by `who` whose key it wants:
+// it gets no other, should somebody else have signed in meanwhile. What a service worker of an
+// application makes of it, it cannot store: the Cache API takes no answer that has "Vary: *"
+// (Service Workers, 5.4.5).
 func (s *Server) draftKey(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
 	who := s.hub.Who(&v.status.Record)
+	w.Header().Set("Vary", "*")
+	if wanted := r.URL.Query().Get("who"); wanted != "" && wanted != who {
+		return newProblem(http.StatusConflict, "other-user", "Another user has signed in.")
+	}
 	derive := func(purpose string) []byte {
 		mac := hmac.New(sha256.New, s.secret)
 		mac.Write([]byte("drafts of a user\x00" + purpose + "\x00" + who))

@@ -1,0 +1,224 @@
+// @ts-check
+import {formOf, isSetting, wasPassword} from './fields.js'
+import {KeptForm, placeOf} from './keptform.js'
+import {listen, SETTLED_MS} from './page.js'
+import {Return} from './returning.js'
+import {FORMAT} from './sealing.js'
+
+/** @import {Content, Entry} from './keptform.js' */
+/** @import {Panel} from './panel.js' */
+/** @import {Shelf} from './shelf.js' */
+/** @import {Keyring, Storing} from './storing.js' */
+/** @import {Tab} from './tab.js' */
+
+/**
+ * What the drafts of all documents of a page share.
+ * @typedef {object} Shared
+ * @property {{signal: AbortSignal, isOver: boolean}} guard
+ * @property {Panel} panel
+ * @property {Tab} tab
+ * @property {Shelf} shelf
+ * @property {Keyring} keyring
+ * @property {Storing} storing
+ * @property {Promise<void>} tidied resolves once what was submitted earlier is settled
+ * @property {() => void} want told when something has been typed that is to be kept
+ */
+
+/** So soon after a form was read for it a navigation is a form's that a script has submitted. */
+const SUBMITS_MS = 1_000
+
+/** What makes a form or field another one. */
+const ATTRIBUTES = ['type', 'disabled', 'readonly', 'data-curfew-keep', 'data-curfew-skip']
+
+/**
+ * The kept forms of one document: those that are there, and those that appear later. Forms in
+ * shadow trees are not among them.
+ */
+export class KeptForms {
+  #document
+  #selector
+  #shared
+  /** @type {WeakMap<HTMLFormElement, KeptForm>} */
+  #kept = new WeakMap()
+  /** @type {Map<KeptForm, Return>} */
+  #returns = new Map()
+  #pending = false
+  /** @type {{kept: KeptForm, at: number} | undefined} the form that was read last */
+  #read
+
+  /** @param {Document} document @param {string} selector @param {Shared} shared */
+  constructor(document, selector, shared) {
+    this.#document = document
+    this.#selector = selector
+    this.#shared = shared
+    const view = /** @type {Window} */ (document.defaultView)
+    const life = new AbortController()
+    const {signal} = life
+    shared.guard.signal.addEventListener('abort', () => life.abort(), {signal})
+    /** @param {EventTarget} target @param {string} type @param {(event: any) => void} deed */
+    const on = (target, type, deed) => {
+      const options = {capture: true, passive: true, signal}
+      if (view === window) listen(target, type, deed, options)
+      else target.addEventListener(type, deed, options)
+    }
+    for (const type of ['focusin', 'beforeinput', 'pointerdown']) on(view, type, event => this.#touched(event))
+    for (const type of ['input', 'change']) on(view, type, event => this.#entered(event))
+    on(view, 'submit', event => this.#submitted(event.target))
+    on(view, 'reset', event => this.#reset(event))
+    on(view, 'formdata', event => {
+      const kept = this.#kept.get(event.target)
+      if (kept) this.#read = {kept, at: performance.now()}
+    })
+    const {navigation} = /** @type {any} */ (view)
+    if (navigation) on(navigation, 'navigate', event => event.destination.sameDocument || this.#leaves())
+    on(view, 'pagehide', event => {
+      if (!navigation) this.#leaves()
+      if (view !== window && !event.persisted) life.abort()
+    })
+    const changes = new MutationObserver(all => this.#changed(all))
+    changes.observe(document, {
+      subtree: true,
+      childList: true,
+      attributeFilter: ATTRIBUTES,
+      attributeOldValue: true,
+    })
+    signal.addEventListener('abort', () => changes.disconnect())
+    this.#look()
+  }
+
+  /** All that are kept, in order. @returns {HTMLFormElement[]} */
+  get #forms() {
+    const found = /** @type {NodeListOf<HTMLFormElement>} */ (this.#document.querySelectorAll(this.#selector))
+    return Array.from(found).filter(element => element.localName === 'form')
+  }
+
+  /** @param {MutationRecord[]} changes */
+  #changed(changes) {
+    for (const {target, attributeName, oldValue} of changes)
+      if (attributeName === 'type' && /^password$/i.test(oldValue ?? '')) wasPassword(/** @type {Element} */ (target))
+    if (this.#pending) return
+    this.#pending = true
+    setTimeout(() => {
+      this.#pending = false
+      this.#look()
+    }, SETTLED_MS)
+  }
+
+  #look() {
+    if (this.#shared.guard.isOver) return
+    for (const form of this.#forms) this.#keep(form)
+    for (const [kept, back] of this.#returns) {
+      back.look()
+      if (!kept.form.isConnected) this.#returns.delete(kept)
+    }
+  }
+
+  /** @param {HTMLFormElement} form @returns {KeptForm} */
+  #keep(form) {
+    let kept = this.#kept.get(form)
+    if (kept) return kept
+    kept = new KeptForm(form, () => this.#shared.guard.isOver)
+    kept.place = placeOf(form, this.#forms)
+    this.#kept.set(form, kept)
+    this.#begin(kept)
+    return kept
+  }
+
+  /** @param {KeptForm} kept */
+  async #begin(kept) {
+    try {
+      await this.#find(kept)
+    } catch {} // who stores something hears of it
+    kept.isFound = true
+    if (!kept.isEmpty) this.#shared.storing.changed(kept)
+  }
+
+  /** Looks for a draft of the form, and brings it back. @param {KeptForm} kept */
+  async #find(kept) {
+    const {keyring, tab, tidied, shelf, storing, panel, guard} = this.#shared
+    const {place} = kept
+    const seal = await keyring.ready
+    await tidied
+    await storing.flush() // of a form that was there before, in the same place
+    const stored = await shelf.at(await seal.nameOf(place))
+    const fit = stored.filter(({submitted, format, key}) => !submitted && format === FORMAT && key === seal.id)
+    let record = fit.find(one => one.tab === tab.id)
+    if (!record && fit.length > 0) {
+      const open = await tab.others()
+      const free = fit.filter(one => !open.has(one.tab)).sort((one, other) => other.at - one.at)
+      for (const one of free) {
+        if (!(await shelf.move(one, tab.need()))) continue
+        record = {...one, tab: tab.id}
+        break
+      }
+    }
+    /** @type {Content | undefined} */
+    const content = record && (await seal.open(record, place))
+    if (!content || guard.isOver) return
+    kept.stored = record
+    for (const [key, was, value] of content.fields) kept.due.set(key, {was, value})
+    for (const [key, was, value] of content.others) if (!kept.due.has(key)) kept.others.set(key, {was, value})
+    this.#returns.set(kept, new Return(kept, panel, () => storing.changed(kept)))
+  }
+
+  /** The kept form that an event is in. @param {Event} event */
+  #of(event) {
+    const [target] = event.composedPath()
+    if (this.#shared.guard.isOver || /** @type {Node} */ (target).nodeType !== Node.ELEMENT_NODE) return
+    const element = /** @type {Element} */ (target)
+    const isControl = element.matches('input, textarea, select')
+    const control = isControl ? element : (element.closest('label')?.control ?? element)
+    const form = formOf(control)
+    if (form && this.#forms.includes(form)) return {kept: this.#keep(form), control}
+  }
+
+  /** @param {Event} event */
+  #touched(event) {
+    const found = this.#of(event)
+    found?.kept.touch(found.control)
+  }
+
+  /**
+   * The person has entered something: by their own hand, or by what works for it, such as a
+   * calendar of the page's.
+   * @param {Event} event
+   */
+  #entered(event) {
+    const {userActivation} = navigator
+    if (isSetting() || !(event.isTrusted || (userActivation?.isActive ?? true))) return
+    const found = this.#of(event)
+    if (!found?.kept.enter(found.control)) return
+    const {kept} = found
+    const {storing, want} = this.#shared
+    kept.place = placeOf(kept.form, this.#forms)
+    this.#returns.get(kept)?.typed()
+    storing.changed(kept)
+    want()
+  }
+
+  /** @param {HTMLFormElement} form */
+  #submitted(form) {
+    const kept = this.#kept.get(form)
+    if (!kept || this.#shared.guard.isOver) return
+    kept.isSubmitted = true
+    this.#returns.get(kept)?.finish()
+    this.#shared.storing.setAside(kept)
+  }
+
+  /** The page goes elsewhere: maybe since a script has submitted a form, of which no event tells. */
+  #leaves() {
+    if (this.#read && performance.now() - this.#read.at < SUBMITS_MS) this.#submitted(this.#read.kept.form)
+  }
+
+  /** @param {Event} event */
+  #reset(event) {
+    const kept = this.#kept.get(/** @type {HTMLFormElement} */ (event.target))
+    if (!kept) return
+    setTimeout(() => {
+      if (event.defaultPrevented) return
+      kept.clear()
+      this.#returns.get(kept)?.finish()
+      this.#shared.storing.changed(kept)
+    })
+  }
+}
