@@ -70,6 +70,34 @@ for (const [front, start] of Object.entries({Curfew: Site.behindCurfew, nginx: S
       await expect(page.getByRole('definition').first()).toHaveText('B 205')
     })
 
+    test('what was typed comes back with the page, and its form can be saved', async ({
+      signIn,
+      open,
+      advance,
+      context,
+    }) => {
+      await signIn('grace')
+      const tab = await open('/people/grace/')
+      const room = tab.page.getByLabel('Room')
+      await room.fill('C 301')
+      await tab.page.getByLabel('About me').fill('Half a sentence')
+      await advance(11 * MINUTE)
+      await tab.waits()
+      await context.clearCookies({name: 'csrftoken'}) // what the form has is worth nothing now
+      const held = tab.page.locator('[name=csrfmiddlewaretoken]')
+      const before = await held.inputValue()
+      await signIn('grace')
+      await expect(room).toBeVisible()
+      await expect(room).toHaveValue('C 301')
+      await expect(tab.page.getByLabel('About me')).toHaveValue('Half a sentence')
+      await expect(held).not.toHaveValue(before)
+      const token = (await cookie(context, 'csrftoken'))!
+      await tab.page.getByRole('button', {name: 'Save'}).click()
+      await expect(tab.page.getByRole('status')).toHaveText('Saved.')
+      await expect(tab.page.getByRole('definition').first()).toHaveText('C 301')
+      expect(await cookie(context, 'csrftoken')).toBe(token)
+    })
+
     test("Django's admin works for its group, and for nobody else", async ({signIn, open, otherBrowser}) => {
       await signIn('ada')
       const {page} = await open('/admin/personnel/person/add/')

@@ -60,6 +60,9 @@ class Application {
   }
 }
 
+/** The form whose text is kept, as in run.sh. */
+const KEPT = '--keep-forms=form.entry'
+
 /** nginx with the configuration that proxy-config prints. */
 class Nginx {
   log = ''
@@ -118,7 +121,7 @@ export class Site {
   /** Curfew is the application's reverse proxy. */
   static async behindCurfew(): Promise<Site> {
     const application = await Application.start()
-    const server = await Server.start('--upstream', 'unix:' + application.socket)
+    const server = await Server.start('--upstream', 'unix:' + application.socket, KEPT)
     return new Site(server.url, server, application)
   }
 
@@ -142,6 +145,7 @@ export class Site {
       '--base-path=/.curfew',
       `--public-url=${origin}`,
       '--trusted-proxies=127.0.0.1/32',
+      KEPT,
     ]
     const server = await Server.start(...settings)
     const proxy = await Nginx.start(application, origin, [`--listen=${new URL(server.url).host}`, ...settings])

@@ -70,7 +70,7 @@ curfew)
   build_curfew
   start_application
   "$curfew" --listen "127.0.0.1:${PORT:-8080}" --public-url "$PUBLIC_URL" --upstream "unix:$STATE/app.sock" \
-    --data-dir "$STATE/curfew-data" "$@" &
+    --keep-forms form.entry --data-dir "$STATE/curfew-data" "$@" &
   started="$! $started" # the last process is waited for
   wait $!
   ;;
@@ -78,7 +78,8 @@ nginx)
   build_curfew
   start_application
   set -- --listen "127.0.0.1:${GUARD_PORT:-8081}" --verify-listen "127.0.0.1:${DOORS_PORT:-8082}" \
-    --base-path /.curfew --public-url "$PUBLIC_URL" --trusted-proxies 127.0.0.1/32 "$@"
+    --base-path /.curfew --public-url "$PUBLIC_URL" --trusted-proxies 127.0.0.1/32 \
+    --keep-forms form.entry "$@"
   "$curfew" proxy-config nginx --app "unix:$STATE/app.sock" --inject --out "$STATE/nginx" "$@"
   "$curfew" --data-dir "$STATE/curfew-data" "$@" &
   started="$! $started"

@@ -115,6 +115,15 @@ class EntryTest(TestCase):
         self.assertEqual(client.get("/", **{**guarded, "HTTP_HOST": "elsewhere.example.org"}).status_code, 400)
 
 
+    def test_the_token_that_a_page_asks_for_is_taken_and_kept_by_nobody(self):
+        client = Client(enforce_csrf_checks=True)
+        answer = client.get("/token", **headers("grace"))
+        self.assertIn("no-store", answer["Cache-Control"])
+        form = {"room": "B 3", "csrfmiddlewaretoken": answer.json()["token"]}
+        self.assertEqual(client.post("/people/grace/", form, **headers("grace")).status_code, 302)
+        self.assertEqual(client.get("/token", HTTP_HOST="localhost").status_code, 403)
+
+
 class StreamTest(TestCase):
     def test_a_stream_ends_by_itself_so_that_the_guard_looks_again(self):
         with patch.object(views, "STREAM_SECONDS", 0):

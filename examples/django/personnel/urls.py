@@ -11,6 +11,7 @@ urlpatterns = [
     path("people/<str:username>/", views.person, name="person"),
     path("changes/", views.changes, name="changes"),
     path("changes/stream", views.stream, name="stream"),
+    path("token", views.token, name="token"),
     # Django's admin signs nobody in or out: who lacks the group is refused, and its 'Log out' leads to Curfew's.
     path("admin/login/", views.refuse),
     path("admin/logout/", RedirectView.as_view(url=settings.GUARD + "/logout")),
