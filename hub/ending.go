@@ -30,6 +30,11 @@ func (h *Hub) End(ctx context.Context, id session.ID, end session.End) (first bo
 			return false, err
 		}
 	}
+	return h.endAlone(ctx, id, end)
+}
+
+// endAlone is End for one session whatever its browser had before.
+func (h *Hub) endAlone(ctx context.Context, id session.ID, end session.End) (first bool, err error) {
 	first, err = h.store.End(ctx, id, end, time.Time{})
 	if err != nil {
 		if s := h.lookup(id); s != nil && !isUnknown(err) {

@@ -146,8 +146,8 @@ func (h *Hub) endOrphans() {
 		}
 		for id, since := range list {
 			ctx, cancel := context.WithTimeout(h.ctx, orphanedFor)
-			_, err := h.End(ctx, id, session.End{
-				Reason: session.ReasonLogout,
+			_, err := h.endAlone(ctx, id, session.End{
+				Reason: session.ReasonLogout, // though nobody has signed out: pages that wait go on waiting
 				At:     session.Millis(h.clock.Now()),
 				Detail: "its sign-in failed",
 			})

@@ -53,23 +53,22 @@ func (h *Hub) Ended(ctx context.Context, r *session.Record) (Ended, error) {
 const maxBefore = 1000
 
 // endKeepBefore has the pages wait no longer of the sessions that the same user had in the browser
-// before, since the user signs out of the session id. It is durable when it returns.
+// before, since the user signs out of the session id. Others may have used the browser in between.
+// It is durable when it returns.
 func (h *Hub) endKeepBefore(ctx context.Context, id session.ID) error {
-	r, err := h.store.Get(ctx, id)
-	for range maxBefore {
-		if isUnknown(err) || err == nil && !r.Continues {
-			return nil
+	own, err := h.store.Get(ctx, id)
+	r := own
+	for n := 0; err == nil && r.Before != (session.ID{}) && n < maxBefore; n++ {
+		if r, err = h.store.Get(ctx, r.Before); err != nil || r.End == nil || !session.SameUser(&own, &r) {
+			continue
 		}
-		if err != nil {
-			return err
+		if r.End.KeepOver {
+			return nil // and so have all of this user before it
 		}
-		r, err = h.store.Get(ctx, r.Before)
-		if err == nil && r.End != nil {
-			if r.End.KeepOver {
-				return nil // and all before it
-			}
-			err = h.store.EndKeep(ctx, r.ID)
-		}
+		err = h.store.EndKeep(ctx, r.ID)
+	}
+	if isUnknown(err) { // it has ended over a day ago, and those before it earlier
+		return nil
 	}
 	return err
 }

@@ -138,7 +138,7 @@ func (s *Server) exportAudit(w http.ResponseWriter, r *http.Request, query sessi
 		h.Set("Content-Type", "text/csv; charset=utf-8")
 		io.WriteString(out, byteOrderMark) // an error shows at the next line
 		c := csv.NewWriter(out)
-		c.Write([]string{"at", "event", "user", "actor", "session", "address", "reason", "detail"})
+		c.Write([]string{"at", "event", "user", "actor", "session", "address", "reason", "detail", "continues"})
 		line = func(e session.Event) error {
 			return c.Write([]string{
 				e.At.UTC().Format(time.RFC3339Nano),
@@ -149,6 +149,7 @@ func (s *Server) exportAudit(w http.ResponseWriter, r *http.Request, query sessi
 				e.Address,
 				string(e.Reason),
 				plain(e.Detail),
+				e.Continues,
 			})
 		}
 		flush = c.Flush

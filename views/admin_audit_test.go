@@ -162,3 +162,31 @@ func TestTheAuditPageShowsWhatIsAskedFor(t *testing.T) {
 	ada.get("/admin/audit?since=soon").wants(t, "asking the trail for nonsense", 422)
 	ada.get("/admin/audit?format=xls").wants(t, "an unknown format", 422)
 }
+
+func TestASignInNamesTheSessionThatItContinues(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, reader, _ := startAPI(t)
+		ada := s.signIn("ada")
+		refs := []string{ada.ref()}
+		for _, step := range []struct {
+			user  string
+			after time.Duration
+		}{{"ada", time.Second}, {"ada", time.Hour}, {"grace", time.Hour}, {"ada", time.Hour}, {"ada", 25 * time.Hour}} {
+			time.Sleep(step.after)
+			ada.again(step.user)
+			refs = append(refs, ada.ref())
+		}
+		s.signIn("ada")
+		want := []string{"", refs[0], refs[1], "", "", "", ""} // oldest first
+		lines := items(reader.api("GET", "/audit?event=sign-in", "", 200))
+		for i, line := range lines {
+			continues, _ := line.(map[string]any)["continues"].(string)
+			if len(lines) != len(want) || continues != want[len(want)-1-i] {
+				t.Errorf("line %d of %d is %v, want that it continues %q", i, len(lines), line, want[len(want)-1-i])
+			}
+		}
+		ada.get("/admin/audit?event=sign-in").wants(t, "the page", 200, refs[1]+", continues "+refs[0]+"<")
+		ada.get("/admin/audit?event=sign-in&format=csv").wants(t, "the file", 200, ",continues\n", ",,"+refs[0]+"\n")
+		ada.get("/admin/audit?event=sign-in&format=json").wants(t, "the lines", 200, `"continues":"`+refs[0]+`"`)
+	})
+}

@@ -221,7 +221,7 @@ func pagesOfTheTrail() map[string]page {
 					Reason:  session.ReasonAdmin,
 					Detail:  "one\ntwo",
 				}},
-				{"2026-11-24 07:00:00", session.Event{Kind: session.EventSignIn}},
+				{"2026-11-24 07:00:00", session.Event{Kind: session.EventSignIn, Session: "new", Continues: "old"}},
 			},
 			Kinds: kinds,
 			Asked: map[string]string{"user": "grace", "actor": "ada", "event": "notice", "since": "2026-11-24T00:00"},

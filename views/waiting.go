@@ -1,7 +1,6 @@
 package views
 
 import (
-	"errors"
 	"net/http"
 
 	"curfew/hub"
@@ -24,10 +23,10 @@ func (s *Server) ownEnd(r *http.Request, handle string) (*ownEnd, error) {
 	switch {
 	case err == nil:
 		return nil, nil
-	case errors.Is(err, session.ErrNotFound):
-		return &ownEnd{EndedMS: session.TombstoneFor.Milliseconds()}, nil // or longer ago
-	case !errors.Is(err, session.ErrEnded):
+	case !isSessionError(err):
 		return nil, storeError{err}
+	case s.told(overError{err, record}) == nil:
+		return &ownEnd{EndedMS: session.TombstoneFor.Milliseconds()}, nil // or longer ago
 	}
 	e, err := s.hub.Ended(r.Context(), &record)
 	if err != nil {

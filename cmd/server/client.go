@@ -358,6 +358,6 @@ func audit(fs *flag.FlagSet) question {
 		if err != nil {
 			return err
 		}
-		return p.table(items, "at", "event", "user", "actor", "session", "address", "reason", "detail")
+		return p.table(items, "at", "event", "user", "actor", "session", "address", "reason", "detail", "continues")
 	}
 }

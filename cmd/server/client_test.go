@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"curfew/session"
+	"curfew/session/gorilla"
 )
 
 // curfew runs a sub-command as a shell would.
@@ -106,6 +109,13 @@ func TestCommandsAdministerARunningServer(t *testing.T) {
 	if strings.Count(out, "\n") != 2 || strings.Contains(out, "\x1b") || !strings.Contains(out, "Hello there") {
 		t.Errorf("audit = %q, want the header and one line", out)
 	}
+	before := p.signIn("ada")
+	p.signIn("ada", "Cookie", before)
+	out = p.does("audit", "--event", "sign-in", "--user", "ada", "--limit", "1")
+	if head, line, _ := strings.Cut(out, "\n"); !strings.HasSuffix(strings.TrimSpace(head), "CONTINUES") ||
+		!strings.HasSuffix(strings.TrimSpace(line), refOf(t, before)) {
+		t.Errorf("audit = %q, want that the sign-in continues the session before", out)
+	}
 	if list := p.decodes("audit", "--limit", "2"); len(items(list)) != 2 {
 		t.Errorf("audit = %v", list)
 	}
@@ -168,4 +178,14 @@ func TestCommandsRefuseInOneLine(t *testing.T) {
 				tt.name, status, out, errs, tt.status, tt.says)
 		}
 	}
+}
+
+// refOf is the public name of a cookie's session.
+func refOf(t *testing.T, cookie string) string {
+	t.Helper()
+	token, err := session.ParseToken(strings.TrimPrefix(cookie, gorilla.CookieName+"="))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token.ID().Ref()
 }

@@ -141,10 +141,11 @@ func (s *Store) SignIn(w http.ResponseWriter, r *http.Request, record session.Re
 	if hasOld {
 		before, err := s.sessions.Lookup(r.Context(), old.ID())
 		switch {
+		case before.End != nil && s.clock.Now().Sub(before.End.At) >= session.TombstoneFor,
+			errors.Is(err, session.ErrNotFound):
+			hasOld = false
 		case err == nil, errors.Is(err, session.ErrEnded):
 			record.Before, record.Continues = old.ID(), session.SameUser(&before, &record)
-		case errors.Is(err, session.ErrNotFound):
-			hasOld = false
 		default:
 			return session.Token{}, fmt.Errorf("read the browser's session: %w", err)
 		}

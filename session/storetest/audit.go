@@ -19,7 +19,9 @@ func eventsOf(t *testing.T, s session.Store, kind session.EventKind) []session.E
 }
 
 func audit(t *testing.T, s session.Store) {
-	r := create(t, s, Record("ada"))
+	r := Record("ada")
+	r.Before, r.Continues = session.NewToken().ID(), true
+	create(t, s, r)
 	mustEnd(t, s, r.ID, session.End{Reason: session.ReasonAdmin, At: start.Add(time.Hour), Actor: "grace"})
 	if err := s.Append(t.Context(), session.Event{
 		At:     start.Add(2 * time.Hour),
@@ -39,8 +41,9 @@ func audit(t *testing.T, s session.Store) {
 	if all[1] != want {
 		t.Errorf("got %+v, want %+v", all[1], want)
 	}
-	if !(all[0].Number > all[1].Number && all[1].Number > all[2].Number) || all[2].Kind != session.EventSignIn {
-		t.Errorf("not newest first: %+v", all)
+	if !(all[0].Number > all[1].Number && all[1].Number > all[2].Number) || all[2].Kind != session.EventSignIn ||
+		all[2].Continues != r.Before.Ref() {
+		t.Errorf("not newest first, or the sign-in continues no session: %+v", all)
 	}
 	page, err := s.Events(t.Context(), session.EventQuery{Before: all[0].Number, Limit: 1})
 	if err != nil || len(page) != 1 || page[0] != want {

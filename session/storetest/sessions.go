@@ -13,7 +13,9 @@ import (
 )
 
 func roundTrip(t *testing.T, s session.Store) {
-	want := create(t, s, Record("ada"))
+	want := Record("ada")
+	want.Before, want.Continues = session.NewToken().ID(), true
+	create(t, s, want)
 	if got := get(t, s, want.ID); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
