@@ -1,6 +1,9 @@
+import AxeBuilder from '@axe-core/playwright'
 import {expect, MINUTE, test} from './curfew'
+import {events, isBack, mark} from './waits'
 
-// A page whose session ended by time waits for its user, blank, and comes back as it was.
+// A page whose session ended by time waits for its user, blank, and comes back as it was; or it is
+// taken away for good.
 
 test('all tabs come back by one sign-in, as they were @engines', async ({server, signIn, openTab}) => {
   await signIn('grace')
@@ -19,4 +22,107 @@ test('all tabs come back by one sign-in, as they were @engines', async ({server,
   for (const one of [tab, other]) await expect(one.note).toBeVisible()
   await expect(tab.note).toHaveValue('typed')
   await expect(tab.note).toBeFocused()
+})
+
+test('the dialog says why, takes nothing in its first second, and is accessible', async ({signIn, openTab, server}) => {
+  await signIn()
+  const tab = await openTab()
+  const {page} = tab
+  await page.clock.install()
+  await page.reload()
+  await tab.connected()
+  const opened: unknown[] = []
+  page.on('popup', window => opened.push(window))
+  await page.clock.pauseAt(Date.now() + 1_000)
+  await page.keyboard.down('Enter') // held, it goes on in the dialog
+  await server.advance(11 * MINUTE)
+  await expect(tab.waiting).toHaveAccessibleDescription(
+    'You were signed out because there was no activity for a while.',
+  )
+  await expect(tab.waiting.getByRole('button')).toHaveText(['Sign in to continue', 'Leave this page'])
+  await tab.waits()
+  for (const early of [0, 950]) {
+    await page.clock.runFor(early)
+    await page.keyboard.down('Enter')
+    await page.keyboard.press('Space')
+    await tab.signInAgain.click()
+    await tab.waiting.getByRole('button', {name: 'Leave this page'}).click()
+  }
+  await page.mouse.down() // begun too early, and let go of in time
+  await page.clock.runFor(100)
+  await page.mouse.up()
+  await page.keyboard.down('Enter')
+  await page.keyboard.up('Enter')
+  expect(opened).toEqual([])
+  await expect(tab.waiting).toBeVisible()
+  await tab.signInAgain.focus()
+  const popup = page.waitForEvent('popup')
+  await page.keyboard.press('Enter')
+  await (await popup).close()
+  await page.clock.resume()
+  const {violations} = await new AxeBuilder({page}).withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']).analyze()
+  expect(violations).toEqual([])
+})
+
+test('a page warns and ends as before after each return, and keeps nothing of it', async ({
+  signIn,
+  openTab,
+  server,
+  context,
+}) => {
+  await signIn()
+  const tab = await openTab()
+  const {page} = tab
+  await mark(tab)
+  const cdp = await context.newCDPSession(page)
+  await cdp.send('Performance.enable')
+  const listeners = async () => {
+    await cdp.send('HeapProfiler.collectGarbage')
+    const {metrics} = await cdp.send('Performance.getMetrics')
+    return metrics.find(metric => metric.name === 'JSEventListeners')!.value
+  }
+  const natives = () =>
+    page.evaluate(() => {
+      const kept = ((window as any).kept ??= [Event.prototype.preventDefault, Event.prototype.stopPropagation])
+      return kept[0] === Event.prototype.preventDefault && kept[1] === Event.prototype.stopPropagation
+    })
+  await natives()
+  let before = 0
+  for (let round = 0; round < 4; round++) {
+    await page.mouse.move(round, 3)
+    await tab.note.focus()
+    await page.keyboard.press('a')
+    await expect.poll(() => server.story('input')).toContainEqual(expect.stringContaining('activity'))
+    await server.advance(9 * MINUTE + 30_000)
+    await expect(tab.stay).toBeFocused()
+    if (round === 0) {
+      await page.keyboard.press('b') // while the warning shows: told at once, and withdraws it
+      await expect(tab.warning).toBeHidden()
+      await page.keyboard.press('c') // not told until the heartbeat: it tells nothing of the next session
+      await server.advance(9 * MINUTE + 30_000)
+      await expect(tab.stay).toBeFocused()
+    }
+    await server.advance(MINUTE)
+    await tab.waits()
+    expect(await events(tab)).toContain('expire')
+    await page.evaluate(() => {
+      ;(window as any).curfewSeen.length = 0
+      document.addEventListener('curfew:resume', event => ((window as any).csrf = (event as CustomEvent).detail.csrf), {
+        once: true,
+      })
+    })
+    await signIn()
+    await isBack(tab)
+    await expect(tab.note).toBeFocused() // the warning had the focus at the end
+    await expect.poll(() => events(tab)).toContain('resume')
+    await expect.poll(async () => (await server.api('GET', '/sessions')).items[0].tabs).toBe(1)
+    const token = await page.locator('input[name=csrf]').first().inputValue()
+    expect(await page.evaluate(() => (window as any).csrf)).toBe(token)
+    expect(await natives()).toBe(true)
+    expect(await page.locator('curfew-waiting').count()).toBe(0)
+    if (round === 1) before = await listeners()
+  }
+  await expect.poll(listeners).toBeLessThanOrEqual(before)
+  await server.api('POST', '/notices', {user: 'ada', message: 'Still here'})
+  await expect(page.getByText('Still here')).toBeVisible()
 })

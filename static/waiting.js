@@ -13,6 +13,9 @@ import {instant, LONGEST_TIMEOUT, since} from './time.js'
  * @property {(status: Status) => void} resume the page goes on with the session that there is now
  */
 
+/** What a page may put something else in the place of; see originals.js. */
+const {BroadcastChannel, open} = window
+
 /** The channel on which a page or a sign-in window says that somebody has signed in. */
 const CHANNEL = 'curfew.session'
 
