@@ -185,6 +185,7 @@ test.describe('below a path of another site', () => {
     const tab = new Tab(page, server)
     await tab.waits()
     const window = await tab.signInWindow()
+    await expect(window).toHaveURL(server.url + '/guard/login?window=1')
     await window.getByLabel('User name').fill('ada')
     await window.getByLabel('Password').fill('ada-demo')
     await window.getByRole('button', {name: 'Sign in'}).click()

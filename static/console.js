@@ -64,29 +64,47 @@ function readAddress() {
 /** @type {WebSocket | null} */
 let socket = null
 let wait = 500
+let timer = 0
 
 function ask() {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(asked))
 }
 
 function connect() {
-  socket = new WebSocket(url, 'curfew.console.v1')
+  clearTimeout(timer)
+  const current = (socket = new WebSocket(url, 'curfew.console.v1'))
   socket.addEventListener('open', () => {
     wait = 500
     ask()
   })
   socket.addEventListener('message', event => {
+    if (socket !== current) return
     const message = JSON.parse(event.data)
     setText(byId('live'), 'Live')
     if (message.type === 'view') show(message)
     if (message.type === 'progress') follow(message)
   })
   socket.addEventListener('close', event => {
+    if (socket !== current) return
     if (event.code === 1008) return location.reload() // the right is gone: the server says so
     setText(byId('live'), 'Not live: the connection is lost. Reconnecting…')
-    setTimeout(connect, wait * (0.5 + Math.random() / 2))
+    timer = setTimeout(connect, wait * (0.5 + Math.random() / 2))
     wait = Math.min(15_000, wait * 2)
   })
+}
+
+/** The session is over. The page is blank, and what it shows stays as it is until it comes back. */
+function rest() {
+  clearTimeout(timer)
+  socket?.close()
+  socket = null
+}
+
+/** The page goes on with another session. */
+function resume() {
+  rest()
+  wait = 500
+  connect()
 }
 
 /** Shows another part, and keeps it in the address for a reload. */
@@ -287,5 +305,7 @@ function follow(logout) {
   }
 }
 
+document.addEventListener('curfew:expire', rest)
+document.addEventListener('curfew:resume', resume)
 listen()
 connect()

@@ -13,26 +13,23 @@ export class Forms {
   constructor(http) {
     this.#http = http
     const action = new URL(http.base).pathname + 'logout'
-    this.#selector = `form[action="${CSS.escape(action)}"] input[name="csrf"]`
+    // What Curfew's own pages mark, and what is sent to its sign-out: others are an application's own.
+    this.#selector = `input[data-curfew-csrf], form[action="${CSS.escape(action)}"] input[name="csrf"]`
   }
 
-  /** The token that the page has; empty where it has none. */
-  get #token() {
-    const field = /** @type {HTMLInputElement | null} */ (document.querySelector(this.#selector))
-    return field?.value ?? ''
+  /** @returns {NodeListOf<HTMLInputElement>} what holds the token */
+  get #fields() {
+    return document.querySelectorAll(this.#selector)
   }
 
   /** Asks for the token of the session, where the page has forms that need it. */
   async renew() {
-    if (this.#token && (await this.#http.ask())) this.update()
+    if (this.#fields.length > 0 && (await this.#http.ask())) this.update()
   }
 
   /** Puts the token in that the server told last. */
   update() {
-    const old = this.#token
     const {csrf} = this.#http
-    if (!old || old === csrf) return
-    const fields = /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('input[name="csrf"]'))
-    for (const field of fields) if (field.value === old) field.value = csrf // others are an application's own
+    if (csrf) for (const field of this.#fields) field.value = csrf
   }
 }

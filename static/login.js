@@ -10,10 +10,16 @@ import {Tab} from './tab.js'
  *
  * It looks when it is shown and when a page of a new session says so; and now and then while it is
  * visible, since cookies may come in other ways.
+ *
+ * With `data-window` it is the window that a page has opened that waits. It closes itself then, or
+ * says that it can be closed, and nothing is loaded in it: a window with a history does not close.
  */
 
 /** The channel on which a page says that its session is there. */
 const CHANNEL = 'curfew.session'
+
+/** The channel on which sign-in windows hear of the pages that have opened them: see window.js. */
+const WINDOWS = 'curfew.windows'
 
 /** The cookie of each sign-in that scripts can read. */
 const SEEN = '__Host-curfew-seen'
@@ -24,6 +30,16 @@ const SELDOM_MS = 30_000
 
 /** How long an answer may take. */
 const ANSWER_MS = 3_000
+
+/** How long a sign-in may take. The server gives up before that. */
+const SIGN_IN_MS = 60_000
+
+/** Password managers learn of a sign-in by script when its form goes; a moment later the window does. */
+const CLOSE_MS = 100
+
+const UNREACHABLE = 'The server cannot be reached. Please try again.'
+const DROPPED =
+  'Your browser did not keep the sign-in cookie, so you are not signed in. Let it keep cookies of this site.'
 
 const script = /** @type {HTMLScriptElement} */ (document.querySelector('script[type="module"][data-status]'))
 const form = /** @type {HTMLFormElement | null} */ (document.querySelector('form'))
@@ -60,54 +76,15 @@ function open() {
   location.replace(to.origin === origin ? to : '/')
 }
 
-/** Tells the pages that wait, and closes the window, or says that it can be closed. */
-function done() {
-  const channel = new BroadcastChannel(CHANNEL)
-  channel.postMessage('')
-  channel.close()
-  const main = /** @type {HTMLElement} */ (document.querySelector('main'))
-  const text = document.createElement('p')
-  text.role = 'status'
-  main.replaceChildren(text)
-  text.textContent = 'You are signed in. You can close this window.'
-  window.close()
-}
-
-/** Signs in without a navigation: a window with a history does not close itself. */
-async function signIn() {
-  const {action} = /** @type {HTMLFormElement} */ (form)
-  const body = new URLSearchParams(/** @type {any} */ (new FormData(/** @type {HTMLFormElement} */ (form))))
-  try {
-    const response = await fetch(action, {method: 'POST', body, headers: {Accept: 'application/json'}})
-    if (response.ok) return done()
-    say((await response.json()).message)
-  } catch {
-    say('The server cannot be reached. Please try again.')
-  }
-  gone = false
-}
-
-/** @param {string} problem */
-function say(problem) {
-  let text = document.getElementById('problem')
-  if (!text) {
-    text = document.createElement('p')
-    text.id = 'problem'
-    text.className = 'problem'
-    text.role = 'alert'
-    form?.before(text)
-  }
-  text.textContent = problem
-}
-
 async function look() {
   clearTimeout(timer)
-  if (gone || document.hidden) return
+  if (gone || (document.hidden && !isWindow)) return // a window is in the way, even of who does not see it
   const user = await signedIn()
   if (gone) return
   if (user) return open()
   clearTimeout(timer) // two may have looked at once
-  timer = setTimeout(look, Math.min(SELDOM_MS, Math.max(SOON_MS, (performance.now() - touched) / 20)))
+  const quiet = document.hidden ? SELDOM_MS : (performance.now() - touched) / 20
+  timer = setTimeout(look, Math.min(SELDOM_MS, Math.max(SOON_MS, quiet)))
 }
 
 /** Somebody is here: the page looks now, and sooner again for a while. */
@@ -134,7 +111,7 @@ async function submit(/** @type {SubmitEvent} */ event) {
 
 /**
  * The tab holds what was typed in it while this page is open. What it has submitted was answered by
- * this page, and so is kept.
+ * this page, and so is kept. A window has a copy of what the tab of its opener holds.
  */
 async function keepDrafts() {
   const tab = new Tab()
@@ -143,17 +120,100 @@ async function keepDrafts() {
   if (isUntidy()) await shelf.purge()
 }
 
-keepDrafts().catch(() => {}) // storage is turned off: there are none
+// ---- the window of a page that waits
+
+/** Signs in without a navigation. What is wrong is said as the page would say it. */
+async function signIn() {
+  document.getElementById('problem')?.remove()
+  const {action} = /** @type {HTMLFormElement} */ (form)
+  const body = new URLSearchParams(/** @type {any} */ (new FormData(/** @type {HTMLFormElement} */ (form))))
+  const button = /** @type {HTMLButtonElement} */ (form?.querySelector('button'))
+  const text = button.textContent
+  button.textContent = 'Signing in…'
+  const problem = await send(action, body)
+  if (!problem) return done()
+  button.textContent = text
+  fail(problem)
+  gone = false
+  look()
+}
+
+/** @param {string} action @param {URLSearchParams} body @returns {Promise<string>} what was wrong; empty for nothing */
+async function send(action, body) {
+  try {
+    const response = await fetch(action, {
+      method: 'POST',
+      body,
+      headers: {Accept: 'application/json'},
+      signal: AbortSignal.timeout(SIGN_IN_MS),
+    })
+    const {message} = await response.json()
+    if (!response.ok) return message || UNREACHABLE
+  } catch {
+    return UNREACHABLE
+  }
+  return document.cookie.includes(SEEN + '=') || (await signedIn()) ? '' : DROPPED
+}
+
+/** Says what was wrong. A new element is read out even where the text is the same. @param {string} problem */
+function fail(problem) {
+  const text = document.createElement('p')
+  text.id = 'problem'
+  text.className = 'problem'
+  text.role = 'alert'
+  text.textContent = problem
+  form?.before(text)
+  field('username')?.setAttribute('aria-describedby', text.id)
+  const password = field('password')
+  if (!password) return
+  password.value = ''
+  password.focus()
+}
+
+/** Tells the pages that wait, and closes the window, or says that it can be closed. */
+function done() {
+  tell(CHANNEL, '')
+  if (form) {
+    const title = document.createElement('h1')
+    const text = document.createElement('p')
+    title.textContent = 'Signed in'
+    text.role = 'status'
+    document.querySelector('main')?.replaceChildren(title, text)
+    text.textContent = 'You are signed in. You can close this window.'
+  }
+  setTimeout(() => window.close(), CLOSE_MS)
+}
+
+/** @param {string} name @param {unknown} message */
+function tell(name, message) {
+  const channel = new BroadcastChannel(name)
+  channel.postMessage(message)
+  channel.close()
+}
+
+/** Makes room for another window of the same page, which has lost sight of this one. */
+function makeRoom() {
+  const id = Math.random()
+  const channel = new BroadcastChannel(WINDOWS)
+  channel.addEventListener('message', ({data}) => {
+    if (data.replaced === id && !gone) window.close()
+  })
+  channel.postMessage({opened: id})
+}
+
 document.addEventListener('visibilitychange', lookNow)
 window.addEventListener('focus', lookNow)
-window.addEventListener('pageshow', () => {
-  gone = false // where it was kept for Back
+window.addEventListener('pageshow', event => {
+  if (event.persisted) gone = false // kept for Back
   lookNow()
 })
 form?.addEventListener('submit', submit)
-if (!form) done()
 new BroadcastChannel(CHANNEL).addEventListener('message', look)
 const {cookieStore} = /** @type {any} */ (window)
 cookieStore?.addEventListener('change', (/** @type {any} */ event) => {
   if (event.changed.some((/** @type {{name: string}} */ cookie) => cookie.name === SEEN)) look()
 })
+if (!isWindow)
+  keepDrafts().catch(() => {}) // storage is turned off: there are none
+else if (form) makeRoom()
+else open()

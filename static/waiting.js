@@ -2,6 +2,7 @@
 import {isHidden, listen} from './page.js'
 import {SignedOut} from './signedout.js'
 import {instant, LONGEST_TIMEOUT, since} from './time.js'
+import {SignInWindow} from './window.js'
 
 /** @import {Forms} from './forms.js' */
 /** @import {End, HTTP, Own, Status} from './http.js' */
@@ -59,6 +60,8 @@ export class Waiting {
     () => this.#signIn(),
     () => this.#leave(),
   )
+  /** @type {SignInWindow | undefined} */
+  #window
   /** The sign-in that the page knows of. */
   #seen = lastSignIn()
   #noticed = instant() // when there was another one
@@ -230,8 +233,8 @@ export class Waiting {
 
   /** A click has asked for it, so that no browser holds the window back. */
   #signIn() {
-    const url = this.#http.base + 'login?window=1'
-    if (!open(url, '_blank', 'popup,width=480,height=640')) this.#leave()
+    this.#window ??= new SignInWindow(this.#http.base + 'login?window=1')
+    if (!this.#window.show()) this.#leave()
   }
 
   #leave(where = '') {
@@ -243,6 +246,7 @@ export class Waiting {
   stop() {
     clearTimeout(this.#timer)
     this.#end = undefined
+    this.#window?.forget()
     this.#dialog.remove()
     this.#close()
   }

@@ -23,7 +23,6 @@ export class Screen {
   #forms
   #waiting
   #keeping
-  #connections = 0
 
   /** @param {Host} guard @param {Connection} connection @param {HTTP} http */
   constructor(guard, connection, http) {
@@ -38,7 +37,6 @@ export class Screen {
     this.#forms = new Forms(http)
     this.#waiting = new Waiting(guard, http, this.#forms)
     this.#keeping = new Keeping(guard, http, this.#warning.panel)
-    this.#connections = connection.number - (connection.isOpen ? 1 : 0) // what the forms have is of the first
     tellSignInPages()
     importLeaving().catch(() => {}) // the end asks again
   }
@@ -89,7 +87,7 @@ export class Screen {
     if (code === 'polling') this.#forms.update()
     if (code) return this.#presence.end()
     this.#presence.begin()
-    if (this.#connections++ > 0) this.#forms.renew() // the session may be another one by now
+    this.#forms.renew() // the session may be another one than when the page was made
   }
 
   /** @param {Message} message */

@@ -10,6 +10,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
+
+	"curfew/hub/wire"
 )
 
 // users lists who stands in the console, in its order.
@@ -117,7 +119,7 @@ func TestTheConsoleIsSentAnewWhereSomethingChanges(t *testing.T) {
 	for err == nil { // a view may be on its way
 		_, _, err = conn.Read(t.Context())
 	}
-	if code := websocket.CloseStatus(err); code != websocket.StatusPolicyViolation {
+	if code := websocket.CloseStatus(err); code != wire.StatusExpired {
 		t.Errorf("after the administrator's sign-out: %v", err)
 	}
 }

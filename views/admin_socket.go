@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"curfew/hub"
+	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/gorilla"
 )
@@ -149,6 +150,8 @@ func (s *Server) serveConsole(ctx context.Context, c *websocket.Conn, id session
 		err := s.stillAdmin(ctx, id)
 		switch {
 		case errors.As(err, new(storeError)): // nothing may be concluded: the view stays as it is
+		case isSessionError(err): // the page waits, or leaves: its other socket says which
+			return wire.StatusExpired, "the session is over"
 		case err != nil:
 			return websocket.StatusPolicyViolation, "not an administrator any more"
 		}

@@ -224,7 +224,7 @@ func (s *Server) SetTokens(tokens []APIToken) { s.tokens.Store(&tokens) }
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.proxies.notice(r, s.log)
 	if location, ok := s.otherLoopbackName(r); ok {
-		ownHeaders(w.Header())
+		ownHeaders(w.Header(), r)
 		redirect(w, location, http.StatusTemporaryRedirect)
 		return
 	}
@@ -232,7 +232,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.guard.application.ServeHTTP(w, r)
 		return
 	}
-	ownHeaders(w.Header())
+	ownHeaders(w.Header(), r)
 	// The router leads an unclean path to a clean one, but knows nothing of the base path: it never
 	// gets to see one.
 	clean := cleanPath(r.URL.Path)
@@ -261,13 +261,13 @@ func (s *Server) isOwn(r *http.Request) bool {
 	return ok && (below == "" || below[0] == '/')
 }
 
-// ownHeaders sets what every answer of Curfew's own carries.
-func ownHeaders(h http.Header) {
+// ownHeaders sets what every answer of Curfew's own to r carries.
+func ownHeaders(h http.Header, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Content-Security-Policy", contentSecurityPolicy)
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", openerPolicy(r))
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 }
 
