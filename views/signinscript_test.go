@@ -31,7 +31,7 @@ func signInForm(user, password string, more ...string) url.Values {
 }
 
 func TestAScriptSignsInAndIsToldWhereThatLeads(t *testing.T) {
-	s, _, admin := startAPI(t)
+	s := startSite(t, "")
 	b := &browser{site: s}
 	a := b.post("/login", signInForm("ada", "pw", "next", "/account?x", "window", "1"), inJSON...)
 	a.wants(t, "the right password", 200)
@@ -47,7 +47,10 @@ func TestAScriptSignsInAndIsToldWhereThatLeads(t *testing.T) {
 	if a.json("location") != "/" {
 		t.Errorf("%s, want it to lead to this site", a)
 	}
+}
 
+func TestAScriptIsToldWhyNobodyWasSignedIn(t *testing.T) {
+	s, _, admin := startAPI(t)
 	stranger := &browser{site: s}
 	refused := func(what string, code int, name, message string, a answer) {
 		t.Helper()
@@ -65,10 +68,10 @@ func TestAScriptSignsInAndIsToldWhereThatLeads(t *testing.T) {
 	done := admin.api("POST", "/logouts", `{"user":"grace","message":"Back at <noon>","block_ms":600000}`, 200)
 	refused("a block", 403, "refused", "Back at <noon>", stranger.post("/login", signInForm("grace", "pw"), inJSON...))
 	admin.api("DELETE", "/logouts/"+done["id"].(string), "", 200)
-	refused("another site", 403, "cross-site", "",
-		stranger.post("/login", signInForm("grace", "pw"), append([]string{"Sec-Fetch-Site", "cross-site"}, inJSON...)...))
+	foreign := append([]string{"Sec-Fetch-Site", "cross-site"}, inJSON...)
+	refused("another site", 403, "cross-site", "", stranger.post("/login", signInForm("grace", "pw"), foreign...))
 	s.directory.away.Store(true)
-	a = stranger.post("/login", signInForm("grace", "pw"), inJSON...)
+	a := stranger.post("/login", signInForm("grace", "pw"), inJSON...)
 	refused("no directory", 503, "unavailable", "cannot reach", a)
 	if a.Header.Get("Retry-After") == "" {
 		t.Error("without the directory no Retry-After is told")

@@ -16,7 +16,7 @@ import (
 // of it.
 func checkConfig(w io.Writer, c *config) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "GROUP\tWARN\tEXPIRE\tLIFETIME\tCLOSE GRACE\tEXTEND ON\tMAX SESSIONS")
+	fmt.Fprintln(t, "GROUP\tWARN\tEXPIRE\tLIFETIME\tCLOSE GRACE\tEXTEND ON\tMAX SESSIONS\tKEEP PAGE")
 	rows := []session.GroupPolicy{{Group: "(everybody)", Policy: c.sessions.policies.Global}}
 	seen := map[string]bool{}
 	for _, g := range c.sessions.policies.Groups {
@@ -26,8 +26,9 @@ func checkConfig(w io.Writer, c *config) {
 		}
 	}
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Group, short(r.WarnAfter), short(r.ExpireAfter),
-			limit(r.MaxLifetime, "none"), limit(r.CloseGrace, "off"), r.ExtendOn, count(r.MaxSessions))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Group, short(r.WarnAfter), short(r.ExpireAfter),
+			limit(r.MaxLifetime, "none"), limit(r.CloseGrace, "off"), r.ExtendOn, count(r.MaxSessions),
+			limit(r.KeepPage, "off"))
 	}
 	t.Flush()
 	for _, r := range rows {
@@ -84,6 +85,9 @@ func laxer(p, q session.Policy) (list []string) {
 	}
 	if q.ExtendOn == session.ExtendOnConfirm && p.ExtendOn != q.ExtendOn {
 		list = append(list, "extend-on activity instead of confirm")
+	}
+	if p.KeepPage > q.KeepPage {
+		list = append(list, fmt.Sprintf("keep-page %s instead of %s", short(p.KeepPage), limit(q.KeepPage, "0")))
 	}
 	return list
 }

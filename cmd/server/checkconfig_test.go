@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,10 +15,39 @@ func TestCheckConfigSaysWhatProfilesWouldSay(t *testing.T) {
 	if code := dispatch(t.Context(), args, nil, &stdout, &stderr); code != 0 {
 		t.Fatalf("status %d: %s", code, stderr.String())
 	}
-	for _, want := range []string{`\(everybody\)\s+25m\s+30m\s+22h\s+20s\s+activity\s+none`, `nist-aal2\s+meets it`,
-		`pci\s+is laxer: expire-after 30m instead of 15m, max-lifetime 22h instead of 12h`} {
+	for _, want := range []string{
+		`\(everybody\)\s+25m\s+30m\s+22h\s+20s\s+activity\s+none\s+4h`,
+		`nist-aal2\s+meets it`,
+		`pci\s+is laxer: expire-after 30m instead of 15m, max-lifetime 22h instead of 12h\n`,
+		`hipaa\s+is laxer: .*, max-lifetime 22h instead of 12h, keep-page 4h instead of 0\n`} {
 		if !regexp.MustCompile(want).Match(stdout.Bytes()) {
 			t.Errorf("not said: %s\n%s", want, stdout.String())
+		}
+	}
+}
+
+func TestCheckConfigPrintsHowLongPagesWait(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "curfew.yaml")
+	text := "keep-page: 2h\npolicies:\n  - {group: lab, keep-page: 24h}\n  - {group: ward, keep-page: 0}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	if code := dispatch(t.Context(), []string{"check-config", "--config", file}, nil, &stdout, &stderr); code != 0 {
+		t.Fatalf("status %d: %s", code, stderr.String())
+	}
+	for _, want := range []string{`KEEP PAGE\n`, `\(everybody\) .* 2h\n`, `lab .* 24h\n`, `ward .* off\n`} {
+		if !regexp.MustCompile(want).Match(stdout.Bytes()) {
+			t.Errorf("not said: %s\n%s", want, stdout.String())
+		}
+	}
+	faults := map[string]string{"25h": "must be from 0", "-1s": "must be", "long": "must be a duration"}
+	for value, fault := range faults {
+		stderr.Reset()
+		args := []string{"check-config", "--keep-page", value}
+		if code := dispatch(t.Context(), args, nil, &stdout, &stderr); code == 0 ||
+			!strings.Contains(stderr.String(), "keep-page") || !strings.Contains(stderr.String(), fault) {
+			t.Errorf("keep-page %s: status %d %q, want that it %s", value, code, stderr.String(), fault)
 		}
 	}
 }

@@ -149,6 +149,7 @@ func policyValues(ps session.Policies) map[string]string {
 		values[of+" close-grace"] = p.CloseGrace.String()
 		values[of+" extend-on"] = string(p.ExtendOn)
 		values[of+" max-sessions"] = strconv.Itoa(p.MaxSessions)
+		values[of+" keep-page"] = p.KeepPage.String()
 	}
 	note("global", ps.Global)
 	for _, g := range ps.Groups {

@@ -44,11 +44,18 @@ func TestHangupReloadsPoliciesOntoLiveSessions(t *testing.T) {
 		t.Fatalf("the group's policy does not hold: %v", answer)
 	}
 	page := p.openTab(cookie)
-	write("policies:\n  - group: kiosk\n    expire-after: 2m\n    warn-after: 1m\n    extend-on: confirm\n")
+	write("policies:\n  - group: kiosk\n    expire-after: 2m\n    warn-after: 1m\n    extend-on: confirm\n" +
+		"    keep-page: 0\n")
 	p.cmd.Process.Signal(syscall.SIGHUP)
 	if m := page.Next(wire.KindActive); m["extend_on"] != "confirm" || m["expire_in_ms"].(float64) > 120_000 {
 		t.Errorf("active = %v", m)
 	}
+	if _, answer := p.status(cookie); answer["keep_ms"] != 0.0 {
+		t.Errorf("status = %v, want that its pages do not wait any more", answer)
+	}
+	p.eventually("the trail says what has changed", func() bool { // it goes to the log as well
+		return strings.Contains(p.log.String(), "group kiosk keep-page 4h0m0s became 0s")
+	})
 	write("policies:\n  - group: kiosk\n    expire-after: soon\n")
 	p.cmd.Process.Signal(syscall.SIGHUP)
 	p.eventually("the fault is logged", func() bool {

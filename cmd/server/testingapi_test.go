@@ -101,8 +101,12 @@ func TestTestingAgesOneSessionAlone(t *testing.T) {
 	if m := page.Next(wire.KindActive); m["expire_in_ms"].(float64) > 300_000 {
 		t.Errorf("5 minutes older: active = %v", m)
 	}
+	_, key := p.do("/session/draft-key", nil, "Cookie", older.Cookie)
 	p.kill()
 	p.run()
+	if _, again := p.do("/session/draft-key", nil, "Cookie", older.Cookie); again != key || key == "" {
+		t.Errorf("after a crash: the key of drafts is %q, want %q", again, key)
+	}
 	if code, answer := p.status(older.Cookie); code != 200 || answer["expire_in_ms"].(float64) > 300_000 {
 		t.Errorf("after a crash: %d %v, want it 5 minutes older", code, answer)
 	}
