@@ -1,7 +1,7 @@
 import {createServer as createHTTPServer} from 'node:http'
 import {type AddressInfo, connect, createServer, type Server as NetServer, type Socket} from 'node:net'
 import type {BrowserContext} from '@playwright/test'
-import {expect, Server, Tab, test as base} from './curfew'
+import {expect, MINUTE, Server, Tab, test as base} from './curfew'
 
 // The console at an origin of its own: an application has the public URL's.
 
@@ -90,6 +90,31 @@ test('a sign-in at the public URL leads on to the console', async ({split, conte
   await expect(page).toHaveURL(split.admin + '/.curfew/admin/audit')
   await page.getByRole('button', {name: 'Sign out'}).click()
   await expect(page).toHaveURL(split.admin + '/.curfew/login')
+})
+
+test('a console at its own address waits, and comes back by a window at that address', async ({split, context}) => {
+  await signIn(split, 'ada', context)
+  const tab = new Tab(await context.newPage(), {url: split.admin})
+  await tab.goto('/.curfew/admin')
+  await tab.connected()
+  const message = tab.page.getByLabel('Message, as they will read it')
+  await message.fill('Stocktaking')
+  split.server.base = '/.curfew'
+  await split.server.advance(11 * MINUTE)
+  await tab.waits()
+  const window = await tab.signInWindow()
+  await expect(window).toHaveURL(split.admin + '/.curfew/login?window=1')
+  const closed = window.waitForEvent('close')
+  await window.getByLabel('User name').fill('ada')
+  await window.getByLabel('Password').fill('ada-demo')
+  await window.getByRole('button', {name: 'Sign in'}).click()
+  await closed
+  await expect(message).toHaveValue('Stocktaking')
+  await expect(tab.page.getByText('Live', {exact: true})).toBeVisible()
+  await tab.page.getByRole('radio', {name: 'everyone'}).check()
+  await tab.page.getByRole('button', {name: 'Send the message only'}).click()
+  await expect(tab.page.getByText('out of date')).toBeHidden()
+  await expect(tab.page.locator('curfew-panel').getByText('Stocktaking')).toBeVisible()
 })
 
 test.describe(() => {
