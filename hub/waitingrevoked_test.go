@@ -294,6 +294,7 @@ func TestLogoutOfASessionThatOnlyWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, waitFor(time.Hour))
 		ada, gone, late := hub.signIn("ada"), hub.signIn("gone"), hub.signIn("late")
+		over := hub.signIn("over")
 		if _, err := hub.End(t.Context(), gone.token.ID(), session.End{
 			Reason: session.ReasonLogout,
 			At:     session.Millis(time.Now()),
@@ -302,7 +303,15 @@ func TestLogoutOfASessionThatOnlyWaits(t *testing.T) {
 		}
 		pass(standard.ExpireAfter)
 		live := hub.signIn("live")
-		for name, u := range map[string]*user{"signed out": gone, "unknown": {rig: hub}} {
+		synctest.Wait()
+		if err := hub.store.EndKeep(t.Context(), over.token.ID()); err != nil {
+			t.Fatal(err)
+		}
+		for name, u := range map[string]*user{
+			"signed out": gone,
+			"unknown":    {rig: hub},
+			"they have signed out since, in that browser": over,
+		} {
 			for _, ask := range []func(LogoutRequest) error{
 				func(q LogoutRequest) error { _, err := hub.DryRun(t.Context(), q); return err },
 				func(q LogoutRequest) error { _, err := hub.ForceLogout(t.Context(), q); return err },
@@ -393,7 +402,7 @@ func TestSoManySessionsAreListedInAll(t *testing.T) {
 }
 
 // TestAllNodesTakeWaitingPagesAway: over a Redis, of sessions that another node has signed in, by a
-// node that hears no message of others.
+// node that hears no message of others, and after a fail-over.
 func TestAllNodesTakeWaitingPagesAway(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -446,4 +455,27 @@ func TestAllNodesTakeWaitingPagesAway(t *testing.T) {
 	c := startNode(t, server, "c", p, nil)
 	ada.on(c).wantsRevoked("at a node that has just started")
 	eve.on(c).wantsWaiting("at a node that has just started")
+	takeWaitingPagesAwayAfterAFailOver(t, server, []*rig{a, b, c}, grace, eve)
+}
+
+// takeWaitingPagesAwayAfterAFailOver: nodes know that gone was signed out, and the store has lost
+// it. waits waits.
+func takeWaitingPagesAwayAfterAFailOver(t *testing.T, server *redistest.Server, nodes []*rig, gone, waits *user) {
+	t.Helper()
+	for _, lost := range []string{"DEL curfew:{facts}:all", "SET curfew:{facts}:last 0"} { // by a fail-over
+		if _, err := server.Command(lost); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range nodes {
+		gone.on(n).wantsRevoked("after a fail-over has lost the logout")
+		if err := n.Prune(t.Context(), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		gone.on(n).wantsRevoked("after the housekeeping of what was lost")
+	}
+	if l := nodes[1].logout(LogoutRequest{Scope: everyone}); l.Waiting != 1 {
+		t.Errorf("%d wait after the fail-over, want one alone", l.Waiting)
+	}
+	waits.wantsRevoked("by a logout after the fail-over")
 }

@@ -130,11 +130,23 @@ func TestForcedLogoutHoldsThoughTheProcessIsKilled(t *testing.T) {
 		cookies[user], _ = p.session(user)
 	}
 	spared, _ := p.session("spared")
+	waits, refOfWaits := p.session("waits")
+	p.testing("age", `{"ref":"`+refOfWaits+`","by_ms":3600000}`) // it has ended by time
 	for user := range cookies {
 		admin.call("POST", "/logouts", `{"user":"`+user+`"}`, 200)
 	}
+	refs := []string{refOfWaits}
+	for i := range 50 {
+		user := fmt.Sprint("listed", i)
+		cookie, ref := p.session(user)
+		cookies[user], refs = cookie, append(refs, ref)
+	}
+	admin.call("POST", "/logouts", `{"sessions":["`+strings.Join(refs, `","`)+`"]}`, 200)
 	p.kill() // right after the last answer
 	p.run()
+	if code, status := p.status(waits); code != 401 || status["reason"] != "idle" || status["keep_ms"] != 0. {
+		t.Errorf("a page that waited: %d %v, want idle and keep_ms 0", code, status)
+	}
 	for user, cookie := range cookies {
 		if code, status := p.status(cookie); code != 401 || status["reason"] != "admin" {
 			t.Errorf("%s after the restart: %d %v", user, code, status)
@@ -144,6 +156,6 @@ func TestForcedLogoutHoldsThoughTheProcessIsKilled(t *testing.T) {
 		t.Errorf("the bystander: %d", code)
 	}
 	p.eventually("each end has its line", func() bool {
-		return len(items(admin.call("GET", "/audit?event=session-end&limit=1000", "", 200))) == len(cookies)
+		return len(items(admin.call("GET", "/audit?event=session-end&limit=1000", "", 200))) == len(cookies)+1
 	})
 }

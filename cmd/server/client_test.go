@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"curfew/session"
 	"curfew/session/gorilla"
@@ -118,6 +119,35 @@ func TestCommandsAdministerARunningServer(t *testing.T) {
 	}
 	if list := p.decodes("audit", "--limit", "2"); len(items(list)) != 2 {
 		t.Errorf("audit = %v", list)
+	}
+}
+
+func TestCommandsTakeWaitingPagesAway(t *testing.T) {
+	t.Parallel()
+	p := startAdministered(t)
+	cookie, ref := p.session("grace", "staff")
+	p.session("linus", "staff")
+	p.advance(time.Hour) // both end by time
+	if _, status := p.status(cookie); status["keep_ms"].(float64) <= 0 {
+		t.Fatalf("status = %v, want a page that waits", status)
+	}
+	status, out, errs := curfew(t, p.at("logout", "--user", "grace", "--dry-run")...)
+	if status != 0 || errs != "" || !strings.Contains(out, "waiting       1") ||
+		!strings.Contains(out, "sessions      0") {
+		t.Errorf("dry run: %d, %q, %q, want one that waits, and no word that nobody has the name", status, out, errs)
+	}
+	if done := p.decodes("logout", "--session", ref); done["waiting"] != 1. || done["sessions"] != 0. {
+		t.Errorf("logout = %v", done)
+	}
+	if _, status := p.status(cookie); status["keep_ms"] != 0. || status["reason"] != "idle" {
+		t.Errorf("status = %v, want that no page waits any more", status)
+	}
+	if status, _, errs := curfew(t, p.at("logout", "--session", ref)...); status != 1 || errs == "" {
+		t.Errorf("once more: %d, %q, want a refusal", status, errs)
+	}
+	line := "session " + ref + " (sessions: 0, tabs: 0, waiting: 1)"
+	if out := p.does("audit", "--event", "logout"); !strings.Contains(out, line) {
+		t.Errorf("audit = %q, want %q", out, line)
 	}
 }
 
