@@ -27,8 +27,8 @@ export class Application {
     readonly upstream: HTTPServer,
   ) {}
 
-  /** @param pages by path; a string is a page of HTML */
-  static async start(pages: Record<string, Answer | string>): Promise<Application> {
+  /** @param pages by path; a string is a page of HTML @param flags of Curfew, beside those that it needs */
+  static async start(pages: Record<string, Answer | string>, ...flags: string[]): Promise<Application> {
     const upstream = createServer((request, answer) => {
       const found = pages[request.url!.split('?')[0]!]
       const {body, type = 'text/html', headers} = typeof found === 'string' ? {body: found} : (found ?? missing)
@@ -36,7 +36,7 @@ export class Application {
     })
     await new Promise<void>(resolve => upstream.listen(0, '127.0.0.1', resolve))
     const {port} = upstream.address() as AddressInfo
-    const server = await Server.start('--upstream', `http://127.0.0.1:${port}`, '--public-paths', '/public*')
+    const server = await Server.start('--upstream', `http://127.0.0.1:${port}`, '--public-paths', '/public*', ...flags)
     server.base = '/.curfew'
     return new Application(server, upstream)
   }

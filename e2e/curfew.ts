@@ -267,6 +267,12 @@ type Fixtures = {
 export interface RealBrowser {
   browser: Browser
   context: BrowserContext
+  /** The folder that holds what it keeps. */
+  profile: string
+  /** The browser's own process: its group has all of them. */
+  pid: number
+  /** Ends it as a person does: it writes what it keeps. */
+  quit: () => Promise<void>
   /** Ends it as a power cut would. */
   kill: () => Promise<void>
 }
@@ -396,6 +402,12 @@ async function startChromium(): Promise<RealBrowser> {
   return {
     browser,
     context,
+    profile,
+    pid: child.pid!,
+    quit: async () => {
+      await (await browser.newBrowserCDPSession()).send('Browser.close')
+      await gone
+    },
     kill: async () => {
       if (child.exitCode === null && child.signalCode === null) {
         process.kill(-child.pid!, 'SIGKILL')

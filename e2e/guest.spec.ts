@@ -75,33 +75,6 @@ test('a page that has no session comes back by Back as it was', async ({page, se
   expect(await page.evaluate(() => (window as any).same)).toBe(true) // out of the cache, where blank pages come from
 })
 
-test('a page kept for Back shows itself while its session lives, and waits, blank, after the end', async ({
-  page,
-  signIn,
-  server,
-}) => {
-  await signIn()
-  await page.goto(server.url + '/late')
-  await page.evaluate(() => {
-    ;(window as any).same = true
-  })
-  const goElsewhere = async () => {
-    await page.locator('curfew-warning').waitFor({state: 'attached'}) // all modules are there
-    await page.evaluate(() => {
-      location.href = '/plain'
-    })
-    await expect(page).toHaveTitle('Plain')
-  }
-  await goElsewhere()
-  await goBack(page)
-  await expect(page.getByRole('heading', {name: 'Late'})).toBeVisible()
-  await goElsewhere()
-  await server.advance(10 * MINUTE)
-  await goBack(page)
-  await new Tab(page, server).waits()
-  expect(await page.evaluate(() => (window as any).same)).toBe(true) // out of the cache, both times
-})
-
 test('a page that has no session shows itself after a freeze', async ({realBrowser, server}) => {
   const {context} = await realBrowser()
   const page = context.pages()[0]!

@@ -1,4 +1,4 @@
-import {expect, goBack, MINUTE, nothing, shows, Tab, test} from './curfew'
+import {expect, goBack, MINUTE, Tab, test} from './curfew'
 
 test('Back after the end shows nothing @engines', async ({signIn, openTab, server, page}) => {
   await signIn()
@@ -83,25 +83,6 @@ test('a cookie that the browser restores later opens nothing', async ({
   await late.signedOut('You were signed out because the last tab was closed.')
 })
 
-test('a frozen tab is blank when it thaws after the end', async ({realBrowser, signIn, server}) => {
-  const {context} = await realBrowser()
-  await signIn('ada', context)
-  const tab = new Tab(context.pages()[0]!, server)
-  await tab.goto()
-  await tab.connected()
-  await tab.note.fill('a secret')
-  const other = await context.newPage()
-  await other.bringToFront()
-  await expect.poll(() => server.story('input')).toContain('visibility')
-  const cdp = await context.newCDPSession(tab.page)
-  await cdp.send('Page.setWebLifecycleState', {state: 'frozen'})
-  expect(await shows(tab.page)).toEqual(nothing(tab.page))
-  await server.advance(10 * MINUTE)
-  expect(await shows(tab.page)).toEqual(nothing(tab.page))
-  await cdp.send('Page.setWebLifecycleState', {state: 'active'})
-  await tab.waits()
-})
-
 test('a frozen tab that thaws in time shows itself again, with what was typed', async ({
   realBrowser,
   signIn,
@@ -138,7 +119,7 @@ test('a browser that is quit ends its session: after the grace where its sockets
   const tab = new Tab(real.context.pages()[0]!, server)
   await tab.goto()
   await tab.connected()
-  await (await real.browser.newBrowserCDPSession()).send('Browser.close')
+  await real.quit()
   await expect.poll(() => server.story('input')).toContainEqual(expect.stringMatching(/tab left: (closed|lost)/))
   const closed = (await server.story('input')).includes('tab left: closed')
   if (closed) await expect.poll(() => server.story('decision')).toContain('last tab closed')

@@ -1,0 +1,84 @@
+import {inflateSync} from 'node:zlib'
+import type {BrowserContext, CDPSession, Page} from '@playwright/test'
+
+/** A colour that no page but the secret one has. */
+export const SECRET = '#ff00ff'
+
+/** A script that shows a text in that colour, which changes as long as the page lives: frames are painted. */
+export const secret = `
+  const text = document.createElement('p')
+  document.body.prepend(text)
+  text.style.cssText = 'color: ${SECRET}; font: bold 90px monospace'
+  setInterval(() => { text.textContent = String(Date.now()).slice(-6) }, 10)`
+
+/** What a person sees of a tab: each frame that the browser paints. */
+export class Screencast {
+  /** How many frames there were, and how many of them had the secret. */
+  frames = 0
+  secrets = 0
+  /** Whether the last frame had it. */
+  isSecret = false
+
+  private constructor(readonly cdp: CDPSession) {
+    cdp.on('Page.screencastFrame', ({data, sessionId}) => {
+      this.frames++
+      this.isSecret = hasSecret(Buffer.from(data, 'base64'))
+      if (this.isSecret) this.secrets++
+      cdp.send('Page.screencastFrameAck', {sessionId}).catch(() => {}) // the tab may be gone
+    })
+  }
+
+  static async start(context: BrowserContext, page: Page): Promise<Screencast> {
+    const cast = new Screencast(await context.newCDPSession(page))
+    await cast.cdp.send('Page.startScreencast', {format: 'png', everyNthFrame: 1, maxWidth: 400, maxHeight: 400})
+    return cast
+  }
+
+  /** Counts anew. */
+  clear(): void {
+    this.frames = this.secrets = 0
+  }
+}
+
+/** Whether a picture has pixels of the secret. Edges of letters are paler: any clear magenta counts. */
+function hasSecret(png: Buffer): boolean {
+  const {pixels, step} = decode(png)
+  let found = 0
+  for (let i = 0; i < pixels.length; i += step)
+    if (pixels[i]! > 160 && pixels[i + 1]! < 120 && pixels[i + 2]! > 160) found++
+  return found > 5
+}
+
+/**
+ * Decodes a picture as Chromium writes them: eight bits a channel, not interlaced (PNG,
+ * W3C Recommendation, 9.2 has the filters).
+ */
+function decode(png: Buffer): {pixels: Uint8Array; step: number} {
+  const width = png.readUInt32BE(16)
+  const height = png.readUInt32BE(20)
+  const step = png[25] === 6 ? 4 : 3 // with an alpha channel, or without
+  const parts: Buffer[] = []
+  for (let at = 8; at < png.length; at += 12 + png.readUInt32BE(at))
+    if (png.toString('latin1', at + 4, at + 8) === 'IDAT')
+      parts.push(png.subarray(at + 8, at + 8 + png.readUInt32BE(at)))
+  const raw = inflateSync(Buffer.concat(parts))
+  const line = width * step
+  const pixels = new Uint8Array(line * height)
+  for (let y = 0; y < height; y++) {
+    const filter = raw[y * (line + 1)]
+    for (let x = 0; x < line; x++) {
+      const at = y * line + x
+      const left = x < step ? 0 : pixels[at - step]!
+      const up = y ? pixels[at - line]! : 0
+      const corner = y && x >= step ? pixels[at - line - step]! : 0
+      const guess = [0, left, up, (left + up) >> 1, paeth(left, up, corner)][filter!]!
+      pixels[at] = raw[y * (line + 1) + 1 + x]! + guess
+    }
+  }
+  return {pixels, step}
+}
+
+function paeth(left: number, up: number, corner: number): number {
+  const [a, b, c] = [Math.abs(up - corner), Math.abs(left - corner), Math.abs(left + up - 2 * corner)]
+  return a <= b && a <= c ? left : b <= c ? up : corner
+}
