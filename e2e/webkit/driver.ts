@@ -189,7 +189,7 @@ export class Window {
         if ((await this.computed(element, 'label')) !== name) continue
         if ((await this.computed(element, 'role')) === role) return element
       } catch (error) {
-        if (!String(error).includes('stale element')) throw error // else it has gone meanwhile
+        if (!/stale element|unknown error/.test(String(error))) throw error // else it has been hidden meanwhile
       }
     }
     return
@@ -206,6 +206,15 @@ export class Window {
   /** Types into an element, which gets the focus. */
   type(element: Element, text: string) {
     return this.#call('POST', `/element/${element[ELEMENT]}/value`, {text})
+  }
+
+  /** Presses keys, which go to what has the focus. */
+  keys(text: string) {
+    const actions = [...text].flatMap(value => [
+      {type: 'keyDown', value},
+      {type: 'keyUp', value},
+    ])
+    return this.#call('POST', '/actions', {actions: [{type: 'key', id: 'keys', actions}]})
   }
 
   property(element: Element, name: string) {

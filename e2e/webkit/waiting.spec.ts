@@ -30,7 +30,7 @@ test('over TLS a person signs in, is warned, and stays', async ({server, openTab
   expect(seen).toMatchObject({...kept, httpOnly: false})
   expect(await tab.window.evaluate(() => document.cookie)).toBe(`${seen.name}=${seen.value}`)
 
-  await expect.poll(() => server.story()).toContain('tab opened')
+  await tab.isGuarded()
   await server.advance(9.5 * MINUTE)
   await tab.shows('alertdialog', WARNING)
   await tab.focuses('button', 'Stay signed in')
@@ -64,6 +64,7 @@ test('all tabs come back by one sign-in, as they were', async ({server, openTab}
   await tab.shows('heading', 'Hello, Grace Hopper')
   const other = await openTab()
   await tab.type(NOTE, 'typed')
+  for (const one of [tab, other]) await one.isGuarded()
   for (const {window} of [tab, other]) await window.evaluate(note)
   await tab.window.evaluate(() => scrollTo(0, 15))
   await expect.poll(() => server.story('input')).toContain('activity')
@@ -83,6 +84,27 @@ test('all tabs come back by one sign-in, as they were', async ({server, openTab}
   for (const one of [tab, other]) await one.says('You have signed out.')
 })
 
+test('a tab that nobody sees has come back before it is shown', async ({server, openTab}) => {
+  const tab = await openTab()
+  await tab.signIn('grace')
+  await tab.shows('heading', 'Hello, Grace Hopper')
+  const hidden = await openTab('/', 'tab')
+  await hidden.type(NOTE, 'typed')
+  for (const one of [tab, hidden]) await one.isGuarded()
+  await server.advance(11 * MINUTE)
+  for (const one of [tab, hidden]) await one.waits()
+  await hidden.window.evaluate(note)
+  const window = await tab.signInWindow()
+  await window.signIn('grace')
+  await window.closes()
+  await tab.shows('heading', 'Hello, Grace Hopper')
+  expect(await hidden.window.evaluate(() => document.hidden)).toBe(true)
+  await expect.poll(() => hidden.window.evaluate(late)).toBeLessThan(1_000)
+  await tab.window.close() // so that the other one is shown
+  await expect.poll(() => hidden.window.evaluate(() => document.hidden)).toBe(false)
+  await hidden.has(NOTE, 'typed')
+})
+
 /** Notes when somebody has signed in, and when the page goes on. */
 function note() {
   const noted: Record<string, number> = {}
@@ -94,5 +116,5 @@ function note() {
 /** How long after a sign-in the page went on, in ms. */
 function late(): number {
   const {signedIn, resumed} = (window as any).noted
-  return resumed! - signedIn!
+  return resumed ? resumed - signedIn! : Infinity
 }

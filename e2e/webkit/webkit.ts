@@ -4,13 +4,14 @@ import {request} from 'node:https'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {promisify} from 'node:util'
-import {test as base} from '@playwright/test'
+import {type TestInfo, test as base} from '@playwright/test'
 import {expect, Server, shown} from '../curfew'
 import {Display, type Element, WebKit, Window} from './driver'
 
 // What the tests of WebKit have in common. It keeps the cookie over TLS only, so their server has a
 // certificate of its own, which nobody has signed.
 
+/** A server that browsers reach over TLS. */
 class TLSServer extends Server {
   protected override fetch(url: string, {method = 'GET', headers, body}: RequestInit): Promise<Response> {
     return new Promise((resolve, reject) => {
@@ -40,6 +41,12 @@ export class Tab {
     const look = async () => !!(found = await this.window.find(role, name))
     await expect.poll(look, {message: `${role} "${name}"`, intervals}).toBe(true)
     return found!
+  }
+
+  /** Waits until the page has all that it needs to warn, to wait and to leave. */
+  async isGuarded() {
+    const last = () => performance.getEntriesByType('resource').some(({name}) => name.endsWith('/leaving.js'))
+    await expect.poll(() => this.window.evaluate(last), {message: 'guarded', intervals}).toBe(true)
   }
 
   async hides(role: string, name: string) {
@@ -108,7 +115,16 @@ type Fixtures = {
   openTab: (path?: string, type?: 'window' | 'tab') => Promise<Tab>
 }
 
-export const test = base.extend<Fixtures, {display: Display; sharedServer: Server}>({
+type Shared = {
+  display: Display
+  /** Files of a certificate that nobody has signed. */
+  certificate: Certificate
+  sharedServer: Server
+}
+
+type Certificate = {cert: string; key: string}
+
+export const test = base.extend<Fixtures, Shared>({
   display: [
     async ({}, use) => {
       const display = await Display.start()
@@ -118,27 +134,40 @@ export const test = base.extend<Fixtures, {display: Display; sharedServer: Serve
     {scope: 'worker'},
   ],
 
-  sharedServer: [
+  certificate: [
     async ({}, use) => {
       const folder = await mkdtemp(join(tmpdir(), 'curfew-tls-'))
-      const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
-      await makeCertificate(cert, key)
-      const server = await TLSServer.start('--tls-cert', cert, '--tls-key', key)
-      await use(server)
-      await server.stop()
+      const certificate = {cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem')}
+      await makeCertificate(certificate)
+      await use(certificate)
       await rm(folder, {recursive: true})
     },
     {scope: 'worker'},
   ],
 
-  server: async ({sharedServer}, use) => {
-    await sharedServer.reset()
-    await use(sharedServer)
+  sharedServer: [
+    async ({certificate: {cert, key}}, use) => {
+      const server = await TLSServer.start('--tls-cert', cert, '--tls-key', key)
+      await use(server)
+      await server.stop()
+    },
+    {scope: 'worker'},
+  ],
+
+  server: async ({sharedServer}, use, info) => {
+    await useServer(sharedServer, use, info)
   },
 
-  webkit: async ({display}, use) => {
+  webkit: async ({display}, use, info) => {
     const webkit = await WebKit.start(display)
     await use(webkit)
+    if (info.status !== info.expectedStatus) {
+      for (const [i, handle] of (await webkit.handles()).entries()) {
+        const window = new Window(webkit, handle)
+        const body = Buffer.from(await window.screenshot(), 'base64')
+        await info.attach(`window ${i} at ${await window.url()}`, {body, contentType: 'image/png'})
+      }
+    }
     await webkit.stop()
   },
 
@@ -151,7 +180,16 @@ export const test = base.extend<Fixtures, {display: Display; sharedServer: Serve
   },
 })
 
-async function makeCertificate(cert: string, key: string): Promise<void> {
+/** Has a test use a server that it shares with others. */
+export async function useServer(server: Server, use: (server: Server) => Promise<void>, info: TestInfo) {
+  await server.reset()
+  await use(server)
+  if (info.status !== info.expectedStatus) {
+    await info.attach('timeline', {body: JSON.stringify(await server.call('timeline'), null, 1)})
+  }
+}
+
+async function makeCertificate({cert, key}: Certificate): Promise<void> {
   const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
   const name = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
   await promisify(execFile)('openssl', ['req', ...kind, ...name, '-out', cert, '-keyout', key])
