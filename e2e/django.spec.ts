@@ -1,8 +1,9 @@
 import type {BrowserContext, Page} from '@playwright/test'
 import {test as base, expect, MINUTE, signInAt, Tab} from './curfew'
 import {Example, Site} from './django'
+import {stored} from './stored'
 
-// The Django application of examples/django: none of its pages knows of Curfew.
+// The Django application of examples/django: none of its pages has a tag of Curfew.
 
 let site: Site
 
@@ -75,6 +76,7 @@ for (const [front, start] of Object.entries({Curfew: Site.behindCurfew, nginx: S
       open,
       advance,
       context,
+      server,
     }) => {
       await signIn('grace')
       const tab = await open('/people/grace/')
@@ -96,6 +98,20 @@ for (const [front, start] of Object.entries({Curfew: Site.behindCurfew, nginx: S
       await expect(tab.page.getByRole('status')).toHaveText('Saved.')
       await expect(tab.page.getByRole('definition').first()).toHaveText('C 301')
       expect(await cookie(context, 'csrftoken')).toBe(token)
+
+      await expect.poll(async () => (await stored(tab.page)).drafts).toBe(0)
+      await room.press('End')
+      await room.pressSequentially('-7')
+      await expect.poll(async () => (await stored(tab.page)).drafts).toBe(1)
+      await server.forceLogout({user: 'grace'})
+      await tab.signedOut(/administrator/)
+      await signIn('grace') // the sign-in page goes on by itself
+      await expect(room).toHaveValue('C 301-7', {timeout: 10_000})
+      await expect(tab.page.getByText('What you typed is back.')).toBeVisible()
+      await tab.page.getByRole('button', {name: 'Save'}).click()
+      await expect(tab.page.getByRole('definition').first()).toHaveText('C 301-7')
+      await expect(room).toHaveValue('C 301-7')
+      await expect(tab.page.getByText('What you typed is back.')).toBeHidden()
     })
 
     test("Django's admin works for its group, and for nobody else", async ({signIn, open, otherBrowser}) => {

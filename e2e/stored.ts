@@ -1,0 +1,25 @@
+import type {Page} from '@playwright/test'
+
+/**
+ * What pages of this origin have stored, as far as a script can read it: how many drafts that are not
+ * set aside, and the text of all.
+ */
+export const stored = (page: Page) =>
+  page.evaluate(async () => {
+    const drafts = await new Promise<any[]>((resolve, reject) => {
+      const opening = indexedDB.open('curfew.drafts', 1)
+      opening.onupgradeneeded = () => opening.transaction!.abort() // there are none yet, and no database
+      opening.onerror = () => (opening.error?.name === 'AbortError' ? resolve([]) : reject(opening.error))
+      opening.onsuccess = () => {
+        const reading = opening.result.transaction('drafts').objectStore('drafts').getAll()
+        reading.onsuccess = () => resolve(reading.result)
+        opening.result.close() // once that is done
+      }
+    })
+    const decode = (bytes: ArrayBuffer) => new TextDecoder('latin1').decode(bytes)
+    const texts = drafts.map(draft => ({...draft, iv: decode(draft.iv), sealed: decode(draft.sealed)}))
+    return {
+      drafts: drafts.filter(draft => !draft.submitted).length,
+      text: JSON.stringify([texts, {...localStorage}, {...sessionStorage}]),
+    }
+  })
