@@ -16,11 +16,13 @@ const desk = html(
 <dialog id="dialog"><div class="box" id="list">${lines}</div><input id="within"></dialog>`,
 )
 const deskScript = `
+  const root = document.body.appendChild(document.createElement('div')).attachShadow({mode: 'open'})
+  root.innerHTML = '<div class="box" style="height: 9rem; overflow: auto">' + '<p>Line</p>'.repeat(200) + '</div>'
   const sheet = new CSSStyleSheet()
   sheet.replaceSync('* { scroll-behavior: smooth } .box { height: 9rem; overflow: auto }' +
     (location.search === '?body' ? 'html { height: 100%; overflow: hidden } body { height: 100%; overflow: auto; margin: 0 }' : ''))
   document.adoptedStyleSheets = [sheet]
-  const scrollers = () => [document.documentElement, document.body, ...document.querySelectorAll('.box'), frames[0].document.documentElement]
+  const scrollers = () => [document.documentElement, document.body, ...document.querySelectorAll('.box'), root.firstChild, frames[0].document.documentElement]
   window.fill = modal => {
     text.value = 'a secret of three words'
     mail.value = 'a@example.org'
@@ -84,7 +86,7 @@ const hostileScript = `
 
 const strict = {
   'content-security-policy':
-    "default-src 'none'; script-src 'self'; connect-src 'self'; form-action 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
   'cross-origin-opener-policy': 'same-origin',
   'referrer-policy': 'no-referrer',
 }

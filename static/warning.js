@@ -5,6 +5,7 @@ import {Forms} from './forms.js'
 import {Keeping} from './keeping.js'
 import {importer} from './modules.js'
 import {rememberFocus} from './page.js'
+import {rememberScroll} from './scroll.js'
 import {Waiting} from './waiting.js'
 import {PresenceWatch} from './watch.js'
 
@@ -96,8 +97,14 @@ export class Screen {
     else if (type === 'presence') this.#presence.update(users)
   }
 
+  /** Remembers where the focus is, and how far all is scrolled. @returns {() => void} puts it back */
   rememberFocus() {
-    return this.#warning.isOpen ? this.#warning.refocus : rememberFocus()
+    const scroll = rememberScroll()
+    const focus = this.#warning.isOpen ? this.#warning.refocus : rememberFocus()
+    return () => {
+      scroll()
+      focus()
+    }
   }
 
   /** Has the page wait for its user, blank as it is. @param {End} end */
