@@ -159,7 +159,7 @@ func (h *Hub) countWaiting(ctx context.Context, q LogoutRequest, ended []*liveSe
 			take(&r)
 		}
 	}
-	for r, err := range h.store.Waiting(ctx, now, q.User) {
+	for r, err := range h.store.Waiting(ctx, now, q.Scope) {
 		if err != nil {
 			return 0, err
 		}

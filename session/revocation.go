@@ -39,6 +39,17 @@ func (s Scope) Validate() error {
 // OfSessions reports whether the scope names sessions one by one.
 func (s Scope) OfSessions() bool { return s.Session != "" || s.Refs != "" }
 
+// MayHave reports whether the session of that ID may be in the scope, as far as its ID tells.
+func (s Scope) MayHave(id ID) bool {
+	switch {
+	case s.Session != "":
+		return s.Session == id.Ref()
+	case s.Refs != "":
+		return s.Refs.Has(id.Ref())
+	}
+	return true
+}
+
 // Each iterates over the keys under which an index finds the scope: the scope itself, or one of
 // each session that it lists.
 func (s Scope) Each() iter.Seq[Scope] {

@@ -47,9 +47,10 @@ type Store interface {
 	// OfUser lists the live sessions of a user, oldest first.
 	OfUser(ctx context.Context, user string) ([]Record, error)
 	// Waiting yields the sessions that have ended and whose pages wait at now, in no order: those
-	// with a [Record.KeepUntil] after now, as of their ends. It looks at no others. With a user it
-	// yields the sessions of that user only. An error is the last that it yields.
-	Waiting(ctx context.Context, now time.Time, user string) iter.Seq2[Record, error]
+	// with a [Record.KeepUntil] after now, as of their ends. It looks at no others. Of a user, or
+	// of sessions that the scope names, it yields and reads no others; of a group it yields all. An
+	// error is the last that it yields.
+	Waiting(ctx context.Context, now time.Time, scope Scope) iter.Seq2[Record, error]
 
 	// AddRevocation numbers a revocation and writes it with its audit line in one step. The number
 	// is higher than any that was given before, and higher than f.Number, the highest that the

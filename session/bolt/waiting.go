@@ -19,15 +19,18 @@ import (
 const seenPerView = 1000
 
 // Waiting implements [session.Store]. It begins in the index where now is, so that what has passed
-// costs nothing, and decodes no session of another user.
-func (s *Store) Waiting(ctx context.Context, now time.Time, user string) iter.Seq2[session.Record, error] {
-	folded := []byte(session.FoldName(user))
+// costs nothing, and decodes no session that the index tells is not meant.
+func (s *Store) Waiting(ctx context.Context, now time.Time, scope session.Scope) iter.Seq2[session.Record, error] {
+	user := []byte(session.FoldName(scope.User))
+	isMeant := func(id session.ID, of []byte) bool {
+		return (len(user) == 0 || bytes.Equal(of, user)) && scope.MayHave(id)
+	}
 	return func(yield func(session.Record, error) bool) {
 		next := number(uint64(now.UnixMilli()) + 1)
 		for next != nil {
 			var page []session.Record
 			err := s.view(ctx, func(tx *bbolt.Tx) (err error) {
-				page, next, err = waitingFrom(tx, next, user, folded)
+				page, next, err = waitingFrom(tx, next, isMeant)
 				return err
 			})
 			if err != nil {
@@ -47,14 +50,13 @@ func (s *Store) Waiting(ctx context.Context, now time.Time, user string) iter.Se
 func waitingFrom(
 	tx *bbolt.Tx,
 	from []byte,
-	user string,
-	folded []byte,
+	isMeant func(id session.ID, user []byte) bool,
 ) (page []session.Record, next []byte, err error) {
 	c := tx.Bucket(bucketWaiting).Cursor()
 	k, v := c.Seek(from)
 	for seen := 0; k != nil && seen < seenPerView; seen++ {
-		if user == "" || bytes.Equal(v, folded) {
-			r, err := getRecord(tx, session.ID(k[8:]))
+		if id := session.ID(k[8:]); isMeant(id, v) {
+			r, err := getRecord(tx, id)
 			switch {
 			case errors.Is(err, session.ErrNotFound): // its tombstone was pruned
 			case err != nil:

@@ -237,13 +237,13 @@ func (s Store) Live(ctx context.Context) iter.Seq2[session.Record, error] {
 }
 
 // Waiting implements [session.Store].
-func (s Store) Waiting(ctx context.Context, now time.Time, user string) iter.Seq2[session.Record, error] {
+func (s Store) Waiting(ctx context.Context, now time.Time, scope session.Scope) iter.Seq2[session.Record, error] {
 	return func(yield func(session.Record, error) bool) {
 		if err := do(ctx, s.Faults, "Waiting", func() error { return nil }); err != nil {
 			yield(session.Record{}, err)
 			return
 		}
-		s.Store.Waiting(ctx, now, user)(yield)
+		s.Store.Waiting(ctx, now, scope)(yield)
 	}
 }
 

@@ -14,10 +14,10 @@ import (
 )
 
 // Waiting implements [session.Store]. It asks all partitions in one round trip, and reads records
-// only of those that are listed there, with the mark of the user or without any.
-func (s *Store) Waiting(ctx context.Context, now time.Time, user string) iter.Seq2[session.Record, error] {
+// only of those that are listed there, with the mark of the user or without any, and by their refs.
+func (s *Store) Waiting(ctx context.Context, now time.Time, scope session.Scope) iter.Seq2[session.Record, error] {
 	return func(yield func(session.Record, error) bool) {
-		ids, err := s.waitingIDs(ctx, now, user)
+		ids, err := s.waitingIDs(ctx, now, scope)
 		if err != nil {
 			yield(session.Record{}, fmt.Errorf("list sessions that wait: %w", err))
 			return
@@ -29,7 +29,7 @@ func (s *Store) Waiting(ctx context.Context, now time.Time, user string) iter.Se
 				return
 			}
 			for _, r := range list {
-				isTheirs := user == "" || session.SameName(user, r.User)
+				isTheirs := scope.User == "" || session.SameName(scope.User, r.User)
 				if r.found && r.End != nil && isTheirs && !yield(r.Record, nil) {
 					return
 				}
@@ -38,12 +38,12 @@ func (s *Store) Waiting(ctx context.Context, now time.Time, user string) iter.Se
 	}
 }
 
-func (s *Store) waitingIDs(ctx context.Context, now time.Time, user string) (ids []session.ID, err error) {
+func (s *Store) waitingIDs(ctx context.Context, now time.Time, scope session.Scope) (ids []session.ID, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	mark := ""
-	if user != "" {
-		mark = userMark(user)
+	if scope.User != "" {
+		mark = userMark(scope.User)
 	}
 	var commands []rueidis.Completed
 	for _, p := range partitions() {
@@ -64,7 +64,9 @@ func (s *Store) waitingIDs(ctx context.Context, now time.Time, user string) (ids
 			if err != nil {
 				return nil, err
 			}
-			ids = append(ids, id)
+			if scope.MayHave(id) {
+				ids = append(ids, id)
+			}
 		}
 	}
 	return ids, nil

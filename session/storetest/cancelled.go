@@ -71,7 +71,7 @@ func callsOf(
 		"Age":              func() error { _, err := s.Age(ctx, id.Ref(), time.Hour); return err },
 		"Reset":            func() error { return s.Reset(ctx) },
 		"Waiting": func() error {
-			for _, err := range s.Waiting(ctx, start, "") {
+			for _, err := range s.Waiting(ctx, start, session.Scope{Everyone: true}) {
 				return err
 			}
 			return nil

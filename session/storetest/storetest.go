@@ -77,6 +77,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"live sessions are listed, ended ones not", live},
 		{"ended sessions are listed as long as their pages wait", waiting},
 		{"ended sessions of a user are listed however the name is written", waitingOfUser},
+		{"ended sessions that are named are listed", waitingOfSessions},
 		{"housekeeping forgets that pages wait when they wait no longer, not before", waitingPruned},
 		{"the audit trail is numbered and pages backwards", audit},
 		{"what came since an instant is found beside lines of any date", auditOutOfOrder},

@@ -10,10 +10,14 @@ import (
 
 // Ended sessions of which pages may wait.
 
-// waitsAt lists the refs that the store yields at an instant, of a user or of all.
-func waitsAt(t *testing.T, s session.Store, now time.Time, user string) (refs []string) {
+var ofAll = session.Scope{Everyone: true}
+
+func ofUser(name string) session.Scope { return session.Scope{User: name} }
+
+// waitsAt lists the refs that the store yields at an instant.
+func waitsAt(t *testing.T, s session.Store, now time.Time, scope session.Scope) (refs []string) {
 	t.Helper()
-	for r, err := range s.Waiting(t.Context(), now, user) {
+	for r, err := range s.Waiting(t.Context(), now, scope) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,15 +69,15 @@ func waiting(t *testing.T, s session.Store) {
 		}
 		for at, want := range map[time.Duration]bool{-time.Millisecond: row.long > 0, 0: false} {
 			now := until.Add(at)
-			if got := slices.Contains(waitsAt(t, s, now, ""), row.of.ID.Ref()); got != want {
+			if got := slices.Contains(waitsAt(t, s, now, ofAll), row.of.ID.Ref()); got != want {
 				t.Errorf("%s: waits at %v: %v, want %v", row.name, now.Sub(row.end.At), got, want)
 			}
-			if got := waitsAt(t, s, now, row.of.User); len(got) > 0 != want {
+			if got := waitsAt(t, s, now, ofUser(row.of.User)); len(got) > 0 != want {
 				t.Errorf("%s: of the user at %v: %q, want it: %v", row.name, now.Sub(row.end.At), got, want)
 			}
 		}
 	}
-	if all := waitsAt(t, s, start.Add(time.Hour), ""); len(all) != 2 {
+	if all := waitsAt(t, s, start.Add(time.Hour), ofAll); len(all) != 2 {
 		t.Errorf("%d wait after an hour, want 2", len(all))
 	}
 }
@@ -86,9 +90,32 @@ func waitingOfUser(t *testing.T, s session.Store) {
 		mustEnd(t, s, id, end(session.ReasonIdle, time.Minute))
 	}
 	for _, spelling := range []string{"GRACE HÖPPER", " grace  höpper ", "Grace Höpper"} {
-		if got := waitsAt(t, s, start.Add(time.Hour), spelling); !slices.Equal(got, []string{theirs.ID.Ref()}) {
+		if got := waitsAt(t, s, start.Add(time.Hour), ofUser(spelling)); !slices.Equal(got, []string{theirs.ID.Ref()}) {
 			t.Errorf("of %q wait %q, want the one of that name", spelling, got)
 		}
+	}
+}
+
+// waitingOfSessions: sessions that are named are found among others.
+func waitingOfSessions(t *testing.T, s session.Store) {
+	var want []string
+	for i, name := range []string{"ada", "grace", "linus"} {
+		r := create(t, s, keeping(name, time.Hour))
+		mustEnd(t, s, r.ID, end(session.ReasonIdle, time.Minute))
+		if i > 0 {
+			want = append(want, r.ID.Ref())
+		}
+	}
+	slices.Sort(want)
+	named, _ := session.NewRefs(append(want, session.NewToken().ID().Ref()))
+	if got := waitsAt(t, s, start.Add(time.Minute), session.Scope{Refs: named}); !slices.Equal(got, want) {
+		t.Errorf("of a list wait %q, want %q", got, want)
+	}
+	if got := waitsAt(t, s, start.Add(time.Minute), session.Scope{Session: want[0]}); !slices.Equal(got, want[:1]) {
+		t.Errorf("of one session wait %q, want %q", got, want[:1])
+	}
+	if got := waitsAt(t, s, start.Add(time.Minute), session.Scope{Group: "staff"}); len(got) != 3 {
+		t.Errorf("%d wait of a group, want all, for the caller to judge", len(got))
 	}
 }
 
@@ -111,7 +138,7 @@ func waitingPruned(t *testing.T, s session.Store) {
 		if err := s.Prune(t.Context(), start.Add(tt.pruned), 90*24*time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		if got := waitsAt(t, s, start.Add(tt.asked), ""); len(got) != tt.want {
+		if got := waitsAt(t, s, start.Add(tt.asked), ofAll); len(got) != tt.want {
 			t.Errorf("pruned after %v: %d wait, want %d", tt.pruned, len(got), tt.want)
 		}
 	}
