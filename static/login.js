@@ -34,8 +34,11 @@ const ANSWER_MS = 3_000
 /** How long a sign-in may take. The server gives up before that. */
 const SIGN_IN_MS = 60_000
 
-/** Password managers learn of a sign-in by script when its form goes; a moment later the window does. */
-const CLOSE_MS = 100
+/**
+ * So long the window stays once somebody is signed in: password managers learn of a sign-in by script
+ * when its form goes, and screen readers read out what came of it.
+ */
+const CLOSE_MS = 500
 
 const UNREACHABLE = 'The server cannot be reached. Please try again.'
 const DROPPED =
