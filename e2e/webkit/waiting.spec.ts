@@ -105,6 +105,17 @@ test('a tab that nobody sees has come back before it is shown', async ({server, 
   await hidden.has(NOTE, 'typed')
 })
 
+test('what was typed up to the end is back after signing in anew', async ({server, openTab}) => {
+  const tab = await openTab()
+  await tab.signIn('grace')
+  await tab.isGuarded()
+  await tab.type(NOTE, 'typed to the end')
+  await server.forceLogout({user: 'grace'})
+  await tab.says(/administrator/)
+  await tab.signIn('grace')
+  await tab.has(NOTE, 'typed to the end')
+})
+
 /** Notes when somebody has signed in, and when the page goes on. */
 function note() {
   const noted: Record<string, number> = {}

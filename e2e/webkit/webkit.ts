@@ -63,8 +63,8 @@ export class Tab {
   }
 
   async has(name: string, text: string) {
-    const field = await this.shows('textbox', name)
-    expect(await this.window.property(field, 'value')).toBe(text)
+    const value = async () => this.window.property(await this.shows('textbox', name), 'value')
+    await expect.poll(value, {message: name, intervals}).toBe(text)
   }
 
   /** Types name and password of a user of the demo, and sends them. */
