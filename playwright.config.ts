@@ -18,7 +18,7 @@ export default defineConfig({
   timeout: 30_000,
   forbidOnly: !!process.env.CI,
   reporter: process.env.CI ? [['list'], ['html', {open: 'never'}]] : [['list']],
-  use: {trace: {mode: 'retain-on-failure', screenshots: false}, screenshot: 'only-on-failure'},
+  use: {trace: {mode: 'retain-on-failure', screenshots: false, snapshots: false}, screenshot: 'only-on-failure'},
   projects: [
     {name: 'chromium', testIgnore: [/timing/, /e2e\/webkit/], use: chromium},
     {

@@ -64,7 +64,7 @@ async function signIn(split: Split, user: string, context: BrowserContext, path 
   return tab
 }
 
-test('an administrator is led to the console at its own address, and ends a session there @engines', async ({
+test('an administrator is led to the console at its own address, and ends a session there', async ({
   split,
   context,
   otherBrowser,

@@ -44,7 +44,7 @@ for (const [front, start] of Object.entries({Curfew: Site.behindCurfew, nginx: S
     })
     test.afterAll(() => site.stop())
 
-    test('five tabs of the application warn together and end together' + engines, async ({signIn, open, advance}) => {
+    test('five tabs of the application warn together and end together', async ({signIn, open, advance}) => {
       await signIn('ada')
       const tabs = []
       for (const path of ['/', '/people/grace/', '/people/ada/', '/changes/', '/admin/']) tabs.push(await open(path))

@@ -111,16 +111,6 @@ for (const [how, answer] of Object.entries({
   })
 }
 
-test('the plain dialog signs out', async ({context, signIn, openTab, advance}) => {
-  await withoutModule(context, notFound)
-  await signIn()
-  const [one, two] = [await openTab('/desk'), await openTab('/desk')]
-  await advance(9 * MINUTE)
-  await one.signOut.click()
-  await one.signedOut('You have signed out.')
-  await two.signedOut('You have signed out.')
-})
-
 test('the plain dialog is worked by keys alone: held ones press nothing, and none gets to the page @engines', async ({
   context,
   signIn,

@@ -1,7 +1,7 @@
 import type {BrowserContext} from '@playwright/test'
 import {expect, MINUTE, Tab, test} from './curfew'
 
-test('a wrong password says so and keeps the name @engines', async ({context, server}) => {
+test('a wrong password says so and keeps the name', async ({context, server}) => {
   const page = await context.newPage()
   await page.goto(server.url + '/?a=1')
   await expect(page).toHaveURL(server.url + '/login?next=%2F%3Fa%3D1')
@@ -34,7 +34,7 @@ test('sign-in pages that stand open go on once somebody has signed in in one of 
   for (const {page, next} of pages) await expect(page).toHaveURL(server.url + next)
 })
 
-test('a link to the sign-out page signs nobody out, its button does @engines', async ({server, signIn, openTab}) => {
+test('a link to the sign-out page signs nobody out, its button does', async ({server, signIn, openTab}) => {
   await signIn()
   const tab = await openTab()
   const {page} = await openTab('/logout')

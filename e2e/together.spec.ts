@@ -24,7 +24,7 @@ test('activity in one tab withdraws the warning in all @engines', async ({signIn
   await expect(two.warning).toBeHidden()
 })
 
-test('staying signed in from one tab keeps every tab @engines', async ({signIn, openTab, advance}) => {
+test('staying signed in from one tab keeps every tab', async ({signIn, openTab, advance}) => {
   await signIn()
   const [one, two] = [await openTab(), await openTab()]
   await advance(9 * MINUTE)
@@ -36,11 +36,7 @@ test('staying signed in from one tab keeps every tab @engines', async ({signIn, 
   await expect(one.page.getByRole('heading', {name: 'Hello'})).toBeVisible()
 })
 
-test('signing out in one tab reaches the others, and no other browser @engines', async ({
-  signIn,
-  openTab,
-  otherBrowser,
-}) => {
+test('signing out in one tab reaches the others, and no other browser', async ({signIn, openTab, otherBrowser}) => {
   const other = await otherBrowser()
   await signIn()
   await signIn('ada', other)
@@ -78,15 +74,6 @@ test('a page that is over stays blank, whatever its scripts do until the sign-in
   expect(await tab.page.evaluate(() => sessionStorage.getItem('shown'))).toBe(
     JSON.stringify([new URL(tab.server.url).host, 'secret', '']),
   )
-})
-
-test('the warning signs out from its own button', async ({signIn, openTab, advance}) => {
-  await signIn()
-  const [one, two] = [await openTab(), await openTab()]
-  await advance(9 * MINUTE)
-  await one.signOut.click()
-  await expect(one.page).toHaveURL(/\/login/)
-  await two.signedOut('You have signed out.')
 })
 
 test('after signing in anew the page is the one that was left', async ({signIn, openTab, server}) => {
