@@ -42,7 +42,7 @@ var (
 		"way: the load runs on the cores of the server, and 0 makes it answer while others are being told")
 	only = flag.String("only", "",
 		"some of tabs, lateness, storm, console, sign-ins, front, doors, cut, transfers, logout, notice, nodes, "+
-			"simulation; empty: all")
+			"node-costs, simulation; empty: all")
 	serveAs = flag.String("serve", "",
 		"be a server: curfew, simulated, plain, detached, raw, application, plain-proxy (used by the benchmark itself)")
 	serveRedis     = flag.String("redis", "", "with -serve curfew: the Redis that nodes share")
@@ -74,6 +74,7 @@ func main() {
 		{"front", measureFront}, {"doors", measureDoors}, {"cut", measureCut}, {"transfers", measureTransfers},
 		// these call giveWay
 		{"logout", measureForcedLogout}, {"notice", measureBroadcast}, {"nodes", measureNodes},
+		{"node-costs", measureNodeCosts},
 		{"simulation", measureSimulation},
 	}
 	for _, p := range parts {

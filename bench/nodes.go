@@ -131,6 +131,11 @@ func measureNodes() {
 	fmt.Printf("  middle of the p99: %.1f ms on one node, %.1f ms across: %+.1f ms\n", middle(one), middle(three),
 		middle(three)-middle(one))
 
+}
+
+// measureNodeCosts measures what sessions cost the Redis of several nodes.
+func measureNodeCosts() {
+	giveWay()
 	r := startRedis()
 	defer r.stop()
 	s, other := r.node(), r.node()
@@ -155,6 +160,11 @@ func measureNodes() {
 	pause(2 * time.Second)
 	fmt.Printf("  every other node knows it, too: %.0f bytes of memory\n", (other.rss()-small)/float64(n))
 	other.stop()
+	begin, before = time.Now(), r.cost()
+	cookies = s.cookiesOf("again", n)
+	took, made = time.Since(begin), r.cost().since(before)
+	fmt.Printf("  ... in a browser that has a session: %.1f scripts, %.1f commands, %.0f us of CPU; %.0f a second\n",
+		made.scripts/float64(n), made.commands/float64(n), made.cpu/float64(n)*1e6, float64(n)/took.Seconds())
 	list := s.open(cookies)
 	pause(10 * time.Second) // until the lease of the other node has run out
 	const seconds = 30

@@ -179,6 +179,34 @@ func create(tabs *hub.Hub, n int, change func(*session.Record)) []string {
 	return cookies
 }
 
+// signInAgain signs the users of these cookies in again, each in their browser, and returns the
+// cookies that they have then.
+func signInAgain(tabs *hub.Hub, cookies []string) []string {
+	sessions := gorilla.New(tabs, session.RealClock{})
+	again := make([]string, len(cookies))
+	errs := make(chan error, len(cookies))
+	for i, cookie := range cookies {
+		go func() {
+			r := &http.Request{Header: http.Header{"Cookie": {cookie}}}
+			old, _ := gorilla.Token(r)
+			t, err := sessions.SignIn(discarded{}, r.WithContext(context.Background()), record(old))
+			again[i] = gorilla.CookieName + "=" + t.Text()
+			errs <- err
+		}()
+	}
+	for range cookies {
+		check(<-errs)
+	}
+	return again
+}
+
+// discarded is an answer that nobody reads.
+type discarded struct{}
+
+func (discarded) Header() http.Header         { return make(http.Header) }
+func (discarded) Write(p []byte) (int, error) { return len(p), nil }
+func (discarded) WriteHeader(int)             {}
+
 // churn makes so many changes a second: sign-ins, and as many sign-outs.
 func churn(tabs *hub.Hub, perSecond int, stop <-chan struct{}) {
 	ticker := time.NewTicker(time.Second * 2 / time.Duration(perSecond))
@@ -269,6 +297,7 @@ func curfew(short bool, redisURL string) (h http.Handler, command func(name stri
 	check(err)
 	store, shared := openStore(folder, redisURL)
 	tabs, pages, shut := node(store, shared)
+	var made []string // the cookies of the last sessions
 	var churning sync.WaitGroup
 	stopChurn := make(chan struct{})
 	command = func(name string, n int) string {
@@ -283,11 +312,15 @@ func curfew(short bool, redisURL string) (h http.Handler, command func(name stri
 			user := fmt.Sprint("marker-", n)
 			change = func(r *session.Record) { r.User = user }
 			n = 1
+		case "again":
+			made = signInAgain(tabs, made[:n])
+			return strings.Join(made, " ")
 		case "churn":
 			churning.Go(func() { churn(tabs, n, stopChurn) })
 			return "churning"
 		}
-		return strings.Join(create(tabs, n, change), " ")
+		made = create(tabs, n, change)
+		return strings.Join(made, " ")
 	}
 	return pages, command, func() {
 		close(stopChurn)
