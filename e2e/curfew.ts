@@ -275,6 +275,8 @@ export interface RealBrowser {
   quit: () => Promise<void>
   /** Ends it as a power cut would. */
   kill: () => Promise<void>
+  /** Ends it so, and starts it with what it had stored. */
+  restart: () => Promise<void>
 }
 
 export const test = base.extend<Fixtures, {sharedServer: Server}>({
@@ -369,6 +371,33 @@ async function watch(context: BrowserContext) {
 
 async function startChromium(): Promise<RealBrowser> {
   const profile = await mkdtemp(join(tmpdir(), 'curfew-chromium-'))
+  let [end, started] = await launchChromium(profile)
+  const real: RealBrowser = {
+    ...started,
+    profile,
+    restart: async () => {
+      await end()
+      ;[end, started] = await launchChromium(profile)
+      Object.assign(real, started)
+    },
+    kill: async () => {
+      await end()
+      for (let tries = 0; tries < 20; tries++) {
+        // its helpers may still write
+        try {
+          return await rm(profile, {recursive: true, force: true})
+        } catch {
+          await sleep(100)
+        }
+      }
+    },
+  }
+  return real
+}
+
+async function launchChromium(
+  profile: string,
+): Promise<[() => Promise<void>, Pick<RealBrowser, 'browser' | 'context' | 'quit' | 'pid'>]> {
   const child = spawn(
     '/usr/bin/chromium',
     [
@@ -399,31 +428,18 @@ async function startChromium(): Promise<RealBrowser> {
   const browser = await chromium.connectOverCDP(endpoint, {noDefaults: true} as object)
   const context = browser.contexts()[0]!
   await watch(context)
-  return {
-    browser,
-    context,
-    profile,
-    pid: child.pid!,
-    quit: async () => {
-      await (await browser.newBrowserCDPSession()).send('Browser.close')
+  const end = async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      process.kill(-child.pid!, 'SIGKILL')
       await gone
-    },
-    kill: async () => {
-      if (child.exitCode === null && child.signalCode === null) {
-        process.kill(-child.pid!, 'SIGKILL')
-        await gone
-      }
-      await browser.close().catch(() => {})
-      for (let tries = 0; tries < 20; tries++) {
-        // its helpers may still write
-        try {
-          return await rm(profile, {recursive: true, force: true})
-        } catch {
-          await sleep(100)
-        }
-      }
-    },
+    }
+    await browser.close().catch(() => {})
   }
+  const quit = async () => {
+    await (await browser.newBrowserCDPSession()).send('Browser.close')
+    await gone
+  }
+  return [end, {browser, context, quit, pid: child.pid!}]
 }
 
 /**

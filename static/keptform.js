@@ -27,7 +27,7 @@ export class KeptForm {
   isSubmitted = false
   /** Fields that hold a draft that came back, which the page may still put something else over. @type {Set<string>} */
   returned = new Set()
-  /** Whether it is known what was stored for it. */
+  /** Whether it is known what was stored for it, so that it may be stored anew. */
   isFound = false
   /** What is stored. @type {Sealed | undefined} */
   stored
@@ -40,6 +40,19 @@ export class KeptForm {
     this.form = form
     this.#isOver = isOver
     for (const [key, field] of fieldsOf(form)) this.#before.set(key, valueOf(field))
+  }
+
+  /**
+   * Somebody may have typed before anybody listened: what is in the fields now is taken for theirs,
+   * where it is not what the page's markup says.
+   * @returns {boolean} whether there is any
+   */
+  enteredEarly() {
+    for (const [key, field] of fieldsOf(this.form)) {
+      const [was, value] = [initialOf(field), valueOf(field)]
+      if (!isSame(was, value)) this.entered.set(key, {was, value})
+    }
+    return this.entered.size > 0
   }
 
   /** The person turns to a field: what it holds now was there before. @param {Element} target */

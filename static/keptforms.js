@@ -84,6 +84,16 @@ export class KeptForms {
     })
     signal.addEventListener('abort', () => changes.disconnect())
     this.#look()
+    if (navigator.userActivation?.hasBeenActive) this.#lookForEarly()
+  }
+
+  #lookForEarly() {
+    for (const form of this.#forms) {
+      const kept = this.#keep(form)
+      if (!kept.enteredEarly()) continue
+      this.#shared.storing.changed(kept)
+      this.#shared.want()
+    }
   }
 
   /** All that are kept, in order. @returns {HTMLFormElement[]} */
@@ -119,6 +129,7 @@ export class KeptForms {
     if (kept) return kept
     kept = new KeptForm(form, () => this.#shared.guard.isOver)
     kept.place = placeOf(form, this.#forms)
+    kept.isFound = !this.#shared.tab.id // a tab that is new has nothing that could be lost
     this.#kept.set(form, kept)
     this.#begin(kept)
     return kept
@@ -129,6 +140,11 @@ export class KeptForms {
     try {
       await this.#find(kept)
     } catch {} // who stores something hears of it
+    this.#found(kept)
+  }
+
+  /** Nothing is lost any more where the form is stored. @param {KeptForm} kept */
+  #found(kept) {
     kept.isFound = true
     if (!kept.isEmpty) this.#shared.storing.changed(kept)
   }
@@ -138,14 +154,19 @@ export class KeptForms {
     const {keyring, tab, tidied, shelf, storing, panel, guard} = this.#shared
     const {place} = kept
     const seal = await keyring.ready
-    await tidied
     await storing.flush() // of a form that was there before, in the same place
-    const stored = await shelf.at(await seal.nameOf(place))
+    const name = await seal.nameOf(place)
+    if (!(await shelf.at(name)).some(one => one.tab === tab.id)) this.#found(kept)
+    await tidied
+    const stored = await shelf.at(name)
     const fit = stored.filter(({submitted, format, key}) => !submitted && format === FORMAT && key === seal.id)
-    let record = fit.find(one => one.tab === tab.id)
+    const {stored: early} = kept // since the page began
+    let record = early ? undefined : fit.find(one => one.tab === tab.id)
     if (!record && fit.length > 0) {
       const open = await tab.others()
-      const free = fit.filter(one => !open.has(one.tab)).sort((one, other) => other.at - one.at)
+      const free = fit
+        .filter(one => !open.has(one.tab) && one.tab !== early?.tab)
+        .sort((one, other) => other.at - one.at)
       for (const one of free) {
         if (!(await shelf.move(one, tab.need()))) continue
         record = {...one, tab: tab.id}
@@ -157,7 +178,7 @@ export class KeptForms {
     if (!content || guard.isOver) return
     kept.stored = record
     for (const [key, was, value] of content.fields) kept.due.set(key, {was, value})
-    for (const [key, was, value] of content.others) if (!kept.due.has(key)) kept.others.set(key, {was, value})
+    for (const [key, was, value] of content.others) kept.others.set(key, {was, value})
     this.#returns.set(kept, new Return(kept, panel, () => storing.changed(kept)))
   }
 

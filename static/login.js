@@ -76,7 +76,7 @@ function open() {
   clearTimeout(timer)
   if (isWindow) return done()
   const to = new URL(field('next')?.value ?? '/', origin)
-  location.replace(to.origin === origin ? to : '/')
+  kept.finally(() => location.replace(to.origin === origin ? to : '/'))
 }
 
 async function look() {
@@ -122,6 +122,11 @@ async function keepDrafts() {
   if (hasSubmitted()) await shelf.settle(tab.id, false)
   if (isUntidy()) await shelf.purge()
 }
+
+const late = new Promise(resolve => setTimeout(resolve, ANSWER_MS))
+
+/** Settled before another page loads, or after a while. Where storage is turned off there are none. */
+const kept = isWindow ? Promise.resolve() : Promise.race([keepDrafts(), late]).catch(() => {})
 
 // ---- the window of a page that waits
 
@@ -216,7 +221,5 @@ const {cookieStore} = /** @type {any} */ (window)
 cookieStore?.addEventListener('change', (/** @type {any} */ event) => {
   if (event.changed.some((/** @type {{name: string}} */ cookie) => cookie.name === SEEN)) look()
 })
-if (!isWindow)
-  keepDrafts().catch(() => {}) // storage is turned off: there are none
-else if (form) makeRoom()
-else open()
+if (isWindow && form) makeRoom()
+else if (isWindow) open()

@@ -59,17 +59,21 @@ export class Return {
     const fields = fieldsOf(kept.form)
     const age = performance.now() - this.#began
     const isSettled = age > APPEARED_MS && performance.now() > LOADED_MS
-    for (const [key, {was, value}] of [...kept.due, ...kept.others]) {
-      const field = fields.get(key)
-      if (!field) continue
-      const now = valueOf(field)
-      if (isSame(now, value)) {
-        // A browser may have brought it back itself. What is the application's own has arrived.
-        if (!isSame(initialOf(field), value)) kept.entered.set(key, {was, value})
-        this.#settle(key)
-      } else if (canHold(field, value)) {
-        if (isSame(now, was) && !kept.entered.has(key)) this.#put(key, {was, value})
-        else if (isSettled && kept.due.delete(key)) kept.others.set(key, {was, value})
+    for (const entries of [kept.due, kept.others]) {
+      for (const [key, {was, value}] of entries) {
+        const field = fields.get(key)
+        if (!field) continue
+        const now = valueOf(field)
+        if (isSame(now, value)) {
+          // A browser may have brought it back itself. What is the application's own has arrived.
+          if (!isSame(initialOf(field), value)) kept.entered.set(key, {was, value})
+          this.#settle(entries, key)
+        } else if (canHold(field, value)) {
+          if (isSame(now, was) && !kept.entered.has(key)) {
+            this.#settle(entries, key)
+            this.#put(key, {was, value})
+          } else if (isSettled && kept.due.delete(key)) kept.others.set(key, {was, value})
+        }
       }
     }
     for (const [key, back] of this.#back) {
@@ -92,10 +96,9 @@ export class Return {
     else kept.returned.clear()
   }
 
-  /** @param {string} key */
-  #settle(key) {
-    this.#kept.due.delete(key)
-    this.#kept.others.delete(key)
+  /** @param {Map<string, Entry>} entries @param {string} key */
+  #settle(entries, key) {
+    entries.delete(key)
     this.#onchange()
   }
 
@@ -110,7 +113,7 @@ export class Return {
     this.#kept.returned.add(key)
     this.#back.set(key, {held, value: now, puts: puts + 1})
     entered.set(key, {was, value: now})
-    this.#settle(key)
+    this.#onchange()
     this.#shown ||= performance.now()
     this.#line ??= this.#panel.offer(IS_BACK, [
       [DISCARD, () => this.#discard()],
@@ -119,11 +122,14 @@ export class Return {
   }
 
   #discard() {
-    const fields = fieldsOf(this.#kept.form)
+    const {entered, form} = this.#kept
+    const fields = fieldsOf(form)
     for (const [key, {held, value}] of this.#back) {
       const field = fields.get(key)
       if (!field || !isSame(valueOf(field), value)) continue // the person has typed on: that is theirs
-      this.#kept.entered.delete(key)
+      const {was = held} = entered.get(key) ?? {}
+      if (isSame(held, was)) entered.delete(key)
+      else entered.set(key, {was, value: held})
       setValue(field, held)
     }
     this.#back.clear()
@@ -155,8 +161,9 @@ export class Return {
     for (const [key, {value}] of others) {
       const field = fields.get(key)
       if (!field || !canHold(field, value)) continue
-      entered.delete(key)
-      this.#put(key, {was: valueOf(field), value})
+      this.#back.delete(key)
+      this.#settle(others, key)
+      this.#put(key, {was: entered.get(key)?.was ?? valueOf(field), value})
     }
     this.#ask()
   }
