@@ -111,46 +111,44 @@ const test = testWith({
 const state = (page: Page) => page.evaluate(() => (window as any).state())
 const heading = (tab: Tab) => tab.page.locator('h1')
 
-for (const how of ['', '?body']) {
-  test(`a page comes back with values, focus, selection, scroll and dialogs ${how} @engines`, async ({
-    signIn,
-    openTab,
-    server,
-    context,
-  }) => {
-    await signIn()
-    const tabs = [await openTab('/desk' + how), await openTab('/desk' + how), await openTab('/desk' + how)]
-    const [field, editor, modal] = tabs.map(tab => tab.page) as [Page, Page, Page]
-    for (const [i, page] of [field, editor, modal].entries()) {
-      await expect
-        .poll(() => page.evaluate(() => !!(window as any).fill && frames[0]!.document.readyState))
-        .toBe('complete')
-      await page.evaluate(i => (window as any).fill(i === 2), i)
-    }
-    await field.evaluate(() => {
-      const text = document.querySelector('textarea')!
-      text.focus({preventScroll: true})
-      text.setSelectionRange(2, 8, 'backward')
-    })
-    await editor.evaluate(() => {
-      const element = document.getElementById('editor')!
-      element.focus({preventScroll: true})
-      getSelection()!.setBaseAndExtent(element.firstChild!, 5, element.firstChild!, 10)
-    })
-    await modal.locator('#within').focus()
-    const before = await Promise.all(tabs.map(tab => state(tab.page)))
-    expect(before[0].scrolled.filter((top: number) => top > 0).length).toBeGreaterThanOrEqual(4)
-    await server.advance(11 * MINUTE)
-    for (const tab of tabs) await tab.waits()
-    await signIn()
-    for (const [i, tab] of tabs.entries()) {
-      await expect(tab.waiting).toBeHidden()
-      await expect.poll(() => state(tab.page)).toEqual(before[i])
-      await expect(tab.page.locator('#frame')).toBeVisible()
-      await expect(tab.page).toHaveTitle('Desk')
-    }
+test('a page comes back with values, focus, selection, scroll and dialogs @engines', async ({
+  signIn,
+  openTab,
+  server,
+  context,
+}) => {
+  await signIn()
+  const tabs = [await openTab('/desk'), await openTab('/desk?body'), await openTab('/desk')]
+  const [field, editor, modal] = tabs.map(tab => tab.page) as [Page, Page, Page]
+  for (const [i, page] of [field, editor, modal].entries()) {
+    await expect
+      .poll(() => page.evaluate(() => !!(window as any).fill && frames[0]!.document.readyState))
+      .toBe('complete')
+    await page.evaluate(i => (window as any).fill(i === 2), i)
+  }
+  await field.evaluate(() => {
+    const text = document.querySelector('textarea')!
+    text.focus({preventScroll: true})
+    text.setSelectionRange(2, 8, 'backward')
   })
-}
+  await editor.evaluate(() => {
+    const element = document.getElementById('editor')!
+    element.focus({preventScroll: true})
+    getSelection()!.setBaseAndExtent(element.firstChild!, 5, element.firstChild!, 10)
+  })
+  await modal.locator('#within').focus()
+  const before = await Promise.all(tabs.map(tab => state(tab.page)))
+  expect(before[0].scrolled.filter((top: number) => top > 0).length).toBeGreaterThanOrEqual(4)
+  await server.advance(11 * MINUTE)
+  for (const tab of tabs) await tab.waits()
+  await signIn()
+  for (const [i, tab] of tabs.entries()) {
+    await expect(tab.waiting).toBeHidden()
+    await expect.poll(() => state(tab.page)).toEqual(before[i])
+    await expect(tab.page.locator('#frame')).toBeVisible()
+    await expect(tab.page).toHaveTitle('Desk')
+  }
+})
 
 test('nothing that a page does hides or covers the dialog, or hears what is meant for it', async ({
   signIn,

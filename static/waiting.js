@@ -105,6 +105,7 @@ export class Waiting {
     const isClear = keep_ms && !handle
     this.#end = end
     this.#began = this.#touched = instant()
+    if (!isClear && !this.#own.keep_ms) return this.#leave(end.location) // whoever is signed in now
     this.#keepFor(isClear ? keep_ms : this.#own.keep_ms)
     this.#listen()
     this.#open()
