@@ -45,7 +45,9 @@ export class Tab {
 
   /** Waits until the page has all that it needs to warn, to wait and to leave. */
   async isGuarded() {
-    const last = () => performance.getEntriesByType('resource').some(({name}) => name.endsWith('/leaving.js'))
+    const last = () =>
+      document.readyState === 'complete' &&
+      performance.getEntriesByType('resource').some(({name}) => name.endsWith('/leaving.js'))
     await expect.poll(() => this.window.evaluate(last), {message: 'guarded', intervals}).toBe(true)
   }
 
