@@ -150,7 +150,7 @@ func measureNodeCosts() {
 	before = r.cost()
 	small := other.rss()
 	begin := time.Now()
-	cookies := s.cookies(n)
+	s.cookies(n)
 	took := time.Since(begin)
 	made := r.cost().since(before)
 	fmt.Printf(
@@ -161,7 +161,7 @@ func measureNodeCosts() {
 	fmt.Printf("  every other node knows it, too: %.0f bytes of memory\n", (other.rss()-small)/float64(n))
 	other.stop()
 	begin, before = time.Now(), r.cost()
-	cookies = s.cookiesOf("again", n)
+	cookies := s.cookiesOf("again", n)
 	took, made = time.Since(begin), r.cost().since(before)
 	fmt.Printf("  ... in a browser that has a session: %.1f scripts, %.1f commands, %.0f us of CPU; %.0f a second\n",
 		made.scripts/float64(n), made.commands/float64(n), made.cpu/float64(n)*1e6, float64(n)/took.Seconds())

@@ -13,7 +13,7 @@ import (
 // older ages the user's session.
 func (u *user) older(by time.Duration) {
 	u.t.Helper()
-	if now, err := u.Age(u.t.Context(), u.token.ID().Ref(), by); err != nil || now.Sub(time.Now()).Abs() > time.Minute {
+	if now, err := u.Age(u.t.Context(), u.token.ID().Ref(), by); err != nil || time.Until(now).Abs() > time.Minute {
 		u.t.Errorf("Age by %s = %s, %v, want the time of now", by, now, err)
 	}
 }
