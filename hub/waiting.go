@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"curfew/session"
@@ -56,6 +57,23 @@ const maxBefore = 1000
 // before, since the user signs out of the session id. Others may have used the browser in between.
 // It is durable when it returns.
 func (h *Hub) endKeepBefore(ctx context.Context, id session.ID) error {
+	before, err := h.keptBefore(ctx, id)
+	if err != nil {
+		return err
+	}
+	// The oldest comes first: where one is found over, so are those before it, though a call of the
+	// store fails halfway.
+	for _, id := range slices.Backward(before) {
+		if err := h.store.EndKeep(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keptBefore lists the ended sessions that the user of the session id had in its browser before it,
+// from the newest to the last one that is not noted as over.
+func (h *Hub) keptBefore(ctx context.Context, id session.ID) (list []session.ID, err error) {
 	own, err := h.store.Get(ctx, id)
 	r := own
 	for n := 0; err == nil && r.Before != (session.ID{}) && n < maxBefore; n++ {
@@ -63,14 +81,14 @@ func (h *Hub) endKeepBefore(ctx context.Context, id session.ID) error {
 			continue
 		}
 		if r.End.KeepOver {
-			return nil // and so have all of this user before it
+			break
 		}
-		err = h.store.EndKeep(ctx, r.ID)
+		list = append(list, r.ID)
 	}
 	if isUnknown(err) { // it has ended over a day ago, and those before it earlier
-		return nil
+		err = nil
 	}
-	return err
+	return list, err
 }
 
 // OfHandle returns the session that a page asks about by a handle; see [session.Marks.OfHandle].
