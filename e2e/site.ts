@@ -12,8 +12,11 @@ export class Site {
     readonly front: HTTPServer,
   ) {}
 
-  /** @param pages by path: their type and content, where ORIGIN is that of the site */
-  static async start(pages: Record<string, [type: string, content: string, cacheControl?: string]>): Promise<Site> {
+  /** @param pages by path: their type and content, where ORIGIN is that of the site @param flags of Curfew */
+  static async start(
+    pages: Record<string, [type: string, content: string, cacheControl?: string]>,
+    ...flags: string[]
+  ): Promise<Site> {
     let port = 0
     let url = ''
     const front = createServer((incoming, answer) => {
@@ -50,7 +53,7 @@ export class Site {
     })
     await new Promise<void>(resolve => front.listen(0, '127.0.0.1', resolve))
     url = `http://localhost:${(front.address() as AddressInfo).port}`
-    const server = await Server.start('--public-url', url)
+    const server = await Server.start('--public-url', url, ...flags)
     port = Number(new URL(server.url).port)
     server.url = url
     return new Site(server, front)

@@ -1,29 +1,38 @@
 import {inflateSync} from 'node:zlib'
 import type {BrowserContext, CDPSession, Page} from '@playwright/test'
 
-/** A colour that no page but the secret one has. */
-export const SECRET = '#ff00ff'
+/** A colour that no other page has. */
+const SECRET = '#ff00ff'
 
-/** A script that shows a text in that colour, which changes as long as the page lives: frames are painted. */
+/**
+ * A script that shows a text, which changes as long as the page lives, so that frames are painted. It
+ * has the colour once the page has slept since drowse was called: a frame of before, which the browser
+ * shows until there is another one, is not painted by the page.
+ */
 export const secret = `
   const text = document.createElement('p')
   document.body.prepend(text)
-  text.style.cssText = 'color: ${SECRET}; font: bold 90px monospace'
-  setInterval(() => { text.textContent = String(Date.now()).slice(-6) }, 10)`
+  text.style.font = 'bold 90px monospace'
+  window.drowse = () => { text.style.color = 'black' }
+  const woken = () => { text.style.color = '${SECRET}' }
+  document.addEventListener('freeze', woken)
+  window.addEventListener('pagehide', woken)
+  let last = Date.now()
+  setInterval(() => {
+    text.textContent = String(Date.now()).slice(-6)
+    if (Date.now() - last > 800) woken()
+    last = Date.now()
+  }, 10)`
 
 /** What a person sees of a tab: each frame that the browser paints. */
 export class Screencast {
   /** How many frames there were, and how many of them had the secret. */
   frames = 0
   secrets = 0
-  /** Whether the last frame had it. */
-  isSecret = false
-
   private constructor(readonly cdp: CDPSession) {
     cdp.on('Page.screencastFrame', ({data, sessionId}) => {
       this.frames++
-      this.isSecret = hasSecret(Buffer.from(data, 'base64'))
-      if (this.isSecret) this.secrets++
+      if (hasSecret(Buffer.from(data, 'base64'))) this.secrets++
       cdp.send('Page.screencastFrameAck', {sessionId}).catch(() => {}) // the tab may be gone
     })
   }
