@@ -27,6 +27,8 @@ export class Drafts {
   #tidied
   /** @type {WeakSet<Document>} */
   #documents = new WeakSet()
+  /** @type {Set<Promise<void>>} */
+  #finding = new Set()
   /** Takes the line away that says that nothing can be kept. @type {(() => void) | undefined} */
   #line
   #dismissed = false
@@ -73,6 +75,7 @@ export class Drafts {
       keyring: this.#keyring,
       storing: this.#storing,
       tidied: this.#tidied,
+      finding: this.#finding,
       want: () => {
         this.#isWanted = true
         this.#tell()
@@ -80,9 +83,12 @@ export class Drafts {
     })
   }
 
-  /** Stores what was typed up to now. */
-  flush() {
-    return this.#storing.flush()
+  /** Stores what was typed up to now, into forms too of which it is not known yet what was stored. */
+  async flush() {
+    await this.#storing.flush()
+    if (!this.#storing.isDirty) return
+    await Promise.all(this.#finding)
+    await this.#storing.flush()
   }
 
   /** @param {boolean} well */

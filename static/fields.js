@@ -180,12 +180,13 @@ export function initialOf({kind, elements}) {
 }
 
 /** @param {Value} one @param {Value} other */
-export const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other)
+export const isSame = (one, other) =>
+  one === other || (typeof one !== 'string' && JSON.stringify(one) === JSON.stringify(other)) // texts may be long
 
 /** Whether the field can hold that now. @param {Field} field @param {Value} value */
 export function canHold({kind, elements}, value) {
   const [element] = elements
-  if (elements.every(one => one.disabled || one.readOnly)) return false
+  if (elements.every(one => one.matches(':disabled') || one.readOnly)) return false
   if (kind === 'choice') return value === null || elements.some(radio => radio.value === value)
   if (kind !== 'list') return true
   const offered = new Set(Array.from(element.options, option => option.value))

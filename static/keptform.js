@@ -79,15 +79,21 @@ export class KeptForm {
     }
     const was = this.entered.get(key)?.was ?? (before === undefined ? initialOf(field) : before)
     const value = valueOf(field)
+    const due = this.due.get(key)
     this.due.delete(key)
+    if (due && !isSame(due.value, value)) this.others.set(key, due) // it was about to come back
     this.returned.delete(key)
     if (isSame(was, value)) this.entered.delete(key)
     else this.entered.set(key, {was, value})
     return true
   }
 
-  /** Looks what the page has made of what was typed. @returns {boolean} whether it is something else */
-  look() {
+  /**
+   * Looks what the page has made of what was typed.
+   * @param {boolean} [isSent] whether the page may have sent it: what it has emptied has arrived
+   * @returns {boolean} whether it is something else
+   */
+  look(isSent = false) {
     if (this.#isOver() || this.isSubmitted || !this.form.isConnected) return false
     const fields = fieldsOf(this.form)
     let changed = false
@@ -96,7 +102,7 @@ export class KeptForm {
       const value = field && valueOf(field)
       if (value === undefined || this.returned.has(key) || isSame(value, entry.value)) continue
       changed = true
-      if (isSame(value, entry.was)) this.entered.delete(key)
+      if (isSame(value, entry.was) || (isSent && isBare(value))) this.entered.delete(key)
       else entry.value = value
     }
     return changed
@@ -114,9 +120,16 @@ export class KeptForm {
   content() {
     /** @param {Iterable<[string, Entry]>} entries @returns {[string, Value, Value][]} */
     const list = entries => Array.from(entries, ([key, {was, value}]) => [key, was, value])
-    return {fields: list([...this.due, ...this.entered]), others: list(this.others)}
+    const typedElse = [...this.due].filter(([key]) => this.entered.has(key))
+    return {
+      fields: list(new Map([...this.due, ...this.entered])),
+      others: list(new Map([...typedElse, ...this.others])),
+    }
   }
 }
+
+/** Whether a field holds nothing. @param {Value} value */
+const isBare = value => !value || (Array.isArray(value) && value.length === 0)
 
 /**
  * Where a form is: path and query of its page; its id, else its name, and which of those that share

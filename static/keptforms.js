@@ -21,11 +21,18 @@ import {FORMAT} from './sealing.js'
  * @property {Keyring} keyring
  * @property {Storing} storing
  * @property {Promise<void>} tidied resolves once what was submitted earlier is settled
+ * @property {Set<Promise<void>>} finding resolve once it is known what was stored for a form
  * @property {() => void} want told when something has been typed that is to be kept
  */
 
 /** So soon after a form was read for it a navigation is a form's that a script has submitted. */
 const SUBMITS_MS = 1_000
+
+/**
+ * How often it is looked whether a page has taken what it did not let a form send: it may send it
+ * itself, or have found a fault in it.
+ */
+const TAKEN_MS = [2_000, 4_000, 8_000, 16_000]
 
 /** What makes a form or field another one. */
 const ATTRIBUTES = ['type', 'disabled', 'readonly', 'data-curfew-keep', 'data-curfew-skip']
@@ -43,6 +50,8 @@ export class KeptForms {
   /** @type {Map<KeptForm, Return>} */
   #returns = new Map()
   #pending = false
+  /** What the page has not let its forms send, until somebody types on. @type {Set<KeptForm>} */
+  #prevented = new Set()
   /** @type {{kept: KeptForm, at: number} | undefined} the form that was read last */
   #read
 
@@ -63,14 +72,14 @@ export class KeptForms {
     }
     for (const type of ['focusin', 'beforeinput', 'pointerdown']) on(view, type, event => this.#touched(event))
     for (const type of ['input', 'change']) on(view, type, event => this.#entered(event))
-    on(view, 'submit', event => this.#submitted(event.target))
+    on(view, 'submit', event => this.#sends(event))
     on(view, 'reset', event => this.#reset(event))
     on(view, 'formdata', event => {
       const kept = this.#kept.get(event.target)
       if (kept) this.#read = {kept, at: performance.now()}
     })
     const {navigation} = /** @type {any} */ (view)
-    if (navigation) on(navigation, 'navigate', event => event.destination.sameDocument || this.#leaves())
+    if (navigation) on(navigation, 'navigate', event => event.destination.sameDocument || this.#leaves(event))
     on(view, 'pagehide', event => {
       if (!navigation) this.#leaves()
       if (view !== window && !event.persisted) life.abort()
@@ -131,7 +140,9 @@ export class KeptForms {
     kept.place = placeOf(form, this.#forms)
     kept.isFound = !this.#shared.tab.id // a tab that is new has nothing that could be lost
     this.#kept.set(form, kept)
-    this.#begin(kept)
+    const {finding} = this.#shared
+    const its = this.#begin(kept).finally(() => finding.delete(its))
+    finding.add(its)
     return kept
   }
 
@@ -175,11 +186,13 @@ export class KeptForms {
     }
     /** @type {Content | undefined} */
     const content = record && (await seal.open(record, place))
-    if (!content || guard.isOver) return
+    if (!content) return
     kept.stored = record
     for (const [key, was, value] of content.fields) kept.due.set(key, {was, value})
     for (const [key, was, value] of content.others) kept.others.set(key, {was, value})
-    this.#returns.set(kept, new Return(kept, panel, () => storing.changed(kept)))
+    const bringBack = () => this.#returns.set(kept, new Return(kept, panel, () => storing.changed(kept)))
+    if (!guard.isOver) bringBack()
+    else document.addEventListener('curfew:resume', bringBack, {once: true, signal: guard.signal})
   }
 
   /** The kept form that an event is in. @param {Event} event */
@@ -211,24 +224,68 @@ export class KeptForms {
     if (!found?.kept.enter(found.control)) return
     const {kept} = found
     const {storing, want} = this.#shared
+    this.#prevented.delete(kept)
     kept.place = placeOf(kept.form, this.#forms)
     this.#returns.get(kept)?.typed()
     storing.changed(kept)
     want()
   }
 
-  /** @param {HTMLFormElement} form */
-  #submitted(form) {
-    const kept = this.#kept.get(form)
+  /** A form is about to be sent, unless the page prevents it. @param {SubmitEvent} event */
+  #sends(event) {
+    const kept = this.#kept.get(/** @type {HTMLFormElement} */ (event.target))
     if (!kept || this.#shared.guard.isOver) return
-    kept.isSubmitted = true
-    this.#returns.get(kept)?.finish()
+    this.#setAside(kept) // at once: the page may be gone before it is known
+    setTimeout(() => {
+      if (event.defaultPrevented) this.#prevents(kept)
+      else this.#returns.get(kept)?.finish()
+    })
+  }
+
+  /** @param {KeptForm} kept @param {boolean} [isSubmitted] */
+  #setAside(kept, isSubmitted = true) {
+    kept.isSubmitted = isSubmitted
     this.#shared.storing.setAside(kept)
   }
 
-  /** The page goes elsewhere: maybe since a script has submitted a form, of which no event tells. */
-  #leaves() {
-    if (this.#read && performance.now() - this.#read.at < SUBMITS_MS) this.#submitted(this.#read.kept.form)
+  /**
+   * The page sends the form itself, or has found a fault in it. It is a draft until the page has
+   * emptied its fields, has taken the form away, or goes elsewhere by itself.
+   * @param {KeptForm} kept
+   */
+  #prevents(kept) {
+    if (!kept.isSubmitted || this.#shared.guard.isOver) return
+    this.#setAside(kept, false)
+    this.#prevented.add(kept)
+    const [pause, ...pauses] = TAKEN_MS
+    setTimeout(() => this.#lookTaken(kept, pauses), pause)
+  }
+
+  /** @param {KeptForm} kept @param {number[]} pauses */
+  #lookTaken(kept, pauses) {
+    if (!this.#prevented.has(kept) || this.#shared.guard.isOver) return
+    if (!kept.form.isConnected) return this.#submitted(kept)
+    if (kept.look(true)) this.#shared.storing.changed(kept)
+    const [pause, ...rest] = pauses
+    if (pause && !kept.isEmpty) setTimeout(() => this.#lookTaken(kept, rest), pause)
+  }
+
+  /** @param {KeptForm} kept */
+  #submitted(kept) {
+    if (this.#shared.guard.isOver) return
+    this.#prevented.delete(kept)
+    this.#returns.get(kept)?.finish()
+    this.#setAside(kept)
+  }
+
+  /**
+   * The page goes elsewhere: maybe since a script has submitted a form, of which no event tells; or
+   * has sent it itself.
+   * @param {{userInitiated?: boolean}} [navigation]
+   */
+  #leaves(navigation) {
+    if (navigation?.userInitiated === false) for (const kept of this.#prevented) this.#submitted(kept)
+    if (this.#read && performance.now() - this.#read.at < SUBMITS_MS) this.#submitted(this.#read.kept)
   }
 
   /** @param {Event} event */

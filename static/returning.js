@@ -2,7 +2,7 @@
 import {canHold, fieldsOf, initialOf, isSame, labelOf, setValue, valueOf} from './fields.js'
 import {DISCARD, DISMISS, IS_BACK, TYPED_ELSE, USE_IT} from './words.js'
 
-/** @import {Value} from './fields.js' */
+/** @import {Field, Value} from './fields.js' */
 /** @import {Entry, KeptForm} from './keptform.js' */
 /** @import {Panel} from './panel.js' */
 
@@ -71,7 +71,7 @@ export class Return {
         } else if (canHold(field, value)) {
           if (isSame(now, was) && !kept.entered.has(key)) {
             this.#settle(entries, key)
-            this.#put(key, {was, value})
+            this.#put(key, {was, value}, field)
           } else if (isSettled && kept.due.delete(key)) kept.others.set(key, {was, value})
         }
       }
@@ -82,7 +82,7 @@ export class Return {
       if (!field || !entry || !isSame(entry.value, back.value)) continue // the person has typed on
       const now = valueOf(field)
       if (isSame(now, back.value)) continue
-      if (isSame(now, entry.was) && back.puts < MAX_PUT) this.#put(key, entry)
+      if (isSame(now, entry.was) && back.puts < MAX_PUT) this.#put(key, entry, field)
       else if (isSettled) {
         this.#back.delete(key)
         kept.returned.delete(key)
@@ -102,11 +102,9 @@ export class Return {
     this.#onchange()
   }
 
-  /** @param {string} key @param {Entry} entry */
-  #put(key, {was, value}) {
-    const {form, entered} = this.#kept
-    const field = fieldsOf(form).get(key)
-    if (!field) return
+  /** @param {string} key @param {Entry} entry @param {Field} field */
+  #put(key, {was, value}, field) {
+    const {entered} = this.#kept
     const {puts = 0, held = valueOf(field)} = this.#back.get(key) ?? {}
     setValue(field, value)
     const now = valueOf(field) // the page may have it in a form of its own
@@ -163,7 +161,7 @@ export class Return {
       if (!field || !canHold(field, value)) continue
       this.#back.delete(key)
       this.#settle(others, key)
-      this.#put(key, {was: entered.get(key)?.was ?? valueOf(field), value})
+      this.#put(key, {was: entered.get(key)?.was ?? valueOf(field), value}, field)
     }
     this.#ask()
   }

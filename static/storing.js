@@ -93,6 +93,11 @@ export class Storing {
     })
   }
 
+  /** Whether something was typed that is not sealed yet. */
+  get isDirty() {
+    return this.#dirty.size > 0
+  }
+
   get #isDue() {
     return [...this.#dirty].some(kept => kept.isFound)
   }

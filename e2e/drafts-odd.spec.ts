@@ -1,0 +1,85 @@
+import {html, script, testWith} from './application'
+import {expect} from './curfew'
+import {stored} from './stored'
+
+// What is typed into forms that a page's own scripts send, change or move.
+
+const pages: Record<string, any> = {
+  '/checked': html(
+    'Checked',
+    '<script src="/checked.js" defer></script>',
+    `<form data-curfew-keep><input name="text" aria-label="Text"><button>Send</button></form><p role="status"></p>`,
+  ),
+  '/checked.js': script(`
+    const form = document.querySelector('form')
+    form.onsubmit = event => {
+      event.preventDefault()
+      const {value} = form.elements.text
+      if (value === 'gone') form.remove()
+      else if (value === 'away') setTimeout(() => location.assign('/plain'))
+      else document.querySelector('p').textContent = 'That is wrong.'
+    }`),
+  '/one': html('One field', '', '<form data-curfew-keep><textarea name="text" aria-label="Text"></textarea></form>'),
+  '/plain': html('Plain', '', '<p>Nothing is kept here.</p>'),
+}
+const test = testWith(pages)
+
+test('what a page does not let a form send is a draft until the page has taken it', async ({signIn, openTab}) => {
+  await signIn()
+  const tab = await openTab('/checked')
+  const {page} = tab
+  const text = page.getByLabel('Text', {exact: true})
+  const send = page.getByRole('button', {name: 'Send'})
+  await text.fill('wrong')
+  await send.click()
+  await expect(page.getByText('That is wrong.')).toBeVisible()
+  await page.reload()
+  await expect(text).toHaveValue('wrong')
+  await text.fill('away') // it was sent, and the page goes elsewhere
+  await send.click()
+  await expect(page).toHaveTitle('Plain')
+  await expect.poll(async () => (await stored(page)).drafts).toBe(0)
+  await tab.goto('/checked')
+  await text.fill('gone')
+  await expect.poll(async () => (await stored(page)).drafts).toBe(1)
+  await send.click() // the page has sent it, and goes on without the form
+  for (const drafts of [1, 0]) await expect.poll(async () => (await stored(page)).drafts).toBe(drafts)
+  await tab.goto('/plain')
+  await expect.poll(async () => (await stored(page)).drafts).toBe(0)
+})
+
+test('what is typed before the key has come is kept beside what was there, though the session ends first', async ({
+  server,
+  signIn,
+  openTab,
+  context,
+}) => {
+  await signIn()
+  const tab = await openTab('/one')
+  const {page} = tab
+  const text = page.getByLabel('Text', {exact: true})
+  await text.fill('earlier')
+  await expect.poll(async () => (await stored(page)).drafts).toBe(1)
+  let answer = () => {}
+  const hasEnded = new Promise<void>(resolve => (answer = resolve))
+  await context.route('**/session/draft-key*', async route => {
+    const response = await route.fetch()
+    await hasEnded
+    await route.fulfill({response})
+  })
+  await page.exposeFunction('tellEnd', () => answer())
+  await page.addInitScript(() => document.addEventListener('curfew:expire', () => (window as any).tellEnd()))
+  const asked = page.waitForRequest(/draft-key/)
+  await page.reload()
+  await tab.connected()
+  await asked
+  await text.pressSequentially('early')
+  await server.forceLogout({user: 'ada'})
+  await tab.signedOut(/administrator/)
+  await context.unroute('**/session/draft-key*')
+  await signIn()
+  await expect(text).toHaveValue('early')
+  await expect(page.getByText('You had typed something else in “Text”.')).toBeVisible()
+  await page.getByRole('button', {name: 'Use it'}).click()
+  await expect(text).toHaveValue('earlier')
+})
