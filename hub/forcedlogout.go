@@ -121,9 +121,10 @@ func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, e
 	h.cluster.TellRevocation(r)
 	r.Sessions, r.Tabs = h.enforce(r, <-list, registered)
 	if r.Waiting, err = impact.waiting(); err != nil {
-		// they are over all the same
+		r.Waiting = session.NotCounted // they are over all the same
 		h.log.Error("pages that wait not counted", "scope", r.Scope.String(), "error", err)
 	}
+	h.revocations.NoteWaiting(r.ID, r.Waiting)
 	h.log.Info("forced logout",
 		"scope", r.Scope.String(), "actor", r.Actor, "sessions", r.Sessions, "tabs", r.Tabs, "waiting", r.Waiting,
 		"grace", q.Grace)
@@ -311,6 +312,7 @@ func (h *Hub) reportOf(e *revocation.Entry, list int) ForcedLogout {
 	if out.State == LogoutPending {
 		out.Sessions, out.Open, _ = h.count(e.Revocation.Scope, e.Ends)
 	}
+	out.Waiting = e.Waiting()
 	sum, each := e.Outcomes.Total(list)
 	out.Acked, out.Gone, out.Unconfirmed, out.Tabs = sum.Acked, sum.Gone, sum.Unconfirmed(), each
 	if sum.All > 0 {

@@ -1,10 +1,17 @@
 package hub
 
 import (
+	"context"
+	"errors"
+	"iter"
+	"math"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"curfew/session"
+	"curfew/session/bolt"
 	"curfew/session/faulty"
 )
 
@@ -101,4 +108,63 @@ func TestASignOutWhoseWaitIsNotEndedIsNoSignOut(t *testing.T) {
 		first.wantsKept("the first, after the last try", false)
 		second.wantsKept("the second, after the last try", false)
 	})
+}
+
+// heldStore lists no sessions that wait before it is released.
+type heldStore struct {
+	session.Store
+	release chan struct{}
+	err     error
+}
+
+func (s heldStore) Waiting(ctx context.Context, now time.Time, scope session.Scope) iter.Seq2[session.Record, error] {
+	return func(yield func(session.Record, error) bool) {
+		<-s.release
+		if s.err != nil {
+			yield(session.Record{}, s.err)
+			return
+		}
+		s.Store.Waiting(ctx, now, scope)(yield)
+	}
+}
+
+func TestAForcedLogoutDoesNotWaitUntilWaitingPagesAreCounted(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		want int
+	}{
+		{"counted late", nil, 1},
+		{"never counted", errors.New("this call was made to fail"), session.NotCounted},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				release := make(chan struct{})
+				hub := startHubOver(t, t.TempDir(), waitFor(time.Hour), func(s *bolt.Store) session.Store {
+					return heldStore{s, release, tt.err}
+				})
+				ada := hub.signIn("ada")
+				pass(standard.ExpireAfter)
+				told := make(chan ForcedLogout, 1)
+				go func() { told <- hub.logout(LogoutRequest{Scope: everyone}) }()
+				pass(auditWait)
+				synctest.Wait()
+				ada.wantsRevoked("before they are counted")
+				progress := func() ForcedLogout {
+					return hub.ForcedLogouts(math.MaxInt64, 1, func(*session.Revocation) bool { return true })[0]
+				}
+				if n := progress().Waiting; n != session.NotCounted {
+					t.Errorf("%d wait, before they are counted", n)
+				}
+				lines, err := hub.store.Events(t.Context(), session.EventQuery{Kind: session.EventLogout, Limit: 1})
+				if err != nil || len(lines) != 1 || !strings.Contains(lines[0].Detail, "waiting: not counted") {
+					t.Errorf("audit: %+v, %v, want that they were not counted", lines, err)
+				}
+				close(release)
+				if l := <-told; l.Waiting != tt.want || progress().Waiting != tt.want {
+					t.Errorf("%d wait, by its progress %d, want %d", l.Waiting, progress().Waiting, tt.want)
+				}
+			})
+		})
+	}
 }

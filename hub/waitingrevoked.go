@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"math"
-	"sync"
 	"time"
 
 	"curfew/hub/internal/revocation"
@@ -65,16 +64,20 @@ type impact struct {
 // takes.
 const auditWait = 50 * time.Millisecond
 
-// waitingSoon is the number of sessions whose pages wait, or 0 if it takes too long to count them.
+// waitingSoon is the number of sessions whose pages wait, or session.NotCounted if it takes too
+// long to count them.
 func (i impact) waitingSoon() int {
 	timer := time.NewTimer(auditWait)
 	defer timer.Stop()
 	select {
 	case <-i.counted:
 	case <-timer.C:
-		return 0
+		return session.NotCounted
 	}
-	n, _ := i.waiting() // an error is reported where it is asked again
+	n, err := i.waiting()
+	if err != nil { // it is reported where it is asked again
+		return session.NotCounted
+	}
 	return n
 }
 
@@ -92,12 +95,17 @@ func (h *Hub) startImpact(ctx context.Context, q LogoutRequest) (i impact, err e
 	}
 	var ended []*liveSession
 	i.sessions, i.tabs, ended = h.count(q.Scope, isIn(q.Scope, q.Except))
-	i.waiting = sync.OnceValues(func() (int, error) { return h.countWaiting(ctx, q, ended, upTo) })
 	counted := make(chan struct{})
+	var waiting int
+	var failed error
 	i.counted = counted
+	i.waiting = func() (int, error) {
+		<-counted
+		return waiting, failed
+	}
 	h.goTracked(func() {
 		defer close(counted)
-		i.waiting()
+		waiting, failed = h.countWaiting(ctx, q, ended, upTo)
 	})
 	return i, nil
 }

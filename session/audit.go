@@ -86,8 +86,11 @@ func EndEvent(r Record, e End) Event {
 // RevocationEvent is the audit line of a forced logout.
 func RevocationEvent(f Revocation) Event {
 	detail := fmt.Sprintf("%s (sessions: %d, tabs: %d", f.Scope, f.Sessions, f.Tabs)
-	if f.Waiting > 0 {
+	switch {
+	case f.Waiting > 0:
 		detail += fmt.Sprintf(", waiting: %d", f.Waiting)
+	case f.Waiting == NotCounted:
+		detail += ", waiting: not counted"
 	}
 	if f.Skipped > 0 {
 		detail += fmt.Sprintf(", skipped: %d", f.Skipped)

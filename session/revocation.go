@@ -195,9 +195,13 @@ type Revocation struct {
 	// What was in scope when it was written.
 	Sessions int `json:"sessions"` // live ones
 	Tabs     int `json:"tabs"`
-	Waiting  int `json:"waiting,omitempty"` // sessions that had ended, and whose pages might have waited
+	Waiting  int `json:"waiting,omitempty"` // sessions that had ended, and whose pages might have waited; or NotCounted
 	Skipped  int `json:"skipped,omitempty"` // of those that were listed, neither
 }
+
+// NotCounted is Revocation.Waiting where counting took longer than the revocation could wait to be
+// written, or failed.
+const NotCounted = -1
 
 // IsPast reports whether nothing can follow from f any more, but for sessions that live and are
 // older. A session that f ends is over when f takes effect, at the latest; its pages may wait for

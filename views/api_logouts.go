@@ -94,7 +94,7 @@ type logoutJSON struct {
 	CancelledAt *instant        `json:"cancelled_at,omitempty"`
 	Sessions    int             `json:"sessions"`
 	Tabs        int             `json:"tabs"`
-	Waiting     int             `json:"waiting"`
+	Waiting     *int            `json:"waiting,omitempty"` // nil: not counted
 	Skipped     int             `json:"skipped"`
 }
 
@@ -103,6 +103,10 @@ const shownSessions = 100
 
 func logoutOf(l hub.ForcedLogout) logoutJSON {
 	l.Scope.Refs = l.Scope.Refs.First(shownSessions)
+	var waiting *int
+	if l.Waiting != session.NotCounted {
+		waiting = &l.Waiting
+	}
 	return logoutJSON{
 		ID:          l.ID,
 		Scope:       l.Scope,
@@ -115,7 +119,7 @@ func logoutOf(l hub.ForcedLogout) logoutJSON {
 		CancelledAt: optional(l.CancelledAt),
 		Sessions:    l.Sessions,
 		Tabs:        l.Revocation.Tabs,
-		Waiting:     l.Waiting,
+		Waiting:     waiting,
 		Skipped:     l.Skipped,
 	}
 }

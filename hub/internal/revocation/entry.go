@@ -15,9 +15,10 @@ type Entry struct {
 	Revocation session.Revocation // as it is stored; see Judged
 	Outcomes   *Outcomes
 
-	target session.Target
-	effect *effect
-	marked chan struct{} // see SetMarked
+	target  session.Target
+	waiting *atomic.Int64 // see Waiting
+	effect  *effect
+	marked  chan struct{} // see SetMarked
 }
 
 // effect decides, on this node, whether a forced logout has taken effect after its grace, or a
@@ -33,13 +34,16 @@ type effect struct {
 }
 
 func newEntry(added session.Revocation) *Entry {
-	return &Entry{
+	e := &Entry{
 		Revocation: added,
 		Outcomes:   &Outcomes{logout: added.ID},
 		target:     added.Scope.Target(),
+		waiting:    new(atomic.Int64),
 		effect:     &effect{},
 		marked:     make(chan struct{}),
 	}
+	e.waiting.Store(int64(added.Waiting))
+	return e
 }
 
 // with returns a copy of e with another state of its revocation.
@@ -48,6 +52,10 @@ func (e *Entry) with(changed session.Revocation) *Entry {
 	other.Revocation = changed
 	return &other
 }
+
+// Waiting is Revocation.Waiting, or what was counted since it was stored. Only the node that the
+// forced logout was asked of counts.
+func (e *Entry) Waiting() int { return int(e.waiting.Load()) }
 
 // Ends reports whether e ends the session of these names, now or after its grace.
 func (e *Entry) Ends(n *session.Names) bool { return e.Revocation.EndsNames(e.target, n) }

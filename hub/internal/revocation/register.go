@@ -95,6 +95,14 @@ func (r *Register) Replace(changed session.Revocation) {
 	}
 }
 
+// NoteWaiting notes how many sessions whose pages waited a forced logout covers, once they are
+// counted.
+func (r *Register) NoteWaiting(id string, n int) {
+	if e := r.Find(id); e != nil {
+		e.waiting.Store(int64(n))
+	}
+}
+
 // Find returns the entry of the revocation with that ID, or nil.
 func (r *Register) Find(id string) *Entry {
 	r.mu.RLock()
