@@ -75,7 +75,6 @@ func TestASignOutEndsTheWaitOfItsUsersPagesInItsBrowser(t *testing.T) {
 		first.wantsKept("ada's first, after the sign-out", false)
 		second.wantsKept("grace's between", true)
 
-		// What was found over is not looked at again, and what lies before somebody else's is.
 		fifth := fourth.after("grace")
 		fifth.ends(session.ReasonLogout)
 		second.wantsKept("grace's, after her own sign-out", false)
