@@ -61,6 +61,13 @@ export class Slapd {
     )
   }
 
+  /** Unlocks it again. */
+  unlock(name: string): Promise<void> {
+    return this.modify(
+      `dn: uid=${name},ou=people,dc=example,dc=org\nchangetype: modify\ndelete: pwdAccountLockedTime\n`,
+    )
+  }
+
   private change(command: string, input: string, args: string[]): Promise<void> {
     return run(command, ['-x', '-H', this.url, '-D', 'cn=admin,dc=example,dc=org', '-w', 'adminpw', ...args], input)
   }
