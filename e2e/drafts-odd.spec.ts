@@ -4,6 +4,10 @@ import {stored} from './stored'
 
 // What is typed into forms that a page's own scripts send, change or move.
 
+/** A form that a page uses again for what it shows next. */
+const reused =
+  '<h1>One</h1><button>Next</button><form data-curfew-keep><input name="text" aria-label="Text"><input name="title" aria-label="Title"></form>'
+
 const pages: Record<string, any> = {
   '/checked': html(
     'Checked',
@@ -20,6 +24,28 @@ const pages: Record<string, any> = {
       else document.querySelector('p').textContent = 'That is wrong.'
     }`),
   '/one': html('One field', '', '<form data-curfew-keep><textarea name="text" aria-label="Text"></textarea></form>'),
+  '/pages/1': html('Pages', '<script src="/pages.js" defer></script>', reused),
+  '/pages/2': html('Pages', '<script src="/pages.js" defer></script>', reused),
+  '/pages.js': script(`
+    document.querySelector('button').onclick = () => {
+      history.pushState(null, '', '/pages/2')
+      document.querySelector('h1').textContent = 'Two'
+      document.querySelector('input').value = ''
+    }`),
+  '/odd': html(
+    'Odd',
+    '<script src="/odd.js" defer></script>',
+    `<form data-curfew-keep><input type="password" name="secret" aria-label="Secret"><button type="button">Show</button>
+    <div contenteditable role="textbox" aria-label="Rich"><p @click="x" onclick="void 0">old</p><p data-curfew-skip>marked</p></div>
+    <input name="text" aria-label="Text"></form>`,
+  ),
+  '/odd.js': script(`
+    document.querySelector('button').onclick = () => { // as frameworks do: by another element
+      const shown = document.createElement('input')
+      shown.name = 'secret'
+      shown.setAttribute('aria-label', 'Secret')
+      document.querySelector('input').replaceWith(shown)
+    }`),
   '/plain': html('Plain', '', '<p>Nothing is kept here.</p>'),
 }
 const test = testWith(pages)
@@ -82,4 +108,48 @@ test('what is typed before the key has come is kept beside what was there, thoug
   await expect(page.getByText('You had typed something else in “Text”.')).toBeVisible()
   await page.getByRole('button', {name: 'Use it'}).click()
   await expect(text).toHaveValue('earlier')
+})
+
+test('a draft stays with its page where a script goes on to another in the same form', async ({signIn, openTab}) => {
+  await signIn()
+  const tab = await openTab('/pages/1')
+  const {page} = tab
+  const text = page.getByLabel('Text', {exact: true})
+  await text.fill('of one')
+  await expect.poll(async () => (await stored(page)).drafts).toBe(1)
+  await page.getByRole('button', {name: 'Next'}).click()
+  await page.getByLabel('Title').fill('of two')
+  await expect.poll(async () => (await stored(page)).drafts).toBe(2)
+  await page.reload()
+  await expect(page.getByLabel('Title')).toHaveValue('of two')
+  await expect(text).toHaveValue('')
+  await tab.goto('/pages/1')
+  await expect(text).toHaveValue('of one')
+  await page.getByRole('button', {name: 'Next'}).click() // while the draft might be put back again
+  await expect(page.getByText('What you typed is back.')).toHaveCount(1) // that of the next page
+  await expect(page.getByLabel('Title')).toHaveValue('of two')
+  await expect(text).toHaveValue('')
+})
+
+test('no secret is kept in another guise, and odd markup holds nothing up', async ({signIn, openTab}) => {
+  await signIn()
+  const tab = await openTab('/odd')
+  const {page} = tab
+  const field = (name: string) => page.getByLabel(name, {exact: true})
+  await page.getByRole('button', {name: 'Show'}).click()
+  await field('Secret').pressSequentially('secret')
+  await field('Rich').locator('p').first().click()
+  await page.keyboard.press('Home')
+  await page.keyboard.type('typed ')
+  await field('Rich').locator('p').last().click()
+  await page.keyboard.press('End')
+  await page.keyboard.type(' text')
+  await field('Text').fill('text')
+  await expect.poll(async () => (await stored(page)).drafts).toBe(1)
+  await page.reload()
+  await expect(field('Text')).toHaveValue('text')
+  await expect(field('Rich')).toHaveText('typed oldmarked')
+  await expect(field('Rich').locator('[onclick]')).toHaveCount(0)
+  await page.getByRole('button', {name: 'Show'}).click()
+  await expect(field('Secret')).toHaveValue('')
 })

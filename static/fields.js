@@ -1,5 +1,5 @@
 // @ts-check
-import {read, write} from './editable.js'
+import {read, SKIPPED, write} from './editable.js'
 
 // What a field of a form is, what it is called in a draft, and what it holds.
 
@@ -23,9 +23,6 @@ import {read, write} from './editable.js'
 /** Editable elements, and with them others that are editable within. */
 const EDITABLE = '[contenteditable]:not([contenteditable="false" i])'
 
-/** What a person marks that is not to be kept. */
-const SKIPPED = '[data-curfew-skip]'
-
 /** Inputs that hold nothing that a person has entered, or nothing that may be kept. */
 const NO_FIELDS = new Set(['hidden', 'file', 'password', 'submit', 'reset', 'button', 'image'])
 
@@ -40,8 +37,22 @@ export const isSetting = () => setting
 /** Elements that were of type password once: a page may show what was typed there. @type {WeakSet<Element>} */
 const passwords = new WeakSet()
 
+/**
+ * What those elements are called, by form: a page may show what was typed there in another element
+ * of that name.
+ * @type {WeakMap<Element, Set<string>>}
+ */
+const passwordNames = new WeakMap()
+
+/** @param {Element} element @returns {string} its name, else its id */
+const nameOf = element => element.getAttribute('name') || (element.id && '#' + element.id)
+
 /** Notes that an element was of type password. @param {Element} element */
-export const wasPassword = element => passwords.add(element)
+export function wasPassword(element) {
+  passwords.add(element)
+  const [form, name] = [formOf(element), nameOf(element)]
+  if (form && name) passwordNames.set(form, (passwordNames.get(form) ?? new Set()).add(name))
+}
 
 /**
  * A property of an element by its class's own getter or setter. A page may have put one of its own
@@ -90,6 +101,7 @@ function kindOf(element) {
 /** Whether an element holds a secret, or what is not to be kept. @param {Element} element */
 const isKept = element =>
   !passwords.has(element) &&
+  !passwordNames.get(formOf(element) ?? element)?.has(nameOf(element)) &&
   !SECRET.test(element.getAttribute('autocomplete') ?? '') &&
   !element.closest(SKIPPED) &&
   !/^csrf/i.test(element.getAttribute('name') ?? '')
@@ -111,7 +123,7 @@ export function fieldsOf(form) {
   for (const element of /** @type {Control[]} */ ([...get(form, 'elements'), ...hosts])) {
     const kind = kindOf(element)
     if (!kind) continue
-    const name = element.getAttribute('name') || (element.id && '#' + element.id)
+    const name = nameOf(element)
     const isGroup = kind === 'choice' && !!name
     const path = [kind, name, kind === 'tick' ? element.value : '']
     const kin = path.join('\n')
@@ -188,6 +200,11 @@ export function canHold({kind, elements}, value) {
   const [element] = elements
   if (elements.every(one => one.matches(':disabled') || one.readOnly)) return false
   if (kind === 'choice') return value === null || elements.some(radio => radio.value === value)
+  if (kind === 'text') {
+    const probe = /** @type {Control} */ (element.cloneNode())
+    probe.value = /** @type {string} */ (value)
+    return probe.value === value // not where it takes only numbers by now
+  }
   if (kind !== 'list') return true
   const offered = new Set(Array.from(element.options, option => option.value))
   return /** @type {string[]} */ (value).every(one => offered.has(one))

@@ -31,6 +31,8 @@ export class KeptForm {
   isFound = false
   /** What is stored. @type {Sealed | undefined} */
   stored
+  /** The form is another page's by now, whose text is in it: what was typed stays with the first. */
+  isPast = false
   #isOver
   /** What each field held before it was touched last. @type {Map<string, Value>} */
   #before = new Map()
@@ -94,7 +96,7 @@ export class KeptForm {
    * @returns {boolean} whether it is something else
    */
   look(isSent = false) {
-    if (this.#isOver() || this.isSubmitted || !this.form.isConnected) return false
+    if (this.#isOver() || this.isSubmitted || this.isElsewhere || !this.form.isConnected) return false
     const fields = fieldsOf(this.form)
     let changed = false
     for (const [key, entry] of this.entered) {
@@ -106,6 +108,20 @@ export class KeptForm {
       else entry.value = value
     }
     return changed
+  }
+
+  /** A script has changed the page's address since. */
+  get isElsewhere() {
+    return this.isPast || JSON.parse(this.place)[0] !== addressOf(this.form)
+  }
+
+  /** Whether the fields hold what was typed into them. */
+  get isIntact() {
+    const fields = fieldsOf(this.form)
+    return [...this.entered].every(([key, {value}]) => {
+      const field = fields.get(key)
+      return field && isSame(valueOf(field), value)
+    })
   }
 
   clear() {
@@ -131,6 +147,12 @@ export class KeptForm {
 /** Whether a field holds nothing. @param {Value} value */
 const isBare = value => !value || (Array.isArray(value) && value.length === 0)
 
+/** @param {HTMLFormElement} form @returns {string} path and query of its page */
+function addressOf(form) {
+  const {pathname, search} = /** @type {Window} */ (form.ownerDocument.defaultView ?? window).location
+  return pathname + search
+}
+
 /**
  * Where a form is: path and query of its page; its id, else its name, and which of those that share
  * it; else its position among the kept forms that have neither.
@@ -138,7 +160,6 @@ const isBare = value => !value || (Array.isArray(value) && value.length === 0)
  * @param {HTMLFormElement[]} forms all that are kept, in order
  */
 export function placeOf(form, forms) {
-  const {pathname, search} = /** @type {Window} */ (form.ownerDocument.defaultView).location
   /** @param {HTMLFormElement} one */
   const nameOf = one => {
     const id = attribute(one, 'id')
@@ -146,5 +167,5 @@ export function placeOf(form, forms) {
   }
   const name = nameOf(form)
   const nth = forms.filter(one => nameOf(one) === name).indexOf(form)
-  return JSON.stringify([pathname + search, name, nth])
+  return JSON.stringify([addressOf(form), name, nth])
 }

@@ -128,14 +128,14 @@ export class KeptForms {
     for (const form of this.#forms) this.#keep(form)
     for (const [kept, back] of this.#returns) {
       back.look()
-      if (!kept.form.isConnected) this.#returns.delete(kept)
+      if (!kept.form.isConnected || kept.isPast) this.#returns.delete(kept)
     }
   }
 
   /** @param {HTMLFormElement} form @returns {KeptForm} */
   #keep(form) {
     let kept = this.#kept.get(form)
-    if (kept) return kept
+    if (kept && !this.#hasLeft(kept)) return kept
     kept = new KeptForm(form, () => this.#shared.guard.isOver)
     kept.place = placeOf(form, this.#forms)
     kept.isFound = !this.#shared.tab.id // a tab that is new has nothing that could be lost
@@ -144,6 +144,19 @@ export class KeptForms {
     const its = this.#begin(kept).finally(() => finding.delete(its))
     finding.add(its)
     return kept
+  }
+
+  /**
+   * A page may go elsewhere without a load, and use its form again. What was typed goes along where it
+   * is still in its fields; else the form begins anew.
+   * @param {KeptForm} kept
+   */
+  #hasLeft(kept) {
+    if (!kept.isElsewhere || this.#shared.guard.isOver || (kept.entered.size > 0 && kept.isIntact)) return false
+    this.#prevented.delete(kept)
+    kept.isPast = true
+    this.#returns.get(kept)?.look()
+    return true
   }
 
   /** @param {KeptForm} kept */

@@ -55,7 +55,7 @@ export class Return {
   look() {
     clearTimeout(this.#timer)
     const kept = this.#kept
-    if (!kept.form.isConnected) return this.#end()
+    if (!kept.form.isConnected || kept.isElsewhere) return this.#end()
     const fields = fieldsOf(kept.form)
     const age = performance.now() - this.#began
     const isSettled = age > APPEARED_MS && performance.now() > LOADED_MS
@@ -181,7 +181,7 @@ export class Return {
   #end() {
     this.#line?.()
     this.#line = undefined
-    if (this.#kept.form.isConnected) return
+    if (this.#kept.form.isConnected && !this.#kept.isElsewhere) return
     this.#question?.()
     this.#question = undefined
   }

@@ -157,7 +157,9 @@ export class Storing {
     } catch (error) {
       this.#onstored(error)
     }
-    for (const kept of this.#all) if (!kept.form.isConnected && !this.#dirty.has(kept)) this.#all.delete(kept)
+    for (const kept of this.#all) {
+      if ((kept.isPast || !kept.form.isConnected) && !this.#dirty.has(kept)) this.#all.delete(kept)
+    }
   }
 
   /** What was typed has been submitted: it is set aside at once. @param {KeptForm} kept */
