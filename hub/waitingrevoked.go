@@ -117,7 +117,7 @@ func (h *Hub) impactOfSessions(ctx context.Context, q LogoutRequest, upTo int64)
 	if q.Refs != "" {
 		given = q.Refs.Len()
 	}
-	live, waiting := 0, 0
+	live, tabs, waiting := 0, 0, 0
 	for again := range 2 {
 		if again == 1 {
 			if err := h.findInStore(ctx); err != nil {
@@ -125,7 +125,7 @@ func (h *Hub) impactOfSessions(ctx context.Context, q LogoutRequest, upTo int64)
 			}
 		}
 		var ended []*liveSession
-		live, _, ended = h.count(q.Scope, isIn(q.Scope, ""))
+		live, tabs, ended = h.count(q.Scope, isIn(q.Scope, ""))
 		if live < given {
 			if waiting, err = h.countWaiting(ctx, q, ended, upTo); err != nil {
 				return i, err
@@ -141,7 +141,10 @@ func (h *Hub) impactOfSessions(ctx context.Context, q LogoutRequest, upTo int64)
 	counted := make(chan struct{})
 	close(counted)
 	i.counted, i.waiting = counted, func() (int, error) { return waiting, nil }
-	i.sessions, i.tabs = h.Count(q.Scope, q.Except)
+	i.sessions, i.tabs = live, tabs // one that has ended since counts as it was then
+	if q.Except != "" {
+		i.sessions, i.tabs = h.Count(q.Scope, q.Except)
+	}
 	i.skipped = q.Strange + max(0, given-live-waiting)
 	return i, nil
 }

@@ -95,6 +95,7 @@ func takesWaitingPagesAway(t *testing.T, scope func(*user) session.Scope, except
 	hub := startHubIn(t, folder, waitFor(4*time.Hour))
 	ada := hub.signIn("ada", "staff")
 	pass(standard.ExpireAfter)
+	synctest.Wait() // until the end is stored
 	hub.signIn("ada", "guests")
 	q := LogoutRequest{Scope: scope(ada), Grace: time.Minute}
 	if except {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"curfew/hub"
 	"curfew/session"
 	"curfew/session/gorilla"
 )
@@ -328,5 +329,15 @@ func TestAPILogoutsTakeWaitingPagesAway(t *testing.T) {
 			status = 404
 		}
 		admin.api("POST", "/logouts", body+`,"dry_run":true}`, status)
+	}
+}
+
+func TestAPILogoutsLeaveOutWhatWasNotCounted(t *testing.T) {
+	for n, want := range map[int]string{0: `"waiting":0,`, 7: `"waiting":7,`, session.NotCounted: ""} {
+		text, err := json.Marshal(logoutOf(hub.ForcedLogout{Revocation: session.Revocation{Waiting: n}}))
+		told := string(text)
+		if err != nil || strings.Contains(told, "waiting") != (want != "") || !strings.Contains(told, want) {
+			t.Errorf("%d wait: %s, %v, want %q", n, text, err, want)
+		}
 	}
 }
