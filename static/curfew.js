@@ -48,7 +48,8 @@ class Guard {
   #curtain = new Curtain(() => this.#display?.rememberFocus())
   #http
   #connection
-  #deadlines
+  /** @type {Deadlines} */
+  deadlines
   #reporter
   #display
   #departure
@@ -61,11 +62,11 @@ class Guard {
     if (navigator.serviceWorker?.controller) this.#curtain.down() // the page may be older than the session's end
     this.#http = new HTTP(this, base, required)
     this.#connection = new Connection(this, socket, this.#http)
-    this.#deadlines = new Deadlines(this, this.#curtain, this.#connection)
-    this.#reporter = new Reporter(this, this.#connection, this.#http, this.#deadlines)
+    this.deadlines = new Deadlines(this, this.#curtain, this.#connection)
+    this.#reporter = new Reporter(this, this.#connection, this.#http, this.deadlines)
     new Acts(event => this.#acted(event), this.signal) // before the display, which keeps its keys to itself
     this.#display = new Display(this, this.#connection, this.#http)
-    this.#departure = new Departure(this, this.#curtain, this.#connection, this.#deadlines, this.#reporter)
+    this.#departure = new Departure(this, this.#curtain, this.#connection, this.deadlines, this.#reporter)
     listen(document, WORK, () => this.act(), this)
     this.#connection.connect()
   }
@@ -73,7 +74,7 @@ class Guard {
   // ---- what the server says
 
   arriving() {
-    if (this.#connection.isOpen && this.#deadlines.remaining <= 0) this.#deadlines.check() // it has not had its turn yet
+    if (this.#connection.isOpen && this.deadlines.remaining <= 0) this.deadlines.check() // it has not had its turn yet
   }
 
   /** @param {Message} message */
@@ -137,7 +138,7 @@ class Guard {
     if (!this.#http.own) this.#display.load()
     this.#http.know(status)
     this.#setDeadlines(status)
-    const {warnedOf: warned} = this.#deadlines
+    const {warnedOf: warned} = this.deadlines
     const {reason = 'idle'} = status
     if (status.warn_in_ms > 0) {
       if (warned) this.#clearWarning(status)
@@ -151,12 +152,12 @@ class Guard {
   /** Takes over deadlines and rules. @param {Partial<Message>} message */
   #setDeadlines(message) {
     this.#reporter.set(message)
-    this.#deadlines.set(message)
+    this.deadlines.set(message)
   }
 
   /** @param {Partial<Message>} message */
   #clearWarning(message) {
-    this.#deadlines.warnedOf = ''
+    this.deadlines.warnedOf = ''
     this.#reporter.warningChanged()
     this.#display.hide()
     dispatch('active', {warnInMs: message.warn_in_ms, expireInMs: message.expire_in_ms})
@@ -164,7 +165,7 @@ class Guard {
 
   /** Shows a warning. By default it is the one that the page finds due by itself. */
   warn(reason = 'idle', message = '') {
-    const deadlines = this.#deadlines
+    const deadlines = this.deadlines
     if (deadlines.warnedOf !== reason) this.#reporter.warningChanged()
     deadlines.warnedOf = reason
     const shown = this.#display.warn(reason, message, () => deadlines.remaining)
@@ -231,7 +232,7 @@ class Guard {
     if (mayWait) this.#curtain.down()
     else this.#curtain.forget()
     this.#display.hide()
-    this.#deadlines.warnedOf = ''
+    this.deadlines.warnedOf = ''
     dispatch('expire', {reason, message})
     if (!mayWait || !this.#display.waitFor(end)) this.leave(end.location)
   }

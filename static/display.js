@@ -12,6 +12,7 @@ import {Plain} from './plain.js'
  * @typedef {object} Host
  * @property {AbortSignal} signal ends it
  * @property {boolean} isOver whether there is no session any more
+ * @property {import('./deadlines.js').Deadlines} deadlines when that will be
  * @property {() => void} stay the person wants to stay signed in
  * @property {() => void} signOut the person wants to sign out
  * @property {(where?: string) => void} leave takes the page away for good, and opens the sign-in page

@@ -148,7 +148,7 @@ var ownNames = strings.Fields(`
 	applyStatus arriving connect doubt drop expectAnswer forget greeted hasSocket heed isDoubted
 	leave isLeaving leaves know isOther isOver blank resume look waitFor mend mendAll mono own
 	part partFor past pin release rememberFocus sinceAsked stays styles wake wall warningChanged
-	wasLost`)
+	wasLost deadlines`)
 
 // shortNames returns the short name of each of ownNames.
 func shortNames() map[string]any {

@@ -1,4 +1,5 @@
 // @ts-check
+import {Alarm} from './alarm.js'
 import {clicked} from './buttons.js'
 import {Warning} from './dialog.js'
 import {Forms} from './forms.js'
@@ -24,6 +25,7 @@ export class Screen {
   #forms
   #waiting
   #keeping
+  #alarm
 
   /** @param {Host} guard @param {Connection} connection @param {HTTP} http */
   constructor(guard, connection, http) {
@@ -38,6 +40,7 @@ export class Screen {
     this.#forms = new Forms(http)
     this.#waiting = new Waiting(guard, http, this.#forms)
     this.#keeping = new Keeping(guard, http, this.#warning.panel)
+    this.#alarm = new Alarm(guard)
     tellSignInPages()
     importLeaving().catch(() => {}) // the end asks again
   }
@@ -85,6 +88,7 @@ export class Screen {
   /** How the connection is, or is again. @param {string} code empty when all is well */
   connection(code) {
     this.#warning.panel.statusLine(code)
+    this.#alarm.set() // answers over HTTP may have moved the end
     if (code === 'polling') this.#forms.update()
     if (code) return this.#presence.end()
     this.#presence.begin()

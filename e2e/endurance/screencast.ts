@@ -1,28 +1,47 @@
 import {inflateSync} from 'node:zlib'
-import type {BrowserContext, CDPSession, Page} from '@playwright/test'
+import {type BrowserContext, type CDPSession, expect, type Page} from '@playwright/test'
 
 /** A colour that no other page has. */
 const SECRET = '#ff00ff'
 
 /**
  * A script that shows a text, which changes as long as the page lives, so that frames are painted. It
- * has the colour once the page has slept since drowse was called: a frame of before, which the browser
- * shows until there is another one, is not painted by the page.
+ * has the colour once the page has slept since drowse was called, from the first task or frame on: all
+ * that the page paints after its sleep has it, and a frame without is a picture of before, which the
+ * browser shows until there is another one. firstBody tells whether the body was visible as the first
+ * frame after the sleep began.
  */
 export const secret = `
   const text = document.createElement('p')
   document.body.prepend(text)
   text.style.font = 'bold 90px monospace'
-  window.drowse = () => { text.style.color = 'black' }
-  const woken = () => { text.style.color = '${SECRET}' }
+  let isAwake = false
+  window.drowse = () => {
+    text.style.color = 'black'
+    isAwake = false
+    window.firstBody = undefined
+  }
+  const woken = () => {
+    text.style.color = '${SECRET}'
+    isAwake = true
+  }
   document.addEventListener('freeze', woken)
   window.addEventListener('pagehide', woken)
   let last = Date.now()
-  setInterval(() => {
-    text.textContent = String(Date.now()).slice(-6)
+  const look = () => {
     if (Date.now() - last > 800) woken()
     last = Date.now()
-  }, 10)`
+  }
+  setInterval(() => {
+    text.textContent = String(Date.now()).slice(-6)
+    look()
+  }, 10)
+  const paint = () => {
+    look()
+    if (isAwake) window.firstBody ??= getComputedStyle(document.body).visibility
+    requestAnimationFrame(paint)
+  }
+  paint()`
 
 /** What a person sees of a tab: each frame that the browser paints. */
 export class Screencast {
@@ -41,6 +60,13 @@ export class Screencast {
     const cast = new Screencast(await context.newCDPSession(page))
     await cast.cdp.send('Page.startScreencast', {format: 'png', everyNthFrame: 1, maxWidth: 400, maxHeight: 400})
     return cast
+  }
+
+  /** Has the text without the colour, and waits until that is painted: no frame with it is on its way. */
+  async drowse(page: Page): Promise<void> {
+    await page.evaluate('drowse()')
+    this.clear()
+    await expect.poll(() => this.frames - this.secrets).toBeGreaterThan(2)
   }
 
   /** Counts anew. */
