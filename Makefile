@@ -72,7 +72,7 @@ bench: ## Measure memory, speed and lateness against bare WebSocket servers and 
 chaos: install ## Break nodes, Redis, Sentinel, a cluster and the network under a random crowd, against a model; a quarter of an hour at most
 	go test -tags chaos ./chaos -v -count 1 -timeout 15m $(CHAOS)
 
-endurance: install bin/curfew ## End sessions a hundred times, or CURFEW_ROUNDS, and watch pages wait and come back; half an hour
+endurance: install bin/curfew ## End sessions a hundred times, or CURFEW_ROUNDS, and watch pages wait and drafts come back; three quarters of an hour
 	CURFEW_ROUNDS=$${CURFEW_ROUNDS:-100} npx playwright test --no-deps --workers 1 --project chromium --project timing e2e/endurance
 
 fuzz: ## Fuzz what reads bytes from outside, half a minute each

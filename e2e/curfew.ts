@@ -70,6 +70,11 @@ export class Server {
     await gone
   }
 
+  /** Has it read its settings anew. */
+  hangUp(): void {
+    this.#process?.kill('SIGHUP')
+  }
+
   async stop(): Promise<void> {
     await this.kill('SIGTERM')
     await rm(this.folder, {recursive: true, force: true})

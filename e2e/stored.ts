@@ -2,7 +2,7 @@ import type {Page} from '@playwright/test'
 
 /**
  * What pages of this origin have stored, as far as a script can read it: how many drafts that are not
- * set aside, and the text of all.
+ * set aside, when the newest was typed, and the text of all.
  */
 export const stored = (page: Page) =>
   page.evaluate(async () => {
@@ -20,6 +20,7 @@ export const stored = (page: Page) =>
     const texts = drafts.map(draft => ({...draft, iv: decode(draft.iv), sealed: decode(draft.sealed)}))
     return {
       drafts: drafts.filter(draft => !draft.submitted).length,
+      newest: Math.max(0, ...drafts.map(draft => draft.at)),
       text: JSON.stringify([texts, {...localStorage}, {...sessionStorage}]),
     }
   })

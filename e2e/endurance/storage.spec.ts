@@ -2,12 +2,14 @@ import {readdir, readFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {html, testWith} from '../application'
 import {expect, MINUTE, Tab} from '../curfew'
+import {stored} from '../stored'
 
-// What a person has typed into a page that waits is in no storage of the page's origin. The files of
-// a real browser are searched, once it has written all that it keeps.
+// What a person has typed into a page that waits can be read in no storage of the page's origin. It is
+// there, sealed, as a draft. The files of a real browser are searched, once it has written all that it
+// keeps.
 
 const test = testWith({
-  '/form': html('Form', '', '<h1>Form</h1><form id="form"><textarea id="notes" name="notes"></textarea></form>'),
+  '/form': html('Form', '', '<h1>Form</h1><form data-curfew-keep><textarea id="notes" name="notes"></textarea></form>'),
 })
 
 /** A word that compresses to nothing shorter, and is nowhere else. */
@@ -29,7 +31,11 @@ async function filesWith(profile: string, text: string): Promise<string[]> {
   return found
 }
 
-test('what is typed into a page that waits is in no storage of its origin', async ({realBrowser, signIn, server}) => {
+test('what is typed into a page that waits can be read in no storage of its origin', async ({
+  realBrowser,
+  signIn,
+  server,
+}) => {
   const real = await realBrowser()
   await signIn('ada', real.context)
   const tab = new Tab(real.context.pages()[0]!, server)
@@ -52,14 +58,18 @@ test('what is typed into a page that waits is in no storage of its origin', asyn
     })
   }, written)
   await tab.page.locator('#notes').pressSequentially(typed)
+  await expect.poll(() => stored(tab.page).then(({drafts}) => drafts)).toBe(1)
+  const [[draft]] = JSON.parse((await stored(tab.page)).text)
   await server.advance(11 * MINUTE)
   await tab.waits()
   const inStorage = async (text: string) => (await filesWith(real.profile, text)).filter(path => STORAGE.test(path))
   for (const kind of ['local', 'session', 'cache', 'database'])
     await expect.poll(() => inStorage(`${written}-${kind}`), {message: kind, timeout: 15_000}).not.toEqual([])
+  await expect.poll(() => inStorage(draft.place), {message: 'the draft', timeout: 15_000}).not.toEqual([])
   expect(await inStorage(typed)).toEqual([])
   await real.quit() // now it writes what it keeps
   expect(await inStorage(`${written}-local`)).not.toEqual([])
+  expect(await inStorage(draft.place)).not.toEqual([])
   expect(await inStorage(typed)).toEqual([])
   console.log('files of the browser with what was typed:', await filesWith(real.profile, typed))
 })
