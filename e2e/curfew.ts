@@ -197,7 +197,8 @@ export class Tab {
       await this.signInAgain.click({timeout: 1_000})
       await expect.poll(() => window !== undefined, {timeout: 500}).toBe(true)
     }).toPass({timeout: 10_000})
-    return opened
+    await window!.waitForLoadState() // or the form goes before its script is there, and the window has a history
+    return window!
   }
 
   /** Nothing of the page is to be seen. */

@@ -1,5 +1,6 @@
 import type {WebSocketRoute} from '@playwright/test'
 import {expect, MINUTE, Tab, test} from './curfew'
+import {isGone, mark} from './waits'
 
 test.describe('a server of its own', () => {
   test.use({flags: ['--close-grace', '0']})
@@ -21,6 +22,30 @@ test.describe('a server of its own', () => {
     await server.run()
     await server.advance(11 * MINUTE)
     await tab.waits()
+  })
+
+  test('a page that nobody can say anything to is gone once keep_ms has passed', async ({signIn, page, server}) => {
+    await signIn()
+    await page.clock.install()
+    const tab = new Tab(page, server)
+    const leaving = page.waitForResponse(/leaving\.js/)
+    await tab.goto()
+    await tab.connected()
+    await mark(tab)
+    await (await leaving).finished()
+    await server.kill()
+    const left = () => page.evaluate(() => document.querySelectorAll('main, form, input').length)
+    await page.clock.fastForward(10 * MINUTE)
+    await tab.blank()
+    await page.clock.fastForward(3 * 60 * MINUTE)
+    await page.waitForEvent('requestfailed')
+    expect(await left()).toBeGreaterThan(0)
+    await page.clock.fastForward(60 * MINUTE)
+    await expect.poll(left).toBe(0)
+    await tab.blank()
+    await server.run()
+    await isGone(tab, server.url + '/') // by way of the sign-in page: for the server no time has passed
+    await expect(tab.note).toBeVisible()
   })
 })
 

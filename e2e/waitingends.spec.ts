@@ -25,10 +25,16 @@ test('cookies that come another way bring a page back within 3 s, and other righ
 }) => {
   await signIn()
   const tab = await openTab('/?view=team')
+  await tab.page.clock.install()
   await mark(tab)
   await server.advance(11 * MINUTE)
   await tab.waits()
   await addSession(server, context, 'ada', ['staff', 'admins'])
+  await isBack(tab, 3_000)
+  await server.advance(11 * MINUTE)
+  await tab.waits()
+  await tab.page.clock.fastForward(HOUR) // and nobody has touched it
+  await addSession(server, context, 'ada', ['staff', 'admins'], 'cookie')
   await isBack(tab, 3_000)
   await server.advance(11 * MINUTE)
   await tab.waits()
@@ -67,6 +73,37 @@ test("a page is gone by 'Leave this page' and by another user's sign-in", async 
   }
   await other.page.goBack()
   await expect(other.page.getByText('Hello, Ada')).toBeHidden()
+})
+
+test('another user who is signed out again has taken a page away, and a cookie that a script writes has not', async ({
+  signIn,
+  openTab,
+  server,
+  context,
+}) => {
+  await signIn()
+  const tab = await openTab()
+  await mark(tab)
+  await server.advance(11 * MINUTE)
+  await tab.waits()
+  const answered = () => tab.page.waitForResponse(/session\/status\?&?$/)
+  const asked = answered()
+  await tab.page.evaluate(() => (document.cookie = '__Host-curfew-seen=somebody.1; Path=/; Secure'))
+  await asked
+  const again = answered()
+  await tab.page.evaluate(() => (document.cookie = '__Host-curfew-seen=somebody.2; Path=/; Secure'))
+  await again
+  await tab.waits()
+  expect(await isMarked(tab)).toBe(true)
+
+  await tab.page.route('**/session/status*', route => route.abort()) // it does not learn of it while it lasts
+  await signIn('grace')
+  const other = await openTab()
+  await other.page.getByRole('button', {name: 'Sign out'}).click()
+  await expect(other.page.getByText('You have signed out.')).toBeVisible()
+  await tab.waits()
+  await tab.page.unrouteAll()
+  await isGone(tab)
 })
 
 test('a page that has waited for keep_ms is gone', async ({signIn, openTab, server}) => {

@@ -50,6 +50,8 @@ const hostile = html(
 const hostileStyle = {
   type: 'text/css',
   body: `.hostile, .hostile curfew-waiting { opacity: 0 !important; pointer-events: none !important; filter: invert(1) }
+    .concealed { display: none !important }
+    .concealed.twice { display: block !important; content-visibility: hidden !important }
     .hostile * { visibility: visible !important; display: block !important; content-visibility: visible !important; z-index: 9999 !important }
     .hostile curfew-waiting, .hostile curfew-waiting * { display: none !important; transform: scale(0) !important }
     .hostile dialog, .hostile dialog::backdrop { display: none !important }
@@ -179,6 +181,12 @@ test('nothing that a page does hides or covers the dialog, or hears what is mean
     await tab.waits()
     await expect.poll(onTop).toBe('curfew-waiting')
   }
+  for (const name of ['concealed', 'twice']) {
+    await page.evaluate(name => document.documentElement.classList.add(name), name)
+    await expect.poll(onTop).toBe('curfew-waiting')
+    await tab.waits()
+  }
+  await page.evaluate(() => document.documentElement.classList.remove('concealed', 'twice'))
   for (const key of ['Escape', 'Escape', 'Escape', 'Escape', 'a', 'Delete']) await page.keyboard.press(key)
   await page.mouse.click(3, 3)
   const leave = tab.waiting.getByRole('button', {name: 'Leave this page'})
@@ -194,6 +202,7 @@ test('nothing that a page does hides or covers the dialog, or hears what is mean
   await (await opened).close()
   await signIn()
   await expect(heading(tab)).toBeVisible()
+  expect(await page.evaluate(() => document.documentElement.getAttribute('style'))).toBeNull()
   await page.evaluate(() => ((window as any).hostile = false))
   await page.keyboard.press('x')
   expect(await page.evaluate(() => (window as any).heard)).toEqual(['keydownx', 'keypressx', 'keyupx'])

@@ -252,7 +252,7 @@ function charactersOf(pdf: Buffer): Set<string> {
   return found
 }
 
-test('a page that waits prints none of its text, and a copy of the tab is loaded anew', async ({
+test('a page that waits prints and copies none of its text, shows it in no other window, and a copy of the tab is loaded anew', async ({
   signIn,
   openTab,
   server,
@@ -262,8 +262,17 @@ test('a page that waits prints none of its text, and a copy of the tab is loaded
   const tab = await openTab('/kept')
   await mark(tab)
   expect(charactersOf(await tab.page.pdf())).toContain('Ж')
+  await tab.page.evaluate(async () => {
+    const picture = ((window as any).picture = await (window as any).documentPictureInPicture.requestWindow())
+    picture.document.body.append('A secret')
+    getSelection()!.selectAllChildren(document.body)
+  })
+  expect(await tab.page.evaluate(() => String(getSelection()))).not.toBe('')
   await server.advance(11 * MINUTE)
   await tab.waits()
+  expect(await tab.page.evaluate(() => (window as any).picture.closed)).toBe(true)
+  expect(await tab.page.evaluate(() => String(getSelection()))).toBe('')
+  expect(await tab.page.locator('body').ariaSnapshot()).toBe('')
   const printed = charactersOf(await tab.page.pdf())
   expect(printed).not.toContain('Ж')
   expect(printed).toContain('Y') // You have been signed out

@@ -224,7 +224,7 @@ export class Connection {
 
   /** Gives the server so long to say anything; who asks again meanwhile does not make it longer. */
   expectAnswer() {
-    if (this.#answerTimer === 0) this.#answerTimer = setTimeout(() => this.#drop(), ANSWER_MS)
+    if (!this.#answerTimer) this.#answerTimer = setTimeout(() => this.#drop(), ANSWER_MS)
   }
 
   #answered() {
@@ -237,7 +237,7 @@ export class Connection {
     this.#asked = instant()
     if (this.send({type: 'sync'})) this.expectAnswer()
     else if (this.#socket === null) {
-      if (this.#failures === 0) this.connect()
+      if (!this.#failures) this.connect()
       this.#poll()
     }
   }

@@ -84,6 +84,8 @@ class Guard {
 
   recall() {
     this.#reporter.recall()
+    // Nobody says how it stands: the page waits no longer than it would have been told.
+    if (this.deadlines.remaining <= -(/** @type {Own} */ (this.#http.own)?.keep_ms)) this.end()
   }
 
   blank() {
@@ -91,7 +93,7 @@ class Guard {
   }
 
   wasLost() {
-    this.recall()
+    this.#reporter.recall()
     if (this.#http.own) this.#display.connection('lost')
     this.#announce(false)
   }
@@ -132,8 +134,8 @@ class Guard {
     this.#reporter.report()
   }
 
-  /** Takes over what the server answered over HTTP. @param {Status} status */
-  applyStatus(status, isLasting = false) {
+  /** Takes over what the server answered over HTTP. @param {Status} status @param {boolean} [isLasting] */
+  applyStatus(status, isLasting) {
     if (this.isOver) return
     if (!this.#http.own) this.#display.load()
     this.#http.know(status)
@@ -241,7 +243,7 @@ class Guard {
    * Takes the page away for good, and opens the sign-in page.
    * @param {string} [where] its address, where the server has said so
    */
-  leave(where = '') {
+  leave(where) {
     this.#curtain.forget()
     this.#display.remove()
     this.#life.abort()

@@ -71,11 +71,11 @@ export class Deadlines {
       if (this.#connection.isOpen) this.#connection.doubt()
       return this.#askPastEnd(-left)
     }
-    if (this.warnedOf === '' && toWarning <= 0) {
+    if (!this.warnedOf && toWarning <= 0) {
       if (!this.#connection.isOpen) this.#guard.warn()
       else if (this.#connection.sinceAsked >= AGAIN_MS) this.#connection.sync()
     }
-    this.#checkIn(this.warnedOf !== '' ? left : Math.min(left, toWarning > 0 ? toWarning : AGAIN_MS))
+    this.#checkIn(this.warnedOf ? left : Math.min(left, toWarning > 0 ? toWarning : AGAIN_MS))
   }
 
   /**

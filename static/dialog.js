@@ -259,7 +259,7 @@ export class Warning {
   /** @param {Event} event the page has opened something */
   #covered(event) {
     if (!this.isOpen || this.#raised >= MAX_RAISED) return
-    if (!(event.target instanceof Element) || !event.target.matches(':modal, :popover-open')) return
+    if (!(event.target instanceof Element) || !event.target.matches(':is(:modal, :popover-open)')) return
     this.#raised++
     this.#raise()
   }

@@ -46,7 +46,7 @@ export class HTTP {
    * @returns {Promise<Status | undefined>} undefined where there is no such answer, or no answer at
    *   all
    */
-  async ask(path = '', init = {}) {
+  async ask(path, init) {
     const answer = await this.look(path, init)
     if (!answer) return
     const {status, body} = answer
@@ -62,7 +62,7 @@ export class HTTP {
 
   /**
    * Asks, and does nothing else. By default it asks how the session stands.
-   * @param {string} [path]
+   * @param {string} [path] with a query
    * @param {RequestInit} [init]
    * @returns {Promise<{status: number, body: any} | undefined>} undefined where there is no answer,
    *   or one that is old by now: the page slept
@@ -117,8 +117,8 @@ export class HTTP {
 
   /** @param {string} path @param {RequestInit} init */
   #fetch(path, init) {
-    // A service worker of the application may keep answers, whatever they say of that.
-    const query = navigator.serviceWorker?.controller ? (path.includes('?') ? '&' : '?') + Math.random() : ''
+    // A service worker of the application may keep answers, whatever they say of that: all but a POST's.
+    const query = navigator.serviceWorker?.controller && !init.method ? '&' + Math.random() : ''
     return fetch(this.base + path + query, {
       cache: 'no-store',
       credentials: 'same-origin',

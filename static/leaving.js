@@ -14,6 +14,9 @@ const UNDER_WAY_MS = 1_000
  */
 const OTHERS_FIRST_MS = 150
 
+/** How often a page looks whether the server can be reached again, and how long an answer may take. */
+const LOOK_MS = 3_000
+
 /** So long the page may take to store what was typed into it. */
 const STORING_MS = 1_000
 
@@ -26,7 +29,7 @@ export const finishFirst = deed => (first = deed)
 /**
  * Opens the sign-in page, to which this page will return, in the place of a page that is over.
  * @param {string} base where Curfew's routes are
- * @param {string} where the sign-in page's address as the server has told it, if it has
+ * @param {string | undefined} where the sign-in page's address as the server has told it, if it has
  * @param {{isLeaving: boolean, stays: () => void}} departure
  */
 export async function leaveFor(base, where, departure) {
@@ -43,10 +46,26 @@ export async function leaveFor(base, where, departure) {
   } else {
     signIn.searchParams.set('next', location.pathname + location.search + location.hash)
   }
+  if (!where) await reachable(base)
   setTimeout(() => {
     const late = new Promise(resolve => setTimeout(resolve, STORING_MS))
     Promise.race([first, late]).finally(() => replacePage(signIn))
   }, OTHERS_FIRST_MS)
+}
+
+/**
+ * Waits for the server: the browser's own page that it is out of reach would stay.
+ * @param {string} base
+ */
+async function reachable(base) {
+  for (;;) {
+    const next = new Promise(resolve => setTimeout(resolve, LOOK_MS))
+    try {
+      const signal = AbortSignal.timeout(LOOK_MS)
+      if ((await fetch(base + 'session/status', {cache: 'no-store', signal})).status < 500) return
+    } catch {}
+    await next
+  }
 }
 
 /**

@@ -168,7 +168,7 @@ function fail(problem) {
   const text = document.createElement('p')
   text.id = 'problem'
   text.className = 'problem'
-  text.role = 'alert'
+  text.setAttribute('role', 'alert')
   text.textContent = problem
   form?.before(text)
   field('username')?.setAttribute('aria-describedby', text.id)
@@ -185,7 +185,7 @@ function done() {
     const title = document.createElement('h1')
     const text = document.createElement('p')
     title.textContent = 'Signed in'
-    text.role = 'status'
+    text.setAttribute('role', 'status')
     document.querySelector('main')?.replaceChildren(title, text)
     text.textContent = 'You are signed in. You can close this window.'
   }

@@ -72,7 +72,7 @@ export class Reporter {
    * @param {boolean} [atOnce]
    * @returns {boolean} whether now
    */
-  report(atOnce = false) {
+  report(atOnce) {
     if (!this.#acted || this.#guard.isOver) return false
     const wait = this.#reported && !atOnce ? this.heartbeat - since(this.#reported) : 0
     clearTimeout(this.#timer)

@@ -15,6 +15,12 @@ const SURPRISE_MS = 1_000
  */
 const MAX_RAISED = 5
 
+/** What hides a root and all that is in it, the dialog too, and what shows it again. */
+const HIDES = [
+  ['display', 'none', 'block'],
+  ['content-visibility', 'hidden', 'visible'],
+]
+
 /**
  * Says that and why the session has ended, on a page that is blank. It stays on top of the page
  * until it is removed: nothing closes it, and the page hears no key and no click. It may be shown
@@ -31,6 +37,8 @@ export class SignedOut {
   #shown
   #life = new AbortController()
   #raised = 0
+  /** @type {Map<string, [value: string, priority: string]>} what the page itself has set of HIDES */
+  #root = new Map()
   #early = false // the last press of a button began too soon
   /** @type {Set<string>} codes of the keys that went down in time and are still held */
   #held = new Set()
@@ -84,6 +92,18 @@ export class SignedOut {
     shield(null)
     this.#dialog.close()
     this.#host.remove()
+    for (const [name, own] of this.#root) document.documentElement.style.setProperty(name, ...own)
+    this.#root.clear()
+  }
+
+  /** Shows the root where the page hides it. */
+  #showRoot() {
+    const root = document.documentElement
+    for (const [name = '', hidden, shown = ''] of HIDES) {
+      if (getComputedStyle(root).getPropertyValue(name) !== hidden) continue
+      this.#root.set(name, [root.style.getPropertyValue(name), root.style.getPropertyPriority(name)])
+      root.style.setProperty(name, shown, 'important')
+    }
   }
 
   get #isSurprise() {
@@ -101,6 +121,7 @@ export class SignedOut {
   #raise() {
     const root = document.documentElement
     const focused = /** @type {HTMLElement | null} */ (this.#shadow.activeElement)
+    this.#showRoot()
     if (this.#host.parentNode !== root) root.append(this.#host)
     this.#dialog.close()
     this.#dialog.showModal()
@@ -110,7 +131,7 @@ export class SignedOut {
   /** @param {Event} event the page has opened something */
   #covered(event) {
     if (this.#raised >= MAX_RAISED) return
-    if (!(event.target instanceof Element) || !event.target.matches(':modal, :popover-open')) return
+    if (!(event.target instanceof Element) || !event.target.matches(':is(:modal, :popover-open)')) return
     this.#raised++
     this.#raise()
   }
@@ -119,6 +140,7 @@ export class SignedOut {
   keep() {
     if (!this.#shown) return
     this.#raised = 0
+    this.#showRoot()
     if (this.#host.parentNode !== document.documentElement || !this.#dialog.open) return this.#raise()
     if (this.#shadow.activeElement) return
     this.#first.focus()

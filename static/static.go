@@ -200,9 +200,16 @@ func readEmbedded(build api.PluginBuild) {
 			read, loader = minify, api.LoaderText
 		}
 		body, err := read(a.Path)
-		text := string(body)
+		text := strings.TrimSpace(string(body))
 		return api.OnLoadResult{Contents: &text, Loader: loader}, err
 	})
+}
+
+// oldest are the browsers whose style sheets have to hold: they know no rules within rules yet.
+var oldest = []api.Engine{
+	{Name: api.EngineChrome, Version: "109"},
+	{Name: api.EngineFirefox, Version: "115"},
+	{Name: api.EngineSafari, Version: "16"},
 }
 
 // minify writes a style sheet or a script short, as it stands.
@@ -218,6 +225,7 @@ func minify(name string) ([]byte, error) {
 	result := api.Transform(string(body), api.TransformOptions{
 		Sourcefile:       name,
 		Loader:           loader,
+		Engines:          oldest,
 		MinifyWhitespace: true,
 	})
 	return result.Code, firstError(result.Errors)

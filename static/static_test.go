@@ -17,6 +17,20 @@ import (
 // guarded.
 const maxEntry = 7 << 10
 
+// A browser that knows no rules within rules drops all of the curtain's.
+func TestSheetsHoldInOldBrowsers(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"curtain.css", "plain.css", "curfew.css", "pages.css"} {
+		sheet, err := minify(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(sheet), "&") {
+			t.Errorf("%s has rules within rules: %s", name, sheet)
+		}
+	}
+}
+
 func TestEntryIsShort(t *testing.T) {
 	f, ok := Load().Get("curfew.js")
 	if !ok {

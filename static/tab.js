@@ -10,6 +10,9 @@ const TAB_KEY = 'curfew.tab'
 /** How long another tab may take to say that it is open. */
 const ANSWER_MS = 300
 
+/** What the application may put something else in the place of later: see originals.js. */
+const {BroadcastChannel} = window
+
 const random = () => Array.from(crypto.getRandomValues(new Uint32Array(3)), n => n.toString(36)).join('')
 
 /**

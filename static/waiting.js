@@ -28,10 +28,11 @@ const LOOK_MS = 500
 
 /**
  * How often a visible page asks the server: cookies may come in other ways, and a forced logout
- * takes the page away. Seldom, where nobody has touched it for long.
+ * takes the page away. Seldom, where nobody has touched it for so long that they have gone home.
  */
 const ASK_SOON_MS = 2_500
 const ASK_SELDOM_MS = 25_000
+const SOON_FOR_MS = 2 * 60 * 60_000
 
 /**
  * So long after a sign-in in the same browser the new session's cookie may take to arrive. A page
@@ -160,7 +161,6 @@ export class Waiting {
     const seen = lastSignIn()
     if (seen !== this.#seen) {
       this.#seen = seen
-      if (seen && seen.split('.')[0] !== this.#own.who) return this.#leave()
       this.#noticed = instant()
       this.#ask()
     } else if (!isHidden()) {
@@ -177,7 +177,7 @@ export class Waiting {
       this.#dialog.show(end.message ?? '')
     }
     const isAlert = since(this.#noticed) < COOKIE_MS
-    const quiet = isAlert ? 0 : Math.max(ASK_SOON_MS, Math.min(ASK_SELDOM_MS, since(this.#touched) / 20))
+    const quiet = isAlert ? 0 : since(this.#touched) < SOON_FOR_MS ? ASK_SOON_MS : ASK_SELDOM_MS
     if (lastSignIn() !== this.#seen) this.#look()
     else if (this.#left <= 0 || ((isAlert || !isHidden()) && since(this.#asked) > quiet)) this.#ask()
     const wait = isAlert || !isHidden() ? 0 : this.#left
@@ -195,10 +195,23 @@ export class Waiting {
     this.#asked = instant()
     const end = this.#end
     const answer = await this.#http.look()
+    if (answer?.status === 401 && (await this.#isTaken())) answer.body.keep_ms = 0
     this.#asking = false
     if (end === this.#end) this.#heed(answer)
     else this.#again = true
     if (this.#again && this.#end) this.#ask()
+  }
+
+  /**
+   * Whether another user has signed in in this browser and is signed out again. Any script can write
+   * the cookie that says so, and so the server is asked whose the browser's last session was.
+   */
+  async #isTaken() {
+    const {who} = this.#own
+    const seen = lastSignIn()
+    if (!seen || seen.startsWith(who + '.')) return false
+    const last = await this.#http.look('session/status?')
+    return last?.status === 401 && !!last.body.who && last.body.who !== who
   }
 
   /** @param {{status: number, body: any} | undefined} answer */

@@ -101,8 +101,12 @@ export class Screen {
     else if (type === 'presence') this.#presence.update(users)
   }
 
-  /** Remembers where the focus is, and how far all is scrolled. @returns {() => void} puts it back */
+  /**
+   * Remembers where the focus is, and how far all is scrolled, as the page goes blank.
+   * @returns {() => void} puts it back
+   */
   rememberFocus() {
+    closePictures()
     const scroll = rememberScroll()
     const focus = this.#warning.isOpen ? this.#warning.refocus : rememberFocus()
     return () => {
@@ -126,6 +130,13 @@ export class Screen {
 
 /** Has it there when the page needs it: the entry imports the same module. */
 const importLeaving = importer('./leaving.js')
+
+/** A page's picture in a window of its own (picture-in-picture) shows what the page has shown. */
+function closePictures() {
+  const {documentPictureInPicture: pages} = /** @type {any} */ (window)
+  pages?.window?.close()
+  if (document.pictureInPictureElement) document.exitPictureInPicture().catch(() => {})
+}
 
 /** Sign-in pages that stand open in this browser go on by themselves: login.js listens. */
 function tellSignInPages() {

@@ -10,7 +10,7 @@ const WINDOWS = 'curfew.windows'
 const AGAIN_MS = 3_000
 
 /** What the application may put something else in the place of later: see originals.js. */
-const {open} = window
+const {BroadcastChannel, open} = window
 
 const WIDTH = 480
 const HEIGHT = 640
