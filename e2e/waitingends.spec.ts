@@ -1,10 +1,20 @@
-import {expect, MINUTE, Tab, test} from './curfew'
+import type {BrowserContext} from '@playwright/test'
+import {expect, MINUTE, type Server, Tab, test} from './curfew'
 import {addSession, events, heading, isBack, isGone, isMarked, mark} from './waits'
 
 // What becomes of a page that waits: by whom somebody signs in, for how long, and what else befalls
 // the session that it had.
 
 const HOUR = 60 * MINUTE
+
+/** A tab whose clock can be moved: the script takes the clock that there is when it begins. */
+async function tabWithClock(server: Server, context: BrowserContext, path = '/') {
+  const tab = new Tab(await context.newPage(), server)
+  await tab.page.clock.install()
+  await tab.goto(path)
+  await tab.connected()
+  return tab
+}
 
 /** Whether the dialog has ever been there: noted from now on. */
 const noteDialogs = (tab: Tab) =>
@@ -19,13 +29,11 @@ const dialogs = (tab: Tab) => tab.page.evaluate(() => (window as any).dialogs as
 
 test('cookies that come another way bring a page back within 3 s, and other rights load it anew', async ({
   signIn,
-  openTab,
   server,
   context,
 }) => {
   await signIn()
-  const tab = await openTab('/?view=team')
-  await tab.page.clock.install()
+  const tab = await tabWithClock(server, context, '/?view=team')
   await mark(tab)
   await server.advance(11 * MINUTE)
   await tab.waits()
@@ -120,16 +128,15 @@ test('a page that has waited for keep_ms is gone', async ({signIn, openTab, serv
 
 test('a forced logout takes a page away that waits, and a later sign-in does not bring it back', async ({
   signIn,
-  openTab,
   server,
+  context,
 }) => {
   await signIn()
-  const tab = await openTab()
+  const tab = await tabWithClock(server, context)
   await mark(tab)
-  await tab.page.clock.install()
   await server.advance(11 * MINUTE)
   await tab.waits()
-  await tab.page.clock.fastForward('30:00') // nobody has touched it for long
+  await tab.page.clock.fastForward(3 * HOUR) // nobody has touched it for long
   await expect(tab.waiting).toBeVisible()
   await server.forceLogout({user: 'ada', grace_ms: 20_000})
   await tab.page.clock.fastForward(26_000)
@@ -193,15 +200,13 @@ test('a new sign-in of the same user in this browser takes no page away, and sho
 
 test('a page that was replaced waits 5 s for the new cookie before it shows the dialog', async ({
   signIn,
-  openTab,
   server,
   context,
 }) => {
   await signIn()
-  const tab = await openTab()
+  const tab = await tabWithClock(server, context)
   await mark(tab)
   await noteDialogs(tab)
-  await tab.page.clock.install()
   const cookies = (await context.cookies()).map(({name, value}) => `${name}=${value}`).join('; ')
   const answer = await fetch(server.url + '/login', {
     method: 'POST',
