@@ -154,6 +154,8 @@ own('somebody else who signs in in the window takes the pages that waited away',
   await signIn('grace')
   const other = await openTab()
   const tab = await openTab()
+  // A page can wait once the rest of the script is there.
+  for (const {page} of [tab, other]) await expect(page.locator('curfew-warning')).toBeAttached()
   await server.advance(11 * MINUTE)
   for (const one of [tab, other]) await one.waits()
   const window = await tab.signInWindow()
