@@ -1,4 +1,5 @@
-import {html, script, testWith} from './application'
+import type {Page} from '@playwright/test'
+import {html, script, tag, testWith} from './application'
 import {expect} from './curfew'
 import {stored} from './stored'
 
@@ -46,6 +47,15 @@ const pages: Record<string, any> = {
       shown.setAttribute('aria-label', 'Secret')
       document.querySelector('input').replaceWith(shown)
     }`),
+  '/two': html(
+    'Two forms',
+    tag.replace('>', ' data-keep="form[">'),
+    ['First', 'Second', 'Unmarked']
+      .map(
+        name => `<form ${name === 'Unmarked' ? '' : 'data-curfew-keep'}><input name="a" aria-label="${name}"></form>`,
+      )
+      .join(''),
+  ),
   '/plain': html('Plain', '', '<p>Nothing is kept here.</p>'),
 }
 const test = testWith(pages)
@@ -152,4 +162,50 @@ test('no secret is kept in another guise, and odd markup holds nothing up', asyn
   await expect(field('Rich').locator('[onclick]')).toHaveCount(0)
   await page.getByRole('button', {name: 'Show'}).click()
   await expect(field('Secret')).toHaveValue('')
+})
+
+/** Makes the oldest draft look as if it had been typed so long ago. */
+const age = (page: Page, ms: number) =>
+  page.evaluate(async at => {
+    await new Promise<void>(resolve => {
+      const opening = indexedDB.open('curfew.drafts', 1)
+      opening.onsuccess = () => {
+        const transaction = opening.result.transaction('drafts', 'readwrite')
+        const store = transaction.objectStore('drafts')
+        const reading = store.index('at').get(IDBKeyRange.lowerBound(0))
+        reading.onsuccess = () => store.put({...reading.result, at})
+        transaction.oncomplete = () => resolve()
+        opening.result.close()
+      }
+    })
+    localStorage.setItem('curfew.drafts', String(at))
+  }, Date.now() - ms)
+
+test('a draft is gone after 24 hours, and what is no selector names no form', async ({signIn, openTab}) => {
+  await signIn()
+  const tab = await openTab('/two')
+  const {page} = tab
+  const drafts = async () => (await stored(page)).drafts
+  const field = (name: string) => page.getByLabel(name, {exact: true})
+  await field('Unmarked').fill('unmarked')
+  await page.evaluate(() => {
+    const {now} = Date
+    ;(window as any).now = now
+    Date.now = () => now() - 25 * 3_600_000
+  })
+  await field('First').fill('a day ago')
+  await field('First').blur() // its change event comes now
+  await expect.poll(drafts).toBe(1)
+  await page.evaluate(() => (Date.now = (window as any).now))
+  await field('Second').fill('now')
+  await expect.poll(drafts).toBe(2)
+  await age(page, 0) // a script that has kept it beyond its time
+  await tab.goto('/plain') // no browser brings text back so
+  await tab.goto('/two')
+  await expect(field('Second')).toHaveValue('now')
+  for (const name of ['First', 'Unmarked']) await expect(field(name)).toHaveValue('')
+  await tab.goto('/plain')
+  await age(page, 24 * 3_600_000 + 1_000)
+  await tab.goto('/plain') // any page takes it away
+  await expect.poll(drafts).toBe(1)
 })

@@ -8,8 +8,8 @@ import {attribute, fieldOf, fieldsOf, initialOf, isSame, valueOf} from './fields
 
 /**
  * What a draft holds, with fields by key: what was typed, and what was typed earlier, to which the
- * person has not yet said whether they want it.
- * @typedef {{fields: [string, Value, Value][], others: [string, Value, Value][]}} Content
+ * person has not yet said whether they want it; and when it was typed last, by the browser's clock.
+ * @typedef {{at: number, fields: [string, Value, Value][], others: [string, Value, Value][]}} Content
  */
 
 /** A form whose text is kept, and what its person has entered. */
@@ -23,6 +23,8 @@ export class KeptForm {
   due = new Map()
   /** What the person is asked about. @type {Map<string, Entry>} */
   others = new Map()
+  /** When something was typed last, by the browser's clock. */
+  at = Date.now()
   /** Set aside: it has been submitted as it is. */
   isSubmitted = false
   /** Fields that hold a draft that came back, which the page may still put something else over. @type {Set<string>} */
@@ -81,6 +83,7 @@ export class KeptForm {
     }
     const was = this.entered.get(key)?.was ?? (before === undefined ? initialOf(field) : before)
     const value = valueOf(field)
+    this.at = Date.now()
     const due = this.due.get(key)
     this.due.delete(key)
     if (due && !isSame(due.value, value)) this.others.set(key, due) // it was about to come back
@@ -138,6 +141,7 @@ export class KeptForm {
     const list = entries => Array.from(entries, ([key, {was, value}]) => [key, was, value])
     const typedElse = [...this.due].filter(([key]) => this.entered.has(key))
     return {
+      at: this.at,
       fields: list(new Map([...this.due, ...this.entered])),
       others: list(new Map([...typedElse, ...this.others])),
     }

@@ -4,6 +4,7 @@ import {KeptForm, placeOf} from './keptform.js'
 import {listen, SETTLED_MS} from './page.js'
 import {Return} from './returning.js'
 import {FORMAT} from './sealing.js'
+import {isRecent} from './shelf.js'
 
 /** @import {Content, Entry} from './keptform.js' */
 /** @import {Panel} from './panel.js' */
@@ -199,7 +200,8 @@ export class KeptForms {
     }
     /** @type {Content | undefined} */
     const content = record && (await seal.open(record, place))
-    if (!content) return
+    if (!content || !isRecent(content.at)) return // the record may say what a script has made of it
+    if (kept.entered.size === 0) kept.at = content.at
     kept.stored = record
     for (const [key, was, value] of content.fields) kept.due.set(key, {was, value})
     for (const [key, was, value] of content.others) kept.others.set(key, {was, value})

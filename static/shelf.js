@@ -2,6 +2,9 @@
 /** How long a draft is kept. */
 export const KEPT_MS = 24 * 60 * 60 * 1000
 
+/** Whether a draft may be kept still. @param {number} at when it was typed last */
+export const isRecent = at => Date.now() - at < KEPT_MS
+
 const DATABASE = 'curfew.drafts'
 const STORE = 'drafts'
 
@@ -131,7 +134,7 @@ export class Shelf {
       const request = store.index('place').getAll(place)
       request.onsuccess = () => give(request.result)
     })
-    return /** @type {Sealed[]} */ (found ?? []).filter(record => Date.now() - record.at < KEPT_MS)
+    return /** @type {Sealed[]} */ (found ?? []).filter(record => isRecent(record.at))
   }
 
   /**

@@ -124,7 +124,7 @@ export class Storing {
           place: name,
           tab: this.#tab.need(),
           key: seal.id,
-          at: Date.now(),
+          at: kept.at,
           submitted: isSubmitted,
           format: FORMAT,
         })
