@@ -86,6 +86,7 @@ const ways: Record<string, Way> = {
     end: async scene => {
       const other = await openTab(scene)
       await other.page.getByRole('button', {name: 'Sign out'}).click()
+      await expect(other.page.getByLabel('User name')).toBeVisible() // a close while it loads may hang
       await other.page.close()
     },
   },
