@@ -38,7 +38,7 @@ func TestTheConsoleSortsFiltersAndPages(t *testing.T) {
 		{"?sort=user", []string{"ada", "grace", "linus"}},
 		{"?sort=user&desc=true", []string{"linus", "grace", "ada"}},
 		{"?sort=nonsense&state=nonsense&page=-1", []string{"ada", "grace", "linus"}},
-		{"?q=LIN", []string{"linus"}},
+		{"?q=LINUS", []string{"linus"}},
 		{"?group=admins", []string{"ada"}},
 		{"?state=warned", nil},
 	} {
