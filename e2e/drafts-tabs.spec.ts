@@ -1,5 +1,6 @@
 import {html, script, testWith} from './application'
 import {expect, MINUTE, type RealBrowser, Tab} from './curfew'
+import {stored} from './stored'
 
 // Whose a draft is, which tab's, and what becomes of it where the page or the browser is an odd one.
 
@@ -137,6 +138,7 @@ test('a form in a frame, one that appears later, and those of frameworks', async
   const open = page.getByRole('button', {name: 'Open'})
   await open.click()
   await late.pressSequentially('late')
+  await expect.poll(async () => (await stored(page)).drafts).toBe(2) // nobody is as quick as this test
   await open.click() // the form is built anew
   await expect(late).toHaveValue('late')
   await page.reload()
