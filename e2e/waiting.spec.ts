@@ -1,5 +1,5 @@
 import AxeBuilder from '@axe-core/playwright'
-import {expect, MINUTE, test} from './curfew'
+import {expect, MINUTE, Tab, test} from './curfew'
 import {events, isBack, mark} from './waits'
 
 // A page whose session ended by time waits for its user, blank, and comes back as it was; or it is
@@ -125,4 +125,30 @@ test('a page warns and ends as before after each return, and keeps nothing of it
   await expect.poll(listeners).toBeLessThanOrEqual(before)
   await server.api('POST', '/notices', {user: 'ada', message: 'Still here'})
   await expect(page.getByText('Still here')).toBeVisible()
+})
+
+test('a page whose session ends before its module of the warning is there waits all the same', async ({
+  context,
+  signIn,
+  advance,
+  server,
+}) => {
+  let release = () => {}
+  const held = new Promise<void>(resolve => (release = resolve))
+  await context.route(/\/warning\.js/, async route => {
+    await held
+    await route.continue()
+  })
+  await signIn('grace')
+  const tab = new Tab(await context.newPage(), server)
+  await tab.goto()
+  await tab.connected()
+  await tab.note.pressSequentially('typed')
+  await expect.poll(() => server.story('input')).toContain('activity')
+  await advance(11 * MINUTE)
+  await tab.blank()
+  release()
+  await tab.waits()
+  await signIn('grace')
+  await expect(tab.note).toHaveValue('typed')
 })

@@ -206,7 +206,6 @@ class Guard {
       const after = await this.#http.post('session/extend', {})
       if (after) return this.applyStatus(after)
     }
-    if (this.isOver) return
     this.#display.tell('stillTrying')
     this.#connection.sync()
   }
@@ -214,7 +213,7 @@ class Guard {
   async signOut() {
     this.#display.tell('wait')
     if ((await this.#http.ask()) && (await this.#http.signOut())) this.end()
-    else if (!this.isOver) this.#display.tell('notSignedOut')
+    else this.#display.tell('notSignedOut')
   }
 
   // ---- the end
@@ -223,9 +222,9 @@ class Guard {
    * The session is over, or the browser has another one than this page: it is blank before anything
    * else happens. Then it waits, or the sign-in page is opened.
    * @param {End} [end]
-   * @returns {undefined}
+   * @returns {Promise<undefined>}
    */
-  end(end = {}) {
+  async end(end = {}) {
     if (this.isOver) return
     this.isOver = true
     const {reason = '', message = ''} = end
@@ -236,7 +235,7 @@ class Guard {
     this.#display.hide()
     this.deadlines.warnedOf = ''
     dispatch('expire', {reason, message})
-    if (!mayWait || !this.#display.waitFor(end)) this.leave(end.location)
+    if (!mayWait || !(await this.#display.waitFor(end))) this.leave(end.location)
   }
 
   /**

@@ -133,9 +133,11 @@ export class Display {
   /**
    * Has the page wait for its user to sign in again.
    * @param {End} end
-   * @returns {boolean | undefined} whether it waits: it cannot where warning.js is not there
+   * @returns {Promise<boolean | undefined>} whether it waits: it cannot where warning.js is not to
+   *   be had
    */
-  waitFor(end) {
+  async waitFor(end) {
+    await this.#import().then(this.#open, () => {})
     return this.#screen?.waitFor(end)
   }
 

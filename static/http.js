@@ -27,7 +27,7 @@ export class HTTP {
   #required
 
   /**
-   * @param {{end: (end?: End) => undefined, rest: () => void}} guard told when the session of this
+   * @param {{end: (end?: End) => Promise<undefined>, rest: () => void}} guard told when the session of this
    *   page is over, or when there is none and this page never knew of one
    * @param {string} base
    * @param {boolean} required whether to have no session is an end for this page
