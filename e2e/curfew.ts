@@ -334,8 +334,6 @@ export const test = base.extend<Fixtures, {sharedServer: Server}>({
       const tab = new Tab(await where.newPage(), server)
       await tab.goto(path)
       await tab.connected()
-      // A page whose session ends before this module is there cannot wait.
-      if (path === '/') await tab.page.locator('curfew-warning').waitFor({state: 'attached'})
       return tab
     })
   },
