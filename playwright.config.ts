@@ -11,6 +11,9 @@ const chromium = {
   },
 }
 
+// What films pages and times five tabs again and again: make endurance.
+const endurance = process.env.CURFEW_ROUNDS ? [] : [/endurance\/(frames|tabs)/]
+
 export default defineConfig({
   testDir: './e2e',
   fullyParallel: true,
@@ -20,7 +23,7 @@ export default defineConfig({
   reporter: process.env.CI ? [['list'], ['html', {open: 'never'}]] : [['list']],
   use: {trace: {mode: 'retain-on-failure', screenshots: false, snapshots: false}, screenshot: 'only-on-failure'},
   projects: [
-    {name: 'chromium', testIgnore: [/timing/, /e2e\/webkit/], use: chromium},
+    {name: 'chromium', testIgnore: [/timing/, /e2e\/webkit/, ...endurance], use: chromium},
     {
       name: 'firefox',
       testIgnore: [/timing/, /e2e\/webkit/],
@@ -40,6 +43,7 @@ export default defineConfig({
     {
       name: 'timing',
       testMatch: /timing/,
+      testIgnore: endurance,
       workers: 1,
       dependencies: ['chromium', 'firefox', 'webkitgtk'],
       use: chromium,

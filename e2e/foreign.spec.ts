@@ -110,7 +110,7 @@ test('a page that was passed on to a session shows itself, and goes where that i
 
 test('nothing of the script is global @engines', async ({page, signIn, server}) => {
   await signIn()
-  const names = () => page.evaluate(() => Object.getOwnPropertyNames(window))
+  const names = () => page.evaluate(() => Object.getOwnPropertyNames(window).filter(name => !name.startsWith('__pw'))) // Playwright's
   await page.goto(server.url + '/plain')
   await expect(page.locator('curfew-warning')).toBeAttached()
   const guarded = await names()

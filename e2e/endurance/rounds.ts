@@ -1,4 +1,7 @@
-/** How often each loop goes round: once in `make test`, a hundred times in `make endurance`. */
+/**
+ * How often each loop goes round: a hundred times in `make endurance`. `make test` goes round once,
+ * and leaves out what films pages or times them.
+ */
 export const ROUNDS = Number(process.env.CURFEW_ROUNDS ?? 1)
 
 /**
