@@ -170,8 +170,10 @@ test('a browser that was killed has kept it', async ({server, realBrowser}) => {
     return page.getByLabel('Text', {exact: true})
   }
   const text = await open(real)
-  await text.pressSequentially('before the crash')
-  await expect.poll(() => text.page().evaluate(() => localStorage.getItem('curfew.drafts'))).not.toBeNull()
+  await text.pressSequentially('before the cras')
+  const before = await text.evaluate(() => Date.now())
+  await text.press('h')
+  await expect.poll(async () => (await stored(text.page())).newest).toBeGreaterThanOrEqual(before) // the last letter too
   await real.restart()
   await expect(await open(real)).toHaveValue('before the crash')
 })
