@@ -22,6 +22,7 @@ export class Screen {
   #guard
   #warning
   #presence
+  #http
   #forms
   #waiting
   #keeping
@@ -29,6 +30,7 @@ export class Screen {
 
   /** @param {Host} guard @param {Connection} connection @param {HTTP} http */
   constructor(guard, connection, http) {
+    this.#http = http
     this.#warning = new Warning()
     this.#warning.onstay = () => guard.stay()
     this.#warning.onleave = () => guard.signOut()
@@ -115,8 +117,13 @@ export class Screen {
     }
   }
 
-  /** Has the page wait for its user, blank as it is. @param {End} end */
+  /**
+   * Has the page wait for its user, blank as it is.
+   * @param {End} end
+   * @returns {boolean} false where it has never known a session: nobody would come back to it
+   */
   waitFor(end) {
+    if (!this.#http.own) return false
     this.#waiting.begin(end)
     return true
   }
