@@ -202,7 +202,7 @@ test('a reader is told the time that is left once, not each second, in letters o
   }
 })
 
-test('a page hears no key and no click of the warning, though its listeners were there before the module @engines', async ({
+test('a page hears no key and no click of the warning, though its listeners were there before the module', async ({
   signIn,
   openTab,
   advance,
