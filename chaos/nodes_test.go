@@ -11,8 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -25,6 +23,7 @@ import (
 
 	"curfew/hub/hubtest"
 	"curfew/hub/wire"
+	"curfew/internal/freeport"
 )
 
 const token = "curfew_only-for-tests"
@@ -98,19 +97,9 @@ func startNode(t testing.TB, name, address, redisURL string, command ...string) 
 	return n
 }
 
-// freePort finds a port on which nothing listens. It lies below the ports that the system gives to
-// connections, so that none takes it before the node does.
-func freePort(t testing.TB) string {
-	t.Helper()
-	for range 100 {
-		port := fmt.Sprint(31_000 + rand.IntN(1_700))
-		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port found")
-	return ""
+// freeAddress is one that no other server of the tests gets.
+func freeAddress(t testing.TB) string {
+	return fmt.Sprintf("127.0.0.1:%d", freeport.Reserve(t))
 }
 
 // run starts the process and waits until it answers. A node cannot start while Redis is away.

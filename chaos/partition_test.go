@@ -29,8 +29,8 @@ func TestPartition(t *testing.T) {
 	}
 	server := redistest.Start(t, "--bind", "127.0.0.1", "127.0.0.2")
 	other := strings.Replace(server.URL(), "127.0.0.1", "127.0.0.2", 1)
-	a := startNode(t, "a", "127.0.0.1:"+freePort(t), other)
-	b := startNode(t, "b", "127.0.0.1:"+freePort(t), server.URL())
+	a := startNode(t, "a", freeAddress(t), other)
+	b := startNode(t, "b", freeAddress(t), server.URL())
 	for _, way := range []partition{
 		{"packets vanish", []string{"-j", "DROP"}, true},
 		{"connections are reset", []string{"-j", "REJECT", "--reject-with", "tcp-reset"}, true},

@@ -51,7 +51,7 @@ func randomly(t *testing.T, url string, faults func(*world, *rand.Rand)) {
 		forced:   make(map[string]time.Time),
 	}
 	for _, name := range []string{"a", "b", "c"} {
-		w.nodes = append(w.nodes, startNode(t, name, "127.0.0.1:"+freePort(t), url))
+		w.nodes = append(w.nodes, startNode(t, name, freeAddress(t), url))
 	}
 	within(t, "the nodes know each other", 10*time.Second, func() bool {
 		return !slices.ContainsFunc(w.nodes, func(n *node) bool { return nodesSeenBy(n) != len(w.nodes) })

@@ -11,7 +11,6 @@ import (
 	"flag"
 	"fmt"
 	"math/big"
-	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -23,6 +22,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"curfew/directory"
+	"curfew/internal/freeport"
 )
 
 const (
@@ -59,21 +59,6 @@ func run(t *testing.T, stdin string, name string, args ...string) {
 	}
 }
 
-// freePort finds a port on which nothing listens. It lies below the ports that the system gives to
-// connections, so that none takes it before the server does.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 31_000 + mathrand.IntN(1_700)
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port found")
-	return 0
-}
-
 func startSlapd(t *testing.T) *slapd {
 	t.Helper()
 	people, err := os.ReadFile("testdata/people.ldif")
@@ -102,7 +87,7 @@ func newSlapd(t *testing.T, fill func(*slapd)) *slapd {
 	}
 	run(t, strings.ReplaceAll(string(config), "@DIR@", folder), "/usr/sbin/slapadd", "-n0", "-F", s.conf)
 	fill(s)
-	s.ldap, s.ldaps = fmt.Sprintf("ldap://127.0.0.1:%d", freePort(t)), fmt.Sprintf("ldaps://127.0.0.1:%d", freePort(t))
+	s.ldap, s.ldaps = fmt.Sprintf("ldap://127.0.0.1:%d", freeport.Reserve(t)), fmt.Sprintf("ldaps://127.0.0.1:%d", freeport.Reserve(t))
 	t.Cleanup(func() { s.stop() })
 	s.start(t, s.ldap+" "+s.ldaps)
 	return s

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"curfew/directory"
+	"curfew/internal/freeport"
 )
 
 // watched stands for who is signed in, and notes what the directory says of them.
@@ -265,7 +266,7 @@ func TestNothingIsMissedWhileTheDirectoryIsAway(t *testing.T) {
 			for _, name := range []string{"grace", "linus"} { // the second time the watcher has a cookie
 				s.stop()
 				w.hears(t, "unreachable", 5*time.Second)
-				elsewhere := fmt.Sprintf("ldap://127.0.0.1:%d", freePort(t))
+				elsewhere := fmt.Sprintf("ldap://127.0.0.1:%d", freeport.Reserve(t))
 				s.start(t, elsewhere)
 				s.modify(t, elsewhere, fmt.Sprintf(person, name)+"changetype: delete\n")
 				s.stop()

@@ -1,6 +1,6 @@
 import {type ChildProcess, spawn} from 'node:child_process'
 import {mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises'
-import {createServer} from 'node:net'
+import {createServer, type Server} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from './curfew'
@@ -98,14 +98,28 @@ function run(command: string, args: string[], input: string): Promise<void> {
 }
 
 /**
- * Finds a port on which nothing listens. It lies below the ports that the system gives to
- * connections, so that none takes it before the server does.
+ * Reserves a port on which nothing listens: no other test gets it, in whatever process, also while
+ * its server is down. It lies below the ports that the system gives to connections, so that none
+ * takes it before the server does. The port of another address of loopback stands for it, as
+ * internal/freeport has it.
  */
-export function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
+  const port = 22_000 + Math.floor(Math.random() * 10_700)
+  const held = await listen('127.0.0.2', port)
+  const probe = held && (await listen('127.0.0.1', port))
+  if (!probe) {
+    held?.close()
+    return freePort()
+  }
+  held.unref() // held as long as this process lives
+  await new Promise(resolve => probe.close(resolve))
+  return port
+}
+
+function listen(host: string, port: number): Promise<Server | undefined> {
   return new Promise(resolve => {
-    const port = 31_000 + Math.floor(Math.random() * 1_700)
     const server = createServer()
-    server.on('error', () => resolve(freePort()))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(port)))
+    server.on('error', () => resolve(undefined))
+    server.listen(port, host, () => resolve(server))
   })
 }

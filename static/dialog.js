@@ -348,14 +348,16 @@ export class Warning {
 
   /** Says that an event only works the warning itself. @param {Event} event */
   covers(event) {
-    const isKey = event.type.startsWith('key') // of whatever frame, so that it is an instance of another window's class
+    const {type, key, code} = /** @type {KeyboardEvent} */ (event)
+    const isKey = type.startsWith('key') // of whatever frame, so that it is an instance of another window's class
+    if (isKey && type !== 'keydown' && this.#held.has(code)) return true // let go of after the dialog has gone
     if (isKey && !this.isOpen) this.#typed = instant()
     if (!this.isOpen) return false
-    if (isKey && /** @type {KeyboardEvent} */ (event).key === 'Escape') return true // means: stay
-    if (isKey) return BUTTON_KEYS.has(/** @type {KeyboardEvent} */ (event).key) && this.#isOurs(event)
+    if (isKey && key === 'Escape') return true // means: stay
+    if (isKey) return BUTTON_KEYS.has(key) && this.#isOurs(event)
     if (event.composedPath().some(target => deeds.has(target))) return true
     const point = event instanceof MouseEvent ? event : /** @type {TouchEvent} */ (event).touches?.[0]
-    if (!point || !/move$/.test(event.type)) return false
+    if (!point || !/move$/.test(type)) return false
     const box = this.#dialog.getBoundingClientRect()
     return (
       point.clientX >= box.left && point.clientX <= box.right && point.clientY >= box.top && point.clientY <= box.bottom

@@ -50,6 +50,7 @@ var importRules = []importRule{
 	{"session/gorilla", "session", "it shows sessions to any net/http application, with or without a hub"},
 	{"directory/demo", "directory", "it is a directory server and knows nobody's session"},
 
+	{"internal/freeport", "", "it finds ports for the servers of tests"},
 	{"internal/watching", "directory hub session", "it joins a directory's watcher to a hub, and knows no page"},
 
 	// Programs, and what stands in for one within another.
@@ -66,7 +67,7 @@ var importRules = []importRule{
 	{"session/storetest", "session", "the same rules are tested on every engine"},
 	{"session/faulty", "session", "it makes calls of any store fail, whichever engine that is"},
 	{"views/apitest", "", "it reads the description of the API as any client can"},
-	{"session/redis/redistest", "", "it starts servers of Redis and knows nothing of what is stored there"},
+	{"session/redis/redistest", "internal/freeport", "it starts servers of Redis and knows nothing of what is stored there"},
 }
 
 const module = "curfew/"

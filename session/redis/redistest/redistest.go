@@ -4,7 +4,6 @@ package redistest
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"curfew/internal/freeport"
 )
 
 // Server is a Redis server of a test's own, on a free port of this machine, with an append-only
@@ -49,28 +50,10 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// freeAddress finds a port on which nothing listens, and of which the bus of a cluster is free too:
-// that is 10,000 above. Both lie below the ports that the system gives to connections, so that none
-// takes them before the server does.
+// freeAddress is one that no other server of the tests gets, and of which the bus of a cluster is
+// free too.
 func freeAddress(t testing.TB) string {
-	t.Helper()
-	for range 100 {
-		port := 11_000 + rand.IntN(10_000)
-		address := fmt.Sprintf("127.0.0.1:%d", port)
-		if isFree(address) && isFree(fmt.Sprintf("127.0.0.1:%d", port+10_000)) {
-			return address
-		}
-	}
-	t.Fatal("no free port found")
-	return ""
-}
-
-func isFree(address string) bool {
-	l, err := net.Listen("tcp", address)
-	if err == nil {
-		l.Close()
-	}
-	return err == nil
+	return fmt.Sprintf("127.0.0.1:%d", freeport.ReserveWithBus(t))
 }
 
 // URL is where clients find the server.
