@@ -57,7 +57,8 @@ export class Acts {
   }
   #enter = (/** @type {Event} */ event) => this.#frame(event.composedPath()[0])
   #focusMoved = () => {
-    setTimeout(() => this.#lookAtFocus()) // when it has arrived
+    this.#lookAtFocus() // a key that comes with it is an act
+    setTimeout(() => this.#lookAtFocus()) // in some browsers it has only arrived then
   }
   #loaded = (/** @type {Event} */ event) => this.#frame(event.target)
   #left = (/** @type {Event} */ event) => {
@@ -149,7 +150,7 @@ export class Acts {
         if (position === this.#position) return
         this.#position = position
         this.#held = mouse.buttons > 0
-        const settling = this.#shown !== null && since(this.#shown) < SETTLING_MS
+        const settling = this.#shown && since(this.#shown) < SETTLING_MS
         this.#shown = null
         if (settling) return
         break

@@ -85,12 +85,12 @@ export class Connection {
   }
 
   get hasSocket() {
-    return this.#socket !== null
+    return !!this.#socket
   }
 
   /** Whether messages of this socket may have waited while the page slept. */
   get isDoubted() {
-    return this.#socket !== null && this.#socket === this.#doubted
+    return !!this.#socket && this.#socket === this.#doubted
   }
 
   /** Milliseconds since the server was last asked for the truth. */
@@ -236,7 +236,7 @@ export class Connection {
   sync() {
     this.#asked = instant()
     if (this.send({type: 'sync'})) this.expectAnswer()
-    else if (this.#socket === null) {
+    else if (!this.#socket) {
       if (!this.#failures) this.connect()
       this.#poll()
     }

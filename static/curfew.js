@@ -281,32 +281,27 @@ function dispatch(name, detail) {
 
 // ---- start
 
-/** Tells Curfew of work that is neither mouse nor keyboard: a gamepad, a voice. */
-export function activity() {
-  document.dispatchEvent(new CustomEvent(WORK))
-}
-
-function start() {
+/**
+ * Guards this page, unless another copy of this script, by another address, has begun already. In a
+ * frame of a page of this origin that page may be the one that guards.
+ */
+async function begin() {
+  if (!document.dispatchEvent(new CustomEvent(COPY, {cancelable: true}))) return
+  listen(document, COPY, event => event.preventDefault(), {})
+  try {
+    if (frameElement && (await (await importer(`./${VERSION}/frames.js`)()).rest())) return
+  } catch {} // without it the frame guards itself
   const {socket} = /** @type {HTMLElement | null} */ (document.querySelector(TAG))?.dataset ?? {}
   if (socket) new Guard(socket, !!document.querySelector(TAG + '[data-required]'))
 }
 
-/** In a frame of a page of this origin that page may be the one that guards. */
-async function startInFrame() {
-  try {
-    const {rest} = await importer(`./${VERSION}/frames.js`)()
-    if (await rest()) return
-  } catch {} // without it the frame guards itself
-  start()
-}
+/** When it is known who guards this page. */
+const begun = /** @type {any} */ (document).prerendering
+  ? new Promise(resolve => document.addEventListener('prerenderingchange', resolve, {once: true})).then(begin)
+  : begin()
 
-/** Another copy of this script, by another address, may have begun already: then this one rests. */
-function begin() {
-  if (!document.dispatchEvent(new CustomEvent(COPY, {cancelable: true}))) return
-  listen(document, COPY, event => event.preventDefault(), {})
-  if (frameElement) startInFrame()
-  else start()
+/** Tells Curfew of work that is neither mouse nor keyboard: a gamepad, a voice. */
+export async function activity() {
+  await begun
+  document.dispatchEvent(new CustomEvent(WORK))
 }
-
-if (/** @type {any} */ (document).prerendering) document.addEventListener('prerenderingchange', begin, {once: true})
-else begin()

@@ -71,8 +71,7 @@ const styleOf = element =>
     : /** @type {SVGElement} */ (element).style
 
 /** @param {CSSStyleDeclaration} style @param {string} name @param {string} value */
-const isImportant = (style, name, value) =>
-  style.getPropertyValue(name) === value && style.getPropertyPriority(name) !== ''
+const isImportant = (style, name, value) => style.getPropertyValue(name) === value && !!style.getPropertyPriority(name)
 
 /** The property that keeps others from changing slowly. */
 const STILL = 'transition-property'
@@ -141,7 +140,7 @@ export class Curtain {
     this.#hold.release() // after the sheet, which would let the page show itself slowly
     for (const ours of document.querySelectorAll(OURS)) ours.toggleAttribute('blank', false)
     this.#title.remove()
-    if (this.#called !== undefined) setOfDocument('title', this.#called)
+    if (this.#called != null) setOfDocument('title', this.#called)
     this.#called = undefined
     for (const undo of this.#undo.reverse()) undo?.()
   }

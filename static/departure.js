@@ -18,7 +18,7 @@ const NAVIGATION_MS = 8_000
  * Firefox closes the sockets of a page as a navigation begins, also where that turns out to be a
  * download.
  */
-const CLOSES_BY_ITSELF = /Gecko\/\d/.test(navigator.userAgent)
+const CLOSES_BY_ITSELF = /Gecko\//.test(navigator.userAgent)
 /** How long after that a new socket is opened, which Firefox leaves alone until the page goes. */
 const REOPEN_MS = 50
 
@@ -72,7 +72,7 @@ export class Departure {
   }
 
   get isLeaving() {
-    return this.#leaving !== null && since(this.#leaving) < NAVIGATION_MS
+    return !!this.#leaving && since(this.#leaving) < NAVIGATION_MS
   }
 
   leaves() {
@@ -89,7 +89,7 @@ export class Departure {
    */
   #noticeNavigations(navigation) {
     this.#on(navigation, 'navigate', event => {
-      if (event.destination.sameDocument || event.hashChange || typeof event.downloadRequest === 'string') return
+      if (event.destination.sameDocument || event.hashChange || event.downloadRequest != null) return
       if (!/^(https?|about|blob|data):/.test(event.destination.url)) return // a mail program opens, this page stays
       this.leaves()
       if (CLOSES_BY_ITSELF) this.#closeFirst()
