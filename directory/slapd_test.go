@@ -87,7 +87,8 @@ func newSlapd(t *testing.T, fill func(*slapd)) *slapd {
 	}
 	run(t, strings.ReplaceAll(string(config), "@DIR@", folder), "/usr/sbin/slapadd", "-n0", "-F", s.conf)
 	fill(s)
-	s.ldap, s.ldaps = fmt.Sprintf("ldap://127.0.0.1:%d", freeport.Reserve(t)), fmt.Sprintf("ldaps://127.0.0.1:%d", freeport.Reserve(t))
+	s.ldap = fmt.Sprintf("ldap://127.0.0.1:%d", freeport.Reserve(t))
+	s.ldaps = fmt.Sprintf("ldaps://127.0.0.1:%d", freeport.Reserve(t))
 	t.Cleanup(func() { s.stop() })
 	s.start(t, s.ldap+" "+s.ldaps)
 	return s

@@ -67,7 +67,8 @@ var importRules = []importRule{
 	{"session/storetest", "session", "the same rules are tested on every engine"},
 	{"session/faulty", "session", "it makes calls of any store fail, whichever engine that is"},
 	{"views/apitest", "", "it reads the description of the API as any client can"},
-	{"session/redis/redistest", "internal/freeport", "it starts servers of Redis and knows nothing of what is stored there"},
+	{"session/redis/redistest", "internal/freeport",
+		"it starts servers of Redis and knows nothing of what is stored there"},
 }
 
 const module = "curfew/"
