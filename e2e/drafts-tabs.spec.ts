@@ -73,6 +73,8 @@ test('each tab has its own draft, and a new one takes the newest that no open ta
   const duplicate = new Tab(await opened, first.server)
   await expect(duplicate.page).toHaveTitle('One field')
   await text(duplicate).pressSequentially('duplicate')
+  // By then it has asked the first which tab that is: a first that is loaded anew just then answers nobody.
+  await expect.poll(async () => (await stored(first.page)).drafts).toBe(3)
   for (const tab of [first, duplicate]) await tab.page.reload()
   await expect(text(first)).toHaveValue('first')
   await expect(text(duplicate)).toHaveValue('duplicate')
