@@ -7,7 +7,7 @@ import {instant, jitter, since} from './time.js'
 /** @import {Instant} from './time.js' */
 
 /**
- * @typedef {{type: string, seq: number, user?: string, who?: string, rights?: string, reason?: string, message?: string,
+ * @typedef {{type: string, seq: number, user?: string, who?: string, rights?: string, reason?: string, message?: string, text?: string,
  *   location?: string, handle?: string, keep_ms?: number, warn_in_ms?: number, expire_in_ms?: number, heartbeat_ms?: number,
  *   extend_on?: string, id?: string, users?: Record<string, string>}} Message
  */

@@ -3,3 +3,9 @@ declare module '*.css' {
   const text: string
   export default text
 }
+
+/** The English words, which static.go has from the package locale. */
+declare module '*/english.json' {
+  const words: Record<string, string | Partial<Record<Intl.LDMLPluralRule, string>>>
+  export default words
+}

@@ -111,7 +111,7 @@ class Guard {
         return this.#clearWarning(message)
       case 'warn':
         this.#setDeadlines({...message, warn_in_ms: 0})
-        return this.warn(message.reason, message.message)
+        return this.warn(message)
       case 'expire':
         return this.end(message)
       default:
@@ -145,7 +145,7 @@ class Guard {
     if (status.warn_in_ms > 0) {
       if (warned) this.#clearWarning(status)
     } else if (warned !== reason) {
-      this.warn(reason, status.message)
+      this.warn({...status, reason})
     }
     if (isLasting) this.#display.connection('polling')
     this.#reporter.report()
@@ -165,12 +165,16 @@ class Guard {
     dispatch('active', {warnInMs: message.warn_in_ms, expireInMs: message.expire_in_ms})
   }
 
-  /** Shows a warning. By default it is the one that the page finds due by itself. */
-  warn(reason = 'idle', message = '') {
+  /**
+   * Shows a warning. By default it is the one that the page finds due by itself.
+   * @param {Partial<Message>} due
+   */
+  warn(due = {}) {
+    const {reason = 'idle', message = ''} = due
     const deadlines = this.deadlines
     if (deadlines.warnedOf !== reason) this.#reporter.warningChanged()
     deadlines.warnedOf = reason
-    const shown = this.#display.warn(reason, message, () => deadlines.remaining)
+    const shown = this.#display.warn(reason, due, () => deadlines.remaining)
     dispatch('warn', {reason, message, expireInMs: deadlines.remaining})
     return shown
   }

@@ -3,7 +3,7 @@ import {button, deeds, look, prevent, shield, stopImmediate} from './buttons.js'
 import {FRAMES, focused, rememberFocus} from './page.js'
 import {Panel} from './panel.js'
 import {instant, since} from './time.js'
-import {CONTINUE, countdown, OUTCOMES, SIGN_OUT, STAY, timeLeft, TITLE, warningText} from './words.js'
+import {canSay, countdown, dueText, say, soon, speaks, timeLeft} from './words.js'
 
 /** @import {Instant} from './time.js' */
 
@@ -46,9 +46,9 @@ export class Warning {
   #count = document.createElement('p')
   #spoken = document.createElement('p')
   #outcome = document.createElement('p')
-  #stay = button(STAY, () => this.onstay())
-  #continue = button(CONTINUE, () => this.#putAside())
-  #leave = button(SIGN_OUT, () => this.onleave())
+  #stay = button(say('page.stay'), () => this.onstay())
+  #continue = button(say('page.continue'), () => this.#putAside())
+  #leave = button(say('page.signOut'), () => this.onleave())
   panel = new Panel()
   /** The reason of the warning that stands; empty for none. */
   #reason = ''
@@ -75,7 +75,7 @@ export class Warning {
 
   constructor() {
     this.#title.id = 'curfew-title'
-    this.#title.textContent = TITLE
+    this.#title.textContent = say('page.title')
     this.#title.tabIndex = -1
     this.#text.id = 'curfew-text'
     this.#dialog.setAttribute('role', 'alertdialog')
@@ -83,8 +83,7 @@ export class Warning {
     this.#dialog.setAttribute('aria-labelledby', this.#title.id)
     this.#dialog.setAttribute('aria-describedby', this.#text.id)
     this.#dialog.setAttribute('closedby', 'none')
-    this.#dialog.lang = 'en'
-    this.#dialog.dir = 'ltr'
+    speaks(this.#dialog)
     this.#count.className = 'count'
     this.#count.setAttribute('aria-hidden', 'true')
     this.#spoken.className = 'spoken'
@@ -144,7 +143,7 @@ export class Warning {
    * its text are the same: an earlier end is spoken, and a dialog in the last seconds would only be
    * in the way of saving.
    * @param {string} reason
-   * @param {string} message plain text
+   * @param {string} message what an administrator has written, or nothing
    * @param {() => number} left milliseconds to the end
    */
   show(reason, message, left) {
@@ -153,7 +152,7 @@ export class Warning {
     const seconds = Math.ceil(left() / 1000)
     this.#left = left
     this.#message = message
-    this.#text.textContent = warningText(message, seconds, canStay)
+    this.#text.textContent = `${message || dueText(reason)} ${soon(seconds, canStay)}`
     this.#stay.hidden = !canStay
     this.#continue.hidden = canStay
     this.#outcome.textContent = ''
@@ -273,7 +272,7 @@ export class Warning {
 
   /** Tells what has come of a button. @param {string} code */
   tell(code) {
-    this.#outcome.textContent = OUTCOMES[code] ?? ''
+    this.#outcome.textContent = canSay('outcome.' + code) ? say('outcome.' + code) : ''
   }
 
   #countDown() {

@@ -79,16 +79,16 @@ export class Display {
   /**
    * Shows the warning, or tells it anew.
    * @param {string} reason
-   * @param {string} message plain text
+   * @param {Partial<Message>} due what was told of it
    * @param {() => number} left milliseconds to the end
    */
-  async warn(reason, message, left) {
-    const due = (this.#due = {})
+  async warn(reason, due, left) {
+    this.#due = due
     await this.#loading
     if (this.#due !== due) return
     const plain = this.#plain
     if (plain.reason !== reason) plain.hide()
-    ;((!plain.reason && this.#screen) || plain).show(reason, message, left)
+    ;((!plain.reason && this.#screen) || plain).show(reason, due, left)
   }
 
   hide() {

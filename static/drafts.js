@@ -3,7 +3,6 @@ import {KeptForms} from './keptforms.js'
 import {listen} from './page.js'
 import {hasSubmitted, Shelf} from './shelf.js'
 import {Keyring, Storing} from './storing.js'
-import {CANNOT_KEEP, DISMISS} from './words.js'
 
 /** @import {HTTP} from './http.js' */
 /** @import {Panel} from './panel.js' */
@@ -104,7 +103,9 @@ export class Drafts {
       this.#line?.()
       this.#line = undefined
     } else if (this.#isWanted && !this.#dismissed && !this.#guard.isOver) {
-      this.#line ??= this.#panel.offer(CANNOT_KEEP, [[DISMISS, () => this.#dismiss()]])
+      this.#line ??= this.#panel.offer(this.#panel.text('draft.cannotKeep'), [
+        [this.#panel.text('page.dismiss'), () => this.#dismiss()],
+      ])
     }
   }
 

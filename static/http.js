@@ -6,7 +6,8 @@ import {instant, since} from './time.js'
  * @typedef {{user: string, warn_in_ms: number, expire_in_ms: number, csrf: string, heartbeat_ms: number,
  *   extend_on: string, reason?: string, message?: string,
  *   ended?: {reason?: string, ago_ms: number, revoked: boolean}} & Own} Status
- * @typedef {{reason?: string, message?: string, location?: string, keep_ms?: number, handle?: string}} End
+ * @typedef {{reason?: string, message?: string, text?: string, data?: Record<string, string>, location?: string,
+ *   keep_ms?: number, handle?: string}} End
  */
 
 /** How long an answer may take. */

@@ -1,6 +1,7 @@
 package static
 
 import (
+	"encoding/json"
 	"path"
 	"regexp"
 	"strings"
@@ -38,29 +39,40 @@ func TestOwnNamesAreShortInAllFiles(t *testing.T) {
 	}
 }
 
-// Own names that a script looks up by a string would not be found.
-func TestOwnNamesAreNoKeysOfTables(t *testing.T) {
-	table := regexp.MustCompile(`(?m)^(?:export )?const ([A-Z_]+) = \{([^}]*)\}`)
-	key := regexp.MustCompile(`(\w+):`)
-	own := shortNames()
-	tables := 0
-	for _, name := range []string{"words.js", "presence.js"} {
-		source, err := sources.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
+// Own names that a script looks up by a string would not be found: those of the words are.
+func TestOwnNamesAreNoKeysOfWords(t *testing.T) {
+	own, forms := shortNames(), 0
+	for key, text := range words(t) {
+		if _, ok := own[key]; ok {
+			t.Errorf("the text %s is written short", key)
 		}
-		for _, m := range table.FindAllStringSubmatch(string(source), -1) {
-			tables++
-			for _, k := range key.FindAllStringSubmatch(m[2], -1) {
-				if _, ok := own[k[1]]; ok {
-					t.Errorf("%s: %s has the key %s, which is written short", name, m[1], k[1])
-				}
+		var plural map[string]string
+		if json.Unmarshal(text, &plural) != nil {
+			continue
+		}
+		for form := range plural {
+			forms++
+			if _, ok := own[form]; ok {
+				t.Errorf("%s has the form %s, which is written short", key, form)
 			}
 		}
 	}
-	if tables != 3 {
-		t.Errorf("%d tables were looked at, want 3", tables)
+	if forms == 0 {
+		t.Error("no text has plural forms")
 	}
+}
+
+// words are those that the browser client has without asking.
+func words(t *testing.T) (texts map[string]json.RawMessage) {
+	t.Helper()
+	data, err := english("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &texts); err != nil {
+		t.Fatal(err)
+	}
+	return texts
 }
 
 // Own names that come from the server as keys would not be found either. The types of what it says

@@ -2,7 +2,7 @@
 import {button, look} from './buttons.js'
 import {dismissedNotices, dismissNotice, MAX_NOTICES} from './notices.js'
 import {focused, OURS} from './page.js'
-import {CONNECTION, DISMISS, NOTICES, SHOW, SIGNED_OUT_SOON} from './words.js'
+import {canSay, say, speaks} from './words.js'
 
 /**
  * The application's modal dialog that has the page to itself: nothing outside of it takes a click.
@@ -47,14 +47,15 @@ export class Panel {
   #isUnder = false
   /** What the button of the line does; set by the warning. */
   onreopen = () => {}
+  /** What modules say that are fetched later: they have no words of their own. */
+  text = say
 
   constructor() {
     this.#box.className = 'panel'
-    this.#box.lang = 'en'
-    this.#box.dir = 'ltr'
+    speaks(this.#box)
     this.#notices.className = 'notices'
     this.#notices.setAttribute('role', 'log')
-    this.#notices.setAttribute('aria-label', NOTICES)
+    this.#notices.setAttribute('aria-label', say('page.notices'))
     this.#lines.className = 'lines'
     this.#line.className = 'line'
     this.#line.setAttribute('role', 'status')
@@ -65,11 +66,11 @@ export class Panel {
     this.#spoken.setAttribute('aria-live', 'assertive')
     const text = document.createElement('p')
     text.setAttribute('role', 'status')
-    text.append(SIGNED_OUT_SOON + ' ', this.#count)
+    text.append(say('page.signedOutSoon') + ' ', this.#count)
     this.#aside.append(
       text,
       this.#spoken,
-      button(SHOW, () => this.onreopen()),
+      button(say('page.show'), () => this.onreopen()),
     )
     this.#lines.append(this.#line, this.#aside)
     this.#box.append(this.#notices, this.#lines)
@@ -146,7 +147,7 @@ export class Panel {
 
   /** Tells of the connection. @param {string} code empty when all is well */
   statusLine(code) {
-    const text = CONNECTION[code] ?? ''
+    const text = canSay('connection.' + code) ? say('connection.' + code) : ''
     if (this.#line.textContent === text) return
     this.#line.textContent = text
     this.arrange()
@@ -210,7 +211,7 @@ export class Panel {
     box.className = 'notice'
     const text = document.createElement('p')
     text.textContent = message
-    const dismiss = button(DISMISS, () => {
+    const dismiss = button(say('page.dismiss'), () => {
       box.remove()
       this.arrange()
       dismissNotice(id)

@@ -1,6 +1,8 @@
 // @ts-check
 import style from './plain.css'
 
+/** @import {Message} from './connection.js' */
+
 // The few words that are needed without warning.js.
 const TITLE = 'Your session is about to end'
 const STAY = 'Stay signed in'
@@ -66,10 +68,10 @@ export class Plain {
 
   /**
    * @param {string} reason
-   * @param {string} message plain text
+   * @param {Partial<Message>} due what was told of it
    * @param {() => number} left milliseconds to the end
    */
-  show(reason, message, left) {
+  show(reason, {message = ''}, left) {
     const isIdle = reason === 'idle'
     const isNew = reason !== this.reason
     this.reason = reason

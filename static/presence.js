@@ -1,8 +1,8 @@
 // @ts-check
 import {PRESENCE, SETTLED_MS} from './page.js'
 
-/** What each state is called. @type {Record<string, string>} */
-const STATES = {active: 'Active', idle: 'Idle', warned: 'About to be signed out', away: 'Away', gone: 'Not signed in'}
+/** What users may be. */
+const STATES = ['active', 'idle', 'warned', 'away', 'gone']
 
 /** So many users may one page watch. */
 const MAX_WATCHED = 100
@@ -10,6 +10,7 @@ const MAX_WATCHED = 100
 /** Keeps the elements that show the presence of others. */
 export class Presence {
   #watch
+  #say
   /** @type {Record<string, string>} */
   #states = {}
   #asked = ''
@@ -21,9 +22,11 @@ export class Presence {
    * @param {(users: string[]) => boolean} watch asks for the presence of users; false where nobody
    *   can be asked now
    * @param {AbortSignal} signal ends it
+   * @param {(key: string) => string} say the words of the page
    */
-  constructor(watch, signal) {
+  constructor(watch, signal, say) {
     this.#watch = watch
+    this.#say = say
     const changes = new MutationObserver(() => this.#look())
     changes.observe(document.documentElement, {
       subtree: true,
@@ -77,7 +80,7 @@ export class Presence {
   #show() {
     for (const element of document.querySelectorAll(PRESENCE)) {
       const state = this.#states[element.getAttribute('data-curfew-presence') ?? '']
-      const text = state ? (STATES[state] ?? state) : ''
+      const text = state && STATES.includes(state) ? this.#say('presence.' + state) : (state ?? '')
       if (!element.hasChildNodes()) this.#ours.add(element)
       if (this.#ours.has(element)) {
         if (element.textContent !== text) element.textContent = text

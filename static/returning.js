@@ -1,6 +1,5 @@
 // @ts-check
 import {canHold, fieldsOf, initialOf, isSame, labelOf, setValue, valueOf} from './fields.js'
-import {DISCARD, DISMISS, IS_BACK, TYPED_ELSE, USE_IT} from './words.js'
 
 /** @import {Field, Value} from './fields.js' */
 /** @import {Entry, KeptForm} from './keptform.js' */
@@ -113,9 +112,10 @@ export class Return {
     entered.set(key, {was, value: now})
     this.#onchange()
     this.#shown ||= performance.now()
-    this.#line ??= this.#panel.offer(IS_BACK, [
-      [DISCARD, () => this.#discard()],
-      [DISMISS, () => this.#end()],
+    const {text} = this.#panel
+    this.#line ??= this.#panel.offer(text('draft.isBack'), [
+      [text('draft.discard'), () => this.#discard()],
+      [text('page.dismiss'), () => this.#end()],
     ])
   }
 
@@ -147,9 +147,16 @@ export class Return {
     const fields = fieldsOf(form)
     const found = [...others.keys()].flatMap(key => fields.get(key) ?? [])
     if (found.length === 0) return
-    this.#question = this.#panel.offer(TYPED_ELSE(found.map(labelOf).filter(Boolean)), [
-      [USE_IT, () => this.#use()],
-      [DISCARD, () => this.#refuse()],
+    const {text} = this.#panel
+    const Fields = found
+      .map(labelOf)
+      .filter(Boolean)
+      .map(Name => text('draft.field', {Name}))
+      .join(', ')
+    const typedElse = text(Fields ? 'draft.typedElse' : 'draft.typedElseHere', {Fields})
+    this.#question = this.#panel.offer(typedElse, [
+      [text('draft.useIt'), () => this.#use()],
+      [text('draft.discard'), () => this.#refuse()],
     ])
   }
 

@@ -2,7 +2,7 @@
 import {button, clicked, look, prevent, shield, stopImmediate} from './buttons.js'
 import {WAITING} from './page.js'
 import {instant, since} from './time.js'
-import {LEAVE_PAGE, SIGN_IN_AGAIN, SIGNED_OUT} from './words.js'
+import {say, speaks} from './words.js'
 
 /** @import {Instant} from './time.js' */
 
@@ -47,22 +47,21 @@ export class SignedOut {
   constructor(signIn, leave) {
     const dialog = this.#dialog
     this.#title.id = 'curfew-title'
-    this.#title.textContent = SIGNED_OUT
+    this.#title.textContent = say('page.signedOut')
     this.#text.id = 'curfew-text'
     dialog.setAttribute('aria-labelledby', this.#title.id)
     dialog.setAttribute('aria-describedby', this.#text.id)
     dialog.setAttribute('closedby', 'none')
-    dialog.lang = 'en'
-    dialog.dir = 'ltr'
+    speaks(dialog)
     dialog.addEventListener('cancel', event => event.preventDefault())
     dialog.addEventListener('close', () => this.keep())
-    this.#first = button(SIGN_IN_AGAIN, () => this.#press(signIn))
+    this.#first = button(say('page.signInAgain'), () => this.#press(signIn))
     this.#first.className = 'first'
     const buttons = document.createElement('div')
     buttons.className = 'buttons'
     buttons.append(
       this.#first,
-      button(LEAVE_PAGE, () => this.#press(leave)),
+      button(say('page.leave'), () => this.#press(leave)),
     )
     dialog.append(this.#title, this.#text, buttons)
     this.#shadow.adoptedStyleSheets = [look]

@@ -21,6 +21,8 @@ import (
 	"sync"
 
 	"github.com/evanw/esbuild/pkg/api"
+
+	"curfew/locale"
 )
 
 //go:embed *.js *.css favicon.svg
@@ -48,6 +50,9 @@ var (
 	sheets  = []string{"curfew.css", "pages.css"}
 	images  = []string{"favicon.svg"}
 )
+
+// Words are the beginnings of the keys of what the browser client says: see [locale.Locale.Part].
+var Words = []string{"page.", "outcome.", "connection.", "draft.", "presence.", "due.", "reason.", "time."}
 
 // File is one file as it is served. Nobody may change it.
 type File struct {
@@ -196,14 +201,20 @@ func readEmbedded(build api.PluginBuild) {
 	})
 	build.OnLoad(api.OnLoadOptions{Filter: `.*`}, func(a api.OnLoadArgs) (api.OnLoadResult, error) {
 		read, loader := sources.ReadFile, api.LoaderJS
-		if path.Ext(a.Path) == ".css" {
+		switch path.Ext(a.Path) {
+		case ".css":
 			read, loader = minify, api.LoaderText
+		case ".json":
+			read, loader = english, api.LoaderJSON
 		}
 		body, err := read(a.Path)
 		text := strings.TrimSpace(string(body))
 		return api.OnLoadResult{Contents: &text, Loader: loader}, err
 	})
 }
+
+// english are the words that the browser client has without asking.
+func english(string) ([]byte, error) { return locale.English().Part(Words...), nil }
 
 // oldest are the browsers whose style sheets have to hold: they know no rules within rules yet.
 var oldest = []api.Engine{

@@ -66,7 +66,7 @@ func TestCommentsAreLeftOut(t *testing.T) {
 	for name, comment := range map[string]string{
 		"curfew.js":   "Guards this page",
 		"warning.js":  "What the page says",
-		"presence.js": "What each state is called",
+		"presence.js": "What users may be",
 		"console.js":  "The live part of the console",
 		"drafts.js":   "Keeps what is typed into the forms",
 		"login.js":    "The sign-in page goes on",

@@ -3,6 +3,7 @@ import {isHidden, listen} from './page.js'
 import {SignedOut} from './signedout.js'
 import {instant, LONGEST_TIMEOUT, since} from './time.js'
 import {SignInWindow} from './window.js'
+import {reasonText} from './words.js'
 
 /** @import {Forms} from './forms.js' */
 /** @import {End, HTTP, Own, Status} from './http.js' */
@@ -102,7 +103,7 @@ export class Waiting {
    * @param {End} end
    */
   begin(end) {
-    const {reason, message = '', keep_ms, handle} = end
+    const {reason, keep_ms, handle} = end
     const isClear = keep_ms && !handle
     this.#end = end
     this.#began = this.#touched = instant()
@@ -111,7 +112,7 @@ export class Waiting {
     this.#listen()
     this.#open()
     if (reason === 'replaced') this.#noticed = instant()
-    if (isClear && reason !== 'replaced') this.#dialog.show(message)
+    if (isClear && reason !== 'replaced') this.#dialog.show(whyOver(end))
     else this.#ask()
     this.#count()
   }
@@ -174,7 +175,7 @@ export class Waiting {
     if (!end) return
     this.#dialog.keep()
     if (end.reason === 'replaced' && end.keep_ms && since(this.#began) >= COOKIE_MS) {
-      this.#dialog.show(end.message ?? '')
+      this.#dialog.show(whyOver(end))
     }
     const isAlert = since(this.#noticed) < COOKIE_MS
     const quiet = isAlert ? 0 : since(this.#touched) < SOON_FOR_MS ? ASK_SOON_MS : ASK_SELDOM_MS
@@ -224,12 +225,12 @@ export class Waiting {
 
   /** The browser has no session. @param {End} end of this page's own */
   #over(end) {
-    const {reason, message = '', keep_ms} = end
+    const {reason, keep_ms} = end
     if (!keep_ms) return this.#leave(end.location)
     this.#end = end
     this.#keepFor(keep_ms)
     if (reason === 'replaced' && since(this.#began) < COOKIE_MS) return // its cookie is on its way
-    this.#dialog.show(message)
+    this.#dialog.show(whyOver(end))
   }
 
   /** The browser has a session. @param {Status} status */
@@ -276,3 +277,6 @@ export class Waiting {
     return true
   }
 }
+
+/** What the page says of an end. @param {End} end */
+const whyOver = ({reason = '', text, data}) => text || reasonText(reason, data)

@@ -9,6 +9,7 @@ import {rememberFocus} from './page.js'
 import {rememberScroll} from './scroll.js'
 import {Waiting} from './waiting.js'
 import {PresenceWatch} from './watch.js'
+import {learn} from './words.js'
 
 /** @import {Connection, Message} from './connection.js' */
 /** @import {Host} from './display.js' */
@@ -49,11 +50,11 @@ export class Screen {
 
   /**
    * @param {string} reason
-   * @param {string} message plain text
+   * @param {Partial<Message>} due what was told of it
    * @param {() => number} left milliseconds to the end
    */
-  show(reason, message, left) {
-    this.#warning.show(reason, message, left)
+  show(reason, {text = ''}, left) {
+    this.#warning.show(reason, text, left)
   }
 
   hide() {
@@ -134,6 +135,8 @@ export class Screen {
     this.#warning.remove()
   }
 }
+
+await learn() // before anything is said
 
 /** Has it there when the page needs it: the entry imports the same module. */
 const importLeaving = importer('./leaving.js')

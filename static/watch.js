@@ -1,6 +1,7 @@
 // @ts-check
 import {importer} from './modules.js'
 import {PRESENCE, SETTLED_MS} from './page.js'
+import {say} from './words.js'
 
 /** @typedef {import('./presence.js').Presence} Presence */
 
@@ -43,7 +44,7 @@ export class PresenceWatch {
     this.#failed = !Presence
     if (!Presence || this.#presence || this.#signal.aborted) return
     this.#changes.disconnect()
-    this.#presence = new Presence(this.#watch, this.#signal)
+    this.#presence = new Presence(this.#watch, this.#signal, say)
     if (this.#isOpen) this.#presence?.begin()
   }
 

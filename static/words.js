@@ -1,59 +1,106 @@
 // @ts-check
-// What the page says, but for the few words that plain.js has to say without this file.
+// What the page says, in the language of the person in front of it, but for the few words that
+// plain.js has to say without this file. The texts are those of locale/words: English comes along,
+// another language is fetched as the page starts.
+import ENGLISH from './english.json'
+import {TAG} from './page.js'
 
-export const TITLE = 'Your session is about to end'
-export const STAY = 'Stay signed in'
-export const CONTINUE = 'Continue working'
-export const SIGN_OUT = 'Sign out now'
-export const SIGNED_OUT_SOON = 'You will be signed out soon'
-export const SHOW = 'Show'
-export const SIGNED_OUT = 'You have been signed out'
-export const SIGN_IN_AGAIN = 'Sign in to continue'
-export const LEAVE_PAGE = 'Leave this page'
-export const NOTICES = 'Notices'
-export const DISMISS = 'Dismiss'
+/** @typedef {string | Partial<Record<Intl.LDMLPluralRule, string>>} Text a text, or its plural forms (CLDR) */
+/** @typedef {Record<string, string | number>} Data values in a text, by their names; Count chooses the form */
 
-/** What is said of a draft. */
-export const IS_BACK = 'What you typed is back.'
-export const DISCARD = 'Discard'
-export const USE_IT = 'Use it'
-export const CANNOT_KEEP = 'What you type here cannot be kept in this browser.'
+/** So long the page waits for its language at most, in ms; then it speaks English. */
+const LEARN_MS = 5_000
 
-/** @param {string[]} labels of the fields */
-export const TYPED_ELSE = labels =>
-  'You had typed something else ' +
-  (labels.length > 0 ? `in ${labels.map(label => `“${label}”`).join(', ')}.` : 'here.')
+/** The cookie with the language that a person has chosen. */
+const COOKIE = '__Host-curfew-lang'
 
-/** What has come of a button. @type {Record<string, string>} */
-export const OUTCOMES = {
-  wait: 'One moment…',
-  stillTrying: 'The server cannot be reached. Still trying…',
-  notSignedOut: 'The server cannot be reached, so you are still signed in. Please try again.',
-}
-
-/** How the connection is. @type {Record<string, string>} */
-export const CONNECTION = {
-  lost: 'The connection is lost. Reconnecting…',
-  polling: 'Live updates are not possible here. Checking every second…',
-}
-
-/** @param {number} seconds */
-export const inWords = seconds => {
-  const [n, unit] = seconds >= 60 && seconds % 60 === 0 ? [seconds / 60, 'minute'] : [seconds, 'second']
-  return `${n} ${unit}${n === 1 ? '' : 's'}`
-}
-
-/** @param {number} seconds to the end */
-export const timeLeft = seconds => `${inWords(seconds)} left`
+/** @type {Record<string, Text>} */
+let texts = ENGLISH
+let language = 'en'
+let direction = 'ltr'
+let plural = new Intl.PluralRules(language)
+let number = new Intl.NumberFormat(language)
 
 /**
- * What a warning says.
- * @param {string} message
+ * Fetches the words of the language that the tag names, or the person has chosen, or else the
+ * browser asks for: the server knows which are offered.
+ */
+export async function learn() {
+  const {lang} = /** @type {HTMLElement | null} */ (document.querySelector(TAG))?.dataset ?? {}
+  const [, chosen] = document.cookie.match(`(?:^|; )${COOKIE}=([^;]*)`) ?? []
+  const wanted = [lang, chosen, ...navigator.languages].filter(name => name).join()
+  try {
+    const url = new URL('words.json?lang=' + encodeURIComponent(wanted), import.meta.url)
+    const answer = await fetch(url, {signal: AbortSignal.timeout(LEARN_MS)})
+    if (answer.ok) speak(await answer.json())
+  } catch {} // English will do
+}
+
+/** @param {{lang: string, dir: string, words: Record<string, Text>}} learnt */
+function speak({lang, dir, words}) {
+  language = lang
+  direction = dir
+  texts = {...ENGLISH, ...words}
+  plural = new Intl.PluralRules(lang)
+  number = new Intl.NumberFormat(lang, {numberingSystem: 'latn'})
+}
+
+/** Marks an element as one whose text is in the language of the words. @param {HTMLElement} element */
+export function speaks(element) {
+  element.lang = language
+  element.dir = direction
+}
+
+/**
+ * The text of a key.
+ * @param {string} key
+ * @param {Data} [data]
+ */
+export function say(key, data = {}) {
+  const text = texts[key] ?? ENGLISH[key] ?? ''
+  const form = typeof text === 'string' ? text : (text[plural.select(Number(data.Count))] ?? text.other ?? '')
+  return form.replace(/{{\.(\w+)}}/g, (_, name) => {
+    const value = data[name] ?? ''
+    return typeof value === 'number' ? number.format(value) : value
+  })
+}
+
+/** @param {string} key @returns {boolean} whether there is such a text */
+export const canSay = key => key in ENGLISH
+
+/** @param {number} seconds */
+export const inWords = seconds =>
+  seconds >= 60 && seconds % 60 === 0
+    ? say('time.minutes', {Count: seconds / 60})
+    : say('time.seconds', {Count: seconds})
+
+/** @param {number} seconds to the end */
+export const timeLeft = seconds => say('page.left', {Time: inWords(seconds)})
+
+/**
+ * Why a session is about to end, but for what an administrator has written.
+ * @param {string} reason
+ */
+export const dueText = reason => say('due.' + reason)
+
+/**
+ * When the session ends, as a warning says it.
  * @param {number} seconds to the end
  * @param {boolean} canStay
  */
-export const warningText = (message, seconds, canStay) =>
-  `${message} You will be signed out in ${inWords(seconds)}${canStay ? ' unless you stay.' : '.'}`.trim()
+export const soon = (seconds, canStay) =>
+  say(canStay ? 'page.soonUnlessYouStay' : 'page.soon', {Time: inWords(seconds)})
+
+/**
+ * Why a session has ended, but for what an administrator has written.
+ * @param {string} reason
+ * @param {Data} [data]
+ */
+export function reasonText(reason, data) {
+  const {device = '', address = '', by = ''} = data ?? {}
+  const exact = device ? `reason.${reason}By` : `reason.${reason}-${by}`
+  return say(canSay(exact) ? exact : `reason.${reason}`, {Device: device, Address: address})
+}
 
 /** The seconds as a clock shows them. @param {number} seconds */
 export const countdown = seconds => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`

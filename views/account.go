@@ -34,7 +34,7 @@ type ownSession struct {
 
 func (s *Server) account(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
-	p := accountPage{layout: s.sessionLayout(r, "Your account")}
+	p := accountPage{layout: s.sessionLayout(r, "account.title")}
 	now := s.clock.Now()
 	list := s.hub.Sessions(hub.Filter{User: v.status.Record.User})
 	slices.SortFunc(list, func(a, b hub.Session) int { return b.Record.CreatedAt.Compare(a.Record.CreatedAt) })
@@ -44,8 +44,8 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request) error {
 			This:       one.Record.ID == v.token.ID(),
 			Device:     session.Device(one.Record.Agent),
 			Address:    one.Record.Address,
-			SignedIn:   ago(now.Sub(one.Record.CreatedAt)),
-			LastActive: ago(now.Sub(one.LastActiveAt)),
+			SignedIn:   p.Ago(now.Sub(one.Record.CreatedAt)),
+			LastActive: p.Ago(now.Sub(one.LastActiveAt)),
 			State:      one.State,
 			Tabs:       one.Tabs,
 		}
@@ -114,5 +114,4 @@ func (s *Server) leavesOthers(r *http.Request, _ *recorded) (bool, error) {
 	}), nil
 }
 
-var errNoSuchSession = newProblem(http.StatusNotFound, "not-found",
-	"There is no such session of yours, or no longer. Nothing was ended.")
+var errNoSuchSession = newProblem(http.StatusNotFound, "not-found", "error.noSessionOfYours")

@@ -72,7 +72,7 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
 		return storeError{err}
 	}
 	p := auditPage{
-		layout: s.sessionLayout(r, "Audit trail"),
+		layout: s.sessionLayout(r, "audit.title"),
 		Kinds:  session.EventKinds(),
 		Asked:  make(map[string]string),
 	}

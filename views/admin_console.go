@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"curfew/hub"
+	"curfew/locale"
 	"curfew/session"
 )
 
@@ -112,7 +113,7 @@ type consoleRow struct {
 	Active      string    `json:"active"`
 }
 
-func (s *Server) consoleView(q consoleQuery) consoleView {
+func (s *Server) consoleView(l *locale.Locale, q consoleQuery) consoleView {
 	now := s.clock.Now()
 	all := s.hub.Sessions(hub.Filter{})
 	_, totals := hub.Users(all)
@@ -140,20 +141,20 @@ func (s *Server) consoleView(q consoleQuery) consoleView {
 	}
 	several := s.hub.Stats().Nodes > 1
 	for _, one := range list[(page-1)*rowsPerPage : min(len(list), page*rowsPerPage)] {
-		row := rowOf(*one, now)
+		row := rowOf(l, *one, now)
 		if several {
 			row.Node = one.Node
 		}
 		view.Rows = append(view.Rows, row)
 	}
 	isRecent := func(r *session.Revocation) bool { return now.Sub(r.EffectiveAt) < time.Hour }
-	for _, l := range s.hub.ForcedLogouts(0, 10, isRecent) {
-		view.Logouts = append(view.Logouts, progressOf(l))
+	for _, one := range s.hub.ForcedLogouts(0, 10, isRecent) {
+		view.Logouts = append(view.Logouts, progressOf(one))
 	}
 	return view
 }
 
-func rowOf(one hub.Session, now time.Time) consoleRow {
+func rowOf(l *locale.Locale, one hub.Session, now time.Time) consoleRow {
 	r := one.Record
 	return consoleRow{
 		Ref:         r.ID.Ref(),
@@ -166,8 +167,8 @@ func rowOf(one hub.Session, now time.Time) consoleRow {
 		Unconfirmed: one.Unconfirmed,
 		Device:      session.Device(r.Agent),
 		Address:     r.Address,
-		SignedIn:    ago(now.Sub(r.CreatedAt)),
-		Active:      ago(now.Sub(one.LastActiveAt)),
+		SignedIn:    ago(l, now.Sub(r.CreatedAt)),
+		Active:      ago(l, now.Sub(one.LastActiveAt)),
 	}
 }
 
@@ -264,10 +265,10 @@ var consoleColumns = [][2]string{
 
 func (s *Server) console(w http.ResponseWriter, r *http.Request) error {
 	q := readConsoleQuery(r.URL.Query())
-	view := s.consoleView(q)
+	view := s.consoleView(s.locale(r), q)
 	q.Page = view.Page
 	p := consolePage{
-		layout:      s.sessionLayout(r, "Console"),
+		layout:      s.sessionLayout(r, "console.title"),
 		consoleView: view,
 		Asked:       q,
 		States:      []hub.State{hub.StateActive, hub.StateIdle, hub.StateWarned, hub.StateAway},
@@ -312,12 +313,12 @@ func (sessionPage) template() *template.Template { return sessionTemplate }
 func (s *Server) consoleSession(w http.ResponseWriter, r *http.Request) error {
 	found := s.hub.Sessions(hub.Filter{Ref: r.PathValue("ref")})
 	if len(found) != 1 {
-		return newProblem(http.StatusNotFound, "not-found", "That session is over.")
+		return newProblem(http.StatusNotFound, "not-found", "error.sessionOver")
 	}
 	p := sessionPage{
-		layout:  s.sessionLayout(r, "Session of "+found[0].Record.User),
+		layout:  s.sessionLayout(r, "session.title"),
 		Session: oneSession(found[0]),
-		Row:     rowOf(found[0], s.clock.Now()),
+		Row:     rowOf(s.locale(r), found[0], s.clock.Now()),
 	}
 	return s.render(w, http.StatusOK, p)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket/wsjson"
 
 	"curfew/hub/wire"
+	"curfew/locale"
 )
 
 // users lists who stands in the console, in its order.
@@ -193,7 +194,7 @@ func TestAgo(t *testing.T) {
 		48 * time.Hour:              "2 days ago",
 		10*24*time.Hour + time.Hour: "10 days ago",
 	} {
-		if got := ago(d); got != want {
+		if got := ago(locale.English(), d); got != want {
 			t.Errorf("%s: %q, want %q", d, got, want)
 		}
 	}

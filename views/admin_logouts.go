@@ -110,11 +110,6 @@ func inMilliseconds(name, text string) (int64, error) {
 // impact is how much a forced logout would end.
 type impact struct{ Users, Sessions, Tabs int }
 
-// InUsers, InSessions and InTabs are for people to read.
-func (n impact) InUsers() string    { return plural(n.Users, "user") }
-func (n impact) InSessions() string { return plural(n.Sessions, "session") }
-func (n impact) InTabs() string     { return plural(n.Tabs, "open tab") }
-
 func (s *Server) impact(form logoutForm) (n impact) {
 	users := make(map[string]bool)
 	targets := make([]session.Target, len(form.requests))
@@ -161,7 +156,7 @@ func (s *Server) confirmLogout(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) confirmPage(r *http.Request, form logoutForm, n impact, trouble string) confirmPage {
 	p := confirmPage{
-		layout:  s.sessionLayout(r, "Confirm"),
+		layout:  s.sessionLayout(r, "confirm.title"),
 		Form:    form,
 		Impact:  n,
 		Typed:   n.Users > typeToConfirmAbove,
@@ -173,10 +168,10 @@ func (s *Server) confirmPage(r *http.Request, form logoutForm, n impact, trouble
 		p.Whom = fmt.Sprintf("%d selected sessions", len(form.scopes))
 	}
 	if d := form.requests[0].Grace; d > 0 {
-		p.Grace = inWords(d)
+		p.Grace = p.InWords(d)
 	}
 	if d := form.requests[0].Block; d > 0 {
-		p.Block = inWords(d)
+		p.Block = p.InWords(d)
 	}
 	return p
 }
@@ -256,11 +251,11 @@ func (s *Server) followLogout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return errNoPage
 	}
-	p := progressPage{layout: s.sessionLayout(r, "Forced logout"), Logout: wholeProgress(l), Whom: l.Scope.String()}
+	p := progressPage{layout: s.sessionLayout(r, "progress.title"), Logout: wholeProgress(l), Whom: l.Scope.String()}
 	now := s.clock.Now()
 	p.CanCancel = l.CancelledAt.IsZero() && (now.Before(l.EffectiveAt) || now.Before(l.BlockUntil))
 	if left := l.EffectiveAt.Sub(now); left > 0 {
-		p.When = "in " + inWords(left.Round(time.Second))
+		p.When = "in " + p.InWords(left.Round(time.Second))
 	}
 	return s.render(w, http.StatusOK, p)
 }

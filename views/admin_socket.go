@@ -13,6 +13,7 @@ import (
 
 	"curfew/hub"
 	"curfew/hub/wire"
+	"curfew/locale"
 	"curfew/session"
 	"curfew/session/gorilla"
 )
@@ -88,7 +89,7 @@ func (s *Server) consoleSocket(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	queries := make(chan consoleQuery)
 	reading.Go(func() { readConsole(ctx, cancel, c, queries) })
-	code, reason := s.serveConsole(ctx, c, token.ID(), queries)
+	code, reason := s.serveConsole(ctx, c, token.ID(), s.locale(r), queries)
 	c.Close(code, reason)
 	return nil
 }
@@ -129,7 +130,7 @@ func (s *Server) stillAdmin(ctx context.Context, id session.ID) error {
 
 // serveConsole sends what is asked for until the connection or the right to see it ends. It returns
 // how to close.
-func (s *Server) serveConsole(ctx context.Context, c *websocket.Conn, id session.ID,
+func (s *Server) serveConsole(ctx context.Context, c *websocket.Conn, id session.ID, l *locale.Locale,
 	queries <-chan consoleQuery) (websocket.StatusCode, string) {
 	var asked *consoleQuery
 	var sent []byte
@@ -156,7 +157,7 @@ func (s *Server) serveConsole(ctx context.Context, c *websocket.Conn, id session
 			return websocket.StatusPolicyViolation, "not an administrator any more"
 		}
 		if asked != nil && err == nil {
-			view, err := json.Marshal(s.consoleAnswer(*asked))
+			view, err := json.Marshal(s.consoleAnswer(l, *asked))
 			if err != nil {
 				return websocket.StatusInternalError, ""
 			}
@@ -177,16 +178,16 @@ func (s *Server) serveConsole(ctx context.Context, c *websocket.Conn, id session
 }
 
 // consoleAnswer is the view asked for, or the progress of a logout.
-func (s *Server) consoleAnswer(q consoleQuery) any {
+func (s *Server) consoleAnswer(l *locale.Locale, q consoleQuery) any {
 	if q.Logout == "" {
-		return s.consoleView(q)
+		return s.consoleView(l, q)
 	}
-	l, err := s.hub.ForcedLogout(q.Logout)
+	logout, err := s.hub.ForcedLogout(q.Logout)
 	if err != nil {
 		return map[string]string{"type": "unknown"}
 	}
 	return struct {
 		Type string `json:"type"`
 		progressJSON
-	}{"progress", wholeProgress(l)}
+	}{"progress", wholeProgress(logout)}
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"curfew/hub"
+	"curfew/locale"
 	"curfew/session/gorilla"
 )
 
@@ -14,8 +15,7 @@ import (
 // more at the public URL than anybody's.
 
 // errElsewhere is the error of a request that only the admin URL grants.
-var errElsewhere = newProblem(http.StatusForbidden, "admin-url",
-	"An administrator's session is good for this at the address of the console only. Programs send a bearer token.")
+var errElsewhere = newProblem(http.StatusForbidden, "admin-url", "error.adminElsewhere")
 
 // Console returns what answers at the admin URL: all of Curfew's own routes, below the base path,
 // and neither application nor door. The admin URL stands there for the public URL. Sessions are the
@@ -77,15 +77,15 @@ func (s *Server) endpoint(r *http.Request) hub.Endpoint {
 type link struct{ URL, Text string }
 
 // applicationLink leads to what people are signed in for.
-func (s *Server) applicationLink() link {
-	l := link{s.main.base + "/", "Staff directory"}
+func (s *Server) applicationLink(l *locale.Locale) link {
+	to := link{s.main.base + "/", text{key: "home.title"}.in(l)}
 	if s.guard.exists {
-		l = link{s.main.home, "Application"}
+		to = link{s.main.home, text{key: "bar.application"}.in(l)}
 	}
 	if s.isConsole {
-		l.URL = s.main.origin + l.URL
+		to.URL = s.main.origin + to.URL
 	}
-	return l
+	return to
 }
 
 // atRoot reports whether a request is for the root of the console's origin, which is nobody else's.

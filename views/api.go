@@ -64,18 +64,18 @@ type caller struct {
 }
 
 var (
-	errNoCaller = newProblem(http.StatusUnauthorized, "no-session",
-		"Sign in as an administrator, or send a bearer token.")
-	errBadToken  = newProblem(http.StatusUnauthorized, "bad-token", "There is no such bearer token.")
-	errReadOnly  = newProblem(http.StatusForbidden, "read-only", "This token may only read.")
-	errNotAdmin  = newProblem(http.StatusForbidden, "forbidden", "Only administrators may do this.")
-	errNoSuch    = newProblem(http.StatusNotFound, "not-found", "There is no such thing, or no longer.")
-	errNotJSON   = newProblem(http.StatusBadRequest, "bad-json", "The body must be one JSON object.")
-	errMuchToSay = newProblem(http.StatusRequestEntityTooLarge, "too-large", "The body is too large.")
+	errNoCaller  = newProblem(http.StatusUnauthorized, "no-session", "error.noCaller")
+	errBadToken  = newProblem(http.StatusUnauthorized, "bad-token", "error.badToken")
+	errReadOnly  = newProblem(http.StatusForbidden, "read-only", "error.readOnly")
+	errNotAdmin  = newProblem(http.StatusForbidden, "forbidden", "error.notAdmin")
+	errNoSuch    = newProblem(http.StatusNotFound, "not-found", "error.noSuch")
+	errNotJSON   = newProblem(http.StatusBadRequest, "bad-json", "error.notJSON")
+	errMuchToSay = newProblem(http.StatusRequestEntityTooLarge, "too-large", "error.tooLarge")
 )
 
 func unprocessable(format string, args ...any) *problem {
-	return &problem{status: http.StatusUnprocessableEntity, code: "invalid", message: fmt.Sprintf(format, args...)}
+	said := english(fmt.Sprintf(format, args...))
+	return &problem{status: http.StatusUnprocessableEntity, code: "invalid", text: said}
 }
 
 // caller judges who asks, and whether they may do what the method does.
@@ -142,7 +142,7 @@ func (s *Server) failAPI(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	s.begin(w, r, p, err)
 	writeBody(w, "application/problem+json", p.status, problemJSON{"about:blank", http.StatusText(p.status), p.status,
-		p.message, p.code})
+		p.message(), p.code})
 }
 
 const maxBody = 64 << 10

@@ -148,15 +148,13 @@ func (s *Server) apiLogout(r *http.Request, who caller) (any, error) {
 }
 
 var (
-	errNotSignedIn = newProblem(http.StatusNotFound, "not-found",
-		"No session of that ref is signed in, and no page of it may still come back.")
-	errTooLate = newProblem(http.StatusConflict, "too-late",
-		"The forced logout has taken effect, and no block of it is left: there is nothing to call off.")
-	errTooMany = &problem{
-		status:  http.StatusTooManyRequests,
-		code:    "too-many-logouts",
-		message: "There were too many forced logouts in a day to remember one more. Everyone can still be signed out.",
-		retry:   time.Hour,
+	errNotSignedIn = newProblem(http.StatusNotFound, "not-found", "error.notSignedIn")
+	errTooLate     = newProblem(http.StatusConflict, "too-late", "error.tooLate")
+	errTooMany     = &problem{
+		status: http.StatusTooManyRequests,
+		code:   "too-many-logouts",
+		text:   text{key: "error.tooManyLogouts"},
+		retry:  time.Hour,
 	}
 )
 

@@ -10,8 +10,7 @@ import (
 
 // What administrators tell people, for the API.
 
-var errNobodyToTell = newProblem(http.StatusNotFound, "not-found",
-	"Nobody of that name is signed in, so nobody was told.")
+var errNobodyToTell = newProblem(http.StatusNotFound, "not-found", "error.nobodyToTell")
 
 type noticeJSON struct {
 	ID       string `json:"id"`

@@ -25,7 +25,7 @@ func (s *Server) draftKey(w http.ResponseWriter, r *http.Request) error {
 	who := s.hub.Who(&v.status.Record)
 	w.Header().Set("Vary", "*")
 	if wanted := r.URL.Query().Get("who"); wanted != "" && wanted != who {
-		return newProblem(http.StatusConflict, "other-user", "Another user has signed in.")
+		return newProblem(http.StatusConflict, "other-user", "error.otherUser")
 	}
 	derive := func(purpose string) []byte {
 		mac := hmac.New(sha256.New, s.secret)

@@ -11,58 +11,57 @@ import (
 
 	"curfew/front"
 	"curfew/hub"
+	"curfew/locale"
 	"curfew/session"
 )
 
 // problem is an error that has an answer of its own.
 type problem struct {
-	status  int
-	code    string // for programs
-	message string // for people
-	retry   time.Duration
-	allow   string // the methods that there are
+	status int
+	code   string // for programs
+	text   text   // for people
+	retry  time.Duration
+	allow  string // the methods that there are
 }
 
-// newProblem makes a problem whose request is not asked for again in a while.
-func newProblem(status int, code, message string) *problem {
-	return &problem{status: status, code: code, message: message}
+// newProblem makes a problem whose request is not asked for again in a while. People read the text
+// of the key, which depends on values where there are pairs of a name and a value.
+func newProblem(status int, code, key string, pairs ...any) *problem {
+	return &problem{status: status, code: code, text: text{key: key, data: locale.Pairs(pairs...)}}
 }
 
-func (p *problem) Error() string { return p.message }
+// message is what programs, logs and JSON say.
+func (p *problem) message() string { return p.text.in(locale.English()) }
+
+func (p *problem) Error() string { return p.message() }
 
 var (
-	errNoPage              = newProblem(http.StatusNotFound, "not-found", "There is no such page.")
-	errMethod              = newProblem(http.StatusMethodNotAllowed, "method", "This cannot be asked for in that way.")
+	errNoPage              = newProblem(http.StatusNotFound, "not-found", "error.noPage")
+	errMethod              = newProblem(http.StatusMethodNotAllowed, "method", "error.method")
 	errNoApplicationMethod = &problem{
-		status:  http.StatusMethodNotAllowed,
-		code:    errMethod.code,
-		message: errMethod.message,
-		allow:   "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+		status: http.StatusMethodNotAllowed,
+		code:   errMethod.code,
+		text:   errMethod.text,
+		allow:  "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
 	}
-	errCrossSite = newProblem(http.StatusForbidden, "cross-site",
-		"This request came from another site and was refused.")
-	errNoToken = newProblem(http.StatusForbidden, "csrf",
-		"This form is out of date. Go back, reload the page and try again.")
-	errBadForm  = newProblem(http.StatusBadRequest, "bad-form", "The form could not be read.")
-	errInternal = newProblem(http.StatusInternalServerError, "internal",
-		"Something went wrong on our side. Please try again.")
+	errCrossSite = newProblem(http.StatusForbidden, "cross-site", "error.crossSite")
+	errNoToken   = newProblem(http.StatusForbidden, "csrf", "error.outOfDate")
+	errBadForm   = newProblem(http.StatusBadRequest, "bad-form", "error.badForm")
+	errInternal  = newProblem(http.StatusInternalServerError, "internal", "error.internal")
 	errStoreAway = &problem{
-		status:  http.StatusServiceUnavailable,
-		code:    "unavailable",
-		message: "We cannot check your session just now. Nothing is lost: please try again in a moment.",
-		retry:   5 * time.Second,
+		status: http.StatusServiceUnavailable,
+		code:   "unavailable",
+		text:   text{key: "error.storeAway"},
+		retry:  5 * time.Second,
 	}
-	errUpstream = newProblem(http.StatusBadGateway, "upstream",
-		"The application does not answer just now. That signs nobody out: please try again in a moment.")
-	errBrokenRequest   = newProblem(http.StatusBadRequest, "bad-request", "What was sent did not arrive whole.")
-	errUpstreamTimeout = newProblem(http.StatusGatewayTimeout, "upstream",
-		"The application takes too long to answer. That signs nobody out: please try again in a moment.")
-	errNotConfirmed = &problem{
+	errUpstream        = newProblem(http.StatusBadGateway, "upstream", "error.upstream")
+	errBrokenRequest   = newProblem(http.StatusBadRequest, "bad-request", "error.brokenRequest")
+	errUpstreamTimeout = newProblem(http.StatusGatewayTimeout, "upstream", "error.upstreamTimeout")
+	errNotConfirmed    = &problem{
 		status: http.StatusServiceUnavailable,
 		code:   "not-confirmed",
-		message: "We cannot confirm that this was done, because the session store does not answer in full. " +
-			"It may take effect or not: please try again in a moment.",
-		retry: 5 * time.Second,
+		text:   text{key: "error.notConfirmed"},
+		retry:  5 * time.Second,
 	}
 )
 
@@ -75,13 +74,13 @@ func problemFor(err error) *problem {
 	case errors.Is(err, hub.ErrOrigin):
 		return errCrossSite
 	case errors.Is(err, hub.ErrSubprotocol):
-		return newProblem(http.StatusBadRequest, "subprotocol", err.Error())
+		return &problem{status: http.StatusBadRequest, code: "subprotocol", text: english(err.Error())}
 	case errors.Is(err, hub.ErrClosing), errors.Is(err, hub.ErrRefused):
 		return &problem{
-			status:  http.StatusServiceUnavailable,
-			code:    "restarting",
-			message: err.Error(),
-			retry:   time.Second,
+			status: http.StatusServiceUnavailable,
+			code:   "restarting",
+			text:   english(err.Error()),
+			retry:  time.Second,
 		}
 	case errors.As(err, new(changeError)):
 		return errNotConfirmed
@@ -140,10 +139,11 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemFor(err)
 	s.begin(w, r, p, err)
 	if isNavigation(r) {
-		s.render(w, p.status, errorPage{s.layout("Sorry"), p.status, p.message})
+		c := s.layout(r, "error.title")
+		s.render(w, p.status, errorPage{c, p.status, p.text.in(c.Locale)})
 		return
 	}
-	writeJSON(w, p.status, failure{Error: p.code, Message: p.message})
+	writeJSON(w, p.status, failure{Error: p.code, Message: p.message()})
 }
 
 // begin begins the answer p to err: it logs what is our fault and sets the headers.

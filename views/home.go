@@ -54,7 +54,7 @@ func (s *Server) values(r *http.Request) (*sessions.Session, error) { return s.s
 
 func (s *Server) staffDirectory(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
-	p := homePage{layout: s.sessionLayout(r, "Staff directory")}
+	p := homePage{layout: s.sessionLayout(r, "home.title")}
 	p.MayWatch = s.hub.MayWatch(v.status.Record.GroupNames(), !s.isForAdmins())
 	values, err := s.values(r)
 	if err != nil {
@@ -85,8 +85,7 @@ func (s *Server) saveNote(w http.ResponseWriter, r *http.Request) error {
 	}
 	note := strings.ReplaceAll(r.PostForm.Get("note"), "\r\n", "\n")
 	if n := utf8.RuneCountInString(note); n > maxNote {
-		return unprocessable("The note has %d characters, and may have %d. It was not saved: go back and shorten it.",
-			n, maxNote)
+		return newProblem(http.StatusUnprocessableEntity, "invalid", "home.noteTooLong", "Count", n, "Most", maxNote)
 	}
 	values.Values[noteValue] = note
 	switch err := values.Save(r, w); {
@@ -94,8 +93,7 @@ func (s *Server) saveNote(w http.ResponseWriter, r *http.Request) error {
 		if now, err := s.sessions.New(r, "home"); err == nil && now.Values[noteValue] == note {
 			break // a double click: the first has saved the same
 		}
-		return newProblem(http.StatusConflict, "conflict",
-			"Another tab saved the note at the same moment. Go back and save again.")
+		return newProblem(http.StatusConflict, "conflict", "error.noteConflict")
 	case isSessionError(err):
 		return err
 	case err != nil:

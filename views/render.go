@@ -6,6 +6,9 @@ import (
 	"embed"
 	"html/template"
 	"net/http"
+	"time"
+
+	"curfew/locale"
 )
 
 //go:embed pages
@@ -13,7 +16,9 @@ var pageFiles embed.FS
 
 // layout is what all pages share, and layout.html shows. The type of a page embeds it.
 type layout struct {
+	Locale  *locale.Locale // the language of the page
 	Title   string
+	Site    string // its name
 	Base    string
 	App     link // what people are signed in for
 	Testing bool
@@ -28,17 +33,38 @@ type layout struct {
 	Here     string // the page, in the navigation
 }
 
-func (s *Server) layout(title string) layout {
-	return layout{Title: title, Base: s.base, App: s.applicationLink(), Testing: s.testing}
+// T says the text of a key in the language of the page, with values by their names: pairs of a name
+// and a value.
+func (c layout) T(key string, pairs ...any) (string, error) {
+	return c.Locale.Say(key, locale.Pairs(pairs...))
+}
+
+// InWords is a duration as people say it.
+func (c layout) InWords(d time.Duration) string { return inWords(c.Locale, d) }
+
+// Ago is how long ago something was, as people say it.
+func (c layout) Ago(d time.Duration) string { return ago(c.Locale, d) }
+
+// layout is that of the answer to r. The title is the key of a text.
+func (s *Server) layout(r *http.Request, title string) layout {
+	l := s.locale(r)
+	return layout{
+		Locale:  l,
+		Title:   text{key: title}.in(l),
+		Site:    s.site.Name,
+		Base:    s.base,
+		App:     s.applicationLink(l),
+		Testing: s.site.IsTesting,
+	}
 }
 
 // sessionLayout is layout for a page of the session of r.
 func (s *Server) sessionLayout(r *http.Request, title string) layout {
 	v := visitOf(r)
-	c := s.layout(title)
+	c := s.layout(r, title)
 	c.User, c.Name, c.CSRF = v.status.Record.User, v.status.Record.Name, s.csrf(v.token.ID())
 	c.Once = rand.Text()
-	c.IdleTime = inWords(v.status.Record.Policy.ExpireAfter)
+	c.IdleTime = c.InWords(v.status.Record.Policy.ExpireAfter)
 	c.IsAdmin = s.hub.IsAdmin(v.status.Record.GroupNames())
 	c.Here = map[string]string{"/": "home", "/account": "account", "/admin": "admin",
 		"/admin/audit": "audit"}[r.URL.Path]

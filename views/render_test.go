@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"curfew/hub"
+	"curfew/locale"
 	"curfew/session"
 )
 
@@ -18,7 +19,9 @@ var update = flag.Bool("update", false, "write testdata/pages anew, instead of c
 // signedInLayout is the layout of a page of an administrator's session.
 func signedInLayout(here string) layout {
 	return layout{
+		Locale:   locale.English(),
 		Title:    "A title",
+		Site:     "Curfew",
 		Base:     "/guard",
 		App:      link{"/guard/", "Staff directory"},
 		Testing:  true,
@@ -29,6 +32,18 @@ func signedInLayout(here string) layout {
 		IdleTime: "15 minutes",
 		IsAdmin:  true,
 		Here:     here,
+	}
+}
+
+// strangersLayout is that of a page for somebody who is not signed in.
+func strangersLayout(title string) layout {
+	return layout{
+		Locale:   locale.English(),
+		Title:    title,
+		Site:     "Curfew",
+		Base:     "/guard",
+		Once:     "once",
+		IdleTime: "15 minutes",
 	}
 }
 
@@ -109,29 +124,29 @@ func pagesOfPeople() map[string]page {
 			{"ref-2", false, "Safari", "192.0.2.2", "1 hour ago", "1 hour ago", hub.StateAway, 0},
 		}, 1},
 		"account-alone": accountPage{layout: signedInLayout("account")},
-		"error":         errorPage{layout{Title: "Sorry", Base: "/guard"}, 404, "There is no such page."},
+		"error":         errorPage{strangersLayout("Sorry"), 404, "There is no such page."},
 		"home": homePage{signedInLayout("home"), "First line\n  second <line>", true, []person{
 			{"ada", "Ada Lovelace", "Analyst", "ada@example.org", "+44 1"},
 			{"grace", "Grace Hopper", "Admiral", "", ""},
 		}, false},
-		"home-directory-away": homePage{layout: layout{
+		"home-directory-away": homePage{layout: layout{Locale: locale.English(), Site: "Curfew",
 			Base: "/guard",
 			App:  link{"/guard/", "Staff directory"},
 			Here: "home",
 			Name: "Grace",
 		}, PeopleAway: true},
 		"home-plain": homePage{
-			layout: layout{App: link{"/", "Staff directory"}, Name: "Grace"},
+			layout: layout{Locale: locale.English(), Site: "Curfew", App: link{"/", "Staff directory"}, Name: "Grace"},
 			People: []person{{Name: "Ada"}},
 		},
 		"login": loginPage{
-			layout{Title: "Sign in", Base: "/guard", Once: "once", IdleTime: "15 minutes"},
+			strangersLayout("Sign in"),
 			"/guard/app?x", "ada", "The user name or the password is wrong.", "You have signed out.", true,
 			false, false,
 		},
-		"login-window": loginPage{layout: layout{Title: "Sign in"}, Window: true},
-		"login-done":   loginPage{layout: layout{Title: "Sign in"}, Window: true, SignedIn: true},
-		"login-plain":  loginPage{layout: layout{Title: "Sign in"}},
+		"login-window": loginPage{layout: strangersLayout("Sign in"), Window: true},
+		"login-done":   loginPage{layout: strangersLayout("Sign in"), Window: true, SignedIn: true},
+		"login-plain":  loginPage{layout: strangersLayout("Sign in")},
 		"logout":       logoutPage{signedInLayout("")},
 	}
 }

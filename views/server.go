@@ -23,6 +23,7 @@ import (
 	"curfew/directory"
 	"curfew/front"
 	"curfew/hub"
+	"curfew/locale"
 	"curfew/session"
 	"curfew/session/gorilla"
 	"curfew/static"
@@ -67,11 +68,20 @@ type Options struct {
 	Proxies       Proxies
 	Passive       []string // see [Server.SetPassive]
 	Application   Application
-	Testing       bool // each page says that it is a server for testing
+	Site          Site
 	Log           *slog.Logger
 
 	// SignedIn is told of each sign-in, with the time at which the directory was asked; may be nil.
 	SignedIn func(r session.Record, began time.Time)
+}
+
+// Site is how the pages present themselves. The zero Site is called Curfew, and speaks all
+// languages.
+type Site struct {
+	Name      string
+	HelpURL   string         // where the sign-in page says that help is; may be empty
+	Languages *locale.Choice // nil: all
+	IsTesting bool           // each page says that it is a server for testing
 }
 
 // Server answers requests. [New] makes one; its methods may be called concurrently.
@@ -102,7 +112,7 @@ type shared struct {
 	clock         session.Clock
 	secret        []byte
 	proxies       Proxies
-	testing       bool
+	site          Site
 	log           *slog.Logger
 
 	// replaced by a reload of the settings
@@ -146,13 +156,17 @@ func New(o Options) *Server {
 		clock:         o.Clock,
 		secret:        o.Secret,
 		proxies:       o.Proxies,
-		testing:       o.Testing,
+		site:          o.Site,
 		log:           o.Log,
 		signIns:       newSignIns(o.Trail, o.Clock),
 		browsers:      browsers{further: o.Application.Cookies},
 	}
 	if p.onSignIn == nil {
 		p.onSignIn = func(session.Record, time.Time) {}
+	}
+	p.site.Name = cmp.Or(p.site.Name, "Curfew")
+	if p.site.Languages == nil {
+		p.site.Languages = locale.All()
 	}
 	p.consoles.closing = make(chan struct{})
 	p.passive.Store(&o.Passive)
@@ -173,6 +187,7 @@ func (s *Server) route() {
 	s.apiRoutes()
 	files := static.Load()
 	s.mux.Handle("GET /static/{name}", s.page(staticFiles(files)))
+	s.mux.Handle("GET /static/{version}/words.json", s.page(s.words))
 	s.mux.Handle("GET /static/{version}/{name}", s.page(staticModules(files)))
 	s.mux.Handle("/", s.page(func(_ http.ResponseWriter, r *http.Request) error { return s.noRoute(r) }))
 }
@@ -332,6 +347,7 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 // page makes a route of h. Every route but those of the API and of health goes through it.
 func (s *Server) page(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.keepLanguage(w, r)
 		if err := h(w, r); err != nil {
 			s.fail(w, r, err)
 		}

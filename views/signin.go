@@ -42,19 +42,19 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 	_, err := s.visit(r)
 	switch {
 	case err == nil && inWindow:
-		return s.signedInWindow(w)
+		return s.signedInWindow(w, r)
 	case err == nil:
 		redirect(w, next, http.StatusSeeOther)
 		return nil
 	case !isSessionError(err):
 		return err
 	}
-	p := s.newLoginPage(next)
+	p := s.newLoginPage(r, next)
 	p.Window = inWindow
 	var over overError
 	errors.As(err, &over)
 	if end := s.told(over); end != nil {
-		p.Ended = end.Text()
+		p.Ended = endText(*end).in(p.Locale)
 	}
 	if _, err := r.Cookie(signedInMark); err == nil {
 		http.SetCookie(w, s.mark(-1))
@@ -65,17 +65,17 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 	return s.renderLogin(w, http.StatusOK, p)
 }
 
-func (s *Server) newLoginPage(next string) loginPage {
+func (s *Server) newLoginPage(r *http.Request, next string) loginPage {
 	p := s.hub.Policies().Global
-	page := loginPage{layout: s.layout("Sign in"), Next: next}
-	page.IdleTime, page.Once = inWords(p.ExpireAfter), rand.Text()
+	page := loginPage{layout: s.layout(r, "login.title"), Next: next}
+	page.IdleTime, page.Once = page.InWords(p.ExpireAfter), rand.Text()
 	return page
 }
 
 // signedInWindow answers the window that a waiting page has opened, once somebody has signed in in
 // this browser. It closes itself, or says that it can be closed.
-func (s *Server) signedInWindow(w http.ResponseWriter) error {
-	p := s.newLoginPage("")
+func (s *Server) signedInWindow(w http.ResponseWriter, r *http.Request) error {
+	p := s.newLoginPage(r, "")
 	p.Window, p.SignedIn = true, true
 	return s.renderLogin(w, http.StatusOK, p)
 }
@@ -114,7 +114,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	if len(a.typed) > maxUsername || len(a.password) > maxPassword || strings.ContainsFunc(a.typed, unicode.IsControl) {
 		a.typed = ""
-		return s.loginAgain(w, a, http.StatusUnauthorized, wrongPassword)
+		return s.loginAgain(w, r, a, http.StatusUnauthorized, wrongPassword)
 	}
 	began := time.Now()
 	// Read before the directory is asked: see session.Record.SeenRevocation.
@@ -144,7 +144,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	case a.isScript:
 		writeJSON(w, http.StatusOK, signedIn{a.next})
 	case a.inWindow:
-		return s.signedInWindow(w)
+		return s.signedInWindow(w, r)
 	default:
 		redirect(w, a.next, http.StatusSeeOther)
 	}
@@ -188,14 +188,14 @@ type signedIn struct {
 
 // loginAgain shows the sign-in page again, with what was typed but for the password. A script is
 // told what was wrong.
-func (s *Server) loginAgain(w http.ResponseWriter, a *attempt, status int, message string) error {
+func (s *Server) loginAgain(w http.ResponseWriter, r *http.Request, a *attempt, status int, problem text) error {
 	if a.isScript {
-		writeJSON(w, status, failure{Error: loginFailures[status], Message: message})
+		writeJSON(w, status, failure{Error: loginFailures[status], Message: problem.in(s.locale(r))})
 		return nil
 	}
-	p := s.newLoginPage(a.next)
+	p := s.newLoginPage(r, a.next)
 	p.Window = a.inWindow
-	p.Username, p.Problem = a.typed, message
+	p.Username, p.Problem = a.typed, problem.in(p.Locale)
 	return s.renderLogin(w, status, p)
 }
 
@@ -213,26 +213,26 @@ func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, a *attempt,
 	switch {
 	case a.refused.wait > 0:
 		w.Header().Set("Retry-After", retryAfter(a.refused.wait))
-		return s.loginAgain(w, a, http.StatusTooManyRequests,
-			"Too many failed attempts. Please wait a minute, then try again.")
+		return s.loginAgain(w, r, a, http.StatusTooManyRequests,
+			text{key: "login.throttled"})
 	case errors.Is(err, errCrowded):
 		w.Header().Set("Retry-After", retryAfter(time.Second))
-		return s.loginAgain(w, a, http.StatusServiceUnavailable,
-			"Many people are signing in just now. Please try again in a moment.")
+		return s.loginAgain(w, r, a, http.StatusServiceUnavailable,
+			text{key: "login.crowded"})
 	case errors.As(err, new(storeError)):
 		return err
 	case errors.Is(err, directory.ErrUnavailable), !isRefusal(err):
 		s.log.Error("directory is out of reach", "error", err)
 		w.Header().Set("Retry-After", retryAfter(5*time.Second))
-		return s.loginAgain(w, a, http.StatusServiceUnavailable,
-			"We cannot reach the user directory just now. Please try again in a moment.")
+		return s.loginAgain(w, r, a, http.StatusServiceUnavailable,
+			text{key: "login.directoryAway"})
 	}
 	s.log.Info("sign-in failed", "user", a.name, "address", a.address, "cause", err)
 	failure := session.Event{Detail: cut(err.Error(), 300)}
 	if err := s.writeFailure(r, a, failure); err != nil {
 		return err // as for a right password that cannot be stored: the answer tells nobody which it was
 	}
-	return s.loginAgain(w, a, http.StatusUnauthorized, refusal(err))
+	return s.loginAgain(w, r, a, http.StatusUnauthorized, refusal(err))
 }
 
 // loginBlocked answers an attempt with a right password while a forced logout refuses new sign-ins.
@@ -246,11 +246,11 @@ func (s *Server) loginBlocked(w http.ResponseWriter, r *http.Request, a *attempt
 		return err
 	}
 	s.log.Info("sign-in refused by a forced logout", "user", user, "address", a.address)
-	message := by.Message
-	if message == "" {
-		message = "Signing in is switched off just now. Please try again later."
+	why := text{key: "login.refused"}
+	if by.Message != "" {
+		why = text{said: by.Message}
 	}
-	return s.loginAgain(w, a, http.StatusForbidden, message)
+	return s.loginAgain(w, r, a, http.StatusForbidden, why)
 }
 
 // writeFailure writes the audit line of a failed attempt. Without a reason it counts against the
@@ -269,15 +269,15 @@ func isRefusal(err error) bool {
 		errors.Is(err, directory.ErrNotAllowed)
 }
 
-const wrongPassword = "The user name or the password is wrong."
+var wrongPassword = text{key: "login.wrong"}
 
 // refusal is what a person is told. Whether the name exists is not part of it.
-func refusal(err error) string {
+func refusal(err error) text {
 	switch {
 	case errors.Is(err, directory.ErrLocked):
-		return "This account is locked, disabled or expired. Please ask your administrator."
+		return text{key: "login.locked"}
 	case errors.Is(err, directory.ErrNotAllowed):
-		return "This account may not sign in here. Please ask your administrator."
+		return text{key: "login.notAllowed"}
 	}
 	return wrongPassword
 }
@@ -291,7 +291,7 @@ var logoutTemplate = parse("logout.html")
 func (logoutPage) template() *template.Template { return logoutTemplate }
 
 func (s *Server) logoutPage(w http.ResponseWriter, r *http.Request) error {
-	return s.render(w, http.StatusOK, logoutPage{s.sessionLayout(r, "Sign out")})
+	return s.render(w, http.StatusOK, logoutPage{s.sessionLayout(r, "logout.title")})
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {

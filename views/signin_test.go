@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"curfew/hub"
+	"curfew/locale"
 	"curfew/session"
 )
 
@@ -43,7 +44,7 @@ func TestBlockRefusesSignInsWithTheMessage(t *testing.T) {
 	for range 7 { // a block is no failure: it does not throttle
 		stranger.post("/login", form("pw")).wants(t, "a right password", 403, "Back at &lt;noon&gt;")
 	}
-	stranger.post("/login", form("guess")).wants(t, "a wrong one", 401, wrongPassword)
+	stranger.post("/login", form("guess")).wants(t, "a wrong one", 401, wrongPassword.in(locale.English()))
 	failed := s.events(session.EventSignInFailed)
 	if len(failed) != 8 || failed[7].Reason != session.ReasonAdmin || failed[7].User != "grace" {
 		t.Errorf("the trail says %+v", failed)

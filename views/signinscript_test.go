@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"curfew/hub"
+	"curfew/locale"
 )
 
 // cookieNames are the names of the cookies that an answer sets.
@@ -61,9 +62,9 @@ func TestAScriptIsToldWhyNobodyWasSignedIn(t *testing.T) {
 			t.Errorf("%s: %s with cookies %q, want JSON of %q %q, and none", what, a, a.cookieNames(), name, message)
 		}
 	}
-	refused("a wrong password", 401, "credentials", wrongPassword,
+	refused("a wrong password", 401, "credentials", wrongPassword.in(locale.English()),
 		stranger.post("/login", signInForm("grace", "guess"), inJSON...))
-	refused("a name of control characters", 401, "credentials", wrongPassword,
+	refused("a name of control characters", 401, "credentials", wrongPassword.in(locale.English()),
 		stranger.post("/login", signInForm("gr\x00ce", "pw"), inJSON...))
 	done := admin.api("POST", "/logouts", `{"user":"grace","message":"Back at <noon>","block_ms":600000}`, 200)
 	refused("a block", 403, "refused", "Back at <noon>", stranger.post("/login", signInForm("grace", "pw"), inJSON...))
@@ -123,7 +124,7 @@ func TestTheSignInWindowLeadsNowhere(t *testing.T) {
 	b.get("/guard/login?window=1&next=/app").wants(t, "a stranger's", 200, `name="window" value="1"`, "data-window",
 		`name="next" value="/app"`)
 	b.post("/guard/login", signInForm("ada", "guess", "window", "1")).wants(t, "a wrong password without script", 401,
-		`name="window" value="1"`, wrongPassword)
+		`name="window" value="1"`, wrongPassword.in(locale.English()))
 	a := b.post("/guard/login", signInForm("ada", "pw", "window", "1", "next", "/app"))
 	a.wants(t, "the right one without script", 200, "You are signed in. You can close this window.")
 	b.take(a)

@@ -1,44 +1,40 @@
 package views
 
 import (
-	"fmt"
 	"strings"
 	"time"
+
+	"curfew/locale"
 )
 
-// Words of the server that several pages need. All others stand where they are shown: in the
-// templates of pages/, beside the errors (errors.go and their handlers), and the reasons of an end
-// in session.Reason. What the page itself says is in static/words.js and static/plain.js.
-
-func plural(n int, unit string) string {
-	if n == 1 {
-		return fmt.Sprintf("1 %s", unit)
-	}
-	return fmt.Sprintf("%d %ss", n, unit)
-}
-
 // inWords is a duration as people say it.
-func inWords(d time.Duration) string {
+func inWords(l *locale.Locale, d time.Duration) string {
+	count := func(unit string, n time.Duration) string {
+		return text{key: "time." + unit, data: locale.Data{"Count": int(n)}}.in(l)
+	}
 	switch {
 	case d >= time.Hour && d%time.Hour == 0:
-		return plural(int(d/time.Hour), "hour")
+		return count("hours", d/time.Hour)
 	case d >= time.Minute && d%time.Minute == 0:
-		return plural(int(d/time.Minute), "minute")
+		return count("minutes", d/time.Minute)
 	}
-	return plural(int(d/time.Second), "second")
+	return count("seconds", d/time.Second)
 }
 
 // ago is how long ago something was, as people say it.
-func ago(d time.Duration) string {
+func ago(l *locale.Locale, d time.Duration) string {
+	count := func(unit string, n time.Duration) string {
+		return text{key: "ago." + unit, data: locale.Data{"Count": int(n)}}.in(l)
+	}
 	switch {
 	case d < time.Minute:
-		return "just now"
+		return text{key: "ago.now"}.in(l)
 	case d < time.Hour:
-		return inWords(d.Truncate(time.Minute)) + " ago"
+		return count("minutes", d/time.Minute)
 	case d < 48*time.Hour:
-		return inWords(d.Truncate(time.Hour)) + " ago"
+		return count("hours", d/time.Hour)
 	}
-	return plural(int(d/(24*time.Hour)), "day") + " ago"
+	return count("days", d/(24*time.Hour))
 }
 
 func cut(s string, n int) string {

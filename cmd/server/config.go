@@ -24,6 +24,7 @@ import (
 type config struct {
 	http        httpConfig
 	application applicationConfig
+	site        siteConfig
 	sessions    sessionsConfig
 	store       storeConfig
 	directory   directoryConfig

@@ -17,7 +17,7 @@ type importRule struct {
 }
 
 // wiring is what a program that wires a server together may import.
-const wiring = "directory directory/demo front front/spoofing hub hub/wire internal/watching " +
+const wiring = "directory directory/demo front front/spoofing hub hub/wire internal/watching locale " +
 	"session session/bolt session/exactjson session/faulty session/gorilla session/redis views"
 
 // importRules has every package of the module. A new package gets a row here, in the commit that
@@ -28,12 +28,13 @@ var importRules = []importRule{
 	{"session/exactjson", "", "it decodes JSON and knows nothing of what that means"},
 	{"directory", "", "it says whom the directory lets in, and knows no session"},
 	{"front", "front/page", "it stands before any application, and knows a session only as a user and a channel"},
-	{"static", "", "it prepares browser files and knows no page that includes them"},
+	{"locale", "", "it has words, and knows no page that shows them"},
+	{"static", "locale", "it prepares browser files and knows no page that includes them"},
 	{"front/page", "", "it puts the tag into pages, and knows no session and no proxy"},
 	{"front/spoofing", "", "it is a list of attempts on any proxy, and knows none"},
 	{"hub", "hub/internal/cluster hub/internal/parallel hub/internal/revocation hub/internal/socket hub/wire session",
 		"it takes stores by their interface; it links no engine, page or directory"},
-	{"views", "directory front front/spoofing hub hub/wire session session/exactjson session/gorilla static",
+	{"views", "directory front front/spoofing hub hub/wire locale session session/exactjson session/gorilla static",
 		"its pages know sessions, not where they are stored"},
 
 	// Rooms of the hub: none knows the hub, so that each can be read and tested alone.

@@ -182,7 +182,7 @@ func (s *server) webOptions(sessions *gorilla.Store, secret []byte) views.Option
 		Application:   s.webApplication(),
 		Proxies:       views.NewProxies(s.cfg.http.trustedProxies),
 		Passive:       s.cfg.sessions.passivePaths,
-		Testing:       s.cfg.operation.testing,
+		Site:          s.cfg.site.site(s.cfg.operation.testing),
 		Log:           s.log,
 	}
 	if s.cfg.operation.metricsListen == "" {

@@ -29,6 +29,7 @@ func (c *config) groups() []settingGroup {
 	return []settingGroup{
 		{"HTTP", c.http.settings()},
 		{"Application", c.application.settings()},
+		{"Pages", c.site.settings()},
 		{"Sessions", c.sessions.settings()},
 		{"Store", c.store.settings()},
 		{"Directory", c.directory.settings()},

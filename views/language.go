@@ -1,0 +1,90 @@
+package views
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"curfew/locale"
+	"curfew/static"
+)
+
+// languageCookie keeps the language that a person has chosen with ?lang=, for a year. Scripts may
+// read it: the browser client speaks the same one.
+const languageCookie = "__Host-curfew-lang"
+
+const languageMaxAge = 365 * 24 * 60 * 60 // seconds
+
+// locale is the language in which the answer to r speaks: the one that is named in its address,
+// else the one chosen before, else the one that the browser asks for.
+func (s *Server) locale(r *http.Request) *locale.Locale {
+	if l, ok := s.site.Languages.Named(r.URL.Query().Get("lang")); ok {
+		return l
+	}
+	if c, err := r.Cookie(languageCookie); err == nil {
+		if l, ok := s.site.Languages.Named(c.Value); ok {
+			return l
+		}
+	}
+	return s.site.Languages.Accepted(r.Header.Get("Accept-Language"))
+}
+
+// keepLanguage keeps the language that is named in the address of r, if it is offered.
+func (s *Server) keepLanguage(w http.ResponseWriter, r *http.Request) {
+	l, ok := s.site.Languages.Named(r.URL.Query().Get("lang"))
+	if !ok {
+		return
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name:     languageCookie,
+		Value:    l.Name,
+		Path:     "/",
+		MaxAge:   languageMaxAge,
+		Secure:   true,
+		SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// text is a text that is not said in any language yet.
+type text struct {
+	key  string
+	data locale.Data
+	// said is what stands for it in all languages, where there is no key: what an administrator has
+	// written, or English of which only programs hear.
+	said string
+}
+
+// english is a text of which only programs hear.
+func english(said string) text { return text{said: said} }
+
+// in says the text in a language. A key that there is not stands for itself: the tests find it.
+func (t text) in(l *locale.Locale) string {
+	if t.key == "" {
+		return t.said
+	}
+	said, err := l.Say(t.key, t.data)
+	if err != nil {
+		return t.key
+	}
+	return said
+}
+
+// wordsMaxAge is how long a browser may keep the words of its languages. They belong to a version
+// of the browser client, but the languages that are offered may change with a restart.
+const wordsMaxAge = "private, max-age=3600"
+
+// wordsJSON is what the browser client says, in one language.
+type wordsJSON struct {
+	Lang  string          `json:"lang"`
+	Dir   string          `json:"dir"`
+	Words json.RawMessage `json:"words"` // see locale.Locale.Part
+}
+
+// words answers the browser client, which asks for languages in the order in which its person
+// prefers them: the tag's, the chosen one, those of the browser.
+func (s *Server) words(w http.ResponseWriter, r *http.Request) error {
+	l := s.site.Languages.Preferred(strings.Split(r.URL.Query().Get("lang"), ","))
+	w.Header().Set("Cache-Control", wordsMaxAge)
+	writeJSON(w, http.StatusOK, wordsJSON{l.Name, l.Dir, l.Part(static.Words...)})
+	return nil
+}
