@@ -73,7 +73,7 @@ chaos: install ## Break nodes, Redis, Sentinel, a cluster and the network under 
 	go test -tags chaos ./chaos -v -count 1 -timeout 15m $(CHAOS)
 
 endurance: install bin/curfew ## End sessions a hundred times, or CURFEW_ROUNDS, and watch pages wait and drafts come back; three quarters of an hour
-	CURFEW_ROUNDS=$${CURFEW_ROUNDS:-100} npx playwright test --no-deps --workers 1 --project chromium --project timing e2e/endurance
+	CURFEW_ROUNDS=$${CURFEW_ROUNDS:-100} npx playwright test e2e/endurance --no-deps --workers 1 --project chromium --project timing
 
 fuzz: ## Fuzz what reads bytes from outside, half a minute each
 	go test ./session -run '^$$' -fuzz FuzzParseToken -fuzztime 30s
