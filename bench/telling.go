@@ -93,7 +93,7 @@ func tell(name, command string, n int, path, body string, closes bool) (ms []flo
 const (
 	endedMessage  = "The server is going down for maintenance. Your work is saved."
 	expireMessage = `{"type":"expire","seq":20001,"reason":"admin","message":"` + endedMessage +
-		`","location":"/login"}`
+		`","text":"` + endedMessage + `","location":"/login"}`
 	noticeMessage = `{"type":"notice","seq":20001,"id":"k3vq5ybz2mk3vq5ybz2m","message":"` + endedMessage + `"}`
 )
 

@@ -25,6 +25,7 @@ type verdict struct {
 	server  int
 	outcome outcome
 	entry   Entry
+	cause   Cause // of a denial
 	why     string
 	// absent says that a denial rests on the server's word alone that the entry does not exist. See
 	// serverView.saysAbsent.
@@ -39,6 +40,12 @@ func (v verdict) with(o outcome, format string, args ...any) verdict {
 	return v
 }
 
+// deny returns v as a denial, and the reason for it.
+func (v verdict) deny(c Cause, format string, args ...any) verdict {
+	v.cause = c
+	return v.with(denied, format, args...)
+}
+
 // check asks a server about one account the way a sign-in would, without the password. seen says
 // that the entry was at a.DN when this process last saw it. check returns an error if the server
 // fails to answer.
@@ -49,7 +56,7 @@ func (d *Directory) check(on *serverView, a Account, seen bool) (verdict, error)
 	case errors.Is(err, errNobody):
 		return d.checkMissing(on, v, seen)
 	case errors.Is(err, errSeveral):
-		return v.with(denied, "the name is that of several entries now"), nil
+		return v.deny(CauseAmbiguous, "the name is that of several entries now"), nil
 	case err != nil:
 		return v, err
 	}
@@ -57,16 +64,16 @@ func (d *Directory) check(on *serverView, a Account, seen bool) (verdict, error)
 	v.entry.User = a.User
 	names := found.GetEqualFoldAttributeValues(d.config.UserAttribute)
 	if isDifferentEntry(a.Identity, identities(found)) || len(names) > 0 && !containsName(names, a.User) {
-		return v.with(denied, "the name belongs to another entry now"), nil
+		return v.deny(CauseOtherEntry, "the name belongs to another entry now"), nil
 	}
 	if why := lockedBy(found, time.Now()); why != "" {
-		return v.with(denied, "%s: %s", why, ErrLocked), nil
+		return v.deny(CauseLocked, "%s: %s", why, ErrLocked), nil
 	}
 	if changedSince(a.PasswordChanged, passwordChanges(found)) {
-		return v.with(denied, "the password was changed"), nil
+		return v.deny(CausePasswordChanged, "the password was changed"), nil
 	}
 	if _, written := passwordTime(a.PasswordChanged); written == counted && mustChange(found) {
-		return v.with(denied, "the password must be changed (pwdLastSet)"), nil
+		return v.deny(CausePasswordExpired, "the password must be changed (pwdLastSet)"), nil
 	}
 	return d.checkGroups(on, v, found)
 }
@@ -76,11 +83,11 @@ func (d *Directory) checkMissing(on *serverView, v verdict, seen bool) (verdict,
 	others, err := on.showsPeople(d, v.account.DN)
 	if err != nil || others {
 		v.wouldShow = func(on *serverView) (bool, error) { return on.showsPeople(d, v.account.DN) }
-		return v.with(denied, "no longer in the directory"), err
+		return v.deny(CauseGone, "no longer in the directory"), err
 	}
 	if seen {
 		if v.absent, err = on.saysAbsent(d, v.account.DN); err != nil || v.absent {
-			return v.with(denied, "no longer in the directory, with their place"), err
+			return v.deny(CauseGone, "no longer in the directory, with their place"), err
 		}
 	}
 	return v.with(inconclusive, "nobody else is seen where %q was", v.account.DN), nil
@@ -115,7 +122,7 @@ func (d *Directory) checkGroups(on *serverView, v verdict, found *ldap.Entry) (v
 		v.wouldShow = func(on *serverView) (bool, error) { return on.showsGroups(d, found) }
 	}
 	if !d.isAllowed(v.entry.Groups) {
-		return v.with(denied, "%s", ErrNotAllowed), nil
+		return v.deny(CauseNotAllowed, "%s", ErrNotAllowed), nil
 	}
 	return v, nil
 }

@@ -60,7 +60,7 @@ func TestServiceAccountThatSeesLessSignsNobodyOut(t *testing.T) {
 			w.wantsQuiet(t, before)
 			s.modify(t, s.ldap, fmt.Sprintf(person, "linus")+"changetype: modify\nreplace: pwdChangedTime\n"+
 				"pwdChangedTime: 20260101000001Z\n")
-			w.hears(t, "linus denied: the password was changed", 5*time.Second)
+			w.hears(t, "linus denied: password-changed: the password was changed", 5*time.Second)
 		})
 	}
 }
@@ -90,7 +90,7 @@ func TestGroupBaseThatGoesAwayIsNoDeparture(t *testing.T) {
 			w.wantsQuiet(t, before)
 			s.modify(t, s.ldap, "dn: cn=Team,ou=groups,dc=example,dc=org\nchangetype: modify\nreplace: member\n"+
 				"member: uid=linus,ou=people,dc=example,dc=org\n")
-			w.hears(t, "grace denied: user is in none", 5*time.Second)
+			w.hears(t, "grace denied: not-allowed: user is in none", 5*time.Second)
 		})
 	}
 }
@@ -106,7 +106,7 @@ func TestLastOfAPlaceIsSeenToBeGone(t *testing.T) {
 	w.add(signIn(t, d, "solo", "solo"))
 	follow(t, directory.NewWatcher(d, directory.WatchPoll, pollEvery, w, logger(t)))
 	s.modify(t, s.ldap, "dn: uid=solo,ou=lonely,dc=example,dc=org\nchangetype: delete\n")
-	w.hears(t, "solo denied: no longer", 5*time.Second)
+	w.hears(t, "solo denied: gone: no longer", 5*time.Second)
 }
 
 func TestServiceAccountThatSeesItselfAloneSignsNobodyOut(t *testing.T) {
@@ -127,7 +127,7 @@ func TestServiceAccountThatSeesItselfAloneSignsNobodyOut(t *testing.T) {
 	w.wantsQuiet(t, before)
 	s.access(t, all)
 	s.modify(t, s.ldap, fmt.Sprintf(person, "linus")+"changetype: delete\n")
-	w.hears(t, "linus denied: no longer", 5*time.Second)
+	w.hears(t, "linus denied: gone: no longer", 5*time.Second)
 }
 
 const lonely = "dn: ou=lonely,dc=example,dc=org\nobjectClass: organizationalUnit\nou: lonely\n\n" +
@@ -156,7 +156,7 @@ func TestWhoWasDeletedWithTheirPlaceIsSeenToBeGone(t *testing.T) {
 	s, w := lonelySite(t)
 	s.modify(t, s.ldap, lonelyGoes)
 	w.hears(t, "unreachable: ", 5*time.Second)
-	w.hears(t, "solo denied: no longer in the directory, with their place", 10*time.Second)
+	w.hears(t, "solo denied: gone: no longer in the directory, with their place", 10*time.Second)
 	if n := len(w.Accounts()); n != 1 {
 		t.Errorf("%d are signed in, want grace", n)
 	}
@@ -177,7 +177,7 @@ func TestPlaceThatIsHiddenIsNoDeparture(t *testing.T) {
 			w.looksAgain(t, 80) // of grace: longer than a server's word has to stand
 			w.wantsQuiet(t, before)
 			s.modify(t, s.ldap, lonelyGoes) // nobody may tell the difference, but for the server
-			w.hears(t, "solo denied: no longer", 10*time.Second)
+			w.hears(t, "solo denied: gone: no longer", 10*time.Second)
 		})
 	}
 }

@@ -129,10 +129,10 @@ func TestFailOverOfSyncreplEndsNobody(t *testing.T) {
 	w.polls(t, 2)      // linus, after a wait
 	w.wantsQuiet(t, before)
 	second.modify(t, second.ldap, fmt.Sprintf(person, "grace")+"changetype: delete\n")
-	w.hears(t, "grace denied: no longer", 2*time.Second) // at once, though of linus nothing is known
+	w.hears(t, "grace denied: gone: no longer", 2*time.Second) // at once, though of linus nothing is known
 	first.start(t, first.ldap)
 	first.modify(t, first.ldap, fmt.Sprintf(person, "linus")+"changetype: delete\n")
-	w.hears(t, "linus denied: no longer", 15*time.Second)
+	w.hears(t, "linus denied: gone: no longer", 15*time.Second)
 }
 
 func TestServerThatHasAgreedIsBelieved(t *testing.T) {
@@ -151,7 +151,7 @@ func TestServerThatHasAgreedIsBelieved(t *testing.T) {
 		}
 	}
 	second.modify(t, second.ldap, fmt.Sprintf(person, "linus")+"changetype: delete\n")
-	w.hears(t, "linus denied: no longer", 5*time.Second)
+	w.hears(t, "linus denied: gone: no longer", 5*time.Second)
 	second.modify(t, second.ldap, "dn: cn=staff,dc=example,dc=org\nchangetype: modrdn\nnewrdn: cn=others\n"+
 		"deleteoldrdn: 1\n")
 	w.hears(t, "ada in odd, name; others", 5*time.Second)
@@ -173,5 +173,5 @@ func TestServerOfAnUnknownSignInIsFound(t *testing.T) {
 	w.polls(t, 5)
 	w.wantsQuiet(t, accounts)
 	first.modify(t, first.ldap, fmt.Sprintf(person, "linus")+"changetype: delete\n")
-	w.hears(t, "linus denied: no longer", 15*time.Second)
+	w.hears(t, "linus denied: gone: no longer", 15*time.Second)
 }

@@ -235,7 +235,7 @@ func (w *Watcher) report(ctx context.Context, server int, verdicts []verdict) er
 		case v.outcome == allowed:
 			err = w.subscriber.Allowed(ctx, v.account, v.entry)
 		default:
-			err = w.subscriber.Denied(ctx, v.account, v.why)
+			err = w.subscriber.Denied(ctx, v.account, v.cause, v.why)
 		}
 		if err != nil {
 			failures.Add(1)

@@ -29,8 +29,8 @@ func (c *crowd) Accounts() []Account {
 	return c.accounts
 }
 
-func (c *crowd) Allowed(context.Context, Account, Entry) error { return nil }
-func (c *crowd) Denied(context.Context, Account, string) error { return nil }
+func (c *crowd) Allowed(context.Context, Account, Entry) error        { return nil }
+func (c *crowd) Denied(context.Context, Account, Cause, string) error { return nil }
 
 func (c *crowd) Unreachable(_ context.Context, err error) {
 	c.mu.Lock()

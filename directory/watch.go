@@ -66,8 +66,8 @@ type Subscriber interface {
 	// Allowed says that the directory would still let the account in, as e.
 	Allowed(ctx context.Context, a Account, e Entry) error
 	// Denied says that the directory would refuse the account now, or that its name belongs to
-	// somebody else.
-	Denied(ctx context.Context, a Account, why string) error
+	// somebody else. why says more than the cause, in English.
+	Denied(ctx context.Context, a Account, cause Cause, why string) error
 	// Unreachable says that the directory cannot be asked, or shows too little to conclude
 	// anything. It is called once, until the directory has been back.
 	Unreachable(ctx context.Context, err error)

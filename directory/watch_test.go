@@ -56,7 +56,7 @@ func (w *watched) Allowed(_ context.Context, a directory.Account, e directory.En
 	return nil
 }
 
-func (w *watched) Denied(_ context.Context, a directory.Account, why string) error {
+func (w *watched) Denied(_ context.Context, a directory.Account, cause directory.Cause, why string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.looks++
@@ -68,7 +68,7 @@ func (w *watched) Denied(_ context.Context, a directory.Account, why string) err
 				return errStore
 			}
 			w.accounts = append(w.accounts[:i], w.accounts[i+1:]...)
-			w.news <- a.Login + " denied: " + why
+			w.news <- a.Login + " denied: " + string(cause) + ": " + why
 			return nil
 		}
 	}
@@ -188,7 +188,7 @@ func TestChangesAreNoticed(t *testing.T) {
 			// matter of the first comparison.
 			s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nadd: pwdAccountLockedTime\n"+
 				"pwdAccountLockedTime: 000001010000Z\n")
-			w.hears(t, "grace denied: locked", tt.within)
+			w.hears(t, "grace denied: locked: locked", tt.within)
 			s.modify(t, s.ldap, "dn: cn=admins,dc=example,dc=org\nchangetype: modify\ndelete: member\n"+
 				"member: uid=linus,ou=people,dc=example,dc=org\n")
 			w.hears(t, "linus in ", tt.within)
@@ -197,7 +197,7 @@ func TestChangesAreNoticed(t *testing.T) {
 			w.hears(t, "linus in staff", tt.within)
 			run(t, "", "ldappasswd", "-x", "-H", s.ldap, "-D", admin, "-w", adminPW, "-s", "new password",
 				"uid=linus,ou=people,dc=example,dc=org")
-			w.hears(t, "linus denied: the password was changed", tt.within)
+			w.hears(t, "linus denied: password-changed: the password was changed", tt.within)
 			linus := signIn(t, open(t, s.config()), "linus", "new password")
 			w.add(linus)
 			s.modify(t, s.ldap, "dn: cn=staff,dc=example,dc=org\nchangetype: delete\n")
@@ -205,7 +205,7 @@ func TestChangesAreNoticed(t *testing.T) {
 				w.hears(t, " in ", tt.within) // ada and linus, in either order
 			}
 			s.modify(t, s.ldap, fmt.Sprintf(person, "linus")+"changetype: delete\n")
-			w.hears(t, "linus denied: no longer in the directory", tt.within)
+			w.hears(t, "linus denied: gone: no longer in the directory", tt.within)
 			s.modify(t, s.ldap, fmt.Sprintf(person, "Ada")+"changetype: modrdn\nnewrdn: uid=countess\n"+
 				"deleteoldrdn: 1\n")
 			w.hears(t, "ada denied", tt.within)
@@ -215,7 +215,7 @@ func TestChangesAreNoticed(t *testing.T) {
 				t.Errorf("a wrong password gave %v", err)
 			}
 			s.modify(t, s.ldap, fmt.Sprintf(person, "guess")+"changetype: delete\n")
-			w.hears(t, "guess denied: no longer", tt.within)
+			w.hears(t, "guess denied: gone: no longer", tt.within)
 		})
 	}
 }
@@ -250,7 +250,7 @@ func TestSignInDuringTheFirstComparisonIsLookedAt(t *testing.T) {
 	}
 	w.add(grace) // admitted only now
 	watcher.Recheck(grace, began)
-	w.hears(t, "grace denied: locked", 2*time.Second)
+	w.hears(t, "grace denied: locked: locked", 2*time.Second)
 }
 
 func TestNothingIsMissedWhileTheDirectoryIsAway(t *testing.T) {
@@ -271,7 +271,7 @@ func TestNothingIsMissedWhileTheDirectoryIsAway(t *testing.T) {
 				s.modify(t, elsewhere, fmt.Sprintf(person, name)+"changetype: delete\n")
 				s.stop()
 				s.start(t, s.ldap+" "+s.ldaps)
-				w.hears(t, name+" denied: no longer", 15*time.Second)
+				w.hears(t, name+" denied: gone: no longer", 15*time.Second)
 				s.modify(t, s.ldap, "dn: cn=staff,dc=example,dc=org\nchangetype: modrdn\n"+
 					"newrdn: cn=not "+name+"\ndeleteoldrdn: 1\n")
 				w.hears(t, "ada in", 5*time.Second) // the comparison before is over
@@ -295,7 +295,7 @@ func TestDirectoryThatRefusesToBeFollowedIsPolled(t *testing.T) {
 	w := s.watch(t, directory.WatchAuto, 100*time.Millisecond, "grace")
 	s.modify(t, s.ldap, fmt.Sprintf(person, "grace")+"changetype: modify\nadd: pwdAccountLockedTime\n"+
 		"pwdAccountLockedTime: 000001010000Z\n")
-	w.hears(t, "grace denied: locked", 5*time.Second)
+	w.hears(t, "grace denied: locked: locked", 5*time.Second)
 }
 
 // counting is a context that counts what waits for its end.

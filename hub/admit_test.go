@@ -170,7 +170,7 @@ var waysToEnd = []struct {
 	}},
 	{session.ReasonDirectory, func(ada *user) error {
 		r := *ada.lookup(ada.token.ID()).record.Load()
-		return ada.Reconcile(ada.t.Context(), AccountOf(&r), Standing{Denied: true, Cause: "locked"})
+		return ada.Reconcile(ada.t.Context(), AccountOf(&r), Standing{Denied: true, Cause: "locked", Why: "locked"})
 	}},
 }
 

@@ -102,7 +102,8 @@ func (h *Hub) judge(s *liveSession, r session.Record) (status Status, due bool) 
 		ExpireIn: a.expire,
 		State:    state,
 		Warning:  a.reason,
-		Message:  a.text,
+		Message:  a.message(),
+		Text:     a.text,
 	}, phase == session.Expired
 }
 
@@ -135,7 +136,8 @@ type Status struct {
 	WarnIn   time.Duration  // until the warning; 0 while one is shown
 	ExpireIn time.Duration  // until the end that people are warned of
 	Warning  session.Reason // what the warning is about; empty: none is shown
-	Message  string         // text of the warning
+	Message  string         // of the warning: the text, or a sentence of plain English
+	Text     string         // of the warning, by an administrator; empty: there is none
 }
 
 // State is the presence of a session or a user, as administrators and pages see it.

@@ -267,6 +267,8 @@ func (h *Hub) expireMessage(end session.End, keep time.Duration) func(seq int64)
 			Seq:      seq,
 			Reason:   end.Reason,
 			Message:  end.Text(),
+			Text:     end.AdminText(),
+			Data:     end.Data,
 			Location: h.signIn,
 			KeepMS:   keep.Milliseconds(),
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -31,6 +32,8 @@ const (
 // sentNotice is a notice to the tabs of the sessions in a scope, but those of one session.
 type sentNotice struct {
 	id, message string
+	kind        wire.NoticeKind   // empty: the message is an administrator's
+	data        map[string]string // of the kind
 	scope       session.Scope
 	target      session.Target // of the scope
 	except      session.ID
@@ -43,6 +46,8 @@ func (n *sentNotice) onWire(seq int64) any {
 		Seq:     seq,
 		ID:      n.id,
 		Message: n.message,
+		Kind:    n.kind,
+		Data:    n.data,
 	}
 }
 
@@ -50,6 +55,8 @@ func (n *sentNotice) toNodes() cluster.Notice {
 	return cluster.Notice{
 		ID:      n.id,
 		Message: n.message,
+		Kind:    string(n.kind),
+		Data:    n.data,
 		Scope:   n.scope,
 		Except:  n.except,
 		At:      session.Millis(n.at),
@@ -159,6 +166,9 @@ func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message st
 	if sessions == 0 {
 		return Notice{}, session.ErrNotFound
 	}
+	data := scope.Data()
+	data[session.DataSessions], data[session.DataTabs] = strconv.Itoa(sessions), strconv.Itoa(tabs)
+	data[session.DataText] = message
 	e := session.Event{
 		At:      session.Millis(n.at),
 		Kind:    session.EventNotice,
@@ -166,6 +176,7 @@ func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message st
 		Actor:   actor,
 		Session: scope.Session,
 		Detail:  fmt.Sprintf("%s (sessions: %d, tabs: %d): %s", scope, sessions, tabs, message),
+		Data:    data,
 	}
 	if err := h.store.Append(context.WithoutCancel(ctx), e); err != nil {
 		return Notice{}, err
@@ -206,6 +217,8 @@ func (h *Hub) TellOfSignIn(ctx context.Context, r session.Record) {
 	scope := session.Scope{User: r.User}
 	n := &sentNotice{
 		id:     newPublicID(),
+		kind:   wire.NoticeSignIn,
+		data:   r.From(),
 		scope:  scope,
 		target: scope.Target(),
 		except: r.ID,

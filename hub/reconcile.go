@@ -58,7 +58,8 @@ func (h *Hub) Accounts() map[Account][]string {
 // Standing is what the directory says of an account now.
 type Standing struct {
 	Denied bool     // the directory would refuse the account
-	Cause  string   // why, for the audit trail
+	Cause  string   // why, in one word of the directory's
+	Why    string   // the same in English, for the audit trail
 	Groups []string // of the user, where it would let them in
 }
 
@@ -84,11 +85,12 @@ func (h *Hub) Reconcile(ctx context.Context, a Account, now Standing) error {
 // reconcile is Reconcile for one session.
 func (h *Hub) reconcile(ctx context.Context, r *session.Record, now Standing) error {
 	if now.Denied {
-		h.log.Info("ended by the directory", "user", r.User, "session", r.ID, "cause", now.Cause)
+		h.log.Info("ended by the directory", "user", r.User, "session", r.ID, "cause", now.Why)
 		_, err := h.End(ctx, r.ID, session.End{
 			Reason: session.ReasonDirectory,
 			At:     session.Millis(h.clock.Now()),
-			Detail: now.Cause,
+			Cause:  now.Cause,
+			Detail: now.Why,
 		})
 		return err
 	}

@@ -61,7 +61,7 @@ func (r *rig) usersSignedIn() (list []string) {
 
 // deny has the directory refuse the account of a record, and allow gives it groups.
 func (r *rig) deny(of session.Record, cause string) error {
-	return r.Reconcile(r.t.Context(), AccountOf(&of), Standing{Denied: true, Cause: cause})
+	return r.Reconcile(r.t.Context(), AccountOf(&of), Standing{Denied: true, Cause: "locked", Why: cause})
 }
 
 func (r *rig) allow(of session.Record, groups ...string) error {

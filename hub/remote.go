@@ -9,6 +9,7 @@ import (
 	"curfew/hub/internal/cluster"
 	"curfew/hub/internal/revocation"
 	"curfew/hub/internal/socket"
+	"curfew/hub/wire"
 	"curfew/session"
 )
 
@@ -281,6 +282,8 @@ func (h *Hub) noticeElsewhere(e cluster.Notice) {
 	n := &sentNotice{
 		id:      e.ID,
 		message: e.Message,
+		kind:    wire.NoticeKind(e.Kind),
+		data:    e.Data,
 		scope:   e.Scope,
 		target:  e.Scope.Target(),
 		except:  e.Except,

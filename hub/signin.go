@@ -149,6 +149,7 @@ func (h *Hub) endOrphans() {
 			_, err := h.endAlone(ctx, id, session.End{
 				Reason: session.ReasonLogout, // though nobody has signed out: pages that wait go on waiting
 				At:     session.Millis(h.clock.Now()),
+				Cause:  session.CauseSignInFailed,
 				Detail: "its sign-in failed",
 			})
 			cancel()

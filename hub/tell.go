@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"time"
 
 	"curfew/hub/internal/socket"
@@ -81,7 +82,7 @@ func (h *Hub) answer(t *tab) {
 // announcement is what tabs are to be told now: a warning, or the deadlines.
 type announcement struct {
 	reason session.Reason // what the warning is about; empty: there is none
-	text   string         // of the warning
+	text   string         // of the warning, by an administrator; empty: there is none
 	warn   time.Duration  // until the warning
 	expire time.Duration  // until end
 	end    time.Time      // the end that people are warned of
@@ -92,13 +93,16 @@ func (s *liveSession) announcementLocked(p *session.Policy, now time.Time) annou
 	end, _ := p.WarnedEnd(r)
 	a := announcement{warn: max(0, end.Add(-p.Lead()).Sub(now)), expire: max(0, end.Sub(now)), end: end}
 	if why, until, ok := p.Warning(r, now); ok {
-		a.reason, a.text, a.warn, a.expire, a.end = why, why.Warning(), 0, until.Sub(now), until
-		if why == session.ReasonAdmin && r.Revocation.Message != "" {
+		a.reason, a.warn, a.expire, a.end = why, 0, until.Sub(now), until
+		if why == session.ReasonAdmin {
 			a.text = r.Revocation.Message
 		}
 	}
 	return a
 }
+
+// message is the warning's text, or a sentence of plain English.
+func (a announcement) message() string { return cmp.Or(a.text, a.reason.Warning()) }
 
 // kind is the kind of the message that tells a.
 func (a announcement) kind() wire.Kind {
@@ -131,7 +135,8 @@ func (a announcement) onWire(p *session.Policy, withPolicy bool) func(seq int64)
 				Seq:         seq,
 				Reason:      a.reason,
 				ExpireInMS:  wire.Millis(a.expire),
-				Message:     a.text,
+				Message:     a.message(),
+				Text:        a.text,
 				HeartbeatMS: heartbeat,
 				ExtendOn:    extendOn,
 			}

@@ -54,9 +54,9 @@ func (h *Hub) settle(ctx context.Context) {
 func (h *Hub) Reset(ctx context.Context) error {
 	for _, s := range h.allSessions() {
 		end := session.End{
-			Reason:  session.ReasonAdmin,
-			At:      session.Millis(h.clock.Now()),
-			Message: "The server was reset for testing.",
+			Reason: session.ReasonAdmin,
+			At:     session.Millis(h.clock.Now()),
+			Data:   map[string]string{session.DataBy: session.ByTesting},
 		}
 		if _, err := h.End(ctx, s.id, end); err != nil && !isUnknown(err) {
 			return err

@@ -2,6 +2,8 @@ package session
 
 import (
 	"fmt"
+	"maps"
+	"strconv"
 	"time"
 )
 
@@ -39,10 +41,50 @@ type Event struct {
 	Address string    `json:"address,omitempty"`
 	// of an end; of a sign-in that was refused although the password was right
 	Reason Reason `json:"reason,omitempty"`
-	Detail string `json:"detail,omitempty"`
+	Detail string `json:"detail,omitempty"` // in English, for exports and programs
+	// what a sentence in another language needs, by kind; see below. Lines of earlier versions have
+	// none, and their detail is all there is
+	Data map[string]string `json:"data,omitempty"`
 	// of a sign-in in a browser that had a session of the same user: its ID.Ref
 	Continues string `json:"continues,omitempty"`
 }
+
+// Event.Data holds, by kind, what follows. Numbers are decimal, instants are as in JSON, and what
+// does not apply is absent.
+//
+//   - sign-in-failed: DataCause, a directory.Cause or CauseBlocked; with CauseBlocked DataScope and
+//     DataName of the forced logout
+//   - session-end: End.Data, and End.Cause as DataCause
+//   - logout: DataAct, DataLogout, DataScope and DataName; of one that was ordered also
+//     DataSessions, DataTabs, DataWaiting (or NotCounted), DataSkipped, DataGrace, DataBlock and
+//     DataText
+//   - notice: DataScope, DataName, DataSessions, DataTabs, DataText
+//   - policy: DataSessions, those that were changed; for each value that was changed "was NAME"
+//     and "now NAME", with one of them absent where there was or is none. NAME is "global SETTING"
+//     or "group GROUP SETTING"
+//   - sign-in, origin-refused, directory-lost: nothing; the detail of the last two is what came
+//     from outside
+const (
+	DataCause    = "cause"
+	DataAct      = "act" // ActOrdered, ActCalledOff or ActBlockLifted
+	DataLogout   = "logout"
+	DataScope    = "scope" // user, group, session, sessions or everyone
+	DataName     = "name"  // of the user or group; ref of the session; number of the sessions
+	DataSessions = "sessions"
+	DataTabs     = "tabs"
+	DataWaiting  = "waiting"
+	DataSkipped  = "skipped"
+	DataGrace    = "grace_ms"
+	DataBlock    = "block_until"
+	DataText     = "text" // the administrator's, as they wrote it
+)
+
+// Values of DataAct.
+const (
+	ActOrdered     = "ordered"
+	ActCalledOff   = "called-off"   // before it took effect
+	ActBlockLifted = "block-lifted" // the rest of its block
+)
 
 // EventQuery picks events. A field at its zero value picks all, except Limit.
 type EventQuery struct {
@@ -80,7 +122,18 @@ func EndEvent(r Record, e End) Event {
 		Address: r.Address,
 		Reason:  e.Reason,
 		Detail:  e.Detail,
+		Data:    e.eventData(),
 	}
+}
+
+// eventData is Event.Data of an end.
+func (e *End) eventData() map[string]string {
+	if e.Cause == "" {
+		return e.Data
+	}
+	data := map[string]string{DataCause: e.Cause}
+	maps.Copy(data, e.Data)
+	return data
 }
 
 // RevocationEvent is the audit line of a forced logout.
@@ -105,15 +158,54 @@ func RevocationEvent(f Revocation) Event {
 	if f.Message != "" {
 		detail += ": " + f.Message
 	}
-	return Event{At: f.At, Kind: EventLogout, User: f.User, Actor: f.Actor, Session: f.Session, Detail: detail}
+	return Event{
+		At:      f.At,
+		Kind:    EventLogout,
+		User:    f.User,
+		Actor:   f.Actor,
+		Session: f.Session,
+		Detail:  detail,
+		Data:    f.data(),
+	}
+}
+
+// data is Event.Data of a forced logout that was ordered.
+func (f *Revocation) data() map[string]string {
+	data := f.Scope.Data()
+	data[DataAct], data[DataLogout] = ActOrdered, f.ID
+	data[DataSessions], data[DataTabs] = strconv.Itoa(f.Sessions), strconv.Itoa(f.Tabs)
+	if f.Waiting != 0 {
+		data[DataWaiting] = strconv.Itoa(f.Waiting)
+	}
+	if f.Skipped > 0 {
+		data[DataSkipped] = strconv.Itoa(f.Skipped)
+	}
+	if grace := f.EffectiveAt.Sub(f.At); grace > 0 {
+		data[DataGrace] = strconv.FormatInt(grace.Milliseconds(), 10)
+	}
+	if !f.BlockUntil.IsZero() {
+		data[DataBlock] = f.BlockUntil.Format(time.RFC3339Nano)
+	}
+	if f.Message != "" {
+		data[DataText] = f.Message
+	}
+	return data
 }
 
 // CancelEvent is the audit line of a forced logout that actor has cancelled.
 func CancelEvent(f Revocation, actor string) Event {
-	what := "the rest of its block"
+	what, data := "the rest of its block", f.Scope.Data()
+	data[DataAct], data[DataLogout] = ActBlockLifted, f.ID
 	if f.Cancelled() {
-		what = "before it took effect"
+		what, data[DataAct] = "before it took effect", ActCalledOff
 	}
-	return Event{At: f.CancelledAt, Kind: EventLogout, User: f.User, Actor: actor, Session: f.Session,
-		Detail: fmt.Sprintf("%s: called off, %s", f.Scope, what)}
+	return Event{
+		At:      f.CancelledAt,
+		Kind:    EventLogout,
+		User:    f.User,
+		Actor:   actor,
+		Session: f.Session,
+		Detail:  fmt.Sprintf("%s: called off, %s", f.Scope, what),
+		Data:    data,
+	}
 }

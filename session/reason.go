@@ -16,6 +16,24 @@ const (
 	ReasonPolicy        Reason = "policy"         // a changed policy made it too old
 )
 
+// DataBy is the name in End.Data of one of the values below.
+const DataBy = "by"
+
+// Values of DataBy: what ended a session, where that is not plain from the reason.
+const (
+	ByBrowser = "browser" // of replaced: the newer sign-in was in the same browser
+	ByAccount = "account" // the account page of another session
+	ByTesting = "testing" // a reset for testing
+)
+
+// Causes of an end, beside those of the directory, and of a failed sign-in.
+const (
+	CauseSignInFailed = "sign-in-failed" // the sign-in could not be completed
+	CauseSignInSlow   = "sign-in-slow"   // it took so long that others no longer counted it
+	CauseLost         = "lost"           // the store has lost the session
+	CauseBlocked      = "blocked"        // of a failed sign-in: a forced logout refuses new ones
+)
+
 // Message tells the user, in a sentence of plain English, why the session ended. It is empty for an
 // unknown reason.
 func (r Reason) Message() string {
@@ -55,12 +73,11 @@ func (r Reason) Warning() string {
 
 // ReplacedBy is the end of the session old that a newer sign-in of its user displaces.
 func ReplacedBy(newer Record, old ID) End {
-	from := Device(newer.Agent) + ", " + newer.Address
 	return End{
 		Reason:    ReasonReplaced,
 		At:        newer.CreatedAt,
 		Actor:     newer.User,
-		Message:   "You were signed out because of a newer sign-in: " + from + ".",
+		Data:      newer.From(),
 		Continued: newer.Continued(old),
 	}
 }

@@ -104,25 +104,53 @@ func (r Rules) Equal(other Rules) bool {
 	return r.Policy == other.Policy && slices.Equal(r.Groups, other.Groups) && slices.Equal(r.Former, other.Former)
 }
 
-// End says how a session ended. It is stored in the session's tombstone.
+// End says how a session ended. It is stored in the session's tombstone: as a code with its data,
+// which each reader puts into words of their own language. Only what an administrator wrote is kept
+// as text.
 type End struct {
-	Reason  Reason    `json:"reason"`
-	At      time.Time `json:"at"`                // a deadline, where the session ended by time
-	Actor   string    `json:"actor,omitempty"`   // who ended it, if a person did
-	Message string    `json:"message,omitempty"` // plain text for the user; empty: the reason's own sentence
-	Detail  string    `json:"detail,omitempty"`  // for the audit trail
+	Reason Reason    `json:"reason"`
+	At     time.Time `json:"at"`              // a deadline, where the session ended by time
+	Actor  string    `json:"actor,omitempty"` // who ended it, if a person did
+	// plain text for the user, by whoever ended the session. Earlier versions kept their own
+	// sentences here; see AdminText
+	Message string `json:"message,omitempty"`
+	// what a sentence for the user needs beside the reason. Copies of an end share it, so nobody
+	// changes it. For replaced it is Record.From of the sign-in that took its place; DataBy says
+	// what ended it where that is not plain from the reason
+	Data map[string]string `json:"data,omitempty"`
+	// for the audit trail alone: why the directory ended it, or which failure, in one word and in
+	// English
+	Cause  string `json:"cause,omitempty"`
+	Detail string `json:"detail,omitempty"`
 	// of a session that was replaced: its user goes on in the same browser
 	Continued bool `json:"continued,omitempty"`
 	// the user has signed out since, of a session that followed in the same browser: no page waits
 	KeepOver bool `json:"keep_over,omitempty"`
 }
 
-// Text is what the user reads: the message, or the sentence of the reason.
+// Text is what the user reads where nobody puts it into their language: the message, or a sentence
+// of plain English.
 func (e End) Text() string {
-	if e.Message != "" {
+	switch {
+	case e.Message != "":
 		return e.Message
+	case e.Reason == ReasonReplaced && e.Data["device"] != "" && e.Data[DataBy] != ByBrowser:
+		return "You were signed out because of a newer sign-in: " + e.Data["device"] + ", " + e.Data["address"] + "."
+	case e.Reason == ReasonLogout && e.Data[DataBy] == ByAccount:
+		return "This session was ended from your account page, on another device or in another browser."
+	case e.Reason == ReasonAdmin && e.Data[DataBy] == ByTesting:
+		return "The server was reset for testing."
 	}
 	return e.Reason.Message()
+}
+
+// AdminText is what the administrator who ended the session wrote to its user; empty if they wrote
+// nothing, or if nobody of the kind ended it.
+func (e End) AdminText() string {
+	if e.Reason != ReasonAdmin {
+		return "" // a message is a sentence of an earlier version
+	}
+	return e.Message
 }
 
 // GroupNames lists the names of the user's groups.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -93,6 +94,21 @@ func (s Scope) String() string {
 		return text
 	}
 	return "everyone"
+}
+
+// Data names the scope for Event.Data: DataScope and DataName. The map is the caller's.
+func (s Scope) Data() map[string]string {
+	switch {
+	case s.User != "":
+		return map[string]string{DataScope: "user", DataName: s.User}
+	case s.Group != "":
+		return map[string]string{DataScope: "group", DataName: s.Group}
+	case s.Session != "":
+		return map[string]string{DataScope: "session", DataName: s.Session}
+	case s.Refs != "":
+		return map[string]string{DataScope: "sessions", DataName: strconv.Itoa(s.Refs.Len())}
+	}
+	return map[string]string{DataScope: "everyone"}
 }
 
 // Matches reports whether r is in scope. For many sessions see [Target.Matches].

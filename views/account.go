@@ -80,7 +80,7 @@ func (s *Server) endOwn(w http.ResponseWriter, r *http.Request) error {
 			Detail: "from the account page",
 		}
 		if id != v.token.ID() {
-			end.Message = "This session was ended from your account page, on another device or in another browser."
+			end.Data = map[string]string{session.DataBy: session.ByAccount}
 		}
 		first, err := s.hub.End(r.Context(), id, end)
 		switch {

@@ -19,6 +19,7 @@ type eventJSON struct {
 	Address string            `json:"address,omitempty"`
 	Reason  session.Reason    `json:"reason,omitempty"`
 	Detail  string            `json:"detail,omitempty"`
+	Data    map[string]string `json:"data,omitempty"` // see session.Event
 
 	Continues string `json:"continues,omitempty"` // of a sign-in: the session of the same user before it
 }
@@ -34,6 +35,7 @@ func eventOf(e session.Event) eventJSON {
 		Address:   e.Address,
 		Reason:    e.Reason,
 		Detail:    e.Detail,
+		Data:      e.Data,
 		Continues: e.Continues,
 	}
 }

@@ -48,6 +48,7 @@ type statusAnswer struct {
 	ExtendOn    session.ExtendOn `json:"extend_on"`
 	Reason      session.Reason   `json:"reason,omitempty"`  // of the warning that stands
 	Message     string           `json:"message,omitempty"` // of the warning that stands
+	Text        string           `json:"text,omitempty"`    // of the warning, by an administrator
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
@@ -84,7 +85,7 @@ func (s *Server) answer(id session.ID, st hub.Status) statusAnswer {
 		HeartbeatMS: st.Record.Policy.HeartbeatEvery().Milliseconds(),
 		ExtendOn:    st.Record.Policy.ExtendOn,
 	}
-	a.Reason, a.Message = st.Warning, st.Message
+	a.Reason, a.Message, a.Text = st.Warning, st.Message, st.Text
 	return a
 }
 

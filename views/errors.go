@@ -163,6 +163,14 @@ func retryAfter(d time.Duration) string {
 	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
 }
 
+// endWords is what a page needs beside the reason of an end, to tell of it in its own language.
+type endWords struct {
+	Text string            `json:"text,omitempty"` // see session.End.AdminText
+	Data map[string]string `json:"data,omitempty"` // see session.End.Data
+}
+
+func wordsOf(end *session.End) endWords { return endWords{Text: end.AdminText(), Data: end.Data} }
+
 // failure is an error in JSON. Reason, Who and Rights are there after the end of a session.
 type failure struct {
 	Error    string         `json:"error"`
@@ -172,6 +180,7 @@ type failure struct {
 	Who      string         `json:"who,omitempty"`     // see hub.Hub.Who
 	Rights   string         `json:"rights,omitempty"`  // see hub.Hub.Rights
 	KeepMS   *int64         `json:"keep_ms,omitempty"` // how long pages may still wait
+	endWords
 }
 
 // unauthorized leads a navigation to the sign-in page and tells all others why.
@@ -215,6 +224,7 @@ func (s *Server) noSession(r *http.Request, over overError) (failure, error) {
 	}
 	end, keep := ended.Record.End, ended.Keep.Milliseconds()
 	f.Error, f.Reason, f.Message = "session-ended", end.Reason, end.Text()
+	f.endWords = wordsOf(end)
 	f.Who, f.Rights, f.KeepMS = s.hub.Who(&over.record), s.hub.Rights(&over.record), &keep
 	return f, nil
 }

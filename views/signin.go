@@ -228,7 +228,10 @@ func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, a *attempt,
 			text{key: "login.directoryAway"})
 	}
 	s.log.Info("sign-in failed", "user", a.name, "address", a.address, "cause", err)
-	failure := session.Event{Detail: cut(err.Error(), 300)}
+	failure := session.Event{
+		Detail: cut(err.Error(), 300),
+		Data:   map[string]string{session.DataCause: string(directory.CauseOf(err))},
+	}
 	if err := s.writeFailure(r, a, failure); err != nil {
 		return err // as for a right password that cannot be stored: the answer tells nobody which it was
 	}
@@ -241,7 +244,9 @@ func (s *Server) loginBlocked(w http.ResponseWriter, r *http.Request, a *attempt
 	failure := session.Event{
 		Reason: session.ReasonAdmin,
 		Detail: "sign-ins are refused by the forced logout of " + by.Scope.String(),
+		Data:   by.Scope.Data(),
 	}
+	failure.Data[session.DataCause] = session.CauseBlocked
 	if err := s.writeFailure(r, a, failure); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ type ownEnd struct {
 	Reason  session.Reason `json:"reason,omitempty"`
 	EndedMS int64          `json:"ago_ms"`  // how long ago
 	Revoked bool           `json:"revoked"` // a forced logout covers it: the page never comes back
+	endWords
 }
 
 // ownEnd returns nil for a session that lives.
@@ -32,7 +33,12 @@ func (s *Server) ownEnd(r *http.Request, handle string) (*ownEnd, error) {
 	if err != nil {
 		return nil, storeError{err}
 	}
-	return &ownEnd{Reason: record.End.Reason, EndedMS: e.Since.Milliseconds(), Revoked: e.Revoked}, nil
+	return &ownEnd{
+		Reason:   record.End.Reason,
+		EndedMS:  e.Since.Milliseconds(),
+		Revoked:  e.Revoked,
+		endWords: wordsOf(record.End),
+	}, nil
 }
 
 // ownEndOf is the error by which a page without a session is told how its own has ended.

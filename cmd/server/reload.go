@@ -107,11 +107,13 @@ func (r *reloader) apply(ctx context.Context, policies session.Policies) error {
 	if err != nil {
 		return err
 	}
-	if what := policyChanges(r.told, policies); what != "" {
+	if what, data := policyChanges(r.told, policies); what != "" {
+		data[session.DataSessions] = strconv.Itoa(r.changed)
 		e := session.Event{
 			At:     session.Millis(r.clock.Now()),
 			Kind:   session.EventPolicy,
 			Detail: fmt.Sprintf("%s; %d sessions changed", what, r.changed),
+			Data:   data,
 		}
 		if err := r.trail.Append(ctx, e); err != nil {
 			return fmt.Errorf("audit line not stored: %w", err)
@@ -121,22 +123,29 @@ func (r *reloader) apply(ctx context.Context, policies session.Policies) error {
 	return nil
 }
 
-// policyChanges tells what a reload has changed, in one line; empty if nothing.
-func policyChanges(before, after session.Policies) string {
+// policyChanges tells what a reload has changed, in one line, empty if nothing, and as the data of
+// an audit line.
+func policyChanges(before, after session.Policies) (what string, data map[string]string) {
 	old, now := policyValues(before), policyValues(after)
 	var changes []string
+	data = make(map[string]string)
 	for name, v := range now {
 		if old[name] != v {
+			data["now "+name] = v
+			if was, known := old[name]; known {
+				data["was "+name] = was
+			}
 			changes = append(changes, fmt.Sprintf("%s %s became %s", name, cmp.Or(old[name], "(none)"), v))
 		}
 	}
 	for name, v := range old {
 		if _, stays := now[name]; !stays {
+			data["was "+name] = v
 			changes = append(changes, fmt.Sprintf("%s %s was removed", name, v))
 		}
 	}
 	slices.Sort(changes)
-	return strings.Join(changes, ", ")
+	return strings.Join(changes, ", "), data
 }
 
 // policyValues are the values of all policies, each under the name of its policy and its setting.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"curfew/hub/wire"
+	"curfew/session"
 	"curfew/session/redis/redistest"
 	"curfew/views"
 )
@@ -146,4 +147,34 @@ func TestReloadKillsTokensThoughTheStoreIsAwayAndAppliesPoliciesOnceItIsBack(t *
 		return response.StatusCode == http.StatusOK && strings.Contains(p.log.String(), "settings reloaded") &&
 			strings.Contains(body, `"expire_in_ms":2`)
 	})
+}
+
+func TestWhatAReloadHasChangedIsToldAsDataToo(t *testing.T) {
+	before := session.Policies{Global: session.Profiles()[0].Policy}
+	after := before
+	after.Global.MaxSessions = 3
+	kiosk := before.Global
+	before.Groups = []session.GroupPolicy{{Group: "kiosk", Policy: kiosk}}
+	what, data := policyChanges(before, after)
+	if !strings.HasPrefix(what, "global max-sessions 0 became 3, group kiosk close-grace 20s was removed, ") {
+		t.Errorf("the line begins %q", what)
+	}
+	for name, want := range map[string]string{
+		"was global max-sessions":     "0",
+		"now global max-sessions":     "3",
+		"was group kiosk close-grace": "20s",
+		"now group kiosk close-grace": "",
+		"was global warn-after":       "",
+	} {
+		if data[name] != want {
+			t.Errorf("%s: %q, want %q", name, data[name], want)
+		}
+	}
+	_, data = policyChanges(after, before)
+	if data["now group kiosk close-grace"] != "20s" || data["was group kiosk close-grace"] != "" {
+		t.Errorf("what was added: %v", data)
+	}
+	if what, data := policyChanges(after, after); what != "" || len(data) != 0 {
+		t.Errorf("where nothing has changed: %q, %v", what, data)
+	}
 }

@@ -84,7 +84,8 @@ type Warn struct {
 	Seq         int64            `json:"seq"`
 	Reason      session.Reason   `json:"reason"`
 	ExpireInMS  int64            `json:"expire_in_ms"`
-	Message     string           `json:"message"`
+	Message     string           `json:"message"`        // the text, else a sentence of plain English
+	Text        string           `json:"text,omitempty"` // by the administrator, if there is any
 	HeartbeatMS int64            `json:"heartbeat_ms,omitempty"`
 	ExtendOn    session.ExtendOn `json:"extend_on,omitempty"`
 }
@@ -94,8 +95,18 @@ type Notice struct {
 	Type    Kind   `json:"type"`
 	Seq     int64  `json:"seq"`
 	ID      string `json:"id"`
-	Message string `json:"message"`
+	Message string `json:"message"` // by the administrator, or a sentence of plain English about Kind
+	// of what is no message of an administrator, and what a sentence about it needs: for
+	// NoticeSignIn session.Record.From
+	Kind NoticeKind        `json:"kind,omitempty"`
+	Data map[string]string `json:"data,omitempty"`
 }
+
+// NoticeKind says what a notice is about. It is empty for a message of an administrator.
+type NoticeKind string
+
+// NoticeSignIn is about a new sign-in of the user, in another browser.
+const NoticeSignIn NoticeKind = "sign-in"
 
 // Presence tells the states of watched users: hub.State by name. The answer to watch has all of
 // them, later messages those that have changed.
@@ -113,12 +124,14 @@ type Tick struct {
 
 // Expire tells that the session is over. The page blanks itself before it acks.
 type Expire struct {
-	Type     Kind           `json:"type"`
-	Seq      int64          `json:"seq"`
-	Reason   session.Reason `json:"reason"`
-	Message  string         `json:"message"`
-	Location string         `json:"location"`
-	KeepMS   int64          `json:"keep_ms"` // how long the page may wait; 0: not at all
+	Type     Kind              `json:"type"`
+	Seq      int64             `json:"seq"`
+	Reason   session.Reason    `json:"reason"`
+	Message  string            `json:"message"`        // session.End.Text
+	Text     string            `json:"text,omitempty"` // session.End.AdminText
+	Data     map[string]string `json:"data,omitempty"` // session.End.Data
+	Location string            `json:"location"`
+	KeepMS   int64             `json:"keep_ms"` // how long the page may wait; 0: not at all
 }
 
 // Millis returns a duration in milliseconds, rounded up so that no page takes a deadline for

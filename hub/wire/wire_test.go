@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -42,15 +43,69 @@ var told = map[Kind]any{
 		ExpireInMS: 60_000,
 		Message:    session.ReasonIdle.Warning(),
 	},
-	KindNotice:   Notice{KindNotice, 6, "k3vq5ybz2m", "The printer is back."},
+	KindNotice: Notice{
+		Type:    KindNotice,
+		Seq:     6,
+		ID:      "k3vq5ybz2m",
+		Message: "The printer is back.",
+	},
 	KindPresence: Presence{KindPresence, 7, map[string]string{"grace": "active"}},
 	KindTick:     Tick{KindTick, 4},
-	KindExpire:   Expire{KindExpire, 5, session.ReasonLogout, session.ReasonLogout.Message(), "/login", 0},
+	KindExpire: Expire{
+		Type:     KindExpire,
+		Seq:      5,
+		Reason:   session.ReasonLogout,
+		Message:  session.ReasonLogout.Message(),
+		Location: "/login",
+	},
 }
 
+// worded are messages with what a page needs to put them into its own language.
+var worded = map[string]any{
+	"warn-admin": Warn{
+		Type:       KindWarn,
+		Seq:        8,
+		Reason:     session.ReasonAdmin,
+		ExpireInMS: 60_000,
+		Message:    "Back at noon.",
+		Text:       "Back at noon.",
+	},
+	"expire-admin": Expire{
+		Type:     KindExpire,
+		Seq:      9,
+		Reason:   session.ReasonAdmin,
+		Message:  "Back at noon.",
+		Text:     "Back at noon.",
+		Location: "/login",
+	},
+	"expire-replaced": Expire{
+		Type:     KindExpire,
+		Seq:      10,
+		Reason:   session.ReasonReplaced,
+		Message:  session.End{Reason: session.ReasonReplaced, Data: elsewhere}.Text(),
+		Data:     elsewhere,
+		Location: "/login",
+		KeepMS:   14_400_000,
+	},
+	"notice-sign-in": Notice{
+		Type:    KindNotice,
+		Seq:     11,
+		ID:      "k3vq5ybz2n",
+		Message: "Your account has just signed in elsewhere: Firefox on Linux, 192.0.2.7.",
+		Kind:    NoticeSignIn,
+		Data:    elsewhere,
+	},
+}
+
+var elsewhere = (&session.Record{Agent: "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", Address: "192.0.2.7"}).From()
+
 func TestMessagesAreTheGoldenOnes(t *testing.T) {
+	samples := maps.Clone(worded)
 	for kind, message := range told {
-		file := filepath.Join("testdata", string(kind)+".json")
+		samples[string(kind)] = message
+	}
+	for name, message := range samples {
+		file := filepath.Join("testdata", name+".json")
 		got := append(Frame(message)[2:], '\n')
 		if got[0] != '{' {
 			got = got[2:] // a longer frame has a longer header
@@ -62,7 +117,7 @@ func TestMessagesAreTheGoldenOnes(t *testing.T) {
 		}
 		want, err := os.ReadFile(file)
 		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s: got %s, want %s (%v)", kind, got, want, err)
+			t.Errorf("%s: got %s, want %s (%v)", name, got, want, err)
 		}
 	}
 	for _, kind := range []Kind{KindActivity, KindConfirm, KindVisibility, KindSync, KindWatch, KindAck} {

@@ -30,8 +30,8 @@ func (s subscriber) Allowed(ctx context.Context, a directory.Account, e director
 }
 
 // Denied implements [directory.Subscriber].
-func (s subscriber) Denied(ctx context.Context, a directory.Account, why string) error {
-	return s.hub.Reconcile(ctx, hub.Account(a.Key), hub.Standing{Denied: true, Cause: why})
+func (s subscriber) Denied(ctx context.Context, a directory.Account, cause directory.Cause, why string) error {
+	return s.hub.Reconcile(ctx, hub.Account(a.Key), hub.Standing{Denied: true, Cause: string(cause), Why: why})
 }
 
 // Unreachable implements [directory.Subscriber].

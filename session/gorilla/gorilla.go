@@ -161,9 +161,12 @@ func (s *Store) SignIn(w http.ResponseWriter, r *http.Request, record session.Re
 		}
 	}()
 	if hasOld {
+		from := record.From()
+		from[session.DataBy] = session.ByBrowser
 		err := s.end(r.Context(), old, session.End{
 			Reason:    session.ReasonReplaced,
 			Actor:     record.User,
+			Data:      from,
 			Continued: record.Continues,
 		})
 		if err != nil && !errors.Is(err, session.ErrNotFound) {

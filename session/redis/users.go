@@ -158,7 +158,12 @@ func (s *Store) commit(ctx context.Context, r session.Record) error {
 		return err
 	case "void":
 		ended, err := s.End(ctx, r.ID,
-			session.End{Reason: session.ReasonLogout, At: r.CreatedAt, Detail: "its sign-in took too long"},
+			session.End{
+				Reason: session.ReasonLogout,
+				At:     r.CreatedAt,
+				Cause:  session.CauseSignInSlow,
+				Detail: "its sign-in took too long",
+			},
 			time.Time{})
 		if ended && err == nil {
 			err = errVoid

@@ -21,12 +21,19 @@ func eventsOf(t *testing.T, s session.Store, kind session.EventKind) []session.E
 func audit(t *testing.T, s session.Store) {
 	r := Record("ada")
 	r.Before, r.Continues = session.NewToken().ID(), true
+	data := map[string]string{"by": "ä <b>/1|", "number": "007"}
 	create(t, s, r)
-	mustEnd(t, s, r.ID, session.End{Reason: session.ReasonAdmin, At: start.Add(time.Hour), Actor: "grace"})
+	mustEnd(t, s, r.ID, session.End{
+		Reason: session.ReasonAdmin,
+		At:     start.Add(time.Hour),
+		Actor:  "grace",
+		Data:   data,
+	})
 	if err := s.Append(t.Context(), session.Event{
 		At:     start.Add(2 * time.Hour),
 		Kind:   session.EventOriginRefused,
 		Detail: "http://evil.example\n",
+		Data:   data,
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -36,17 +43,17 @@ func audit(t *testing.T, s session.Store) {
 	}
 	want := session.Event{
 		Number: all[1].Number, At: start.Add(time.Hour), Kind: session.EventSessionEnd, User: "ada", Actor: "grace",
-		Session: r.ID.Ref(), Address: "192.0.2.1", Reason: session.ReasonAdmin,
+		Session: r.ID.Ref(), Address: "192.0.2.1", Reason: session.ReasonAdmin, Data: data,
 	}
-	if all[1] != want {
-		t.Errorf("got %+v, want %+v", all[1], want)
+	if !reflect.DeepEqual(all[1], want) || !reflect.DeepEqual(all[0].Data, data) {
+		t.Errorf("got %+v, want %+v, and the data of %+v", all[1], want, all[0])
 	}
 	if !(all[0].Number > all[1].Number && all[1].Number > all[2].Number) || all[2].Kind != session.EventSignIn ||
 		all[2].Continues != r.Before.Ref() {
 		t.Errorf("not newest first, or the sign-in continues no session: %+v", all)
 	}
 	page, err := s.Events(t.Context(), session.EventQuery{Before: all[0].Number, Limit: 1})
-	if err != nil || len(page) != 1 || page[0] != want {
+	if err != nil || len(page) != 1 || !reflect.DeepEqual(page[0], want) {
 		t.Errorf("second page = %+v, %v, want the end", page, err)
 	}
 	if page, err := s.Events(t.Context(), session.EventQuery{Before: all[0].Number + 96, Limit: 10}); err != nil ||

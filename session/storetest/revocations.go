@@ -62,6 +62,11 @@ func revocations(t *testing.T, s session.Store) {
 	if len(lines) != 4 || lines[0].Actor != "grace" || lines[0].Detail == "" {
 		t.Errorf("audit lines %+v, want one for each", lines)
 	}
+	for i, line := range lines {
+		if f := want[len(want)-1-i]; !reflect.DeepEqual(line.Data, session.RevocationEvent(f).Data) {
+			t.Errorf("the line of %+v has the data %v", f, line.Data)
+		}
+	}
 }
 
 func covers(f session.Revocation, r session.Record) bool { return f.Ends(&r) }

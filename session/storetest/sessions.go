@@ -57,6 +57,8 @@ func endKeep(t *testing.T, s session.Store) {
 		At:        start.Add(time.Second),
 		Actor:     "ada",
 		Message:   "ä <b>",
+		Data:      map[string]string{"device": "ä on <b>/1|", "empty": ""},
+		Cause:     "gone",
 		Continued: true,
 	}
 	mustEnd(t, s, ended.ID, why)
@@ -66,7 +68,7 @@ func endKeep(t *testing.T, s session.Store) {
 		}
 	}
 	why.KeepOver = true
-	if got := get(t, s, ended.ID).End; got == nil || *got != why {
+	if got := get(t, s, ended.ID).End; got == nil || !reflect.DeepEqual(*got, why) {
 		t.Errorf("the end is %+v, want %+v", got, why)
 	}
 	if got := get(t, s, living.ID); got.End != nil {
@@ -86,8 +88,24 @@ func endTwice(t *testing.T, s session.Store) {
 	if again, err := s.End(t.Context(), r.ID, end(session.ReasonIdle, time.Minute), time.Time{}); again || err != nil {
 		t.Errorf("second End = %v, %v, want false and no error", again, err)
 	}
-	if got := get(t, s, r.ID); got.End == nil || *got.End != first {
+	if got := get(t, s, r.ID); got.End == nil || !reflect.DeepEqual(*got.End, first) {
 		t.Errorf("End = %+v, want %+v", got.End, first)
+	}
+}
+
+// formerEnd: earlier versions stored their own sentences as the message.
+func formerEnd(t *testing.T, s session.Store) {
+	for _, why := range []session.End{
+		{Reason: session.ReasonReplaced, Message: "You were signed out because of a newer sign-in: curl, 192.0.2.7."},
+		{Reason: session.ReasonLogout, Message: "This session was ended from your account page."},
+	} {
+		r := create(t, s, Record("ada"))
+		why.At = start.Add(time.Second)
+		mustEnd(t, s, r.ID, why)
+		got := get(t, s, r.ID).End
+		if got == nil || got.Text() != why.Message || got.AdminText() != "" || got.Data != nil {
+			t.Errorf("the end is %+v, want the text %q, and none by an administrator", got, why.Message)
+		}
 	}
 }
 

@@ -38,7 +38,13 @@ func endLost(t *testing.T, nodes []Node) {
 	lost, also := Record("ada"), Record("grace")
 	mustEnd(t, one, over.ID, end(session.ReasonLogout, 0))
 	lost.Values = []byte("of the application")
-	why := session.End{Reason: session.ReasonAdmin, At: start.Add(time.Hour), Actor: "root", Detail: "lost"}
+	why := session.End{
+		Reason: session.ReasonAdmin,
+		At:     start.Add(time.Hour),
+		Actor:  "root",
+		Cause:  session.CauseLost,
+		Detail: "lost",
+	}
 	got, err := two.EndLost(ctx, []session.Record{live, lost, over, also}, why)
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +68,8 @@ func endLost(t *testing.T, nodes []Node) {
 		e.Number = 0
 		refs[e.Session] = e
 	}
-	if len(lines) != 3 || refs[lost.ID.Ref()] != session.EndEvent(lost, why) || refs[also.ID.Ref()].User != "grace" {
+	if len(lines) != 3 || !reflect.DeepEqual(refs[lost.ID.Ref()], session.EndEvent(lost, why)) ||
+		refs[also.ID.Ref()].User != "grace" {
 		t.Errorf("audit lines %+v, want one for each end", lines)
 	}
 	wantIndexed(t, one, "ada", 1)

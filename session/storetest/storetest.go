@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"an ID is used once, even after the end", createTwice},
 		{"an unknown session is not found by any method", unknown},
 		{"two ends: one is the first, and the first reason stays", endTwice},
+		{"the sentence of an earlier version is kept, and is not the administrator's", formerEnd},
 		{"many ends at once: exactly one is the first, with one audit line", endRace},
 		{"an end that waits for its deadline leaves a session that is not due", endIfDue},
 		{"a session is due when its policy says so, to the millisecond", dueRows},

@@ -98,8 +98,12 @@ func limit(t *testing.T, s session.Store) {
 		}
 	}
 	create(t, s, Record("grace"))
-	if e := get(t, s, ids[0]).End; e == nil || e.Reason != session.ReasonReplaced || !e.Continued {
-		t.Errorf("end of the oldest = %+v, want replaced, and continued in its browser", e)
+	if e := get(t, s, ids[0]).End; e == nil || e.Reason != session.ReasonReplaced || !e.Continued ||
+		e.Message != "" || e.Data["device"] != "an unknown browser" || e.Data["address"] != "192.0.2.1" {
+		t.Errorf("end of the oldest = %+v, want replaced from there, and continued in its browser", e)
+	}
+	if lines := eventsOf(t, s, session.EventSessionEnd); len(lines) != 1 || lines[0].Data["address"] != "192.0.2.1" {
+		t.Errorf("lines of the end = %+v, want one that tells from where", lines)
 	}
 	rs, err := s.OfUser(t.Context(), "ada")
 	if err != nil || len(rs) != 2 || rs[0].ID != ids[1] || rs[1].ID != ids[2] {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func TestASignInThatIsHeardOfAfterItsEndShowsNobody(t *testing.T) {
 	end := session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}
 	m.says(t, "b/1", 1, event{Kind: eventEnded, ID: &ada.ID, End: &end}, signedIn(t, ada))
 	local.wantTold() // a session is shown whose end was heard of first
-	if got := m.EndOf(ada.ID); got == nil || *got != end {
+	if got := m.EndOf(ada.ID); got == nil || !reflect.DeepEqual(*got, end) {
 		t.Errorf("EndOf = %+v, want the end that was heard of", got)
 	}
 

@@ -127,6 +127,7 @@ func (m *Member) endLost(ctx context.Context) error {
 		end := session.End{
 			Reason: session.ReasonAdmin,
 			At:     session.Millis(m.clock.Now()),
+			Cause:  session.CauseLost,
 			Detail: "the store has lost the session",
 		}
 		lost, err := m.shared.EndLost(ctx, some, end)

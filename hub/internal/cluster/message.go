@@ -90,11 +90,13 @@ type tabTimes struct {
 
 // Notice is a notice to users, as nodes tell it each other.
 type Notice struct {
-	ID      string        `json:"id"`
-	Message string        `json:"message"`
-	Scope   session.Scope `json:"scope"`
-	Except  session.ID    `json:"except"`
-	At      time.Time     `json:"at"`
+	ID      string            `json:"id"`
+	Message string            `json:"message"`
+	Kind    string            `json:"kind,omitempty"` // wire.NoticeKind; an older version tells the message alone
+	Data    map[string]string `json:"data,omitempty"` // of the kind
+	Scope   session.Scope     `json:"scope"`
+	Except  session.ID        `json:"except"`
+	At      time.Time         `json:"at"`
 }
 
 // TabReport describes the tabs that a node has of a session. A node sends it to the others, and
