@@ -1,52 +1,25 @@
 // @ts-check
 /**
- * The live part of the console and of a forced logout's progress. The pages work without it; it
- * asks the server over a socket of its own for the view that the page shows, and takes over what
- * has changed.
+ * The live part of the console. The page works without it; it asks the server over a socket of its
+ * own for the view that the page shows, and takes over what has changed.
  */
+import {base, byId, converse, make, setText} from './live.js'
 
 /**
  * @typedef {{ref: string, user: string, name: string, groups: string, state: string, tabs: number,
  *   hidden: number, unconfirmed: number, node?: string, device: string, address: string,
  *   signed_in: string, active: string}} Row
- * @typedef {{tab: string, user: string, session: string, fate: string}} Outcome
  * @typedef {{id: string, scope: Record<string, any>, state: string, actor: string, open: number,
- *   acked: number, unconfirmed: number, gone: number, cancelled_at?: string, block_until?: string,
- *   each_tab?: Outcome[]}} Logout
+ *   acked: number, unconfirmed: number, gone: number, cancelled_at?: string, block_until?: string}} Logout
  * @typedef {{sessions: string, active: string, most: number,
  *   ends: {reason: string, count: number}[] | null, bars: {x: number, height: number}[] | null}} Plot
  * @typedef {{type: string, totals: Record<string, any>, rows: Row[], found: number, page: number,
  *   pages: number, logouts: Logout[], plot: Plot}} View
  */
 
-const script = /** @type {HTMLScriptElement} */ (document.querySelector('script[data-console]'))
-const url = new URL(script.dataset.console ?? '', document.baseURI)
-const base = url.pathname.replace(/\/admin\/ws$/, '')
-url.protocol = url.protocol.replace('http', 'ws')
-
-/** @param {string} id */
-const byId = id => /** @type {HTMLElement} */ (document.getElementById(id))
-
-/**
- * Sets a text only where it differs: nothing moves under the reader.
- * @param {Element | null} element
- * @param {unknown} text
- */
-const setText = (element, text) => {
-  if (element && element.textContent !== String(text)) element.textContent = String(text)
-}
-
-/** @param {string} name @param {Record<string, string>} [attributes] @param {string} [text] */
-function make(name, attributes = {}, text = '') {
-  const element = document.createElement(name)
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value)
-  element.textContent = text
-  return element
-}
-
 // ---- what is asked
 
-const asked = script.dataset.logout ? {logout: script.dataset.logout} : readAddress()
+const asked = readAddress()
 
 function readAddress() {
   const params = new URLSearchParams(location.search)
@@ -57,61 +30,13 @@ function readAddress() {
     sort: params.get('sort') ?? '',
     desc: params.get('desc') === 'true',
     page: Number(params.get('page') ?? 1) || 1,
-    logout: '',
   }
-}
-
-/** @type {WebSocket | null} */
-let socket = null
-let wait = 500
-let timer = 0
-
-function ask() {
-  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(asked))
-}
-
-function connect() {
-  clearTimeout(timer)
-  const current = (socket = new WebSocket(url, 'curfew.console.v1'))
-  socket.addEventListener('open', () => {
-    wait = 500
-    ask()
-  })
-  socket.addEventListener('message', event => {
-    if (socket !== current) return
-    const message = JSON.parse(event.data)
-    setText(byId('live'), 'Live')
-    if (message.type === 'view') show(message)
-    if (message.type === 'progress') follow(message)
-  })
-  socket.addEventListener('close', event => {
-    if (socket !== current) return
-    if (event.code === 1008) return location.reload() // the right is gone: the server says so
-    setText(byId('live'), 'Not live: the connection is lost. Reconnecting…')
-    timer = setTimeout(connect, wait * (0.5 + Math.random() / 2))
-    wait = Math.min(15_000, wait * 2)
-  })
-}
-
-/** The session is over. The page is blank, and what it shows stays as it is until it comes back. */
-function rest() {
-  clearTimeout(timer)
-  socket?.close()
-  socket = null
-}
-
-/** The page goes on with another session. */
-function resume() {
-  rest()
-  wait = 500
-  connect()
 }
 
 /** Shows another part, and keeps it in the address for a reload. */
 function change() {
-  const view = /** @type {ReturnType<typeof readAddress>} */ (asked)
   const params = new URLSearchParams()
-  for (const [name, value] of Object.entries(view)) if (value && name !== 'logout') params.set(name, String(value))
+  for (const [name, value] of Object.entries(asked)) if (value) params.set(name, String(value))
   history.replaceState(null, '', '?' + params)
   for (const name of ['sort', 'desc']) {
     const field = document.querySelector(`#filters input[type=hidden][name=${name}]`)
@@ -146,10 +71,9 @@ function listen() {
     column.querySelector('a')?.addEventListener('click', event => {
       event.preventDefault()
       const sort = column.getAttribute('data-sort') ?? ''
-      const view = /** @type {ReturnType<typeof readAddress>} */ (asked)
       set({sort, desc: column.getAttribute('aria-sort') === 'ascending'})
       for (const other of document.querySelectorAll('th[data-sort]')) other.removeAttribute('aria-sort')
-      column.setAttribute('aria-sort', view.desc ? 'descending' : 'ascending')
+      column.setAttribute('aria-sort', asked.desc ? 'descending' : 'ascending')
     })
   }
   for (const [id, step] of /** @type {[string, number][]} */ ([
@@ -279,33 +203,8 @@ function showLogouts(logouts) {
   })
 }
 
-// ---- progress of one forced logout
-
-/** @param {Logout} logout */
-function follow(logout) {
-  const state = byId('logout-state')
-  setText(state, logout.state)
-  state.dataset.state = logout.state
-  if (logout.state !== 'pending') document.getElementById('when')?.remove()
-  if (logout.cancelled_at || (logout.state !== 'pending' && !logout.block_until))
-    document.getElementById('cancel')?.remove()
-  for (const name of /** @type {const} */ (['open', 'acked', 'unconfirmed', 'gone']))
-    setText(document.querySelector(`[data-count="${name}"]`), logout[name])
-  const body = byId('each-tab')
-  const old = new Map(Array.from(body.children, row => [row.getAttribute('data-tab') ?? '', row]))
-  for (const tab of logout.each_tab ?? []) {
-    let row = old.get(tab.tab)
-    if (!row) {
-      row = make('tr', {'data-tab': tab.tab})
-      row.append(make('th', {scope: 'row'}, tab.user), make('td', {}, tab.session), make('td', {}, tab.tab), make('td'))
-      body.append(row)
-    }
-    setText(row.lastElementChild, tab.fate)
-    row.lastElementChild?.setAttribute('data-state', tab.fate)
-  }
-}
-
-document.addEventListener('curfew:expire', rest)
-document.addEventListener('curfew:resume', resume)
 listen()
-connect()
+const ask = converse(
+  () => asked,
+  message => message.type === 'view' && show(message),
+)

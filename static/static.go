@@ -44,6 +44,7 @@ var (
 		"leaving.js",
 		"drafts.js",
 		"console.js",
+		"progress.js",
 		"login.js",
 	}
 	classic = []string{"xhtml.js"} // scripts that are no modules: whatever they declare would be global

@@ -4,9 +4,9 @@
 // another language is fetched as the page starts.
 import ENGLISH from './english.json'
 import {TAG} from './page.js'
+import {speaker} from './texts.js'
 
-/** @typedef {string | Partial<Record<Intl.LDMLPluralRule, string>>} Text a text, or its plural forms (CLDR) */
-/** @typedef {Record<string, string | number>} Data values in a text, by their names; Count chooses the form */
+/** @import {Data, Text} from './texts.js' */
 
 /** So long the page waits for its language at most, in ms; then it speaks English. */
 const LEARN_MS = 5_000
@@ -14,12 +14,9 @@ const LEARN_MS = 5_000
 /** The cookie with the language that a person has chosen. */
 const COOKIE = '__Host-curfew-lang'
 
-/** @type {Record<string, Text>} */
-let texts = ENGLISH
 let language = 'en'
 let direction = 'ltr'
-let plural = new Intl.PluralRules(language)
-let number = new Intl.NumberFormat(language)
+let saying = speaker(language, ENGLISH)
 
 /**
  * Fetches the words of the language that the tag names, or the person has chosen, or else the
@@ -40,9 +37,7 @@ export async function learn() {
 function speak({lang, dir, words}) {
   language = lang
   direction = dir
-  texts = {...ENGLISH, ...words}
-  plural = new Intl.PluralRules(lang)
-  number = new Intl.NumberFormat(lang, {numberingSystem: 'latn'})
+  saying = speaker(lang, {...ENGLISH, ...words})
 }
 
 /** Marks an element as one whose text is in the language of the words. @param {HTMLElement} element */
@@ -56,14 +51,7 @@ export function speaks(element) {
  * @param {string} key
  * @param {Data} [data]
  */
-export function say(key, data = {}) {
-  const text = texts[key] ?? ENGLISH[key] ?? ''
-  const form = typeof text === 'string' ? text : (text[plural.select(Number(data.Count))] ?? text.other ?? '')
-  return form.replace(/{{\.(\w+)}}/g, (_, name) => {
-    const value = data[name] ?? ''
-    return typeof value === 'number' ? number.format(value) : value
-  })
-}
+export const say = (key, data) => saying(key, data)
 
 /** @param {string} key @returns {boolean} whether there is such a text */
 export const canSay = key => key in ENGLISH

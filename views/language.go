@@ -69,6 +69,18 @@ func (t text) in(l *locale.Locale) string {
 	return said
 }
 
+// Words are the texts of a page's script, by their keys, which begin with one of these prefixes.
+// English stands in for what the language does not have.
+func (c layout) Words(prefixes ...string) (map[string]any, error) {
+	words := make(map[string]any)
+	for _, l := range []*locale.Locale{locale.English(), c.Locale} {
+		if err := json.Unmarshal(l.Part(prefixes...), &words); err != nil {
+			return nil, err
+		}
+	}
+	return words, nil
+}
+
 // wordsMaxAge is how long a browser may keep the words of its languages. They belong to a version
 // of the browser client, but the languages that are offered may change with a restart.
 const wordsMaxAge = "private, max-age=3600"

@@ -1,0 +1,111 @@
+// @ts-check
+// What the live pages of administrators share: the socket over which the server says what they
+// show, and the words in which they say it. The pages work without it.
+import {numberFormat, speaker} from './texts.js'
+
+/** @import {Text} from './texts.js' */
+
+const script = /** @type {HTMLScriptElement} */ (document.querySelector('script[data-console]'))
+const url = new URL(script.dataset.console ?? '', document.baseURI)
+
+/** Below which path the routes of Curfew are. */
+export const base = url.pathname.replace(/\/admin\/ws$/, '')
+url.protocol = url.protocol.replace('http', 'ws')
+
+/** What the tag of the page's script tells it. */
+export const told = script.dataset
+
+/** @param {string} id */
+export const byId = id => /** @type {HTMLElement} */ (document.getElementById(id))
+
+const language = document.documentElement.lang
+
+/** @type {Record<string, Text>} the words that the server has put into the page */
+const words = JSON.parse(document.getElementById('words')?.textContent ?? '{}')
+
+/** The text of a key, in the language of the page. */
+export const say = speaker(language, words)
+
+/** A number as the language writes it. */
+export const number = numberFormat(language)
+
+/** How long ago something was, as words.go says it. @param {number} seconds */
+export function ago(seconds) {
+  const unit = (/** @type {string} */ name, /** @type {number} */ of) =>
+    say('ago.' + name, {Count: Math.floor(seconds / of)})
+  if (seconds < 60) return say('ago.now')
+  if (seconds < 3600) return unit('minutes', 60)
+  if (seconds < 48 * 3600) return unit('hours', 3600)
+  return unit('days', 24 * 3600)
+}
+
+/**
+ * Sets a text only where it differs: nothing moves under the reader.
+ * @param {Element | null} element
+ * @param {unknown} text
+ */
+export function setText(element, text) {
+  if (element && element.textContent !== String(text)) element.textContent = String(text)
+}
+
+/** @param {string} name @param {Record<string, string>} [attributes] @param {string} [text] */
+export function make(name, attributes = {}, text = '') {
+  const element = document.createElement(name)
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value)
+  element.textContent = text
+  return element
+}
+
+/**
+ * Asks the server over the socket, and shows what it answers, as often as that changes.
+ * @param {() => object} question what the page wants to see now
+ * @param {(answer: any) => void} show
+ * @returns {() => void} asks anew
+ */
+export function converse(question, show) {
+  /** @type {WebSocket | null} */
+  let socket = null
+  let wait = 500
+  let timer = 0
+
+  function ask() {
+    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(question()))
+  }
+
+  function connect() {
+    clearTimeout(timer)
+    const current = (socket = new WebSocket(url, 'curfew.console.v1'))
+    socket.addEventListener('open', () => {
+      wait = 500
+      ask()
+    })
+    socket.addEventListener('message', event => {
+      if (socket !== current) return
+      setText(byId('live'), say('live.on'))
+      show(JSON.parse(event.data))
+    })
+    socket.addEventListener('close', event => {
+      if (socket !== current) return
+      if (event.code === 1008) return location.reload() // the right is gone: the server says so
+      setText(byId('live'), say('live.lost'))
+      timer = setTimeout(connect, wait * (0.5 + Math.random() / 2))
+      wait = Math.min(15_000, wait * 2)
+    })
+  }
+
+  /** The session is over. The page is blank, and what it shows stays as it is until it comes back. */
+  function rest() {
+    clearTimeout(timer)
+    socket?.close()
+    socket = null
+  }
+
+  document.addEventListener('curfew:expire', rest)
+  document.addEventListener('curfew:resume', () => {
+    rest() // the page goes on with another session
+    wait = 500
+    connect()
+  })
+  connect()
+  return ask
+}

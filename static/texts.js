@@ -1,0 +1,27 @@
+// @ts-check
+// Texts with values in them, as locale.go says them: the server and the browser choose the same
+// plural form, and write a number in the same way.
+
+/** @typedef {string | Partial<Record<Intl.LDMLPluralRule, string>>} Text a text, or its plural forms (CLDR) */
+/** @typedef {Record<string, string | number>} Data values in a text, by their names; Count chooses the form */
+
+/** Numbers as a language writes them, in Latin digits. @param {string} language */
+export const numberFormat = language => new Intl.NumberFormat(language, {numberingSystem: 'latn'})
+
+/**
+ * Returns what says the text of a key.
+ * @param {string} language
+ * @param {Record<string, Text>} texts by their keys
+ */
+export function speaker(language, texts) {
+  const plural = new Intl.PluralRules(language)
+  const number = numberFormat(language)
+  return (/** @type {string} */ key, /** @type {Data} */ data = {}) => {
+    const text = texts[key] ?? ''
+    const form = typeof text === 'string' ? text : (text[plural.select(Number(data.Count))] ?? text.other ?? '')
+    return form.replace(/{{\.(\w+)}}/g, (_, name) => {
+      const value = data[name] ?? ''
+      return typeof value === 'number' ? number.format(value) : value
+    })
+  }
+}
