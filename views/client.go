@@ -112,6 +112,9 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, idle time.Duration,
 		return s.sessionError(err)
 	}
 	if isNavigation(r) {
+		if confirm {
+			s.toast(w, r, "bar.stayed")
+		}
 		redirect(w, s.cameFrom(r), http.StatusSeeOther)
 		return nil
 	}

@@ -99,6 +99,7 @@ func (s *Server) saveNote(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return changeError{err}
 	}
+	s.toast(w, r, "home.saved")
 	redirect(w, s.base+"/", http.StatusSeeOther)
 	return nil
 }

@@ -31,6 +31,7 @@ type layout struct {
 	IdleTime string
 	IsAdmin  bool
 	Here     string // the page, in the navigation
+	Toast    string // what the action did that has led here: see Server.toast
 }
 
 // T says the text of a key in the language of the page, with values by their names: pairs of a name
@@ -66,13 +67,19 @@ func (s *Server) sessionLayout(r *http.Request, title string) layout {
 	c.Once = rand.Text()
 	c.IdleTime = c.InWords(v.status.Record.Policy.ExpireAfter)
 	c.IsAdmin = s.hub.IsAdmin(v.status.Record.GroupNames())
+	c.Toast = s.toastOf(r, v.token.ID(), c.Locale)
 	c.Here = map[string]string{"/": "home", "/account": "account", "/admin": "admin",
 		"/admin/audit": "audit"}[r.URL.Path]
 	return c
 }
 
 // page is what a template shows. There is a type for each template, with the fields that it uses.
-type page interface{ template() *template.Template }
+type page interface {
+	template() *template.Template
+	hasToast() bool // of layout
+}
+
+func (c layout) hasToast() bool { return c.Toast != "" }
 
 // parse reads the template of a page, which defines "main", and "head" where the page has scripts.
 func parse(name string) *template.Template {
@@ -84,6 +91,9 @@ func (s *Server) render(w http.ResponseWriter, status int, p page) error {
 	var b bytes.Buffer
 	if err := p.template().ExecuteTemplate(&b, "layout.html", p); err != nil {
 		return err
+	}
+	if p.hasToast() {
+		http.SetCookie(w, newToastCookie("", -1)) // told
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
