@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"curfew/hub"
+	"curfew/locale"
 	"curfew/session"
 )
 
@@ -122,6 +123,37 @@ func TestAuditLinesHaveTheDataOfTheirDetail(t *testing.T) {
 		`"data":{"cause":"wrong-password"}`)
 	ada.get("/admin/audit?event=sign-in-failed&format=csv").wants(t, "the file, which is English", 200,
 		",reason,detail,continues\n", "sign-ins are refused by the forced logout of group staff,\n")
+}
+
+// A page in English and the API say the same.
+func TestThePageWordsAnEndAsItsEnglishSentence(t *testing.T) {
+	english, _ := locale.Of("en")
+	end := func(reason session.Reason, data ...string) session.End {
+		e := session.End{Reason: reason, Data: make(map[string]string)}
+		for i := 0; i < len(data); i += 2 {
+			e.Data[data[i]] = data[i+1]
+		}
+		return e
+	}
+	list := []session.End{
+		{Reason: session.ReasonAdmin, Message: "Back at noon"},
+		{Reason: session.ReasonReplaced, Message: "A sentence of an earlier version."},
+		end(session.ReasonLogout, session.DataBy, session.ByAccount),
+		end(session.ReasonReplaced, "device", "curl", "browser", "curl", "address", "::1", "by", session.ByBrowser),
+	}
+	for _, r := range []session.Reason{session.ReasonIdle, session.ReasonLifetime, session.ReasonLogout,
+		session.ReasonAdmin, session.ReasonDirectory, session.ReasonBrowserClosed, session.ReasonReplaced,
+		session.ReasonPolicy} {
+		list = append(list, session.End{Reason: r})
+	}
+	for _, agent := range []string{"Firefox/140.0 (Linux)", "curl/8", "Windows", ""} {
+		list = append(list, session.ReplacedBy(session.Record{Agent: agent, Address: "192.0.2.1"}, session.ID{}))
+	}
+	for _, e := range list {
+		if got := endText(e).in(english); got != e.Text() {
+			t.Errorf("%+v: %q, want %q", e, got, e.Text())
+		}
+	}
 }
 
 func TestTheWordsOfAnEndTakeNoPlaceWhereThereAreNone(t *testing.T) {

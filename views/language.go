@@ -2,6 +2,7 @@ package views
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -57,12 +58,19 @@ type text struct {
 // english is a text of which only programs hear.
 func english(said string) text { return text{said: said} }
 
-// in says the text in a language. A key that there is not stands for itself: the tests find it.
+// in says the text in a language, and texts in its data, too. A key that there is not stands for
+// itself: the tests find it.
 func (t text) in(l *locale.Locale) string {
 	if t.key == "" {
 		return t.said
 	}
-	said, err := l.Say(t.key, t.data)
+	data := maps.Clone(t.data)
+	for name, v := range data {
+		if inner, ok := v.(text); ok {
+			data[name] = inner.in(l)
+		}
+	}
+	said, err := l.Say(t.key, data)
 	if err != nil {
 		return t.key
 	}
