@@ -11,6 +11,13 @@ const chromium = {
   },
 }
 
+/** With executablePath this drives the installed Firefox over WebDriver BiDi. */
+export const FIREFOX_CHANNEL = 'moz-firefox'
+export const firefoxOptions = {
+  executablePath: '/usr/bin/firefox-esr',
+  firefoxUserPrefs: {'browser.sessionhistory.max_total_viewers': 0, 'network.dns.disabled': true},
+}
+
 // What films pages and times five tabs again and again: make endurance.
 const endurance = process.env.CURFEW_ROUNDS ? [] : [/endurance\/(frames|tabs)/]
 
@@ -28,14 +35,7 @@ export default defineConfig({
       name: 'firefox',
       testIgnore: [/timing/, /e2e\/webkit/],
       grep: /@engines/,
-      use: {
-        browserName: 'firefox',
-        channel: 'moz-firefox', // with executablePath this drives the installed Firefox over WebDriver BiDi
-        launchOptions: {
-          executablePath: '/usr/bin/firefox-esr',
-          firefoxUserPrefs: {'browser.sessionhistory.max_total_viewers': 0, 'network.dns.disabled': true},
-        },
-      },
+      use: {browserName: 'firefox', channel: FIREFOX_CHANNEL, launchOptions: firefoxOptions},
     },
     // WebKitGTK by its own driver (e2e/webkit/driver.ts): Playwright cannot drive the installed one.
     {name: 'webkitgtk', testDir: './e2e/webkit'},
