@@ -11,6 +11,7 @@ type Choice struct {
 	offered []*Locale
 	matcher language.Matcher
 	tags    []language.Tag
+	pseudo  *Locale // nil: it is not offered
 }
 
 // NewChoice offers these languages, each by its name. English is what there is where none fits, or
@@ -41,13 +42,11 @@ func All() *Choice {
 	return c
 }
 
-// WithPseudo offers [Pseudo] as well.
+// WithPseudo offers [Pseudo] as well, to whoever asks for exactly that.
 func (c *Choice) WithPseudo() *Choice {
-	with, err := NewChoice(append(c.Offered(), Pseudo)...)
-	if err != nil {
-		panic(err) // they are offered already
-	}
-	return with
+	with := *c
+	with.pseudo = load()[Pseudo]
+	return &with
 }
 
 type unknownError string
@@ -130,6 +129,9 @@ func (c *Choice) first(wanted []language.Tag, refused map[string]bool) *Locale {
 // match finds the offered language that is nearest to tag: the same, or else one that who reads tag
 // mostly understands as well, as the CLDR has it.
 func (c *Choice) match(tag language.Tag, isSame bool) (*Locale, bool) {
+	if c.pseudo != nil && tag.String() == Pseudo {
+		return c.pseudo, true
+	}
 	_, i, confidence := c.matcher.Match(tag)
 	if confidence == language.No || tag == language.Und {
 		return nil, false

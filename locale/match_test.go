@@ -60,3 +60,13 @@ func TestLanguageThatIsNotOffered(t *testing.T) {
 		t.Error("Klingon is offered")
 	}
 }
+
+func TestBracketsAreForWhomAsksForThem(t *testing.T) {
+	t.Parallel()
+	c := All().WithPseudo()
+	for accepted, want := range map[string]string{"en-XA": Pseudo, "en": "en", "en-GB": "en", "xx": "en"} {
+		if got := c.Accepted(accepted).Name; got != want {
+			t.Errorf("%q: %s, want %s", accepted, got, want)
+		}
+	}
+}

@@ -103,6 +103,9 @@ type wordsJSON struct {
 // words answers the browser client, which asks for languages in the order in which its person
 // prefers them: the tag's, the chosen one, those of the browser.
 func (s *Server) words(w http.ResponseWriter, r *http.Request) error {
+	if r.PathValue("version") != static.Load().Version {
+		return errNoPage
+	}
 	l := s.site.Languages.Preferred(strings.Split(r.URL.Query().Get("lang"), ","))
 	w.Header().Set("Cache-Control", wordsMaxAge)
 	writeJSON(w, http.StatusOK, wordsJSON{l.Name, l.Dir, l.Part(static.Words...)})
