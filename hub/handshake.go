@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
@@ -65,7 +67,8 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, at E
 	}
 	s := h.ensureLive(r.Context(), status.Record)
 	room := h.tabLimits.take(s)
-	t := &tab{id: newTabID(), session: s, phone: isPhone(r.UserAgent()), withoutAdmins: at.WithoutAdmins}
+	told := pageTold{isPhone(r.UserAgent()), pathOf(r.URL.Query().Get("path")), at.WithoutAdmins}
+	t := &tab{id: newTabID(), session: s, pageTold: told}
 	if !h.accept(w, r, t, room) && room {
 		h.tabLimits.leave(s)
 	}
@@ -93,6 +96,21 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, t *tab, room bool) 
 		return true
 	}
 	return false
+}
+
+// maxPath is how many characters of the path of a page are taken.
+const maxPath = 2048
+
+// pathOf is the path of a page as its script tells it, without query and fragment; empty where what
+// it tells is none. Administrators read it, and nothing is decided by it.
+func pathOf(told string) string {
+	path, _, _ := strings.Cut(told, "?")
+	path, _, _ = strings.Cut(path, "#")
+	if !strings.HasPrefix(path, "/") || !utf8.ValidString(path) || utf8.RuneCountInString(path) > maxPath ||
+		strings.ContainsFunc(path, unicode.IsControl) {
+		return ""
+	}
+	return strings.Clone(path) // the rest of the request need not live as long
 }
 
 // refuseOrigin writes an audit line, once a second at most, so that such requests cannot fill the

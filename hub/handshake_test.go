@@ -2,6 +2,7 @@ package hub
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -35,6 +36,34 @@ func TestHandshakeIsRefused(t *testing.T) {
 				&websocket.DialOptions{HTTPClient: ada.client, HTTPHeader: tt.header, Subprotocols: tt.proto})
 			if err == nil || response == nil || response.StatusCode != tt.want {
 				t.Errorf("%s: %v, %v, want %d", tt.name, response, err, tt.want)
+			}
+		}
+	})
+}
+
+func TestATabIsListedByThePathOfItsPage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		for told, want := range map[string]string{
+			"":                           "",
+			"?path=%2Fstaff%2Fb%C3%BCro": "/staff/büro",
+			"?path=/a%2520b":             "/a%20b",
+			"?path=/a%3Fsecret=1":        "/a",
+			"?path=/a%23part":            "/a",
+			"?path=staff":                "",
+			"?path=javascript:x":         "",
+			"?path=/%FF":                 "",
+			"?path=/a%0Ab":               "",
+			"?path=/" + strings.Repeat("%C3%BC", maxPath-1): "/" + strings.Repeat("ü", maxPath-1),
+			"?path=/" + strings.Repeat("a", maxPath):        "",
+		} {
+			ada := hub.signIn("ada")
+			at := ada.at()
+			at.URL += told
+			hubtest.Open(t, at)
+			tabs := hub.Sessions(Filter{Ref: ada.token.ID().Ref()})[0].OpenTabs
+			if len(tabs) != 1 || tabs[0].Path != want {
+				t.Errorf("%.40s: %.60v, want the path %.40q", told, tabs, want)
 			}
 		}
 	})

@@ -86,6 +86,7 @@ type Tab struct {
 	Hidden      bool      `json:"hidden,omitempty"`
 	Unconfirmed bool      `json:"unconfirmed,omitempty"` // it has not answered its last tick
 	OpenedAt    time.Time `json:"opened_at"`
+	Path        string    `json:"path,omitempty"` // of its page; empty where that did not tell
 }
 
 func (h *Hub) tabLocked(t *tab) Tab {
@@ -95,6 +96,7 @@ func (h *Hub) tabLocked(t *tab) Tab {
 		Hidden:      !t.hiddenSince.IsZero(),
 		Unconfirmed: t.unconfirmedLocked(),
 		OpenedAt:    session.Millis(t.openedAt),
+		Path:        t.path,
 	}
 }
 

@@ -22,9 +22,7 @@ type tab struct {
 	// set once
 	id      string
 	session *liveSession
-	phone   bool // by its User-Agent
-	// The page has no rights of administrators, whoever is signed in; see Endpoint.
-	withoutAdmins bool
+	pageTold
 
 	lastSeq atomic.Int64 // number of the newest message queued
 	acked   atomic.Int64 // highest number acknowledged
@@ -45,6 +43,14 @@ type tab struct {
 
 	// used by the reading goroutine alone
 	closeCause closeCause
+}
+
+// pageTold is what the handshake of a tab told of its page.
+type pageTold struct {
+	phone bool   // by its User-Agent
+	path  string // see pathOf
+	// The page has no rights of administrators, whoever is signed in; see Endpoint.
+	withoutAdmins bool
 }
 
 // serve reads the tab's messages until its socket closes, and undoes all that it registered.

@@ -56,11 +56,10 @@ class Guard {
 
   /** @param {string} address of the socket @param {boolean} required whether to have no session is an end */
   constructor(address, required) {
-    const socket = new URL(address, origin)
-    const base = origin + socket.pathname.slice(0, -10) // without session/ws
-    socket.protocol = socket.protocol.replace('http', 'ws')
+    const socket = new URL(address, origin.replace('http', 'ws'))
+    socket.searchParams.set('path', location.pathname)
     if (navigator.serviceWorker?.controller) this.#curtain.down() // the page may be older than the session's end
-    this.#http = new HTTP(this, base, required)
+    this.#http = new HTTP(this, origin + socket.pathname.slice(0, -10), required) // without session/ws
     this.#connection = new Connection(this, socket, this.#http)
     this.deadlines = new Deadlines(this, this.#curtain, this.#connection)
     this.#reporter = new Reporter(this, this.#connection, this.#http, this.deadlines)

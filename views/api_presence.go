@@ -94,6 +94,7 @@ type tabJSON struct {
 	Hidden      bool    `json:"hidden"`
 	Unconfirmed bool    `json:"unconfirmed"`
 	OpenedAt    instant `json:"opened_at"`
+	Path        string  `json:"path,omitempty"`
 }
 
 func sessionOf(s hub.Session) sessionJSON {
@@ -158,7 +159,7 @@ func oneSession(s hub.Session) sessionJSON {
 	one := sessionOf(s)
 	one.OpenTabs = []tabJSON{}
 	for _, t := range s.OpenTabs {
-		one.OpenTabs = append(one.OpenTabs, tabJSON{t.ID, t.Node, t.Hidden, t.Unconfirmed, instant(t.OpenedAt)})
+		one.OpenTabs = append(one.OpenTabs, tabJSON{t.ID, t.Node, t.Hidden, t.Unconfirmed, instant(t.OpenedAt), t.Path})
 	}
 	return one
 }

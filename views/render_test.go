@@ -185,8 +185,8 @@ func pagesOfTheConsole() map[string]page {
 			State:   hub.StateActive,
 			Tabs:    2,
 			OpenTabs: []tabJSON{
-				{"tab-1", "node-a", true, false, instant(at)},
-				{"tab-2", "node-b", false, true, instant(at)},
+				{"tab-1", "node-a", true, false, instant(at), "/staff"},
+				{"tab-2", "node-b", false, true, instant(at), ""},
 			},
 		}, "Firefox on Linux", exampleRows()[0]},
 		"session-without-tabs": sessionPage{layout: signedInLayout("")},

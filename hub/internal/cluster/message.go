@@ -122,4 +122,5 @@ type Tab struct {
 	Hidden      bool      `json:"hidden,omitempty"`
 	Unconfirmed bool      `json:"unconfirmed,omitempty"` // it has not answered its last tick
 	OpenedAt    time.Time `json:"opened_at"`
+	Path        string    `json:"path,omitempty"` // of its page
 }
