@@ -302,6 +302,7 @@ test('no listener of the page steals a key or a click from the warning, and none
 }) => {
   await signIn()
   const tab = await openTab('/desk')
+  await expect(tab.page.locator('curfew-warning')).toBeAttached()
   await tab.page.evaluate(() => {
     ;(window as any).greedy = true
   })
@@ -332,6 +333,7 @@ test('warning and notices stay in reach when the page opens a modal dialog of it
 }) => {
   await signIn()
   const tab = await openTab('/desk')
+  await expect(tab.page.locator('curfew-warning')).toBeAttached()
   const open = () => tab.page.evaluate(() => (document.getElementById('own') as HTMLDialogElement).showModal())
   await tab.page.locator('#text').focus()
   await advance(9 * MINUTE)
@@ -414,7 +416,7 @@ test('the line that tells of a lost connection takes no click and lies on no con
   const tab = await openTab('/desk')
   await server.call('fault', {kind: 'drop'})
   await server.call('fault', {kind: 'refuse'})
-  const lost = tab.page.getByRole('status').filter({hasText: /connection is lost|Live updates/})
+  const lost = tab.page.getByRole('status').filter({hasText: /connection is lost|Updates come/})
   await expect(lost).toBeVisible()
   const [box, save] = [(await lost.boundingBox())!, (await tab.page.locator('#save').boundingBox())!]
   expect(

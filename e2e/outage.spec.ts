@@ -73,7 +73,7 @@ test.describe('no socket', () => {
       }
     })
     await page.goto(server.url)
-    await expect(page.getByRole('status').filter({hasText: 'Live updates are not possible here'})).toBeVisible()
+    await expect(page.getByRole('status').filter({hasText: 'Updates come every second'})).toBeVisible()
     const warning = page.getByRole('alertdialog')
     await server.advance(10 * MINUTE - 8_000)
     await expect(warning).toBeVisible()
@@ -129,7 +129,7 @@ test.describe('a server that restarts', () => {
 test('faults: dropped, refused and stalled sockets sign nobody out', async ({signIn, openTab, server}) => {
   await signIn()
   const tab = await openTab()
-  const line = tab.page.getByRole('status').filter({hasText: /connection is lost|Live updates/})
+  const line = tab.page.getByRole('status').filter({hasText: /connection is lost|Updates come/})
   for (const kind of ['drop', 'refuse']) {
     await server.call('fault', {kind: 'drop'})
     await server.call('fault', {kind})

@@ -9,7 +9,7 @@ import {instant, jitter, since} from './time.js'
 /**
  * @typedef {{type: string, seq: number, user?: string, who?: string, rights?: string, reason?: string, message?: string, text?: string,
  *   location?: string, handle?: string, keep_ms?: number, warn_in_ms?: number, expire_in_ms?: number, heartbeat_ms?: number,
- *   extend_on?: string, id?: string, users?: Record<string, string>}} Message
+ *   extend_on?: string, id?: string, kind?: string, data?: Record<string, string>, users?: Record<string, string>}} Message
  */
 
 /**

@@ -2,10 +2,12 @@
 import {button, deeds, look, prevent, shield, stopImmediate} from './buttons.js'
 import {FRAMES, focused, rememberFocus} from './page.js'
 import {Panel} from './panel.js'
+import {Quote} from './quote.js'
 import {instant, since} from './time.js'
-import {canSay, countdown, dueText, say, soon, speaks, timeLeft} from './words.js'
+import {canSay, countdown, say, soon, speaks, timeLeft} from './words.js'
 
 /** @import {Instant} from './time.js' */
+/** @import {Why} from './words.js' */
 
 /** Keys that work the buttons of the warning, and so do not withdraw it by themselves. */
 const BUTTON_KEYS = new Set(['Tab', 'Shift', 'Enter', ' ', 'ArrowUp', 'ArrowDown', 'ArrowLeft', 'ArrowRight'])
@@ -43,7 +45,8 @@ export class Warning {
   #dialog = document.createElement('dialog')
   #title = document.createElement('h2')
   #text = document.createElement('p')
-  #count = document.createElement('p')
+  #quote = new Quote('curfew-quote')
+  #count = document.createElement('bdi')
   #spoken = document.createElement('p')
   #outcome = document.createElement('p')
   #stay = button(say('page.stay'), () => this.onstay())
@@ -58,8 +61,8 @@ export class Warning {
   #raised = 0 // in this second
   /** @type {() => number} */
   #left = () => 0
-  /** What the server said last. */
-  #message = ''
+  /** What an administrator said last. */
+  #said = ''
   /** @type {Instant | null} when the person typed last */
   #typed = null
   /** @type {Instant | null} since when a key may have been meant for the page */
@@ -81,11 +84,14 @@ export class Warning {
     this.#dialog.setAttribute('role', 'alertdialog')
     this.#dialog.setAttribute('aria-modal', 'true')
     this.#dialog.setAttribute('aria-labelledby', this.#title.id)
-    this.#dialog.setAttribute('aria-describedby', this.#text.id)
+    this.#dialog.setAttribute('aria-describedby', `${this.#text.id} ${this.#quote.element.id}`)
     this.#dialog.setAttribute('closedby', 'none')
     speaks(this.#dialog)
-    this.#count.className = 'count'
-    this.#count.setAttribute('aria-hidden', 'true')
+    this.#count.dir = 'ltr'
+    const count = document.createElement('p')
+    count.className = 'count'
+    count.setAttribute('aria-hidden', 'true')
+    count.append(this.#count)
     this.#spoken.className = 'spoken'
     this.#spoken.setAttribute('aria-live', 'assertive')
     this.#outcome.className = 'outcome'
@@ -94,7 +100,10 @@ export class Warning {
     const buttons = document.createElement('div')
     buttons.className = 'buttons'
     buttons.append(this.#stay, this.#continue, this.#leave)
-    this.#dialog.append(this.#title, this.#text, this.#count, this.#spoken, buttons, this.#outcome)
+    const foot = document.createElement('div')
+    foot.className = 'foot'
+    foot.append(buttons, this.#outcome)
+    this.#dialog.append(this.#title, this.#text, this.#quote.element, count, this.#spoken, foot)
     this.#shadow.adoptedStyleSheets = [look]
     this.#shadow.append(this.#dialog)
     this.panel.onreopen = () => this.#reopen()
@@ -143,16 +152,17 @@ export class Warning {
    * its text are the same: an earlier end is spoken, and a dialog in the last seconds would only be
    * in the way of saving.
    * @param {string} reason
-   * @param {string} message what an administrator has written, or nothing
+   * @param {Why} why
    * @param {() => number} left milliseconds to the end
    */
-  show(reason, message, left) {
+  show(reason, {sentence, quote}, left) {
     const canStay = reason === 'idle'
-    const anew = reason !== this.#reason || (message !== this.#message && this.#aside)
+    const anew = reason !== this.#reason || (quote !== this.#said && this.#aside)
     const seconds = Math.ceil(left() / 1000)
     this.#left = left
-    this.#message = message
-    this.#text.textContent = `${message || dueText(reason)} ${soon(seconds, canStay)}`
+    this.#said = quote
+    this.#text.textContent = `${sentence} ${soon(seconds, canStay)}`.trim()
+    this.#quote.say(quote)
     this.#stay.hidden = !canStay
     this.#continue.hidden = canStay
     this.#outcome.textContent = ''

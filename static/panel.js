@@ -1,8 +1,13 @@
 // @ts-check
 import {button, look} from './buttons.js'
+import {Line} from './line.js'
 import {dismissedNotices, dismissNotice, MAX_NOTICES} from './notices.js'
-import {focused, OURS} from './page.js'
-import {canSay, say, speaks} from './words.js'
+import {focused} from './page.js'
+import {controlsIn, covered, placeFor} from './place.js'
+import {Quote} from './quote.js'
+import {canSay, list, noticeText, say, speaks} from './words.js'
+
+/** @import {Message} from './connection.js' */
 
 /**
  * The application's modal dialog that has the page to itself: nothing outside of it takes a click.
@@ -18,37 +23,41 @@ function topmostModal() {
   return Array.from(document.querySelectorAll('dialog:modal')).at(-1) ?? null
 }
 
-/** What takes a click or a key. */
-const CONTROLS =
-  'a[href], button, input, select, textarea, summary, label, [role=button], [role=link], [tabindex], [contenteditable]'
-
-/** How far apart the points lie at which the page is probed for controls, in pixels. */
-const PROBE_PX = 20
+/** How long after a page has moved or changed the stack looks where it lies, in ms. */
+const MOVED_MS = 150
+const CHANGED_MS = 1_000
 
 /**
- * Notices, the line that tells of a lost connection, and the one of a warning that was put aside.
- * It lies above the page, and within its modal dialog where one is open, and takes clicks on its
- * buttons and notices only.
+ * Notices, the line that tells of a lost connection, and the one of a warning that was put aside,
+ * in one stack. It lies above the page, and within its modal dialog where one is open, beside the
+ * controls there, and takes clicks on its buttons and notices only.
  */
 export class Panel {
   #host = document.createElement('curfew-panel')
   shadow = this.#host.attachShadow({mode: 'open'})
   #life = new AbortController()
   #box = document.createElement('div')
+  #stack = document.createElement('div')
   #notices = document.createElement('div')
   #lines = document.createElement('div')
   #line = document.createElement('p')
   #aside = document.createElement('div')
-  #count = document.createElement('span')
+  #count = document.createElement('bdi')
   #spoken = document.createElement('p')
   /** @type {Set<string>} ids of the notices that were shown */
   #shown = new Set()
   #retired = false
   #isUnder = false
+  /** Whether the person wants to see all of the notices, whatever they cover. */
+  #isWhole = false
+  #connection = new Line(code => this.#tell(code))
+  #timer = 0
+  #changed = 0
   /** What the button of the line does; set by the warning. */
   onreopen = () => {}
   /** What modules say that are fetched later: they have no words of their own. */
   text = say
+  list = list
 
   constructor() {
     this.#box.className = 'panel'
@@ -56,12 +65,14 @@ export class Panel {
     this.#notices.className = 'notices'
     this.#notices.setAttribute('role', 'log')
     this.#notices.setAttribute('aria-label', say('page.notices'))
+    this.#stack.className = 'stack'
     this.#lines.className = 'lines'
-    this.#line.className = 'line'
+    this.#line.className = 'line quiet'
     this.#line.setAttribute('role', 'status')
     this.#aside.className = 'line aside'
     this.#aside.hidden = true
     this.#count.setAttribute('aria-hidden', 'true')
+    this.#count.dir = 'ltr'
     this.#spoken.className = 'spoken'
     this.#spoken.setAttribute('aria-live', 'assertive')
     const text = document.createElement('p')
@@ -73,16 +84,21 @@ export class Panel {
       button(say('page.show'), () => this.onreopen()),
     )
     this.#lines.append(this.#line, this.#aside)
-    this.#box.append(this.#notices, this.#lines)
+    this.#stack.append(this.#notices, this.#lines)
+    this.#box.append(this.#stack)
     this.shadow.adoptedStyleSheets = [look]
     this.shadow.append(this.#box)
     const {signal} = this.#life
     document.addEventListener('toggle', event => this.#moved(event), {capture: true, signal})
     document.addEventListener('close', event => this.#moved(event), {capture: true, signal})
-    window.addEventListener('resize', () => this.#place(), {signal})
+    for (const type of ['resize', 'scroll', 'focusin']) {
+      window.addEventListener(type, () => this.#look(), {capture: true, passive: true, signal})
+    }
     // A modal dialog of the page that goes takes what is in it along.
     const changes = new MutationObserver(() => {
-      if (!this.#host.isConnected && !this.#isEmpty) this.arrange()
+      if (this.#isEmpty) return
+      if (!this.#host.isConnected) this.arrange()
+      else this.#changed ||= setTimeout(() => this.#place(), CHANGED_MS)
     })
     changes.observe(document, {subtree: true, childList: true})
     signal.addEventListener('abort', () => changes.disconnect())
@@ -92,6 +108,7 @@ export class Panel {
   retire() {
     this.#retired = true
     this.#life.abort()
+    this.#connection.end()
     this.#host.remove()
   }
 
@@ -117,36 +134,56 @@ export class Panel {
     if (this.#host.parentNode !== place) place.append(this.#host)
     const popover = above ? 'manual' : null
     if (this.#box.popover !== popover) this.#box.popover = popover
-    if (above && !this.#box.matches(':popover-open')) this.#box.showPopover?.()
-    this.#place()
+    if (above && this.#box.showPopover && !this.#box.matches(':popover-open')) this.#box.showPopover()
+    if (this.#isEmpty)
+      this.#stack.removeAttribute('style') // the next one begins at the bottom
+    else this.#place()
+  }
+
+  /** The page has moved: the stack looks where it lies once that has come to rest. */
+  #look() {
+    clearTimeout(this.#timer)
+    if (!this.#isEmpty) this.#timer = setTimeout(() => this.#place(), MOVED_MS)
   }
 
   /**
-   * Puts the lines where no control of the page lies under them: at the bottom, else at the top.
+   * Puts the stack where no control of the page lies under it, unless it lies well already. It does
+   * not move away from the hand or the focus of somebody who uses it. Where there is no room for
+   * it, notices show their beginnings only.
    */
   #place() {
-    const top = [false, true].find(top => {
-      this.#box.toggleAttribute('data-top', top)
-      return !this.#liesOnControls()
-    })
-    this.#box.toggleAttribute('data-top', top ?? false)
-  }
-
-  #liesOnControls() {
-    return [...this.#lines.children].some(line => {
-      const {left, right, top, bottom} = line.getBoundingClientRect()
-      for (let x = left; x < right; x += PROBE_PX) {
-        for (const y of [top + 1, (top + bottom) / 2, bottom - 1]) {
-          if (document.elementsFromPoint(x, y).some(element => !element.matches(OURS) && element.closest(CONTROLS)))
-            return true
-        }
-      }
-      return false
-    })
+    clearTimeout(this.#changed)
+    this.#changed = 0
+    const {width, height} = this.#box.getBoundingClientRect()
+    if (this.#isUnder || this.#isEmpty || !width) return
+    const stack = this.#stack.getBoundingClientRect()
+    const root = this.#host.parentNode === document.documentElement ? document : this.#host.parentElement
+    const controls = controlsIn(root ?? document, {width, height})
+    const isInside = stack.top >= 0 && stack.left >= 0 && stack.bottom <= height && stack.right <= width
+    const isUsed = this.#stack.matches(':hover, :focus-within')
+    const isPlaced = this.#stack.style.left !== ''
+    if (isPlaced && isInside && (isUsed || !covered(stack, controls))) return
+    const isRightToLeft = this.#box.dir === 'rtl'
+    const best = (/** @type {boolean} */ isSmall) => {
+      this.#stack.toggleAttribute('data-small', isSmall)
+      return placeFor(this.#stack.getBoundingClientRect(), {width, height}, controls, isRightToLeft)
+    }
+    let place = best(false)
+    if (place.covers && !this.#isWhole && this.#notices.firstChild) place = best(true)
+    this.#stack.style.left = `${place.left}px`
+    // What is added later grows away from the edge that is near.
+    const isLow = place.top + this.#stack.offsetHeight / 2 > height / 2
+    this.#stack.style.top = isLow ? 'auto' : `${place.top}px`
+    this.#stack.style.bottom = isLow ? `${height - place.top - this.#stack.offsetHeight}px` : 'auto'
   }
 
   /** Tells of the connection. @param {string} code empty when all is well */
   statusLine(code) {
+    this.#connection.set(code)
+  }
+
+  /** @param {string} code */
+  #tell(code) {
     const text = canSay('connection.' + code) ? say('connection.' + code) : ''
     if (this.#line.textContent === text) return
     this.#line.textContent = text
@@ -199,27 +236,46 @@ export class Panel {
   }
 
   /**
-   * Shows what an administrator has to say, until the person dismisses it. What this tab has shown
-   * it shows no more.
-   * @param {string} id
-   * @param {string} message plain text
+   * Shows what an administrator has to say, or the server, until the person dismisses it. What this
+   * tab has shown it shows no more.
+   * @param {Message} message
    */
-  notice(id, message) {
+  notice({id = '', message = '', kind = '', data = {}}) {
     if (this.#shown.has(id) || dismissedNotices().includes(id)) return
     this.#shown = new Set([...this.#shown, id].slice(-MAX_NOTICES))
     const box = document.createElement('div')
     box.className = 'notice'
-    const text = document.createElement('p')
-    text.textContent = message
+    const show = button(say('page.show'), () => this.#showWhole())
+    show.className = 'whole'
     const dismiss = button(say('page.dismiss'), () => {
       box.remove()
+      if (!this.#notices.firstChild) this.#isWhole = false
       this.arrange()
       dismissNotice(id)
     })
-    box.append(text, dismiss)
+    box.append(kind ? this.#own(noticeText(kind, data) || message) : this.#quoted(message), show, dismiss)
     this.#notices.append(box)
     if (this.#notices.childElementCount > MAX_NOTICES) this.#notices.firstElementChild?.remove()
     this.arrange()
     document.dispatchEvent(new CustomEvent('curfew:notice', {detail: {id, message}}))
+  }
+
+  /** @param {string} text of Curfew's own */
+  #own(text) {
+    const element = document.createElement('p')
+    element.textContent = text
+    return element
+  }
+
+  /** @param {string} text an administrator's */
+  #quoted(text) {
+    const quote = new Quote()
+    quote.say(text)
+    return quote.element
+  }
+
+  #showWhole() {
+    this.#isWhole = true
+    this.#stack.removeAttribute('data-small')
   }
 }

@@ -147,12 +147,9 @@ export class Return {
     const fields = fieldsOf(form)
     const found = [...others.keys()].flatMap(key => fields.get(key) ?? [])
     if (found.length === 0) return
-    const {text} = this.#panel
-    const Fields = found
-      .map(labelOf)
-      .filter(Boolean)
-      .map(Name => text('draft.field', {Name}))
-      .join(', ')
+    const {text, list} = this.#panel
+    const labels = found.map(labelOf).filter(Boolean)
+    const Fields = list(labels.map(Name => text('draft.field', {Name})))
     const typedElse = text(Fields ? 'draft.typedElse' : 'draft.typedElseHere', {Fields})
     this.#question = this.#panel.offer(typedElse, [
       [text('draft.useIt'), () => this.#use()],

@@ -1,10 +1,12 @@
 // @ts-check
 import {button, clicked, look, prevent, shield, stopImmediate} from './buttons.js'
 import {WAITING} from './page.js'
+import {Quote} from './quote.js'
 import {instant, since} from './time.js'
 import {say, speaks} from './words.js'
 
 /** @import {Instant} from './time.js' */
+/** @import {Why} from './words.js' */
 
 /** So long a click or a key may have been meant for the page that was there. */
 const SURPRISE_MS = 1_000
@@ -32,6 +34,7 @@ export class SignedOut {
   #dialog = document.createElement('dialog')
   #title = document.createElement('h2')
   #text = document.createElement('p')
+  #quote = new Quote('curfew-quote')
   #first
   /** @type {Instant | undefined} when it appeared; none while it is not shown */
   #shown
@@ -50,7 +53,7 @@ export class SignedOut {
     this.#title.textContent = say('page.signedOut')
     this.#text.id = 'curfew-text'
     dialog.setAttribute('aria-labelledby', this.#title.id)
-    dialog.setAttribute('aria-describedby', this.#text.id)
+    dialog.setAttribute('aria-describedby', `${this.#text.id} ${this.#quote.element.id}`)
     dialog.setAttribute('closedby', 'none')
     speaks(dialog)
     dialog.addEventListener('cancel', event => event.preventDefault())
@@ -58,19 +61,20 @@ export class SignedOut {
     this.#first = button(say('page.signInAgain'), () => this.#press(signIn))
     this.#first.className = 'first'
     const buttons = document.createElement('div')
-    buttons.className = 'buttons'
+    buttons.className = 'buttons foot'
     buttons.append(
       this.#first,
       button(say('page.leave'), () => this.#press(leave)),
     )
-    dialog.append(this.#title, this.#text, buttons)
+    dialog.append(this.#title, this.#text, this.#quote.element, buttons)
     this.#shadow.adoptedStyleSheets = [look]
     this.#shadow.append(dialog)
   }
 
-  /** @param {string} message why */
-  show(message) {
-    this.#text.textContent = message
+  /** @param {Why} why */
+  show({sentence, quote}) {
+    this.#text.textContent = sentence
+    this.#quote.say(quote)
     if (this.#shown) return
     this.#shown = instant()
     this.#life = new AbortController()

@@ -53,7 +53,7 @@ var (
 )
 
 // Words are the beginnings of the keys of what the browser client says: see [locale.Locale.Part].
-var Words = []string{"page.", "outcome.", "connection.", "draft.", "presence.", "due.", "reason.", "time."}
+var Words = []string{"page.", "outcome.", "connection.", "draft.", "presence.", "due.", "reason.", "time.", "device."}
 
 // File is one file as it is served. Nobody may change it.
 type File struct {

@@ -3,7 +3,7 @@ import {isHidden, listen} from './page.js'
 import {SignedOut} from './signedout.js'
 import {instant, LONGEST_TIMEOUT, since} from './time.js'
 import {SignInWindow} from './window.js'
-import {reasonText} from './words.js'
+import {whyOver} from './words.js'
 
 /** @import {Forms} from './forms.js' */
 /** @import {End, HTTP, Own, Status} from './http.js' */
@@ -277,6 +277,3 @@ export class Waiting {
     return true
   }
 }
-
-/** What the page says of an end. @param {End} end */
-const whyOver = ({reason = '', text, data}) => text || reasonText(reason, data)

@@ -9,7 +9,7 @@ import {rememberFocus} from './page.js'
 import {rememberScroll} from './scroll.js'
 import {Waiting} from './waiting.js'
 import {PresenceWatch} from './watch.js'
-import {learn} from './words.js'
+import {learn, whyDue} from './words.js'
 
 /** @import {Connection, Message} from './connection.js' */
 /** @import {Host} from './display.js' */
@@ -53,8 +53,8 @@ export class Screen {
    * @param {Partial<Message>} due what was told of it
    * @param {() => number} left milliseconds to the end
    */
-  show(reason, {text = ''}, left) {
-    this.#warning.show(reason, text, left)
+  show(reason, due, left) {
+    this.#warning.show(reason, whyDue({...due, reason}), left)
   }
 
   hide() {
@@ -99,8 +99,9 @@ export class Screen {
   }
 
   /** @param {Message} message */
-  message({type, id = '', message = '', users = {}}) {
-    if (type === 'notice') this.#warning.panel.notice(id, message)
+  message(message) {
+    const {type, users = {}} = message
+    if (type === 'notice') this.#warning.panel.notice(message)
     else if (type === 'presence') this.#presence.update(users)
   }
 

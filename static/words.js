@@ -17,6 +17,7 @@ const COOKIE = '__Host-curfew-lang'
 let language = 'en'
 let direction = 'ltr'
 let saying = speaker(language, ENGLISH)
+let listing = new Intl.ListFormat(language)
 
 /**
  * Fetches the words of the language that the tag names, or the person has chosen, or else the
@@ -38,6 +39,7 @@ function speak({lang, dir, words}) {
   language = lang
   direction = dir
   saying = speaker(lang, {...ENGLISH, ...words})
+  listing = new Intl.ListFormat(lang)
 }
 
 /** Marks an element as one whose text is in the language of the words. @param {HTMLElement} element */
@@ -51,25 +53,33 @@ export function speaks(element) {
  * @param {string} key
  * @param {Data} [data]
  */
-export const say = (key, data) => saying(key, data)
+export const say = (key, data) => saying(key, direction === 'rtl' ? isolated(data) : data)
+
+/**
+ * Data of which none disturbs the direction of the text around it: names and addresses run from
+ * left to right.
+ * @param {Data} [data]
+ */
+const isolated = (data = {}) =>
+  Object.fromEntries(
+    Object.entries(data).map(([name, value]) => [name, typeof value === 'string' ? `\u2068${value}\u2069` : value]),
+  )
+
+/** Several texts as one. @param {string[]} texts */
+export const list = texts => listing.format(texts)
 
 /** @param {string} key @returns {boolean} whether there is such a text */
 export const canSay = key => key in ENGLISH
 
 /** @param {number} seconds */
-export const inWords = seconds =>
-  seconds >= 60 && seconds % 60 === 0
-    ? say('time.minutes', {Count: seconds / 60})
-    : say('time.seconds', {Count: seconds})
+export function inWords(seconds) {
+  if (seconds >= 3600 && seconds % 3600 === 0) return say('time.hours', {Count: seconds / 3600})
+  if (seconds >= 60 && seconds % 60 === 0) return say('time.minutes', {Count: seconds / 60})
+  return say('time.seconds', {Count: seconds})
+}
 
 /** @param {number} seconds to the end */
 export const timeLeft = seconds => say('page.left', {Time: inWords(seconds)})
-
-/**
- * Why a session is about to end, but for what an administrator has written.
- * @param {string} reason
- */
-export const dueText = reason => say('due.' + reason)
 
 /**
  * When the session ends, as a warning says it.
@@ -80,14 +90,56 @@ export const soon = (seconds, canStay) =>
   say(canStay ? 'page.soonUnlessYouStay' : 'page.soon', {Time: inWords(seconds)})
 
 /**
- * Why a session has ended, but for what an administrator has written.
- * @param {string} reason
- * @param {Data} [data]
+ * What the server tells of a warning or an end.
+ * @typedef {{reason?: string, message?: string, text?: string, data?: Record<string, string>}} Told
  */
-export function reasonText(reason, data) {
-  const {device = '', address = '', by = ''} = data ?? {}
-  const exact = device ? `reason.${reason}By` : `reason.${reason}-${by}`
-  return say(canSay(exact) ? exact : `reason.${reason}`, {Device: device, Address: address})
+
+/**
+ * Why something happens: a sentence in the page's language, and what an administrator has written.
+ * @typedef {{sentence: string, quote: string}} Why
+ */
+
+/** Why a session is about to end. @param {Told} told @returns {Why} */
+export const whyDue = told => why('due.' + told.reason, {}, told)
+
+/** Why a session has ended. @param {Told} told @returns {Why} */
+export function whyOver(told) {
+  const {reason, data} = told
+  const {by = '', device = '', address = ''} = data ?? {}
+  const exact = device && by !== 'browser' ? `reason.${reason}By` : `reason.${reason}-${by}`
+  const key = canSay(exact) ? exact : 'reason.' + reason
+  return why(key, data && device ? {Device: deviceText(data), Address: address} : {}, told)
+}
+
+/**
+ * The sentence of a key. A message that it does not stand for is an older server's, whose
+ * administrator's words are in it, or tells of something that this version does not know.
+ * @param {string} key
+ * @param {Data} values
+ * @param {Told} told
+ * @returns {Why}
+ */
+function why(key, values, {reason, message = '', text = '', data}) {
+  const sentence = say(key, values)
+  const isKnown = !message || !!text || !!data || message === ENGLISH[key]
+  if (isKnown) return {sentence, quote: text}
+  return reason === 'admin' ? {sentence, quote: message} : {sentence: message, quote: ''}
+}
+
+/**
+ * What a notice is about that no administrator has written; empty for a kind that this version does
+ * not know.
+ * @param {string} kind
+ * @param {Record<string, string>} data
+ */
+export const noticeText = (kind, data) =>
+  kind === 'sign-in' ? say('page.signedInElsewhere', {Device: deviceText(data), Address: data.address ?? ''}) : ''
+
+/** The browser and the system that a session is in. @param {Record<string, string>} data */
+function deviceText({browser: Browser = '', system: System = ''}) {
+  if (!Browser && !System) return say('device.unknown')
+  if (!System) return Browser
+  return Browser ? say('device.both', {Browser, System}) : say('device.system', {System})
 }
 
 /** The seconds as a clock shows them. @param {number} seconds */
