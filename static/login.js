@@ -1,6 +1,9 @@
 // @ts-check
 import {hasSubmitted, isUntidy, Shelf} from './shelf.js'
 import {Tab} from './tab.js'
+import {speaker} from './texts.js'
+
+/** @import {Text} from './texts.js' */
 
 /**
  * The sign-in page goes on to where it leads once somebody has signed in in this browser, in
@@ -13,6 +16,9 @@ import {Tab} from './tab.js'
  *
  * With `data-window` it is the window that a page has opened that waits. It closes itself then, or
  * says that it can be closed, and nothing is loaded in it: a window with a history does not close.
+ *
+ * It shows the password to whoever asks for that, and counts down while too many attempts have
+ * failed. Its words stand in the page, in its language.
  */
 
 /** The channel on which a page says that its session is there. */
@@ -40,14 +46,15 @@ const SIGN_IN_MS = 60_000
  */
 const CLOSE_MS = 500
 
-const UNREACHABLE = 'The server cannot be reached. Please try again.'
-const DROPPED =
-  'Your browser did not keep the sign-in cookie, so you are not signed in. Let it keep cookies of this site.'
+/** @type {Record<string, Text>} */
+const words = JSON.parse(document.getElementById('words')?.textContent ?? '{}')
+const say = speaker(document.documentElement.lang, words)
 
 const script = /** @type {HTMLScriptElement} */ (document.querySelector('script[type="module"][data-status]'))
 const form = /** @type {HTMLFormElement | null} */ (document.querySelector('form'))
 /** @param {string} name */
 const field = name => /** @type {HTMLInputElement | null | undefined} */ (form?.elements.namedItem(name))
+const button = /** @type {HTMLButtonElement | null | undefined} */ (form?.querySelector('.primary'))
 /** A page that waits has opened this window. */
 const isWindow = script.dataset.window !== undefined
 
@@ -105,6 +112,7 @@ async function submit(/** @type {SubmitEvent} */ event) {
   if (gone) return
   gone = true
   clearTimeout(timer)
+  showPassword(false) // browsers keep what was typed as text
   const fold = (/** @type {string} */ name) => name.normalize('NFKC').trim().toLowerCase()
   const user = await signedIn()
   if (user && fold(user) === fold(field('username')?.value ?? '')) open()
@@ -132,21 +140,26 @@ const kept = isWindow ? Promise.resolve() : Promise.race([keepDrafts(), late]).c
 
 /** Signs in without a navigation. What is wrong is said as the page would say it. */
 async function signIn() {
-  document.getElementById('problem')?.remove()
+  unsay()
   const {action} = /** @type {HTMLFormElement} */ (form)
   const body = new URLSearchParams(/** @type {any} */ (new FormData(/** @type {HTMLFormElement} */ (form))))
-  const button = /** @type {HTMLButtonElement} */ (form?.querySelector('button'))
-  const text = button.textContent
-  button.textContent = 'Signing in…'
-  const problem = await send(action, body)
+  const text = button?.textContent ?? ''
+  if (button) button.textContent = say('login.signingIn')
+  const {problem, wait} = await send(action, body)
   if (!problem) return done()
-  button.textContent = text
+  if (button) button.textContent = text
   fail(problem)
+  if (wait > 0) holdOff(wait)
   gone = false
   look()
 }
 
-/** @param {string} action @param {URLSearchParams} body @returns {Promise<string>} what was wrong; empty for nothing */
+/**
+ * @param {string} action
+ * @param {URLSearchParams} body
+ * @returns {Promise<{problem: string, wait: number}>} what was wrong, empty for nothing; and for how
+ * many seconds it stays so, 0 where nobody knows
+ */
 async function send(action, body) {
   try {
     const response = await fetch(action, {
@@ -156,27 +169,93 @@ async function send(action, body) {
       signal: AbortSignal.timeout(SIGN_IN_MS),
     })
     const {message} = await response.json()
-    if (!response.ok) return message || UNREACHABLE
+    const wait = response.status === 429 ? Number(response.headers.get('Retry-After')) : 0
+    if (!response.ok) return {problem: message || say('login.unreachable'), wait}
   } catch {
-    return UNREACHABLE
+    return {problem: say('login.unreachable'), wait: 0}
   }
-  return document.cookie.includes(SEEN + '=') || (await signedIn()) ? '' : DROPPED
+  const isKept = document.cookie.includes(SEEN + '=') || (await signedIn())
+  return {problem: isKept ? '' : say('login.dropped'), wait: 0}
 }
 
-/** Says what was wrong. A new element is read out even where the text is the same. @param {string} problem */
+/** Says what was wrong. @param {string} problem */
 function fail(problem) {
-  const text = document.createElement('p')
-  text.id = 'problem'
-  text.className = 'problem'
-  text.setAttribute('role', 'alert')
-  text.textContent = problem
-  form?.before(text)
-  field('username')?.setAttribute('aria-describedby', text.id)
+  tellPerson(problem, 'problem', 'alert')
   const password = field('password')
   if (!password) return
   password.value = ''
   password.focus()
 }
+
+/**
+ * Says something above the form. A new element is read out even where the text is the same.
+ * @param {string} said
+ * @param {string} look the class
+ * @param {string} role
+ */
+function tellPerson(said, look, role) {
+  unsay()
+  const text = document.createElement('p')
+  text.id = 'problem'
+  text.className = look
+  text.setAttribute('role', role)
+  text.textContent = said
+  form?.before(text)
+  for (const name of ['username', 'password']) field(name)?.setAttribute('aria-describedby', text.id)
+}
+
+function unsay() {
+  document.getElementById('problem')?.remove()
+  for (const name of ['username', 'password']) {
+    field(name)?.removeAttribute('aria-describedby')
+    field(name)?.removeAttribute('aria-invalid')
+  }
+}
+
+// ---- showing the password, and waiting after too many failures
+
+const shows = /** @type {HTMLButtonElement | null} */ (document.getElementById('show'))
+
+/** Shows the password, or hides it. What is selected in it, and the focus, stay. @param {boolean} isShown */
+function showPassword(isShown) {
+  const password = field('password')
+  if (!password || (password.type === 'text') === isShown) return
+  const {selectionStart, selectionEnd, selectionDirection} = password
+  password.type = isShown ? 'text' : 'password'
+  password.setSelectionRange(selectionStart, selectionEnd, selectionDirection ?? undefined)
+  shows?.setAttribute('aria-pressed', String(isShown))
+}
+
+/**
+ * Counts down until another attempt makes sense. The text is no live region meanwhile: it would be
+ * read out each second.
+ * @param {number} seconds
+ */
+function holdOff(seconds) {
+  const text = document.getElementById('problem')
+  const began = {at: Date.now(), mark: performance.now()}
+  if (!text) return
+  text.setAttribute('role', 'timer')
+  const show = () => {
+    // Either clock may stand still while the computer sleeps, or be set.
+    const passed = Math.max(Date.now() - began.at, performance.now() - began.mark)
+    const left = Math.ceil(seconds - passed / 1000)
+    if (button) button.disabled = left > 0 && text.isConnected
+    if (!text.isConnected) return // it says something else by now
+    if (left <= 0) return tellPerson(say('login.waitOver'), 'notice', 'status')
+    text.textContent = say('login.wait', {Count: left})
+    setTimeout(show, 1000 - (passed % 1000))
+  }
+  show()
+}
+
+if (shows) {
+  shows.hidden = false
+  shows.addEventListener('mousedown', event => event.preventDefault()) // the caret stays where it is
+  shows.addEventListener('click', () => showPassword(field('password')?.type === 'password'))
+}
+const {wait} = document.getElementById('problem')?.dataset ?? {}
+if (wait) holdOff(Number(wait))
 
 /** Tells the pages that wait, and closes the window, or says that it can be closed. */
 function done() {
@@ -184,10 +263,10 @@ function done() {
   if (form) {
     const title = document.createElement('h1')
     const text = document.createElement('p')
-    title.textContent = 'Signed in'
+    title.textContent = say('login.signedIn')
     text.setAttribute('role', 'status')
     document.querySelector('main')?.replaceChildren(title, text)
-    text.textContent = 'You are signed in. You can close this window.'
+    text.textContent = say('login.closeWindow')
   }
   setTimeout(() => window.close(), CLOSE_MS)
 }

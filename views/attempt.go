@@ -39,6 +39,7 @@ type attempt struct {
 	name    string // that it is counted for: the entry's, else what was typed
 	leave   func() // to be called after a failure was counted; nil where the sign-in was refused
 	refused delay
+	said    string // by an administrator, to those who are refused
 }
 
 // authenticate asks the directory once the attempt has its turn. Failures count for the entry that

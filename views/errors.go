@@ -122,6 +122,8 @@ type errorPage struct {
 	layout
 	Status  int
 	Message string
+	Again   string // the page that was asked for, where it may be there in a moment
+	Back    string // the page before; empty where that is the home page, or is not known
 }
 
 var errorTemplate = parse("error.html")
@@ -139,11 +141,25 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemFor(err)
 	s.begin(w, r, p, err)
 	if isNavigation(r) {
-		c := s.layout(r, "error.title")
-		s.render(w, p.status, errorPage{c, p.status, p.text.in(c.Locale)})
+		s.renderError(w, r, p)
 		return
 	}
 	writeJSON(w, p.status, failure{Error: p.code, Message: p.message()})
+}
+
+// renderError says what was wrong, and leads back to where one was.
+func (s *Server) renderError(w http.ResponseWriter, r *http.Request, p *problem) {
+	c := s.layout(r, "error.title")
+	page := errorPage{layout: c, Status: p.status, Message: p.text.in(c.Locale)}
+	o := originalOf(r)
+	here := s.safeNext(o.path + o.query)
+	if p.retry > 0 && r.Method == http.MethodGet {
+		page.Again = here
+	}
+	if back := s.wayBack(r, ""); back != here || r.Method != http.MethodGet {
+		page.Back = back
+	}
+	s.render(w, p.status, page)
 }
 
 // begin begins the answer p to err: it logs what is our fault and sets the headers.
@@ -159,9 +175,10 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, p *problem, err e
 	}
 }
 
-func retryAfter(d time.Duration) string {
-	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
-}
+func retryAfter(d time.Duration) string { return strconv.Itoa(seconds(d)) }
+
+// seconds is a duration in whole ones, and no shorter than it.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // endWords is what a page needs beside the reason of an end, to tell of it in its own language.
 type endWords struct {

@@ -22,7 +22,8 @@ const noteValue = "note"
 type homePage struct {
 	layout
 	Note       string
-	MayWatch   bool // the presence of others
+	Problem    string // why the note was not saved
+	MayWatch   bool   // the presence of others
 	People     []person
 	PeopleAway bool
 }
@@ -53,14 +54,19 @@ func (s *Server) sampleHome(h handler) handler {
 func (s *Server) values(r *http.Request) (*sessions.Session, error) { return s.sessions.Get(r, "home") }
 
 func (s *Server) staffDirectory(w http.ResponseWriter, r *http.Request) error {
-	v := visitOf(r)
-	p := homePage{layout: s.sessionLayout(r, "home.title")}
-	p.MayWatch = s.hub.MayWatch(v.status.Record.GroupNames(), !s.isForAdmins())
 	values, err := s.values(r)
 	if err != nil {
 		return s.sessionError(err)
 	}
-	p.Note, _ = values.Values[noteValue].(string)
+	note, _ := values.Values[noteValue].(string)
+	return s.renderHome(w, r, http.StatusOK, note, text{})
+}
+
+// renderHome shows the home page with a note, and what is wrong with that.
+func (s *Server) renderHome(w http.ResponseWriter, r *http.Request, status int, note string, problem text) error {
+	p := homePage{layout: s.sessionLayout(r, "home.title"), Note: note}
+	p.Problem = problem.in(p.Locale)
+	p.MayWatch = s.hub.MayWatch(visitOf(r).status.Record.GroupNames(), !s.isForAdmins())
 	people, err := s.people.People(r.Context(), maxPeople)
 	if err != nil {
 		s.log.Warn("staff directory not read", "error", err)
@@ -69,7 +75,16 @@ func (s *Server) staffDirectory(w http.ResponseWriter, r *http.Request) error {
 	for _, e := range people {
 		p.People = append(p.People, person{e.User, e.Name, e.Title, e.Email, e.Phone})
 	}
-	return s.render(w, http.StatusOK, p)
+	return s.render(w, status, p)
+}
+
+// noteProblem answers a note that was not saved: the page that it was typed into says why, and has
+// it still.
+func (s *Server) noteProblem(w http.ResponseWriter, r *http.Request, note string, p *problem) error {
+	if !isNavigation(r) {
+		return p
+	}
+	return s.renderHome(w, r, p.status, note, p.text)
 }
 
 // maxNote is the longest note in characters.
@@ -85,7 +100,8 @@ func (s *Server) saveNote(w http.ResponseWriter, r *http.Request) error {
 	}
 	note := strings.ReplaceAll(r.PostForm.Get("note"), "\r\n", "\n")
 	if n := utf8.RuneCountInString(note); n > maxNote {
-		return newProblem(http.StatusUnprocessableEntity, "invalid", "home.noteTooLong", "Count", n, "Most", maxNote)
+		return s.noteProblem(w, r, note,
+			newProblem(http.StatusUnprocessableEntity, "invalid", "home.noteTooLong", "Count", n, "Most", maxNote))
 	}
 	values.Values[noteValue] = note
 	switch err := values.Save(r, w); {
@@ -93,7 +109,7 @@ func (s *Server) saveNote(w http.ResponseWriter, r *http.Request) error {
 		if now, err := s.sessions.New(r, "home"); err == nil && now.Values[noteValue] == note {
 			break // a double click: the first has saved the same
 		}
-		return newProblem(http.StatusConflict, "conflict", "error.noteConflict")
+		return s.noteProblem(w, r, note, newProblem(http.StatusConflict, "conflict", "error.noteConflict"))
 	case isSessionError(err):
 		return err
 	case err != nil:

@@ -16,8 +16,10 @@ func TestANoteIsKeptInTheSession(t *testing.T) {
 	if page := other.get("/"); strings.Contains(page.text, "Grace") {
 		t.Errorf("another session of the same user shows the note: %s", page)
 	}
-	ada.post("/", url.Values{"note": {strings.Repeat("ä", maxNote+1)}}).wants(t, "a note too long", 422,
-		"was not saved")
+	long := strings.Repeat("ä", maxNote+1)
+	ada.post("/", url.Values{"note": {long}}).wants(t, "a note too long", 422, "was not saved", long+"</textarea>",
+		`aria-invalid="true" aria-describedby="note-error"`, `<p class="error" id="note-error">`)
+	ada.post("/", url.Values{"note": {long}}, scripted...).wants(t, "a script's", 422, `"error":"invalid"`)
 	ada.get("/").wants(t, "after a note too long", 200, "Call &lt;Grace&gt;")
 	ada.post("/", url.Values{"note": {strings.Repeat("ä", maxNote)}}).wants(t, "a long note", 303)
 }

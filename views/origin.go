@@ -162,3 +162,12 @@ func (s *Server) cameFrom(r *http.Request) string {
 	}
 	return s.home
 }
+
+// wayBack is the page that a request came from, if it is one of this site and leads anywhere but
+// home; else home, in the caller's words.
+func (s *Server) wayBack(r *http.Request, home string) string {
+	if from := s.cameFrom(r); from != s.home {
+		return from
+	}
+	return home
+}

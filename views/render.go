@@ -27,6 +27,7 @@ type layout struct {
 	User     string
 	Name     string
 	CSRF     string
+	Stamp    string // of the forms of this user: see outdated.go
 	Once     string // of the forms of this page, see once
 	IdleTime string
 	IsAdmin  bool
@@ -64,6 +65,7 @@ func (s *Server) sessionLayout(r *http.Request, title string) layout {
 	v := visitOf(r)
 	c := s.layout(r, title)
 	c.User, c.Name, c.CSRF = v.status.Record.User, v.status.Record.Name, s.csrf(v.token.ID())
+	c.Stamp = s.stamp(c.User)
 	c.Once = rand.Text()
 	c.IdleTime = c.InWords(v.status.Record.Policy.ExpireAfter)
 	c.IsAdmin = s.hub.IsAdmin(v.status.Record.GroupNames())

@@ -29,6 +29,7 @@ func signedInLayout(here string) layout {
 		User:     "ada",
 		Name:     "Ada <Lovelace>",
 		CSRF:     "csrf-of-ada",
+		Stamp:    "stamp-of-ada",
 		Once:     "once-of-this-page",
 		IdleTime: "15 minutes",
 		IsAdmin:  true,
@@ -125,11 +126,18 @@ func pagesOfPeople() map[string]page {
 			{"ref-2", false, "Safari", "192.0.2.2", "1 hour ago", "1 hour ago", hub.StateAway, 0},
 		}, 1},
 		"account-alone": accountPage{layout: signedInLayout("account")},
-		"error":         errorPage{strangersLayout("Sorry"), 404, "There is no such page."},
-		"home": homePage{signedInLayout("home"), "First line\n  second <line>", true, []person{
-			{"ada", "Ada Lovelace", "Analyst", "ada@example.org", "+44 1"},
-			{"grace", "Grace Hopper", "Admiral", "", ""},
-		}, false},
+		"error":         errorPage{strangersLayout("Sorry"), 503, "Not now.", "/guard/account?a=1", "/guard/x"},
+		"error-plain":   errorPage{layout: strangersLayout("Sorry"), Status: 404, Message: "There is no such page."},
+		"home": homePage{
+			layout:   homeTold("The note is saved."),
+			Note:     "First line\n  second <line>",
+			Problem:  "The note is too long.",
+			MayWatch: true,
+			People: []person{
+				{"ada", "Ada Lovelace", "Analyst", "ada@example.org", "+44 1"},
+				{"grace", "Grace Hopper", "Admiral", "", ""},
+			},
+		},
 		"home-directory-away": homePage{layout: layout{Locale: locale.English(), Site: "Curfew",
 			Base: "/guard",
 			App:  link{"/guard/", "Staff directory"},
@@ -141,15 +149,37 @@ func pagesOfPeople() map[string]page {
 			People: []person{{Name: "Ada"}},
 		},
 		"login": loginPage{
-			strangersLayout("Sign in"),
-			"/guard/app?x", "ada", "The user name or the password is wrong.", "You have signed out.", true,
-			false, false,
+			layout:        strangersLayout("Sign in"),
+			Next:          "/guard/app?x",
+			Username:      "ada",
+			Problem:       "The user name or the password is wrong.",
+			Wrong:         true,
+			WaitS:         30,
+			Ended:         "You were signed out by an administrator.",
+			Said:          "First line\n  second <line>",
+			CookieDropped: true,
+			Help:          "mailto:help@example.org",
 		},
 		"login-window": loginPage{layout: strangersLayout("Sign in"), Window: true},
 		"login-done":   loginPage{layout: strangersLayout("Sign in"), Window: true, SignedIn: true},
 		"login-plain":  loginPage{layout: strangersLayout("Sign in")},
-		"logout":       logoutPage{signedInLayout("")},
+		"logout":       logoutPage{signedInLayout(""), "/guard/app?x"},
+		"again": againPage{
+			layout: signedInLayout(""),
+			What:   "Your note will be saved:",
+			Texts:  []string{"First line\n  second <line>"},
+			Action: "/guard/",
+			Fields: []hiddenField{{"note", "First line\n  second <line>"}},
+			Back:   "/guard/",
+		},
 	}
+}
+
+// homeTold is the layout of a home page that says what an action did.
+func homeTold(toast string) layout {
+	l := signedInLayout("home")
+	l.Toast = toast
+	return l
 }
 
 func pagesOfTheConsole() map[string]page {

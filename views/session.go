@@ -29,6 +29,10 @@ func visitOf(r *http.Request) visit {
 	return v
 }
 
+func withVisit(r *http.Request, v visit) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
+}
+
 // check judges the session of a request: session.ErrNotFound, also without a cookie,
 // session.ErrEnded, or a storeError.
 func (s *Server) check(r *http.Request) (visit, error) {
@@ -57,13 +61,13 @@ func (s *Server) sessionError(err error) error {
 // requireSession lets only requests of live sessions pass. What a person does counts as activity: a
 // page that they navigated to. h finds the session in [visitOf]. Any other request gets the sign-in
 // page, or 401 where a script asks; 503 where the store cannot be asked.
-func (s *Server) requireSession(h handler) handler { return s.withVisit(s.visit, h) }
+func (s *Server) requireSession(h handler) handler { return s.judged(s.visit, h) }
 
 // observeSession is requireSession for what no person does: whoever sends the request and however,
 // nothing follows from it.
-func (s *Server) observeSession(h handler) handler { return s.withVisit(s.check, h) }
+func (s *Server) observeSession(h handler) handler { return s.judged(s.check, h) }
 
-func (s *Server) withVisit(judge func(*http.Request) (visit, error), h handler) handler {
+func (s *Server) judged(judge func(*http.Request) (visit, error), h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		v, err := judge(r)
 		if err != nil {
@@ -72,7 +76,7 @@ func (s *Server) withVisit(judge func(*http.Request) (visit, error), h handler) 
 		if !v.asked.IsZero() {
 			w = &navigation{ResponseWriter: w, stayed: func() { s.hub.Stayed(r.Context(), v.token.ID(), v.asked) }}
 		}
-		return h(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+		return h(w, withVisit(r, v))
 	}
 }
 
@@ -108,11 +112,17 @@ func (s *Server) observe(r *http.Request, o original, v *visit) error {
 	return nil
 }
 
-// protected refuses requests that come from another site or lack the session's token. It goes
-// within requireSession and around whatever changes something.
+// protected refuses requests that come from another site or lack the session's token; a form with
+// the token of an earlier session is shown again. It goes within requireSession and around whatever
+// changes something.
 func (s *Server) protected(h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := s.checkCrossSite(w, r, visitOf(r).token.ID()); err != nil {
+		v := visitOf(r)
+		err := s.checkCrossSite(w, r, v.token.ID())
+		switch {
+		case s.isOutdated(r, v.status.Record.User, err):
+			return s.offerAgain(w, r)
+		case err != nil:
 			return err
 		}
 		return h(w, r)

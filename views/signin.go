@@ -12,6 +12,7 @@ import (
 
 	"curfew/directory"
 	"curfew/front"
+	"curfew/locale"
 	"curfew/session"
 	"curfew/session/gorilla"
 )
@@ -26,7 +27,11 @@ type loginPage struct {
 	Next          string
 	Username      string
 	Problem       string // what was wrong with the last attempt
+	Wrong         bool   // so was what was entered, as far as can be told
+	WaitS         int    // so many seconds from now another attempt makes sense
 	Ended         string // why the last session ended
+	Said          string // what an administrator has written about that, or about the problem
+	Help          string // where help is
 	CookieDropped bool
 	Window        bool // of a waiting page: see signInWindow
 	SignedIn      bool // in that window: there is nothing left to do
@@ -54,7 +59,10 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 	var over overError
 	errors.As(err, &over)
 	if end := s.told(over); end != nil {
-		p.Ended = endText(*end).in(p.Locale)
+		p.Ended, p.Said = endText(*end).in(p.Locale), end.AdminText()
+		if p.Said != "" {
+			p.Ended = reasonText(end.Reason).in(p.Locale)
+		}
 	}
 	if _, err := r.Cookie(signedInMark); err == nil {
 		http.SetCookie(w, s.mark(-1))
@@ -67,7 +75,7 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) newLoginPage(r *http.Request, next string) loginPage {
 	p := s.hub.Policies().Global
-	page := loginPage{layout: s.layout(r, "login.title"), Next: next}
+	page := loginPage{layout: s.layout(r, "login.title"), Next: next, Help: s.site.HelpURL}
 	page.IdleTime, page.Once = page.InWords(p.ExpireAfter), rand.Text()
 	return page
 }
@@ -190,12 +198,20 @@ type signedIn struct {
 // told what was wrong.
 func (s *Server) loginAgain(w http.ResponseWriter, r *http.Request, a *attempt, status int, problem text) error {
 	if a.isScript {
+		if a.said != "" {
+			problem = text{said: a.said}
+		}
 		writeJSON(w, status, failure{Error: loginFailures[status], Message: problem.in(s.locale(r))})
 		return nil
 	}
 	p := s.newLoginPage(r, a.next)
 	p.Window = a.inWindow
-	p.Username, p.Problem = a.typed, problem.in(p.Locale)
+	p.Username, p.Problem, p.Said = a.typed, problem.in(p.Locale), a.said
+	p.Wrong = status == http.StatusUnauthorized
+	if a.refused.wait > 0 {
+		p.WaitS = seconds(a.refused.wait)
+		p.Problem = text{key: "login.wait", data: locale.Data{"Count": p.WaitS}}.in(p.Locale)
+	}
 	return s.renderLogin(w, status, p)
 }
 
@@ -251,11 +267,8 @@ func (s *Server) loginBlocked(w http.ResponseWriter, r *http.Request, a *attempt
 		return err
 	}
 	s.log.Info("sign-in refused by a forced logout", "user", user, "address", a.address)
-	why := text{key: "login.refused"}
-	if by.Message != "" {
-		why = text{said: by.Message}
-	}
-	return s.loginAgain(w, r, a, http.StatusForbidden, why)
+	a.said = by.Message
+	return s.loginAgain(w, r, a, http.StatusForbidden, text{key: "login.refused"})
 }
 
 // writeFailure writes the audit line of a failed attempt. Without a reason it counts against the
@@ -289,21 +302,28 @@ func refusal(err error) text {
 
 // logoutPage is where an application's own link leads. No link may sign anybody out, since a page
 // of another site could hold it.
-type logoutPage struct{ layout }
+type logoutPage struct {
+	layout
+	Back string
+}
 
 var logoutTemplate = parse("logout.html")
 
 func (logoutPage) template() *template.Template { return logoutTemplate }
 
 func (s *Server) logoutPage(w http.ResponseWriter, r *http.Request) error {
-	return s.render(w, http.StatusOK, logoutPage{s.sessionLayout(r, "logout.title")})
+	c := s.sessionLayout(r, "logout.title")
+	return s.render(w, http.StatusOK, logoutPage{c, s.wayBack(r, c.App.URL)})
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	v, err := s.check(r)
 	switch {
 	case err == nil:
-		if err := s.checkCrossSite(w, r, v.token.ID()); err != nil {
+		switch err := s.checkCrossSite(w, r, v.token.ID()); {
+		case s.isOutdated(r, v.status.Record.User, err):
+			return s.offerAgain(w, withVisit(r, v))
+		case err != nil:
 			return err
 		}
 		if err := s.sessions.SignOut(r); err != nil {

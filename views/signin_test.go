@@ -2,6 +2,7 @@ package views
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"curfew/hub"
@@ -42,7 +43,8 @@ func TestBlockRefusesSignInsWithTheMessage(t *testing.T) {
 	stranger := &browser{site: s}
 	form := func(password string) url.Values { return url.Values{"username": {"grace"}, "password": {password}} }
 	for range 7 { // a block is no failure: it does not throttle
-		stranger.post("/login", form("pw")).wants(t, "a right password", 403, "Back at &lt;noon&gt;")
+		stranger.post("/login", form("pw")).wants(t, "a right password", 403, "Signing in is switched off",
+			"From your administrator", "Back at &lt;noon&gt;</blockquote>")
 	}
 	stranger.post("/login", form("guess")).wants(t, "a wrong one", 401, wrongPassword.in(locale.English()))
 	failed := s.events(session.EventSignInFailed)
@@ -85,4 +87,41 @@ func TestALinkSignsNobodyOut(t *testing.T) {
 	if a := stranger.post("/guard/login", form); a.StatusCode != 303 || a.Header.Get("Location") != "/app" {
 		t.Errorf("after the sign-in: %s, want it to lead to /app", a)
 	}
+}
+
+func TestTheSignInPageSaysWhoEndedASessionBeforeWhatTheyWrote(t *testing.T) {
+	s, _, admin := startAPI(t)
+	grace := s.signIn("grace")
+	admin.api("POST", "/logouts", `{"user":"grace","message":"Back at <noon>\nin the hall"}`, 200)
+	grace.get("/login").wants(t, "the sign-in page", 200, `role="status">You were signed out by an administrator.</p>`,
+		"From your administrator", "Back at &lt;noon&gt;\nin the hall</blockquote>")
+	grace = s.signIn("grace")
+	admin.api("POST", "/logouts", `{"user":"grace"}`, 200)
+	page := grace.get("/login")
+	page.wants(t, "without a message", 200, "You were signed out by an administrator.")
+	if strings.Contains(page.text, "blockquote") {
+		t.Errorf("nothing is quoted: %s", page)
+	}
+}
+
+func TestTheSignInPageSaysHowLongToWait(t *testing.T) {
+	s := startSite(t, "")
+	b := &browser{site: s}
+	for range maxPairFails {
+		b.post("/login", signInForm("grace", "guess")).wants(t, "a guess", 401, `aria-invalid="true"`)
+	}
+	a := b.post("/login", signInForm("grace", "guess"))
+	wait := a.Header.Get("Retry-After")
+	a.wants(t, "one more", 429, `data-wait="`+wait+`"`, "You can try again in "+wait+" seconds.", `value="grace"`)
+}
+
+func TestTheSignInPageLeadsToHelp(t *testing.T) {
+	s := startSite(t, "")
+	b := &browser{site: s}
+	if page := b.get("/login"); strings.Contains(page.text, "Help") {
+		t.Errorf("it leads to help, and there is none: %s", page)
+	}
+	s.site.HelpURL, s.site.Name = "mailto:help@example.org", "Example & Co"
+	b.get("/login").wants(t, "with an address", 200, `<a href="mailto:help@example.org">`, "Example &amp; Co</p>",
+		"<title>Sign in · Example &amp; Co</title>")
 }
