@@ -70,6 +70,7 @@ func TestAForcedLogoutOutOfDateIsCountedAnew(t *testing.T) {
 func TestOnlyOurOwnFormsOfTheSameUserAreOfferedAgain(t *testing.T) {
 	s := startSite(t, "")
 	ada := s.signIn("ada")
+	abroad := []string{"Sec-Fetch-Site", "", "Origin", "https://x.example"}
 	for what, tt := range map[string]struct {
 		stamp  string
 		header []string
@@ -79,7 +80,7 @@ func TestOnlyOurOwnFormsOfTheSameUserAreOfferedAgain(t *testing.T) {
 		"another origin":         {s.stamp("ada"), []string{"Sec-Fetch-Site", "same-site"}, "another site"},
 		"typed in":               {s.stamp("ada"), []string{"Sec-Fetch-Site", "none"}, "another site"},
 		"no word of the browser": {s.stamp("ada"), []string{"Sec-Fetch-Site", ""}, "out of date"},
-		"no word, elsewhere":     {s.stamp("ada"), []string{"Sec-Fetch-Site", "", "Origin", "https://x"}, "another site"},
+		"no word, elsewhere":     {s.stamp("ada"), abroad, "another site"},
 		"another user":           {s.stamp("grace"), nil, "out of date"},
 		"no stamp":               {"", nil, "out of date"},
 		"a script":               {s.stamp("ada"), scripted, `"error":"csrf"`},
