@@ -86,8 +86,10 @@ func (ns *notices) add(n *sentNotice) {
 	for len(ns.queue) > 0 && (len(ns.queue) >= maxNotices || n.at.Sub(ns.queue[0].at) > noticeFor) {
 		ns.forgetOldestLocked()
 	}
-	scope := n.target.Scope()
-	ns.queue, ns.byScope[scope] = append(ns.queue, n), append(ns.byScope[scope], n)
+	ns.queue = append(ns.queue, n)
+	for scope := range n.target.Scope().Each() {
+		ns.byScope[scope] = append(ns.byScope[scope], n)
+	}
 	ns.ids[n.id] = struct{}{}
 }
 
@@ -96,11 +98,12 @@ func (ns *notices) forgetOldestLocked() {
 	ns.queue[0] = nil
 	ns.queue = ns.queue[1:]
 	delete(ns.ids, oldest.id)
-	scope := oldest.target.Scope()
-	if left := ns.byScope[scope][1:]; len(left) > 0 {
-		ns.byScope[scope] = left
-	} else {
-		delete(ns.byScope, scope)
+	for scope := range oldest.target.Scope().Each() {
+		if left := ns.byScope[scope][1:]; len(left) > 0 {
+			ns.byScope[scope] = left
+		} else {
+			delete(ns.byScope, scope)
+		}
 	}
 }
 

@@ -30,6 +30,36 @@ func TestNoticeReachesItsScopeAndLateTabs(t *testing.T) {
 	})
 }
 
+func TestANoticeToSeveralSessionsIsOneAndReachesTheirLateTabs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		ada, grace, linus := hub.signIn("ada"), hub.signIn("grace"), hub.signIn("linus")
+		tabs, other := []*page{ada.openTab(), grace.openTab()}, linus.openTab()
+		refs, _ := session.NewRefs([]string{ada.token.ID().Ref(), grace.token.ID().Ref()})
+		n, err := hub.Notify(t.Context(), session.Scope{Refs: refs}, "admin", "Hello")
+		if n.Sessions != 2 || n.Tabs != 2 || err != nil {
+			t.Fatalf("Notify = %+v, %v", n, err)
+		}
+		for _, tab := range append(tabs, ada.openTab(), grace.openTab()) {
+			if m := tab.Next(wire.KindNotice); m["id"] != n.ID {
+				t.Errorf("got %v, want the notice %s", m, n.ID)
+			}
+		}
+		other.Silent()
+		linus.openTab().Silent()
+		pass(noticeFor + time.Second)
+		hub.notices.add(&sentNotice{
+			id:     "last",
+			scope:  everyone,
+			target: everyone.Target(),
+			at:     time.Now(),
+		})
+		if len(hub.notices.byScope) != 1 {
+			t.Errorf("after a minute notices of %d scopes are kept, want one", len(hub.notices.byScope))
+		}
+	})
+}
+
 func TestNoticesOfOthersCostNothingAndTheNewestAreTold(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)

@@ -16,7 +16,7 @@ type Scope struct {
 	User     string `json:"user,omitempty"`
 	Group    string `json:"group,omitempty"`
 	Session  string `json:"session,omitempty"`  // ID.Ref
-	Refs     Refs   `json:"sessions,omitempty"` // sessions, named one by one; of a revocation only
+	Refs     Refs   `json:"sessions,omitempty"` // sessions, named one by one
 	Everyone bool   `json:"everyone,omitempty"`
 }
 

@@ -45,6 +45,7 @@ var (
 		"drafts.js",
 		"console.js",
 		"progress.js",
+		"logouts.js",
 		"login.js",
 	}
 	classic = []string{"xhtml.js"} // scripts that are no modules: whatever they declare would be global

@@ -1,145 +1,115 @@
 package views
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"html/template"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"curfew/hub"
+	"curfew/locale"
 	"curfew/session"
 )
 
-// Forced logouts from the console: what is asked for is counted and shown first, then confirmed,
-// then followed.
+// Forced logouts and notices from the console: what the form asks for is counted and shown first,
+// with whom it concerns and what follows, then confirmed. logoutform.go has the form, and
+// admin_progress.go what comes of it.
 
-// typeToConfirmAbove is above how many users a forced logout must be confirmed by typing their
-// number.
-const typeToConfirmAbove = 50
+const (
+	// typeToConfirmAbove is above how many users a forced logout must be confirmed by typing their
+	// number, and a notice at all.
+	typeToConfirmAbove = 50
+	// namedPeople is how many of them are named.
+	namedPeople = 10
+)
 
-// logoutForm is what the console's form asks for.
-type logoutForm struct {
-	scopes     []session.Scope // several for a selection of sessions
-	Refs       []string
-	User       string
-	Group      string
-	Everyone   bool
-	Message    string
-	GraceS     string // seconds, as typed
-	BlockS     string
-	ExceptSelf bool
-	requests   []hub.LogoutRequest
+// impact is how much an order would end, or how many a notice would reach.
+type impact struct {
+	Users    int
+	Sessions int
+	Tabs     int
+	Waiting  int      // sessions that have ended and whose pages wait
+	Named    []string // the first people, in order
+	IsOwn    bool     // the administrator's own session is among them
 }
 
-// maxSelection is how many sessions may be selected at once.
-const maxSelection = 200
+func (n impact) isEmpty() bool { return n.Sessions == 0 && n.Waiting == 0 }
 
-func (s *Server) readLogoutForm(w http.ResponseWriter, r *http.Request) (logoutForm, error) {
-	if err := parseForm(w, r); err != nil {
-		return logoutForm{}, err
+// More is how many people are not named.
+func (n impact) More() int { return n.Users - len(n.Named) }
+
+// weigh counts what o would do, and spells its name as those do who have it.
+func (s *Server) weigh(ctx context.Context, o *order) error {
+	switch dry, err := s.hub.DryRun(ctx, o.request); {
+	case errors.Is(err, session.ErrNotFound):
+		return nil // a single session that is over
+	case err != nil:
+		return refused(err)
+	default:
+		o.impact.Waiting = dry.Waiting
 	}
-	f := r.PostForm
-	form := logoutForm{
-		User:       f.Get("user"),
-		Group:      f.Get("group"),
-		Message:    strings.ReplaceAll(f.Get("message"), "\r\n", "\n"),
-		GraceS:     f.Get("grace_s"),
-		BlockS:     f.Get("block_s"),
-		ExceptSelf: f.Get("except_self") != "",
+	s.weighLive(o)
+	return nil
+}
+
+// weighLive counts the sessions that live.
+func (s *Server) weighLive(o *order) {
+	q := &o.request
+	target := q.Scope.Target()
+	var list []hub.Session
+	for _, one := range s.hub.Sessions(hub.Filter{User: q.User}) {
+		if target.Matches(one.Names) && (q.Except == "" || q.Except != one.Names.Ref) {
+			list = append(list, one)
+			o.impact.IsOwn = o.impact.IsOwn || one.Record.User == q.Actor
+		}
 	}
-	switch f.Get("scope") {
-	case "selection":
-		form.Refs, form.User, form.Group = f["ref"], "", ""
-		if len(form.Refs) > maxSelection {
-			return form, unprocessable("Select %d sessions at most, or a group or everyone.", maxSelection)
-		}
-		for _, ref := range form.Refs {
-			form.scopes = append(form.scopes, session.Scope{Session: ref})
-		}
+	users, totals := hub.Users(list)
+	o.impact.Users, o.impact.Sessions, o.impact.Tabs = totals.Users, totals.Sessions, totals.Tabs
+	names := make(map[string]string)
+	for _, one := range list {
+		names[one.Record.User] = one.Record.Name
+		o.spell(one.Record)
+	}
+	for _, u := range users[:min(len(users), namedPeople)] {
+		o.impact.Named = append(o.impact.Named, personOf(u.User, names[u.User]))
+	}
+}
+
+// spell writes the name in the form as it is in the directory.
+func (o *order) spell(r *session.Record) {
+	switch o.form.Scope {
 	case "user":
-		form.scopes, form.Group = []session.Scope{{User: form.User}}, ""
+		o.form.User, o.request.User = r.User, r.User
 	case "group":
-		form.scopes, form.User = []session.Scope{{Group: form.Group}}, ""
-	case "everyone":
-		form.scopes, form.User, form.Group, form.Everyone = []session.Scope{{Everyone: true}}, "", "", true
-	}
-	if len(form.scopes) == 0 || form.scopes[0].Validate() != nil {
-		return form, unprocessable("Choose whom to sign out: select sessions, or name a user or a group, or choose " +
-			"everyone.")
-	}
-	grace, err := inMilliseconds("grace", form.GraceS)
-	if err != nil {
-		return form, err
-	}
-	block, err := inMilliseconds("block", form.BlockS)
-	if err != nil {
-		return form, err
-	}
-	who := caller{visitOf(r).status.Record.User, visitOf(r).token.ID().Ref()}
-	for _, scope := range form.scopes {
-		q, err := logoutRequest{
-			scopeJSON:  scopeJSON{scope.User, scope.Group, scope.Session, scope.Everyone},
-			Message:    form.Message,
-			GraceMS:    grace,
-			BlockMS:    block,
-			ExceptSelf: form.ExceptSelf,
-		}.check(who)
-		if err != nil {
-			return form, err
-		}
-		form.requests = append(form.requests, q)
-	}
-	return form, nil
-}
-
-// inMilliseconds reads a field of seconds, which may be empty.
-func inMilliseconds(name, text string) (int64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(text, 10, 32)
-	if err != nil || n < 0 {
-		return 0, unprocessable("The %s must be a number of seconds, 0 or more.", name)
-	}
-	return n * 1000, nil
-}
-
-// impact is how much a forced logout would end.
-type impact struct{ Users, Sessions, Tabs int }
-
-func (s *Server) impact(form logoutForm) (n impact) {
-	users := make(map[string]bool)
-	targets := make([]session.Target, len(form.requests))
-	for i, q := range form.requests {
-		targets[i] = q.Scope.Target()
-	}
-	for _, one := range s.hub.Sessions(hub.Filter{}) {
-		for i, q := range form.requests {
-			if targets[i].Matches(one.Names) && (q.Except == "" || q.Except != one.Names.Ref) {
-				users[one.Names.User] = true
-				n.Sessions++
-				n.Tabs += one.Tabs
-				break
+		for _, name := range r.GroupNames() {
+			if session.SameName(name, o.request.Group) {
+				o.form.Group, o.request.Group = name, name
 			}
 		}
 	}
-	n.Users = len(users)
-	return n
+}
+
+// personOf is how people are named: by their name, and by that of their account where it is
+// another.
+func personOf(user, name string) string {
+	if name == "" || name == user {
+		return user
+	}
+	return name + " (" + user + ")"
 }
 
 type confirmPage struct {
 	layout
-	Form    logoutForm
-	Impact  impact
-	Whom    string
-	Scope   string // as the form names it
-	Grace   string
-	Block   string
-	Typed   bool // the number of users must be typed
-	Problem string
+	Form     logoutForm
+	Impact   impact
+	IsNotice bool
+	Then     []piece // when they are signed out
+	Blocked  []piece // until when sign-ins are refused; empty for not at all
+	Typed    bool    // the number of users must be typed
+	Number   string  // it
+	Problem  string
 }
 
 var confirmTemplate = parse("confirm.html")
@@ -147,72 +117,89 @@ var confirmTemplate = parse("confirm.html")
 func (confirmPage) template() *template.Template { return confirmTemplate }
 
 func (s *Server) confirmLogout(w http.ResponseWriter, r *http.Request) error {
-	form, err := s.readLogoutForm(w, r)
+	o, wrong, err := s.understand(r, readLogoutForm(r.PostForm))
 	if err != nil {
 		return err
 	}
-	return s.render(w, http.StatusOK, s.confirmPage(r, form, s.impact(form), ""))
+	if len(wrong) > 0 {
+		return s.refuseForm(w, r, o, wrong)
+	}
+	return s.render(w, http.StatusOK, s.confirmPage(r, o, text{}))
 }
 
-func (s *Server) confirmPage(r *http.Request, form logoutForm, n impact, trouble string) confirmPage {
+// confirmPage shows o. trouble is why it was not carried out; empty if nobody has confirmed it yet.
+func (s *Server) confirmPage(r *http.Request, o order, trouble text) confirmPage {
 	p := confirmPage{
 		layout:  s.sessionLayout(r, "confirm.title"),
-		Form:    form,
-		Impact:  n,
-		Typed:   n.Users > typeToConfirmAbove,
-		Problem: trouble,
-		Scope:   r.PostForm.Get("scope"),
+		Form:    o.form,
+		Impact:  o.impact,
+		Typed:   o.impact.Users > typeToConfirmAbove,
+		Number:  strconv.Itoa(o.impact.Users),
+		Problem: trouble.in(s.locale(r)),
 	}
-	p.Whom = form.scopes[0].String()
-	if len(form.scopes) > 1 {
-		p.Whom = fmt.Sprintf("%d selected sessions", len(form.scopes))
+	l := p.Locale
+	p.Title = ofScope("confirm.of", o.request.Scope, o.impact.Sessions).in(l)
+	q := &o.request
+	out := instantIn(o.now.Add(q.Grace), o.now, o.zone)
+	out.Moves = !o.form.Grace.IsAt()
+	if p.Then = timed(l, "confirm.later", out); q.Grace == 0 {
+		p.Then = []piece{{Text: text{key: "confirm.atOnce"}.in(l)}}
 	}
-	if d := form.requests[0].Grace; d > 0 {
-		p.Grace = p.InWords(d)
+	until := instantIn(o.now.Add(q.Grace+q.Block), o.now, o.zone)
+	until.Moves = !o.form.Block.IsAt()
+	if q.Block > 0 {
+		p.Blocked = timed(l, "confirm.blocked", until)
 	}
-	if d := form.requests[0].Block; d > 0 {
-		p.Block = p.InWords(d)
+	p.Form.Grace.Fixed, p.Form.Block.Fixed = "", ""
+	if o.form.Grace.IsAt() {
+		p.Form.Grace.Fixed = out.At
+	}
+	if o.form.Block.IsAt() {
+		p.Form.Block.Fixed = until.At
 	}
 	return p
 }
 
+// ofScope is the text about a scope: that of area and its kind. n is how many sessions it lists.
+func ofScope(area string, scope session.Scope, n int) text {
+	switch {
+	case scope.User != "":
+		return text{key: area + "User", data: locale.Data{"Name": scope.User}}
+	case scope.Group != "":
+		return text{key: area + "Group", data: locale.Data{"Name": scope.Group}}
+	case scope.Everyone:
+		return text{key: area + "Everyone"}
+	}
+	return text{key: area + "Sessions", data: locale.Data{"Count": n}}
+}
+
 func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
-	form, err := s.readLogoutForm(w, r)
+	o, wrong, err := s.understand(r, readLogoutForm(r.PostForm))
 	if err != nil {
 		return err
 	}
-	n := s.impact(form)
+	if len(wrong) > 0 {
+		return s.refuseForm(w, r, o, wrong)
+	}
 	typed := strings.TrimSpace(r.PostForm.Get("typed"))
-	if n.Users > typeToConfirmAbove && typed != strconv.Itoa(n.Users) {
-		trouble := ""
+	if n := o.impact.Users; n > typeToConfirmAbove && typed != strconv.Itoa(n) {
+		trouble := text{}
 		if typed != "" {
-			trouble = fmt.Sprintf("You typed %q, and it is %d users now. Nobody was signed out.",
-				cut(typed, 20), n.Users)
+			trouble = text{key: "confirm.mistyped", data: locale.Data{"Typed": cut(typed, 20), "Count": n}}
 		}
-		return s.render(w, http.StatusUnprocessableEntity, s.confirmPage(r, form, n, trouble))
+		return s.render(w, http.StatusUnprocessableEntity, s.confirmPage(r, o, trouble))
 	}
-	last := ""
-	for _, q := range form.requests {
-		l, err := s.hub.ForceLogout(r.Context(), q)
-		if errors.Is(err, session.ErrNotFound) {
-			continue // it has ended since it was selected
-		}
-		if err != nil {
-			return refused(err)
-		}
-		last = l.ID
-		if a, ok := w.(*recorded); ok {
-			a.logouts = append(a.logouts, l.ID)
-		}
+	l, err := s.hub.ForceLogout(r.Context(), o.request)
+	if errors.Is(err, session.ErrNotFound) { // it has ended since it was counted
+		return s.refuseForm(w, r, o, faults{"scope": text{key: "logoutForm.nobodyLeft"}})
 	}
-	if last == "" {
-		return errNotSignedIn
+	if err != nil {
+		return refused(err)
 	}
-	if len(form.requests) > 1 {
-		redirect(w, s.base+"/admin", http.StatusSeeOther)
-		return nil
+	if a, ok := w.(*recorded); ok {
+		a.logouts = append(a.logouts, l.ID)
 	}
-	redirect(w, s.base+"/admin/logouts/"+last, http.StatusSeeOther)
+	redirect(w, s.base+"/admin/logouts/"+l.ID, http.StatusSeeOther)
 	return nil
 }
 
@@ -234,67 +221,66 @@ func (s *Server) leavesSomebody(_ *http.Request, a *recorded) (bool, error) {
 	return false, nil
 }
 
-type progressPage struct {
-	layout
-	Logout    progressJSON
-	Whom      string
-	CanCancel bool
-	When      string
-}
-
-var progressTemplate = parse("progress.html")
-
-func (progressPage) template() *template.Template { return progressTemplate }
-
-func (s *Server) followLogout(w http.ResponseWriter, r *http.Request) error {
-	l, err := s.hub.ForcedLogout(r.PathValue("id"))
-	if err != nil {
-		return errNoPage
-	}
-	p := progressPage{layout: s.sessionLayout(r, "progress.title"), Logout: wholeProgress(l), Whom: l.Scope.String()}
-	now := s.clock.Now()
-	p.CanCancel = l.CancelledAt.IsZero() && (now.Before(l.EffectiveAt) || now.Before(l.BlockUntil))
-	if left := l.EffectiveAt.Sub(now); left > 0 {
-		p.When = "in " + p.InWords(left.Round(time.Second))
-	}
-	return s.render(w, http.StatusOK, p)
-}
-
 func (s *Server) cancelLogout(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
-	_, err := s.hub.CancelForcedLogout(r.Context(), id, visitOf(r).status.Record.User)
+	l, err := s.hub.CancelForcedLogout(r.Context(), id, visitOf(r).status.Record.User)
 	switch {
 	case errors.Is(err, session.ErrNotFound):
 		return errNoPage
 	case err != nil:
 		return refused(err)
 	}
+	key := "progress.liftedNow"
+	if l.State == hub.LogoutCancelled {
+		key = "progress.calledOffNow"
+	}
+	s.toast(w, r, key)
 	redirect(w, s.base+"/admin/logouts/"+id, http.StatusSeeOther)
 	return nil
 }
 
-// sendNotice tells people something, from the console's form.
+// sendNotice tells people something, from the same form. Where that reaches many, it is confirmed.
 func (s *Server) sendNotice(w http.ResponseWriter, r *http.Request) error {
-	form, err := s.readLogoutForm(w, r)
+	form := readLogoutForm(r.PostForm)
+	asked := form
+	asked.Grace, asked.Block, asked.ExceptSelf = moment{}, moment{}, false
+	o, wrong, err := s.understand(r, asked)
 	if err != nil {
 		return err
 	}
+	form.User, form.Group = o.form.User, o.form.Group
+	o.form = form
 	if strings.TrimSpace(form.Message) == "" {
-		return unprocessable("A notice needs a message.")
+		wrong.add("message", text{key: "notice.noMessage"})
 	}
-	told := false
-	for _, scope := range form.scopes {
-		switch _, err := s.hub.Notify(r.Context(), scope, visitOf(r).status.Record.User, form.Message); {
-		case errors.Is(err, session.ErrNotFound):
-			continue // it has ended since it was selected
-		case err != nil:
-			return changeError{err}
-		}
-		told = true
+	if len(wrong) == 0 && o.impact.Sessions == 0 { // only pages wait
+		wrong.add(o.field(), text{key: "notice.nobody"})
 	}
-	if !told {
-		return errNobodyToTell
+	if len(wrong) > 0 {
+		return s.refuseForm(w, r, o, wrong)
 	}
+	if o.impact.Users > typeToConfirmAbove && r.PostForm.Get("confirmed") == "" {
+		p := s.confirmPage(r, o, text{})
+		p.IsNotice, p.Typed = true, false
+		p.Title = ofScope("notice.of", o.request.Scope, o.impact.Sessions).in(p.Locale)
+		return s.render(w, http.StatusOK, p)
+	}
+	sent, err := s.hub.Notify(r.Context(), o.request.Scope, o.request.Actor, form.Message)
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		return s.refuseForm(w, r, o, faults{o.field(): text{key: "notice.nobody"}})
+	case err != nil:
+		return changeError{err}
+	}
+	s.toast(w, r, "notice.sent", "Count", sent.Tabs, "People", o.impact.Users)
 	redirect(w, s.base+"/admin", http.StatusSeeOther)
 	return nil
+}
+
+// field is that at which it is said that nobody is meant.
+func (o *order) field() string {
+	if o.form.name() != nil {
+		return o.form.Scope
+	}
+	return "scope"
 }

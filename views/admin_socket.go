@@ -38,6 +38,8 @@ type consoles struct {
 	closed  bool
 	closing chan struct{}
 	running sync.WaitGroup
+
+	faces faces // with a lock of its own
 }
 
 // Shutdown closes the consoles and waits until they are done with.
@@ -157,7 +159,7 @@ func (s *Server) serveConsole(ctx context.Context, c *websocket.Conn, id session
 			return websocket.StatusPolicyViolation, "not an administrator any more"
 		}
 		if asked != nil && err == nil {
-			view, err := json.Marshal(s.consoleAnswer(l, *asked))
+			view, err := json.Marshal(s.consoleAnswer(ctx, l, *asked))
 			if err != nil {
 				return websocket.StatusInternalError, ""
 			}
@@ -178,7 +180,7 @@ func (s *Server) serveConsole(ctx context.Context, c *websocket.Conn, id session
 }
 
 // consoleAnswer is the view asked for, or the progress of a logout.
-func (s *Server) consoleAnswer(l *locale.Locale, q consoleQuery) any {
+func (s *Server) consoleAnswer(ctx context.Context, l *locale.Locale, q consoleQuery) any {
 	if q.Logout == "" {
 		return s.consoleView(l, q)
 	}
@@ -186,8 +188,5 @@ func (s *Server) consoleAnswer(l *locale.Locale, q consoleQuery) any {
 	if err != nil {
 		return map[string]string{"type": "unknown"}
 	}
-	return struct {
-		Type string `json:"type"`
-		progressJSON
-	}{"progress", wholeProgress(logout)}
+	return s.progressView(ctx, l, logout)
 }

@@ -21,8 +21,10 @@ func TestANoticeThatNobodyGotIsNoSuccess(t *testing.T) {
 		ada.call("POST", "/api/v1/notices", `{`+whom+`,"message":"x"}`).wants(t, "a notice to "+whom, 404,
 			`"error":"not-found"`)
 	}
-	form("x", url.Values{"scope": {"user"}, "user": {"nobody"}}).wants(t, "a notice to nobody", 404)
-	form("x", url.Values{"scope": {"selection"}, "ref": {ref}}).wants(t, "a notice to a session that has ended", 404)
+	form("x", url.Values{"scope": {"user"}, "user": {"nobody"}}).wants(t, "a notice to nobody", 422,
+		"No user of that name.")
+	form("x", url.Values{"scope": {"selection"}, "ref": {ref}}).wants(t, "a notice to a session that has ended", 422,
+		"None of the selected sessions")
 	form(" \n", url.Values{"scope": {"everyone"}}).wants(t, "a notice of nothing", 422)
 	tooLong := strings.Repeat("ä", maxMessage+1)
 	form(tooLong, url.Values{"scope": {"everyone"}}).wants(t, "a notice too long", 422)

@@ -223,30 +223,91 @@ func pagesOfTheConsole() map[string]page {
 	}
 }
 
-func pagesOfForcedLogouts() map[string]page {
-	return map[string]page{
-		"confirm": confirmPage{
-			layout: signedInLayout("admin"),
-			Form: logoutForm{
-				Refs:       []string{"ref-1", "ref-2"},
-				User:       "grace",
-				Group:      "staff",
-				Message:    "First line\n  second <line>",
-				GraceS:     "60",
-				BlockS:     "120",
-				ExceptSelf: true,
-			},
-			Impact:  impact{60, 61, 1},
-			Whom:    "2 selected sessions",
-			Scope:   "selection",
-			Grace:   "1 minute",
-			Block:   "2 minutes",
-			Typed:   true,
-			Problem: "You typed nonsense.",
+func exampleForm() logoutForm {
+	return logoutForm{
+		Scope:      "group",
+		Group:      "st<ff",
+		Refs:       []string{"ref-1", "ref-2"},
+		Message:    "First line\n  second <line>",
+		Grace:      moment{Choice: "90"},
+		Block:      moment{Choice: at, Clock: "14:30"},
+		Offset:     "60",
+		ExceptSelf: true,
+	}
+}
+
+func exampleProgressView() progressView {
+	instant := piece{Text: "14:30 UTC", At: "2026-11-24T14:30:00Z"}
+	return progressView{
+		ID:     "logout-1",
+		State:  hub.LogoutEffective,
+		Word:   "Signed out",
+		Lines:  [][]piece{{{Text: "3 sessions were signed out."}}, {{Text: "Refused until "}, instant, {Text: "."}}},
+		Action: "Lift",
+		Done:   2,
+		Total:  3,
+		Said:   "1 of 3 pages confirmed blank, 1 closed before.",
+		Counts: map[string]int{"open": 0, "acked": 1, "unconfirmed": 1, "gone": 1},
+		People: []progressRow{
+			{"ref-2", "Grace (grace)", "Safari 192.0.2.2", []progressTab{{"tab-1", "acked", "Blank"},
+				{"tab-2", "gone", "Closed before"}}},
+			{"ref-3", "linus", "", nil},
 		},
-		"confirm-plain":  confirmPage{layout: signedInLayout("admin"), Whom: "user grace", Scope: "user"},
-		"progress":       progressPage{signedInLayout("admin"), exampleProgress(), "group staff", true, "in 1 minute"},
-		"progress-empty": progressPage{layout: signedInLayout("admin"), Whom: "everyone"},
+		More: "and 2 more sessions",
+	}
+}
+
+func pagesOfForcedLogouts() map[string]page {
+	instant := piece{Text: "14:30 UTC", At: "2026-11-24T14:30:00Z", Moves: true}
+	choices := moment{Choice: "90"}.choices(locale.English(), "logoutForm.grace", graceChoices)
+	confirm := confirmPage{
+		layout: signedInLayout("admin"),
+		Form:   exampleForm(),
+		Impact: impact{
+			Users:    1234,
+			Sessions: 1235,
+			Tabs:     1,
+			Waiting:  1,
+			Named:    []string{"Grace <Hopper> (grace)", "linus"},
+			IsOwn:    true,
+		},
+		Then:    []piece{{Text: "They are signed out at "}, instant, {Text: "."}},
+		Blocked: []piece{{Text: "Refused until "}, instant, {Text: "."}},
+		Typed:   true,
+		Number:  "1234",
+		Problem: "You typed nonsense.",
+	}
+	notice := confirm
+	notice.IsNotice, notice.Typed, notice.Problem = true, false, ""
+	waiting := confirmPage{layout: signedInLayout("admin"), Form: logoutForm{Scope: "user", User: "grace"}}
+	waiting.Impact.Waiting = 3
+	blocked := confirmPage{layout: signedInLayout("admin"), Blocked: []piece{{Text: "Refused."}}}
+	return map[string]page{
+		"confirm":         confirm,
+		"confirm-notice":  notice,
+		"confirm-waiting": waiting,
+		"confirm-block":   blocked,
+		"logoutform": logoutFormPage{
+			layout: signedInLayout("admin"),
+			Form:   exampleForm(),
+			Faults: map[string]string{"group": "No such group.", "message": "Too long.", "grace": "When?",
+				"block": "Until?"},
+			Meant:    "staff",
+			MayKeep:  true,
+			Graces:   choices,
+			Blocks:   choices,
+			Users:    []candidate{{"grace", "Grace Hopper"}},
+			Groups:   []groupCount{{"staff", 2}},
+			Selected: 2,
+		},
+		"logoutform-plain": logoutFormPage{layout: signedInLayout("admin"), Graces: choices},
+		"progress": progressPage{
+			layout:       signedInLayout("admin"),
+			progressView: exampleProgressView(),
+			Message:      "First line\n  second <line>",
+			By:           []piece{{Text: "Ordered by ada at "}, instant},
+		},
+		"progress-empty": progressPage{layout: signedInLayout("admin")},
 	}
 }
 

@@ -212,13 +212,15 @@ func (s *Server) adminRoutes() {
 		return
 	}
 	form := func(h handler, isOver untrue) http.Handler {
-		return s.page(s.requireAdmin(s.protected(s.once(h, isOver))))
+		return s.page(s.requireAdmin(large(s.protected(s.once(h, isOver)))))
 	}
 	s.mux.Handle("GET /admin", s.page(s.requireAdmin(s.console)))
 	s.mux.Handle("GET /admin/ws", s.page(s.consoleSocket))
 	s.mux.Handle("GET /admin/audit", s.page(s.requireAdmin(s.audit)))
 	s.mux.Handle("GET /admin/sessions/{ref}", s.page(s.requireAdmin(s.consoleSession)))
-	s.mux.Handle("POST /admin/confirm", s.page(s.requireAdmin(s.protected(s.confirmLogout))))
+	s.mux.Handle("GET /admin/logouts/new", s.page(s.requireAdmin(s.newLogout)))
+	s.mux.Handle("POST /admin/logouts/new", s.page(s.requireAdmin(large(s.protected(s.newLogout)))))
+	s.mux.Handle("POST /admin/confirm", s.page(s.requireAdmin(large(s.protected(s.confirmLogout)))))
 	s.mux.Handle("POST /admin/logouts", form(s.forceLogout, s.leavesSomebody))
 	s.mux.Handle("GET /admin/logouts/{id}", s.page(s.requireAdmin(s.followLogout)))
 	s.mux.Handle("POST /admin/logouts/{id}/cancel", form(s.cancelLogout, lasting))

@@ -156,14 +156,17 @@ func (s *Server) csrf(id session.ID) string {
 // maxForm is the largest form in bytes that is read.
 const maxForm = 64 << 10
 
-func parseForm(w http.ResponseWriter, r *http.Request) error {
+func parseForm(w http.ResponseWriter, r *http.Request) error { return parseFormUpTo(maxForm, w, r) }
+
+// parseFormUpTo reads a form of so many bytes at most. One that was read stays as it is.
+func parseFormUpTo(most int64, w http.ResponseWriter, r *http.Request) error {
 	if r.PostForm != nil {
 		return nil
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	r.Body = http.MaxBytesReader(w, r.Body, most)
 	var err error
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-		err = r.ParseMultipartForm(maxForm)
+		err = r.ParseMultipartForm(most)
 	} else {
 		err = r.ParseForm()
 	}
