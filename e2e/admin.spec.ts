@@ -17,22 +17,31 @@ test('an admin forces out a user with tabs in two browsers; a bystander stays @e
   await signIn('linus', third)
   const graces = [await openTab('/', first), await openTab('/?two', first), await openTab('/', second)]
   const linus = await openTab('/', third)
-  const {page} = await openTab('/admin')
-  await page.getByRole('radio', {name: 'the user'}).check()
-  await page.getByRole('textbox', {name: 'User'}).fill('grace')
-  await page.getByLabel('Message, as they will read it').fill('Please call <b>us</b>.')
-  await page.getByRole('button', {name: 'Count and confirm'}).click()
-  await expect(page.getByText('This ends 2 sessions of 1 user, with 3 open tabs at once.')).toBeVisible()
+  const {page} = await openTab('/admin/logouts/new')
+  await page.getByLabel('User', {exact: true}).fill('grace')
+  await page.getByLabel('Message').fill('Please call <b>us</b>.')
+  await page.getByRole('button', {name: 'Review'}).click()
+  await expect(page.getByText('They are signed out at once.')).toBeVisible()
+  await expect(page.locator('[data-total=users]')).toHaveText('1')
+  await expect(page.locator('[data-total=sessions]')).toHaveText('2')
+  await expect(page.locator('[data-total=tabs]')).toHaveText('3')
   await page.getByRole('button', {name: 'Sign out 2 sessions'}).click()
-  await expect(page.getByRole('heading', {name: 'Forced logout of user grace'})).toBeVisible()
+  await expect(page.getByRole('heading', {name: 'Forced logout of grace'})).toBeVisible()
   for (const tab of graces) await tab.signedOut('Please call <b>us</b>.')
   await expect(page.locator('[data-count=acked]')).toHaveText('3')
-  await expect(page.locator('#each-tab tr')).toHaveCount(3)
+  await expect(page.getByText('3 of 3 pages confirmed blank.')).toBeVisible()
+  await expect(page.locator('#each-tab tr')).toHaveCount(2)
+  await expect(page.locator('#each-tab [data-state=acked]')).toHaveCount(3)
   await expect(linus.page.getByRole('heading', {name: 'Hello'})).toBeVisible()
   expect((await server.api('GET', '/audit?event=session-end&user=grace')).items).toHaveLength(2)
 })
 
-test('a group is forced out, and everyone except the admin himself', async ({signIn, openTab, otherBrowser}) => {
+test('a group is forced out, and everyone except the admin himself', async ({
+  signIn,
+  openTab,
+  otherBrowser,
+  server,
+}) => {
   await signIn('ada')
   const [one, two] = [await otherBrowser(), await otherBrowser()]
   await signIn('grace', one)
@@ -40,16 +49,17 @@ test('a group is forced out, and everyone except the admin himself', async ({sig
   const [grace, linus] = [await openTab('/', one), await openTab('/', two)]
   const {page} = await openTab('/admin')
   const order = async (scope: string) => {
+    await page.goto(server.url + '/admin/logouts/new')
     await page.getByRole('radio', {name: scope}).check()
-    if (scope === 'the group') await page.getByRole('textbox', {name: 'Group to sign out'}).fill('kiosk')
-    await page.getByRole('button', {name: 'Count and confirm'}).click()
+    if (scope === 'A group') await page.getByLabel('Group', {exact: true}).fill('kiosk')
+    await page.getByRole('button', {name: 'Review'}).click()
     await page.getByRole('button', {name: 'Sign out 1 session'}).click()
     await page.getByRole('link', {name: 'Back to the console'}).click()
   }
-  await order('the group')
+  await order('A group')
   await linus.signedOut('You were signed out by an administrator.')
   await expect(grace.page.getByRole('heading', {name: 'Hello'})).toBeVisible()
-  await order('everyone')
+  await order('Everyone')
   await grace.signedOut('You were signed out by an administrator.')
   await expect(page.getByRole('heading', {name: 'Console'})).toBeVisible()
 })
@@ -58,17 +68,17 @@ test('a grace warns with the message, also a late tab, and can be called off', a
   signIn,
   openTab,
   otherBrowser,
+  server,
 }) => {
   await signIn('ada')
   const other = await otherBrowser()
   await signIn('grace', other)
   const tab = await openTab('/', other)
   await tab.note.fill('half a sentence')
-  const {page} = await openTab('/admin')
-  await page.getByRole('checkbox', {name: /Select the session of grace/}).check()
-  await page.getByLabel('Message, as they will read it').fill('Maintenance at noon.')
-  await page.getByLabel('Grace in seconds').fill('90')
-  await page.getByRole('button', {name: 'Count and confirm'}).click()
+  const ref = (await server.api('GET', '/sessions?user=grace')).items[0].ref
+  const {page} = await openTab(`/admin/logouts/new?ref=${ref}&grace=90`)
+  await page.getByLabel('Message').fill('Maintenance at noon.')
+  await page.getByRole('button', {name: 'Review'}).click()
   await page.getByRole('button', {name: 'Sign out 1 session'}).click()
   await expect(tab.warning).toBeVisible()
   await expect(tab.warning.getByText('Maintenance at noon. You will be signed out in')).toBeVisible()
@@ -82,7 +92,7 @@ test('a grace warns with the message, also a late tab, and can be called off', a
   await expect(tab.warning).toBeVisible()
   await expect(page.locator('[data-count=open]')).toHaveText('2')
   await page.getByRole('button', {name: 'Call it off'}).click()
-  await expect(page.locator('#logout-state')).toHaveText('cancelled')
+  await expect(page.locator('#logout-state')).toHaveText('Called off')
   await expect(tab.warning).toBeHidden()
   await expect(late.warning).toBeHidden()
   await expect(tab.note).toHaveValue('half a sentence')
@@ -132,7 +142,7 @@ test('a frozen tab is shown unconfirmed, and is blank when it thaws', async ({
   await signIn('ada')
   const {page} = await openTab(`/admin/logouts/${id}`)
   await expect(page.locator('[data-count=unconfirmed]')).toHaveText('1')
-  await expect(page.locator('#each-tab').getByText('unconfirmed')).toBeVisible()
+  await expect(page.locator('#each-tab').getByText('No answer yet')).toBeVisible()
   await cdp.send('Page.setWebLifecycleState', {state: 'active'})
   await frozen.signedOut('You were signed out by an administrator.')
 })
@@ -167,12 +177,12 @@ test('the console follows, filters and sorts, without a reload', async ({signIn,
   await expect(rows.first()).toContainText('ada')
 })
 
-test('the console works by keyboard alone', async ({signIn, openTab, otherBrowser}) => {
+test('a user is forced out by keyboard alone', async ({signIn, openTab, otherBrowser}) => {
   await signIn('ada')
   const other = await otherBrowser()
   await signIn('grace', other)
   const grace = await openTab('/', other)
-  const {page} = await openTab('/admin')
+  const {page} = await openTab('/admin/logouts/new')
   const tabTo = async (target: Locator) => {
     for (let presses = 0; presses < 60; presses++) {
       if (await target.evaluate(element => element === document.activeElement)) return
@@ -180,11 +190,11 @@ test('the console works by keyboard alone', async ({signIn, openTab, otherBrowse
     }
     throw new Error('not reached by Tab')
   }
-  await tabTo(page.getByRole('checkbox', {name: /Select the session of grace/}))
-  await page.keyboard.press('Space')
-  await tabTo(page.getByLabel('Message, as they will read it'))
+  await tabTo(page.getByLabel('User', {exact: true}))
+  await page.keyboard.type('grace')
+  await tabTo(page.getByLabel('Message'))
   await page.keyboard.type('Good night.')
-  await tabTo(page.getByRole('button', {name: 'Count and confirm'}))
+  await tabTo(page.getByRole('button', {name: 'Review'}))
   await page.keyboard.press('Enter')
   await expect(page.getByRole('heading', {name: /^Sign out/})).toBeVisible()
   await tabTo(page.getByRole('button', {name: 'Sign out 1 session'}))
@@ -197,17 +207,17 @@ test('above fifty users the number must be typed; without script too', async ({s
   const context = await (browser as Browser).newContext({javaScriptEnabled: false})
   await signIn('ada', context)
   const page = await context.newPage()
-  await page.goto(server.url + '/admin')
-  await page.getByRole('radio', {name: 'the group'}).check()
-  await page.getByRole('textbox', {name: 'Group to sign out'}).fill('many')
-  await page.getByRole('button', {name: 'Count and confirm'}).click()
+  await page.goto(server.url + '/admin/logouts/new')
+  await page.getByRole('radio', {name: 'A group'}).check()
+  await page.getByLabel('Group', {exact: true}).fill('many')
+  await page.getByRole('button', {name: 'Review'}).click()
   await page.getByLabel('Type 51 to confirm').fill('50')
   await page.getByRole('button', {name: 'Sign out 51 sessions'}).click()
   await expect(page.getByRole('alert')).toContainText('Nobody was signed out.')
   expect((await server.api('GET', '/presence?group=many')).totals.sessions).toBe(51)
   await page.getByLabel('Type 51 to confirm').fill('51')
   await page.getByRole('button', {name: 'Sign out 51 sessions'}).click()
-  await expect(page.getByRole('heading', {name: 'Forced logout of group many'})).toBeVisible()
+  await expect(page.getByRole('heading', {name: 'Forced logout of the group many'})).toBeVisible()
   expect((await server.api('GET', '/presence?group=many')).totals.sessions).toBe(0)
   await context.close()
 })

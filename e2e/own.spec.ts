@@ -62,7 +62,7 @@ test('note, account and console go on with the next session of their user', asyn
   await expect(message).toHaveValue('Stocktaking')
   await desk.page.getByRole('textbox', {name: 'User', exact: true}).fill('grace')
   await desk.page.getByRole('button', {name: 'Count and confirm'}).click()
-  await expect(desk.page.getByText('This ends 1 session of 1 user')).toBeVisible()
+  await expect(desk.page.getByRole('heading', {name: 'Sign out grace?'})).toBeVisible()
   await desk.connected()
   await server.call('age', {
     ref: (await server.api('GET', '/sessions?user=ada')).items[0].ref,
@@ -71,7 +71,7 @@ test('note, account and console go on with the next session of their user', asyn
   await desk.waits()
   await signIn('ada')
   await desk.page.getByRole('button', {name: 'Sign out 1 session'}).click()
-  await expect(desk.page.locator('#logout-state')).toHaveText('effective')
+  await expect(desk.page.locator('#logout-state')).toHaveText('Signed out')
   await expect(desk.page.getByText('Stocktaking')).toBeVisible()
 })
 

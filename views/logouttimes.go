@@ -146,7 +146,7 @@ func timed(l *locale.Locale, key string, instant piece, pairs ...any) []piece {
 // instantIn is an instant as it is shown without script: with its zone, and with its date unless
 // that is today's.
 func instantIn(t, now time.Time, zone *time.Location) piece {
-	t, now = t.In(zone), now.In(zone)
+	t, now = t.Round(time.Second).In(zone), now.In(zone) // what is confirmed a moment later is still at 14:30
 	format := "15:04 MST"
 	if t.YearDay() != now.YearDay() || t.Year() != now.Year() {
 		format = "2006-01-02 15:04 MST"
