@@ -27,7 +27,7 @@ const absoluteScript = `
   const script = document.createElement('script')
   script.type = 'module'
   script.src = '/static/curfew.js'
-  script.dataset.socket = location.origin.replace('http', 'ws') + '/session/ws'
+  script.dataset.socket = location.origin.replace('http', window.scheme) + '/session/ws'
   document.head.append(script)`
 const deskScript = "window.submits = 0; addEventListener('submit', event => { event.preventDefault(); submits++ })"
 
@@ -225,13 +225,26 @@ test(
   },
 )
 
-test('a tag may name the socket in full', async ({signIn, openTab, advance}) => {
-  await signIn()
-  const tab = await openTab('/absolute')
-  await advance(9 * MINUTE)
-  await tab.signOut.click()
-  await tab.signedOut('You have signed out.')
-})
+for (const scheme of ['ws', 'http']) {
+  test(`a tag may name the socket in full, by ${scheme}`, async ({context, signIn, openTab, advance}) => {
+    await context.addInitScript(name => {
+      const {WebSocket: Original} = window
+      // As browsers were before they took http for ws (WebSockets, 2023).
+      window.WebSocket = class extends Original {
+        constructor(url: string | URL, protocols?: string | string[]) {
+          if (!/^ws/.test(String(url))) throw new SyntaxError(String(url))
+          super(url, protocols)
+        }
+      }
+      ;(window as any).scheme = name
+    }, scheme)
+    await signIn()
+    const tab = await openTab('/absolute')
+    await advance(9 * MINUTE)
+    await tab.signOut.click()
+    await tab.signedOut('You have signed out.')
+  })
+}
 
 test('a frame in a page of another origin waits for no module before it guards itself', async ({page, server}) => {
   const outside = createServer((_, answer) => {

@@ -114,7 +114,8 @@ export class Acts {
    */
   #frame(element) {
     const frame = /** @type {HTMLIFrameElement | null | undefined} */ (element)
-    if (this.#signal.aborted || typeof frame?.matches !== 'function' || !frame.matches(FRAMES)) return
+    // A form may have a field called `matches`: that is no function, and has no bind.
+    if (this.#signal.aborted || !frame?.matches?.bind || !frame.matches(FRAMES)) return
     frame.addEventListener('load', this.#loaded, {signal: this.#signal})
     const view = frame.contentDocument?.defaultView
     if (!view) return

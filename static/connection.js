@@ -224,7 +224,7 @@ export class Connection {
 
   /** Gives the server so long to say anything; who asks again meanwhile does not make it longer. */
   expectAnswer() {
-    if (!this.#answerTimer) this.#answerTimer = setTimeout(() => this.#drop(), ANSWER_MS)
+    this.#answerTimer ||= setTimeout(() => this.#drop(), ANSWER_MS)
   }
 
   #answered() {

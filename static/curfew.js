@@ -56,7 +56,8 @@ class Guard {
 
   /** @param {string} address of the socket @param {boolean} required whether to have no session is an end */
   constructor(address, required) {
-    const socket = new URL(address, origin.replace('http', 'ws'))
+    const socket = new URL(address, origin)
+    socket.protocol = socket.protocol.replace('http', 'ws')
     socket.searchParams.set('path', location.pathname)
     if (navigator.serviceWorker?.controller) this.#curtain.down() // the page may be older than the session's end
     this.#http = new HTTP(this, origin + socket.pathname.slice(0, -10), required) // without session/ws
