@@ -231,7 +231,9 @@ test('the audit trail can be filtered and exported', async ({signIn, openTab, se
   await expect(page.getByRole('row')).toHaveCount(2)
   await expect(page.getByRole('row').nth(1)).toContainText('<script>')
   const saved = async (name: string) => {
+    await page.getByText('Export', {exact: true}).click()
     const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', {name}).click()])
+    await page.getByText('Export', {exact: true}).click()
     const chunks: Buffer[] = []
     for await (const chunk of await download.createReadStream()) chunks.push(chunk as Buffer)
     return Buffer.concat(chunks).toString()

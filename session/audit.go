@@ -93,13 +93,18 @@ type EventQuery struct {
 	User   string
 	Actor  string
 	Kind   EventKind
-	Since  time.Time // this instant and later
+	// Session is an ID.Ref. A search for one should have a Since: else it goes through the whole
+	// trail.
+	Session string
+	Since   time.Time // this instant and later
+	Until   time.Time // before this instant
 }
 
 // Picks reports whether the query picks e. It leaves Before and Limit to the store.
 func (q EventQuery) Picks(e Event) bool {
 	return (q.User == "" || SameName(q.User, e.User)) && (q.Actor == "" || SameName(q.Actor, e.Actor)) &&
-		(q.Kind == "" || q.Kind == e.Kind) && !e.At.Before(q.Since)
+		(q.Kind == "" || q.Kind == e.Kind) && (q.Session == "" || q.Session == e.Session) &&
+		!e.At.Before(q.Since) && (q.Until.IsZero() || e.At.Before(q.Until))
 }
 
 // SignInEvent is the audit line of a sign-in.

@@ -46,6 +46,8 @@ var (
 		"console.js",
 		"progress.js",
 		"logouts.js",
+		"audit.js",
+		"session.js",
 		"login.js",
 	}
 	classic = []string{"xhtml.js"} // scripts that are no modules: whatever they declare would be global

@@ -13,8 +13,8 @@ import (
 
 type accountPage struct {
 	layout
-	Sessions []ownSession
-	Others   int
+	This   *ownSession
+	Others []ownSession // newest first
 }
 
 var accountTemplate = parse("account.html")
@@ -23,12 +23,11 @@ func (accountPage) template() *template.Template { return accountTemplate }
 
 type ownSession struct {
 	Ref        string
-	This       bool
 	Device     string
 	Address    string
 	SignedIn   string
 	LastActive string
-	State      hub.State
+	State      badge
 	Tabs       int
 }
 
@@ -41,18 +40,18 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request) error {
 	for _, one := range list {
 		own := ownSession{
 			Ref:        one.Record.ID.Ref(),
-			This:       one.Record.ID == v.token.ID(),
-			Device:     session.Device(one.Record.Agent),
+			Device:     capital(deviceText(one.Record.From()).in(p.Locale)),
 			Address:    one.Record.Address,
 			SignedIn:   p.Ago(now.Sub(one.Record.CreatedAt)),
 			LastActive: p.Ago(now.Sub(one.LastActiveAt)),
-			State:      one.State,
+			State:      badgeOf(p.Locale, one.State),
 			Tabs:       one.Tabs,
 		}
-		if !own.This {
-			p.Others++
+		if one.Record.ID == v.token.ID() {
+			p.This = &own
+		} else {
+			p.Others = append(p.Others, own)
 		}
-		p.Sessions = append(p.Sessions, own)
 	}
 	return s.render(w, http.StatusOK, p)
 }
@@ -67,7 +66,8 @@ func (s *Server) endOwn(w http.ResponseWriter, r *http.Request) error {
 	if (ref == "") != others {
 		return errBadForm
 	}
-	ended := false
+	ended := 0
+	var last *session.Record
 	for _, one := range s.hub.Sessions(hub.Filter{User: user}) {
 		id := one.Record.ID
 		if others && id == v.token.ID() || !others && id.Ref() != ref {
@@ -89,15 +89,21 @@ func (s *Server) endOwn(w http.ResponseWriter, r *http.Request) error {
 		case !first:
 			continue // it has ended meanwhile
 		}
-		ended = true
+		ended++
+		last = one.Record
 		s.log.Info("ended from the account page", "user", user, "session", id)
 		if id == v.token.ID() {
 			redirect(w, s.base+"/login", http.StatusSeeOther)
 			return nil
 		}
 	}
-	if !ended {
+	switch {
+	case ended == 0:
 		return errNoSuchSession
+	case others:
+		s.toast(w, r, "account.endedOthers", "Count", ended)
+	default:
+		s.toast(w, r, "account.ended", "Device", deviceText(last.From()).in(s.locale(r)))
 	}
 	redirect(w, s.base+"/account", http.StatusSeeOther)
 	return nil

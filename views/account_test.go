@@ -29,11 +29,19 @@ func TestTheAccountPageShowsOnesOwnSessions(t *testing.T) {
 	s := startSite(t, "")
 	ada, other, grace := s.signIn("ada"), s.signIn("ada"), s.signIn("grace")
 	page := ada.get("/account")
-	page.wants(t, "the account page", 200, ada.ref(), other.ref(), "this one")
+	page.wants(t, "the account page", 200, ada.ref(), other.ref(), "This device",
+		"Other devices and browsers", "1 other session ends at once.")
 	if strings.Contains(page.text, grace.ref()) {
 		t.Error("the account page shows somebody else's session")
 	}
-	ada.post("/account", url.Values{"others": {"all"}}).wants(t, "ending all others", 303, "/account")
+	done := ada.post("/account", url.Values{"others": {"all"}})
+	done.wants(t, "ending all others", 303, "/account")
+	alone := ada.get("/account", "Cookie", ada.cookie+"; "+toastCookie+"="+done.Cookies()[0].Value)
+	alone.wants(t, "the page after that", 200, "You are signed in nowhere else.",
+		`role="status">1 other session was ended.`)
+	if strings.Contains(alone.text, `name="others"`) {
+		t.Error("others can be ended where there are none")
+	}
 	other.get("/session/status", "Sec-Fetch-Mode", "cors").wants(t, "another session of mine", 401,
 		`"reason":"logout"`, "from your account page")
 	grace.get("/session/status").wants(t, "the session of somebody else", 200)

@@ -152,13 +152,13 @@ func TestTheAuditPageShowsWhatIsAskedFor(t *testing.T) {
 	(&browser{site: s}).post("/login", url.Values{"username": {"grace"}, "password": {"no"}})
 	ada.get("/admin/audit").wants(t, "all of it", 200, "sign-in-failed", "the trail")
 	page := ada.get("/admin/audit?user=grace&event=sign-in&since=2026-01-01T00:00&actor=")
-	page.wants(t, "sign-ins of one user", 200, `<option selected>sign-in</option>`, `value="grace"`,
+	page.wants(t, "sign-ins of one user", 200, `<option value="sign-in" selected>Sign-in</option>`, `value="grace"`,
 		`value="2026-01-01T00:00"`, "format=csv&amp;since=2026-01-01T00%3A00%3A00Z&amp;user=grace")
 	if n := strings.Count(page.text, `<th scope="row">`); n != 1 {
 		t.Errorf("%d lines, want 1", n)
 	}
-	ada.get("/admin/audit?limit=1").wants(t, "a page of it", 200, "Older entries")
-	ada.get("/admin/audit?since=2100-01-01T00:00").wants(t, "nothing", 200, "Nothing of that kind was written.")
+	ada.get("/admin/audit?limit=1").wants(t, "a page of it", 200, "Older")
+	ada.get("/admin/audit?since=2100-01-01T00:00").wants(t, "nothing", 200, "Nothing of that kind was written")
 	ada.get("/admin/audit?since=soon").wants(t, "asking the trail for nonsense", 422)
 	ada.get("/admin/audit?format=xls").wants(t, "an unknown format", 422)
 }
@@ -185,8 +185,74 @@ func TestASignInNamesTheSessionThatItContinues(t *testing.T) {
 				t.Errorf("line %d of %d is %v, want that it continues %q", i, len(lines), line, want[len(want)-1-i])
 			}
 		}
-		ada.get("/admin/audit?event=sign-in").wants(t, "the page", 200, refs[1]+", continues "+refs[0]+"<")
+		ada.get("/admin/audit?event=sign-in").wants(t, "the page", 200,
+			`<a href="/admin/sessions/`+refs[1]+`">Session</a>`,
+			`<a href="/admin/sessions/`+refs[0]+`">Earlier session</a>`)
 		ada.get("/admin/audit?event=sign-in&format=csv").wants(t, "the file", 200, ",continues\n", ",,"+refs[0]+"\n")
 		ada.get("/admin/audit?event=sign-in&format=json").wants(t, "the lines", 200, `"continues":"`+refs[0]+`"`)
 	})
+}
+
+func TestTheTrailIsAskedForByPeriodAndRange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // the bubble begins at midnight
+		s := startSite(t, "")
+		time.Sleep(36 * time.Hour)
+		ada := s.signIn("ada")
+		time.Sleep(2 * time.Hour)
+		ada.again("ada")
+		for _, c := range []struct {
+			asked string
+			want  int // sign-ins
+		}{
+			{"", 2},
+			{"&period=hour", 1},
+			{"&period=today", 2},
+			{"&period=today&since=2000-01-02T13:00:00Z", 1}, // midnight where the person is
+			{"&period=week", 2},
+			{"&period=month&since=2000-01-02T13:00", 1}, // a range goes before
+			{"&since=2000-01-02T11:00:00.000Z&until=2000-01-02T13:00:00.000Z", 1},
+			{"&until=2000-01-02T12:00", 0},
+		} {
+			page := ada.get("/admin/audit?event=sign-in" + c.asked)
+			page.wants(t, c.asked, 200)
+			if n := strings.Count(page.text, `<th scope="row">`); n != c.want {
+				t.Errorf("%s: %d lines, want %d", c.asked, n, c.want)
+			}
+		}
+		ada.get("/admin/audit?period=hour&user=ada").wants(t, "a period", 200, `data-period="hour" aria-current="true"`,
+			`<input type="hidden" name="period" value="hour">`, "format=csv&amp;period=hour&amp;user=ada",
+			`<a href="/admin/audit?period=week&amp;user=ada"`, `href="/admin?user=ada">Sessions of ada`)
+		ada.get("/admin/audit?until=2000-01-02T13:00:00Z").wants(t, "a range", 200,
+			`name="until" value="2000-01-02T13:00"`)
+		ada.get("/admin/audit?period=aeon").wants(t, "an unknown period", 422)
+	})
+}
+
+func TestPagesOfTheTrailKeepTheirPlace(t *testing.T) {
+	s := startSite(t, "")
+	ada := s.signIn("ada")
+	for _, user := range []string{"a1", "a2", "a3", "a4"} {
+		s.session(user)
+	}
+	link := func(page answer, rel string) string {
+		t.Helper()
+		before, _, found := strings.Cut(page.text, `" rel="`+rel+`"`)
+		if !found {
+			t.Fatalf("no link to %s: %s", rel, page)
+		}
+		return strings.ReplaceAll(before[strings.LastIndex(before, `"`)+1:], "&amp;", "&")
+	}
+	page := ada.get("/admin/audit?event=sign-in&limit=2")
+	page.wants(t, "the first page", 200, "a4", "a3", "Page 1")
+	s.session("meanwhile")
+	older := ada.get(link(page, "next"))
+	older.wants(t, "the second", 200, "a2", "a1", "Page 2")
+	oldest := ada.get(link(older, "next"))
+	oldest.wants(t, "the third", 200, "ada", "Page 3")
+	if strings.Contains(oldest.text, `rel="next"`) {
+		t.Error("there is a page after the last")
+	}
+	ada.get(link(oldest, "prev")).wants(t, "back to the second", 200, "a2", "a1", "Page 2")
+	ada.get(link(older, "prev")).wants(t, "back to the first, as it is now", 200, "meanwhile", "a4", "Page 1")
+	ada.get("/admin/audit?event=sign-in&limit=2&page=99").wants(t, "a page after the last", 200, "Page 3")
 }

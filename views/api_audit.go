@@ -47,18 +47,20 @@ func (q *listParams) eventQuery() session.EventQuery {
 		q.refuse("event %q: must be one of %v", kind, session.EventKinds())
 	}
 	e := session.EventQuery{
-		Limit: q.limit(),
-		User:  q.text("user"),
-		Actor: q.text("actor"),
-		Kind:  kind,
-		Since: q.instant("since"),
+		Limit:   q.limit(),
+		User:    q.text("user"),
+		Actor:   q.text("actor"),
+		Kind:    kind,
+		Session: q.text("session"),
+		Since:   q.instant("since"),
+		Until:   q.instant("until"),
 	}
 	e.Before = q.before()
 	return e
 }
 
 func (s *Server) apiAudit(r *http.Request, _ caller) (any, error) {
-	q := readListParams(r, "user", "actor", "event", "since")
+	q := readListParams(r, "user", "actor", "event", "session", "since", "until")
 	query := q.eventQuery()
 	if q.err != nil {
 		return nil, q.err

@@ -121,10 +121,11 @@ func exampleView() consoleView {
 
 func pagesOfPeople() map[string]page {
 	return map[string]page{
-		"account": accountPage{signedInLayout("account"), []ownSession{
-			{"ref-1", true, "Firefox on Linux", "192.0.2.1", "2 hours ago", "just now", hub.StateActive, 3},
-			{"ref-2", false, "Safari", "192.0.2.2", "1 hour ago", "1 hour ago", hub.StateAway, 0},
-		}, 1},
+		"account": accountPage{signedInLayout("account"),
+			&ownSession{"ref-1", "Firefox on Linux", "192.0.2.1", "2 hours ago", "just now",
+				badge{hub.StateActive, "Active"}, 3},
+			[]ownSession{{"ref-2", "Safari", "192.0.2.2", "1 hour ago", "1 hour ago",
+				badge{hub.StateAway, "Away"}, 0}}},
 		"account-alone": accountPage{layout: signedInLayout("account")},
 		"error":         errorPage{strangersLayout("Sorry"), 503, "Not now.", "/guard/account?a=1", "/guard/x"},
 		"error-plain":   errorPage{layout: strangersLayout("Sorry"), Status: 404, Message: "There is no such page."},
@@ -183,7 +184,6 @@ func homeTold(toast string) layout {
 }
 
 func pagesOfTheConsole() map[string]page {
-	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 	return map[string]page{
 		"console": consolePage{
 			layout:      signedInLayout("admin"),
@@ -205,21 +205,42 @@ func pagesOfTheConsole() map[string]page {
 			Next: "/guard/admin?page=3",
 		},
 		"console-empty": consolePage{layout: signedInLayout("admin"), consoleView: consoleView{Page: 1, Pages: 1}},
-		"session": sessionPage{signedInLayout("admin"), sessionJSON{
-			Ref:     "ref-1",
-			User:    "ada",
-			Name:    "Ada Lovelace",
-			Address: "192.0.2.1",
-			Agent:   "Mozilla/5.0",
-			Node:    "node-a",
-			State:   hub.StateActive,
-			Tabs:    2,
-			OpenTabs: []tabJSON{
-				{"tab-1", "node-a", true, false, instant(at), "/staff"},
-				{"tab-2", "node-b", false, true, instant(at), ""},
+		"session":       exampleSession(),
+		"session-over":  sessionPage{layout: signedInLayout("admin"), Ref: "ref-1", Of: "ada", End: &exampleLines()[1]},
+		"session-quiet": sessionPage{layout: signedInLayout("admin"), Ref: "ref-1", Of: "ada", Live: &liveFacts{}},
+	}
+}
+
+func exampleSession() sessionPage {
+	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+	return sessionPage{
+		layout:  signedInLayout("admin"),
+		Ref:     "ref-1",
+		Of:      "ada",
+		Console: "/guard/admin",
+		Trail:   "/guard/admin/audit?user=ada",
+		Live: &liveFacts{
+			Name:     "Ada <Lovelace>",
+			Groups:   "admins, staff",
+			Device:   "Firefox on Linux",
+			Agent:    "Mozilla/5.0",
+			Address:  "192.0.2.1",
+			Node:     "node-a",
+			State:    badge{hub.StateActive, "Active"},
+			SignedIn: instantPart(at),
+			Since:    "2 hours ago",
+			Active:   "just now",
+			Warns:    sentence{{Text: "in "}, leftPart(9 * time.Minute)},
+			Ends:     sentence{{Text: "in "}, leftPart(90 * time.Minute)},
+			Tabs: []tabRow{
+				{"/staff/<1>", "5 minutes ago", true, false, "node-a"},
+				{"", "just now", false, true, "node-b"},
 			},
-		}, "Firefox on Linux", exampleRows()[0]},
-		"session-without-tabs": sessionPage{layout: signedInLayout("")},
+		},
+		Others: []otherSession{{"/guard/admin/sessions/ref-2", "Safari", "192.0.2.2", badge{hub.StateAway, "Away"},
+			"1 hour ago", "0"}},
+		Lines:  exampleLines(),
+		Graces: []option{{"0", "At once"}, {"60", "In 1 minute"}},
 	}
 }
 
@@ -311,30 +332,56 @@ func pagesOfForcedLogouts() map[string]page {
 	}
 }
 
-func pagesOfTheTrail() map[string]page {
+func exampleLines() []auditLine {
 	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
-	kinds := []session.EventKind{session.EventSignIn, session.EventNotice}
+	tell := teller{locale.English(), "/guard"}
+	return []auditLine{
+		tell.tell(session.Event{
+			At:    at,
+			Kind:  session.EventLogout,
+			Actor: "ada",
+			Data: map[string]string{"act": "ordered", "logout": "l1", "scope": "group", "name": "<staff>",
+				"sessions": "1", "tabs": "2", "grace_ms": "60000",
+				"block_until": "2026-11-24T09:00:00Z", "text": "one\n<two>"},
+		}),
+		tell.tell(session.Event{
+			At:      at,
+			Kind:    session.EventSessionEnd,
+			User:    "ada",
+			Reason:  session.ReasonIdle,
+			Session: "s",
+		}),
+		tell.tell(session.Event{
+			At:        at,
+			Kind:      session.EventSignIn,
+			User:      "ada",
+			Address:   "::1",
+			Session:   "s",
+			Continues: "r",
+		}),
+		tell.tell(session.Event{At: at, Kind: session.EventPolicy, Data: map[string]string{"sessions": "3",
+			"was global warn-after": "9m0s", "now global warn-after": "8m0s",
+			"now group a b expire-after": "1h0m0s"}}),
+		tell.tell(session.Event{At: at, Kind: session.EventDirectoryLost, Detail: "dial <tcp>"}),
+	}
+}
+
+func pagesOfTheTrail() map[string]page {
+	kinds := []option{{"sign-in", "Sign-in"}, {"notice", "Message"}}
 	return map[string]page{
 		"audit": auditPage{
-			layout: signedInLayout("audit"),
-			Events: []auditRow{
-				{"2026-11-24 08:00:00", session.Event{
-					At:      at,
-					Kind:    session.EventNotice,
-					User:    "grace",
-					Actor:   "ada",
-					Session: "ref-2",
-					Address: "192.0.2.2",
-					Reason:  session.ReasonAdmin,
-					Detail:  "one\ntwo",
-				}},
-				{"2026-11-24 07:00:00", session.Event{Kind: session.EventSignIn, Session: "new", Continues: "old"}},
-			},
-			Kinds: kinds,
-			Asked: map[string]string{"user": "grace", "actor": "ada", "event": "notice", "since": "2026-11-24T00:00"},
-			Older: "/guard/admin/audit?cursor=x",
-			CSV:   "/guard/admin/audit?format=csv",
-			JSON:  "/guard/admin/audit?format=json",
+			layout:  signedInLayout("audit"),
+			Lines:   exampleLines(),
+			Kinds:   kinds,
+			Periods: []period{{"", "Any time", "/guard/admin/audit", false}, {"hour", "Last hour", "/guard/x", true}},
+			Asked: map[string]string{"user": "grace", "event": "notice", "since": "2026-11-24T00:00",
+				"period": "hour"},
+			Page:     2,
+			Newer:    "/guard/admin/audit",
+			Older:    "/guard/admin/audit?cursor=x",
+			Sessions: "/guard/admin?user=grace",
+			CSV:      "/guard/admin/audit?format=csv",
+			JSON:     "/guard/admin/audit?format=json",
 		},
 		"audit-empty": auditPage{layout: signedInLayout("audit"), Kinds: kinds},
 	}

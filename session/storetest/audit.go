@@ -118,10 +118,11 @@ func countLines(t *testing.T, s session.Store) int {
 func filteredAudit(t *testing.T, s session.Store) {
 	for i, user := range []string{"ada", "grace", "ada", "ada"} {
 		e := session.Event{
-			At:    start.Add(time.Duration(i) * 2 * time.Hour),
-			Kind:  session.EventNotice,
-			User:  user,
-			Actor: "linus",
+			At:      start.Add(time.Duration(i) * 2 * time.Hour),
+			Kind:    session.EventNotice,
+			User:    user,
+			Actor:   "linus",
+			Session: "ref-of-" + user,
 		}
 		if i == 3 {
 			e.Kind, e.Actor = session.EventPolicy, ""
@@ -141,6 +142,9 @@ func filteredAudit(t *testing.T, s session.Store) {
 		{"of a user and a kind", session.EventQuery{Limit: 10, User: "ada", Kind: session.EventNotice}, 2},
 		{"of an actor", session.EventQuery{Limit: 10, Actor: "linus"}, 3},
 		{"since an instant, inclusive", session.EventQuery{Limit: 10, Since: start.Add(2 * time.Hour)}, 3},
+		{"until an instant, which is not in it", session.EventQuery{Limit: 10, Until: start.Add(2 * time.Hour)}, 1},
+		{"of a range", session.EventQuery{Limit: 10, Since: start.Add(time.Hour), Until: start.Add(5 * time.Hour)}, 2},
+		{"of a session", session.EventQuery{Limit: 10, Session: "ref-of-ada"}, 3},
 		{"limit counts what is picked", session.EventQuery{Limit: 1, User: "grace"}, 1},
 	} {
 		if got, err := s.Events(t.Context(), tt.q); err != nil || len(got) != tt.want {
