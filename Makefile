@@ -6,7 +6,7 @@ DEBS = gcc libc6-dev openssl chromium firefox-esr webkit2gtk-driver xvfb slapd l
 SCRIPTS = 'static/**/*.js' 'e2e/**/*.ts' '*.ts' # what prettier formats
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
 
-.PHONY: help run fmt lint tidy vuln test go-test types examples e2e endurance bench chaos fuzz install
+.PHONY: help run fmt lint tidy vuln test go-test types examples e2e pictures endurance bench chaos fuzz install
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -63,6 +63,9 @@ bin/curfew: $(shell find . -name node_modules -prune -o -name '*.go' -print) $(w
 
 e2e: install bin/curfew ## Browser tests
 	npx playwright test
+
+pictures: install bin/curfew ## Take the pictures of README and docs anew, and of every page to look at, in test-results/pictures
+	CURFEW_PICTURES=1 npx playwright test e2e/pictures --no-deps --workers 1 --project chromium
 
 test: install lint go-test types examples e2e ## All of it
 

@@ -21,6 +21,9 @@ export const firefoxOptions = {
 // What films pages and times five tabs again and again: make endurance.
 const endurance = process.env.CURFEW_ROUNDS ? [] : [/endurance\/(frames|tabs)/]
 
+// What takes the pictures of the documentation: make pictures.
+const pictures = process.env.CURFEW_PICTURES ? [] : [/e2e\/pictures/]
+
 export default defineConfig({
   testDir: './e2e',
   fullyParallel: true,
@@ -30,7 +33,7 @@ export default defineConfig({
   reporter: process.env.CI ? [['list'], ['html', {open: 'never'}]] : [['list']],
   use: {trace: {mode: 'retain-on-failure', screenshots: false, snapshots: false}, screenshot: 'only-on-failure'},
   projects: [
-    {name: 'chromium', testIgnore: [/timing/, /e2e\/webkit/, ...endurance], use: chromium},
+    {name: 'chromium', testIgnore: [/timing/, /e2e\/webkit/, ...endurance, ...pictures], use: chromium},
     {
       name: 'firefox',
       testIgnore: [/timing/, /e2e\/webkit/],
