@@ -84,7 +84,7 @@ test('a page without a socket goes on with the next session, and so do its forms
   await server.call('fault', {kind: 'refuse'})
   const tab = new Tab(await context.newPage(), server)
   await tab.goto()
-  await expect(tab.page.getByRole('status').filter({hasText: /connection|live updates/i})).toBeVisible()
+  await expect(tab.page.getByRole('status').filter({hasText: /connection|updates come/i})).toBeVisible()
   await tab.note.fill('Remember the milk')
   await server.advance(11 * MINUTE)
   await tab.waits()

@@ -169,6 +169,7 @@ own('somebody else who signs in in the window takes the pages that waited away',
 })
 
 own('what is wrong is said in the window, as the page says it', async ({server, context, signIn, otherBrowser}) => {
+  await context.clock.install()
   const page = await windowInTab(context, server.url)
   const signIns = countSignIns(context)
   const isWrong = async (text: RegExp) => {
@@ -185,7 +186,10 @@ own('what is wrong is said in the window, as the page says it', async ({server, 
   }
   await send(page, 'grace')
   await isWrong(/Too many failed attempts/)
+  await expect(page.getByRole('button', {name: 'Sign in'})).toBeDisabled()
   await server.advance(MINUTE)
+  await page.clock.runFor(MINUTE)
+  await expect(page.getByRole('status')).toHaveText('You can try again now.')
   await server.forceLogout({user: 'grace', message: 'Stocktaking until noon.', block_ms: 10 * MINUTE})
   await send(page, 'grace')
   await isWrong(/^Stocktaking until noon\.$/)

@@ -227,15 +227,13 @@ function showPassword(isShown) {
 }
 
 /**
- * Counts down until another attempt makes sense. The text is no live region meanwhile: it would be
- * read out each second.
+ * Counts down until another attempt makes sense. The text was read out once, and is not each second.
  * @param {number} seconds
  */
 function holdOff(seconds) {
   const text = document.getElementById('problem')
   const began = {at: Date.now(), mark: performance.now()}
   if (!text) return
-  text.setAttribute('role', 'timer')
   const show = () => {
     // Either clock may stand still while the computer sleeps, or be set.
     const passed = Math.max(Date.now() - began.at, performance.now() - began.mark)
@@ -243,6 +241,7 @@ function holdOff(seconds) {
     if (button) button.disabled = left > 0 && text.isConnected
     if (!text.isConnected) return // it says something else by now
     if (left <= 0) return tellPerson(say('login.waitOver'), 'notice', 'status')
+    if (left < seconds) text.setAttribute('aria-live', 'off')
     text.textContent = say('login.wait', {Count: left})
     setTimeout(show, 1000 - (passed % 1000))
   }

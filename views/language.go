@@ -30,10 +30,11 @@ func (s *Server) locale(r *http.Request) *locale.Locale {
 	return s.site.Languages.Accepted(r.Header.Get("Accept-Language"))
 }
 
-// keepLanguage keeps the language that is named in the address of r, if it is offered.
+// keepLanguage keeps the language that is named in the address of a page, if it is offered. Scripts
+// ask for words by what the browser prefers, which nobody has chosen here.
 func (s *Server) keepLanguage(w http.ResponseWriter, r *http.Request) {
 	l, ok := s.site.Languages.Named(r.URL.Query().Get("lang"))
-	if !ok {
+	if !ok || !isNavigation(r) {
 		return
 	}
 	http.SetCookie(w, &http.Cookie{

@@ -97,7 +97,7 @@ func doneBy(r *http.Request) text {
 		does = "endOthers"
 	case path == "/account":
 		does = "endOwn"
-	case path == "/admin/confirm", path == forcedLogouts:
+	case path == "/admin/confirm", path == forcedLogouts, path == forcedLogouts+"/new":
 		does = "order"
 	case path == "/admin/notices":
 		does = "notice"
