@@ -148,7 +148,10 @@ test('people whose tabs are many are one row each, which stays where it is', asy
   await tabs[2]!.page.close()
   await expect(rows.nth(1)).toContainText('0 pages, warned')
   await server.advance(MINUTE)
-  await expect(rows).toHaveText([/Grace Hopper.*Blank.*Blank/s, /Linus Torvalds.*Signed out, no page open/s])
+  await expect(rows).toHaveText([
+    /Grace Hopper.*Blank · \/.*Blank · \/account/s,
+    /Linus Torvalds.*Signed out, no page open/s,
+  ])
   await expect(page.getByText('2 of 2 pages confirmed blank.')).toBeVisible()
 })
 

@@ -256,7 +256,7 @@ func (h *Hub) broadcastEnd(told *toldTabs, s *liveSession, news *endNews) (first
 func (s *liveSession) toldEndLocked(t *tab) {
 	t.expireSeq = t.lastSeq.Load()
 	if s.end.Reason == session.ReasonAdmin && s.revocation != nil {
-		t.outcome = s.revocation.Outcomes.Told(t.id, t.session.user, t.session.id)
+		t.outcome = s.revocation.Outcomes.Told(t.id, t.session.user, t.path, t.session.id)
 	}
 }
 

@@ -6,7 +6,7 @@ import {byId, converse, make, number, setText, told} from './live.js'
 
 /**
  * @typedef {{text: string, at?: string}} Piece a part of a sentence: an instant, where at is there
- * @typedef {{tab: string, state: string, word: string}} Tab
+ * @typedef {{tab: string, state: string, word: string, path?: string}} Tab
  * @typedef {{ref: string, person: string, from: string, tabs: Tab[] | null}} Person a session
  * @typedef {{type: string, state: string, word: string, lines: Piece[][] | null, action: string, done: number,
  *   total: number, said: string, counts: Record<string, number>, people: Person[], more: string, rest: Tab}} Progress
@@ -75,7 +75,7 @@ function showTabs(row, tabs) {
   tabs.forEach((tab, i) => {
     let badge = /** @type {HTMLElement | undefined} */ (cell.children[i])
     if (!badge) cell.append((badge = make('span', {class: 'badge'})), ' ')
-    setText(badge, tab.word)
+    setText(badge, tab.path ? `${tab.word} · ${tab.path}` : tab.word)
     if (badge.dataset.state !== tab.state) badge.dataset.state = tab.state
     if (badge.dataset.tab !== tab.tab) badge.dataset.tab = tab.tab
   })

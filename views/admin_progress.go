@@ -54,6 +54,7 @@ type progressTab struct {
 	Tab   string `json:"tab"`
 	State string `json:"state"`
 	Word  string `json:"word"`
+	Path  string `json:"path,omitempty"` // of its page, where that has told
 }
 
 // face is how a session is shown.
@@ -205,7 +206,7 @@ func (s *Server) progressRows(ctx context.Context, lang *locale.Locale, l hub.Fo
 			return f
 		}
 		word := text{key: "progress." + string(tab.Outcome)}.in(lang)
-		add(tab.Session.Ref(), find, progressTab{tab.Tab, string(tab.Outcome), word})
+		add(tab.Session.Ref(), find, progressTab{tab.Tab, string(tab.Outcome), word, tab.Path})
 	}
 	if n := len(left); n > 0 {
 		more = text{key: "progress.more", data: locale.Data{"Count": n}}.in(lang)

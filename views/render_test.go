@@ -270,8 +270,8 @@ func exampleProgressView() progressView {
 		Said:   "1 of 3 pages confirmed blank, 1 closed before.",
 		Counts: map[string]int{"open": 0, "acked": 1, "unconfirmed": 1, "gone": 1},
 		People: []progressRow{
-			{"ref-2", "Grace (grace)", "Safari 192.0.2.2", []progressTab{{"tab-1", "acked", "Blank"},
-				{"tab-2", "gone", "Closed before"}}},
+			{"ref-2", "Grace (grace)", "Safari 192.0.2.2", []progressTab{{"tab-1", "acked", "Blank", "/staff"},
+				{"tab-2", "gone", "Closed before", ""}}},
 			{"ref-3", "linus", "", nil},
 		},
 		More: "and 2 more sessions",

@@ -27,6 +27,7 @@ type TabOutcome struct {
 	User    string     `json:"user"`
 	Session session.ID `json:"session"`
 	Outcome Outcome    `json:"fate"`
+	Path    string     `json:"path,omitempty"` // of its page; empty where that did not tell
 }
 
 // OutcomeCounts are sums over tabs. Those that are neither acked nor gone are unconfirmed.
@@ -71,13 +72,15 @@ type ToldTab struct {
 	of   *Outcomes
 }
 
-// Told adds a tab that is being told of the end. Its outcome is Unconfirmed until Record is called.
-func (o *Outcomes) Told(tab, user string, id session.ID) *ToldTab {
+// Told adds a tab that is being told of the end, whose page has a path. Its outcome is Unconfirmed
+// until Record is called.
+func (o *Outcomes) Told(tab, user, path string, id session.ID) *ToldTab {
 	t := &ToldTab{TabOutcome{
 		Tab:     tab,
 		User:    user,
 		Session: id,
 		Outcome: Unconfirmed,
+		Path:    path,
 	}, o}
 	o.mu.Lock()
 	defer o.mu.Unlock()

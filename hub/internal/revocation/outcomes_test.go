@@ -13,7 +13,7 @@ import (
 
 func TestTabsOfAllNodesAreForgottenAndTheirSumsKept(t *testing.T) {
 	o := &Outcomes{}
-	o.Told("here", "ada", sessionID(1)).Record(Acked)
+	o.Told("here", "ada", "", sessionID(1)).Record(Acked)
 	o.SetElsewhere("b", OutcomeReport{
 		OutcomeCounts: OutcomeCounts{All: 2, Gone: 1},
 		Tabs:          []TabOutcome{{Tab: "there"}, {Tab: "there too"}},
@@ -31,7 +31,7 @@ func TestTabsOfAllNodesAreForgottenAndTheirSumsKept(t *testing.T) {
 func TestTabsAreForgottenAnHourAfterItTookEffect(t *testing.T) {
 	r := register(revocation(1, everyone, grace))
 	e := r.Find("1")
-	e.Outcomes.Told("tab", "ada", sessionID(1))
+	e.Outcomes.Told("tab", "ada", "", sessionID(1))
 	for _, tt := range []struct {
 		name   string
 		after  time.Duration
@@ -62,7 +62,7 @@ func TestTheFirstOutcomeOfATabCounts(t *testing.T) {
 		{"its page has said so twice", []Outcome{Acked, Acked}, Acked, OutcomeCounts{All: 1, Acked: 1}},
 	} {
 		o := &Outcomes{}
-		tab := o.Told("tab", "ada", sessionID(1))
+		tab := o.Told("tab", "ada", "", sessionID(1))
 		for _, heard := range tt.heard {
 			tab.Record(heard)
 		}
@@ -94,8 +94,8 @@ func tabNames(list []TabOutcome) (names []string) {
 
 func TestTotalHasTheTabsOfThisNodeFirst(t *testing.T) {
 	o := &Outcomes{}
-	o.Told("here", "ada", sessionID(1)).Record(Acked)
-	o.Told("here too", "ada", sessionID(1)).Record(Gone)
+	o.Told("here", "ada", "", sessionID(1)).Record(Acked)
+	o.Told("here too", "ada", "", sessionID(1)).Record(Gone)
 	elsewhere := func(node string, counts OutcomeCounts, tabs ...string) {
 		report := OutcomeReport{OutcomeCounts: counts}
 		for _, name := range tabs {
@@ -122,7 +122,7 @@ func TestAllTabsAreCountedAndTheFirstListed(t *testing.T) {
 	r := &Register{Shared: true}
 	e, _ := r.Add(revocation(1, everyone, 0))
 	for i := range MaxListed + 5 {
-		e.Outcomes.Told(fmt.Sprint(i), "ada", sessionID(1)).Record(Acked)
+		e.Outcomes.Told(fmt.Sprint(i), "ada", "", sessionID(1)).Record(Acked)
 	}
 	sum, list := e.Outcomes.Total(2 * MaxListed)
 	if sum.All != MaxListed+5 || sum.Acked != sum.All ||
@@ -149,7 +149,7 @@ func TestReports(t *testing.T) {
 		want  []OutcomeCounts
 	}{
 		{"no tab was told", nil, 0, true, nil},
-		{"a tab was told", func() { tab = e.Outcomes.Told("tab", "ada", sessionID(1)) }, 0, false,
+		{"a tab was told", func() { tab = e.Outcomes.Told("tab", "ada", "", sessionID(1)) }, 0, false,
 			[]OutcomeCounts{{All: 1}}},
 		{"nothing is new", nil, 1, false, nil},
 		{"nothing is new, and all is told again", nil, retold - 1, true, []OutcomeCounts{{All: 1}}},
@@ -178,7 +178,7 @@ func TestReports(t *testing.T) {
 
 func TestANodeAloneReportsNothing(t *testing.T) {
 	r := register(revocation(1, everyone, 0))
-	r.Find("1").Outcomes.Told("tab", "ada", sessionID(1)).Record(Acked)
+	r.Find("1").Outcomes.Told("tab", "ada", "", sessionID(1)).Record(Acked)
 	if got := r.Reports(noon, true, time.Hour); len(got) > 0 {
 		t.Errorf("it reports %+v", got)
 	}

@@ -289,7 +289,7 @@ func TestReplacingKeepsWhatHasComeOfIt(t *testing.T) {
 		revocation(3, everyone, 5*minute),
 	)
 	before := r.Find("2")
-	before.Outcomes.Told("tab", "ada", sessionID(1))
+	before.Outcomes.Told("tab", "ada", "", sessionID(1))
 	order := ids(r.List())
 	if got := first(r, session.Record{User: "ada"}); got != "2" {
 		t.Fatalf("ended by %q, want 2", got)
