@@ -26,6 +26,9 @@ const words = JSON.parse(document.getElementById('words')?.textContent ?? '{}')
 /** The text of a key, in the language of the page. */
 export const say = speaker(language, words)
 
+/** Puts texts into one line. @param {string[]} texts */
+export const list = texts => texts.filter(text => text).reduce((First, Next) => say('console.list', {First, Next}))
+
 /** A number as the language writes it. */
 export const number = numberFormat(language)
 
@@ -48,19 +51,19 @@ export function setText(element, text) {
   if (element && element.textContent !== String(text)) element.textContent = String(text)
 }
 
-/** @param {string} name @param {Record<string, string>} [attributes] @param {string} [text] */
+/** @param {string} name @param {Record<string, string | undefined>} [attributes] @param {string} [text] */
 export function make(name, attributes = {}, text = '') {
   const element = document.createElement(name)
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value)
+  for (const [key, value] of Object.entries(attributes)) if (value !== undefined) element.setAttribute(key, value)
   element.textContent = text
   return element
 }
 
 /**
  * Asks the server over the socket, and shows what it answers, as often as that changes.
- * @param {() => object} question what the page wants to see now
+ * @param {(isNew: boolean) => object} question what the page wants to see now; isNew: over a new connection
  * @param {(answer: any) => void} show
- * @returns {() => void} asks anew
+ * @returns {() => void} asks anew, as soon as there is a connection
  */
 export function converse(question, show) {
   /** @type {WebSocket | null} */
@@ -68,8 +71,8 @@ export function converse(question, show) {
   let wait = 500
   let timer = 0
 
-  function ask() {
-    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(question()))
+  function ask(isNew = false) {
+    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(question(isNew)))
   }
 
   function connect() {
@@ -77,7 +80,7 @@ export function converse(question, show) {
     const current = (socket = new WebSocket(url, 'curfew.console.v1'))
     socket.addEventListener('open', () => {
       wait = 500
-      ask()
+      ask(true)
     })
     socket.addEventListener('message', event => {
       if (socket !== current) return
@@ -107,5 +110,5 @@ export function converse(question, show) {
     connect()
   })
   connect()
-  return ask
+  return () => ask()
 }

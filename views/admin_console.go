@@ -2,8 +2,6 @@ package views
 
 import (
 	"cmp"
-	"html/template"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -11,60 +9,109 @@ import (
 	"time"
 
 	"curfew/hub"
-	"curfew/locale"
 	"curfew/session"
 )
 
-// The console: who is here, sorted, filtered and paged by the server. The page works without
-// script; with it, the same view comes over a socket of its own, see admin_socket.go.
+// The console: who is here, filtered, sorted, grouped and paged by the server. The page works
+// without script, see admin_consolepage.go; with it, the same view comes over a socket of its own
+// as numbers and codes, which the page puts into words, see admin_socket.go.
 
-// rowsPerPage is how many sessions the console shows at once.
-const rowsPerPage = 50
+// pageSizes are how many sessions, or users, the console may show at once. The first is what a new
+// console shows.
+var pageSizes = []int{50, 100, 200}
 
-// consoleQuery is what a console shows.
-type consoleQuery struct {
-	Query string    `json:"q"`
-	State hub.State `json:"state"`
-	Group string    `json:"group"`
-	Sort  string    `json:"sort"`
-	Desc  bool      `json:"desc"`
-	Page  int       `json:"page"` // from 1
-	// Logout is the forced logout whose progress is wanted; empty for none.
-	Logout string `json:"logout"`
+// stateUnconfirmed picks the sessions with a tab that has not answered its last tick.
+const stateUnconfirmed hub.State = "unconfirmed"
+
+// consoleStates are what can be filtered by.
+var consoleStates = []hub.State{hub.StateActive, hub.StateIdle, hub.StateWarned, hub.StateAway, stateUnconfirmed}
+
+// byUser is the grouping of the console; the other one is none.
+const byUser = "user"
+
+// consoleFilter says which sessions a console is about. All of its fields hold at once.
+type consoleFilter struct {
+	Query   string    `json:"q"`
+	User    string    `json:"user"`
+	Group   string    `json:"group"`
+	State   hub.State `json:"state"`
+	Node    string    `json:"node"`
+	Address string    `json:"address"` // its beginning
 }
 
+// consoleQuery is what a console shows. All of it stands in the address of the page.
+type consoleQuery struct {
+	consoleFilter
+	By   string   `json:"by"`   // grouping
+	Open []string `json:"open"` // users whose sessions are listed, where it is by user
+	Sort string   `json:"sort"`
+	Desc bool     `json:"desc"`
+	Page int      `json:"page"` // from 1
+	Size int      `json:"size"` // of a page
+}
+
+// maxOpen is how many users of a grouped console may be open at once.
+const maxOpen = 50
+
 func readConsoleQuery(v url.Values) consoleQuery {
-	page, _ := strconv.Atoi(v.Get("page"))
+	number := func(name string) int {
+		n, _ := strconv.Atoi(v.Get(name))
+		return n
+	}
 	return consoleQuery{
-		Query: v.Get("q"),
-		State: hub.State(v.Get("state")),
-		Group: v.Get("group"),
-		Sort:  v.Get("sort"),
-		Desc:  v.Get("desc") == "true",
-		Page:  page,
+		consoleFilter: consoleFilter{
+			Query:   v.Get("q"),
+			User:    v.Get("user"),
+			Group:   v.Get("group"),
+			State:   hub.State(v.Get("state")),
+			Node:    v.Get("node"),
+			Address: v.Get("address"),
+		},
+		By:   v.Get("by"),
+		Open: v["open"],
+		Sort: v.Get("sort"),
+		Desc: v.Get("desc") == "true",
+		Page: number("page"),
+		Size: number("size"),
 	}.tidy()
 }
 
 // tidy replaces what makes no sense by what a new console shows.
 func (q consoleQuery) tidy() consoleQuery {
-	if !slices.Contains([]hub.State{"", hub.StateActive, hub.StateIdle, hub.StateWarned, hub.StateAway}, q.State) {
+	if !slices.Contains(consoleStates, q.State) {
 		q.State = ""
 	}
+	if q.By != byUser {
+		q.By, q.Open = "", nil
+	}
+	q.Open = q.Open[:min(len(q.Open), maxOpen)]
 	if _, ok := consoleOrders[q.Sort]; !ok {
 		q.Sort, q.Desc = "signed_in", true
+		if q.By == byUser {
+			q.Sort, q.Desc = "user", false
+		}
+	}
+	if !slices.Contains(pageSizes, q.Size) {
+		q.Size = pageSizes[0]
 	}
 	q.Page = max(1, q.Page)
-	q.Query, q.Group = cut(q.Query, 200), cut(q.Group, 200)
+	for _, text := range []*string{&q.Query, &q.User, &q.Group, &q.Node, &q.Address} {
+		*text = cut(strings.TrimSpace(*text), 200)
+	}
 	return q
 }
 
 // values are q as parameters of a link.
 func (q consoleQuery) values() url.Values {
 	v := url.Values{"sort": {q.Sort}}
-	for name, text := range map[string]string{"q": q.Query, "state": string(q.State), "group": q.Group} {
+	for name, text := range map[string]string{"q": q.Query, "user": q.User, "group": q.Group, "state": string(q.State),
+		"node": q.Node, "address": q.Address, "by": q.By} {
 		if text != "" {
 			v.Set(name, text)
 		}
+	}
+	if len(q.Open) > 0 {
+		v["open"] = q.Open
 	}
 	if q.Desc {
 		v.Set("desc", "true")
@@ -72,53 +119,39 @@ func (q consoleQuery) values() url.Values {
 	if q.Page > 1 {
 		v.Set("page", strconv.Itoa(q.Page))
 	}
+	if q.Size != pageSizes[0] {
+		v.Set("size", strconv.Itoa(q.Size))
+	}
 	return v
 }
 
+// pick lists those of the sessions that the filter picks. The result points into the list.
+func (f consoleFilter) pick(all []hub.Session) []*hub.Session {
+	shown := hub.Filter{Query: f.Query, User: f.User, Group: f.Group}
+	if f.State != stateUnconfirmed {
+		shown.State = f.State
+	}
+	return slices.DeleteFunc(shown.Pick(all), func(one *hub.Session) bool {
+		return f.Node != "" && one.Node != f.Node ||
+			!strings.HasPrefix(one.Record.Address, f.Address) ||
+			f.State == stateUnconfirmed && one.Unconfirmed == 0
+	})
+}
+
 var consoleOrders = map[string]func(a, b *hub.Session) int{
-	"user":      func(a, b *hub.Session) int { return strings.Compare(a.Record.User, b.Record.User) },
-	"state":     func(a, b *hub.Session) int { return strings.Compare(string(a.State), string(b.State)) },
+	"user":      func(a, b *hub.Session) int { return strings.Compare(a.Names.User, b.Names.User) },
+	"state":     func(a, b *hub.Session) int { return liveliness(a.State) - liveliness(b.State) },
 	"tabs":      func(a, b *hub.Session) int { return cmp.Compare(a.Tabs, b.Tabs) },
 	"address":   func(a, b *hub.Session) int { return strings.Compare(a.Record.Address, b.Record.Address) },
 	"signed_in": func(a, b *hub.Session) int { return a.Record.CreatedAt.Compare(b.Record.CreatedAt) },
 	"active":    func(a, b *hub.Session) int { return a.LastActiveAt.Compare(b.LastActiveAt) },
 }
 
-// consoleView is what a console shows at an instant.
-type consoleView struct {
-	Type    string         `json:"type"` // view
-	Totals  totalsJSON     `json:"totals"`
-	Plot    plot           `json:"plot"`
-	Rows    []consoleRow   `json:"rows"`
-	Found   int            `json:"found"`
-	Page    int            `json:"page"`
-	Pages   int            `json:"pages"`
-	Logouts []progressJSON `json:"logouts"` // those that may still be cancelled, or took effect in the last hour
-}
+// liveliness orders states, the most active first.
+func liveliness(s hub.State) int { return slices.Index(consoleStates, s) }
 
-// consoleRow is a session in the console.
-type consoleRow struct {
-	Ref         string    `json:"ref"`
-	User        string    `json:"user"`
-	Name        string    `json:"name"`
-	Groups      string    `json:"groups"`
-	State       hub.State `json:"state"`
-	Tabs        int       `json:"tabs"`
-	Hidden      int       `json:"hidden"`
-	Unconfirmed int       `json:"unconfirmed"`
-	Node        string    `json:"node,omitempty"` // of the newest tab, where there are several nodes
-	Device      string    `json:"device"`
-	Address     string    `json:"address"`
-	SignedIn    string    `json:"signed_in"`
-	Active      string    `json:"active"`
-}
-
-func (s *Server) consoleView(l *locale.Locale, q consoleQuery) consoleView {
-	now := s.clock.Now()
-	all := s.hub.Sessions(hub.Filter{})
-	_, totals := hub.Users(all)
-	shown := hub.Filter{Query: q.Query, State: q.State, Group: q.Group}
-	list := shown.Pick(all)
+// sort puts the sessions in the order of q.
+func (q consoleQuery) sort(list []*hub.Session) {
 	order := consoleOrders[q.Sort]
 	slices.SortFunc(list, func(a, b *hub.Session) int {
 		c := order(a, b)
@@ -127,174 +160,164 @@ func (s *Server) consoleView(l *locale.Locale, q consoleQuery) consoleView {
 		}
 		return cmp.Or(c, slices.Compare(a.Record.ID[:], b.Record.ID[:]))
 	})
-	pages := max(1, (len(list)+rowsPerPage-1)/rowsPerPage)
-	page := min(q.Page, pages)
+}
+
+// consoleView is what a console shows at an instant.
+type consoleView struct {
+	Totals     consoleTotals   `json:"totals"`
+	Groups     []consoleCount  `json:"groups"`          // of all sessions, by name
+	Nodes      []consoleCount  `json:"nodes,omitempty"` // likewise; empty where there is one
+	Plot       plot            `json:"plot"`
+	Rows       []consoleRow    `json:"rows"`
+	Found      int             `json:"found"`       // sessions that match
+	FoundUsers int             `json:"found_users"` // their users; counted where it is grouped by them
+	Page       int             `json:"page"`
+	Pages      int             `json:"pages"`
+	Newest     int64           `json:"newest"`  // the last sign-in of those that match, Unix ms
+	Logouts    []consoleLogout `json:"logouts"` // those that may still be cancelled, or took effect in the last hour
+}
+
+// consoleTotals are those of all sessions.
+type consoleTotals struct {
+	Users    int               `json:"users"`
+	Sessions int               `json:"sessions"`
+	Tabs     int               `json:"tabs"`
+	States   map[hub.State]int `json:"states"` // sessions
+}
+
+// Active is how many sessions are active.
+func (t consoleTotals) Active() int { return t.States[hub.StateActive] }
+
+// consoleCount is how many sessions there are of a name.
+type consoleCount struct {
+	Name     string `json:"name"`
+	Sessions int    `json:"sessions"`
+}
+
+// maxCounts is how many names a filter offers: those with most sessions.
+const maxCounts = 500
+
+// countsOf are the names with most sessions, in the order of the names.
+func countsOf(sessions map[string]int) []consoleCount {
+	list := make([]consoleCount, 0, len(sessions))
+	for name, n := range sessions {
+		list = append(list, consoleCount{name, n})
+	}
+	if len(list) > maxCounts {
+		slices.SortFunc(list, func(a, b consoleCount) int {
+			return cmp.Or(b.Sessions-a.Sessions, strings.Compare(a.Name, b.Name))
+		})
+		list = list[:maxCounts]
+	}
+	slices.SortFunc(list, func(a, b consoleCount) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// count fills in what is counted over all sessions.
+func (v *consoleView) count(all []hub.Session, severalNodes bool) {
+	users, groups, nodes := make(map[string]bool), make(map[string]int), make(map[string]int)
+	v.Totals = consoleTotals{Sessions: len(all), States: make(map[hub.State]int)}
+	for _, state := range consoleStates {
+		v.Totals.States[state] = 0
+	}
+	for i := range all {
+		one := &all[i]
+		users[one.Names.User] = true
+		v.Totals.Tabs += one.Tabs
+		v.Totals.States[one.State]++
+		if one.Unconfirmed > 0 {
+			v.Totals.States[stateUnconfirmed]++
+		}
+		for _, g := range one.Record.GroupNames() {
+			groups[g]++
+		}
+		if one.Node != "" {
+			nodes[one.Node]++
+		}
+	}
+	v.Totals.Users = len(users)
+	v.Groups = countsOf(groups)
+	if severalNodes {
+		v.Nodes = countsOf(nodes)
+	}
+}
+
+// consoleLogout is a forced logout in the console's list.
+type consoleLogout struct {
+	ID          string          `json:"id"`
+	Kind        string          `json:"kind"` // of its scope
+	Name        string          `json:"name"` // of the user or the group
+	Count       int             `json:"count"`
+	Actor       string          `json:"actor"`
+	State       hub.LogoutState `json:"state"`
+	Open        int             `json:"open"`
+	Acked       int             `json:"acked"`
+	Unconfirmed int             `json:"unconfirmed"`
+	Gone        int             `json:"gone"`
+}
+
+func consoleLogoutOf(l hub.ForcedLogout) consoleLogout {
+	one := consoleLogout{
+		ID:          l.ID,
+		Kind:        "everyone",
+		Actor:       l.Actor,
+		State:       l.State,
+		Open:        l.Open,
+		Acked:       l.Acked,
+		Unconfirmed: l.Unconfirmed,
+		Gone:        l.Gone,
+	}
+	switch {
+	case l.Scope.User != "":
+		one.Kind, one.Name = "user", l.Scope.User
+	case l.Scope.Group != "":
+		one.Kind, one.Name = "group", l.Scope.Group
+	case l.Scope.OfSessions():
+		one.Kind, one.Count = "sessions", max(1, l.Scope.Refs.Len())
+	}
+	return one
+}
+
+// pages is how many tabs the forced logout is about.
+func (l consoleLogout) pages() int { return l.Open + l.Acked + l.Unconfirmed + l.Gone }
+
+// consoleView is what q shows of all sessions.
+func (s *Server) consoleView(q consoleQuery, all []hub.Session) consoleView {
+	now := s.clock.Now()
 	view := consoleView{
-		Type:    "view",
-		Totals:  totalsOf(totals),
 		Plot:    plotOf(s.hub.History()),
 		Rows:    []consoleRow{},
-		Found:   len(list),
-		Page:    page,
-		Pages:   pages,
-		Logouts: []progressJSON{},
+		Logouts: []consoleLogout{},
 	}
 	several := s.hub.Stats().Nodes > 1
-	for _, one := range list[(page-1)*rowsPerPage : min(len(list), page*rowsPerPage)] {
-		row := rowOf(l, *one, now)
-		if several {
-			row.Node = one.Node
+	view.count(all, several)
+	list := q.pick(all)
+	view.Found = len(list)
+	for _, one := range list {
+		view.Newest = max(view.Newest, one.Record.CreatedAt.UnixMilli())
+	}
+	draw := rows{now: now, withNodes: several}
+	page := func(n int) (first, end int) {
+		view.Pages = max(1, (n+q.Size-1)/q.Size)
+		view.Page = min(q.Page, view.Pages)
+		return (view.Page - 1) * q.Size, min(n, view.Page*q.Size)
+	}
+	if q.By == byUser {
+		users := usersOf(list)
+		view.FoundUsers = len(users.list)
+		q.sort(users.list)
+		first, end := page(len(users.list))
+		view.Rows = draw.users(users, first, end, q)
+	} else {
+		q.sort(list)
+		first, end := page(len(list))
+		for _, one := range list[first:end] {
+			view.Rows = append(view.Rows, draw.session(one))
 		}
-		view.Rows = append(view.Rows, row)
 	}
 	isRecent := func(r *session.Revocation) bool { return now.Sub(r.EffectiveAt) < time.Hour }
 	for _, one := range s.hub.ForcedLogouts(0, 10, isRecent) {
-		view.Logouts = append(view.Logouts, progressOf(one))
+		view.Logouts = append(view.Logouts, consoleLogoutOf(one))
 	}
 	return view
-}
-
-func rowOf(l *locale.Locale, one hub.Session, now time.Time) consoleRow {
-	r := one.Record
-	return consoleRow{
-		Ref:         r.ID.Ref(),
-		User:        r.User,
-		Name:        r.Name,
-		Groups:      strings.Join(r.GroupNames(), ", "),
-		State:       one.State,
-		Tabs:        one.Tabs,
-		Hidden:      one.Hidden,
-		Unconfirmed: one.Unconfirmed,
-		Device:      session.Device(r.Agent),
-		Address:     r.Address,
-		SignedIn:    ago(l, now.Sub(r.CreatedAt)),
-		Active:      ago(l, now.Sub(one.LastActiveAt)),
-	}
-}
-
-// plot is the last hour as lines in a box of plotWidth by plotHeight.
-type plot struct {
-	Sessions string    `json:"sessions"` // points of a line
-	Active   string    `json:"active"`
-	Most     int       `json:"most"` // the box's height
-	Ends     []endsOf  `json:"ends"`
-	Bars     []plotBar `json:"bars"` // ends, where there were any
-}
-
-type endsOf struct {
-	Reason session.Reason `json:"reason"`
-	Count  int            `json:"count"`
-}
-
-type plotBar struct {
-	X      int `json:"x"`
-	Height int `json:"height"`
-}
-
-const (
-	plotWidth  = 600
-	plotHeight = 100
-)
-
-func plotOf(samples []hub.Sample) plot {
-	var p plot
-	mostEnds := 1
-	counts := make(map[session.Reason]int)
-	sums := make([]int, len(samples))
-	for i, s := range samples {
-		p.Most = max(p.Most, s.Sessions)
-		for reason, n := range s.Ends {
-			counts[reason] += n
-			sums[i] += n
-		}
-		mostEnds = max(mostEnds, sums[i])
-	}
-	end := samples[len(samples)-1].At
-	var sessions, active strings.Builder
-	for i, s := range samples {
-		x := plotWidth - int(end.Sub(s.At)*plotWidth/time.Hour)
-		if x < 0 {
-			continue
-		}
-		y := func(n int) string { return strconv.Itoa(plotHeight - n*plotHeight/max(1, p.Most)) }
-		sessions.WriteString(strconv.Itoa(x) + "," + y(s.Sessions) + " ")
-		active.WriteString(strconv.Itoa(x) + "," + y(s.Active) + " ")
-		if sums[i] > 0 {
-			p.Bars = append(p.Bars, plotBar{x, max(2, sums[i]*plotHeight/2/mostEnds)})
-		}
-	}
-	p.Sessions, p.Active = strings.TrimSpace(sessions.String()), strings.TrimSpace(active.String())
-	for reason, n := range counts {
-		p.Ends = append(p.Ends, endsOf{reason, n})
-	}
-	slices.SortFunc(p.Ends, func(a, b endsOf) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(string(a.Reason), string(b.Reason)))
-	})
-	return p
-}
-
-type consolePage struct {
-	layout
-	consoleView
-	Asked   consoleQuery
-	States  []hub.State
-	Columns []consoleColumn
-	Prev    string // links; empty where there is no such page
-	Next    string
-}
-
-var consoleTemplate = parse("console.html")
-
-func (consolePage) template() *template.Template { return consoleTemplate }
-
-type consoleColumn struct {
-	Sort, Title string
-	Link        string
-	Sorted      string // ascending or descending; empty if not
-}
-
-// consoleColumns are the columns that can be sorted by, each with its title.
-var consoleColumns = [][2]string{
-	{"user", "User"},
-	{"state", "State"},
-	{"tabs", "Tabs"},
-	{"address", "From"},
-	{"signed_in", "Signed in"},
-	{"active", "Last active"},
-}
-
-func (s *Server) console(w http.ResponseWriter, r *http.Request) error {
-	q := readConsoleQuery(r.URL.Query())
-	view := s.consoleView(s.locale(r), q)
-	q.Page = view.Page
-	p := consolePage{
-		layout:      s.sessionLayout(r, "console.title"),
-		consoleView: view,
-		Asked:       q,
-		States:      []hub.State{hub.StateActive, hub.StateIdle, hub.StateWarned, hub.StateAway},
-	}
-	link := func(q consoleQuery) string { return s.base + "/admin?" + q.values().Encode() }
-	for _, c := range consoleColumns {
-		column := consoleColumn{Sort: c[0], Title: c[1]}
-		sorted := q
-		sorted.Sort, sorted.Page, sorted.Desc = c[0], 1, false
-		if q.Sort == c[0] {
-			column.Sorted = "ascending"
-			if q.Desc {
-				column.Sorted = "descending"
-			}
-			sorted.Desc = !q.Desc
-		}
-		column.Link = link(sorted)
-		p.Columns = append(p.Columns, column)
-	}
-	if other := q; view.Page > 1 {
-		other.Page--
-		p.Prev = link(other)
-	}
-	if other := q; view.Page < view.Pages {
-		other.Page++
-		p.Next = link(other)
-	}
-	return s.render(w, http.StatusOK, p)
 }

@@ -3,6 +3,7 @@ package views
 import (
 	"fmt"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -11,8 +12,10 @@ import (
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
 
+	"curfew/hub"
 	"curfew/hub/wire"
 	"curfew/locale"
+	"curfew/session"
 )
 
 // users lists who stands in the console, in its order.
@@ -55,15 +58,204 @@ func TestTheConsoleSortsFiltersAndPages(t *testing.T) {
 		`data-sort="user" aria-sort="ascending"`, `href="/admin?desc=true&amp;sort=user"`, `href="/admin?sort=tabs"`)
 	ada.get("/admin?sort=user&desc=true").wants(t, "sorted the other way", 200,
 		`data-sort="user" aria-sort="descending"`, `href="/admin?sort=user"`)
-	for i := range rowsPerPage {
+	for i := range pageSizes[0] {
 		s.session(fmt.Sprintf("user%02d", i))
 	}
 	first := ada.get("/admin?sort=user")
-	first.wants(t, "the first page", 200, "53 sessions, page 1 of 2", "page=2&amp;sort=user")
+	first.wants(t, "the first page", 200, ">53 sessions<", "page=2&amp;sort=user")
 	second := ada.get("/admin?sort=user&page=7")
-	second.wants(t, "a page after the last", 200, "53 sessions, page 2 of 2", `href="/admin?sort=user" rel="prev"`)
-	if n := len(first.users()) + len(second.users()); n != 53 || len(first.users()) != rowsPerPage {
+	second.wants(t, "a page after the last", 200, ">53 sessions<", `aria-label="Page 2" aria-current="page"`)
+	if n := len(first.users()) + len(second.users()); n != 53 || len(first.users()) != pageSizes[0] {
 		t.Errorf("%d rows on both pages, want 53", n)
+	}
+}
+
+func TestTheConsoleGroupsByUser(t *testing.T) {
+	s := startSite(t, "")
+	ada := s.signIn("ada")
+	for _, user := range []string{"grace", "grace", "linus"} {
+		s.session(user, "staff")
+	}
+	closed := ada.get("/admin?by=user")
+	closed.wants(t, "grouped", 200, ">3 users, 4 sessions<", `<tr data-user="grace">`,
+		`href="/admin?by=user&amp;open=grace&amp;sort=user" aria-expanded="false"`)
+	if n := strings.Count(closed.text, `<tr data-ref=`); n != 0 {
+		t.Errorf("%d sessions are listed, and nobody is open", n)
+	}
+	open := ada.get("/admin?by=user&open=GRACE&open=nobody")
+	if n := strings.Count(open.text, `class="part"`); n != 2 {
+		t.Errorf("%d sessions of grace are listed, want 2", n)
+	}
+	ada.get("/admin?by=user&user=GRACE").wants(t, "one user", 200, ">1 user, 2 sessions<")
+}
+
+func TestTheConsoleOffersWhatCanBeFilteredBy(t *testing.T) {
+	s := startSite(t, "")
+	ada := s.signIn("ada")
+	for range 3 {
+		s.session("linus", "staff", "R & D")
+	}
+	page := ada.get("/admin?group=nowhere&state=away")
+	page.wants(t, "the filters", 200, `<option value="R &amp; D">R &amp; D (3)</option>`,
+		`<option value="staff">staff (4)</option>`, `<option value="nowhere" selected>nowhere (0)</option>`,
+		`<option value="away" selected>Away</option>`, "No session matches", `data-total="away">4</a>`,
+		`href="/admin?desc=true&amp;sort=signed_in&amp;state=warned" data-total="warned"`)
+	if strings.Contains(page.text, `name="node"`) {
+		t.Error("there is one node, and it can be filtered by")
+	}
+}
+
+func TestAllThatMatchAreSelectedWithoutScript(t *testing.T) {
+	s := startSite(t, "")
+	ada := s.signIn("ada")
+	for range 60 {
+		s.session("linus", "staff")
+	}
+	page := ada.get("/admin?user=linus&select=all")
+	_, refs, _ := strings.Cut(page.text, `name="refs" value="`)
+	refs, _, _ = strings.Cut(refs, `"`)
+	if n := len(strings.Split(refs, ",")); n != 60 {
+		t.Errorf("%d refs, want those of both pages", n)
+	}
+	page.wants(t, "selected", 200, ">60 selected<")
+}
+
+func TestPageNumbers(t *testing.T) {
+	for _, c := range []struct {
+		page, pages int
+		want        string
+	}{
+		{1, 1, "[1]"},
+		{2, 3, "[1 2 3]"},
+		{1, 9, "[1 2 0 9]"},
+		{5, 9, "[1 0 4 5 6 0 9]"},
+		{9, 9, "[1 0 8 9]"},
+	} {
+		if got := fmt.Sprint(pageNumbers(c.page, c.pages)); got != c.want {
+			t.Errorf("page %d of %d: %s, want %s", c.page, c.pages, got, c.want)
+		}
+	}
+}
+
+func TestScaleOfThePlotIsRound(t *testing.T) {
+	for n, want := range map[int]int{0: 2, 2: 2, 3: 4, 9: 10, 11: 20, 262: 400, 3000: 4000, 10_001: 20_000} {
+		if got := scaleFor(n); got != want {
+			t.Errorf("%d sessions: %d, want %d", n, got, want)
+		}
+	}
+}
+
+func TestPlotSaysWhatItShows(t *testing.T) {
+	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+	sample := func(minutes, sessions int, ends map[session.Reason]int) hub.Sample {
+		return hub.Sample{At: at.Add(time.Duration(minutes) * time.Minute), Sessions: sessions, Active: 1, Ends: ends}
+	}
+	p := plotOf([]hub.Sample{
+		sample(0, 4, nil),
+		sample(10, 6, map[session.Reason]int{session.ReasonIdle: 1}),
+		sample(40, 2, map[session.Reason]int{session.ReasonIdle: 1, session.ReasonAdmin: 3}),
+	})
+	if p.Most != 6 || p.Scale != 6 || p.Ended != 5 || p.Ends[0] != (endsOf{session.ReasonAdmin, 3}) {
+		t.Errorf("%+v", p)
+	}
+	if want := "200,34 300,0 600,67"; p.Sessions != want {
+		t.Errorf("the line is %s, want %s", p.Sessions, want)
+	}
+	want := []plotAt{{0, 2, 1, 4}, {15, 6, 1, 0}, {30, 6, 1, 1}}
+	if !slices.Equal(p.Times, want) {
+		t.Errorf("the table is %v, want %v", p.Times, want)
+	}
+}
+
+// crowd are so many sessions of different people, as the hub lists them.
+func crowd(n int) []hub.Session {
+	states := []hub.State{hub.StateActive, hub.StateIdle, hub.StateWarned, hub.StateAway}
+	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+	list := make([]hub.Session, n)
+	for i := range list {
+		r := &session.Record{
+			ID:        session.ID{byte(i), byte(i >> 8), byte(i >> 16)},
+			User:      fmt.Sprintf("user%d", i/2),
+			Groups:    []session.Group{{Name: "staff"}, {Name: fmt.Sprintf("group%d", i%7)}},
+			Address:   fmt.Sprintf("10.0.%d.%d", i%4, i%250),
+			CreatedAt: at.Add(time.Duration(i) * time.Second),
+		}
+		names := r.Names()
+		list[i] = hub.Session{
+			Record:       r,
+			Names:        &names,
+			State:        states[i%4],
+			Node:         []string{"a", "b"}[i%2],
+			LastActiveAt: r.CreatedAt,
+			Tabs:         i % 3,
+			Unconfirmed:  i % 3 / 2,
+		}
+	}
+	return list
+}
+
+func TestConsoleFilters(t *testing.T) {
+	all := crowd(28)
+	for _, c := range []struct {
+		asked string
+		want  int
+	}{
+		{"", 28},
+		{"state=idle", 7},
+		{"state=unconfirmed", 9},
+		{"state=nonsense", 28},
+		{"node=a", 14},
+		{"node=nowhere", 0},
+		{"user=USER3", 2},
+		{"user=user", 0},
+		{"address=10.0.1.", 7},
+		{"address=0.1.", 0},
+		{"group=group6&state=warned", 1},
+		{"q=user1", 10},
+	} {
+		v, err := url.ParseQuery(c.asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(readConsoleQuery(v).pick(all)); got != c.want {
+			t.Errorf("%s: %d sessions, want %d", c.asked, got, c.want)
+		}
+	}
+}
+
+func TestAPageWhoseRowsStandStillIsToldWhatDiffers(t *testing.T) {
+	s := startSite(t, "")
+	all := crowd(100)
+	ref := func(i int) string { return all[i].Names.Ref }
+	q := consoleQuestion{
+		Shown:    []string{ref(99), ref(3), "gone-a"},
+		Since:    all[89].Record.CreatedAt.UnixMilli(),
+		Selected: []string{ref(7), "gone-b", "gone-a"},
+	}.tidy()
+	a := consoleAnswer{consoleView: s.consoleView(q.consoleQuery, all)}
+	a.compare(q, all, rows{now: time.Now()})
+	if a.New != 10 {
+		t.Errorf("%d are new, want those after the 90th", a.New)
+	}
+	if len(a.Kept) != 1 || a.Kept[0].Ref != ref(3) {
+		t.Errorf("kept: %+v, want the row that is on another page now", a.Kept)
+	}
+	if want := []string{"gone-a", "gone-b"}; !slices.Equal(a.Ended, want) {
+		t.Errorf("ended: %v, want %v", a.Ended, want)
+	}
+	if refs, found := q.refs(crowd(maxSessions + 1)); refs != nil || found != maxSessions+1 {
+		t.Errorf("%d refs of %d, want none of so many", len(refs), found)
+	}
+}
+
+// Rows change no more often than their words do.
+func TestCoarseTimesSaySoMuchAsTheWords(t *testing.T) {
+	for _, d := range []time.Duration{0, 59 * time.Second, 61 * time.Second, 3599 * time.Second, 90 * time.Minute,
+		47 * time.Hour, 50 * time.Hour, 100 * time.Hour} {
+		l := locale.English()
+		if got, want := ago(l, time.Duration(coarse(d))*time.Second), ago(l, d); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
 	}
 }
 
@@ -89,10 +281,10 @@ func TestTheConsoleIsSentAnewWhereSomethingChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.CloseNow()
-	if err := wsjson.Write(t.Context(), conn, consoleQuery{Query: "gra", Sort: "user"}); err != nil {
+	if err := wsjson.Write(t.Context(), conn, map[string]any{"q": "gra", "sort": "user", "n": 3}); err != nil {
 		t.Fatal(err)
 	}
-	next := func() (v consoleView) {
+	next := func() (v consoleAnswer) {
 		t.Helper()
 		if err := wsjson.Read(t.Context(), conn, &v); err != nil {
 			t.Fatal(err)
@@ -127,7 +319,7 @@ func TestTheConsoleFollowsAForcedLogout(t *testing.T) {
 	defer conn.CloseNow()
 	follow := func(id string) (state string) {
 		t.Helper()
-		if err := wsjson.Write(t.Context(), conn, consoleQuery{Logout: id}); err != nil {
+		if err := wsjson.Write(t.Context(), conn, map[string]any{"logout": id}); err != nil {
 			t.Fatal(err)
 		}
 		var v struct{ Type, ID, State string }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +33,56 @@ const consoleEvery = 250 * time.Millisecond
 
 // consoleWriteLimit is how long a browser may keep a view waiting.
 const consoleWriteLimit = 5 * time.Second
+
+// consoleReadLimit is the size of the largest question: one that names maxSessions refs has it.
+const consoleReadLimit = 512 << 10
+
+// maxShown is how many rows a page may name that it shows: those of its users, all open.
+const maxShown = 2_000
+
+// consoleQuestion is what a page asks for: what it shows, and what only a page with script can
+// want to know beyond that.
+type consoleQuestion struct {
+	consoleQuery
+	Number int    `json:"n"`      // stands in the answers
+	Logout string `json:"logout"` // the forced logout whose progress is wanted instead; empty for none
+	All    bool   `json:"all"`    // the refs of all that match are wanted instead, once
+
+	// Of a page whose rows stand still.
+	Shown []string `json:"shown"` // refs of its rows
+	Since int64    `json:"since"` // the newest sign-in that it has shown, Unix ms; 0: it follows
+
+	// Refs of the selected sessions; nil: those named before.
+	Selected []string `json:"selected"`
+}
+
+// tidy also cuts what is too much.
+func (q consoleQuestion) tidy() consoleQuestion {
+	q.consoleQuery = q.consoleQuery.tidy()
+	q.Shown = q.Shown[:min(len(q.Shown), maxShown)]
+	if len(q.Selected) > maxSessions {
+		q.Selected = q.Selected[:maxSessions]
+	}
+	return q
+}
+
+// consoleAnswer is the view that was asked for.
+type consoleAnswer struct {
+	Type   string `json:"type"` // view
+	Number int    `json:"n"`
+	consoleView
+	New   int          `json:"new"`   // signed in since what the page shows
+	Kept  []consoleRow `json:"kept"`  // rows that it shows beside those of the view
+	Ended []string     `json:"ended"` // refs of what it shows or has selected
+}
+
+// consoleRefs are the refs of all sessions that match, unless they are too many.
+type consoleRefs struct {
+	Type   string   `json:"type"` // refs
+	Number int      `json:"n"`
+	Found  int      `json:"found"`
+	Refs   []string `json:"refs"`
+}
 
 // consoles are the open ones.
 type consoles struct {
@@ -83,13 +135,13 @@ func (s *Server) consoleSocket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return nil // answered by the library
 	}
-	c.SetReadLimit(maxBody)
+	c.SetReadLimit(consoleReadLimit)
 	var reading sync.WaitGroup
 	defer reading.Wait()
 	defer c.CloseNow()
 	ctx, cancel := context.WithCancel(context.Background()) // the request's own ends with the upgrade
 	defer cancel()
-	queries := make(chan consoleQuery)
+	queries := make(chan consoleQuestion)
 	reading.Go(func() { readConsole(ctx, cancel, c, queries) })
 	code, reason := s.serveConsole(ctx, c, token.ID(), s.locale(r), queries)
 	c.Close(code, reason)
@@ -97,14 +149,14 @@ func (s *Server) consoleSocket(w http.ResponseWriter, r *http.Request) error {
 }
 
 // readConsole hears what the page wants to see, until its connection is closed.
-func readConsole(ctx context.Context, cancel func(), c *websocket.Conn, queries chan<- consoleQuery) {
+func readConsole(ctx context.Context, cancel func(), c *websocket.Conn, queries chan<- consoleQuestion) {
 	defer cancel()
 	for {
 		_, data, err := c.Read(ctx)
 		if err != nil {
 			return
 		}
-		var q consoleQuery
+		var q consoleQuestion
 		if json.Unmarshal(data, &q) != nil {
 			return
 		}
@@ -133,8 +185,8 @@ func (s *Server) stillAdmin(ctx context.Context, id session.ID) error {
 // serveConsole sends what is asked for until the connection or the right to see it ends. It returns
 // how to close.
 func (s *Server) serveConsole(ctx context.Context, c *websocket.Conn, id session.ID, l *locale.Locale,
-	queries <-chan consoleQuery) (websocket.StatusCode, string) {
-	var asked *consoleQuery
+	queries <-chan consoleQuestion) (websocket.StatusCode, string) {
+	var asked *consoleQuestion
 	var sent []byte
 	var took time.Duration // by the last view
 	timer := time.NewTimer(consoleEvery)
@@ -146,6 +198,9 @@ func (s *Server) serveConsole(ctx context.Context, c *websocket.Conn, id session
 		case <-s.consoles.closing:
 			return websocket.StatusServiceRestart, "server restarting"
 		case q := <-queries:
+			if q.Selected == nil && asked != nil {
+				q.Selected = asked.Selected
+			}
 			asked, sent = &q, nil
 		case <-timer.C:
 		}
@@ -172,6 +227,7 @@ func (s *Server) serveConsole(ctx context.Context, c *websocket.Conn, id session
 				}
 				sent = view
 			}
+			asked.All = false
 		}
 		before := took
 		took = time.Since(began)
@@ -179,14 +235,79 @@ func (s *Server) serveConsole(ctx context.Context, c *websocket.Conn, id session
 	}
 }
 
-// consoleAnswer is the view asked for, or the progress of a logout.
-func (s *Server) consoleAnswer(ctx context.Context, l *locale.Locale, q consoleQuery) any {
-	if q.Logout == "" {
-		return s.consoleView(l, q)
+// consoleAnswer is the view asked for, or what is wanted instead.
+func (s *Server) consoleAnswer(ctx context.Context, l *locale.Locale, q consoleQuestion) any {
+	if q.Logout != "" {
+		logout, err := s.hub.ForcedLogout(q.Logout)
+		if err != nil {
+			return map[string]string{"type": "unknown"}
+		}
+		return s.progressView(ctx, l, logout)
 	}
-	logout, err := s.hub.ForcedLogout(q.Logout)
-	if err != nil {
-		return map[string]string{"type": "unknown"}
+	all := s.hub.Sessions(hub.Filter{})
+	if q.All {
+		refs, found := q.refs(all)
+		return consoleRefs{"refs", q.Number, found, refs}
 	}
-	return s.progressView(ctx, l, logout)
+	a := consoleAnswer{
+		Type:        "view",
+		Number:      q.Number,
+		consoleView: s.consoleView(q.consoleQuery, all),
+		Kept:        []consoleRow{},
+	}
+	a.compare(q, all, rows{now: s.clock.Now(), withNodes: len(a.Nodes) > 0})
+	return a
+}
+
+// refs are those of all sessions that match, and how many match. They are nil if they are too many.
+func (f consoleFilter) refs(all []hub.Session) (refs []string, found int) {
+	list := f.pick(all)
+	if len(list) > maxSessions {
+		return nil, len(list)
+	}
+	refs = make([]string, len(list))
+	for i, one := range list {
+		refs[i] = one.Names.Ref
+	}
+	return refs, len(list)
+}
+
+// compare says how the sessions differ from what the page shows and has selected.
+func (a *consoleAnswer) compare(q consoleQuestion, all []hub.Session, draw rows) {
+	a.Ended = []string{}
+	if q.Since > 0 {
+		for _, one := range q.pick(all) {
+			if one.Record.CreatedAt.UnixMilli() > q.Since {
+				a.New++
+			}
+		}
+	}
+	if len(q.Shown)+len(q.Selected) == 0 {
+		return
+	}
+	live := make(map[string]*hub.Session, len(all))
+	for i := range all {
+		live[all[i].Names.Ref] = &all[i]
+	}
+	inView := make(map[string]bool, len(a.Rows))
+	for _, row := range a.Rows {
+		inView[row.Ref] = true
+	}
+	ended := make(map[string]bool)
+	for _, ref := range q.Shown {
+		if one := live[ref]; one == nil {
+			ended[ref] = true
+		} else if !inView[ref] {
+			a.Kept = append(a.Kept, draw.session(one))
+		}
+	}
+	for _, ref := range q.Selected {
+		if live[ref] == nil {
+			ended[ref] = true
+		}
+	}
+	a.Ended = slices.Sorted(maps.Keys(ended))
+	if a.Ended == nil {
+		a.Ended = []string{}
+	}
 }

@@ -98,22 +98,51 @@ func exampleRows() []consoleRow {
 	}
 }
 
+// exampleUsers are the rows of two users, of whom the first is open.
+func exampleUsers() []consoleRow {
+	part := exampleRows()[0]
+	part.IsPart = true
+	return []consoleRow{
+		{
+			Refs:      []string{"ref-1", "ref-3"},
+			User:      "ada",
+			Name:      "Ada Lovelace",
+			Groups:    "admins, staff",
+			State:     hub.StateActive,
+			Tabs:      3,
+			Addresses: 2,
+			SignedIn:  "2 hours ago",
+			Active:    "just now",
+			IsOpen:    true,
+		},
+		part,
+		{Refs: []string{"ref-2"}, User: "grace", State: hub.StateAway, Address: "192.0.2.2", Addresses: 1},
+	}
+}
+
 func exampleView() consoleView {
 	return consoleView{
-		Type:   "view",
-		Totals: totalsJSON{2, 2, 3, 2, 1, map[string]int{"active": 1, "idle": 0, "warned": 0, "away": 1}},
+		Totals: consoleTotals{2, 1234, 3, map[hub.State]int{"active": 1, "away": 1}},
+		Groups: []consoleCount{{"finance", 428}, {"staff", 2}},
+		Nodes:  []consoleCount{{"node-a", 1}, {"node-b", 1}},
 		Plot: plot{
 			Sessions: "0,100 600,0",
 			Active:   "0,100 600,50",
-			Most:     2,
+			Scale:    20,
+			Most:     14,
+			Ended:    3,
 			Ends:     []endsOf{{session.ReasonIdle, 2}, {session.ReasonAdmin, 1}},
 			Bars:     []plotBar{{10, 50}, {20, 25}},
+			Times:    []plotAt{{0, 2, 1, 1}, {15, 14, 3, 2}},
 		},
-		Rows:    exampleRows(),
-		Found:   2,
-		Page:    2,
-		Pages:   3,
-		Logouts: []progressJSON{exampleProgress(), exampleProgress()},
+		Rows:  exampleRows(),
+		Found: 1234,
+		Page:  2,
+		Pages: 30,
+		Logouts: []consoleLogout{
+			{"logout-1", "group", "staff", 0, "ada", hub.LogoutPending, 1, 2, 3, 4},
+			{"logout-2", "sessions", "", 3, "ada", hub.LogoutEffective, 0, 0, 0, 0},
+		},
 	}
 }
 
@@ -189,22 +218,32 @@ func pagesOfTheConsole() map[string]page {
 			layout:      signedInLayout("admin"),
 			consoleView: exampleView(),
 			Asked: consoleQuery{
-				Query: "a <b>",
-				State: hub.StateAway,
-				Group: "staff",
-				Sort:  "user",
-				Desc:  true,
-				Page:  2,
+				consoleFilter: consoleFilter{Query: "a <b>", State: hub.StateAway, Group: "staff", Address: "192."},
+				Sort:          "user",
+				Desc:          true,
+				Page:          2,
+				Size:          100,
 			},
-			States: []hub.State{hub.StateActive, hub.StateAway},
-			Columns: []consoleColumn{
-				{"user", "User", "/guard/admin?sort=user", "descending"},
-				{"tabs", "Tabs", "/guard/x", ""},
-			},
-			Prev: "/guard/admin?page=1",
-			Next: "/guard/admin?page=3",
+			States:   consoleStates,
+			Sizes:    pageSizes,
+			Columns:  []consoleColumn{{"user", "/guard/admin?sort=user", "descending"}, {"tabs", "/guard/x", ""}},
+			Numbers:  pageNumbers(2, 30),
+			Selected: "ref-1,ref-2",
+			Chosen:   2,
+			Most:     10_000,
 		},
-		"console-empty": consolePage{layout: signedInLayout("admin"), consoleView: consoleView{Page: 1, Pages: 1}},
+		"console-users": consolePage{
+			layout:      signedInLayout("admin"),
+			consoleView: consoleView{Rows: exampleUsers(), Found: 3, FoundUsers: 2, Page: 1, Pages: 1},
+			Asked:       consoleQuery{By: byUser, Open: []string{"ada"}, Sort: "user", Size: 50},
+			TooMany:     true,
+			Most:        10_000,
+		},
+		"console-empty": consolePage{
+			layout:      signedInLayout("admin"),
+			consoleView: consoleView{Page: 1, Pages: 1},
+			Asked:       consoleQuery{consoleFilter: consoleFilter{Group: "nobody"}, Size: 50},
+		},
 		"session":       exampleSession(),
 		"session-over":  sessionPage{layout: signedInLayout("admin"), Ref: "ref-1", Of: "ada", End: &exampleLines()[1]},
 		"session-quiet": sessionPage{layout: signedInLayout("admin"), Ref: "ref-1", Of: "ada", Live: &liveFacts{}},
