@@ -110,6 +110,7 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request) error {
 	q := auditParams(r.URL.Query(), now)
 	format := q.text("format")
 	q.values.Del("format")
+	q.values.Del("lang") // a cookie has it from now on
 	query := q.eventQuery()
 	if query.Since.IsZero() && q.values.Has("period") {
 		query.Since = q.periodSince(now)
