@@ -90,12 +90,12 @@ for (const locale of ['en', 'ar'])
         await page.goto('about:blank')
         await signInAt(server, 'ada', context)
         const {id} = await server.forceLogout({user: 'edith', grace_ms: 15 * MINUTE, message: 'We move the server.'})
-        const {sessions} = await server.api('GET', '/sessions?user=barbara')
+        const {items} = await server.api('GET', '/sessions?user=barbara')
         for (const [name, path] of Object.entries({
           home: '/',
           account: '/account',
           console: '/admin',
-          session: '/admin/sessions/' + sessions[0].ref,
+          session: '/admin/sessions/' + items[0].ref,
           logout: '/admin/logouts/' + id,
           audit: '/admin/audit',
           'sign-out': '/logout',
