@@ -4,8 +4,8 @@ import {expect, type Page} from '@playwright/test'
  * Holds a page in the language for testing (?lang=en-XA, in which every text is in ⟦ ⟧) to have no
  * text that is in no file: what a person sees or hears of it, in open shadow trees too.
  *
- * Data is no text: names, addresses, refs and times of day. It stands in an element with
- * translate="no", or is one of those that are given here. What a person has written is a quotation.
+ * Data is no text: names, addresses, refs and times of day. It stands in bdi or time, or in an
+ * element with translate="no", or is one of those that are given here. What a person has written is a quotation.
  */
 export async function expectAllTranslated(page: Page, ...data: string[]) {
   await expect.poll(() => page.evaluate(untranslated, data), {message: page.url()}).toEqual([])
@@ -24,7 +24,7 @@ export function untranslated(data: string[]): string[] {
     'alt',
   ]
   const SHOWN = ['data-label'] // by a style
-  const SKIPPED = '[translate="no"], blockquote, script, style, noscript, template, textarea, svg'
+  const SKIPPED = '[translate="no"], bdi, time, blockquote, script, style, noscript, template, textarea, svg'
 
   /** What is left of a text without what is in brackets, and without data. */
   const bare = (text: string) => {

@@ -1,0 +1,142 @@
+import type {Page} from '@playwright/test'
+import {expect, MINUTE, type Tab, test} from './curfew'
+import {expectAllTranslated} from './untranslated'
+
+// In the language for testing every text is in brackets: what is in none is in no file of words.
+
+test.use({strictCSP: false})
+
+/** What the directory and the tests themselves have written. */
+const data = ['Curfew', 'Ada Lovelace']
+
+const whole = (tab: Tab) => expect(tab.page.locator('curfew-warning')).toBeAttached()
+const translated = (page: Page, ...more: string[]) => expectAllTranslated(page, ...data, ...more)
+
+test.beforeEach(async ({context, server}) => {
+  await context.request.get(server.url + '/login?lang=en-XA', {headers: {accept: 'text/html'}}) // it is kept
+})
+
+test('what the client shows is in the language of the page', async ({
+  context,
+  signIn,
+  openTab,
+  otherBrowser,
+  server,
+}) => {
+  await signIn()
+  const tab = await openTab('/')
+  await whole(tab)
+  await expect(tab.page.locator('[data-curfew-presence=ada]')).toHaveText('⟦Active⟧')
+  await server.api('POST', '/notices', {user: 'ada', message: 'The printer is back.'})
+  await expect(tab.page.locator('.notice')).toBeVisible()
+  await signIn('ada', await otherBrowser())
+  await expect(tab.page.locator('.notice')).toHaveCount(2)
+  await translated(tab.page)
+  const {id} = await server.forceLogout({user: 'ada', grace_ms: 5 * MINUTE, message: 'Back at noon.'})
+  const warning = tab.page.getByRole('alertdialog')
+  await expect(warning).toContainText('Back at noon.')
+  await translated(tab.page)
+  await warning.getByRole('button', {name: 'Continue working'}).click()
+  await translated(tab.page)
+  await server.api('DELETE', `/logouts/${id}`).catch(() => {}) // it answers with nothing
+  await server.advance(9 * MINUTE)
+  await expect(warning).toBeVisible()
+  await translated(tab.page)
+  await server.advance(30_000) // it speaks
+  await translated(tab.page)
+  await server.advance(30_000)
+  await expect(tab.page.getByRole('dialog')).toBeVisible()
+  await translated(tab.page, new URL(tab.page.url()).host)
+  await context.clearCookies({name: '__Host-curfew'})
+})
+
+test('what the client says of drafts and the connection is in the language of the page', async ({
+  context,
+  signIn,
+  openTab,
+  server,
+}) => {
+  await signIn()
+  const tab = await openTab('/')
+  await whole(tab)
+  await tab.page
+    .locator('form[data-curfew-keep] textarea, form[data-curfew-keep] input[type=text]')
+    .first()
+    .fill('mine')
+  await server.advance(9 * MINUTE)
+  await server.advance(MINUTE)
+  await expect(tab.page.getByRole('dialog')).toBeVisible()
+  await tab.page.close()
+  await signIn()
+  const again = await openTab('/')
+  await expect(again.page.locator('curfew-panel .aside:visible')).toContainText('⟦What you typed is back.⟧')
+  await translated(again.page)
+  await server.call('fault', {kind: 'refuse'})
+  await server.call('fault', {kind: 'drop'})
+  await expect(again.page.locator('curfew-panel .line.quiet')).toContainText('⟦')
+  await translated(again.page)
+})
+
+test('pages of those who are not signed in', async ({page, signIn, server, context}) => {
+  await page.goto(server.url + '/login')
+  await translated(page)
+  await page.locator('[name=username]').fill('ada')
+  await page.locator('[name=password]').fill('wrong')
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('alert')).toBeVisible()
+  await translated(page)
+  await page.goto(server.url + '/nowhere')
+  await translated(page)
+  await page.goto(server.url + '/login?window=1')
+  await translated(page)
+  for (const end of [
+    () => server.forceLogout({user: 'ada', message: 'Back at noon.'}),
+    () => server.forceLogout({user: 'ada'}),
+    () => server.advance(10 * MINUTE),
+  ]) {
+    await signIn()
+    await end()
+    await page.goto(server.url + '/login')
+    await translated(page)
+  }
+  await context.clearCookies({name: '__Host-curfew'})
+})
+
+for (const [name, path] of [
+  ['home', '/'],
+  ['account', '/account'],
+  ['sign-out', '/logout'],
+  ['console', '/admin'],
+  ['console of a search', '/admin?q=nobody-of-that-name'],
+  ['console of a group', '/admin?group=staff'],
+  ['audit trail', '/admin/audit'],
+  ['audit trail of nobody', '/admin/audit?user=nobody-of-that-name'],
+  ['error', '/admin/nowhere'],
+] as const) {
+  test(`page: ${name}`, async ({signIn, openTab, otherBrowser, server}) => {
+    await signIn('grace', await otherBrowser())
+    await signIn()
+    await server.forceLogout({user: 'linus', message: 'Back at noon.', block_ms: MINUTE})
+    await server.api('POST', '/notices', {user: 'ada', message: 'The printer is back.'})
+    const tab = await openTab()
+    await tab.goto(path)
+    await translated(tab.page)
+  })
+}
+
+test('page: session, and the forced logout of it', async ({signIn, openTab, otherBrowser, server}) => {
+  const other = await otherBrowser()
+  await signIn('grace', other)
+  await openTab('/', other)
+  await signIn()
+  const {items} = await server.api('GET', '/sessions?user=grace')
+  const tab = await openTab('/')
+  await tab.goto(`/admin/sessions/${items[0].ref}`)
+  await translated(tab.page, items[0].ref)
+  const {id} = await server.forceLogout({user: 'grace', message: 'Back at noon.', grace_ms: MINUTE, block_ms: MINUTE})
+  await tab.goto(`/admin/logouts/${id}`)
+  await translated(tab.page)
+  await server.advance(MINUTE)
+  await tab.page.reload()
+  await translated(tab.page)
+})
