@@ -24,19 +24,28 @@ export function untranslated(data: string[]): string[] {
     'alt',
   ]
   const SHOWN = ['data-label'] // by a style
-  const SKIPPED = '[translate="no"], bdi, time, blockquote, script, style, noscript, template, textarea, svg'
+  const SKIPPED = '[translate="no"], bdi, time, blockquote, q, script, style, noscript, template, textarea, svg'
+
+  /** In how many brackets the text is that comes next: a sentence may have elements in it. */
+  let depth = 0
 
   /** What is left of a text without what is in brackets, and without data. */
   const bare = (text: string) => {
-    let depth = 0
     let rest = ''
     for (const letter of text) {
       if (letter === '⟦') depth++
       if (depth === 0) rest += letter
-      if (letter === '⟧') depth--
+      if (letter === '⟧') depth = Math.max(0, depth - 1)
     }
     for (const value of data) rest = rest.replaceAll(value, '')
     return /\p{Letter}/u.test(rest) ? rest.trim() : ''
+  }
+  /** Does something with what is no part of the sentence around it. */
+  const apart = (deed: () => void) => {
+    const outside = depth
+    depth = 0
+    deed()
+    depth = outside
   }
   const note = (where: Element, what: string, text: string | null) => {
     const rest = bare(text ?? '')
@@ -45,18 +54,20 @@ export function untranslated(data: string[]): string[] {
   const walk = (root: Document | ShadowRoot | Element) => {
     for (const node of root.childNodes) {
       if (node instanceof Text) {
-        // A text of several elements, as ⟦Hello, <b>Ada</b>⟧, would not be one text of a file.
         const parent = node.parentElement
         if (parent?.checkVisibility({visibilityProperty: true})) note(parent, 'text', node.data)
       }
       if (!(node instanceof Element)) continue
       if (node.matches(SKIPPED)) continue
-      for (const name of [...SPOKEN, ...SHOWN]) note(node, name, node.getAttribute(name))
-      if (node instanceof HTMLInputElement && ['submit', 'button', 'reset'].includes(node.type)) {
-        note(node, 'value', node.value)
-      }
-      if (node.shadowRoot) walk(node.shadowRoot)
-      walk(node)
+      apart(() => {
+        for (const name of [...SPOKEN, ...SHOWN]) note(node, name, node.getAttribute(name))
+        if (node instanceof HTMLInputElement && ['submit', 'button', 'reset'].includes(node.type)) {
+          note(node, 'value', node.value)
+        }
+        if (node.shadowRoot) walk(node.shadowRoot)
+      })
+      if (getComputedStyle(node).display === 'inline') walk(node)
+      else apart(() => walk(node))
     }
   }
   note(document.documentElement, 'title of the page', document.title.replaceAll(location.host, ''))
