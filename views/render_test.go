@@ -49,27 +49,6 @@ func strangersLayout(title string) layout {
 	}
 }
 
-func exampleProgress() progressJSON {
-	return progressJSON{
-		logoutJSON: logoutJSON{
-			ID:       "logout-1",
-			Scope:    session.Scope{Group: "staff"},
-			State:    hub.LogoutPending,
-			Actor:    "ada",
-			Message:  "First line\n  second <line>",
-			Sessions: 3,
-		},
-		Open:        1,
-		Acked:       2,
-		Unconfirmed: 3,
-		Gone:        4,
-		EachTab: []outcomeJSON{
-			{"tab-1", "grace", "ref-2", hub.OutcomeAcked},
-			{"tab-2", "linus", "ref-3", hub.OutcomeGone},
-		},
-	}
-}
-
 func exampleRows() []consoleRow {
 	return []consoleRow{
 		{
