@@ -159,6 +159,7 @@ base.describe('in real seconds', () => {
     await page.addInitScript(countFrames)
     await tab.goto()
     await tab.connected()
+    await page.locator('curfew-warning').waitFor({state: 'attached'}) // all modules are there
     await expect.poll(() => asksIn(page, 0)).toBe(0) // at rest nothing looks
     expect(await asksIn(page, 3)).toBe(1) // and once, however much has changed
     await page.evaluate(secret)
