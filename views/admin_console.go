@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"curfew/hub"
+	"curfew/locale"
 	"curfew/session"
 )
 
@@ -282,7 +283,7 @@ func consoleLogoutOf(l hub.ForcedLogout) consoleLogout {
 func (l consoleLogout) pages() int { return l.Open + l.Acked + l.Unconfirmed + l.Gone }
 
 // consoleView is what q shows of all sessions.
-func (s *Server) consoleView(q consoleQuery, all []hub.Session) consoleView {
+func (s *Server) consoleView(l *locale.Locale, q consoleQuery, all []hub.Session) consoleView {
 	now := s.clock.Now()
 	view := consoleView{
 		Plot:    plotOf(s.hub.History()),
@@ -296,7 +297,7 @@ func (s *Server) consoleView(q consoleQuery, all []hub.Session) consoleView {
 	for _, one := range list {
 		view.Newest = max(view.Newest, one.Record.CreatedAt.UnixMilli())
 	}
-	draw := rows{now: now, withNodes: several}
+	draw := rows{locale: l, now: now, withNodes: several}
 	page := func(n int) (first, end int) {
 		view.Pages = max(1, (n+q.Size-1)/q.Size)
 		view.Page = min(q.Page, view.Pages)

@@ -232,8 +232,8 @@ func TestAPageWhoseRowsStandStillIsToldWhatDiffers(t *testing.T) {
 		Since:    all[89].Record.CreatedAt.UnixMilli(),
 		Selected: []string{ref(7), "gone-b", "gone-a"},
 	}.tidy()
-	a := consoleAnswer{consoleView: s.consoleView(q.consoleQuery, all)}
-	a.compare(q, all, rows{now: time.Now()})
+	a := consoleAnswer{consoleView: s.consoleView(locale.English(), q.consoleQuery, all)}
+	a.compare(q, all, rows{locale: locale.English(), now: time.Now()})
 	if a.New != 10 {
 		t.Errorf("%d are new, want those after the 90th", a.New)
 	}

@@ -163,7 +163,7 @@ var consoleColumns = []string{"user", "state", "tabs", "address", "signed_in", "
 func (s *Server) console(w http.ResponseWriter, r *http.Request) error {
 	q := readConsoleQuery(r.URL.Query())
 	all := s.hub.Sessions(hub.Filter{})
-	view := s.consoleView(q, all)
+	view := s.consoleView(s.locale(r), q, all)
 	q.Page = view.Page
 	for i := range view.Rows {
 		view.Rows[i].inWords(s.locale(r))

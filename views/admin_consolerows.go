@@ -72,6 +72,7 @@ func (r *consoleRow) inWords(l *locale.Locale) {
 
 // rows draws rows.
 type rows struct {
+	locale    *locale.Locale // of devices
 	now       time.Time
 	withNodes bool
 }
@@ -87,7 +88,7 @@ func (d rows) session(one *hub.Session) consoleRow {
 		Tabs:        one.Tabs,
 		Hidden:      one.Hidden,
 		Unconfirmed: one.Unconfirmed,
-		Device:      session.Device(r.Agent),
+		Device:      deviceText(r.From()).in(d.locale),
 		Address:     r.Address,
 		SignedInS:   coarse(d.now.Sub(r.CreatedAt)),
 		ActiveS:     coarse(d.now.Sub(one.LastActiveAt)),

@@ -58,10 +58,19 @@ type progressTab struct {
 }
 
 // face is how a session is shown.
-type face struct{ person, from string }
+type face struct {
+	person  string
+	device  text
+	address string
+}
+
+// from is where the session is, in a language.
+func (f face) from(l *locale.Locale) string {
+	return strings.TrimSpace(f.device.in(l) + " " + f.address)
+}
 
 func faceOf(r *session.Record) face {
-	return face{personOf(r.User, r.Name), strings.TrimSpace(session.Device(r.Agent) + " " + r.Address)}
+	return face{personOf(r.User, r.Name), deviceText(r.From()), r.Address}
 }
 
 // faces are those of sessions that have ended: an open page asks for them several times a second.
@@ -187,7 +196,7 @@ func (s *Server) progressRows(ctx context.Context, lang *locale.Locale, l hub.Fo
 			}
 			f := find()
 			places[ref] = place
-			rows = append(rows, progressRow{Ref: ref, Person: f.person, From: f.from})
+			rows = append(rows, progressRow{Ref: ref, Person: f.person, From: f.from(lang)})
 		}
 		rows[place].Tabs = append(rows[place].Tabs, tab)
 	}

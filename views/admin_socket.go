@@ -252,10 +252,10 @@ func (s *Server) consoleAnswer(ctx context.Context, l *locale.Locale, q consoleQ
 	a := consoleAnswer{
 		Type:        "view",
 		Number:      q.Number,
-		consoleView: s.consoleView(q.consoleQuery, all),
+		consoleView: s.consoleView(l, q.consoleQuery, all),
 		Kept:        []consoleRow{},
 	}
-	a.compare(q, all, rows{now: s.clock.Now(), withNodes: len(a.Nodes) > 0})
+	a.compare(q, all, rows{locale: l, now: s.clock.Now(), withNodes: len(a.Nodes) > 0})
 	return a
 }
 
