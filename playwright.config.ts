@@ -18,8 +18,8 @@ export const firefoxOptions = {
   firefoxUserPrefs: {'browser.sessionhistory.max_total_viewers': 0, 'network.dns.disabled': true},
 }
 
-// What films pages and times five tabs again and again: make endurance.
-const endurance = process.env.CURFEW_ROUNDS ? [] : [/endurance\/(frames|tabs)/]
+// What films pages, times five tabs again and again, and fills the console: make endurance.
+const endurance = process.env.CURFEW_ROUNDS ? [] : [/endurance\/(frames|tabs|console)/]
 
 // What takes the pictures of the documentation: make pictures.
 const pictures = process.env.CURFEW_PICTURES ? [] : [/e2e\/pictures/]

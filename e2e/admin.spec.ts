@@ -1,4 +1,3 @@
-import {AxeBuilder} from '@axe-core/playwright'
 import type {Locator} from '@playwright/test'
 import {type Browser, expect, Tab, test} from './curfew'
 
@@ -258,23 +257,4 @@ test('a non-admin gets nothing, by page or by socket', async ({signIn, openTab, 
       }),
   )
   expect(code).toBe(1006)
-})
-
-test.describe('without a strict CSP', () => {
-  test.use({strictCSP: false}) // axe writes styles
-
-  for (const colorScheme of ['light', 'dark'] as const) {
-    test(`the admin pages pass axe, ${colorScheme}`, async ({signIn, openTab, server}) => {
-      await signIn('ada')
-      await server.forceLogout({user: 'nobody', grace_ms: 60_000, message: 'Maintenance'})
-      const {page} = await openTab('/account')
-      await page.emulateMedia({colorScheme})
-      const id = (await server.api('GET', '/logouts')).items[0].id
-      const ref = (await server.api('GET', '/sessions')).items[0].ref
-      for (const path of ['/account', '/admin', '/admin/audit', `/admin/logouts/${id}`, `/admin/sessions/${ref}`]) {
-        await page.goto(server.url + path)
-        expect((await new AxeBuilder({page}).analyze()).violations, path).toEqual([])
-      }
-    })
-  }
 })

@@ -1,4 +1,4 @@
-import {expect, MINUTE, type Server, test} from './curfew'
+import {expect, MINUTE, type Server, test} from '../curfew'
 
 // The console with 3,000 sessions, of which a hundred a second begin or end.
 
