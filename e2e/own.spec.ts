@@ -27,13 +27,14 @@ test('note, account and console go on with the next session of their user', asyn
   const account = await openTab('/account')
   const session = await openTab('/admin/sessions/' + (await latest(server))) // of the other browser, which lives on
   const desk = await openTab('/admin')
-  const message = desk.page.getByLabel('Message, as they will read it')
+  const order = await openTab('/admin/logouts/new?scope=user&user=grace')
+  const message = order.page.getByLabel('Message')
   await expect(desk.page.getByText('Live', {exact: true})).toBeVisible()
   await home.note.fill('Remember the milk')
   await message.fill('Stocktaking')
   const {url} = server
   await server.call('age', {ref, by_ms: 11 * MINUTE})
-  const all = [home, account, session, desk]
+  const all = [home, account, session, desk, order]
   for (const tab of all) await tab.waits()
   const window = await home.signInWindow()
   await window.getByLabel('User name').fill('ada')
@@ -56,23 +57,22 @@ test('note, account and console go on with the next session of their user', asyn
   await account.page.getByRole('button', {name: 'End 1 session'}).click()
   await expect(account.page.getByText('You are signed in nowhere else.')).toBeVisible()
 
-  // The console follows what happens again, and has kept what was typed.
+  // The console follows what happens again, and the form has kept what was typed.
   await server.call('session', {user: 'grace', groups: []})
   await expect(desk.page.locator('#sessions tbody tr').filter({hasText: 'grace'})).toBeVisible()
   await expect(message).toHaveValue('Stocktaking')
-  await desk.page.getByRole('textbox', {name: 'User', exact: true}).fill('grace')
-  await desk.page.getByRole('button', {name: 'Count and confirm'}).click()
-  await expect(desk.page.getByRole('heading', {name: 'Sign out grace?'})).toBeVisible()
-  await desk.connected()
+  await order.page.getByRole('button', {name: 'Review'}).click()
+  await expect(order.page.getByRole('heading', {name: 'Sign out grace?'})).toBeVisible()
+  await order.connected()
   await server.call('age', {
     ref: (await server.api('GET', '/sessions?user=ada')).items[0].ref,
     by_ms: 11 * MINUTE,
   })
-  await desk.waits()
+  await order.waits()
   await signIn('ada')
-  await desk.page.getByRole('button', {name: 'Sign out 1 session'}).click()
-  await expect(desk.page.locator('#logout-state')).toHaveText('Signed out')
-  await expect(desk.page.getByText('Stocktaking')).toBeVisible()
+  await order.page.getByRole('button', {name: 'Sign out 1 session'}).click()
+  await expect(order.page.locator('#logout-state')).toHaveText('Signed out')
+  await expect(order.page.getByText('Stocktaking')).toBeVisible()
 })
 
 test('a page without a socket goes on with the next session, and so do its forms', async ({

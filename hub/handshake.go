@@ -99,7 +99,7 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, t *tab, room bool) 
 }
 
 // maxPath is how many characters the path of a page may have: each tab keeps it.
-const maxPath = 512
+const maxPath = 2048
 
 // pathOf is the path of a page as its script tells it, without query and fragment; empty where what
 // it tells is none. Administrators read it, and nothing is decided by it.

@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
+	"github.com/nicksnyder/go-i18n/v2/i18n/template"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 	"golang.org/x/text/number"
@@ -127,29 +128,28 @@ func Pairs(pairs ...any) Data {
 	return data
 }
 
+// strict refuses to write a text that lacks a value.
+var strict = template.TextParser{Option: "missingkey=error"}
+
 // Say is the text of a key with data in it. Whole numbers in data are written as the language
 // writes them. Its error is that of a key that there is not, or of data that is missing.
 func (l *Locale) Say(key string, data Data) (string, error) {
-	c := &i18n.LocalizeConfig{MessageID: key}
+	c := &i18n.LocalizeConfig{MessageID: key, TemplateParser: &strict}
 	if n, ok := data["Count"]; ok {
 		c.PluralCount = n
 	}
-	if data != nil {
-		c.TemplateData = l.written(data)
-	}
+	c.TemplateData = l.written(data)
 	text, err := l.localizer.Localize(c)
 	if text == "" && err != nil { // with both, English stands in
 		return "", fmt.Errorf("say %s in %s: %w", key, l.Name, err)
-	}
-	if strings.Contains(text, "<no value>") {
-		return "", fmt.Errorf("say %s in %s: %q lacks a value", key, l.Name, text)
 	}
 	return text, nil
 }
 
 // written is data with its numbers as the language writes them.
 func (l *Locale) written(data Data) Data {
-	written := maps.Clone(data)
+	written := make(Data, len(data))
+	maps.Copy(written, data)
 	for name, v := range data {
 		if n, ok := v.(int); ok {
 			written[name] = l.Number(n)

@@ -1,7 +1,10 @@
 package locale
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"golang.org/x/text/language"
 )
@@ -81,23 +84,40 @@ func (c *Choice) Named(text string) (*Locale, bool) {
 }
 
 // Accepted finds the language for the value of a header Accept-Language (RFC 9110 §12.5.4). One of
-// quality 0 is never taken. Of several, the first that is offered, of whatever
-// region; else the first whose readers mostly understand one that is offered.
+// quality 0 is never taken. Of several, the first that is offered, of whatever region; else the
+// first whose readers mostly understand one that is offered. What is no language is passed over.
 func (c *Choice) Accepted(header string) *Locale {
-	tags, qualities, err := language.ParseAcceptLanguage(header)
-	if err != nil {
-		return c.Standard()
+	type weighed struct {
+		tag     language.Tag
+		quality float64
 	}
+	var wanted []weighed
 	refused := make(map[string]bool)
-	var wanted []language.Tag
-	for i, tag := range tags {
-		if qualities[i] > 0 {
-			wanted = append(wanted, tag)
-		} else {
-			refused[tag.String()] = true
+	for i, part := range strings.SplitN(header, ",", maxPreferred+1) {
+		if i == maxPreferred {
+			break // all that is left
 		}
+		name, parameter, _ := strings.Cut(part, ";")
+		tag, err := language.Parse(strings.TrimSpace(name))
+		if err != nil {
+			continue
+		}
+		quality := 1.0
+		if weight, ok := strings.CutPrefix(strings.ReplaceAll(parameter, " ", ""), "q="); ok {
+			quality, err = strconv.ParseFloat(weight, 64)
+		}
+		if err != nil || quality <= 0 {
+			refused[tag.String()] = true
+			continue
+		}
+		wanted = append(wanted, weighed{tag, quality})
 	}
-	return c.first(wanted, refused)
+	slices.SortStableFunc(wanted, func(a, b weighed) int { return cmp.Compare(b.quality, a.quality) })
+	tags := make([]language.Tag, len(wanted))
+	for i, w := range wanted {
+		tags[i] = w.tag
+	}
+	return c.first(tags, refused)
 }
 
 // Preferred finds the language for those that a person prefers, the most preferred first, as

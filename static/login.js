@@ -168,9 +168,9 @@ async function send(action, body) {
       headers: {Accept: 'application/json'},
       signal: AbortSignal.timeout(SIGN_IN_MS),
     })
-    const {message} = await response.json()
+    const {said, message} = await response.json()
     const wait = response.status === 429 ? Number(response.headers.get('Retry-After')) : 0
-    if (!response.ok) return {problem: message || say('login.unreachable'), wait}
+    if (!response.ok) return {problem: said || message || say('login.unreachable'), wait}
   } catch {
     return {problem: say('login.unreachable'), wait: 0}
   }

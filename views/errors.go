@@ -193,6 +193,7 @@ type failure struct {
 	Error    string         `json:"error"`
 	Reason   session.Reason `json:"reason,omitempty"`
 	Message  string         `json:"message"`
+	Said     string         `json:"said,omitempty"` // the message in the language of the person
 	Location string         `json:"location,omitempty"`
 	Who      string         `json:"who,omitempty"`     // see hub.Hub.Who
 	Rights   string         `json:"rights,omitempty"`  // see hub.Hub.Rights

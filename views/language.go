@@ -30,11 +30,11 @@ func (s *Server) locale(r *http.Request) *locale.Locale {
 	return s.site.Languages.Accepted(r.Header.Get("Accept-Language"))
 }
 
-// keepLanguage keeps the language that is named in the address of a page, if it is offered. Scripts
-// ask for words by what the browser prefers, which nobody has chosen here.
+// keepLanguage keeps the language that is named in the address of a page, if it is offered. The
+// script asks for its words by what the browser prefers, which nobody has chosen here.
 func (s *Server) keepLanguage(w http.ResponseWriter, r *http.Request) {
 	l, ok := s.site.Languages.Named(r.URL.Query().Get("lang"))
-	if !ok || !isNavigation(r) {
+	if !ok || strings.HasSuffix(r.URL.Path, "/words.json") {
 		return
 	}
 	http.SetCookie(w, &http.Cookie{

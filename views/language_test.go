@@ -3,6 +3,7 @@ package views
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,6 +75,20 @@ func TestErrorsSpeakTheLanguageOfPagesAndEnglishToPrograms(t *testing.T) {
 	want, err := locale.English().Say("error.noPage", nil)
 	if err != nil || program.json("message") != want {
 		t.Errorf("for a program: %s, %v", program, err)
+	}
+}
+
+func TestAScriptThatSignsInIsToldInEnglishAndInTheLanguageOfItsPerson(t *testing.T) {
+	t.Parallel()
+	b := &browser{site: startSite(t, "")}
+	refused := b.post("/login?lang=de", signInForm("ada", "guess"), inJSON...)
+	german, _ := locale.Of("de")
+	if refused.json("message") != wrongPassword.in(locale.English()) ||
+		refused.json("said") != wrongPassword.in(german) {
+		t.Errorf("%s", refused)
+	}
+	if !slices.Contains(refused.cookieNames(), languageCookie) {
+		t.Errorf("cookies are %v, want the language kept", refused.cookieNames())
 	}
 }
 

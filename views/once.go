@@ -206,6 +206,9 @@ func (a *recorded) Write(p []byte) (int, error) {
 
 func (a *recorded) writeTo(w http.ResponseWriter) {
 	for name, values := range a.header {
+		if name == "Set-Cookie" {
+			values = append(w.Header()[name], values...) // a language may be kept already
+		}
 		w.Header()[name] = values
 	}
 	w.WriteHeader(a.status)

@@ -201,7 +201,12 @@ func (s *Server) loginAgain(w http.ResponseWriter, r *http.Request, a *attempt, 
 		if a.said != "" {
 			problem = text{said: a.said}
 		}
-		writeJSON(w, status, failure{Error: loginFailures[status], Message: problem.in(s.locale(r))})
+		writeJSON(w, status, failure{
+			Error:    loginFailures[status],
+			Message:  problem.in(locale.English()),
+			endWords: endWords{Text: a.said},
+			Said:     problem.in(s.locale(r)),
+		})
 		return nil
 	}
 	p := s.newLoginPage(r, a.next)
