@@ -77,6 +77,48 @@ test('words that cannot be fetched are English ones', async ({context, signIn, o
   await speaks(tab.page, 'en')
 })
 
+/** No request of a page is given up. */
+const patient = (context: BrowserContext) =>
+  context.addInitScript(() => {
+    AbortSignal.timeout = () => new AbortController().signal
+  })
+
+test.describe('in English', () => {
+  test.use({locale: 'en-GB'})
+
+  test('nobody waits for words that are there', async ({context, signIn, openTab, advance}) => {
+    await patient(context)
+    await context.route(/words\.json/, () => {}) // without an answer
+    await signIn()
+    const tab = await openTab('/')
+    await whole(tab.page)
+    await advance(9 * MINUTE)
+    await speaks(tab.page, 'en')
+  })
+
+  test.describe('where it is not offered', () => {
+    test.use({flags: ['--languages', 'de,fr']})
+
+    test('the page changes to what is', async ({context, signIn, openTab, advance}) => {
+      await patient(context)
+      let answer = () => {}
+      const held = new Promise<void>(resolve => (answer = resolve))
+      await context.route(/words\.json/, async route => {
+        await held
+        await route.continue()
+      })
+      await signIn()
+      const tab = await openTab('/')
+      await whole(tab.page)
+      answer()
+      await expect(tab.page.locator('curfew-panel .panel')).toHaveAttribute('lang', 'de')
+      await advance(9 * MINUTE)
+      await speaks(tab.page, 'de')
+      await expect(tab.page.getByRole('button', {name: german['page.stay']})).toBeVisible()
+    })
+  })
+})
+
 test('the dialog that needs no module is English, and says so', async ({context, signIn, openTab, advance}) => {
   await context.route(/\/static\/[0-9a-f]{12}\/warning\.js/, route => route.abort())
   await signIn()

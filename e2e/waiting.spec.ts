@@ -24,6 +24,32 @@ test('all tabs come back by one sign-in, as they were @engines', async ({server,
   await expect(tab.note).toBeFocused()
 })
 
+test('a page that polled shows notices again when it is back', async ({server, signIn, openTab}) => {
+  await signIn('grace')
+  const tab = await openTab()
+  const {page} = tab
+  await page.clock.install()
+  await page.reload()
+  await tab.connected()
+  await expect(page.locator('curfew-warning')).toBeAttached()
+  await server.call('fault', {kind: 'refuse'})
+  await server.call('fault', {kind: 'drop'})
+  const line = page.locator('curfew-panel .line.quiet')
+  await expect(async () => {
+    await page.clock.runFor(1_000)
+    await expect(line).toHaveText(/^Updates come/, {timeout: 200})
+  }).toPass()
+  await mark(tab)
+  await server.advance(11 * MINUTE)
+  await tab.waits()
+  await page.clock.runFor(15_000) // longer than an answer to a poll may take
+  await server.call('fault', {kind: 'none'})
+  await signIn('grace')
+  await isBack(tab)
+  await server.api('POST', '/notices', {user: 'grace', message: 'The printer is back.'})
+  await expect(page.locator('curfew-panel .notice')).toBeVisible()
+})
+
 test('the dialog says why, takes nothing in its first second, and is accessible', async ({signIn, openTab, server}) => {
   await signIn()
   const tab = await openTab()

@@ -49,9 +49,9 @@ export class Warning {
   #count = document.createElement('bdi')
   #spoken = document.createElement('p')
   #outcome = document.createElement('p')
-  #stay = button(say('page.stay'), () => this.onstay())
-  #continue = button(say('page.continue'), () => this.#putAside())
-  #leave = button(say('page.signOut'), () => this.onleave())
+  #stay = button('', () => this.onstay())
+  #continue = button('', () => this.#putAside())
+  #leave = button('', () => this.onleave())
   panel = new Panel()
   /** The reason of the warning that stands; empty for none. */
   #reason = ''
@@ -78,7 +78,6 @@ export class Warning {
 
   constructor() {
     this.#title.id = 'curfew-title'
-    this.#title.textContent = say('page.title')
     this.#title.tabIndex = -1
     this.#text.id = 'curfew-text'
     this.#dialog.setAttribute('role', 'alertdialog')
@@ -86,7 +85,12 @@ export class Warning {
     this.#dialog.setAttribute('aria-labelledby', this.#title.id)
     this.#dialog.setAttribute('aria-describedby', `${this.#text.id} ${this.#quote.element.id}`)
     this.#dialog.setAttribute('closedby', 'none')
-    speaks(this.#dialog)
+    speaks(this.#dialog, () => {
+      this.#title.textContent = say('page.title')
+      this.#stay.textContent = say('page.stay')
+      this.#continue.textContent = say('page.continue')
+      this.#leave.textContent = say('page.signOut')
+    })
     this.#count.dir = 'ltr'
     const count = document.createElement('p')
     count.className = 'count'

@@ -2,7 +2,7 @@
 import {button, look} from './buttons.js'
 import {Line} from './line.js'
 import {dismissedNotices, dismissNotice, MAX_NOTICES} from './notices.js'
-import {focused} from './page.js'
+import {focused, WAITING} from './page.js'
 import {controlsIn, covered, placeFor} from './place.js'
 import {Quote} from './quote.js'
 import {canSay, list, noticeText, say, speaks} from './words.js'
@@ -11,8 +11,10 @@ import {canSay, list, noticeText, say, speaks} from './words.js'
 
 /**
  * The application's modal dialog that has the page to itself: nothing outside of it takes a click.
+ * On a page that waits it is Curfew's own, which goes when the page comes back.
  */
 function topmostModal() {
+  if (document.querySelector(WAITING)) return null
   for (
     let node = /** @type {any} */ (focused());
     node;
@@ -61,10 +63,8 @@ export class Panel {
 
   constructor() {
     this.#box.className = 'panel'
-    speaks(this.#box)
     this.#notices.className = 'notices'
     this.#notices.setAttribute('role', 'log')
-    this.#notices.setAttribute('aria-label', say('page.notices'))
     this.#stack.className = 'stack'
     this.#lines.className = 'lines'
     this.#line.className = 'line quiet'
@@ -77,12 +77,13 @@ export class Panel {
     this.#spoken.setAttribute('aria-live', 'assertive')
     const text = document.createElement('p')
     text.setAttribute('role', 'status')
-    text.append(say('page.signedOutSoon') + ' ', this.#count)
-    this.#aside.append(
-      text,
-      this.#spoken,
-      button(say('page.show'), () => this.onreopen()),
-    )
+    const show = button('', () => this.onreopen())
+    speaks(this.#box, () => {
+      this.#notices.setAttribute('aria-label', say('page.notices'))
+      text.replaceChildren(say('page.signedOutSoon') + ' ', this.#count)
+      show.textContent = say('page.show')
+    })
+    this.#aside.append(text, this.#spoken, show)
     this.#lines.append(this.#line, this.#aside)
     this.#stack.append(this.#notices, this.#lines)
     this.#box.append(this.#stack)
@@ -162,7 +163,7 @@ export class Panel {
     const isInside = stack.top >= 0 && stack.left >= 0 && stack.bottom <= height && stack.right <= width
     const isUsed = this.#stack.matches(':hover, :focus-within')
     const isPlaced = this.#stack.style.left !== ''
-    if (isPlaced && isInside && (isUsed || !covered(stack, controls))) return
+    if (isPlaced && isInside && (isUsed || !covered(stack, controls, 1))) return
     const isRightToLeft = this.#box.dir === 'rtl'
     const best = (/** @type {boolean} */ isSmall) => {
       this.#stack.toggleAttribute('data-small', isSmall)
@@ -245,7 +246,10 @@ export class Panel {
     this.#shown = new Set([...this.#shown, id].slice(-MAX_NOTICES))
     const box = document.createElement('div')
     box.className = 'notice'
-    const show = button(say('page.show'), () => this.#showWhole())
+    const show = button(say('page.show'), () => {
+      this.#showWhole()
+      dismiss.focus({preventScroll: true}) // this button is gone
+    })
     show.className = 'whole'
     const dismiss = button(say('page.dismiss'), () => {
       box.remove()

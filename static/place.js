@@ -10,6 +10,10 @@ const GAP_PX = 2
 /** A place at the top is as good as one so much above the bottom, where people do not read. */
 const TOP_PX = 40
 
+/** So many controls in the window, and places above and below them, are looked at at most. */
+const MAX_CONTROLS = 500
+const MAX_TOPS = 200
+
 /**
  * @typedef {{left: number, top: number, right: number, bottom: number}} Box
  * @typedef {{width: number, height: number}} Size
@@ -22,12 +26,14 @@ const TOP_PX = 40
  * @returns {Box[]}
  */
 export function controlsIn(root, {width, height}) {
+  /** @type {Box[]} */
   const boxes = []
   for (const element of root.querySelectorAll(CONTROLS)) {
     const box = element.getBoundingClientRect()
     if (!box.width || !box.height || box.width * box.height > (width * height) / 2) continue
     if (box.right <= 0 || box.left >= width || box.bottom <= 0 || box.top >= height) continue
     if (element.checkVisibility?.({visibilityProperty: true}) ?? true) boxes.push(box)
+    if (boxes.length === MAX_CONTROLS) break
   }
   return boxes
 }
@@ -39,8 +45,18 @@ const meet = (one, other) =>
   one.top < other.bottom + GAP_PX &&
   one.bottom > other.top - GAP_PX
 
-/** How many controls something covers. @param {Box} box @param {Box[]} controls */
-export const covered = (box, controls) => controls.filter(control => meet(box, control)).length
+/**
+ * How many controls something covers. It does not count beyond a number that is too many.
+ * @param {Box} box @param {Box[]} controls @param {number} tooMany
+ */
+export function covered(box, controls, tooMany) {
+  let count = 0
+  for (const control of controls) {
+    if (count >= tooMany) break
+    if (meet(box, control)) count++
+  }
+  return count
+}
 
 /**
  * The best place for something of a size: where it covers no control, near the bottom or the top;
@@ -54,15 +70,17 @@ export function placeFor({width, height}, window, controls, isRightToLeft) {
   const bottom = Math.max(0, window.height - height - EDGE_PX)
   const center = Math.max(0, (window.width - width) / 2)
   const lefts = isRightToLeft ? [EDGE_PX, right, center] : [right, EDGE_PX, center]
-  const tops = [bottom, EDGE_PX, ...controls.flatMap(({top, bottom}) => [top - height - GAP_PX, bottom + GAP_PX])]
+  const tops = new Set([bottom, EDGE_PX]) // the controls of a row have them in common
+  for (const {top, bottom} of controls) tops.add(top - height - GAP_PX).add(bottom + GAP_PX)
   const edge = (/** @type {number} */ top) => Math.min(bottom - top, top - EDGE_PX + TOP_PX)
-  const places = tops
+  const places = [...tops]
     .filter(top => top >= Math.min(EDGE_PX, bottom) && top <= bottom)
     .sort((one, other) => edge(one) - edge(other))
+    .slice(0, MAX_TOPS)
     .flatMap(top => lefts.map(left => ({left, top})))
   let best = {left: lefts[0] ?? 0, top: bottom, covers: Infinity}
   for (const {left, top} of places) {
-    const covers = covered({left, top, right: left + width, bottom: top + height}, controls)
+    const covers = covered({left, top, right: left + width, bottom: top + height}, controls, best.covers)
     if (covers < best.covers) best = {left, top, covers}
     if (!covers) break
   }

@@ -50,22 +50,23 @@ export class SignedOut {
   constructor(signIn, leave) {
     const dialog = this.#dialog
     this.#title.id = 'curfew-title'
-    this.#title.textContent = say('page.signedOut')
     this.#text.id = 'curfew-text'
     dialog.setAttribute('aria-labelledby', this.#title.id)
     dialog.setAttribute('aria-describedby', `${this.#text.id} ${this.#quote.element.id}`)
     dialog.setAttribute('closedby', 'none')
-    speaks(dialog)
     dialog.addEventListener('cancel', event => event.preventDefault())
     dialog.addEventListener('close', () => this.keep())
-    this.#first = button(say('page.signInAgain'), () => this.#press(signIn))
+    this.#first = button('', () => this.#press(signIn))
+    const other = button('', () => this.#press(leave))
+    speaks(dialog, () => {
+      this.#title.textContent = say('page.signedOut')
+      this.#first.textContent = say('page.signInAgain')
+      other.textContent = say('page.leave')
+    })
     this.#first.className = 'first'
     const buttons = document.createElement('div')
     buttons.className = 'buttons foot'
-    buttons.append(
-      this.#first,
-      button(say('page.leave'), () => this.#press(leave)),
-    )
+    buttons.append(this.#first, other)
     dialog.append(this.#title, this.#text, this.#quote.element, buttons)
     this.#shadow.adoptedStyleSheets = [look]
     this.#shadow.append(dialog)

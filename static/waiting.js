@@ -1,4 +1,5 @@
 // @ts-check
+import {cookie} from './cookies.js'
 import {isHidden, listen} from './page.js'
 import {SignedOut} from './signedout.js'
 import {instant, LONGEST_TIMEOUT, since} from './time.js'
@@ -22,7 +23,7 @@ const {BroadcastChannel, open} = window
 const CHANNEL = 'curfew.session'
 
 /** The cookie of each sign-in that scripts can read. */
-const SEEN = '__Host-curfew-seen='
+const SEEN = '__Host-curfew-seen'
 
 /** How often a visible page looks at that cookie. */
 const LOOK_MS = 500
@@ -42,11 +43,7 @@ const SOON_FOR_MS = 2 * 60 * 60_000
 const COOKIE_MS = 5_000
 
 /** Who signed in last in this browser, and a random number; empty where nobody did. */
-const lastSignIn = () =>
-  document.cookie
-    .split('; ')
-    .find(cookie => cookie.startsWith(SEEN))
-    ?.slice(SEEN.length) ?? ''
+const lastSignIn = () => cookie(SEEN)
 
 /**
  * A page whose session has ended waits, blank, for its user to sign in again: it comes back, or is

@@ -59,7 +59,9 @@ export class Screen {
 
   hide() {
     this.#warning.hide()
-    if (this.#guard.isOver) this.#storeDrafts() // before the page hears of the end
+    if (!this.#guard.isOver) return
+    this.#warning.panel.statusLine('') // there is no connection to tell of
+    this.#storeDrafts() // before the page hears of the end
   }
 
   /** The sign-in page waits for it. */

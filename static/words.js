@@ -2,6 +2,7 @@
 // What the page says, in the language of the person in front of it, but for the few words that
 // plain.js has to say without this file. The texts are those of locale/words: English comes along,
 // another language is fetched as the page starts.
+import {cookie} from './cookies.js'
 import ENGLISH from './english.json'
 import {TAG} from './page.js'
 import {speaker} from './texts.js'
@@ -9,7 +10,7 @@ import {speaker} from './texts.js'
 /** @import {Data, Text} from './texts.js' */
 
 /** So long the page waits for its language at most, in ms; then it speaks English. */
-const LEARN_MS = 5_000
+const LEARN_MS = 1_500
 
 /** The cookie with the language that a person has chosen. */
 const COOKIE = '__Host-curfew-lang'
@@ -18,17 +19,26 @@ let language = 'en'
 let direction = 'ltr'
 let saying = speaker(language, ENGLISH)
 let listing = new Intl.ListFormat(language)
+/** @type {(() => void)[]} put what stands already into the language */
+const marks = []
 
 /**
  * Fetches the words of the language that the tag names, or the person has chosen, or else the
- * browser asks for: the server knows which are offered.
+ * browser asks for: the server knows which are offered. Who asks for English does not wait for that
+ * answer: it is another language only where English is not offered.
  */
 export async function learn() {
   const {lang} = /** @type {HTMLElement | null} */ (document.querySelector(TAG))?.dataset ?? {}
-  const [, chosen] = document.cookie.match(`(?:^|; )${COOKIE}=([^;]*)`) ?? []
-  const wanted = [lang, chosen, ...navigator.languages].filter(name => name).join()
+  const kept = cookie(COOKIE)
+  const learnt = fetchWords([lang, kept, ...navigator.languages].filter(name => name))
+  const chosen = lang || kept
+  if (chosen ? chosen !== 'en' : !/^en\b/i.test(navigator.language)) await learnt
+}
+
+/** @param {unknown[]} wanted languages */
+async function fetchWords(wanted) {
   try {
-    const url = new URL('words.json?lang=' + encodeURIComponent(wanted), import.meta.url)
+    const url = new URL('words.json?lang=' + encodeURIComponent(wanted.join()), import.meta.url)
     const answer = await fetch(url, {signal: AbortSignal.timeout(LEARN_MS)})
     if (answer.ok) speak(await answer.json())
   } catch {} // English will do
@@ -40,12 +50,23 @@ function speak({lang, dir, words}) {
   direction = dir
   saying = speaker(lang, {...ENGLISH, ...words})
   listing = new Intl.ListFormat(lang)
+  for (const mark of marks) mark()
 }
 
-/** Marks an element as one whose text is in the language of the words. @param {HTMLElement} element */
-export function speaks(element) {
-  element.lang = language
-  element.dir = direction
+/**
+ * Words an element that stays for as long as the page, and marks it as one in the language of the
+ * words.
+ * @param {HTMLElement} element
+ * @param {() => void} tell says what stands in it
+ */
+export function speaks(element, tell) {
+  const mark = () => {
+    element.lang = language
+    element.dir = direction
+    tell()
+  }
+  marks.push(mark)
+  mark()
 }
 
 /**
@@ -112,15 +133,16 @@ export function whyOver(told) {
 }
 
 /**
- * The sentence of a key. A message that it does not stand for is an older server's, whose
- * administrator's words are in it, or tells of something that this version does not know.
+ * The sentence of a key, or the message where this version has none. A message that the sentence
+ * does not stand for is an older server's, whose administrator's words are in it, or tells of
+ * something that this version does not know.
  * @param {string} key
  * @param {Data} values
  * @param {Told} told
  * @returns {Why}
  */
 function why(key, values, {reason, message = '', text = '', data}) {
-  const sentence = say(key, values)
+  const sentence = canSay(key) ? say(key, values) : message
   const isKnown = !message || !!text || !!data || message === ENGLISH[key]
   if (isKnown) return {sentence, quote: text}
   return reason === 'admin' ? {sentence, quote: message} : {sentence: message, quote: ''}
