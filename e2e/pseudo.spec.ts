@@ -10,6 +10,8 @@ test.use({strictCSP: false})
 const data = ['Curfew', 'Ada Lovelace', 'Grace Hopper', 'ada', 'grace', 'admins', 'staff', '127.0.0.1', 'UTC']
 
 const whole = (tab: Tab) => expect(tab.page.locator('curfew-warning')).toBeAttached()
+/** The page's script has drawn what the server told it. */
+const live = (page: Page) => expect(page.locator('#live')).toHaveText(/^⟦.+⟧$/)
 const translated = (page: Page, ...more: string[]) => expectAllTranslated(page, ...data, ...more)
 
 test.beforeEach(async ({context, server}) => {
@@ -36,7 +38,7 @@ test('what the client shows is in the language of the page', async ({
   const warning = tab.page.getByRole('alertdialog')
   await expect(warning).toContainText('Back at noon.')
   await translated(tab.page)
-  await warning.getByRole('button', {name: 'Continue working'}).click()
+  await warning.getByRole('button', {name: 'Continue working'}).dispatchEvent('click') // no act of a person
   await translated(tab.page)
   await server.api('DELETE', `/logouts/${id}`).catch(() => {}) // it answers with nothing
   await server.advance(9 * MINUTE)
@@ -63,6 +65,7 @@ test('what the client says of drafts and the connection is in the language of th
     .locator('form[data-curfew-keep] textarea, form[data-curfew-keep] input[type=text]')
     .first()
     .fill('mine')
+  await expect.poll(() => server.story('input')).toContain('activity') // before the clock moves
   await server.advance(9 * MINUTE)
   await server.advance(MINUTE)
   await expect(tab.page.getByRole('dialog')).toBeVisible()
@@ -132,7 +135,17 @@ for (const [name, path] of [
     await server.forceLogout({user: 'linus', message: 'Back at noon.', block_ms: MINUTE})
     const tab = await openTab()
     await tab.goto(path)
+    await live(tab.page)
     await translated(tab.page)
+    if (path.includes('nobody')) return // there is no row
+    await tab.page.locator('tbody td.pick input').first().check()
+    await expect(tab.page.locator('#selected')).toHaveText(/⟦/)
+    await signIn('grace', await otherBrowser()) // while a row is ticked none comes by itself
+    await expect(tab.page.locator('#news')).toHaveText(/⟦/)
+    await translated(tab.page)
+    await tab.page.locator('#show').click()
+    await expect(tab.page.locator('#news')).toBeHidden()
+    await translated(tab.page) // rows that the script has made
   })
 }
 
@@ -144,11 +157,15 @@ test('page: session, and the forced logout of it', async ({signIn, openTab, othe
   const {items} = await server.api('GET', '/sessions?user=grace')
   const tab = await openTab('/')
   await tab.goto(`/admin/sessions/${items[0].ref}`)
+  await live(tab.page)
   await translated(tab.page, items[0].ref)
   const {id} = await server.forceLogout({user: 'grace', message: 'Back at noon.', grace_ms: MINUTE, block_ms: MINUTE})
   await tab.goto(`/admin/logouts/${id}`)
+  await live(tab.page)
   await translated(tab.page)
   await server.advance(MINUTE)
+  await translated(tab.page)
   await tab.page.reload()
+  await live(tab.page)
   await translated(tab.page)
 })
