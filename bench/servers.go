@@ -138,6 +138,9 @@ type nobody struct{}
 func (nobody) Authenticate(context.Context, string, string, func(string) error) (directory.Entry, error) {
 	return directory.Entry{}, directory.ErrUnavailable
 }
+func (nobody) Find(context.Context, string) (directory.Entry, error) {
+	return directory.Entry{}, directory.ErrUnavailable
+}
 func (nobody) People(context.Context, int) ([]directory.Entry, error) {
 	return nil, directory.ErrUnavailable
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"curfew/hub"
 	"curfew/locale"
@@ -16,6 +17,11 @@ import (
 // Forced logouts and notices from the console: what the form asks for is counted and shown first,
 // with whom it concerns and what follows, then confirmed. logoutform.go has the form, and
 // admin_progress.go what comes of it.
+
+// reviewPath is where the form goes to be counted and shown. Forms of older versions go to
+// /admin/confirm, and a node of such a version would understand this one's times as none: here it
+// answers 404.
+const reviewPath = "/admin/review"
 
 const (
 	// typeToConfirmAbove is above how many users a forced logout must be confirmed by typing their
@@ -40,22 +46,43 @@ func (n impact) isEmpty() bool { return n.Sessions == 0 && n.Waiting == 0 }
 // More is how many people are not named.
 func (n impact) More() int { return n.Users - len(n.Named) }
 
-// weigh counts what o would do, and spells its name as those do who have it.
-func (s *Server) weigh(ctx context.Context, o *order) error {
-	switch dry, err := s.hub.DryRun(ctx, o.request); {
-	case errors.Is(err, session.ErrNotFound):
-		return nil // a single session that is over
-	case err != nil:
+// countWait is how long a confirmation waits for the number of pages that wait.
+const countWait = 2 * time.Second
+
+// weighWaiting counts the sessions that have ended and whose pages wait, which asks the store. No
+// order about sessions that live waits for it.
+func (s *Server) weighWaiting(ctx context.Context, o *order) error {
+	dry, err := s.hub.DryRun(ctx, o.request)
+	switch {
+	case errors.Is(err, session.ErrNotFound): // a single session that is over
+	case errors.Is(err, hub.ErrTooManyLogouts):
 		return refused(err)
+	case err != nil && o.impact.Sessions == 0 && o.request.Block == 0:
+		return refused(err) // nothing else is asked for
+	case err != nil:
+		s.log.Warn("pages that wait not counted", "scope", o.request.Scope.String(), "error", err)
 	default:
 		o.impact.Waiting = dry.Waiting
 	}
-	s.weighLive(o)
 	return nil
 }
 
-// weighLive counts the sessions that live.
-func (s *Server) weighLive(o *order) {
+// askToConfirm shows o, with how many pages wait unless that takes too long. trouble is as for
+// confirmPage.
+func (s *Server) askToConfirm(w http.ResponseWriter, r *http.Request, status int, o order, trouble text) error {
+	if o.impact.Sessions > 0 { // or else they have been counted
+		ctx, cancel := context.WithTimeout(r.Context(), countWait)
+		defer cancel()
+		if err := s.weighWaiting(ctx, &o); err != nil {
+			return err
+		}
+	}
+	return s.render(w, status, s.confirmPage(r, o, trouble))
+}
+
+// weigh counts the sessions that live and that o concerns, and spells its name as those do who have
+// it.
+func (s *Server) weigh(o *order) {
 	q := &o.request
 	target := q.Scope.Target()
 	var list []hub.Session
@@ -107,6 +134,8 @@ type confirmPage struct {
 	IsNotice bool
 	Then     []piece // when they are signed out
 	Blocked  []piece // until when sign-ins are refused; empty for not at all
+	GraceS   int     // the grace in seconds, for nodes of an older version
+	BlockS   int     // the block, likewise
 	Typed    bool    // the number of users must be typed
 	Number   string  // it
 	Problem  string
@@ -117,14 +146,14 @@ var confirmTemplate = parse("confirm.html")
 func (confirmPage) template() *template.Template { return confirmTemplate }
 
 func (s *Server) confirmLogout(w http.ResponseWriter, r *http.Request) error {
-	o, wrong, err := s.understand(r, readLogoutForm(r.PostForm))
+	o, wrong, err := s.understandLogout(r, readLogoutForm(r.PostForm))
 	if err != nil {
 		return err
 	}
 	if len(wrong) > 0 {
 		return s.refuseForm(w, r, o, wrong)
 	}
-	return s.render(w, http.StatusOK, s.confirmPage(r, o, text{}))
+	return s.askToConfirm(w, r, http.StatusOK, o, text{})
 }
 
 // confirmPage shows o. trouble is why it was not carried out; empty if nobody has confirmed it yet.
@@ -135,6 +164,8 @@ func (s *Server) confirmPage(r *http.Request, o order, trouble text) confirmPage
 		Impact:  o.impact,
 		Typed:   o.impact.Users > typeToConfirmAbove,
 		Number:  strconv.Itoa(o.impact.Users),
+		GraceS:  wholeSeconds(o.request.Grace),
+		BlockS:  wholeSeconds(o.request.Block),
 		Problem: trouble.in(s.locale(r)),
 	}
 	l := p.Locale
@@ -174,7 +205,7 @@ func ofScope(area string, scope session.Scope, n int) text {
 }
 
 func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
-	o, wrong, err := s.understand(r, readLogoutForm(r.PostForm))
+	o, wrong, err := s.understandLogout(r, readLogoutForm(r.PostForm))
 	if err != nil {
 		return err
 	}
@@ -187,7 +218,7 @@ func (s *Server) forceLogout(w http.ResponseWriter, r *http.Request) error {
 		if typed != "" {
 			trouble = text{key: "confirm.mistyped", data: locale.Data{"Typed": cut(typed, 20), "Count": n}}
 		}
-		return s.render(w, http.StatusUnprocessableEntity, s.confirmPage(r, o, trouble))
+		return s.askToConfirm(w, r, http.StatusUnprocessableEntity, o, trouble)
 	}
 	l, err := s.hub.ForceLogout(r.Context(), o.request)
 	if errors.Is(err, session.ErrNotFound) { // it has ended since it was counted
@@ -239,27 +270,25 @@ func (s *Server) cancelLogout(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// sendNotice tells people something, from the same form. Where that reaches many, it is confirmed.
+// sendNotice tells people something, from the same form. Where that reaches many, a person confirms
+// it. It goes to open tabs, so pages that wait are not counted.
 func (s *Server) sendNotice(w http.ResponseWriter, r *http.Request) error {
 	form := readLogoutForm(r.PostForm)
 	asked := form
 	asked.Grace, asked.Block, asked.ExceptSelf = moment{}, moment{}, false
-	o, wrong, err := s.understand(r, asked)
-	if err != nil {
-		return err
+	o, wrong := s.understand(r, asked)
+	if len(wrong) == 0 && o.impact.Sessions == 0 {
+		s.nobodyFound(r.Context(), &o, wrong)
 	}
 	form.User, form.Group = o.form.User, o.form.Group
 	o.form = form
 	if strings.TrimSpace(form.Message) == "" {
 		wrong.add("message", text{key: "notice.noMessage"})
 	}
-	if len(wrong) == 0 && o.impact.Sessions == 0 { // only pages wait
-		wrong.add(o.field(), text{key: "notice.nobody"})
-	}
 	if len(wrong) > 0 {
 		return s.refuseForm(w, r, o, wrong)
 	}
-	if o.impact.Users > typeToConfirmAbove && r.PostForm.Get("confirmed") == "" {
+	if o.impact.Users > typeToConfirmAbove && r.PostForm.Get("confirmed") == "" && isNavigation(r) {
 		p := s.confirmPage(r, o, text{})
 		p.IsNotice, p.Typed = true, false
 		p.Title = ofScope("notice.of", o.request.Scope, o.impact.Sessions).in(p.Locale)

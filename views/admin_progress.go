@@ -82,7 +82,11 @@ type faces struct {
 // maxFaces is how many are kept.
 const maxFaces = 5000
 
-// face is that of a session, which may have ended. One that the store does not tell has none.
+// facesWait is how long a look may take to read the faces that are not known.
+const facesWait = time.Second
+
+// face is that of a session, which may have ended. One that the store does not know has an empty
+// one; ok is false where it does not tell, or not before the end of ctx.
 func (s *Server) face(ctx context.Context, id session.ID) (f face, ok bool) {
 	s.consoles.faces.mu.Lock()
 	f, ok = s.consoles.faces.known[id]
@@ -90,11 +94,16 @@ func (s *Server) face(ctx context.Context, id session.ID) (f face, ok bool) {
 	if ok {
 		return f, true
 	}
-	record, err := s.hub.Lookup(ctx, id)
-	if err != nil && !errors.Is(err, session.ErrEnded) {
+	if ctx.Err() != nil {
 		return face{}, false
 	}
-	f = faceOf(&record)
+	switch record, err := s.hub.Lookup(ctx, id); {
+	case errors.Is(err, session.ErrNotFound): // asked for once, not at each look
+	case err != nil && !errors.Is(err, session.ErrEnded):
+		return face{}, false
+	default:
+		f = faceOf(&record)
+	}
 	s.consoles.faces.mu.Lock()
 	defer s.consoles.faces.mu.Unlock()
 	if s.consoles.faces.known == nil || len(s.consoles.faces.known) >= maxFaces {
@@ -184,55 +193,103 @@ func (s *Server) progressLines(lang *locale.Locale, l hub.ForcedLogout) (lines [
 // not listed.
 func (s *Server) progressRows(ctx context.Context, lang *locale.Locale, l hub.ForcedLogout) (rows []progressRow,
 	more string) {
-	rows = []progressRow{}
-	places := make(map[string]int)
-	left := make(map[string]bool)
-	add := func(ref string, find func() face, tab progressTab) {
-		place, ok := places[ref]
-		if !ok {
-			if place = len(rows); place >= shownPeople {
-				left[ref] = true
-				return
-			}
-			f := find()
-			places[ref] = place
-			rows = append(rows, progressRow{Ref: ref, Person: f.person, From: f.from(lang)})
-		}
-		rows[place].Tabs = append(rows[place].Tabs, tab)
-	}
+	ctx, cancel := context.WithTimeout(ctx, facesWait)
+	defer cancel()
+	list := progressList{rows: []progressRow{}, locale: lang}
+	hidden := 0
 	if l.State == hub.LogoutPending {
-		for _, one := range s.inScope(&l.Revocation) {
-			word := text{key: "progress.tabsWarned", data: locale.Data{"Count": one.Tabs}}.in(lang)
-			add(one.Names.Ref, func() face { return faceOf(one.Record) }, progressTab{State: "pending", Word: word})
+		warned := remembered(func(tabs int) string {
+			return text{key: "progress.tabsWarned", data: locale.Data{"Count": tabs}}.in(lang)
+		})
+		var first []*hub.Session
+		first, hidden = s.inScope(&l.Revocation, shownPeople)
+		for _, one := range first {
+			list.add(one.Record.ID, func() face { return faceOf(one.Record) },
+				func() progressTab { return progressTab{State: "pending", Word: warned(one.Tabs)} })
 		}
 	}
+	word := remembered(func(o hub.Outcome) string { return text{key: "progress." + string(o)}.in(lang) })
 	for _, tab := range l.Tabs {
-		find := func() face {
-			f, ok := s.face(ctx, tab.Session)
-			if !ok {
-				f.person = tab.User
-			}
+		list.add(tab.Session, func() face {
+			f, _ := s.face(ctx, tab.Session)
+			f.person = cmp.Or(f.person, tab.User)
 			return f
-		}
-		word := text{key: "progress." + string(tab.Outcome)}.in(lang)
-		add(tab.Session.Ref(), find, progressTab{tab.Tab, string(tab.Outcome), word, tab.Path})
+		}, func() progressTab { return progressTab{tab.Tab, string(tab.Outcome), word(tab.Outcome), tab.Path} })
 	}
-	if n := len(left); n > 0 {
+	if n := hidden + len(list.left); n > 0 {
 		more = text{key: "progress.more", data: locale.Data{"Count": n}}.in(lang)
 	}
-	return rows, more
+	return list.rows, more
 }
 
-// inScope lists the live sessions that a forced logout ends, in the order of their users.
-func (s *Server) inScope(f *session.Revocation) []hub.Session {
+// progressList is the rows for the first shownPeople sessions. The zero value but for the locale is
+// empty.
+type progressList struct {
+	rows   []progressRow
+	places map[session.ID]int
+	left   map[session.ID]bool // sessions without a row
+	locale *locale.Locale
+}
+
+// add puts a tab into the row of its session. find and tell are called only where there is one: a
+// forced logout may end a hundred thousand sessions, and a page looks at it four times a second.
+func (p *progressList) add(id session.ID, find func() face, tell func() progressTab) {
+	place, ok := p.places[id]
+	if !ok {
+		if place = len(p.rows); place >= shownPeople {
+			if p.left == nil {
+				p.left = make(map[session.ID]bool)
+			}
+			p.left[id] = true
+			return
+		}
+		if p.places == nil {
+			p.places = make(map[session.ID]int)
+		}
+		f := find()
+		p.places[id] = place
+		p.rows = append(p.rows, progressRow{Ref: id.Ref(), Person: f.person, From: f.from(p.locale)})
+	}
+	p.rows[place].Tabs = append(p.rows[place].Tabs, tell())
+}
+
+// remembered is say, asked once for each k.
+func remembered[K comparable](say func(K) string) func(K) string {
+	known := make(map[K]string)
+	return func(k K) string {
+		said, ok := known[k]
+		if !ok {
+			said = say(k)
+			known[k] = said
+		}
+		return said
+	}
+}
+
+// inScope lists the first of the live sessions that a forced logout ends, in the order of their
+// users: so many at most. more is how many there are beside them.
+func (s *Server) inScope(f *session.Revocation, most int) (first []*hub.Session, more int) {
 	target := f.Scope.Target()
-	list := slices.DeleteFunc(s.hub.Sessions(hub.Filter{User: f.User}), func(one hub.Session) bool {
-		return !f.EndsNames(target, one.Names)
-	})
-	slices.SortFunc(list, func(a, b hub.Session) int {
+	order := func(a, b *hub.Session) int {
 		return cmp.Or(strings.Compare(a.Record.User, b.Record.User), strings.Compare(a.Names.Ref, b.Names.Ref))
-	})
-	return list
+	}
+	all := s.hub.Sessions(hub.Filter{User: f.User})
+	for i := range all {
+		one := &all[i]
+		if !f.EndsNames(target, one.Names) {
+			continue
+		}
+		if len(first) == most {
+			more++
+			if order(one, first[most-1]) > 0 {
+				continue
+			}
+			first = first[:most-1]
+		}
+		place, _ := slices.BinarySearchFunc(first, one, order)
+		first = slices.Insert(first, place, one)
+	}
+	return first, more
 }
 
 type progressPage struct {

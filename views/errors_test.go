@@ -64,6 +64,7 @@ func TestWhileTheStoreIsAwayNothingIsConcluded(t *testing.T) {
 		"/session/activity":                {"idle_ms": {"0"}},
 		"/account":                         {"others": {"all"}},
 		"/admin/confirm":                   {"scope": {"everyone"}},
+		"/admin/review":                    {"scope": {"everyone"}},
 		"/admin/logouts":                   {"scope": {"everyone"}},
 		"/admin/logouts/" + id + "/cancel": {},
 		"/admin/notices":                   {"scope": {"everyone"}, "message": {"x"}},

@@ -69,7 +69,8 @@ func readLogoutForm(v url.Values) logoutForm {
 	return f
 }
 
-// readMoment takes one time out of the form. Older forms have seconds in a field of their own.
+// readMoment takes one time out of the form. Forms of older versions have seconds in a field of
+// their own, which the confirmation has as well, for nodes of those versions.
 func readMoment(v url.Values, name string) moment {
 	m := moment{Choice: v.Get(name), Clock: v.Get(name + "_at"), Fixed: v.Get(name + "_fixed")}
 	if !v.Has(name) {
@@ -128,9 +129,23 @@ func (f logoutForm) scope(wrong faults) (scope session.Scope, strange int) {
 	return scope, 0
 }
 
-// understand makes an order of the form of r. The faults are empty where it is one. It counts what
-// the order would do.
-func (s *Server) understand(r *http.Request, f logoutForm) (order, faults, error) {
+// understandLogout is understand for a forced logout. If it concerns nobody whose session lives, it
+// looks for pages that wait, and says what is wrong where there are none either.
+func (s *Server) understandLogout(r *http.Request, f logoutForm) (order, faults, error) {
+	o, wrong := s.understand(r, f)
+	if len(wrong) > 0 || o.impact.Sessions > 0 {
+		return o, wrong, nil
+	}
+	err := s.weighWaiting(r.Context(), &o)
+	if err == nil && o.impact.isEmpty() {
+		s.nobodyFound(r.Context(), &o, wrong)
+	}
+	return o, wrong, err
+}
+
+// understand makes an order of the form of r. The faults are empty where it is one. It counts the
+// live sessions that the order concerns.
+func (s *Server) understand(r *http.Request, f logoutForm) (order, faults) {
 	wrong := faults{}
 	o := order{form: f, zone: zoneOf(f.Offset), now: s.clock.Now()}
 	q := hub.LogoutRequest{Actor: visitOf(r).status.Record.User, Message: f.Message}
@@ -144,23 +159,19 @@ func (s *Server) understand(r *http.Request, f logoutForm) (order, faults, error
 	var fault text
 	q.Grace, fault = f.Grace.after(o.now, o.now, o.zone)
 	wrong.add("grace", fault)
-	q.Block, fault = f.Block.after(o.now.Add(q.Grace), o.now, o.zone)
+	q.Block, fault = f.Block.lasting(o.now.Add(q.Grace), o.now, o.zone)
 	wrong.add("block", fault)
 	if q.Block > 0 && q.OfSessions() {
 		wrong.add("block", text{key: "logoutForm.blockOfSessions"})
 	}
 	o.request = q
-	if len(wrong) > 0 {
-		return o, wrong, nil
+	if len(wrong) == 0 {
+		s.weigh(&o)
 	}
-	err := s.weigh(r.Context(), &o)
-	if err == nil && o.impact.isEmpty() {
-		s.nobodyFound(r.Context(), &o, wrong)
-	}
-	return o, wrong, err
+	return o, wrong
 }
 
-// nobodyFound says what is wrong with an order that would end nothing. One that refuses sign-ins
+// nobodyFound says what is wrong with an order that concerns nobody. One that refuses sign-ins
 // does something all the same, unless its name looks like a mistake.
 func (s *Server) nobodyFound(ctx context.Context, o *order, wrong faults) {
 	f := &o.form
@@ -172,18 +183,27 @@ func (s *Server) nobodyFound(ctx context.Context, o *order, wrong faults) {
 		}
 		return
 	}
-	known := s.candidates(ctx, f.Scope)
-	for _, c := range known {
-		if session.SameName(c.Name, *name) { // the directory has it, or only the session that is spared
-			*name = c.Name
-			if o.request.Block == 0 {
-				wrong.add(f.Scope, text{key: "logoutForm.notHere", data: locale.Data{"Name": c.Name}})
-			}
-			return
+	ctx, cancel := context.WithTimeout(ctx, directoryWait)
+	defer cancel()
+	known, meant := s.candidates(ctx, f.Scope), ""
+	isIt := func(c candidate) bool { return session.SameName(c.Name, *name) }
+	if f.Scope == "user" && !slices.ContainsFunc(known, isIt) { // the directory may have told only some of its users
+		if e, err := s.people.Find(ctx, *name); err == nil {
+			known, meant = append(known, candidate{e.User, e.Name}), e.User
 		}
 	}
+	if i := slices.IndexFunc(known, isIt); i >= 0 { // the directory has it, or only the session that is spared
+		*name = known[i].Name
+		if o.request.Block == 0 {
+			wrong.add(f.Scope, text{key: "logoutForm.notHere", data: locale.Data{"Name": *name}})
+		}
+		return
+	}
 	kind := map[string]string{"user": "User", "group": "Group"}[f.Scope]
-	found, ok := closest(*name, known)
+	found, ok := meant, meant != "" // they sign in by this name as well
+	if !ok {
+		found, ok = closest(*name, known)
+	}
 	switch {
 	case o.request.Block > 0 && (!ok || f.Keep == *name):
 	case ok:
@@ -193,7 +213,7 @@ func (s *Server) nobodyFound(ctx context.Context, o *order, wrong faults) {
 	}
 }
 
-// directoryWait is how long the directory may take to say which users there are, for a suggestion.
+// directoryWait is how long the directory may take to say who has a name or one like it.
 const directoryWait = 2 * time.Second
 
 // candidates are the names that somebody has, of users or groups. The groups are those of people
@@ -210,8 +230,6 @@ func (s *Server) candidates(ctx context.Context, scope string) []candidate {
 		}
 	}
 	if scope == "user" {
-		ctx, cancel := context.WithTimeout(ctx, directoryWait)
-		defer cancel()
 		people, err := s.people.People(ctx, maxPeople)
 		if err != nil {
 			s.log.Warn("names not looked for in the directory", "error", err)

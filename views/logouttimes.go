@@ -66,6 +66,19 @@ func (m moment) after(start, now time.Time, zone *time.Location) (time.Duration,
 	return next.Sub(start), text{}
 }
 
+// lasting is how long after start something ends that begins then. The arguments and the text are
+// as for after; it is wrong, too, if the end that was shown is not after the start.
+func (m moment) lasting(start, now time.Time, zone *time.Location) (time.Duration, text) {
+	d, fault := m.after(start, now, zone)
+	if m.IsAt() && d == 0 && fault.key == "" {
+		fault = text{key: "logoutForm.timePassed", data: locale.Data{"Clock": m.Clock}}
+	}
+	return d, fault
+}
+
+// wholeSeconds is d in seconds, rounded up.
+func wholeSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
 // cmp0 is 0 for a field that was left empty.
 func cmp0(s string) string {
 	if s == "" {

@@ -64,7 +64,7 @@ const forcedLogouts = "/admin/logouts"
 func (s *Server) offerAgain(w http.ResponseWriter, r *http.Request) error {
 	p := againPage{layout: s.sessionLayout(r, "again.title"), Action: s.base + r.URL.Path}
 	if r.URL.Path == forcedLogouts {
-		p.Action = s.base + "/admin/confirm"
+		p.Action = s.base + reviewPath
 	}
 	p.What = doneBy(r).in(p.Locale)
 	p.Back = s.wayBack(r, p.App.URL)
@@ -97,7 +97,7 @@ func doneBy(r *http.Request) text {
 		does = "endOthers"
 	case path == "/account":
 		does = "endOwn"
-	case path == "/admin/confirm", path == forcedLogouts, path == forcedLogouts+"/new":
+	case path == "/admin/confirm", path == reviewPath, path == forcedLogouts, path == forcedLogouts+"/new":
 		does = "order"
 	case path == "/admin/notices":
 		does = "notice"

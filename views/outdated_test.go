@@ -61,7 +61,7 @@ func TestAForcedLogoutOutOfDateIsCountedAnew(t *testing.T) {
 	a := ada.post("/admin/logouts", s.outdated(url.Values{"scope": {"user"}, "user": {"grace"}, "typed": {"1"}}))
 	a.wants(t, "the form", 403, "confirm it there")
 	action, form := a.continueForm()
-	if action != "/admin/confirm" || form.Has("typed") || form.Get("user") != "grace" {
+	if action != "/admin/review" || form.Has("typed") || form.Get("user") != "grace" {
 		t.Errorf("the button sends %v to %s, want the order to be confirmed anew", form, action)
 	}
 	ada.post(action, form).wants(t, "going on", 200, "Sign out")

@@ -312,6 +312,8 @@ func pagesOfForcedLogouts() map[string]page {
 		},
 		Then:    []piece{{Text: "They are signed out at "}, instant, {Text: "."}},
 		Blocked: []piece{{Text: "Refused until "}, instant, {Text: "."}},
+		GraceS:  90,
+		BlockS:  1800,
 		Typed:   true,
 		Number:  "1234",
 		Problem: "You typed nonsense.",

@@ -2,6 +2,7 @@ package views
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,116 +37,14 @@ type site struct {
 	description *apitest.Description // of the API
 }
 
-// flaky is a store that a test can put out of reach.
-type flaky struct {
-	session.Store
-	away       atomic.Bool // nothing is answered
-	takesReads atomic.Bool // while it is away
-	remembered int         // forced logouts of a day, beside those that were written
-}
-
-func (f *flaky) Revocations(ctx context.Context) ([]session.Revocation, error) {
-	list, err := f.Store.Revocations(ctx)
-	now := session.Millis(time.Now())
-	for i := range f.remembered {
-		list = append(list, session.Revocation{
-			Number:      int64(i + 1),
-			ID:          fmt.Sprint("remembered-", i),
-			Scope:       session.Scope{User: "nobody"},
-			At:          now,
-			EffectiveAt: now,
-		})
-	}
-	return list, err
-}
-
-var errAway = errors.New("connection refused")
-
-func (f *flaky) read() error {
-	if f.away.Load() && !f.takesReads.Load() {
-		return errAway
-	}
-	return nil
-}
-
-func (f *flaky) write() error {
-	if f.away.Load() {
-		return errAway
-	}
-	return nil
-}
-
-func (f *flaky) Get(ctx context.Context, id session.ID) (session.Record, error) {
-	if err := f.read(); err != nil {
-		return session.Record{}, err
-	}
-	return f.Store.Get(ctx, id)
-}
-
-func (f *flaky) LastRevocation(ctx context.Context) (int64, error) {
-	if err := f.read(); err != nil {
-		return 0, err
-	}
-	return f.Store.LastRevocation(ctx)
-}
-
-func (f *flaky) Events(ctx context.Context, q session.EventQuery) ([]session.Event, error) {
-	if err := f.read(); err != nil {
-		return nil, err
-	}
-	return f.Store.Events(ctx, q)
-}
-
-func (f *flaky) Save(ctx context.Context, id session.ID, version int64, values []byte) error {
-	if err := f.write(); err != nil {
-		return err
-	}
-	return f.Store.Save(ctx, id, version, values)
-}
-
-func (f *flaky) Create(ctx context.Context, r session.Record, limit int) ([]session.ID, error) {
-	if err := f.write(); err != nil {
-		return nil, err
-	}
-	return f.Store.Create(ctx, r, limit)
-}
-
-func (f *flaky) End(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (bool, error) {
-	if err := f.write(); err != nil {
-		return false, err
-	}
-	return f.Store.End(ctx, id, why, ifDueBy)
-}
-
-func (f *flaky) AddRevocation(ctx context.Context, revocation session.Revocation) (session.Revocation, error) {
-	if err := f.write(); err != nil {
-		return revocation, err
-	}
-	return f.Store.AddRevocation(ctx, revocation)
-}
-
-func (f *flaky) CancelRevocation(ctx context.Context, id string, at time.Time, actor string) (session.Revocation,
-	error) {
-	if err := f.write(); err != nil {
-		return session.Revocation{}, err
-	}
-	return f.Store.CancelRevocation(ctx, id, at, actor)
-}
-
-func (f *flaky) Append(ctx context.Context, e session.Event) error {
-	if err := f.write(); err != nil {
-		return err
-	}
-	return f.Store.Append(ctx, e)
-}
-
 // people are a directory.
 type people struct {
 	away  atomic.Bool
 	asked atomic.Int64
 	mu    sync.Mutex // held by a test to keep a sign-in waiting
 	list  []directory.Entry
-	entry string // identity of whoever signs in
+	mail  map[string]string // users by another name with which they sign in
+	entry string            // identity of whoever signs in
 }
 
 func (p *people) Authenticate(ctx context.Context, username, password string,
@@ -172,11 +71,23 @@ func (p *people) Authenticate(ctx context.Context, username, password string,
 	return e, ctx.Err()
 }
 
-func (p *people) People(context.Context, int) ([]directory.Entry, error) {
+func (p *people) People(_ context.Context, limit int) ([]directory.Entry, error) {
 	if p.away.Load() {
 		return nil, directory.ErrUnavailable
 	}
-	return p.list, nil
+	return p.list[:min(len(p.list), limit)], nil
+}
+
+func (p *people) Find(_ context.Context, name string) (directory.Entry, error) {
+	if p.away.Load() {
+		return directory.Entry{}, directory.ErrUnavailable
+	}
+	for _, e := range p.list {
+		if session.SameName(e.User, cmp.Or(p.mail[name], name)) {
+			return e, nil
+		}
+	}
+	return directory.Entry{}, directory.ErrBadCredentials
 }
 
 const siteOrigin = "https://site.example"

@@ -37,9 +37,11 @@ type Authenticator interface {
 		found func(canonical string) error) (directory.Entry, error)
 }
 
-// People lists the staff directory of the sample application.
+// People lists the staff directory of the sample application, and tells who has a name. The errors
+// are those of the package directory.
 type People interface {
 	People(ctx context.Context, limit int) ([]directory.Entry, error)
+	Find(ctx context.Context, username string) (directory.Entry, error)
 }
 
 // AuditTrail is the part of the store that the pages write and read themselves.
@@ -220,6 +222,7 @@ func (s *Server) adminRoutes() {
 	s.mux.Handle("GET /admin/sessions/{ref}", s.page(s.requireAdmin(s.consoleSession)))
 	s.mux.Handle("GET /admin/logouts/new", s.page(s.requireAdmin(s.newLogout)))
 	s.mux.Handle("POST /admin/logouts/new", s.page(s.requireAdmin(large(s.protected(s.newLogout)))))
+	s.mux.Handle("POST "+reviewPath, s.page(s.requireAdmin(large(s.protected(s.confirmLogout)))))
 	s.mux.Handle("POST /admin/confirm", s.page(s.requireAdmin(large(s.protected(s.confirmLogout)))))
 	s.mux.Handle("POST /admin/logouts", form(s.forceLogout, s.leavesSomebody))
 	s.mux.Handle("GET /admin/logouts/{id}", s.page(s.requireAdmin(s.followLogout)))
