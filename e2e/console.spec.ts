@@ -1,6 +1,7 @@
 import {AxeBuilder} from '@axe-core/playwright'
-import type {Page} from '@playwright/test'
+import type {Page, WebSocketRoute} from '@playwright/test'
 import {type Browser, expect, type Server, test} from './curfew'
+import {addSession} from './waits'
 
 // The console of an administrator, with more sessions than fit a page.
 
@@ -109,6 +110,82 @@ test('rows stand still under the pointer, and while one has the focus', async ({
   await expect(box(page, 'old0001')).toBeFocused()
   await page.getByRole('heading', {name: 'Console'}).click()
   await expect(rows(page)).toHaveCount(6)
+})
+
+test('all that match are those of the view in which it was asked, and nobody else is left a selection', async ({
+  signIn,
+  openTab,
+  context,
+  server,
+}) => {
+  // The connection is lost, and comes back.
+  let isUp = true
+  const sockets: WebSocketRoute[] = []
+  await context.routeWebSocket(/admin\/ws/, socket => {
+    if (!isUp) return void socket.close({code: 1011})
+    socket.connectToServer()
+    sockets.push(socket)
+  })
+  await signIn('ada')
+  await people(server, 'finance', 3)
+  await people(server, 'many', 2)
+  const {page} = await openTab('/admin?q=finance')
+  await live(page)
+  isUp = false
+  for (const socket of sockets) await socket.close({code: 1011})
+  await expect(page.getByText('Not live: the connection is lost.')).toBeVisible()
+  await page.getByRole('link', {name: 'Select all 3 that match'}).click()
+  await page.getByRole('searchbox', {name: 'Search'}).fill('many')
+  isUp = true
+  await live(page)
+  await expect(rows(page)).toHaveCount(2)
+  await expect(actions(page)).toBeHidden()
+  expect(await refs(page)).toEqual([])
+
+  await box(page, 'many0000').check()
+  await expect(actions(page)).toContainText('1 selected')
+  await expect(page.getByRole('status').filter({hasText: '1 selected'})).toBeAttached()
+  await page.reload()
+  await expect(actions(page)).toContainText('1 selected')
+  await addSession(server, context, 'eve', ['admins'])
+  await page.goto(server.url + '/admin')
+  await live(page)
+  await expect(actions(page)).toBeHidden()
+  expect(await refs(page)).toEqual([])
+})
+
+test('what comes after a reload with a selection is new', async ({signIn, openTab, server}) => {
+  await signIn('ada')
+  await people(server, 'old', 3)
+  const {page} = await openTab('/admin')
+  await live(page)
+  await box(page, 'old0001').check()
+  await page.reload()
+  await live(page)
+  await people(server, 'new', 2)
+  await expect(page.locator('#news')).toHaveText('2 new')
+  await expect(page.getByRole('status').filter({hasText: '2 new'})).toBeAttached()
+})
+
+test('the focus goes to what was found, where its element goes', async ({signIn, openTab, server}) => {
+  await signIn('ada')
+  await people(server, 'many', 2)
+  const {page} = await openTab('/admin?q=many')
+  await live(page)
+  const found = page.locator('#found')
+  await page.getByRole('link', {name: 'Clear filters'}).press('Enter')
+  await expect(found).toHaveText('3 sessions')
+  await expect(found).toBeFocused()
+  const menu = row(page, 'many0001').locator('details.menu')
+  await menu.locator('summary').press('Enter')
+  await menu.getByRole('link', {name: 'Show only many0001'}).press('Enter')
+  await expect(rows(page)).toHaveCount(1)
+  await expect(found).toBeFocused()
+  await page.getByRole('textbox', {name: 'User'}).fill('nobody')
+  await page.getByRole('textbox', {name: 'User'}).press('Enter')
+  await page.getByRole('link', {name: 'Show all sessions'}).press('Enter')
+  await expect(rows(page)).toHaveCount(3)
+  await expect(found).toBeFocused()
 })
 
 test('all that match can be selected, on whatever page they stand @engines', async ({signIn, openTab, server}) => {

@@ -74,6 +74,21 @@ test('the page of a session follows it to its end, and says how that came', asyn
   await expect(page).toHaveURL(server.url + '/admin')
 })
 
+test('a single refusal does not stop the page of a session', async ({signIn, openTab, otherBrowser, server}) => {
+  await signIn('ada')
+  await signIn('grace', await otherBrowser())
+  const {ref} = (await server.api('GET', '/sessions?user=grace')).items[0]
+  const {page} = await openTab('/admin/sessions/' + ref)
+  const status = page.locator('#live')
+  await expect(status).toHaveText('Live')
+  await page.route(/part=live/, route => route.fulfill({status: 401}))
+  await expect(status).not.toHaveText('Live')
+  await page.unroute(/part=live/)
+  await expect(status).toHaveText('Live')
+  await server.forceLogout({session: ref})
+  await expect(page.getByRole('heading', {name: 'This session is over'})).toBeVisible()
+})
+
 test.describe('without script', () => {
   test.use({javaScriptEnabled: false})
 

@@ -6,7 +6,7 @@
  * The view stands in the address of the page: whatever leads to another view is a link there, or
  * the form of the filters. What is selected is kept by ref, over views and for the tab.
  */
-import {base, byId, converse, list, make, number, say, setText, told} from './live.js'
+import {base, byId, converse, list, make, number, say, setText, teller, told} from './live.js'
 import {showPlot} from './plot.js'
 import {refsOf, setRows, updateRow, markEnded} from './rows.js'
 import {Selection} from './selection.js'
@@ -67,6 +67,7 @@ function question() {
 
 /** Shows another view. @param {URLSearchParams} params */
 function go(params) {
+  wantsAll = false // those of the view before were meant
   params.delete('select')
   for (const [name, value] of [...params]) if (!value) params.delete(name)
   if (params.get('size') === '50') params.delete('size')
@@ -81,7 +82,8 @@ function go(params) {
       field.add(new Option(say('console.option', {Name: value, N: 0}), value))
     if (field !== document.activeElement) field.value = value
   }
-  byId('unfilter').hidden = !['q', 'user', 'group', 'state', 'node', 'address'].some(name => params.get(name))
+  const isFiltered = ['q', 'user', 'group', 'state', 'node', 'address'].some(name => params.get(name))
+  toggleShown('unfilter', isFiltered)
   ask()
   forced = n
 }
@@ -105,7 +107,7 @@ let isPointed = false
 let hasFocus = false
 
 /** The last sign-in of the view that is shown, Unix ms. */
-let newest = 0
+let newest = Number(told.newest)
 
 /** @type {View | undefined} the last one that came */
 let last
@@ -175,7 +177,9 @@ function listen() {
     const url = new URL(link.href, document.baseURI)
     if (url.pathname !== `${base}/admin`) return
     event.preventDefault()
-    link.closest('details')?.removeAttribute('open')
+    const menu = link.closest('details')
+    if (menu?.contains(document.activeElement)) byId('found').focus()
+    menu?.removeAttribute('open')
     if (link.id === 'clear') return clear()
     if (link.id === 'all') return pickAll()
     go(url.searchParams)
@@ -234,6 +238,7 @@ function read() {
 }
 
 function clear() {
+  wantsAll = false
   selection.clear()
   byId('found').focus()
 }
@@ -269,9 +274,11 @@ function receive(view) {
   const grouped = asked.get('by') === 'user'
   const sessions = say('count.sessions', {Count: view.found})
   const users = say('count.users', {Count: view.found_users})
-  setText(byId('found'), grouped ? say('console.foundUsers', {Users: users, Sessions: sessions}) : sessions)
+  const found = grouped ? say('console.foundUsers', {Users: users, Sessions: sessions}) : sessions
+  setText(byId('found'), found)
+  if (forced && view.n >= forced) tellFound(found) // what was asked for, and not each change later
   setText(byId('all'), say('console.selectAll', {Count: view.found}))
-  byId('all').hidden = view.found < 2
+  toggleShown('all', view.found > 1)
   showPager(view)
   if (!isStill || (forced && view.n >= forced)) show(view)
   else compare(view)
@@ -281,9 +288,11 @@ function receive(view) {
 function show(view) {
   if (view.n >= forced) forced = 0
   newest = view.newest
+  const hadFocus = body.contains(document.activeElement)
   setRows(body, view.rows, {toggle, only})
-  byId('sessions').hidden = view.rows.length === 0
-  byId('empty').hidden = view.rows.length > 0
+  if (hadFocus && !body.contains(document.activeElement)) byId('found').focus()
+  toggleShown('sessions', view.rows.length > 0)
+  toggleShown('empty', view.rows.length === 0)
   sayNews('')
   mark()
   if (isStill) ask() // these are the rows now
@@ -318,9 +327,18 @@ function compare(view) {
 function sayNews(text, canShow = false) {
   setText(byId('news'), text)
   byId('news').hidden = !text
-  const button = byId('show')
-  if (!canShow && button === document.activeElement) byId('found').focus()
-  button.hidden = !canShow
+  tellNews(text)
+  toggleShown('show', canShow)
+}
+
+const tellFound = teller(byId('found-told'))
+const tellNews = teller(byId('news-told'))
+
+/** Shows or hides a part of the page. The focus does not go with it. @param {string} id @param {boolean} isShown */
+function toggleShown(id, isShown) {
+  const part = byId(id)
+  if (!isShown && part.contains(document.activeElement)) byId('found').focus()
+  part.hidden = !isShown
 }
 
 /** The names that a filter offers, each with its sessions. @param {string} name @param {Count[]} counts */
@@ -363,7 +381,7 @@ function only(user) {
 /** @param {View} view */
 function showPager(view) {
   const list = byId('pages')
-  list.hidden = view.pages <= 1
+  toggleShown('pages', view.pages > 1)
   const numbers = pageNumbers(view.page, view.pages)
   const mark = numbers.join() + ' ' + view.page + ' ' + asked
   if (list.dataset.shows !== mark) {

@@ -1,9 +1,9 @@
 // @ts-check
 // What the live pages of administrators share: the socket over which the server says what they
 // show, and the words in which they say it. The pages work without it.
-import {numberFormat, speaker} from './texts.js'
+import {isolated, numberFormat, speaker} from './texts.js'
 
-/** @import {Text} from './texts.js' */
+/** @import {Data, Text} from './texts.js' */
 
 const script = /** @type {HTMLScriptElement} */ (document.querySelector('script[data-console]'))
 const url = new URL(script.dataset.console ?? '', document.baseURI)
@@ -23,8 +23,10 @@ const language = document.documentElement.lang
 /** @type {Record<string, Text>} the words that the server has put into the page */
 const words = JSON.parse(document.getElementById('words')?.textContent ?? '{}')
 
-/** The text of a key, in the language of the page. */
-export const say = speaker(language, words)
+const saying = speaker(language, words)
+
+/** The text of a key, in the language of the page. @param {string} key @param {Data} [data] */
+export const say = (key, data) => saying(key, document.documentElement.dir === 'rtl' ? isolated(data) : data)
 
 /** Puts texts into one line. @param {string[]} texts */
 export const list = texts => texts.filter(text => text).reduce((First, Next) => say('console.list', {First, Next}))
@@ -49,6 +51,43 @@ export function ago(seconds) {
  */
 export function setText(element, text) {
   if (element && element.textContent !== String(text)) element.textContent = String(text)
+}
+
+/**
+ * Sets a name or an address: data that is isolated from the direction of the text around it.
+ * @param {Element | null} element
+ * @param {string} text
+ */
+export function setData(element, text) {
+  const {firstElementChild: data} = element ?? {}
+  if (element?.textContent === text && (!text || data?.localName === 'bdi')) return
+  element?.replaceChildren(...(text ? [make('bdi', {}, text)] : []))
+}
+
+/** So long after a change a status says it, and so seldom. */
+const TELL_AFTER_MS = 100
+const TELL_EVERY_MS = 3_000
+
+/**
+ * Returns what has screen readers read out a text that changes often: a status that is always there
+ * says it a moment later, and says no more than one every few seconds.
+ * @param {HTMLElement} status
+ * @returns {(text: string) => void}
+ */
+export function teller(status) {
+  let wanted = ''
+  let timer = 0
+  let told = -Infinity
+  const tell = () => {
+    timer = 0
+    if (status.textContent === wanted) return
+    told = performance.now()
+    status.textContent = wanted
+  }
+  return text => {
+    wanted = text
+    timer ||= setTimeout(tell, Math.max(TELL_AFTER_MS, told + TELL_EVERY_MS - performance.now()))
+  }
 }
 
 /** @param {string} name @param {Record<string, string | undefined>} [attributes] @param {string} [text] */
@@ -103,12 +142,24 @@ export function converse(question, show) {
     socket = null
   }
 
-  document.addEventListener('curfew:expire', rest)
-  document.addEventListener('curfew:resume', () => {
-    rest() // the page goes on with another session
+  function renew() {
+    rest()
     wait = 500
     connect()
+  }
+
+  // The page's own connection finds out sooner that there is none.
+  let isCut = false
+  document.addEventListener('curfew:connection', event => {
+    const {connected} = /** @type {CustomEvent} */ (event).detail
+    const wasCut = isCut
+    isCut = !connected
+    if (!socket) return
+    if (isCut) return setText(byId('live'), say('live.lost'))
+    if (wasCut) renew()
   })
+  document.addEventListener('curfew:expire', rest)
+  document.addEventListener('curfew:resume', renew) // the page goes on with another session
   connect()
   return () => ask()
 }

@@ -46,6 +46,9 @@ const SIGN_IN_MS = 60_000
  */
 const CLOSE_MS = 500
 
+/** So long a status is there before its text is. */
+const SAY_MS = 100
+
 /** @type {Record<string, Text>} */
 const words = JSON.parse(document.getElementById('words')?.textContent ?? '{}')
 const say = speaker(document.documentElement.lang, words)
@@ -188,7 +191,8 @@ function fail(problem) {
 }
 
 /**
- * Says something above the form. A new element is read out even where the text is the same.
+ * Says something above the form. A new element is read out even where the text is the same. One that
+ * is no alert has to be there before its text.
  * @param {string} said
  * @param {string} look the class
  * @param {string} role
@@ -199,9 +203,15 @@ function tellPerson(said, look, role) {
   text.id = 'problem'
   text.className = look
   text.setAttribute('role', role)
-  text.textContent = said
   form?.before(text)
+  sayIn(text, said, role === 'alert')
   for (const name of ['username', 'password']) field(name)?.setAttribute('aria-describedby', text.id)
+}
+
+/** @param {HTMLElement} element @param {string} text @param {boolean} atOnce */
+function sayIn(element, text, atOnce) {
+  if (atOnce) element.textContent = text
+  else setTimeout(() => (element.textContent = text), SAY_MS)
 }
 
 function unsay() {
@@ -265,7 +275,7 @@ function done() {
     title.textContent = say('login.signedIn')
     text.setAttribute('role', 'status')
     document.querySelector('main')?.replaceChildren(title, text)
-    text.textContent = say('login.closeWindow')
+    sayIn(text, say('login.closeWindow'), false)
   }
   setTimeout(() => window.close(), CLOSE_MS)
 }

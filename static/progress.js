@@ -2,7 +2,7 @@
 // The live part of a forced logout's progress. The page works without it. All words come from the
 // server, which says on the socket what the page says.
 import {inZone, showTimes} from './instants.js'
-import {byId, converse, make, number, setText, told} from './live.js'
+import {byId, converse, make, number, setData, setText, told} from './live.js'
 
 /**
  * @typedef {{text: string, at?: string}} Piece a part of a sentence: an instant, where at is there
@@ -55,10 +55,11 @@ function showPeople({people, rest}) {
     if (!row) {
       row = /** @type {HTMLTableRowElement} */ (make('tr', {'data-ref': person.ref}))
       row.append(
-        make('th', {scope: 'row'}, person.person),
+        make('th', {scope: 'row'}),
         make('td', {'data-label': body.dataset.from ?? ''}, person.from),
         make('td', {'data-label': body.dataset.became ?? ''}),
       )
+      setData(row.cells[0] ?? null, person.person)
       body.append(row)
     }
     showTabs(row, person.tabs ?? [])
@@ -75,7 +76,10 @@ function showTabs(row, tabs) {
   tabs.forEach((tab, i) => {
     let badge = /** @type {HTMLElement | undefined} */ (cell.children[i])
     if (!badge) cell.append((badge = make('span', {class: 'badge'})), ' ')
-    setText(badge, tab.path ? `${tab.word} · ${tab.path}` : tab.word)
+    const text = tab.path ? `${tab.word} · ${tab.path}` : tab.word
+    if (badge.textContent !== text) {
+      badge.replaceChildren(...(tab.path ? [tab.word + ' · ', make('bdi', {}, tab.path)] : [tab.word]))
+    }
     if (badge.dataset.state !== tab.state) badge.dataset.state = tab.state
     if (badge.dataset.tab !== tab.tab) badge.dataset.tab = tab.tab
   })

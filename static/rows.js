@@ -1,7 +1,7 @@
 // @ts-check
 // The rows of the console, as the server draws them. A row stays the same element as long as it is
 // shown, so that the focus and an open menu survive.
-import {ago, base, list, make, number, say, setText} from './live.js'
+import {ago, base, list, make, number, say, setData, setText} from './live.js'
 
 /**
  * @typedef {{ref?: string, refs?: string[], user: string, name: string, groups: string, state: string,
@@ -57,11 +57,13 @@ export function updateRow(element, row) {
   setText(tabs ?? null, list([number.format(row.tabs), hidden, unconfirmed, row.node ?? '']))
   setText(signedIn ?? null, ago(row.signed_in_s))
   setText(active ?? null, ago(row.active_s))
-  setText(groups ?? null, row.groups)
+  setData(groups ?? null, row.groups)
   if (!row.refs) return
   if (box && box.value !== row.refs.join()) box.value = row.refs.join()
   setText(who?.querySelector('.tag') ?? null, say('count.sessions', {Count: row.refs.length}))
-  setText(from ?? null, (row.addresses ?? 0) > 1 ? say('console.addresses', {Count: row.addresses ?? 0}) : row.address)
+  const addresses = row.addresses ?? 0
+  if (addresses > 1) setText(from ?? null, say('console.addresses', {Count: addresses}))
+  else setData(from ?? null, row.address)
 }
 
 /** @param {Element | undefined} cell @param {string} state */
@@ -91,14 +93,15 @@ function makeRow(row, links) {
   pick.append(make('input', {type: 'checkbox', value, 'aria-label': label}))
   const who = make('th', {scope: 'row'})
   const link = ref
-    ? make('a', {href: `${base}/admin/sessions/${encodeURIComponent(ref)}`}, user)
-    : make('a', {class: 'toggle', href: links.toggle(user)}, user)
-  who.append(link, ' ', make('span', {class: 'quiet'}, row.name))
+    ? make('a', {href: `${base}/admin/sessions/${encodeURIComponent(ref)}`})
+    : make('a', {class: 'toggle', href: links.toggle(user)})
+  link.append(make('bdi', {}, user))
+  who.append(link, ' ', make('bdi', {class: 'quiet'}, row.name))
   if (!ref) who.append(' ', make('span', {class: 'tag'}))
   const state = make('td', {'data-label': say('console.column-state')})
   state.append(make('span', {class: 'badge'}))
-  const from = make('td', {'data-label': say('console.column-address')}, row.address + ' ')
-  from.append(make('span', {class: 'quiet'}, row.device))
+  const from = make('td', {'data-label': say('console.column-address')})
+  from.append(make('bdi', {}, row.address), ' ', make('span', {class: 'quiet'}, row.device))
   element.append(
     pick,
     who,

@@ -1,10 +1,10 @@
 // @ts-check
 // Which sessions are selected, by their refs: over pages, searches and live updates, and kept for
-// the tab.
-import {base, byId, list, say, setText} from './live.js'
+// the tab and the user.
+import {base, byId, list, say, setText, teller, told} from './live.js'
 
-/** Where the tab keeps it, for each Curfew of the host. */
-const KEPT = 'curfew-selection ' + base
+/** Where the tab keeps it, for each Curfew of the host and each of its users. */
+const KEPT = `curfew-selection ${base} ${told.user}`
 
 export class Selection {
   /** @type {Set<string>} */
@@ -13,6 +13,7 @@ export class Selection {
   #lost = 0
   #changed
   #most
+  #tell = teller(byId('selected-told'))
   /** @type {HTMLInputElement} */
   #field
 
@@ -76,7 +77,9 @@ export class Selection {
     byId('actions').hidden = this.size === 0 && this.#lost === 0
     const selected = say('console.selected', {Count: this.size})
     const lost = say('console.lost', {Count: this.#lost})
-    setText(byId('selected'), this.#lost ? list([selected, lost]) : selected)
+    const text = this.#lost ? list([selected, lost]) : selected
+    setText(byId('selected'), text)
+    this.#tell(byId('actions').hidden ? '' : text)
     for (const button of byId('actions').querySelectorAll('button')) button.disabled = this.size === 0
     this.#changed()
   }

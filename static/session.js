@@ -53,7 +53,6 @@ async function fetchPage(part) {
     cache: 'no-store',
     signal: AbortSignal.timeout(ANSWER_MS),
   })
-  if (answer.status === 401) stop() // the page itself is over: curfew.js shows it
   if (answer.status === 403 || answer.status === 404) location.reload() // the server says why
   return answer.ok ? new DOMParser().parseFromString(await answer.text(), 'text/html') : null
 }
@@ -80,11 +79,17 @@ function selected() {
 async function showEnd() {
   const main = (await fetchPage())?.querySelector('main')
   if (!main || stopped) return
-  if (main.querySelector('.how') || ++looks >= MOST_LOOKS) stop()
   const shown = document.importNode(main, true)
   tellLocalTimes(shown)
+  const how = shown.querySelector('.how')
+  if (how || ++looks >= MOST_LOOKS) stop()
+  const over = document.querySelector('#over h2')
+  if (over) {
+    // Shown before: only how it ended is new, and who reads or has the focus goes on.
+    if (how) over.after(how)
+    return
+  }
   document.querySelector('main')?.replaceWith(shown)
-  if (looks > 1) return // said before
   const heading = shown.querySelector('h1')
   heading?.setAttribute('tabindex', '-1') // the reader hears that it has changed
   heading?.focus()

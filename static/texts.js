@@ -9,6 +9,17 @@
 export const numberFormat = language => new Intl.NumberFormat(language, {numberingSystem: 'latn'})
 
 /**
+ * Data of which none disturbs the direction of the text around it: names and addresses run from
+ * left to right.
+ * @param {Data} [data]
+ * @returns {Data}
+ */
+export const isolated = (data = {}) =>
+  Object.fromEntries(
+    Object.entries(data).map(([name, value]) => [name, typeof value === 'string' ? `\u2068${value}\u2069` : value]),
+  )
+
+/**
  * Returns what says the text of a key.
  * @param {string} language
  * @param {Record<string, Text>} texts by their keys

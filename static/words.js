@@ -5,7 +5,7 @@
 import {cookie} from './cookies.js'
 import ENGLISH from './english.json'
 import {TAG} from './page.js'
-import {speaker} from './texts.js'
+import {isolated, speaker} from './texts.js'
 
 /** @import {Data, Text} from './texts.js' */
 
@@ -75,16 +75,6 @@ export function speaks(element, tell) {
  * @param {Data} [data]
  */
 export const say = (key, data) => saying(key, direction === 'rtl' ? isolated(data) : data)
-
-/**
- * Data of which none disturbs the direction of the text around it: names and addresses run from
- * left to right.
- * @param {Data} [data]
- */
-const isolated = (data = {}) =>
-  Object.fromEntries(
-    Object.entries(data).map(([name, value]) => [name, typeof value === 'string' ? `\u2068${value}\u2069` : value]),
-  )
 
 /** Several texts as one. @param {string[]} texts */
 export const list = texts => listing.format(texts)

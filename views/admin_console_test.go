@@ -22,8 +22,8 @@ import (
 func (a answer) users() (users []string) {
 	for _, row := range strings.Split(a.text, `<tr data-ref="`)[1:] {
 		_, after, _ := strings.Cut(row, `/admin/sessions/`)
-		_, after, _ = strings.Cut(after, `">`)
-		user, _, _ := strings.Cut(after, `</a>`)
+		_, after, _ = strings.Cut(after, `"><bdi>`)
+		user, _, _ := strings.Cut(after, `</bdi></a>`)
 		users = append(users, user)
 	}
 	return users
