@@ -353,7 +353,7 @@ func TestTheConfirmationNamesThePeople(t *testing.T) {
 		s.session(fmt.Sprintf("user%02d", i), "many")
 	}
 	a := ada.post("/admin/confirm", url.Values{"scope": {"group"}, "group": {"Many"}})
-	a.wants(t, "12 people", 200, "Sign out the group many?", "user00</li>", "user09</bdi></li>", "and 2 more")
+	a.wants(t, "12 people", 200, "Sign out the group many?", "user00</bdi></li>", "user09</bdi></li>", "and 2 more")
 	if strings.Contains(a.text, "user10") {
 		t.Error("more than ten are named")
 	}
