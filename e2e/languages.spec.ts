@@ -13,6 +13,7 @@ test("pages and dialogs speak the browser's language @engines", async ({page, se
   await expect(page.getByRole('button', {name: german['login.title'], exact: true})).toBeVisible()
   await signIn()
   const tab = await openTab('/')
+  await whole(tab.page)
   await advance(9 * MINUTE)
   const dialog = tab.page.getByRole('alertdialog', {name: german['page.title']})
   await expect(dialog).toHaveAttribute('lang', 'de')
