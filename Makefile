@@ -6,7 +6,7 @@ DEBS = gcc libc6-dev openssl chromium firefox-esr webkit2gtk-driver xvfb slapd l
 SCRIPTS = 'static/**/*.js' 'e2e/**/*.ts' '*.ts' # what prettier formats
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
 
-.PHONY: help run fmt lint tidy vuln test go-test types examples e2e pictures endurance bench chaos fuzz install
+.PHONY: help run fmt lint tidy vuln test go-test types examples e2e looks pictures endurance bench chaos fuzz install
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -74,6 +74,9 @@ bench: ## Measure memory, speed and lateness against bare WebSocket servers and 
 
 chaos: install ## Break nodes, Redis, Sentinel, a cluster and the network under a random crowd, against a model; a quarter of an hour at most
 	go test -tags chaos ./chaos -v -count 1 -timeout 15m $(CHAOS)
+
+looks: install bin/curfew ## Have axe look at every page in every language, colour and width
+	CURFEW_LOOKS=1 npx playwright test --no-deps --project chromium --grep 'axe|@looks'
 
 endurance: install bin/curfew ## End sessions a hundred times, or CURFEW_ROUNDS, and watch pages wait and drafts come back; three quarters of an hour
 	CURFEW_ROUNDS=$${CURFEW_ROUNDS:-100} npx playwright test e2e/endurance --no-deps --workers 1 --project chromium --project timing

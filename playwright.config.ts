@@ -18,6 +18,9 @@ export const firefoxOptions = {
   firefoxUserPrefs: {'browser.sessionhistory.max_total_viewers': 0, 'network.dns.disabled': true},
 }
 
+// What looks at pages in one more language, colour or width: make looks has all of it.
+const looks = process.env.CURFEW_LOOKS ? undefined : /@looks/
+
 // What films pages, times five tabs again and again, and fills the console: make endurance.
 const endurance = process.env.CURFEW_ROUNDS ? [] : [/endurance\/(frames|tabs|console)/]
 
@@ -26,6 +29,7 @@ const pictures = process.env.CURFEW_PICTURES ? [] : [/e2e\/pictures/]
 
 export default defineConfig({
   testDir: './e2e',
+  grepInvert: looks,
   fullyParallel: true,
   workers: 2,
   timeout: 30_000,

@@ -12,7 +12,7 @@ async function accessible(page: Page) {
 test.use({strictCSP: false}) // axe styles the page while it measures
 
 for (const colorScheme of ['light', 'dark'] as const) {
-  test.describe(colorScheme, () => {
+  test.describe(colorScheme === 'dark' ? 'dark @looks' : 'light', () => {
     test.use({colorScheme})
 
     test('what a stranger sees passes axe', async ({page, server}) => {

@@ -187,7 +187,7 @@ test('a notice to many is confirmed, and says to how many tabs it went', async (
 test.describe('without a strict CSP', () => {
   test.use({strictCSP: false}) // axe writes styles
 
-  test('the form, its confirmation and the progress pass axe, wide and light, narrow and dark', async ({
+  test('the form, its confirmation and the progress pass axe, wide and light, narrow and dark @looks', async ({
     signIn,
     openTab,
     server,

@@ -163,7 +163,7 @@ for (const [lang, look] of [
   ['ar', 'light'],
   ['ja', 'dark'],
 ] as const) {
-  test.describe(`in ${lang}, ${look}`, () => {
+  test.describe(`in ${lang}, ${look}${lang === 'ar' ? '' : ' @looks'}`, () => {
     test.use({locale: lang, colorScheme: look, viewport: {width: 320, height: 640}})
 
     test('all states pass axe on a narrow screen', async ({page, context, server}) => {
