@@ -252,7 +252,7 @@ test('a non-admin gets nothing, by page or by socket', async ({signIn, openTab, 
   const code = await page.evaluate(
     () =>
       new Promise(resolve => {
-        const socket = new WebSocket('/admin/ws', 'curfew.console.v1')
+        const socket = new WebSocket('/admin/ws', 'curfew.console.v2')
         socket.addEventListener('open', () => resolve('open'))
         socket.addEventListener('close', event => resolve(event.code))
       }),

@@ -162,7 +162,7 @@ test.describe(() => {
           body: new URLSearchParams({csrf, scope: 'everyone', typed: '2'}),
         }),
         socket: await opens(admin + '/.curfew/session/ws', 'curfew.v1'),
-        consoleSocket: await opens(admin + '/.curfew/admin/ws', 'curfew.console.v1'),
+        consoleSocket: await opens(admin + '/.curfew/admin/ws', 'curfew.console.v2'),
       }
     }, split.admin)
     expect(got).toEqual({

@@ -89,6 +89,34 @@ test('a single refusal does not stop the page of a session', async ({signIn, ope
   await expect(page.getByRole('heading', {name: 'This session is over'})).toBeVisible()
 })
 
+test('a history that takes too long to search is searched once', async ({signIn, openTab, otherBrowser, server}) => {
+  await signIn('ada')
+  await signIn('grace', await otherBrowser())
+  const {ref} = (await server.api('GET', '/sessions?user=grace')).items[0]
+  const {page} = await openTab('/admin/sessions/' + ref)
+  await expect(page.locator('#live')).toHaveText('Live')
+  const asked: string[] = []
+  page.on('request', request => {
+    const {pathname, search} = new URL(request.url())
+    if (/admin.sessions|healthz/.test(pathname)) asked.push(search)
+  })
+  await page.route(/admin.sessions/, route =>
+    route.fulfill({
+      contentType: 'text/html',
+      body: '<main><h1>Session</h1><div id="over"></div><p id="unsearched">Not searched</p></main>',
+    }),
+  )
+  await expect(page.getByText('Not searched')).toBeVisible()
+  const marked = page.waitForRequest(/mark/)
+  await page.evaluate(() => {
+    document.dispatchEvent(new Event('visibilitychange')) // a page that still asks does so now
+    void fetch('/healthz?mark').catch(() => {})
+  })
+  await marked
+  expect(asked.filter(search => search === '')).toHaveLength(1)
+  expect(asked.slice(asked.lastIndexOf(''))).toEqual(['', '?mark'])
+})
+
 test.describe('without script', () => {
   test.use({javaScriptEnabled: false})
 

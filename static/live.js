@@ -116,7 +116,7 @@ export function converse(question, show) {
 
   function connect() {
     clearTimeout(timer)
-    const current = (socket = new WebSocket(url, 'curfew.console.v1'))
+    const current = (socket = new WebSocket(url, 'curfew.console.v2'))
     socket.addEventListener('open', () => {
       wait = 500
       ask(true)

@@ -82,7 +82,8 @@ async function showEnd() {
   const shown = document.importNode(main, true)
   tellLocalTimes(shown)
   const how = shown.querySelector('.how')
-  if (how || ++looks >= MOST_LOOKS) stop()
+  // a search that took too long would take as long again
+  if (how || shown.querySelector('#unsearched') || ++looks >= MOST_LOOKS) stop()
   const over = document.querySelector('#over h2')
   if (over) {
     // Shown before: only how it ended is new, and who reads or has the focus goes on.

@@ -261,10 +261,14 @@ func TestCoarseTimesSaySoMuchAsTheWords(t *testing.T) {
 
 // openConsole opens the console's socket from a page of that origin.
 func (b *browser) openConsole(origin string) (*websocket.Conn, int, error) {
+	return b.openConsoleAs(ConsoleSubprotocol, origin)
+}
+
+func (b *browser) openConsoleAs(subprotocol, origin string) (*websocket.Conn, int, error) {
 	server := httptest.NewServer(b.Server)
 	b.t.Cleanup(server.Close)
 	conn, response, err := websocket.Dial(b.t.Context(), server.URL+b.base+"/admin/ws", &websocket.DialOptions{
-		Subprotocols: []string{ConsoleSubprotocol},
+		Subprotocols: []string{subprotocol},
 		HTTPHeader:   map[string][]string{"Origin": {origin}, "Cookie": {b.cookie}, "Sec-Fetch-Mode": {"websocket"}},
 	})
 	if response == nil {
@@ -306,6 +310,23 @@ func TestTheConsoleIsSentAnewWhereSomethingChanges(t *testing.T) {
 	}
 	if code := websocket.CloseStatus(err); code != wire.StatusExpired {
 		t.Errorf("after the administrator's sign-out: %v", err)
+	}
+}
+
+// Scripts of the first version load the page anew after a 1008, and after nothing else.
+func TestAConsoleOfAnEarlierVersionIsMadeToLoadItsPageAnew(t *testing.T) {
+	s := startSite(t, "")
+	conn, _, err := s.signIn("ada").openConsoleAs("curfew.console.v1", siteOrigin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow()
+	if got := conn.Subprotocol(); got != "curfew.console.v1" {
+		t.Errorf("subprotocol %q: browsers take no other than they have asked for", got)
+	}
+	_, data, err := conn.Read(t.Context())
+	if code := websocket.CloseStatus(err); code != websocket.StatusPolicyViolation {
+		t.Errorf("got %s, %v, want 1008 at once", data, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"context"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -22,7 +23,7 @@ import (
 type sessionPage struct {
 	layout
 	Ref     string
-	Of      string // its user
+	Of      string // its user; empty if none is known
 	Console string // link
 	Trail   string // link: all lines of the user
 
@@ -32,7 +33,10 @@ type sessionPage struct {
 
 	Others []otherSession
 	Lines  []auditLine // its history, newest first; none where only the rest was asked for
-	Graces []option    // of a forced logout
+
+	IsUnsearched bool // the history ends before older lines were looked at
+
+	Graces []option // of a forced logout
 }
 
 var sessionTemplate = parseTrail("session.html")
@@ -80,9 +84,12 @@ type otherSession struct {
 	Tabs    string
 }
 
-// trailBack is how far back the history of a session that is over is looked for, before the whole
-// trail is.
-const trailBack = 31 * 24 * time.Hour
+// historyBack is how far back a history is looked for, further each time until the line of the
+// sign-in is found. After the last, all of the trail is.
+var historyBack = []time.Duration{24 * time.Hour, 7 * 24 * time.Hour, 31 * 24 * time.Hour}
+
+// historyTime is how long that may take: a trail of years is read line by line.
+const historyTime = 3 * time.Second
 
 // historyLimit is how many lines a history has at most.
 const historyLimit = 50
@@ -91,20 +98,25 @@ func (s *Server) consoleSession(w http.ResponseWriter, r *http.Request) error {
 	ref := r.PathValue("ref")
 	p := sessionPage{layout: s.sessionLayout(r, "session.title"), Ref: ref, Console: s.base + "/admin"}
 	p.Here = "admin"
-	query := session.EventQuery{Session: ref, Limit: historyLimit, Since: s.clock.Now().Add(-trailBack)}
+	if _, strange := session.NewRefs([]string{ref}); strange > 0 {
+		return errSessionOver
+	}
+	var began time.Time
 	if found := s.hub.Sessions(hub.Filter{Ref: ref}); len(found) == 1 {
 		if err := s.liveFacts(r, found[0], &p); err != nil {
 			return err
 		}
-		query.Since = found[0].Record.CreatedAt
+		began = found[0].Record.CreatedAt
 	}
 	if p.Live == nil || r.URL.Query().Get("part") != "live" {
-		if err := s.history(r, query, &p); err != nil {
+		if err := s.history(r, began, &p); err != nil {
 			return err
 		}
 	}
-	s.others(&p)
-	p.Title = text{key: "session.of", data: locale.Data{"User": p.Of}}.in(p.Locale)
+	if p.Of != "" {
+		s.others(&p)
+		p.Title = text{key: "session.of", data: locale.Data{"User": p.Of}}.in(p.Locale)
+	}
 	p.Trail = s.base + "/admin/audit?" + url.Values{"user": {p.Of}}.Encode()
 	p.Graces = []option{{"0", text{key: "session.now"}.in(p.Locale)}}
 	for _, d := range []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour} {
@@ -164,16 +176,14 @@ func (s *Server) liveFacts(r *http.Request, one hub.Session, p *sessionPage) err
 }
 
 // history reads the lines of the session, and of one that is over who its user was and how it
-// ended. A session of which nothing is known there is not.
-func (s *Server) history(r *http.Request, query session.EventQuery, p *sessionPage) error {
-	events, err := s.trail.Events(r.Context(), query)
-	if err == nil && len(events) == 0 && p.Live == nil {
-		query.Since = time.Time{}
-		events, err = s.trail.Events(r.Context(), query)
-	}
+// ended. A session of which nothing is known there is not. began is when the session began, zero if
+// that is not known.
+func (s *Server) history(r *http.Request, began time.Time, p *sessionPage) error {
+	events, complete, err := s.searchHistory(r.Context(), p.Ref, began)
 	if err != nil {
 		return storeError{err}
 	}
+	p.IsUnsearched = !complete
 	tell := teller{p.Locale, s.base}
 	for _, e := range events {
 		line := tell.tell(e)
@@ -186,10 +196,41 @@ func (s *Server) history(r *http.Request, query session.EventQuery, p *sessionPa
 		line.Session = "" // this page
 		p.Lines = append(p.Lines, line)
 	}
-	if p.Of == "" {
+	if p.Of == "" && complete {
 		return errSessionOver
 	}
 	return nil
+}
+
+// searchHistory looks for the lines of a session, newest first, no further back than it must. It
+// returns what it has found, and not complete, once historyTime is over.
+func (s *Server) searchHistory(ctx context.Context, ref string, began time.Time) (events []session.Event,
+	complete bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, historyTime)
+	defer cancel()
+	now := s.clock.Now()
+	var starts []time.Time
+	for _, back := range historyBack {
+		if at := now.Add(-back); at.After(began) {
+			starts = append(starts, at)
+		}
+	}
+	for _, since := range append(starts, began) {
+		query := session.EventQuery{Session: ref, Limit: historyLimit, Since: since}
+		found, err := s.trail.Events(limited, query)
+		switch {
+		case err != nil && limited.Err() != nil && ctx.Err() == nil:
+			return events, false, nil
+		case err != nil:
+			return nil, false, err
+		}
+		events = found
+		isSignIn := func(e session.Event) bool { return e.Kind == session.EventSignIn }
+		if len(events) == historyLimit || slices.ContainsFunc(events, isSignIn) {
+			break
+		}
+	}
+	return events, true, nil
 }
 
 var errSessionOver = newProblem(http.StatusNotFound, "not-found", "error.sessionOver")

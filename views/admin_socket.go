@@ -24,8 +24,12 @@ import (
 // often as it changes and at most every consoleEvery. It carries nothing but reading; what an
 // administrator does goes by forms.
 
-// ConsoleSubprotocol is the subprotocol of GET /admin/ws.
-const ConsoleSubprotocol = "curfew.console.v1"
+// ConsoleSubprotocol is the subprotocol of GET /admin/ws. Its version tells what a view is made of.
+const ConsoleSubprotocol = "curfew.console.v2"
+
+// oldConsoleSubprotocol is that of consoles that have stayed open over an upgrade. Their scripts do
+// not know this view. Where their connection is closed for a violation, they load the page anew.
+const oldConsoleSubprotocol = "curfew.console.v1"
 
 // consoleEvery is how often a console is looked after. Where a look takes long, as with very many
 // sessions, it is seldomer: consoles may use a tenth of a core each.
@@ -129,11 +133,15 @@ func (s *Server) consoleSocket(w http.ResponseWriter, r *http.Request) error {
 	defer s.consoles.running.Done()
 	// the origin was judged above
 	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{ConsoleSubprotocol},
+		Subprotocols:       []string{ConsoleSubprotocol, oldConsoleSubprotocol},
 		InsecureSkipVerify: true,
 	})
 	if err != nil {
 		return nil // answered by the library
+	}
+	if c.Subprotocol() == oldConsoleSubprotocol {
+		c.Close(websocket.StatusPolicyViolation, "the page is of an earlier version")
+		return nil
 	}
 	c.SetReadLimit(consoleReadLimit)
 	var reading sync.WaitGroup

@@ -226,6 +226,8 @@ func pagesOfTheConsole() map[string]page {
 		"session":       exampleSession(),
 		"session-over":  sessionPage{layout: signedInLayout("admin"), Ref: "ref-1", Of: "ada", End: &exampleLines()[1]},
 		"session-quiet": sessionPage{layout: signedInLayout("admin"), Ref: "ref-1", Of: "ada", Live: &liveFacts{}},
+
+		"session-unsearched": sessionPage{layout: signedInLayout("admin"), Ref: "ref-1", IsUnsearched: true},
 	}
 }
 

@@ -111,6 +111,9 @@ func (s *Store) Events(ctx context.Context, q session.EventQuery) ([]session.Eve
 			}
 		}
 		for ; k != nil && len(events) < q.Limit; k, v = c.Prev() {
+			if err := ctx.Err(); err != nil { // a long trail takes long
+				return err
+			}
 			var l auditLine
 			if err := json.Unmarshal(v, &l); err != nil {
 				return err

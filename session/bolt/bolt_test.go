@@ -2,6 +2,8 @@ package bolt_test
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,6 +35,35 @@ func TestStore(t *testing.T) {
 		t.Parallel()
 		return open(t, t.TempDir())
 	})
+}
+
+// patience is a context that is over once it has been asked so often.
+type patience struct {
+	context.Context
+	left int
+}
+
+func (p *patience) Err() error {
+	if p.left--; p.left < 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+func TestALongSearchOfTheTrailEndsWithItsContext(t *testing.T) {
+	s := open(t, t.TempDir())
+	for range 10 {
+		if err := s.Append(t.Context(), session.Event{At: time.Now(), Kind: session.EventNotice}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q := session.EventQuery{Session: "nowhere", Limit: 1}
+	if _, err := s.Events(&patience{t.Context(), 5}, q); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the error of the context", err)
+	}
+	if events, err := s.Events(&patience{t.Context(), 100}, q); err != nil || len(events) != 0 {
+		t.Errorf("in time: %v, %v, want nothing", events, err)
+	}
 }
 
 func TestFolderIsLocked(t *testing.T) {
