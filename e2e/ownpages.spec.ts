@@ -8,6 +8,8 @@ import {expect, signInAt, test} from './curfew'
 test.use({strictCSP: false}) // axe styles the page while it measures
 
 async function accessible(page: Page) {
+  // What fades in has its colours at the end.
+  await page.evaluate(() => Promise.all(document.getAnimations().map(animation => animation.finished)))
   const {violations} = await new AxeBuilder({page: page as never})
     .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
     .analyze()

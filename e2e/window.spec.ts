@@ -221,7 +221,7 @@ own(
     await expect(done(late)).toBeVisible()
     await expect(late).toHaveURL(server.url + '/login?window=1')
 
-    await page.getByRole('button', {name: 'Sign out'}).click()
+    await page.getByRole('button', {name: 'Sign out', exact: true}).click()
     await expect(page.getByText('You have signed out.')).toBeVisible()
     const [window] = windows
     await window!.goto(server.url + '/login?window=1')
@@ -229,7 +229,7 @@ own(
     await expect(page).toHaveURL(server.url + '/')
     await expect(done(window!)).toBeVisible()
 
-    await page.getByRole('button', {name: 'Sign out'}).click()
+    await page.getByRole('button', {name: 'Sign out', exact: true}).click()
     await window!.goto(server.url + '/login?window=1')
     const {cookie, seen} = await server.call<{cookie: string; seen: string}>('session', {user: 'grace', groups: []})
     for (const pair of [cookie, seen]) {
