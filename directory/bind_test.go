@@ -124,6 +124,10 @@ func TestServicePasswordIsReadAgainWhenItsFileHasChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	works("after a rotation in place")
+	w.polls(t, 2)
+	for len(w.news) > 0 { // one that came between the two found neither password right
+		w.hears(t, "unreachable: ", time.Second)
+	}
 	s.modify(t, s.ldap, "dn: cn=admins,dc=example,dc=org\nchangetype: modify\ndelete: member\n"+
 		"member: uid=grace,ou=people,dc=example,dc=org\n")
 	w.hears(t, "grace in ", 15*time.Second)
