@@ -1,6 +1,7 @@
 import type {Page} from '@playwright/test'
 import {html, testWith} from './application'
 import {expect, type Server, type Tab} from './curfew'
+import {keeps} from './stored'
 
 // What a person enters into the forms of an application, field by field, and how it comes back.
 
@@ -139,6 +140,7 @@ test('where the application has changed its text both are kept, and the person i
   const tab = await openTab('/one')
   const {page} = tab
   const text = page.getByLabel('Text', {exact: true})
+  await keeps(page)
   await text.pressSequentially('typed ')
   await page.reload()
   await expect(page.getByText(isBack)).toBeVisible()
@@ -169,6 +171,7 @@ test('what was submitted is dropped, unless the answer was the sign-in page', as
   const tab = await openTab('/one')
   const {page} = tab
   const text = page.getByLabel('Text', {exact: true})
+  await keeps(page)
   await text.pressSequentially('sent')
   await page.getByRole('button', {name: 'Send'}).click()
   await expect(page).toHaveTitle('Saved')

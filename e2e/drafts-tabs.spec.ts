@@ -1,6 +1,6 @@
 import {html, script, testWith} from './application'
 import {expect, MINUTE, type RealBrowser, Tab} from './curfew'
-import {stored} from './stored'
+import {keeps, stored} from './stored'
 
 // Whose a draft is, which tab's, and what becomes of it where the page or the browser is an odd one.
 
@@ -59,9 +59,11 @@ test('each tab has its own draft, and a new one takes the newest that no open ta
   await signIn()
   const text = (tab: Tab) => tab.page.getByLabel('Text', {exact: true})
   const first = await openTab('/one')
+  await keeps(first.page)
   await text(first).pressSequentially('first')
   const second = await openTab('/one')
   await expect(second.page.getByText(isBack)).toBeHidden()
+  await keeps(second.page)
   await text(second).pressSequentially('second')
   for (const tab of [first, second]) await tab.page.reload()
   await expect(text(first)).toHaveValue('first')
@@ -91,12 +93,14 @@ test('another user sees no trace, and the same one finds it after them', async (
   await signIn('grace')
   const tab = await openTab('/one')
   const text = tab.page.getByLabel('Text', {exact: true})
+  await keeps(tab.page)
   await text.pressSequentially('of grace')
   await server.forceLogout({user: 'grace'})
   await tab.signedOut(/administrator/)
   await signIn('ada')
   await expect(tab.page).toHaveTitle('One field')
   await tab.connected()
+  await keeps(tab.page)
   await text.pressSequentially('of ada')
   await tab.page.reload()
   await expect(text).toHaveValue('of ada') // where grace's was to be found it would be by now
@@ -109,6 +113,7 @@ test('a page that waited has its text once', async ({server, signIn, openTab}) =
   await signIn('grace')
   const tab = await openTab('/one')
   const text = tab.page.getByLabel('Text', {exact: true})
+  await keeps(tab.page)
   await text.pressSequentially('typed')
   await expect.poll(() => server.story('input')).toContain('activity')
   await server.advance(11 * MINUTE)
@@ -131,6 +136,7 @@ test('a form in a frame, one that appears later, and those of frameworks', async
   const tab = await openTab('/frame')
   const {page} = tab
   const inner = page.frameLocator('iframe').getByLabel('Text', {exact: true})
+  await keeps(page)
   await inner.pressSequentially('in a frame')
   await page.reload()
   await expect(inner).toHaveValue('in a frame')
@@ -149,6 +155,7 @@ test('a form in a frame, one that appears later, and those of frameworks', async
 
   await tab.goto('/frameworks')
   await expect(page.getByLabel('Vue')).toHaveValue('from the server')
+  await keeps(page)
   await page.getByLabel('React').pressSequentially('r')
   await page.getByLabel('Tick').check()
   await page.getByLabel('Vue').press('End')

@@ -24,3 +24,7 @@ export const stored = (page: Page) =>
       text: JSON.stringify([texts, {...localStorage}, {...sessionStorage}]),
     }
   })
+
+/** The page has the key of its user's drafts: what is typed from now on is kept, whatever comes. */
+export const keeps = (page: Page) =>
+  page.waitForFunction(() => performance.getEntriesByType('resource').some(({name}) => name.includes('draft-key')))

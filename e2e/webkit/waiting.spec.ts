@@ -66,7 +66,11 @@ test('all tabs come back by one sign-in, as they were', async ({server, openTab}
   await tab.type(NOTE, 'typed')
   for (const one of [tab, other]) await one.isGuarded()
   for (const {window} of [tab, other]) await window.evaluate(note)
-  await tab.window.evaluate(() => scrollTo(0, 15))
+  await tab.window.evaluate(() => {
+    document.body.style.minHeight = '200vh'
+    scrollTo(0, 15)
+  })
+  expect(await tab.window.evaluate(() => scrollY)).toBe(15)
   await expect.poll(() => server.story('input')).toContain('activity')
 
   await server.advance(11 * MINUTE)
