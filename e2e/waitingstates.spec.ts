@@ -233,6 +233,26 @@ test('a page that was asleep or offline, or whose clock was set, believes the se
   await isBack(tab)
 })
 
+test('what a page changes in the first frame after its end is not painted', async ({signIn, openTab}) => {
+  await signIn()
+  const tab = await openTab('/kept')
+  await tab.page.waitForLoadState('networkidle')
+  // At rest; it sleeps past its end, and its own callback is the first to run.
+  const painted = await tab.page.evaluate(async ms => {
+    const frame = () => new Promise(requestAnimationFrame)
+    for (let i = 0; i < 5; i++) await frame()
+    return new Promise(resolve => {
+      requestAnimationFrame(() => {
+        const {now} = Date
+        Date.now = () => now() + ms
+        document.body.append('old text')
+      })
+      requestAnimationFrame(() => resolve(getComputedStyle(document.body).visibility))
+    })
+  }, 11 * MINUTE)
+  expect(painted).toBe('hidden')
+})
+
 /** The characters that a PDF has text of: its fonts map their glyphs to them. */
 function charactersOf(pdf: Buffer): Set<string> {
   const found = new Set<string>()

@@ -11,10 +11,11 @@ const {requestAnimationFrame, scheduler} = window
  * Has deadlines look before the page paints, where the page comes to life past its end: after sleep
  * all timers are due, and those of the page, or a frame, may come first.
  *
- * Two things look. A task at the end, which browsers run before timers and frames (Prioritized Task
- * Scheduling, WICG, user-blocking); its delay stands still in sleep as that of timers does. And a
- * callback in the next frame after the page has changed: it runs before the frame is painted (HTML,
- * 8.1.7.3), by whatever clock the end is past. A page at rest has neither frames nor callbacks.
+ * A task at the end looks, which browsers run before timers and frames (Prioritized Task Scheduling,
+ * WICG, user-blocking); its delay stands still in sleep as that of timers does. A frame may still be
+ * the first of all. So each change of the page has a look too, by whatever clock the end is past: at
+ * once, and in the next frame before that is painted (HTML, 8.1.7.3), which may come after a sleep. A
+ * page at rest has neither frames nor callbacks.
  *
  * What moves without a change to the document is left to the task: animations, a canvas.
  */
@@ -70,6 +71,7 @@ export class Alarm {
 
   /** However much the page changes, it costs one call a frame. */
   #changed() {
+    this.#look()
     this.#changes.disconnect()
     requestAnimationFrame(() => {
       this.#look()
