@@ -76,7 +76,7 @@ for (const locale of ['en', 'ar'])
         const page = await context.newPage()
         const take = async (name: string, path?: string) => {
           if (path) await page.goto(server.url + path)
-          await page.waitForLoadState('networkidle')
+          await page.waitForLoadState('networkidle', {timeout: 10_000})
           const file = [name, locale, colorScheme, width].join('-')
           await page.screenshot({path: `test-results/pictures/${file}.png`, fullPage: true})
         }
