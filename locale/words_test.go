@@ -141,14 +141,14 @@ func TestWordsFitTheEnglishOnes(t *testing.T) {
 	t.Parallel()
 	english := fileOf(t, "en")
 	for _, name := range names {
-		words := fileOf(t, name)
+		words, in := fileOf(t, name), formsIn(t, name)
 		for _, key := range slices.Sorted(maps.Keys(words)) {
 			want, ok := english[key]
 			if !ok {
 				t.Errorf("%s: %s is no text that English has", name, key)
 				continue
 			}
-			fits(t, name, key, words[key], want)
+			fits(t, in, key, words[key], want)
 		}
 		for _, key := range slices.Sorted(maps.Keys(english)) {
 			if _, ok := words[key]; !ok {
@@ -158,12 +158,23 @@ func TestWordsFitTheEnglishOnes(t *testing.T) {
 	}
 }
 
+// pluralForms are those of a language.
+type pluralForms struct {
+	language   string
+	categories []string
+	exact      map[string]bool // those that stand for a single number
+}
+
+func formsIn(t *testing.T, name string) pluralForms {
+	return pluralForms{name, categoriesOf(t, name), exactOf(t, name)}
+}
+
 // fits holds a text of a language to the English one.
-func fits(t *testing.T, name, key string, got, english forms) {
+func fits(t *testing.T, in pluralForms, key string, got, english forms) {
 	t.Helper()
-	want := []string{"other"}
+	name, want := in.language, []string{"other"}
 	if english.plural {
-		want = categoriesOf(t, name)
+		want = in.categories
 	}
 	// A language of one form may have it as a plain text.
 	has := slices.Sorted(maps.Keys(got.text))
@@ -171,13 +182,12 @@ func fits(t *testing.T, name, key string, got, english forms) {
 		t.Errorf("%s: %s has the forms %q, want %q", name, key, has, want)
 	}
 	values := valuesIn(english.text["other"])
-	exact := exactOf(t, name)
 	for form, text := range got.text {
 		if strings.TrimSpace(text) != text || text == "" {
 			t.Errorf("%s: %s is empty, or has space around it: %q", name, key, text)
 		}
 		have := valuesIn(text)
-		if english.plural && exact[form] && !slices.Contains(have, "Count") {
+		if english.plural && in.exact[form] && !slices.Contains(have, "Count") {
 			have = slices.Sorted(slices.Values(append(have, "Count"))) // the form itself says how many
 		}
 		if !slices.Equal(have, values) {
