@@ -1,5 +1,6 @@
 import {readFileSync} from 'node:fs'
 import type {BrowserContext, Page} from '@playwright/test'
+import {isolatedText} from '../static/texts.js'
 import {expect, MINUTE, test} from './curfew'
 
 const words = (language: string) => JSON.parse(readFileSync(`locale/words/${language}.json`, 'utf8'))
@@ -149,6 +150,11 @@ test('server and browser choose the same plural form @engines', async ({page}) =
     table,
   )
   expect(wrong).toEqual([])
+})
+
+test('server and browser isolate the same names', () => {
+  const cases = JSON.parse(readFileSync('locale/testdata/isolated.json', 'utf8'))
+  for (const {dir, value, want} of cases) expect(isolatedText(value, dir), JSON.stringify(value)).toBe(want)
 })
 
 test.describe('some languages', () => {

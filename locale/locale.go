@@ -132,7 +132,8 @@ func Pairs(pairs ...any) Data {
 var strict = template.TextParser{Option: "missingkey=error"}
 
 // Say is the text of a key with data in it. Whole numbers in data are written as the language
-// writes them. Its error is that of a key that there is not, or of data that is missing.
+// writes them, and texts in it do not disturb the direction of the sentence. Its error is that of a
+// key that there is not, or of data that is missing.
 func (l *Locale) Say(key string, data Data) (string, error) {
 	c := &i18n.LocalizeConfig{MessageID: key, TemplateParser: &strict}
 	if n, ok := data["Count"]; ok {
@@ -146,13 +147,17 @@ func (l *Locale) Say(key string, data Data) (string, error) {
 	return text, nil
 }
 
-// written is data with its numbers as the language writes them.
+// written is data with its numbers as the language writes them, and its texts isolated.
 func (l *Locale) written(data Data) Data {
 	written := make(Data, len(data))
-	maps.Copy(written, data)
 	for name, v := range data {
-		if n, ok := v.(int); ok {
-			written[name] = l.Number(n)
+		switch v := v.(type) {
+		case int:
+			written[name] = l.Number(v)
+		case string:
+			written[name] = l.Isolated(v)
+		default:
+			written[name] = v
 		}
 	}
 	return written

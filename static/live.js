@@ -26,7 +26,7 @@ const words = JSON.parse(document.getElementById('words')?.textContent ?? '{}')
 const saying = speaker(language, words)
 
 /** The text of a key, in the language of the page. @param {string} key @param {Data} [data] */
-export const say = (key, data) => saying(key, document.documentElement.dir === 'rtl' ? isolated(data) : data)
+export const say = (key, data) => saying(key, isolated(document.documentElement.dir, data))
 
 /** Puts texts into one line. @param {string[]} texts */
 export const list = texts => texts.filter(text => text).reduce((First, Next) => say('console.list', {First, Next}))

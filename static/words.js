@@ -74,7 +74,7 @@ export function speaks(element, tell) {
  * @param {string} key
  * @param {Data} [data]
  */
-export const say = (key, data) => saying(key, direction === 'rtl' ? isolated(data) : data)
+export const say = (key, data) => saying(key, isolated(direction, data))
 
 /** Several texts as one. @param {string[]} texts */
 export const list = texts => listing.format(texts)

@@ -113,3 +113,16 @@ func TestWordsOfTheBrowserClient(t *testing.T) {
 		t.Errorf("words of another version: %s, want none", a)
 	}
 }
+
+func TestNamesInArabicSentencesAreIsolated(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, "")
+	s.site.Name = "Example (Ltd.)"
+	ada := s.signIn("ada")
+	ada.get("/account?lang=ar").wants(t, "a sentence, and the title", 200,
+		"باسم \u2068ada\u2069", "· \u2068Example (Ltd.)\u2069</title>")
+	ada.get("/admin?lang=ar").wants(t, "an attribute", 200,
+		`aria-label="إجراءات للمستخدم `+"\u2068ada\u2069\"")
+	ada.get("/admin/audit?lang=ar").wants(t, "the audit trail", 200, "سجّل المستخدم \u2068<a ", "</a>\u2069 الدخول.")
+	ada.get("/account?lang=de").wants(t, "German", 200, " ada ", "· Example (Ltd.)</title>")
+}

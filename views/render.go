@@ -53,7 +53,7 @@ func (s *Server) layout(r *http.Request, title string) layout {
 	return layout{
 		Locale:  l,
 		Title:   text{key: title}.in(l),
-		Site:    s.site.Name,
+		Site:    l.Isolated(s.site.Name),
 		Base:    s.base,
 		App:     s.applicationLink(l),
 		Testing: s.site.IsTesting,
