@@ -27,67 +27,78 @@ type remote struct {
 
 // clientGroup are the commands that ask a running server through its API, and the one that makes a
 // token for them.
-var clientGroup = &commandGroup{notes: `
-Those that ask a server need --token-file FILE, or CURFEW_TOKEN_FILE, with a bearer token, and take
-  --server URL     the running server, with its base path (default http://localhost:8080, or CURFEW_SERVER)
-  --output FORMAT  table or json (default table)
-`}
+var clientGroup = &commandGroup{
+	before: `Those that ask a server need --token-file FILE, or CURFEW_TOKEN_FILE, with a bearer token, and take
+`,
+	flags: new(clientFlags).shared,
+}
 
 func clientCommands() []command {
 	return []command{
-		{
+		clientCommand(command{
 			name:    "who",
 			args:    []string{"[--user U] [--group G] [--state S] [--q TEXT] [--sessions]"},
 			meaning: "list who is signed in, or their sessions",
-			group:   clientGroup,
-			run:     asks(who),
-		},
-		{
+		}, who),
+		clientCommand(command{
 			name: "logout",
 			args: []string{
 				"(--user U | --group G | --session REF | --everyone) [--message M] [--grace D] [--block D] [--dry-run]",
 				"--status ID | --cancel ID",
 			},
 			meaning: "force a logout, look at one, or cancel one in its grace",
-			group:   clientGroup,
-			run:     asks(logout),
-		},
-		{
+		}, logout),
+		clientCommand(command{
 			name:    "notify",
 			args:    []string{"(--user U | --group G | --everyone) --message M"},
 			meaning: "show a message on pages",
-			group:   clientGroup,
-			run:     asks(notify),
-		},
-		{
+		}, notify),
+		clientCommand(command{
 			name:    "audit",
 			args:    []string{"[--user U] [--actor A] [--event E] [--since INSTANT] [--limit N]"},
 			meaning: "list sign-ins, ends and forced logouts",
-			group:   clientGroup,
-			run:     asks(audit),
-		},
+		}, audit),
 		{
 			name:    "token",
 			args:    []string{"NAME SCOPE"},
 			meaning: "make a bearer token, without a server; SCOPE is read or admin",
 			group:   clientGroup,
+			words:   []string{string(views.ScopeRead), string(views.ScopeAdmin)},
 			run:     makeToken,
 		},
 	}
 }
 
+// clientFlags are what all commands that ask a server take.
+type clientFlags struct{ server, tokenFile, output string }
+
+// shared defines those that --help explains for all.
+func (f *clientFlags) shared(fs *flag.FlagSet) {
+	fs.StringVar(&f.server, "server", f.server,
+		"`URL` the running server, with its base path (default http://localhost:8080, or CURFEW_SERVER)")
+	fs.StringVar(&f.output, "output", "table", "`FORMAT` table or json (default table)")
+}
+
 // question asks a server something, and prints the answer.
 type question func(context.Context, remote, printer) error
 
-// asks makes a command of what asks a server. define defines the flags of its own.
-func asks(define func(*flag.FlagSet) question) func(context.Context, invocation) error {
-	return func(ctx context.Context, c invocation) error {
+// clientCommand makes c a command that asks a server. define defines the flags of its own.
+func clientCommand(c command, define func(*flag.FlagSet) question) command {
+	flags := func(fs *flag.FlagSet, f *clientFlags) question {
+		f.shared(fs)
+		fs.StringVar(&f.tokenFile, "token-file", f.tokenFile, "`FILE` a bearer token (or CURFEW_TOKEN_FILE)")
+		return define(fs)
+	}
+	c.group = clientGroup
+	c.flags = func(fs *flag.FlagSet) { flags(fs, &clientFlags{}) }
+	c.run = func(ctx context.Context, c invocation) error {
 		fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
 		fs.SetOutput(io.Discard)
-		server := fs.String("server", c.variable("CURFEW_SERVER", "http://localhost:8080"), "")
-		tokenFile := fs.String("token-file", c.variable("CURFEW_TOKEN_FILE", ""), "")
-		output := fs.String("output", "table", "")
-		ask := define(fs)
+		f := clientFlags{
+			server:    c.variable("CURFEW_SERVER", "http://localhost:8080"),
+			tokenFile: c.variable("CURFEW_TOKEN_FILE", ""),
+		}
+		ask := flags(fs, &f)
 		if err := fs.Parse(c.args); errors.Is(err, flag.ErrHelp) {
 			return err
 		} else if err != nil {
@@ -96,15 +107,16 @@ func asks(define func(*flag.FlagSet) question) func(context.Context, invocation)
 		switch {
 		case fs.NArg() > 0:
 			return errUsage{fmt.Errorf("argument %q is not understood", fs.Arg(0))}
-		case *output != "table" && *output != "json":
-			return errUsage{fmt.Errorf("output %q must be table or json", *output)}
+		case f.output != "table" && f.output != "json":
+			return errUsage{fmt.Errorf("output %q must be table or json", f.output)}
 		}
-		r, err := newRemote(*server, *tokenFile)
+		r, err := newRemote(f.server, f.tokenFile)
 		if err != nil {
 			return err
 		}
-		return ask(ctx, r, printer{c.stdout, c.stderr, *output == "json", c.name})
+		return ask(ctx, r, printer{c.stdout, c.stderr, f.output == "json", c.name})
 	}
+	return c
 }
 
 // variable is a variable of the environment, or standard where it is not set or empty.
@@ -138,7 +150,7 @@ func newRemote(server, tokenFile string) (remote, error) {
 
 // makeToken asks no server: the secret is made here, and only its hash goes there.
 func makeToken(_ context.Context, c invocation) error {
-	if slices.Contains(c.args, "--help") || slices.Contains(c.args, "-h") {
+	if slices.ContainsFunc(c.args, isHelp) {
 		return flag.ErrHelp
 	}
 	if len(c.args) != 2 {
@@ -210,8 +222,13 @@ func (r remote) list(ctx context.Context, path string, query url.Values, limit i
 }
 
 func who(fs *flag.FlagSet) question {
-	query := filters(fs, "user", "group", "state", "q")
-	sessions := fs.Bool("sessions", false, "")
+	query := filters(fs, map[string]string{
+		"user":  "`U` only this user",
+		"group": "`G` only members of this group",
+		"state": "`STATE` only who is active, idle, warned or away",
+		"q":     "`TEXT` only names with this text in them",
+	})
+	sessions := fs.Bool("sessions", false, "list sessions instead of users")
 	return func(ctx context.Context, r remote, p printer) error {
 		path, columns := "/presence", []string{"user", "state", "sessions", "tabs", "hidden", "unconfirmed"}
 		if *sessions {
@@ -250,11 +267,11 @@ func tellWhoIsNobody(ctx context.Context, r remote, p printer, query url.Values)
 	return nil
 }
 
-// filters are flags that become parameters of a query.
-func filters(fs *flag.FlagSet, names ...string) func() url.Values {
+// filters are flags that become parameters of a query, each with its usage.
+func filters(fs *flag.FlagSet, flags map[string]string) func() url.Values {
 	given := make(map[string]*string)
-	for _, name := range names {
-		given[name] = fs.String(name, "", "")
+	for name, usage := range flags {
+		given[name] = fs.String(name, "", usage)
 	}
 	return func() url.Values {
 		query := make(url.Values)
@@ -271,9 +288,9 @@ func filters(fs *flag.FlagSet, names ...string) func() url.Values {
 func scope(fs *flag.FlagSet, names ...string) func() (map[string]any, error) {
 	given := make(map[string]*string)
 	for _, name := range names {
-		given[name] = fs.String(name, "", "")
+		given[name] = fs.String(name, "", "`"+strings.ToUpper(name)+"` the "+name+" that is meant")
 	}
-	everyone := fs.Bool("everyone", false, "")
+	everyone := fs.Bool("everyone", false, "everyone is meant")
 	return func() (map[string]any, error) {
 		body := make(map[string]any)
 		for name, v := range given {
@@ -299,10 +316,12 @@ var logoutColumns = []string{
 
 func logout(fs *flag.FlagSet) question {
 	whose := scope(fs, "user", "group", "session")
-	message := fs.String("message", "", "")
-	grace, block := fs.Duration("grace", 0, ""), fs.Duration("block", 0, "")
-	dryRun := fs.Bool("dry-run", false, "")
-	status, cancel := fs.String("status", "", ""), fs.String("cancel", "", "")
+	message := fs.String("message", "", "`M` what pages show")
+	grace := fs.Duration("grace", 0, "`D` time until it takes effect, as 5m")
+	block := fs.Duration("block", 0, "`D` time for which nobody who is meant can sign in again")
+	dryRun := fs.Bool("dry-run", false, "only tell how many it would concern")
+	status := fs.String("status", "", "`ID` print how far this forced logout is")
+	cancel := fs.String("cancel", "", "`ID` cancel this forced logout, while its grace lasts")
 	return func(ctx context.Context, r remote, p printer) error {
 		var answer map[string]any
 		var err error
@@ -332,7 +351,7 @@ func logout(fs *flag.FlagSet) question {
 
 func notify(fs *flag.FlagSet) question {
 	whose := scope(fs, "user", "group")
-	message := fs.String("message", "", "")
+	message := fs.String("message", "", "`M` what pages show")
 	return func(ctx context.Context, r remote, p printer) error {
 		body, err := whose()
 		if err != nil {
@@ -348,8 +367,13 @@ func notify(fs *flag.FlagSet) question {
 }
 
 func audit(fs *flag.FlagSet) question {
-	query := filters(fs, "user", "actor", "event", "since")
-	limit := fs.Int("limit", 100, "")
+	query := filters(fs, map[string]string{
+		"user":  "`U` only what concerns this user",
+		"actor": "`A` only what this user or token has done",
+		"event": "`E` only entries of this kind, as sign-in, end or logout",
+		"since": "`INSTANT` only entries since then, as 2026-01-02T15:04:05Z",
+	})
+	limit := fs.Int("limit", 100, "`N` how many at most (default 100)")
 	return func(ctx context.Context, r remote, p printer) error {
 		if *limit < 1 {
 			return errUsage{fmt.Errorf("limit %d must be 1 or more", *limit)}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 )
@@ -19,18 +18,25 @@ const (
 	exitMistake = 2 // in the settings or on the command line
 )
 
-// command is a sub-command of the program. Dispatch, usage and messages come from the table of
-// them.
+// command is a sub-command of the program. Dispatch, usage, completion, manual pages and messages
+// come from the table of them.
 type command struct {
-	name    string   // empty: what the program does where no command is named
-	args    []string // one line for each way to use it
-	meaning string
-	group   *commandGroup // whose commands its --help shows; nil: the program's usage
-	run     func(ctx context.Context, c invocation) error
+	name     string   // empty: what the program does where no command is named
+	args     []string // one line for each way to use it
+	meaning  string
+	group    *commandGroup          // whose commands its --help shows; nil: the program's usage
+	words    []string               // what an argument may be, for completion
+	flags    func(fs *flag.FlagSet) // defines the flags that are its own; nil: it has none
+	settings bool                   // it takes those of the server as well
+	run      func(ctx context.Context, c invocation) error
 }
 
 // commandGroup are commands that are explained together.
-type commandGroup struct{ notes string }
+type commandGroup struct {
+	before string                 // a line on its own, or several
+	flags  func(fs *flag.FlagSet) // what they share, or what the only one has
+	after  string                 // likewise
+}
 
 // commands is the table of all commands, in the order in which they are listed.
 func commands() []command {
@@ -42,30 +48,49 @@ func ownCommands() []command {
 	flags := []string{"[flags]"}
 	return []command{
 		{
-			name:    "",
-			args:    flags,
-			meaning: "serve",
-			run:     serveCommand,
+			name:     "",
+			args:     flags,
+			meaning:  "serve",
+			settings: true,
+			run:      serveCommand,
 		},
 		{
-			name:    "check-config",
-			args:    flags,
-			meaning: "print the effective policies, and what standard profiles say of them",
-			run:     checkConfigCommand,
+			name:     "check-config",
+			args:     flags,
+			meaning:  "print the effective policies, and what standard profiles say of them",
+			settings: true,
+			run:      checkConfigCommand,
 		},
 		{
-			name:    "proxy-config",
-			args:    []string{"PROXY --app URL [--at ADDRESS] [--out DIR] [--inject] [flags]"},
-			meaning: "print a proxy's configuration",
-			group:   proxyGroup,
-			run:     proxyConfigCommand,
+			name:     "proxy-config",
+			args:     []string{"PROXY --app URL [--at ADDRESS] [--out DIR] [--inject] [flags]"},
+			meaning:  "print a proxy's configuration",
+			group:    proxyGroup,
+			words:    proxyNames(),
+			flags:    new(proxyOptions).flags,
+			settings: true,
+			run:      proxyConfigCommand,
 		},
 		{
 			name:    "verify-proxy",
 			args:    []string{"URL --token-file FILE --user U --password-file FILE"},
 			meaning: "try whether anything gets past the proxy of a site",
 			group:   verifyGroup,
+			flags:   new(verifyArguments).flags,
 			run:     verifyProxyCommand,
+		},
+		{
+			name:    "completion",
+			args:    []string{"SHELL"},
+			meaning: "print what completes commands and flags in bash, zsh or fish",
+			words:   shells,
+			run:     completionCommand,
+		},
+		{
+			name:    "man",
+			args:    []string{"FOLDER"},
+			meaning: "write the manual pages",
+			run:     manCommand,
 		},
 		{
 			name:    "version",
@@ -92,22 +117,26 @@ type invocation struct {
 // errUsage says that the command line cannot be understood.
 type errUsage struct{ error }
 
+// errCommand says that there is no such command.
+type errCommand struct{ error }
+
 // errSettings has the mistakes of settings.
 type errSettings struct{ error }
 
 // dispatch runs the command that args name and returns the exit status. Without a name it serves.
-func dispatch(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	name := ""
-	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
-		name, args = args[0], args[1:]
-	}
-	c, ok := commandNamed(name)
-	if !ok {
-		fmt.Fprintf(stderr, "curfew: %v\n", unknownCommand(name))
+func dispatch(ctx context.Context, args, environ []string, stdout, stderr io.Writer) (status int) {
+	root := newCommandLine(purposeOf(args), func(c command, args []string) {
+		err := c.run(ctx, invocation{c.name, args, environ, stdout, stderr})
+		status = c.report(err, stdout, stderr)
+	})
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetArgs(withMarkedFlags(args))
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(stderr, "curfew: %v\n", err)
 		return exitMistake
 	}
-	err := c.run(ctx, invocation{name, args, environ, stdout, stderr})
-	return c.report(err, stdout, stderr)
+	return status
 }
 
 func commandNamed(name string) (command, bool) {
@@ -120,14 +149,17 @@ func commandNamed(name string) (command, bool) {
 }
 
 func unknownCommand(name string) error {
-	var names []string
+	return fmt.Errorf("there is no command %q; there are %s, and without one the server starts",
+		name, listed(namesOfCommands(), "and"))
+}
+
+func namesOfCommands() (names []string) {
 	for _, c := range commands() {
 		if c.name != "" {
 			names = append(names, c.name)
 		}
 	}
-	return fmt.Errorf("there is no command %q; there are %s, and without one the server starts",
-		name, listed(names, "and"))
+	return names
 }
 
 // listed is a list as people write it: a, b and c.
@@ -139,6 +171,7 @@ func listed(names []string, conjunction string) string {
 // report tells how a command went, and returns the exit status.
 func (c command) report(err error, stdout, stderr io.Writer) int {
 	var (
+		command  errCommand
 		usage    errUsage
 		settings errSettings
 	)
@@ -148,6 +181,9 @@ func (c command) report(err error, stdout, stderr io.Writer) int {
 	case errors.Is(err, flag.ErrHelp):
 		c.printUsage(stdout)
 		return 0
+	case errors.As(err, &command):
+		fmt.Fprintf(stderr, "curfew: %v\n", err)
+		return exitMistake
 	case errors.As(err, &settings):
 		fmt.Fprintf(stderr, "curfew: the settings have mistakes:\n%v\n", err)
 		return exitMistake
@@ -162,61 +198,6 @@ func (c command) report(err error, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
-// printUsage prints how the commands of the group of c are used.
-func (c command) printUsage(w io.Writer) {
-	if c.group == nil {
-		printProgramUsage(w)
-		return
-	}
-	before := "Usage:"
-	for _, other := range commands() {
-		if other.group != c.group {
-			continue
-		}
-		for i, args := range other.args {
-			line := fmt.Sprintf("%-6s curfew %-7s %s", before, other.name, args)
-			if i == len(other.args)-1 {
-				fmt.Fprintf(w, "%s\n%14s %-7s %s\n", line, "", "", other.meaning)
-			} else {
-				fmt.Fprintln(w, line)
-			}
-			before = ""
-		}
-	}
-	fmt.Fprint(w, c.group.notes)
-}
-
-// printProgramUsage lists the commands and the settings of the server.
-func printProgramUsage(w io.Writer) {
-	before := "Usage:"
-	var further []string
-	for _, c := range commands() {
-		use := c.name
-		if c.group == nil {
-			use = strings.TrimSpace(c.name + " " + strings.Join(c.args, " "))
-		} else {
-			further = append(further, c.name)
-		}
-		fmt.Fprintf(w, "%-6s curfew %-21s %s\n", before, use, c.meaning)
-		before = ""
-	}
-	fmt.Fprintf(w, "\n--help after %s tells more.\n", listed(further, "or"))
-	fmt.Fprintln(w, "Each flag can also be an environment variable (CURFEW_LISTEN) or a key of the YAML file (listen).")
-	for _, g := range (&config{}).groups() {
-		fmt.Fprintf(w, "\n%s\n", g.title)
-		for _, s := range g.settings {
-			name, suffix := "--"+s.name, ""
-			if s.kind == fileOnly {
-				name = s.name + " (file only)"
-			}
-			if standard := s.shownDefault(); standard != "" {
-				suffix = " (default " + standard + ")"
-			}
-			fmt.Fprintf(w, "  %-27s %s\n", name, strings.ReplaceAll(s.meaning+suffix, "`", ""))
-		}
-	}
-}
-
 func helpCommand(_ context.Context, c invocation) error {
 	name := ""
 	if len(c.args) > 0 {
@@ -226,7 +207,7 @@ func helpCommand(_ context.Context, c invocation) error {
 	switch {
 	case len(c.args) > 1:
 		return errUsage{errors.New("takes one COMMAND at most")}
-	case slices.Contains([]string{"-h", "-help", "--help"}, name):
+	case isHelp(name):
 		return flag.ErrHelp
 	case !ok:
 		return errUsage{unknownCommand(name)}

@@ -44,17 +44,22 @@ func proxyKinds() []proxyKind {
 	}
 }
 
-// proxyGroup is what --help says of the commands about proxies.
-var proxyGroup = &commandGroup{notes: `
-  --app URL      the application: http://HOST:PORT, https://HOST:PORT or unix:/PATH
-  --at ADDRESS   where the proxy listens, HOST:PORT or :PORT; without it the public URL's host and port.
-                 It serves TLS where the public URL is https and has that port
-  --out DIR      write the configuration, and what it loads, into a folder
-  --inject       have nginx put the script tag into pages
+// proxyNames are the names of the proxies whose configuration is printed.
+func proxyNames() (names []string) {
+	for _, k := range proxyKinds() {
+		names = append(names, k.name)
+	}
+	return names
+}
 
+// proxyGroup is what --help says of proxy-config.
+var proxyGroup = &commandGroup{
+	flags: new(proxyOptions).flags,
+	after: `
 The settings of the server follow, as flags, in the environment or in the file of --config: a proxy
 leads to --listen and --verify-listen, and its configuration is for --public-url and --base-path.
-`}
+`,
+}
 
 // proxyConfigCommand prints the complete configuration of a proxy for the settings.
 func proxyConfigCommand(_ context.Context, c invocation) error {
@@ -86,17 +91,23 @@ type proxyOptions struct {
 	inject  bool
 }
 
+// flags defines those that are no settings.
+func (o *proxyOptions) flags(fs *flag.FlagSet) {
+	fs.StringVar(&o.app, "app", "", "`URL` the application: http://HOST:PORT, https://HOST:PORT or unix:/PATH")
+	fs.StringVar(&o.at, "at", "", "`ADDRESS` where the proxy listens, HOST:PORT or :PORT; without it the public URL's "+
+		"host and port. It serves TLS where the public URL is https and has that port")
+	fs.StringVar(&o.out, "out", "", "`DIR` write the configuration, and what it loads, into a folder")
+	fs.BoolVar(&o.inject, "inject", false, "have nginx put the script tag into pages")
+}
+
 // take reads the name of the proxy and the flags that are its own, and returns the others.
 func (o *proxyOptions) take(args []string) (rest []string, err error) {
-	var names []string
-	for _, k := range proxyKinds() {
-		names = append(names, k.name)
-	}
+	names := proxyNames()
 	which := errUsage{fmt.Errorf("needs the name of a proxy first: %s", strings.Join(names, ", "))}
 	if len(args) == 0 {
 		return nil, which
 	}
-	if slices.Contains([]string{"-h", "-help", "--help"}, args[0]) {
+	if isHelp(args[0]) {
 		return nil, flag.ErrHelp
 	}
 	at := slices.Index(names, args[0])
@@ -104,30 +115,30 @@ func (o *proxyOptions) take(args []string) (rest []string, err error) {
 		return nil, which
 	}
 	o.kind = proxyKinds()[at]
-	values := map[string]*string{"app": &o.app, "at": &o.at, "out": &o.out}
+	fs := flag.NewFlagSet("", flag.ContinueOnError)
+	o.flags(fs)
 	for args = args[1:]; len(args) > 0; args = args[1:] {
 		name, text, hasText := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(args[0], "-"), "-"), "=")
-		to, ours := values[name]
+		ours := fs.Lookup(name)
 		switch {
-		case !strings.HasPrefix(args[0], "-"):
+		case ours == nil || !strings.HasPrefix(args[0], "-"):
 			rest = append(rest, args[0])
+			continue
 		case name == "inject":
-			if hasText {
-				err = boolean(&o.inject)(value{text: text})
-			} else {
-				o.inject = true
+			if !hasText {
+				text = "true"
 			}
-			if err != nil {
+			if err := boolean(&o.inject)(value{text: text}); err != nil {
 				return nil, errUsage{fmt.Errorf("inject %q: %w", text, err)}
 			}
-		case !ours:
-			rest = append(rest, args[0])
-		case hasText:
-			*to = text
-		case len(args) == 1:
+			continue
+		case !hasText && len(args) == 1:
 			return nil, errUsage{fmt.Errorf("--%s needs a value", name)}
-		default:
-			*to, args = args[1], args[1:]
+		case !hasText:
+			text, args = args[1], args[1:]
+		}
+		if err := ours.Value.Set(text); err != nil {
+			return nil, errUsage{err}
 		}
 	}
 	return rest, nil

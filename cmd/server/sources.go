@@ -91,8 +91,11 @@ func readFlags(all []setting, args []string) (given map[string]value, mistakes [
 	for len(args) > 0 {
 		if err := fs.Parse(args); err != nil {
 			mistakes = append(mistakes, err)
-			if args = fs.Args(); len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-				args = args[1:] // the value of a flag that is not known
+			args = fs.Args()
+			isFlag := len(args) > 0 && strings.HasPrefix(args[0], "-")
+			isLeft := strings.HasPrefix(err.Error(), "bad flag syntax") // the only mistake that Parse does not step over
+			if len(args) > 0 && (isLeft || !isFlag) {
+				args = args[1:] // no flag at all, or the value of one that is not known
 			}
 			continue
 		}

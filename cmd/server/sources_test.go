@@ -38,6 +38,20 @@ policies:
 	}
 }
 
+func TestWhatIsNoFlagAtAllIsToldOnce(t *testing.T) {
+	_, err := load([]string{"---listen", "--=x", "--no-such", "-=", "--listen", "here", "--node-name"}, nil)
+	if err == nil {
+		t.Fatal("it is taken")
+	}
+	for _, want := range []string{"bad flag syntax: ---listen", "bad flag syntax: --=x", "not defined: -no-such",
+		"bad flag syntax: -=", `listen "here"`, "needs an argument: -node-name"} {
+		if n := strings.Count(err.Error(), want+"\n") + strings.Count(err.Error()+"\n", want+":"); n != 1 &&
+			!strings.HasSuffix(err.Error(), want) {
+			t.Errorf("told %d times: %s\n%v", n, want, err)
+		}
+	}
+}
+
 func TestPrecedenceOfSources(t *testing.T) {
 	file := writeFile(t, `
 profile: kiosk

@@ -16,17 +16,34 @@ import (
 )
 
 // verifyGroup is what --help says of verify-proxy.
-var verifyGroup = &commandGroup{notes: `
-It signs in on the site at URL, tries whether identity headers can be slipped past its proxy and whether a
+var verifyGroup = &commandGroup{
+	before: `It signs in on the site at URL, tries whether identity headers can be slipped past its proxy and whether a
 door can be reached from outside, signs out, prints a table, and ends with status 1 if anything got through.
 
-  --token-file FILE     a bearer token of scope admin (or CURFEW_TOKEN_FILE)
-  --user U              who signs in, best an account of its own without groups
-  --password-file FILE  their password
-  --base-path PATH      where Curfew is (without it the path of URL, else /.curfew or /)
-  --ca-file FILE        certificates (PEM) to check the site's against; without it those of the system
-  --output FORMAT       table or json (default table)
-`}
+`,
+	flags: new(verifyArguments).flags,
+}
+
+// verifyArguments are the flags of verify-proxy, as they are written.
+type verifyArguments struct {
+	tokenFile, user, passwordFile, caFile, output string
+	base                                          *string // nil: it is looked for
+}
+
+func (a *verifyArguments) flags(fs *flag.FlagSet) {
+	fs.StringVar(&a.tokenFile, "token-file", a.tokenFile,
+		"`FILE` a bearer token of scope admin (or CURFEW_TOKEN_FILE)")
+	fs.StringVar(&a.user, "user", "", "`U` who signs in, best an account of its own without groups")
+	fs.StringVar(&a.passwordFile, "password-file", "", "`FILE` their password")
+	fs.Func("base-path", "`PATH` where Curfew is (without it the path of URL, else /.curfew or /)", func(text string) error {
+		text = strings.TrimSuffix(text, "/")
+		a.base = &text
+		return nil
+	})
+	fs.StringVar(&a.caFile, "ca-file", "",
+		"`FILE` certificates (PEM) to check the site's against; without it those of the system")
+	fs.StringVar(&a.output, "output", "table", "`FORMAT` table or json (default table)")
+}
 
 // verifyOptions are the arguments of verify-proxy.
 type verifyOptions struct {
@@ -75,15 +92,8 @@ func verifyProxyCommand(ctx context.Context, c invocation) error {
 func readVerifyOptions(c invocation) (o verifyOptions, err error) {
 	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.StringVar(&o.tokenFile, "token-file", c.variable("CURFEW_TOKEN_FILE", ""), "")
-	fs.StringVar(&o.user, "user", "", "")
-	password, ca := fs.String("password-file", "", ""), fs.String("ca-file", "", "")
-	output := fs.String("output", "table", "")
-	fs.Func("base-path", "", func(text string) error {
-		text = strings.TrimSuffix(text, "/")
-		o.base = &text
-		return nil
-	})
+	given := verifyArguments{tokenFile: c.variable("CURFEW_TOKEN_FILE", "")}
+	given.flags(fs)
 	var site string
 	args := c.args
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
@@ -99,11 +109,11 @@ func readVerifyOptions(c invocation) (o verifyOptions, err error) {
 	} else if fs.NArg() > 0 {
 		return o, errUsage{fmt.Errorf("argument %q is not understood", fs.Arg(0))}
 	}
-	o.json = *output == "json"
-	if err := o.validate(site, *password, *output); err != nil {
+	o = verifyOptions{base: given.base, tokenFile: given.tokenFile, user: given.user, json: given.output == "json"}
+	if err := o.validate(site, given.passwordFile, given.output); err != nil {
 		return o, errUsage{err}
 	}
-	return o, o.readFiles(*password, *ca)
+	return o, o.readFiles(given.passwordFile, given.caFile)
 }
 
 // validate says all that is missing or wrong on the command line.
