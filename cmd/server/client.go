@@ -28,7 +28,8 @@ type remote struct {
 // clientGroup are the commands that ask a running server through its API, and the one that makes a
 // token for them.
 var clientGroup = &commandGroup{
-	before: `Those that ask a server need --token-file FILE, or CURFEW_TOKEN_FILE, with a bearer token, and take
+	before: `
+Those that ask a server need --token-file FILE, or CURFEW_TOKEN_FILE, with a bearer token, and take
 `,
 	flags: new(clientFlags).shared,
 }

@@ -75,8 +75,8 @@ func newCommandLine(is purpose, run func(c command, args []string)) *cobra.Comma
 	return root
 }
 
-// flagsFollow stands before flags of the server. Without it cobra takes a word that follows them for
-// a command.
+// flagsFollow stands before flags of the server. Without it cobra takes a word that follows them
+// for a command.
 const flagsFollow = "--"
 
 // withMarkedFlags is the command line for cobra: with [flagsFollow] where no command is named.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -33,18 +34,18 @@ type command struct {
 
 // commandGroup are commands that are explained together.
 type commandGroup struct {
-	before string                 // a line on its own, or several
-	flags  func(fs *flag.FlagSet) // what they share, or what the only one has
+	before string                 // what stands before them, each line ended
+	flags  func(fs *flag.FlagSet) // those that they share, or that the only one has
 	after  string                 // likewise
 }
 
 // commands is the table of all commands, in the order in which they are listed.
 func commands() []command {
-	return append(ownCommands(), clientCommands()...)
+	return slices.Concat(settingsCommands(), aboutCommands(), clientCommands())
 }
 
-// ownCommands are those that need no running server.
-func ownCommands() []command {
+// settingsCommands are the server, and what is for those who set one up.
+func settingsCommands() []command {
 	flags := []string{"[flags]"}
 	return []command{
 		{
@@ -79,6 +80,12 @@ func ownCommands() []command {
 			flags:   new(verifyArguments).flags,
 			run:     verifyProxyCommand,
 		},
+	}
+}
+
+// aboutCommands are about the program itself.
+func aboutCommands() []command {
+	return []command{
 		{
 			name:    "completion",
 			args:    []string{"SHELL"},

@@ -54,7 +54,8 @@ func proxyNames() (names []string) {
 
 // proxyGroup is what --help says of proxy-config.
 var proxyGroup = &commandGroup{
-	flags: new(proxyOptions).flags,
+	before: "\n",
+	flags:  new(proxyOptions).flags,
 	after: `
 The settings of the server follow, as flags, in the environment or in the file of --config: a proxy
 leads to --listen and --verify-listen, and its configuration is for --public-url and --base-path.

@@ -93,7 +93,7 @@ func readFlags(all []setting, args []string) (given map[string]value, mistakes [
 			mistakes = append(mistakes, err)
 			args = fs.Args()
 			isFlag := len(args) > 0 && strings.HasPrefix(args[0], "-")
-			isLeft := strings.HasPrefix(err.Error(), "bad flag syntax") // the only mistake that Parse does not step over
+			isLeft := strings.HasPrefix(err.Error(), "bad flag syntax") // Parse steps over all other mistakes
 			if len(args) > 0 && (isLeft || !isFlag) {
 				args = args[1:] // no flag at all, or the value of one that is not known
 			}

@@ -28,7 +28,7 @@ func (c command) printUsage(w io.Writer) {
 			before = ""
 		}
 	}
-	fmt.Fprint(w, "\n", c.group.before)
+	fmt.Fprint(w, c.group.before)
 	c.group.printFlags(w)
 	fmt.Fprint(w, c.group.after)
 }
@@ -58,8 +58,8 @@ func (g *commandGroup) printFlags(w io.Writer) {
 	})
 }
 
-// explained is what a flag takes, empty if nothing, and what it means. In its usage the first stands
-// before the second, between backticks.
+// explained is what a flag takes, empty if nothing, and what it means. In its usage the first
+// stands before the second, between backticks.
 func explained(f *flag.Flag) (takes, meaning string) {
 	if rest, ok := strings.CutPrefix(f.Usage, "`"); ok {
 		takes, meaning, _ = strings.Cut(rest, "` ")

@@ -17,7 +17,8 @@ import (
 
 // verifyGroup is what --help says of verify-proxy.
 var verifyGroup = &commandGroup{
-	before: `It signs in on the site at URL, tries whether identity headers can be slipped past its proxy and whether a
+	before: `
+It signs in on the site at URL, tries whether identity headers can be slipped past its proxy and whether a
 door can be reached from outside, signs out, prints a table, and ends with status 1 if anything got through.
 
 `,
@@ -35,11 +36,12 @@ func (a *verifyArguments) flags(fs *flag.FlagSet) {
 		"`FILE` a bearer token of scope admin (or CURFEW_TOKEN_FILE)")
 	fs.StringVar(&a.user, "user", "", "`U` who signs in, best an account of its own without groups")
 	fs.StringVar(&a.passwordFile, "password-file", "", "`FILE` their password")
-	fs.Func("base-path", "`PATH` where Curfew is (without it the path of URL, else /.curfew or /)", func(text string) error {
+	base := func(text string) error {
 		text = strings.TrimSuffix(text, "/")
 		a.base = &text
 		return nil
-	})
+	}
+	fs.Func("base-path", "`PATH` where Curfew is (without it the path of URL, else /.curfew or /)", base)
 	fs.StringVar(&a.caFile, "ca-file", "",
 		"`FILE` certificates (PEM) to check the site's against; without it those of the system")
 	fs.StringVar(&a.output, "output", "table", "`FORMAT` table or json (default table)")
