@@ -196,7 +196,7 @@ func (g *Guard) open(ctx context.Context, o *Options, public *url.URL) error {
 		Passive:       o.PassivePaths,
 		Application:   o.application(),
 		Log:           g.log,
-		SignedIn:      watching.AfterSignIn(watcher),
+		Listeners:     views.Listeners{SignedIn: watching.AfterSignIn(watcher)},
 	})
 	var work context.Context
 	work, g.cancel = context.WithCancel(context.WithoutCancel(ctx))

@@ -152,7 +152,8 @@ type Directory struct {
 	config          Config
 	groupBase       *ldap.DN
 	servicePassword *servicePassword
-	lastGood        atomic.Int32 // index of the URL that worked last
+	lastGood        atomic.Int32              // index of the URL that worked last
+	lastWord        atomic.Pointer[time.Time] // see LastWord
 	refusals        refusalTimes
 	origins         origins
 }
@@ -175,17 +176,6 @@ func New(c Config) (*Directory, error) {
 		groupBase:       base,
 		servicePassword: newServicePassword(c.BindPassword, c.BindPasswordFile),
 	}, nil
-}
-
-// Ping reports whether the directory accepts its service account; else the error is ErrUnavailable.
-func (d *Directory) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
-	defer cancel()
-	conn, err := d.service(ctx)
-	if err != nil {
-		return err
-	}
-	return conn.Close()
 }
 
 // Authenticate signs a person in. It fails with ErrBadCredentials, ErrLocked, ErrNotAllowed or
@@ -364,6 +354,7 @@ func (d *Directory) serviceAt(ctx context.Context, server int) (*link, error) {
 			conn.Close()
 			return nil, unavailable("bind as service account", err)
 		}
+		d.hear(nil)
 	}
 	return conn, nil
 }
@@ -430,6 +421,7 @@ func (d *Directory) dialServer(ctx context.Context, server int) (*link, error) {
 func (d *Directory) find(conn *ldap.Conn, username string) (*ldap.Entry, error) {
 	result, err := conn.Search(ldap.NewSearchRequest(d.config.BaseDN, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases,
 		2, int(requestTimeout.Seconds()), false, fill(d.config.UserFilter, username, ""), d.attributes(), nil))
+	d.hear(err)
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
 		return nil, fmt.Errorf("no base %q: %w", d.config.BaseDN, ErrUnavailable)
@@ -458,6 +450,7 @@ func (d *Directory) bind(ctx context.Context, dn, password string) error {
 	defer conn.Close()
 	request := ldap.NewSimpleBindRequest(dn, password, []ldap.Control{ldap.NewControlBeheraPasswordPolicy()})
 	result, err := conn.SimpleBind(request)
+	d.hear(err)
 	if err == nil {
 		if why := refusedByPolicy(result); why != "" {
 			return fmt.Errorf("%s: %w", why, ErrLocked)

@@ -187,6 +187,15 @@ func (w *Watcher) setReachable() {
 	}
 }
 
+// Inconclusive counts the accounts that are signed in and of whom the directory says nothing that
+// could be believed.
+func (w *Watcher) Inconclusive() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, _ := w.troubledLocked()
+	return n
+}
+
 func (w *Watcher) offersSync(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
 	defer cancel()
@@ -341,7 +350,7 @@ func (w *Watcher) follow(ctx context.Context, base string, changes *backlog, ref
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	wg.Go(func() { closeWhenSilent(ctx, conn.Conn) })
+	wg.Go(func() { w.directory.closeWhenSilent(ctx, conn.Conn) })
 	request := ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false,
 		"(objectClass=*)", []string{"cn", "member", "uniqueMember", "memberUid"}, nil)
 	cookie := w.cookie(base)
@@ -412,7 +421,7 @@ func readSync(control ldap.Control) (cookie []byte, done bool) {
 
 // closeWhenSilent closes a connection whose server does not answer: a peer that is cut off says
 // nothing by itself.
-func closeWhenSilent(ctx context.Context, conn *ldap.Conn) {
+func (d *Directory) closeWhenSilent(ctx context.Context, conn *ldap.Conn) {
 	ticker := time.NewTicker(aliveEvery)
 	defer ticker.Stop()
 	for {
@@ -423,9 +432,9 @@ func closeWhenSilent(ctx context.Context, conn *ldap.Conn) {
 		case <-ticker.C:
 		}
 		limit := time.AfterFunc(requestTimeout, func() { conn.Close() })
-		_, err := conn.Search(ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false,
-			"(objectClass=*)", []string{"1.1"}, nil))
+		err := askForLife(conn)
 		limit.Stop()
+		d.hear(err)
 		if err != nil {
 			conn.Close()
 			return

@@ -41,6 +41,7 @@ type exchange struct {
 	isCut    bool        // it is broken off, or is to be answered as one without a session
 	isDone   bool        // the handler has returned
 	isBegun  bool        // the answer has begun
+	status   int         // of the answer; 0 before it has begun
 	isStream bool        // it is an event stream, or the connection was taken over
 	isUpload bool        // the request had not fully arrived when the session ended
 	isFile   bool        // the answer is a download
@@ -100,11 +101,18 @@ func (e *exchange) begun(status int, h http.Header) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.isBegun, e.isFile = true, isAttachment(h)
+	e.isBegun, e.status, e.isFile = true, status, isAttachment(h)
 	if status == http.StatusSwitchingProtocols || isEventStream(h) {
 		e.streamLocked()
 	}
 	e.judgeLocked()
+}
+
+// answered is the status of the application's answer, 0 where none has begun.
+func (e *exchange) answered() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.status
 }
 
 // hijacked notes that the handler has taken the connection over.
@@ -114,7 +122,7 @@ func (e *exchange) hijacked(conn net.Conn) {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn() // its own Close waits for a browser that has stopped reading
 	}
-	e.isBegun, e.conn = true, conn
+	e.isBegun, e.status, e.conn = true, http.StatusSwitchingProtocols, conn
 	e.streamLocked()
 	e.judgeLocked()
 }

@@ -23,9 +23,25 @@ type Options struct {
 	// Fail answers a request whose answer cannot be passed on. Its error is an ErrUpstream, or
 	// ErrSessionEnded where there is none and the session has ended.
 	Fail func(w http.ResponseWriter, r *http.Request, err error)
+	// Meter is told of the requests that go on to the application; may be nil.
+	Meter Meter
 	// Omitted is told of a user of whose groups some are left out of the headers; may be nil.
 	Omitted func(user string, groups int)
 }
+
+// Meter counts requests. Many goroutines call it at once, and answers wait for it.
+type Meter interface {
+	// Forwarded says that a request goes on to an application.
+	Forwarded()
+	// Answered says that it is done, with that status; 0 where no answer of the application has
+	// begun.
+	Answered(status int)
+}
+
+type noMeter struct{}
+
+func (noMeter) Forwarded()   {}
+func (noMeter) Answered(int) {}
 
 // Front has the rules between browsers and an application. [New] makes one. Its methods may be
 // called concurrently.
@@ -45,6 +61,9 @@ func New(o Options) *Front {
 	}
 	if o.Omitted == nil {
 		o.Omitted = func(string, int) {}
+	}
+	if o.Meter == nil {
+		o.Meter = noMeter{}
 	}
 	f := &Front{
 		o:      o,
@@ -90,6 +109,8 @@ func (f *Front) Serve(w http.ResponseWriter, r *http.Request, s *Session, next h
 		return
 	}
 	e := &exchange{front: f, session: s, w: w, request: r, upload: newUpload(w, r)}
+	f.o.Meter.Forwarded()
+	defer func() { f.o.Meter.Answered(e.answered()) }()
 	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), exchangeKey{}, e))
 	defer cancel(nil)
 	e.cancel = cancel

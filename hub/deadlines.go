@@ -70,22 +70,24 @@ func (sh *shard) fire() {
 	sh.hub.waking.Add(1)
 	defer sh.hub.waking.Add(-1)
 	now := sh.hub.clock.Now()
-	var due []*liveSession
+	var due []wake
 	sh.mu.Lock()
 	sh.timer = nil
 	for len(sh.queue) > 0 && !sh.queue[0].at.After(now) {
 		w := heap.Pop(&sh.queue).(wake)
 		if w.session.wakeAt.Equal(w.at) && sh.sessions[w.session.id] == w.session {
 			w.session.wakeAt = time.Time{}
-			due = append(due, w.session)
+			due = append(due, w)
 		}
 	}
 	sh.armLocked()
 	sh.mu.Unlock()
 	var ends sync.WaitGroup
 	slots := make(chan struct{}, endsAtOnce)
-	for _, s := range due {
+	for _, w := range due {
+		s := w.session
 		if !s.mustReread.Load() && s.unstoredAct.Load() == 0 && !sh.hub.isDue(s) {
+			sh.hub.meter.Late(DeadlineWarning, now.Sub(w.at))
 			sh.hub.wake(sh.hub.ctx, s)
 			continue
 		}

@@ -98,6 +98,9 @@ func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 	proven := h.cluster.Alone() && end.Reason != session.ReasonBrowserClosed // that a tab was closed may not be stored
 	if told || forced || proven {
 		h.tellEnd(s, end)
+		if !told {
+			h.late(end)
+		}
 		ifDueBy = time.Time{} // what was told holds, though a reload may be storing a laxer policy at this moment
 	}
 	first, err := h.store.End(ctx, s.id, end, ifDueBy)
@@ -105,6 +108,9 @@ func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 	case err == nil && first:
 		h.cluster.TellEnded(s.id, end)
 		h.finish(s, end)
+		if !ifDueBy.IsZero() {
+			h.late(end)
+		}
 	case err == nil, errors.Is(err, session.ErrNotFound):
 		h.finishAsStored(ctx, s, end)
 	case errors.Is(err, session.ErrNotDue):
@@ -115,6 +121,11 @@ func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 		return h.retryEnd(s)
 	}
 	return verdictOver
+}
+
+// late tells the meter of an end by time, whose tabs were told just now.
+func (h *Hub) late(end session.End) {
+	h.meter.Late(DeadlineEnd, max(0, h.clock.Now().Sub(end.At)))
 }
 
 // deferEnd reports whether s, which is due by what this node knows, must not be ended yet. After
@@ -255,6 +266,7 @@ func (h *Hub) broadcastEnd(told *toldTabs, s *liveSession, news *endNews) (first
 // of a forced logout.
 func (s *liveSession) toldEndLocked(t *tab) {
 	t.expireSeq = t.lastSeq.Load()
+	t.pushedLocked()
 	if s.end.Reason == session.ReasonAdmin && s.revocation != nil {
 		t.outcome = s.revocation.Outcomes.Told(t.id, t.session.user, t.path, t.session.id)
 	}
@@ -325,7 +337,7 @@ func (h *Hub) tellEndOfAll(list []*liveSession, end session.End) {
 	})
 	deferClose.Store(false)
 	for _, t := range tabs {
-		h.acknowledged(t)
+		h.acknowledged(t, false)
 	}
 	h.closeLater(tabs, end)
 }

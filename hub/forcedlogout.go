@@ -116,6 +116,7 @@ func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, e
 	h.goTracked(func() { list <- h.withTabs(q.Scope) }) // takes about as long as the store
 	r, err = h.store.AddRevocation(ctx, r)
 	if err != nil {
+		h.meter.Unconfirmed()
 		return ForcedLogout{}, err
 	}
 	h.cluster.TellRevocation(r)
@@ -356,6 +357,9 @@ func (h *Hub) CancelForcedLogout(ctx context.Context, id, actor string) (ForcedL
 	defer e.EndCancel()
 	r, err := h.store.CancelRevocation(context.WithoutCancel(ctx), id, at, actor)
 	if err != nil {
+		if !isUnknown(err) && !errors.Is(err, session.ErrTooLate) {
+			h.meter.Unconfirmed()
+		}
 		return ForcedLogout{}, err
 	}
 	h.cluster.TellRevocation(r)

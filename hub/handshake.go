@@ -85,6 +85,7 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, t *tab, room bool) 
 	case h.faults.is(FaultDrop):
 		t.CloseNow()
 	case !room:
+		h.meter.TurnedAway()
 		if h.tabLimits.tells(time.Now()) {
 			h.log.Warn("too many tabs", "session", t.session.id, "user", t.session.user)
 		}

@@ -35,6 +35,7 @@ type Options struct {
 	MaxTabs  int    // of this process; 0: no limit
 	SignIn   string // path of the sign-in page; a page is told it when its session ends
 	Log      *slog.Logger
+	Meter    Meter     // may be nil
 	Timeline *Timeline // records what happens, for --testing; may be nil
 }
 
@@ -81,6 +82,7 @@ type fixed struct {
 	origins   map[string]bool
 	signIn    string
 	log       *slog.Logger
+	meter     Meter
 	cores     int
 	marks     session.Marks // by a key of the store; set by load
 }
@@ -96,6 +98,7 @@ func newFixed(o Options) fixed {
 		origins:   make(map[string]bool),
 		signIn:    o.SignIn,
 		log:       o.Log,
+		meter:     o.Meter,
 		cores:     runtime.GOMAXPROCS(0),
 	}
 	for _, origin := range o.Origins {
@@ -103,6 +106,9 @@ func newFixed(o Options) fixed {
 	}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
+	}
+	if f.meter == nil {
+		f.meter = noMeter{}
 	}
 	return f
 }

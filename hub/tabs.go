@@ -39,6 +39,7 @@ type tab struct {
 	hiddenSince time.Time // zero while shown; set by the reading goroutine alone
 	tickSeq     int64     // number of the oldest tick that is not answered, or else of the newest
 	tickedAt    time.Time // when that was sent
+	push        push      // a warning or an end that is not acknowledged
 	vanished    bool      // it was closed because its peer is not there any more
 
 	// used by the reading goroutine alone
@@ -114,7 +115,7 @@ func (h *Hub) handle(t *tab, in wire.Incoming) {
 		if fresh {
 			t.acked.Store(in.Seq)
 		}
-		h.acknowledged(t)
+		h.acknowledged(t, fresh)
 	}
 }
 
@@ -126,13 +127,21 @@ func (h *Hub) confirm(t *tab) {
 	}
 }
 
-// acknowledged closes the tab once its page has acknowledged the end.
-func (h *Hub) acknowledged(t *tab) {
+// acknowledged closes the tab once its page has acknowledged the end. fresh says that an ack has
+// just come.
+func (h *Hub) acknowledged(t *tab, fresh bool) {
 	s := t.session
+	var answered answer
 	s.mu.Lock()
+	if fresh {
+		answered = t.answeredLocked()
+	}
 	done := s.end != nil && t.expireSeq != 0 && t.acked.Load() >= t.expireSeq
 	outcome, deferred := t.outcome, t.deferClose
 	s.mu.Unlock()
+	if answered.kind != "" {
+		h.meter.Acknowledged(answered.kind, answered.after)
+	}
 	if done { // s.end is set once, and so may be read without the lock
 		if outcome != nil {
 			outcome.Record(revocation.Acked)
@@ -184,6 +193,7 @@ func (h *Hub) add(t *tab) (remove func()) {
 		s.toldEndLocked(t)
 	case a.reason != "":
 		start = s.sendLocked(start, t, stalled, a.onWire(p, false))
+		t.pushedLocked()
 	}
 	if s.end == nil {
 		for _, n := range h.notices.recent(now, s) {
@@ -262,11 +272,14 @@ func (h *Hub) remove(t *tab) {
 		}
 		s.closed = t.closeCause == causeClosed
 	}
-	outcome := t.outcome
+	outcome, toldEnd, became := t.outcome, t.expireSeq != 0, t.outcomeLocked()
 	s.mu.Unlock()
+	if toldEnd {
+		h.meter.ToldOfEnd(became)
+	}
 	h.writers.Start(probes)
 	h.note(s, "input", "tab left: "+string(t.closeCause))
-	if outcome != nil && t.closeCause != causeLost && !t.vanished {
+	if outcome != nil && became == OutcomeGone {
 		outcome.Record(revocation.Gone)
 	}
 	h.stateChanged(s)

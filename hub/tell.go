@@ -62,7 +62,13 @@ func (h *Hub) tellLocked(s *liveSession, p *session.Policy, now time.Time, what 
 	s.warning, s.warnEnd = a.reason, a.end
 	s.announcedEnd.Store(a.end.UnixMilli())
 	h.note(s, "push", string(a.kind()))
-	return s.broadcastLocked(h.faults.stalled(), a.onWire(p, what == tellPolicy))
+	start = s.broadcastLocked(h.faults.stalled(), a.onWire(p, what == tellPolicy))
+	if a.reason != "" {
+		for _, t := range s.tabs {
+			t.pushedLocked()
+		}
+	}
+	return start
 }
 
 // answer tells one tab how its session stands, because its page asks.

@@ -6,8 +6,9 @@ import (
 )
 
 // EventDispatcher passes audit lines to a function that may take its time, as one that writes a log
-// does. A store has one where somebody wants to see its lines: whoever writes a line does not wait
-// for the function. [EventDispatcher.Close] ends its one goroutine.
+// does. It stands between a store and whoever wants to see its lines, so that whoever writes a line
+// does not wait for the function. [EventDispatcher.Close] ends its one goroutine. It is called once
+// the store is closed.
 type EventDispatcher struct {
 	onEvent func(Event)
 	done    chan struct{}

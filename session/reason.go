@@ -16,6 +16,12 @@ const (
 	ReasonPolicy        Reason = "policy"         // a changed policy made it too old
 )
 
+// Reasons lists all reasons.
+func Reasons() []Reason {
+	return []Reason{ReasonIdle, ReasonLifetime, ReasonLogout, ReasonAdmin, ReasonDirectory, ReasonBrowserClosed,
+		ReasonReplaced, ReasonPolicy}
+}
+
 // DataBy is the name in End.Data of one of the values below.
 const DataBy = "by"
 

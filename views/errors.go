@@ -162,10 +162,14 @@ func (s *Server) renderError(w http.ResponseWriter, r *http.Request, p *problem)
 	s.render(w, p.status, page)
 }
 
-// begin begins the answer p to err: it logs what is our fault and sets the headers.
+// begin begins the answer p to err: it logs what is our fault, counts what is refused, and sets
+// the headers.
 func (s *Server) begin(w http.ResponseWriter, r *http.Request, p *problem, err error) {
 	if p.status >= 500 {
 		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	if why, ok := refusals[p.code]; ok {
+		s.listeners.Refused(why)
 	}
 	if p.retry > 0 {
 		w.Header().Set("Retry-After", retryAfter(p.retry))

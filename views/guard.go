@@ -48,6 +48,7 @@ func newGuard(o *Options, fail func(http.ResponseWriter, *http.Request, error)) 
 		KeepForms:   o.Application.KeepForms,
 		Trusted:     func(r *http.Request) bool { return o.Proxies.trusts(peer(r)) },
 		Fail:        fail,
+		Meter:       o.Proxied,
 		Omitted:     omitted.tell,
 	})
 	return guard{exists: o.Application.Exists, rules: rules}

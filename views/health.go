@@ -40,6 +40,13 @@ func (r *Readiness) Run(ctx context.Context) {
 	running.Wait()
 }
 
+// StoreAway reports whether the last look at the store has failed. Before the first it has not.
+func (r *Readiness) StoreAway() bool {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	return r.store.err != nil
+}
+
 // probe looks at one part.
 type probe struct {
 	name  string

@@ -51,7 +51,7 @@ type AuditTrail interface {
 	Failures(ctx context.Context, login, address string, since time.Time) (session.Failures, error)
 }
 
-// Options of a server. All but Ready, Metrics, Tokens and SignedIn must be set.
+// Options of a server. All but Ready, Metrics, Tokens and Listeners must be set.
 type Options struct {
 	Hub           *hub.Hub
 	Sessions      *gorilla.Store
@@ -73,8 +73,25 @@ type Options struct {
 	Site          Site
 	Log           *slog.Logger
 
-	// SignedIn is told of each sign-in, with the time at which the directory was asked; may be nil.
-	SignedIn func(r session.Record, began time.Time)
+	Listeners
+}
+
+// Listeners are told what happens. Each may be nil. Requests wait for them.
+type Listeners struct {
+	SignedIn func(r session.Record, began time.Time) // of each sign-in, with the time at which the directory was asked
+	Refused  func(Refusal)                           // of each request that is refused
+	Proxied  front.Meter                             // of requests that go on to an application
+}
+
+// withAll is l with somebody for everything.
+func (l Listeners) withAll() Listeners {
+	if l.SignedIn == nil {
+		l.SignedIn = func(session.Record, time.Time) {}
+	}
+	if l.Refused == nil {
+		l.Refused = func(Refusal) {}
+	}
+	return l
 }
 
 // Site is how the pages present themselves. The zero Site is called Curfew, and speaks all
@@ -110,7 +127,7 @@ type shared struct {
 	authenticator Authenticator
 	people        People
 	health        health
-	onSignIn      func(session.Record, time.Time)
+	listeners     Listeners
 	clock         session.Clock
 	secret        []byte
 	proxies       Proxies
@@ -154,7 +171,7 @@ func New(o Options) *Server {
 		authenticator: o.Authenticator,
 		people:        o.People,
 		health:        health{o.Ready, o.Metrics},
-		onSignIn:      o.SignedIn,
+		listeners:     o.Listeners.withAll(),
 		clock:         o.Clock,
 		secret:        o.Secret,
 		proxies:       o.Proxies,
@@ -162,9 +179,6 @@ func New(o Options) *Server {
 		log:           o.Log,
 		signIns:       newSignIns(o.Trail, o.Clock),
 		browsers:      browsers{further: o.Application.Cookies},
-	}
-	if p.onSignIn == nil {
-		p.onSignIn = func(session.Record, time.Time) {}
 	}
 	p.site.Name = cmp.Or(p.site.Name, "Curfew")
 	if p.site.Languages == nil {

@@ -122,6 +122,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	if len(a.typed) > maxUsername || len(a.password) > maxPassword || strings.ContainsFunc(a.typed, unicode.IsControl) {
 		a.typed = ""
+		s.listeners.Refused(RefusedCredentials)
 		return s.loginAgain(w, r, a, http.StatusUnauthorized, wrongPassword)
 	}
 	began := time.Now()
@@ -185,7 +186,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, a *attempt, entr
 	record.ID = token.ID()
 	s.greet(w, r, &record)
 	s.hub.TellOfSignIn(r.Context(), record)
-	s.onSignIn(record, began)
+	s.listeners.SignedIn(record, began)
 	return token, nil
 }
 
@@ -233,10 +234,12 @@ var loginFailures = map[int]string{
 func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, a *attempt, err error) error {
 	switch {
 	case a.refused.wait > 0:
+		s.listeners.Refused(RefusedThrottled)
 		w.Header().Set("Retry-After", retryAfter(a.refused.wait))
 		return s.loginAgain(w, r, a, http.StatusTooManyRequests,
 			text{key: "login.throttled"})
 	case errors.Is(err, errCrowded):
+		s.listeners.Refused(RefusedCrowded)
 		w.Header().Set("Retry-After", retryAfter(time.Second))
 		return s.loginAgain(w, r, a, http.StatusServiceUnavailable,
 			text{key: "login.crowded"})
@@ -256,6 +259,7 @@ func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, a *attempt,
 	if err := s.writeFailure(r, a, failure); err != nil {
 		return err // as for a right password that cannot be stored: the answer tells nobody which it was
 	}
+	s.listeners.Refused(refusalOf(err))
 	return s.loginAgain(w, r, a, http.StatusUnauthorized, refusal(err))
 }
 
@@ -272,6 +276,7 @@ func (s *Server) loginBlocked(w http.ResponseWriter, r *http.Request, a *attempt
 		return err
 	}
 	s.log.Info("sign-in refused by a forced logout", "user", user, "address", a.address)
+	s.listeners.Refused(RefusedBlocked)
 	a.said = by.Message
 	return s.loginAgain(w, r, a, http.StatusForbidden, text{key: "login.refused"})
 }

@@ -17,7 +17,7 @@ type importRule struct {
 }
 
 // wiring is what a program that wires a server together may import.
-const wiring = "directory directory/demo front front/spoofing hub hub/wire internal/watching locale " +
+const wiring = "directory directory/demo front front/spoofing hub hub/wire internal/metrics internal/watching locale " +
 	"session session/bolt session/exactjson session/faulty session/gorilla session/redis views"
 
 // importRules has every package of the module. A new package gets a row here, in the commit that
@@ -52,6 +52,8 @@ var importRules = []importRule{
 	{"directory/demo", "directory", "it is a directory server and knows nobody's session"},
 
 	{"internal/freeport", "", "it finds ports for the servers of tests"},
+	{"internal/metrics", "front hub hub/wire session views",
+		"it is told by the parts of a server and asks them, and wires up none"},
 	{"internal/watching", "directory hub session", "it joins a directory's watcher to a hub, and knows no page"},
 
 	// Programs, and what stands in for one within another.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -93,6 +94,62 @@ func TestNodesWarnWithdrawAndEndTogether(t *testing.T) {
 		if code, answer := p.status(other); code != 200 || answer["warn_in_ms"].(float64) < 500e3 {
 			t.Errorf("another session: %d %v, want it untouched", code, answer)
 		}
+	}
+}
+
+// metric is the sum of a metric over nodes, whose name is as it stands in /metrics.
+func metric(nodes []*asking, name string) (sum float64) {
+	for _, a := range nodes {
+		_, text := a.do("/metrics", nil, "Authorization", a.header.Get("Authorization"))
+		for line := range strings.Lines(text) {
+			if value, ok := strings.CutPrefix(line, name+" "); ok {
+				n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+				if err != nil {
+					a.t.Fatal(err)
+				}
+				sum += n
+			}
+		}
+	}
+	return sum
+}
+
+func TestEachEndIsCountedOnOneNode(t *testing.T) {
+	t.Parallel()
+	nodes := startNodes(t, redistest.Start(t), 2, "--max-sessions", "2")
+	a, b := nodes[0], nodes[1]
+	for range 3 { // the first of each user is replaced
+		a.session("ada")
+		b.session("grace", "staff")
+	}
+	cookie, _ := a.session("linus")
+	for _, p := range nodes {
+		p.openTab(cookie)
+	}
+	b.session("dennis")
+	for i := range 12 {
+		nodes[i%2].session(fmt.Sprint("member", i), "staff")
+	}
+	b.call("POST", "/logouts", `{"group":"staff"}`, 200)
+	a.eventually("the ends are stored", func() bool {
+		return len(items(a.call("GET", "/audit?event=session-end&limit=100", "", 200))) == 16
+	})
+	b.advance(11 * time.Minute) // both nodes see that the others are due: two of ada, linus and dennis
+	for name, want := range map[string]float64{
+		`curfew_session_ends_total{reason="replaced"}`:           2,
+		`curfew_session_ends_total{reason="admin"}`:              14,
+		`curfew_session_ends_total{reason="idle"}`:               4,
+		`curfew_audit_lines_total{event="session-end"}`:          20,
+		`curfew_audit_lines_total{event="sign-in"}`:              20,
+		`curfew_ended_tabs_total{outcome="unconfirmed"}`:         0,
+		`curfew_ended_tabs_total{outcome="acked"}`:               2,
+		`curfew_deadline_lateness_seconds_count{deadline="end"}`: 4,
+	} {
+		a.eventually(fmt.Sprintf("%s is %g", name, want), func() bool { return metric(nodes, name) == want })
+	}
+	lines := items(a.call("GET", "/audit?event=session-end&limit=100", "", 200))
+	if n := metric(nodes, `curfew_audit_lines_total{event="session-end"}`); len(lines) != 20 || n != 20 {
+		t.Errorf("%d lines, %g counted, want 20", len(lines), n)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"curfew/directory"
 	"curfew/hub"
+	"curfew/internal/metrics"
 	"curfew/internal/watching"
 	"curfew/session"
 	"curfew/session/gorilla"
@@ -65,7 +66,7 @@ type server struct {
 	watcher   *directory.Watcher
 	readiness *views.Readiness
 	clock     clocks
-	metrics   http.Handler
+	metrics   *metrics.Metrics
 	closers   []func() error // undo build, in the order in which it was done
 
 	// what goes on until the program stops
@@ -90,6 +91,7 @@ func (s *server) build(ctx context.Context, onEvent func(session.Event)) (err er
 		testing = &testingRoutes{public: s.public(), faults: faults}
 	}
 	s.clock = newClocks(faults, s.cfg.store.redisURL != "")
+	s.metrics = metrics.New()
 	store, shared, err := s.openStore(ctx, onEvent)
 	if err != nil {
 		return err
@@ -108,13 +110,19 @@ func (s *server) build(ctx context.Context, onEvent func(session.Event)) (err er
 		store, shared = faults.over(store, shared)
 		testing.timeline = hub.NewTimeline(s.clock)
 	}
+	store, shared = s.metrics.Store(store), s.metrics.Shared(shared)
 	s.store, s.directory = store, people
 	if s.hub, err = hub.New(ctx, s.hubOptions(shared, testing)); err != nil {
 		return err
 	}
 	s.watcher = s.newWatcher()
 	s.readiness = views.NewReadiness(store.Ping, people.Ping, s.log)
-	s.metrics = newMetrics(s.hub)
+	s.metrics.Watch(metrics.Watched{
+		Hub:       s.hub,
+		Directory: people,
+		Watcher:   s.watcher,
+		StoreAway: s.readiness.StoreAway,
+	})
 	sessions := gorilla.New(s.hub, s.clock)
 	s.web = views.New(s.webOptions(sessions, secret))
 	s.forward()
@@ -149,6 +157,7 @@ func (s *server) hubOptions(shared session.SharedStore, testing *testingRoutes) 
 		MaxTabs:     maxTabs(),
 		SignIn:      s.cfg.http.basePath + "/login",
 		Log:         s.log,
+		Meter:       s.metrics,
 	}
 	if testing != nil {
 		options.Timeline = testing.timeline
@@ -172,21 +181,25 @@ func (s *server) webOptions(sessions *gorilla.Store, secret []byte) views.Option
 		People:        s.directory,
 		Ready:         s.readiness,
 		Tokens:        s.cfg.operation.tokens,
-		SignedIn:      watching.AfterSignIn(s.watcher),
-		Clock:         s.clock,
-		Secret:        secret,
-		PublicURL:     s.public(),
-		AdminURL:      s.cfg.http.adminURL,
-		BasePath:      s.cfg.http.basePath,
-		Home:          s.cfg.application.home,
-		Application:   s.webApplication(),
-		Proxies:       views.NewProxies(s.cfg.http.trustedProxies),
-		Passive:       s.cfg.sessions.passivePaths,
-		Site:          s.cfg.site.site(s.cfg.operation.testing),
-		Log:           s.log,
+		Listeners: views.Listeners{
+			SignedIn: watching.AfterSignIn(s.watcher),
+			Refused:  s.metrics.Refused,
+			Proxied:  s.metrics,
+		},
+		Clock:       s.clock,
+		Secret:      secret,
+		PublicURL:   s.public(),
+		AdminURL:    s.cfg.http.adminURL,
+		BasePath:    s.cfg.http.basePath,
+		Home:        s.cfg.application.home,
+		Application: s.webApplication(),
+		Proxies:     views.NewProxies(s.cfg.http.trustedProxies),
+		Passive:     s.cfg.sessions.passivePaths,
+		Site:        s.cfg.site.site(s.cfg.operation.testing),
+		Log:         s.log,
 	}
 	if s.cfg.operation.metricsListen == "" {
-		options.Metrics = s.metrics
+		options.Metrics = s.metrics.Handler()
 	}
 	return options
 }
@@ -268,7 +281,8 @@ func (s *server) listen() error {
 	if err := s.listenApart("console", s.cfg.http.adminListen, secure, s.web.Console()); err != nil {
 		return err
 	}
-	if err := s.listenApart("metrics", s.cfg.operation.metricsListen, plain, metricsRoutes(s.metrics)); err != nil {
+	metrics := metricsRoutes(s.metrics.Handler())
+	if err := s.listenApart("metrics", s.cfg.operation.metricsListen, plain, metrics); err != nil {
 		return err
 	}
 	return s.listenApart("doors", s.cfg.http.verifyListen, plain, s.web.Doors())

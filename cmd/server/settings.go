@@ -470,7 +470,7 @@ func (c *operationConfig) observationSettings() []setting {
 		{
 			name:    "metrics-listen",
 			unset:   "the main address, for admins and tokens only",
-			meaning: "separate address for `/metrics`",
+			meaning: "separate address for `/metrics`, and for profiles of the process at `/debug/pprof/`",
 			set:     text(&c.metricsListen),
 		},
 		{

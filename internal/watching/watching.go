@@ -37,7 +37,7 @@ func (s subscriber) Denied(ctx context.Context, a directory.Account, cause direc
 // Unreachable implements [directory.Subscriber].
 func (s subscriber) Unreachable(ctx context.Context, err error) { s.hub.DirectoryLost(ctx, err) }
 
-// AfterSignIn returns what views.Options.SignedIn is told to: w looks again at somebody whom a
+// AfterSignIn returns what views.Listeners.SignedIn is told to: w looks again at somebody whom a
 // change in the directory may have overtaken at their sign-in.
 func AfterSignIn(w *directory.Watcher) func(r session.Record, began time.Time) {
 	return func(r session.Record, began time.Time) {

@@ -31,9 +31,10 @@ func (s *Store) Append(ctx context.Context, e session.Event) error {
 	return nil
 }
 
-// OnEvent has f called with every audit line once it is durable, in order. Nobody waits for f. It
-// must be called before anything is written, and once.
-func (s *Store) OnEvent(f func(session.Event)) { s.dispatcher = session.NewEventDispatcher(f) }
+// OnEvent has f called with every audit line once it is durable, in order. All that is written
+// waits for f, so what takes its time belongs behind a [session.EventDispatcher]. It must be called
+// before anything is written, and once.
+func (s *Store) OnEvent(f func(session.Event)) { s.onEvent = f }
 
 // auditLine is an event as it is stored, in the order of writing. Highest bounds a search by date:
 // see docs/decisions.md#an-audit-line-tells-the-latest-date-up-to-it.
@@ -69,7 +70,7 @@ func (s *Store) appendEvent(tx *bbolt.Tx, e session.Event) error {
 	if err != nil {
 		return err
 	}
-	if s.dispatcher != nil {
+	if s.onEvent != nil {
 		s.events = append(s.events, e)
 	}
 	return audit.Put(number(n), data)

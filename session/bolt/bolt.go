@@ -50,12 +50,12 @@ type Store struct {
 	events  []session.Event // audit lines of the transaction under way
 	highest time.Time       // latest date of all audit lines; see auditLine
 
-	dispatcher *session.EventDispatcher // nil: see OnEvent
-	commits    chan *commit
-	closing    chan struct{}
-	closeOnce  sync.Once
-	writer     sync.WaitGroup
-	wrote      atomic.Int64 // when a transaction was last written, Unix ms; 0 if the last one was not
+	onEvent   func(session.Event) // nil: see OnEvent
+	commits   chan *commit
+	closing   chan struct{}
+	closeOnce sync.Once
+	writer    sync.WaitGroup
+	wrote     atomic.Int64 // when a transaction was last written, Unix ms; 0 if the last one was not
 
 	// Failed sign-ins of the last minutes. They live in memory: a restart forgets a minute of them
 	// at most.
@@ -138,9 +138,6 @@ func (s *Store) prepare() error {
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() { close(s.closing) })
 	s.writer.Wait()
-	if s.dispatcher != nil {
-		s.dispatcher.Close()
-	}
 	return s.db.Close()
 }
 

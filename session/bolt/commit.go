@@ -78,7 +78,7 @@ func (s *Store) commitLoop() {
 		if err == nil {
 			s.wrote.Store(time.Now().UnixMilli())
 			for _, e := range s.events {
-				s.dispatcher.Dispatch(e)
+				s.onEvent(e)
 			}
 		} else {
 			s.wrote.Store(0)

@@ -8,6 +8,5 @@
 // of session.Store says so, and then by the functions of package session. It knows no tab and no
 // other store.
 //
-// [Open] starts one goroutine, which writes; with [Store.OnEvent] there is a second one.
-// [Store.Close] ends both.
+// [Open] starts one goroutine, which writes. [Store.Close] ends it.
 package bolt

@@ -91,9 +91,9 @@ func (s *Store) appendLines(ctx context.Context, how *script, lines []outboxEntr
 		if err != nil {
 			return err
 		}
-		if n > 0 && s.dispatcher != nil {
+		if n > 0 && s.onEvent != nil {
 			l.Event.Number = n
-			s.dispatcher.Dispatch(l.Event)
+			s.onEvent(l.Event)
 		}
 	}
 	return s.replicatedAnswer(ctx, slotAudit, numbers, len(lines))

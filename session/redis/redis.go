@@ -26,14 +26,14 @@ var ErrNotReplicated = errors.New("not every replica has acknowledged the change
 // Its methods may be called concurrently. A call takes a few seconds at most, if Redis does not
 // answer.
 type Store struct {
-	client     rueidis.Client
-	prefix     string
-	masterSet  string // of Sentinel
-	master     sentinelCheck
-	conns      connections
-	log        *slog.Logger
-	dispatcher *session.EventDispatcher // nil: none
-	offset     atomic.Int64             // ms that a test clock is ahead of Redis's
+	client    rueidis.Client
+	prefix    string
+	masterSet string // of Sentinel
+	master    sentinelCheck
+	conns     connections
+	log       *slog.Logger
+	onEvent   func(session.Event) // may be nil
+	offset    atomic.Int64        // ms that a test clock is ahead of Redis's
 
 	work    context.Context // ends with Close
 	stop    context.CancelFunc
@@ -87,7 +87,9 @@ func options(url string) (rueidis.ClientOption, error) {
 }
 
 // Open connects. Keys begin with prefix. onEvent, which may be nil, is called with every audit line
-// that this node brings into the trail; nobody waits for it. [Store.Close] ends what Open starts.
+// that this node brings into the trail, and so each line on one node. What is written waits for it,
+// so what takes its time belongs behind a [session.EventDispatcher]. It may be called concurrently.
+// [Store.Close] ends what Open starts.
 func Open(ctx context.Context, url, prefix string, onEvent func(session.Event), log *slog.Logger) (*Store, error) {
 	o, err := options(url)
 	if err != nil {
@@ -97,6 +99,7 @@ func Open(ctx context.Context, url, prefix string, onEvent func(session.Event), 
 		masterSet: o.Sentinel.MasterSet,
 		prefix:    prefix,
 		log:       log,
+		onEvent:   onEvent,
 		pending:   make(map[string]struct{}),
 		wake:      make(chan struct{}, 1),
 	}
@@ -113,9 +116,6 @@ func Open(ctx context.Context, url, prefix string, onEvent func(session.Event), 
 	for _, w := range s.weaknesses(ctx) {
 		log.Warn("redis is not set up for what must not be lost", "problem", w)
 	}
-	if onEvent != nil {
-		s.dispatcher = session.NewEventDispatcher(onEvent)
-	}
 	s.running.Go(s.relayLoop)
 	return s, nil
 }
@@ -128,9 +128,6 @@ func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
 	defer cancel()
 	s.relayPending(ctx) // what is left, another node relays
-	if s.dispatcher != nil {
-		s.dispatcher.Close()
-	}
 	s.client.Close()
 	return nil
 }
