@@ -149,10 +149,10 @@ async function signIn() {
   const body = new URLSearchParams(/** @type {any} */ (new FormData(/** @type {HTMLFormElement} */ (form))))
   const text = button?.textContent ?? ''
   if (button) button.textContent = say('login.signingIn')
-  const {problem, wait} = await send(action, body)
+  const {problem, quote, wait} = await send(action, body)
   if (!problem) return done()
   if (button) button.textContent = text
-  fail(problem)
+  fail(problem, quote)
   if (wait > 0) holdOff(wait)
   gone = false
   look()
@@ -161,8 +161,9 @@ async function signIn() {
 /**
  * @param {string} action
  * @param {URLSearchParams} body
- * @returns {Promise<{problem: string, wait: number}>} what was wrong, empty for nothing; and for how
- * many seconds it stays so, 0 where nobody knows
+ * @returns {Promise<{problem: string, quote?: string, wait: number}>} what was wrong, empty for
+ * nothing; what an administrator has written about it; and for how many seconds it stays so, 0 where
+ * nobody knows
  */
 async function send(action, body) {
   try {
@@ -172,9 +173,9 @@ async function send(action, body) {
       headers: {Accept: 'application/json'},
       signal: AbortSignal.timeout(SIGN_IN_MS),
     })
-    const {said, message} = await response.json()
+    const {said, message, text} = await response.json()
     const wait = response.status === 429 ? Number(response.headers.get('Retry-After')) : 0
-    if (!response.ok) return {problem: said || message || say('login.unreachable'), wait}
+    if (!response.ok) return {problem: said || message || say('login.unreachable'), quote: text, wait}
   } catch {
     return {problem: say('login.unreachable'), wait: 0}
   }
@@ -182,9 +183,10 @@ async function send(action, body) {
   return {problem: isKept ? '' : say('login.dropped'), wait: 0}
 }
 
-/** Says what was wrong. @param {string} problem */
-function fail(problem) {
+/** Says what was wrong. @param {string} problem @param {string} [quote] of an administrator, about it */
+function fail(problem, quote) {
   tellPerson(problem, 'problem', 'alert')
+  if (quote) form?.before(quotation(quote))
   const password = field('password')
   if (!password) return
   password.value = ''
@@ -209,6 +211,26 @@ function tellPerson(said, look, role) {
   for (const name of ['username', 'password']) field(name)?.setAttribute('aria-describedby', text.id)
 }
 
+/**
+ * What an administrator has written, as the page has it that comes without script: read out, too.
+ * @param {string} text
+ */
+function quotation(text) {
+  const figure = document.createElement('figure')
+  const from = document.createElement('figcaption')
+  const said = document.createElement('blockquote')
+  figure.id = 'quote'
+  figure.className = 'quote'
+  from.className = 'said-by'
+  from.textContent = say('login.fromAdmin')
+  said.className = 'said'
+  said.dir = 'auto'
+  said.setAttribute('role', 'alert')
+  said.textContent = text
+  figure.append(from, said)
+  return figure
+}
+
 /** @param {HTMLElement} element @param {string} text @param {boolean} atOnce */
 function sayIn(element, text, atOnce) {
   if (atOnce) element.textContent = text
@@ -216,7 +238,7 @@ function sayIn(element, text, atOnce) {
 }
 
 function unsay() {
-  document.getElementById('problem')?.remove()
+  for (const id of ['problem', 'quote']) document.getElementById(id)?.remove()
   for (const name of ['username', 'password']) {
     field(name)?.removeAttribute('aria-describedby')
     field(name)?.removeAttribute('aria-invalid')

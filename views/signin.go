@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -199,12 +200,9 @@ type signedIn struct {
 // told what was wrong.
 func (s *Server) loginAgain(w http.ResponseWriter, r *http.Request, a *attempt, status int, problem text) error {
 	if a.isScript {
-		if a.said != "" {
-			problem = text{said: a.said}
-		}
 		writeJSON(w, status, failure{
 			Error:    loginFailures[status],
-			Message:  problem.in(locale.English()),
+			Message:  cmp.Or(a.said, problem.in(locale.English())),
 			endWords: endWords{Text: a.said},
 			Said:     problem.in(s.locale(r)),
 		})

@@ -67,12 +67,20 @@ func TestAScriptIsToldWhyNobodyWasSignedIn(t *testing.T) {
 	refused("a name of control characters", 401, "credentials", wrongPassword.in(locale.English()),
 		stranger.post("/login", signInForm("gr\x00ce", "pw"), inJSON...))
 	done := admin.api("POST", "/logouts", `{"user":"grace","message":"Back at <noon>","block_ms":600000}`, 200)
-	refused("a block", 403, "refused", "Back at <noon>", stranger.post("/login", signInForm("grace", "pw"), inJSON...))
+	a := stranger.post("/login", signInForm("grace", "pw"), inJSON...)
+	refused("a block", 403, "refused", "Back at <noon>", a)
+	sentence := "Signing in is switched off just now. Please try again later."
+	if a.json("said") != sentence || a.json("text") != "Back at <noon>" {
+		t.Errorf("a block: %s, want a sentence, and apart what the administrator has written", a)
+	}
+	stranger.post("/login", signInForm("grace", "pw", "window", "1")).wants(t, "a block without script", 403,
+		"Signing in is switched off just now.", `<figcaption class="said-by">From your administrator</figcaption>`,
+		"Back at &lt;noon&gt;</blockquote>")
 	admin.api("DELETE", "/logouts/"+done["id"].(string), "", 200)
 	foreign := append([]string{"Sec-Fetch-Site", "cross-site"}, inJSON...)
 	refused("another site", 403, "cross-site", "", stranger.post("/login", signInForm("grace", "pw"), foreign...))
 	s.directory.away.Store(true)
-	a := stranger.post("/login", signInForm("grace", "pw"), inJSON...)
+	a = stranger.post("/login", signInForm("grace", "pw"), inJSON...)
 	refused("no directory", 503, "unavailable", "cannot reach", a)
 	if a.Header.Get("Retry-After") == "" {
 		t.Error("without the directory no Retry-After is told")
