@@ -25,7 +25,7 @@ import (
 	"curfew/locale"
 )
 
-//go:embed *.js *.css favicon.svg
+//go:embed *.js *.css pages/*.css favicon.svg
 var sources embed.FS
 
 // entry is the script that pages include. It alone knows the version of the others.
@@ -51,9 +51,18 @@ var (
 		"login.js",
 	}
 	classic = []string{"xhtml.js"} // scripts that are no modules: whatever they declare would be global
-	sheets  = []string{"curfew.css", "pages.css"}
+	sheets  = []string{"curfew.css", ownPages}
 	images  = []string{"favicon.svg"}
 )
+
+// ownPages is the style sheet of Curfew's own pages. Its components are a file each, in pages/.
+const ownPages = "pages.css"
+
+// components are those of [ownPages], in the order in which they stand there: of two rules that
+// weigh the same the later one holds.
+var components = strings.Fields(`
+	tokens elements layout buttons fields bar actions card notes toast empty said table menu badge
+	dialog pager facts preferences console plot sessions trail session account logouts`)
 
 // Words are the beginnings of the keys of what the browser client says: see [locale.Locale.Part].
 var Words = []string{"page.", "outcome.", "connection.", "draft.", "presence.", "due.", "reason.", "time.", "device."}
@@ -227,9 +236,25 @@ var oldest = []api.Engine{
 	{Name: api.EngineSafari, Version: "16"},
 }
 
+// source is a style sheet or a script as it stands here.
+func source(name string) ([]byte, error) {
+	if name != ownPages {
+		return sources.ReadFile(name)
+	}
+	var sheet []byte
+	for _, component := range components {
+		body, err := sources.ReadFile("pages/" + component + ".css")
+		if err != nil {
+			return nil, err
+		}
+		sheet = append(sheet, body...)
+	}
+	return sheet, nil
+}
+
 // minify writes a style sheet or a script short, as it stands.
 func minify(name string) ([]byte, error) {
-	body, err := sources.ReadFile(name)
+	body, err := source(name)
 	if err != nil {
 		return nil, err
 	}
