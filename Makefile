@@ -6,6 +6,9 @@ DEBS = gcc libc6-dev openssl chromium firefox-esr webkit2gtk-driver xvfb slapd l
 SCRIPTS = 'static/**/*.js' 'e2e/**/*.ts' '*.ts' # what prettier formats
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
 
+# promtool is that of Debian, out of a package that would also bring a server and its pages.
+PROMTOOL = $(or $(shell command -v promtool),bin/promtool)
+
 .PHONY: help run fmt lint tidy vuln test go-test types examples e2e looks pictures endurance bench chaos fuzz install
 
 help: ## Say what there is
@@ -18,12 +21,18 @@ fmt: node_modules/.installed ## Format the code
 	gofmt -w .
 	npx prettier --write --log-level warn $(SCRIPTS)
 
-install: node_modules/.installed ## Install what the tests need: Debian packages and node modules
+install: node_modules/.installed $(PROMTOOL) ## Install what the tests need: Debian packages and node modules
 	@missing=; for p in $(DEBS); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 	  export DEBIAN_FRONTEND=noninteractive; \
 	  apt-get update -qq && apt-get install -y -qq -o DPkg::Lock::Timeout=600 --no-install-recommends $$missing >/dev/null; \
 	fi
+
+bin/promtool:
+	@rm -rf bin/promtool.half && mkdir -p bin/promtool.half
+	@cd bin/promtool.half && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } && \
+	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
+	@mv bin/promtool.half/usr/bin/promtool $@ && rm -r bin/promtool.half
 
 node_modules/.installed: package-lock.json
 	npm ci --no-audit --no-fund --loglevel=error

@@ -65,7 +65,7 @@ func New() *Metrics {
 	m.makeHubs()
 	m.makeRequests()
 	m.storeSeconds = m.histograms("curfew_store_operation_duration_seconds",
-		"How long the store took for an operation.", storeBounds, "operation")
+		"Seconds that the store took for an operation.", storeBounds, "operation")
 	m.storeFailures = m.counters("curfew_store_operation_failures_total",
 		"Operations that the store has not answered, or has refused for its own reasons.", "operation")
 	return m
@@ -80,11 +80,12 @@ func (m *Metrics) makeHubs() {
 		"Lines of the audit trail. Each is counted on one node, which brings it into the trail.",
 		"event").WithLabelValues, session.EventKinds()...)
 	m.acks = each(m.histograms("curfew_push_ack_seconds",
-		"From a message to a tab until its page has acknowledged it: a warning, the end (expire), or a tick, which "+
-			"asks whether the page is there.",
+		"Seconds from a message to a tab until its page has acknowledged it: a warning, the end (expire), or a tick, "+
+			"which asks whether the page is there.",
 		ackBounds, "kind").WithLabelValues, wire.KindWarn, wire.KindExpire, wire.KindTick)
 	m.late = each(m.histograms("curfew_deadline_lateness_seconds",
-		"How long after its deadline a session was woken for a warning, or had ended by time and its tabs told.",
+		"Seconds after its deadline until a session was woken for a warning, or had ended by time and its tabs were "+
+			"told.",
 		lateBounds, "deadline").WithLabelValues, hub.DeadlineWarning, hub.DeadlineEnd)
 	m.toldTabs = each(m.counters("curfew_ended_tabs_total",
 		"Tabs that were told of the end of their session: acked, if the page has said that it is blank; gone, if it "+
