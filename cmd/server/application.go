@@ -73,6 +73,7 @@ func (c *applicationConfig) upstreamSettings() []setting {
 		{
 			name:    "upstream-ca-file",
 			meaning: "certificates (PEM) that an `https` upstream's is checked against",
+			kind:    aFile,
 			set: contents(func(_ string, pem []byte) error {
 				c.ca = x509.NewCertPool()
 				if !c.ca.AppendCertsFromPEM(pem) {
@@ -85,6 +86,7 @@ func (c *applicationConfig) upstreamSettings() []setting {
 			name:     "upstream-timeout",
 			standard: "5m",
 			meaning:  "time until the first byte of an answer of the application",
+			kind:     aDuration,
 			set:      positive(&c.timeout),
 		},
 	}

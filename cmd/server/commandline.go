@@ -137,6 +137,14 @@ func (c command) addFlags(to *cobra.Command, is purpose) {
 			usage = strings.ReplaceAll(usage, "`", "")
 		}
 		show(to, s.name, takes, usage)
+		switch {
+		case len(s.choices) > 0:
+			complete(to, s.name, s.choices)
+		case s.kind == aFile:
+			to.MarkFlagFilename(s.name)
+		case s.kind == aFolder:
+			to.MarkFlagDirname(s.name)
+		}
 	}
 }
 

@@ -63,6 +63,11 @@ func settingsCommands() []command {
 			run:      checkConfigCommand,
 		},
 		{
+			name:    "schema",
+			meaning: "print the JSON Schema of the YAML file",
+			run:     schemaCommand,
+		},
+		{
 			name:     "proxy-config",
 			args:     []string{"PROXY --app URL [--at ADDRESS] [--out DIR] [--inject] [flags]"},
 			meaning:  "print a proxy's configuration",

@@ -18,6 +18,7 @@ type setting struct {
 	unset    string // for people: what holds where there is no value
 	meaning  string
 	kind     kind
+	choices  []string          // nothing else is right; empty: kind says all
 	set      func(value) error // the error says what would be right; nil: load reads it itself
 }
 
@@ -25,10 +26,14 @@ type setting struct {
 type kind int
 
 const (
-	oneValue   kind = iota
-	manyValues      // separated by commas where they are not a list of the file
-	yesNo           // a flag without a value means true
-	fileOnly        // neither a flag nor an environment variable
+	oneValue   kind = iota // a text
+	manyValues             // separated by commas where they are not a list of the file
+	yesNo                  // a flag without a value means true
+	aDuration              // as [time.ParseDuration] reads it, or 0
+	aNumber                // whole, 0 or more
+	aFile                  // the path of one
+	aFolder                // likewise
+	fileOnly               // neither a flag nor an environment variable
 )
 
 // variable is the name of the setting in the environment.
@@ -97,6 +102,17 @@ func boolean(to *bool) func(value) error {
 		if *to, err = strconv.ParseBool(v.text); err != nil {
 			return errors.New("must be true or false")
 		}
+		return nil
+	}
+}
+
+func number(to *int) func(value) error {
+	return func(v value) error {
+		n, err := strconv.Atoi(v.text)
+		if err != nil {
+			return errors.New("must be a number, 0 or more")
+		}
+		*to = n
 		return nil
 	}
 }

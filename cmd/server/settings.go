@@ -8,12 +8,10 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"curfew/directory"
 	"curfew/hub"
-	"curfew/session"
 	"curfew/session/redis"
 	"curfew/views"
 )
@@ -95,11 +93,13 @@ func (c *httpConfig) addressSettings() []setting {
 		{
 			name:    "tls-cert",
 			meaning: "serve TLS with this certificate; reloaded when the file changes",
+			kind:    aFile,
 			set:     text(&c.tlsCert),
 		},
 		{
 			name:    "tls-key",
 			meaning: "private key of the certificate",
+			kind:    aFile,
 			set:     text(&c.tlsKey),
 		},
 	}
@@ -152,114 +152,13 @@ func (c *httpConfig) trustSettings() []setting {
 	}
 }
 
-// The profile comes before the settings that override it.
-func (c *sessionsConfig) settings() []setting {
-	var names []string
-	for _, p := range session.Profiles() {
-		names = append(names, p.Name)
-	}
-	profile := setting{
-		name:     "profile",
-		standard: session.DefaultProfile,
-		meaning:  "preset of the next seven: `" + strings.Join(names, "`, `") + "`",
-		set: func(v value) error {
-			policy, ok := profileNamed(v.text)
-			if !ok {
-				return fmt.Errorf("must be one of %s", strings.Join(names, ", "))
-			}
-			c.policies.Global = policy
-			return nil
-		},
-	}
-	return slices.Concat([]setting{profile}, policySettings(&c.policies.Global), []setting{
-		{
-			name:    "policies",
-			meaning: "list of `{group, warn-after, …}`; the strictest of a user's groups holds, value by value",
-			kind:    fileOnly,
-		},
-		{
-			name:    "passive-paths",
-			meaning: "paths whose navigations are no activity: exact, or a prefix ending in `*`",
-			kind:    manyValues,
-			set:     texts(&c.passivePaths),
-		},
-	})
-}
-
-// profileNamed is the policy of a profile, and false where there is no profile of that name.
-func profileNamed(name string) (session.Policy, bool) {
-	for _, p := range session.Profiles() {
-		if p.Name == name {
-			return p.Policy, true
-		}
-	}
-	return session.Policy{}, false
-}
-
-// policySettings are the seven that a profile presets and that an entry of policies may have.
-func policySettings(p *session.Policy) []setting {
-	preset, _ := profileNamed(session.DefaultProfile)
-	code := func(v any) string { return fmt.Sprintf("`%v`", v) }
-	return []setting{
-		{
-			name:    "warn-after",
-			unset:   code(short(preset.WarnAfter)),
-			meaning: "idle time until the warning",
-			set:     duration(&p.WarnAfter),
-		},
-		{
-			name:    "expire-after",
-			unset:   code(short(preset.ExpireAfter)),
-			meaning: "idle time until the session ends",
-			set:     duration(&p.ExpireAfter),
-		},
-		{
-			name:    "max-lifetime",
-			unset:   code(short(preset.MaxLifetime)),
-			meaning: "age at which a session ends whatever happens; `0` for none",
-			set:     duration(&p.MaxLifetime),
-		},
-		{
-			name:    "close-grace",
-			unset:   code(short(preset.CloseGrace)),
-			meaning: "how long a session outlives the closing of its last tab; `0` turns this off",
-			set:     duration(&p.CloseGrace),
-		},
-		{
-			name:    "extend-on",
-			unset:   code(preset.ExtendOn),
-			meaning: "what withdraws an idle warning: any `activity`, or only `confirm`",
-			set:     func(v value) error { p.ExtendOn = session.ExtendOn(v.text); return nil },
-		},
-		{
-			name:    "max-sessions",
-			unset:   code(preset.MaxSessions),
-			meaning: "sessions per user; the oldest ends when one too many signs in; `0` for no limit",
-			set: func(v value) error {
-				n, err := strconv.Atoi(v.text)
-				if err != nil {
-					return errors.New("must be a number, 0 or more")
-				}
-				p.MaxSessions = n
-				return nil
-			},
-		},
-		{
-			name:  "keep-page",
-			unset: code(short(preset.KeepPage)),
-			meaning: "how long a page whose session ended by time waits, blank, for the same person to sign in " +
-				"again, `24h` at most; `0`: it is forgotten at once",
-			set: duration(&p.KeepPage),
-		},
-	}
-}
-
 func (c *storeConfig) settings() []setting {
 	return []setting{
 		{
 			name:    "data-dir",
 			unset:   "a folder of the user's state",
 			meaning: "where the embedded store lives",
+			kind:    aFolder,
 			set:     text(&c.dataDir),
 		},
 		{
@@ -307,6 +206,7 @@ func (c *directoryConfig) settings() []setting {
 			name:     "ldap-watch",
 			standard: "auto",
 			meaning:  "how directory changes are noticed: `syncrepl`, `poll`, `auto` or `off`",
+			choices:  []string{"syncrepl", "poll", "auto", "off"},
 			set: func(v value) error {
 				c.watch = directory.WatchMode(v.text)
 				return c.watch.Validate()
@@ -316,6 +216,7 @@ func (c *directoryConfig) settings() []setting {
 			name:     "ldap-poll-every",
 			standard: "15s",
 			meaning:  "how often the directory is asked where it is polled",
+			kind:     aDuration,
 			set:      positive(&c.pollEvery),
 		},
 	})
@@ -341,6 +242,7 @@ func (c *directoryConfig) connectionSettings() []setting {
 		{
 			name:    "ldap-ca-file",
 			meaning: "certificates (PEM) that the directory's is checked against",
+			kind:    aFile,
 			set: contents(func(_ string, pem []byte) error {
 				c.ldap.CA = x509.NewCertPool()
 				if !c.ldap.CA.AppendCertsFromPEM(pem) {
@@ -357,6 +259,7 @@ func (c *directoryConfig) connectionSettings() []setting {
 		{
 			name:    "ldap-bind-password-file",
 			meaning: "file with its password",
+			kind:    aFile,
 			set: contents(func(path string, password []byte) error {
 				c.ldap.BindPassword, c.ldap.BindPasswordFile = strings.TrimRight(string(password), "\r\n"), path
 				return nil
@@ -405,10 +308,12 @@ func (c *operationConfig) settings() []setting {
 		{
 			name:    "config",
 			meaning: "YAML file with settings",
+			kind:    aFile,
 		},
 		{
 			name:    "ready-file",
 			meaning: "path written once requests are accepted, with the URL of this process",
+			kind:    aFile,
 			set:     text(&c.readyFile),
 		},
 	}, c.administrationSettings(), c.observationSettings(), []setting{
@@ -430,6 +335,7 @@ func (c *operationConfig) administrationSettings() []setting {
 			name:     "presence",
 			standard: "admins",
 			meaning:  "whose pages may watch others' presence: `off`, `admins` or `users`",
+			choices:  []string{"off", "admins", "users"},
 			set: func(v value) error {
 				c.presence = hub.PresenceFor(v.text)
 				return c.presence.Validate()
@@ -438,6 +344,7 @@ func (c *operationConfig) administrationSettings() []setting {
 		{
 			name:    "api-tokens-file",
 			meaning: "bearer tokens of the API, one `name:scope:sha256-hex` a line",
+			kind:    aFile,
 			set: func(v value) error {
 				c.tokens = nil
 				return contents(func(_ string, lines []byte) (err error) {
@@ -459,6 +366,7 @@ func (c *operationConfig) administrationSettings() []setting {
 			name:     "audit-keep",
 			standard: "2160h",
 			meaning:  "how long audit entries are kept",
+			kind:     aDuration,
 			set:      positive(&c.auditKeep),
 		},
 	}
@@ -477,6 +385,7 @@ func (c *operationConfig) observationSettings() []setting {
 			name:     "log-format",
 			standard: "text",
 			meaning:  "format of the log: `text` or `json`",
+			choices:  []string{"text", "json"},
 			set: func(v value) error {
 				if v.text != "text" && v.text != "json" {
 					return errors.New("must be text or json")
@@ -489,6 +398,7 @@ func (c *operationConfig) observationSettings() []setting {
 			name:     "log-level",
 			standard: "info",
 			meaning:  "least level that is logged: `debug`, `info`, `warn` or `error`",
+			choices:  []string{"debug", "info", "warn", "error"},
 			set: func(v value) error {
 				if err := c.logLevel.UnmarshalText([]byte(v.text)); err != nil {
 					return errors.New("must be debug, info, warn or error")

@@ -54,6 +54,7 @@ func (c *siteConfig) settings() []setting {
 			unset:   "all",
 			meaning: "those that pages and dialogs speak, of " + strings.Join(locale.Names(), ", "),
 			kind:    manyValues,
+			choices: locale.Names(),
 			set: func(v value) (err error) {
 				c.languages, err = locale.NewChoice(v.items()...)
 				return err

@@ -84,7 +84,8 @@ func readFlags(all []setting, args []string) (given map[string]value, mistakes [
 		switch s.kind {
 		case yesNo:
 			fs.BoolFunc(s.name, s.meaning, note)
-		case oneValue, manyValues:
+		case fileOnly:
+		default:
 			fs.Func(s.name, s.meaning, note)
 		}
 	}
