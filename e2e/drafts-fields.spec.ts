@@ -1,7 +1,7 @@
 import type {Page} from '@playwright/test'
 import {html, testWith} from './application'
 import {expect, type Server, type Tab} from './curfew'
-import {keeps} from './stored'
+import {keeps, types} from './stored'
 
 // What a person enters into the forms of an application, field by field, and how it comes back.
 
@@ -140,8 +140,7 @@ test('where the application has changed its text both are kept, and the person i
   const tab = await openTab('/one')
   const {page} = tab
   const text = page.getByLabel('Text', {exact: true})
-  await keeps(page)
-  await text.pressSequentially('typed ')
+  await types(text, 'typed ')
   await page.reload()
   await expect(page.getByText(isBack)).toBeVisible()
   await expect(text).toHaveValue('typed old')
@@ -150,11 +149,13 @@ test('where the application has changed its text both are kept, and the person i
   await expect(page.getByText('You had typed something else in “Text”.')).toBeVisible()
   await expect(text).toHaveValue('newer')
   await text.press('End')
-  await text.pressSequentially('!')
+  await types(text, '!')
   await page.reload() // unanswered: both are back
   await expect(text).toHaveValue('newer!')
+  const before = await stored(page)
   await page.getByRole('button', {name: 'Use it'}).click()
   await expect(text).toHaveValue('typed old')
+  await expect.poll(() => stored(page)).not.toEqual(before)
   await page.reload()
   await expect(text).toHaveValue('typed old')
   await page.getByRole('button', {name: 'Discard'}).click()

@@ -1,7 +1,7 @@
 import type {Page} from '@playwright/test'
 import {html, script, tag, testWith} from './application'
 import {expect} from './curfew'
-import {stored} from './stored'
+import {stored, types} from './stored'
 
 // What is typed into forms that a page's own scripts send, change or move.
 
@@ -66,7 +66,7 @@ test('what a page does not let a form send is a draft until the page has taken i
   const {page} = tab
   const text = page.getByLabel('Text', {exact: true})
   const send = page.getByRole('button', {name: 'Send'})
-  await text.fill('wrong')
+  await types(text, 'wrong')
   await send.click()
   await expect(page.getByText('That is wrong.')).toBeVisible()
   await page.reload()
@@ -128,7 +128,7 @@ test('a draft stays with its page where a script goes on to another in the same 
   await text.fill('of one')
   await expect.poll(async () => (await stored(page)).drafts).toBe(1)
   await page.getByRole('button', {name: 'Next'}).click()
-  await page.getByLabel('Title').fill('of two')
+  await types(page.getByLabel('Title'), 'of two')
   await expect.poll(async () => (await stored(page)).drafts).toBe(2)
   await page.reload()
   await expect(page.getByLabel('Title')).toHaveValue('of two')
@@ -154,8 +154,7 @@ test('no secret is kept in another guise, and odd markup holds nothing up', asyn
   await field('Rich').locator('p').last().click()
   await page.keyboard.press('End')
   await page.keyboard.type(' text')
-  await field('Text').fill('text')
-  await expect.poll(async () => (await stored(page)).drafts).toBe(1)
+  await types(field('Text'), 'text')
   await page.reload()
   await expect(field('Text')).toHaveValue('text')
   await expect(field('Rich')).toHaveText('typed oldmarked')

@@ -1,6 +1,6 @@
 import {html, script, testWith} from './application'
 import {expect, MINUTE, type RealBrowser, Tab} from './curfew'
-import {keeps, stored} from './stored'
+import {keeps, stored, stores, types} from './stored'
 
 // Whose a draft is, which tab's, and what becomes of it where the page or the browser is an odd one.
 
@@ -59,12 +59,10 @@ test('each tab has its own draft, and a new one takes the newest that no open ta
   await signIn()
   const text = (tab: Tab) => tab.page.getByLabel('Text', {exact: true})
   const first = await openTab('/one')
-  await keeps(first.page)
-  await text(first).pressSequentially('first')
+  await types(text(first), 'first')
   const second = await openTab('/one')
   await expect(second.page.getByText(isBack)).toBeHidden()
-  await keeps(second.page)
-  await text(second).pressSequentially('second')
+  await types(text(second), 'second')
   for (const tab of [first, second]) await tab.page.reload()
   await expect(text(first)).toHaveValue('first')
   await expect(text(second)).toHaveValue('second')
@@ -74,7 +72,7 @@ test('each tab has its own draft, and a new one takes the newest that no open ta
   await first.page.evaluate(() => void window.open('/one'))
   const duplicate = new Tab(await opened, first.server)
   await expect(duplicate.page).toHaveTitle('One field')
-  await text(duplicate).pressSequentially('duplicate')
+  await types(text(duplicate), 'duplicate')
   // By then it has asked the first which tab that is: a first that is loaded anew just then answers nobody.
   await expect.poll(async () => (await stored(first.page)).drafts).toBe(3)
   for (const tab of [first, duplicate]) await tab.page.reload()
@@ -100,8 +98,7 @@ test('another user sees no trace, and the same one finds it after them', async (
   await signIn('ada')
   await expect(tab.page).toHaveTitle('One field')
   await tab.connected()
-  await keeps(tab.page)
-  await text.pressSequentially('of ada')
+  await types(text, 'of ada')
   await tab.page.reload()
   await expect(text).toHaveValue('of ada') // where grace's was to be found it would be by now
   await expect(tab.page.getByRole('group')).toHaveCount(1)
@@ -121,7 +118,7 @@ test('a page that waited has its text once', async ({server, signIn, openTab}) =
   await signIn('grace')
   await expect(text).toHaveValue('typed')
   await text.press('End')
-  await text.pressSequentially(' on')
+  await types(text, ' on')
   await tab.page.reload()
   await expect(text).toHaveValue('typed on')
   await server.advance(11 * MINUTE)
@@ -136,8 +133,7 @@ test('a form in a frame, one that appears later, and those of frameworks', async
   const tab = await openTab('/frame')
   const {page} = tab
   const inner = page.frameLocator('iframe').getByLabel('Text', {exact: true})
-  await keeps(page)
-  await inner.pressSequentially('in a frame')
+  await types(inner, 'in a frame')
   await page.reload()
   await expect(inner).toHaveValue('in a frame')
 
@@ -145,8 +141,7 @@ test('a form in a frame, one that appears later, and those of frameworks', async
   const late = page.getByLabel('Text', {exact: true})
   const open = page.getByRole('button', {name: 'Open'})
   await open.click()
-  await late.pressSequentially('late')
-  await expect.poll(async () => (await stored(page)).drafts).toBe(2) // nobody is as quick as this test
+  await types(late, 'late')
   await open.click() // the form is built anew
   await expect(late).toHaveValue('late')
   await page.reload()
@@ -155,12 +150,11 @@ test('a form in a frame, one that appears later, and those of frameworks', async
 
   await tab.goto('/frameworks')
   await expect(page.getByLabel('Vue')).toHaveValue('from the server')
-  await keeps(page)
   await page.getByLabel('React').pressSequentially('r')
   await page.getByLabel('Tick').check()
   await page.getByLabel('Vue').press('End')
   await page.getByLabel('Vue').pressSequentially('!')
-  await page.getByLabel('Lazy').selectOption('b')
+  await stores(page, () => page.getByLabel('Lazy').selectOption('b'))
   await page.reload()
   await expect
     .poll(() => page.evaluate(() => (window as any).state))
@@ -179,10 +173,7 @@ test('a browser that was killed has kept it', async ({server, realBrowser}) => {
     return page.getByLabel('Text', {exact: true})
   }
   const text = await open(real)
-  await text.pressSequentially('before the cras')
-  const before = await text.evaluate(() => Date.now())
-  await text.press('h')
-  await expect.poll(async () => (await stored(text.page())).newest).toBeGreaterThanOrEqual(before) // the last letter too
+  await types(text, 'before the crash')
   await real.restart()
   await expect(await open(real)).toHaveValue('before the crash')
 })

@@ -94,6 +94,7 @@ test('a page whose scripts replace what browsers give warns, stays and ends @eng
   await signIn()
   const tab = await openTab('/replaced')
   await tab.page.locator('curfew-warning').waitFor({state: 'attached'})
+  await tab.page.waitForLoadState('networkidle') // all modules have begun
   await tab.page.evaluate(() => (window as any).replaceAll())
   await advance(9 * MINUTE)
   await tab.stay.click()

@@ -1,5 +1,6 @@
 import type {Page} from '@playwright/test'
 import {expect, MINUTE, type Tab, test} from './curfew'
+import {types} from './stored'
 import {expectAllTranslated} from './untranslated'
 
 // In the language for testing every text is in brackets: what is in none is in no file of words.
@@ -61,10 +62,8 @@ test('what the client says of drafts and the connection is in the language of th
   await signIn()
   const tab = await openTab('/')
   await whole(tab)
-  await tab.page
-    .locator('form[data-curfew-keep] textarea, form[data-curfew-keep] input[type=text]')
-    .first()
-    .fill('mine')
+  const kept = tab.page.locator('form[data-curfew-keep] textarea, form[data-curfew-keep] input[type=text]')
+  await types(kept.first(), 'mine')
   await expect.poll(() => server.story('input')).toContain('activity') // before the clock moves
   await server.advance(9 * MINUTE)
   await server.advance(MINUTE)

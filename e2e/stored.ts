@@ -1,4 +1,4 @@
-import type {Page} from '@playwright/test'
+import {expect, type Locator, type Page} from '@playwright/test'
 
 /**
  * What pages of this origin have stored, as far as a script can read it: how many drafts that are not
@@ -28,3 +28,19 @@ export const stored = (page: Page) =>
 /** The page has the key of its user's drafts: what is typed from now on is kept, whatever comes. */
 export const keeps = (page: Page) =>
   page.waitForFunction(() => performance.getEntriesByType('resource').some(({name}) => name.includes('draft-key')))
+
+/**
+ * Does something that changes a draft, and waits until that is stored: a page that is loaded anew, or
+ * closed, within the moment that this takes loses it.
+ */
+export async function stores(page: Page, deed: () => Promise<unknown>): Promise<void> {
+  const before = await page.evaluate(() => Date.now())
+  await deed()
+  await expect.poll(async () => (await stored(page)).newest).toBeGreaterThanOrEqual(before)
+}
+
+/** Types a text, and waits until it is stored to its last letter. */
+export async function types(field: Locator, text: string): Promise<void> {
+  await field.pressSequentially(text.slice(0, -1))
+  await stores(field.page(), () => field.pressSequentially(text.slice(-1)))
+}
