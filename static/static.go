@@ -1,10 +1,11 @@
 // Package static holds the files that browsers load: the client curfew.js and the modules that it
 // imports, the scripts of the sign-in page and of the console, and the style sheets.
 //
-// A program that starts prepares them, so that nothing has to be built beforehand. Each script is
-// joined with what it imports statically, so that it comes with one request; what it imports with
-// import() stays a file of its own. Comments, white space and long names are left out, and all of
-// it is compressed. A source map leads a browser's tools back to the files as they stand here.
+// The program prepares them when a browser asks for the first, so that nothing has to be built
+// beforehand. Each script is joined with what it imports statically, so that it comes with one
+// request; what it imports with import() stays a file of its own. Comments, white space and long
+// names are left out, and all of it is compressed. A source map leads a browser's tools back to the
+// files as they stand here.
 package static
 
 import (
@@ -86,8 +87,8 @@ type Files struct {
 	byName map[string]File
 }
 
-// Load prepares the files, in some 60 ms, once in a program. The sources are embedded, so that an
-// error is a fault of this package, which its tests find: Load panics.
+// Load prepares the files, in some 60 ms, when it is first called in a program. The sources are
+// embedded, so that an error is a fault of this package, which its tests find: Load panics.
 var Load = sync.OnceValue(func() *Files {
 	files, err := prepare()
 	if err != nil {

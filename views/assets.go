@@ -8,30 +8,26 @@ import (
 	"curfew/static"
 )
 
-// staticFiles serves the browser's files as they stand now. They may be kept, but are asked for
-// anew each time.
-func staticFiles(files *static.Files) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		f, ok := files.Get(r.PathValue("name"))
-		if !ok {
-			return errNoPage
-		}
-		serveFile(w, r, f, "no-cache")
-		return nil
+// staticFile serves the browser's files as they stand now. They may be kept, but are asked for anew
+// each time.
+func staticFile(w http.ResponseWriter, r *http.Request) error {
+	f, ok := static.Load().Get(r.PathValue("name"))
+	if !ok {
+		return errNoPage
 	}
+	serveFile(w, r, f, "no-cache")
+	return nil
 }
 
-// staticModules serves the files of one version, which never change. Another version is not found,
+// staticModule serves the files of one version, which never change. Another version is not found,
 // even if it is that of another node: a page and a module of two versions must not meet.
-func staticModules(files *static.Files) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		f, ok := files.Module(r.PathValue("version"), r.PathValue("name"))
-		if !ok {
-			return errNoPage
-		}
-		serveFile(w, r, f, "public, max-age=31536000, immutable")
-		return nil
+func staticModule(w http.ResponseWriter, r *http.Request) error {
+	f, ok := static.Load().Module(r.PathValue("version"), r.PathValue("name"))
+	if !ok {
+		return errNoPage
 	}
+	serveFile(w, r, f, "public, max-age=31536000, immutable")
+	return nil
 }
 
 // serveFile answers with f, compressed where the client takes that. Ranges are ignored: the files

@@ -26,7 +26,6 @@ import (
 	"curfew/locale"
 	"curfew/session"
 	"curfew/session/gorilla"
-	"curfew/static"
 )
 
 // Authenticator proves who somebody is. Its errors are those of the package directory. found may be
@@ -201,10 +200,9 @@ func (s *Server) route() {
 	s.healthRoutes()
 	s.adminRoutes()
 	s.apiRoutes()
-	files := static.Load()
-	s.mux.Handle("GET /static/{name}", s.page(staticFiles(files)))
+	s.mux.Handle("GET /static/{name}", s.page(staticFile))
 	s.mux.Handle("GET /static/{version}/words.json", s.page(s.words))
-	s.mux.Handle("GET /static/{version}/{name}", s.page(staticModules(files)))
+	s.mux.Handle("GET /static/{version}/{name}", s.page(staticModule))
 	s.mux.Handle("/", s.page(func(_ http.ResponseWriter, r *http.Request) error { return s.noRoute(r) }))
 }
 
