@@ -58,7 +58,7 @@ vuln: ## Look up known vulnerabilities in what the program calls; needs the inte
 	esac
 
 go-test: install ## Go tests, with the race detector
-	go test -race ./...
+	go test -race -parallel 4 ./...
 
 types: install ## Type checks of the browser client and the browser tests
 	npx tsc -p static

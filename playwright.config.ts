@@ -31,7 +31,7 @@ export default defineConfig({
   testDir: './e2e',
   grepInvert: looks,
   fullyParallel: true,
-  workers: 2,
+  workers: 3, // they wait more than they work
   timeout: 30_000,
   forbidOnly: !!process.env.CI,
   reporter: process.env.CI ? [['list'], ['html', {open: 'never'}]] : [['list']],
