@@ -24,7 +24,8 @@ func TestStoreUnderSentinel(t *testing.T) {
 
 func proveStore(t *testing.T, url string) {
 	var opened atomic.Int64
-	storetest.Run(t, func(t *testing.T) session.Store {
+	open := func(t *testing.T) *redis.Store {
+		t.Helper()
 		s, err := redis.Open(t.Context(), url, "test"+strconv.FormatInt(opened.Add(1), 10)+":", nil,
 			slog.New(slog.DiscardHandler))
 		if err != nil {
@@ -32,5 +33,7 @@ func proveStore(t *testing.T, url string) {
 		}
 		t.Cleanup(func() { s.Close() })
 		return s
-	})
+	}
+	storetest.Run(t, func(t *testing.T) session.Store { return open(t) })
+	storetest.RunOutbox(t, func(t *testing.T) storetest.OutboxStore { return open(t) })
 }

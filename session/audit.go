@@ -1,9 +1,11 @@
 package session
 
 import (
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -32,7 +34,10 @@ func EventKinds() []EventKind {
 // in which order they were written, which is not the order of their dates: an end is dated by its
 // deadline, however late it is written.
 type Event struct {
-	Number  uint64    `json:"number"` // rises; set by the store
+	Number uint64 `json:"number"` // rises; set by the store
+	// what tells the line from all others, whatever becomes of its number when a store fails over;
+	// see Event.Named
+	ID      string    `json:"id,omitempty"`
 	At      time.Time `json:"at"`
 	Kind    EventKind `json:"event"`
 	User    string    `json:"user,omitempty"`
@@ -107,9 +112,36 @@ func (q EventQuery) Picks(e Event) bool {
 		!e.At.Before(q.Since) && (q.Until.IsZero() || e.At.Before(q.Until))
 }
 
+// Named returns e with an ID. A line that tells of something that happens once, as the end of a
+// session does, has one already that says so: whoever writes it again writes the same line.
+func (e Event) Named() Event {
+	if e.ID == "" {
+		e.ID = strings.ToLower(rand.Text())
+	}
+	return e
+}
+
+// Numbered returns e, as it was read, with its number. A line of an earlier version has no ID but
+// by that.
+func (e Event) Numbered(n uint64) Event {
+	e.Number = n
+	if e.ID == "" {
+		e.ID = "line-" + strconv.FormatUint(n, 10)
+	}
+	return e
+}
+
 // SignInEvent is the audit line of a sign-in.
 func SignInEvent(r Record) Event {
-	e := Event{At: r.CreatedAt, Kind: EventSignIn, User: r.User, Session: r.ID.Ref(), Address: r.Address}
+	ref := r.ID.Ref()
+	e := Event{
+		ID:      "in-" + ref,
+		At:      r.CreatedAt,
+		Kind:    EventSignIn,
+		User:    r.User,
+		Session: ref,
+		Address: r.Address,
+	}
 	if r.Continues {
 		e.Continues = r.Before.Ref()
 	}
@@ -118,12 +150,14 @@ func SignInEvent(r Record) Event {
 
 // EndEvent is the audit line of the end of r.
 func EndEvent(r Record, e End) Event {
+	ref := r.ID.Ref()
 	return Event{
+		ID:      "end-" + ref,
 		At:      e.At,
 		Kind:    EventSessionEnd,
 		User:    r.User,
 		Actor:   e.Actor,
-		Session: r.ID.Ref(),
+		Session: ref,
 		Address: r.Address,
 		Reason:  e.Reason,
 		Detail:  e.Detail,
@@ -164,6 +198,7 @@ func RevocationEvent(f Revocation) Event {
 		detail += ": " + f.Message
 	}
 	return Event{
+		ID:      "logout-" + f.ID,
 		At:      f.At,
 		Kind:    EventLogout,
 		User:    f.User,
@@ -205,6 +240,7 @@ func CancelEvent(f Revocation, actor string) Event {
 		what, data[DataAct] = "before it took effect", ActCalledOff
 	}
 	return Event{
+		ID:      "cancel-" + f.ID,
 		At:      f.CancelledAt,
 		Kind:    EventLogout,
 		User:    f.User,

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 
@@ -11,6 +12,7 @@ import (
 
 type eventJSON struct {
 	Number  uint64            `json:"number"`
+	ID      string            `json:"id"` // see session.Event
 	At      instant           `json:"at"`
 	Event   session.EventKind `json:"event"`
 	User    string            `json:"user,omitempty"`
@@ -27,6 +29,7 @@ type eventJSON struct {
 func eventOf(e session.Event) eventJSON {
 	return eventJSON{
 		Number:    e.Number,
+		ID:        e.ID,
 		At:        instant(e.At),
 		Event:     e.Kind,
 		User:      e.User,
@@ -39,6 +42,9 @@ func eventOf(e session.Event) eventJSON {
 		Continues: e.Continues,
 	}
 }
+
+// AuditItem is a line of the audit trail as the API has it among its items.
+func AuditItem(e session.Event) ([]byte, error) { return json.Marshal(eventOf(e)) }
 
 // eventQuery reads what is asked of the audit trail.
 func (q *listParams) eventQuery() session.EventQuery {

@@ -74,13 +74,7 @@ func (c *applicationConfig) upstreamSettings() []setting {
 			name:    "upstream-ca-file",
 			meaning: "certificates (PEM) that an `https` upstream's is checked against",
 			kind:    aFile,
-			set: contents(func(_ string, pem []byte) error {
-				c.ca = x509.NewCertPool()
-				if !c.ca.AppendCertsFromPEM(pem) {
-					return errors.New("must hold certificates in PEM")
-				}
-				return nil
-			}),
+			set:     certificates(&c.ca),
 		},
 		{
 			name:     "upstream-timeout",

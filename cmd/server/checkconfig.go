@@ -68,6 +68,10 @@ func warnings(c *config) (list []string) {
 		list = append(list, "admin-listen and admin-url are not set: whoever can run a script in the application can "+
 			"use an administrator's session for the console and the API")
 	}
+	if c.events.shortSecret {
+		list = append(list, fmt.Sprintf("webhook-secret-file holds fewer than %d bytes: whoever sees one request can "+
+			"try secrets at leisure; make one by openssl rand -hex 32", goodSecret))
+	}
 	return list
 }
 

@@ -28,6 +28,7 @@ type config struct {
 	sessions    sessionsConfig
 	store       storeConfig
 	directory   directoryConfig
+	events      eventsConfig
 	operation   operationConfig
 }
 
@@ -90,6 +91,7 @@ func (c *config) validate(given map[string]value) []error {
 		c.validateConsole(given),
 		c.validateApplication(given),
 		c.validateDirectory(given),
+		c.events.validate(given),
 		c.store.complete(),
 	)
 	slices.SortFunc(mistakes, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })

@@ -17,7 +17,8 @@ type importRule struct {
 }
 
 // wiring is what a program that wires a server together may import.
-const wiring = "directory directory/demo front front/spoofing hub hub/wire internal/metrics internal/watching locale " +
+const wiring = "delivery directory directory/demo front front/spoofing hub hub/wire internal/metrics " +
+	"internal/watching locale " +
 	"session session/bolt session/exactjson session/faulty session/gorilla session/redis views"
 
 // importRules has every package of the module. A new package gets a row here, in the commit that
@@ -27,6 +28,7 @@ var importRules = []importRule{
 	{"session", "", "its rules hold whatever stores records, opens sockets or renders pages"},
 	{"session/exactjson", "", "it decodes JSON and knows nothing of what that means"},
 	{"directory", "", "it says whom the directory lets in, and knows no session"},
+	{"delivery", "session", "it sends lines of the trail, and knows neither who writes them nor where they are stored"},
 	{"front", "front/page", "it stands before any application, and knows a session only as a user and a channel"},
 	{"locale", "", "it has words, and knows no page that shows them"},
 	{"static", "locale", "it prepares browser files and knows no page that includes them"},
@@ -52,7 +54,7 @@ var importRules = []importRule{
 	{"directory/demo", "directory", "it is a directory server and knows nobody's session"},
 
 	{"internal/freeport", "", "it finds ports for the servers of tests"},
-	{"internal/metrics", "front hub hub/wire session views",
+	{"internal/metrics", "delivery front hub hub/wire session views",
 		"it is told by the parts of a server and asks them, and wires up none"},
 	{"internal/watching", "directory hub session", "it joins a directory's watcher to a hub, and knows no page"},
 

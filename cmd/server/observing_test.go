@@ -14,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"curfew/internal/freeport"
 	"curfew/session/redis/redistest"
 )
 
@@ -69,10 +70,13 @@ func familyOf(all map[string]*family, series string) string {
 	return series
 }
 
-// shownBy is what a server over Redis shows, which has all metrics that there are.
+// shownBy is what a server over Redis shows that sends events, which has all metrics that there
+// are.
 func shownBy(t *testing.T) map[string]*family {
 	t.Helper()
-	_, _, admin := startAPI(t, "--redis-url", redistest.Start(t).URL())
+	flags := startReceiver(t, 204).flags(t)
+	_, _, admin := startAPI(t, append(flags, "--audit-syslog", fmt.Sprintf("tcp://127.0.0.1:%d", freeport.Reserve(t)),
+		"--redis-url", redistest.Start(t).URL())...)
 	_, text := admin.do("/metrics", nil, "Authorization", admin.header.Get("Authorization"))
 	return families(t, text)
 }

@@ -14,8 +14,10 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"curfew/delivery"
 	"curfew/directory"
 	"curfew/hub"
 	"curfew/internal/metrics"
@@ -60,6 +62,9 @@ type server struct {
 	// set by build
 	listener  net.Listener
 	store     session.Store
+	outbox    session.Outbox
+	senders   []delivery.Sender
+	toWake    atomic.Pointer[[]delivery.Sender] // senders, for events that the store has before they are made
 	directory *directory.Directory
 	hub       *hub.Hub
 	web       *views.Server
@@ -97,6 +102,9 @@ func (s *server) build(ctx context.Context, onEvent func(session.Event)) (err er
 		return err
 	}
 	s.closers = append(s.closers, store.Close)
+	if err := s.newSenders(ctx); err != nil {
+		return err
+	}
 	secret, err := store.Secret(ctx, "csrf")
 	if err != nil {
 		return err
@@ -122,6 +130,7 @@ func (s *server) build(ctx context.Context, onEvent func(session.Event)) (err er
 		Directory: people,
 		Watcher:   s.watcher,
 		StoreAway: s.readiness.StoreAway,
+		Senders:   s.senders,
 	})
 	sessions := gorilla.New(s.hub, s.clock)
 	s.web = views.New(s.webOptions(sessions, secret))
@@ -234,6 +243,9 @@ func (s *server) startWork(ctx context.Context, again reloads) {
 	}
 	var work context.Context
 	work, s.stopWork = context.WithCancel(context.WithoutCancel(ctx))
+	for _, one := range s.senders {
+		s.group.Go(func() { one.Run(work) })
+	}
 	s.group.Go(func() { s.housekeep(work) })
 	s.group.Go(func() { s.watcher.Run(work) })
 	s.group.Go(func() { s.readiness.Run(work) })

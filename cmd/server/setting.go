@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -158,6 +159,17 @@ func contents(take func(path string, data []byte) error) func(value) error {
 		}
 		return take(v.text, data)
 	}
+}
+
+// certificates reads the certificates of a file in PEM.
+func certificates(to **x509.CertPool) func(value) error {
+	return contents(func(_ string, pem []byte) error {
+		*to = x509.NewCertPool()
+		if !(*to).AppendCertsFromPEM(pem) {
+			return errors.New("must hold certificates in PEM")
+		}
+		return nil
+	})
 }
 
 // hasDotSegment reports whether a path has a segment . or .., which browsers resolve.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -31,6 +30,7 @@ func (c *config) groups() []settingGroup {
 		{"Sessions", c.sessions.settings()},
 		{"Store", c.store.settings()},
 		{"Directory", c.directory.settings()},
+		{"Events", c.events.settings()},
 		{"Operation", c.operation.settings()},
 	}
 }
@@ -243,13 +243,7 @@ func (c *directoryConfig) connectionSettings() []setting {
 			name:    "ldap-ca-file",
 			meaning: "certificates (PEM) that the directory's is checked against",
 			kind:    aFile,
-			set: contents(func(_ string, pem []byte) error {
-				c.ldap.CA = x509.NewCertPool()
-				if !c.ldap.CA.AppendCertsFromPEM(pem) {
-					return errors.New("must hold certificates in PEM")
-				}
-				return nil
-			}),
+			set:     certificates(&c.ldap.CA),
 		},
 		{
 			name:    "ldap-bind-dn",

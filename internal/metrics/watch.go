@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"curfew/delivery"
 	"curfew/hub"
 )
 
@@ -14,10 +15,13 @@ type Watched struct {
 	Directory interface{ LastWord() time.Time }
 	Watcher   interface{ Inconclusive() int }
 	StoreAway func() bool // beside what the hub knows
+	Senders   []delivery.Sender
 }
 
 // Watch adds what is asked of the parts at each reading. It is called once.
-func (m *Metrics) Watch(w Watched) { m.registry.MustRegister(watch{w, time.Now()}) }
+func (m *Metrics) Watch(w Watched) {
+	m.registry.MustRegister(watch{w, time.Now()}, outbox(w.Senders))
+}
 
 // watch is the collector of what is asked.
 type watch struct {

@@ -58,6 +58,7 @@ func (s *Store) appendEvent(tx *bbolt.Tx, e session.Event) error {
 	if err != nil {
 		return err
 	}
+	e = e.Named()
 	e.Number = n
 	if e.At.After(s.highest) {
 		s.highest = e.At
@@ -123,7 +124,7 @@ func (s *Store) Events(ctx context.Context, q session.EventQuery) ([]session.Eve
 				break
 			}
 			if q.Picks(l.Event) {
-				events = append(events, l.Event)
+				events = append(events, l.Event.Numbered(l.Number))
 			}
 		}
 		return nil

@@ -34,9 +34,10 @@ var (
 	bucketAudit       = []byte("audit")    // number: session.Event
 	bucketKnown       = []byte("known")    // login, NUL, network: last sign-in
 	bucketRevocations = []byte("facts")    // number: revocations
+	bucketReceivers   = []byte("outbox")   // name of a receiver: where it stands; see outbox.go
 
 	buckets = [][]byte{bucketMeta, bucketSessions, bucketActivity, bucketUsers, bucketEnded, bucketWaiting, bucketAudit,
-		bucketKnown, bucketRevocations}
+		bucketKnown, bucketRevocations, bucketReceivers}
 )
 
 // Store is a [session.Store] in a file. [Open] makes one. Its methods may be called concurrently;

@@ -37,6 +37,47 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestOutbox(t *testing.T) {
+	t.Parallel()
+	storetest.RunOutbox(t, func(t *testing.T) storetest.OutboxStore {
+		t.Parallel()
+		return open(t, t.TempDir())
+	})
+}
+
+func TestAReceiverStandsWhereItStoodAfterARestart(t *testing.T) {
+	folder := t.TempDir()
+	s := open(t, folder)
+	claim := func() session.OutboxClaimed {
+		t.Helper()
+		c, err := s.Claim(t.Context(), session.OutboxClaim{Receiver: "webhook", Node: "a", Limit: 10, Keep: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	if err := s.Follow(t.Context(), "webhook"); err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []string{"ada", "grace"} {
+		e := session.Event{At: time.Now(), Kind: session.EventNotice, User: user}
+		if err := s.Append(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := claim()
+	if err := s.Accept(t.Context(), "webhook", before.Epoch, []uint64{before.Lines[0].Number}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, folder)
+	if c := claim(); len(c.Lines) != 1 || c.Lines[0].ID != before.Lines[1].ID || c.Epoch != before.Epoch {
+		t.Errorf("after the restart: %+v, want the second line of %+v", c, before)
+	}
+}
+
 // patience is a context that is over once it has been asked so often.
 type patience struct {
 	context.Context

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -67,7 +68,9 @@ func (s *Store) appendLines(ctx context.Context, how *script, lines []outboxEntr
 		return nil
 	}
 	keys, args := []string{s.auditKey(), s.counterKey(), s.highestKey()}, []string{inMillis(takenFor)}
-	for _, l := range lines {
+	for i, l := range lines {
+		l.Event = l.Event.Named()
+		lines[i].Event = l.Event
 		data, err := json.Marshal(l.Event)
 		if err != nil {
 			return err
@@ -167,8 +170,8 @@ func eventOf(entry rueidis.XRangeEntry) (e session.Event, err error) {
 	if err := json.Unmarshal([]byte(entry.FieldValues["e"]), &e); err != nil {
 		return e, err
 	}
-	e.Number, err = strconv.ParseUint(entry.ID[:len(entry.ID)-len("-0")], 10, 64)
-	return e, err
+	n, err := strconv.ParseUint(strings.TrimSuffix(entry.ID, "-0"), 10, 64)
+	return e.Numbered(n), err
 }
 
 // highestOf is the latest date of all lines up to this one. Earlier versions told it of no line:

@@ -50,6 +50,12 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) session.Store { return open(t, server) })
 }
 
+func TestOutbox(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	storetest.RunOutbox(t, func(t *testing.T) storetest.OutboxStore { return open(t, server) })
+}
+
 // signIn creates a session that is alive now.
 func signIn(t *testing.T, s session.Store, user string) session.Record {
 	t.Helper()

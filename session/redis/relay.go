@@ -20,6 +20,7 @@ type outboxEntry struct {
 }
 
 func (l outboxEntry) encode() (string, error) {
+	l.Event = l.Event.Named()
 	data, err := json.Marshal(l)
 	return string(data), err
 }

@@ -50,10 +50,7 @@ const (
 
 // numbering is the part of a script that counts. next takes the next number, above least, for a
 // change of a revocation.
-var numbering = `
-local function run()
-  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
-end
+var numbering = serverRun + `
 local function note(changes, number, id)
   local n = string.format('%d', number)
   redis.call('ZADD', changes, n, n .. ' ' .. id) -- each number once, also where one revocation has several

@@ -78,6 +78,13 @@ local function online()
 end
 `
 
+// serverRun is the part of a script that names the run of the server.
+const serverRun = `
+local function run()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
+end
+`
+
 // clock is the part of a script that knows what time it is, in ms, and when a session is due.
 // ahead: of a test clock. due is session.Policy.EndsAt without its forced logout, which is for
 // callers to judge: who changes one changes the other. storetest.DueRows compares them.

@@ -42,8 +42,16 @@ func audit(t *testing.T, s session.Store) {
 		t.Fatalf("Events = %v, %v, want 3", all, err)
 	}
 	want := session.Event{
-		Number: all[1].Number, At: start.Add(time.Hour), Kind: session.EventSessionEnd, User: "ada", Actor: "grace",
-		Session: r.ID.Ref(), Address: "192.0.2.1", Reason: session.ReasonAdmin, Data: data,
+		Number:  all[1].Number,
+		ID:      "end-" + r.ID.Ref(),
+		At:      start.Add(time.Hour),
+		Kind:    session.EventSessionEnd,
+		User:    "ada",
+		Actor:   "grace",
+		Session: r.ID.Ref(),
+		Address: "192.0.2.1",
+		Reason:  session.ReasonAdmin,
+		Data:    data,
 	}
 	if !reflect.DeepEqual(all[1], want) || !reflect.DeepEqual(all[0].Data, data) {
 		t.Errorf("got %+v, want %+v, and the data of %+v", all[1], want, all[0])

@@ -16,11 +16,12 @@ import (
 type Node interface {
 	session.Store
 	session.SharedStore
+	session.Outbox
 }
 
 // RunShared proves that a store serves several nodes at once. Run proves it for each of them. open
 // is called once for each case and must return that many handles on one empty store, as separate
-// processes would have them; it may use t.Cleanup to close them and t.Parallel. One case waits
+// processes would have them; it may use t.Cleanup to close them and t.Parallel. Two cases wait
 // until a lease runs out.
 func RunShared(t *testing.T, open func(t *testing.T, nodes int) []Node) {
 	cases := []struct {
@@ -55,6 +56,7 @@ func RunShared(t *testing.T, open func(t *testing.T, nodes int) []Node) {
 		{"what one node has done, another finds at once", 2, sharedSessions},
 		{"of ends on several nodes exactly one is the first", 3, sharedEndRace},
 		{"sign-ins on several nodes never exceed the limit", 3, sharedLimitRace},
+		{"one of several nodes sends what is in the outbox", 2, outboxLease},
 		{"a cancelled context is an error, not an answer", 2, sharedCancelled},
 	}
 	for _, c := range cases {
