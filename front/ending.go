@@ -99,6 +99,7 @@ func (e *exchange) begun(status int, h http.Header) {
 	if e.session != nil && e.session.Life.Err() != nil {
 		delete(h, "Set-Cookie")
 	}
+	e.keepRequestID(h)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.isBegun, e.status, e.isFile = true, status, isAttachment(h)
@@ -106,6 +107,13 @@ func (e *exchange) begun(status int, h http.Header) {
 		e.streamLocked()
 	}
 	e.judgeLocked()
+}
+
+// keepRequestID has the answer say the ID of the request, if that has one.
+func (e *exchange) keepRequestID(h http.Header) {
+	if id, ok := e.request.Header[RequestID]; ok {
+		h[RequestID] = id
+	}
 }
 
 // answered is the status of the application's answer, 0 where none has begun.

@@ -137,7 +137,11 @@ func isTimeout(err error) bool {
 // goroutine for each answer, leave it to the reply when to flush.
 func modifyResponse(r *http.Response) error {
 	if r.StatusCode == http.StatusSwitchingProtocols {
-		exchangeOf(r.Request).front.confine(r.Header)
+		e := exchangeOf(r.Request)
+		e.front.confine(r.Header)
+		if _, ok := e.request.Header[RequestID]; ok {
+			delete(r.Header, RequestID) // the answer has it already, from who serves
+		}
 	}
 	r.ContentLength = 0 // only for that; the header has it
 	return nil

@@ -8,6 +8,11 @@ import (
 	"strings"
 )
 
+// RequestID is the header that names a request. It goes on to the application as it stands in the
+// request that [Front.Serve] gets: whoever calls that has put it there in place of what a client
+// sends. The answer has the same, whatever the application says.
+const RequestID = "X-Request-Id"
+
 // SignedInMark is the name of the one cookie of Curfew's without a prefix: plain http has no other
 // that all browsers keep.
 const SignedInMark = "curfew-signed-in"
@@ -30,6 +35,9 @@ func (f *Front) prepare(ctx context.Context, r *http.Request, s *Session) *http.
 	out.Header["X-Forwarded-Host"] = []string{f.o.Public.Host}
 	out.Header["X-Forwarded-Proto"] = []string{f.o.Public.Scheme}
 	out.Header["X-Forwarded-For"] = []string{f.forwardedFor(r)}
+	if id, ok := r.Header[RequestID]; ok {
+		out.Header[RequestID] = id
+	}
 	if s != nil {
 		f.Tell(s.Identity, out.Header)
 	}
@@ -39,7 +47,7 @@ func (f *Front) prepare(ctx context.Context, r *http.Request, s *Session) *http.
 // copyHeader copies a header, with room for what prepare sets: a map that must grow for that costs
 // more than the copy.
 func copyHeader(h http.Header) http.Header {
-	const told = 8
+	const told = 9
 	n := 0
 	for _, values := range h {
 		n += len(values)
@@ -57,7 +65,7 @@ func copyHeader(h http.Header) http.Header {
 // claims are headers by which a proxy tells an application who asks, and for what. Their names are
 // as [foldName] writes them.
 var claims = []string{"remote-user", "remote-name", "remote-email", "remote-groups", "remote-session", "forwarded",
-	"proxy", "x-real-ip", "x-original-uri", "x-original-url", "x-rewrite-url"}
+	"proxy", "x-real-ip", "x-original-uri", "x-original-url", "x-rewrite-url", "x-request-id"}
 
 // claimFamilies are what names of further such headers begin with.
 var claimFamilies = []string{"remote-", "x-forwarded-", "x-original-"}

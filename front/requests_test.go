@@ -328,3 +328,33 @@ func TestPublicPathsCarryNoIdentity(t *testing.T) {
 		t.Errorf("cookies %q", got)
 	}
 }
+
+// The site gives no IDs to requests: what stands in one is passed on.
+func TestTheAnswerHasTheIDOfTheRequest(t *testing.T) {
+	t.Parallel()
+	for what, answer := range map[string]string{
+		"a page": lines("HTTP/1.1 200 OK", "X-Request-Id: other", "Content-Length: 0"),
+		"a socket": lines("HTTP/1.1 101 Switching Protocols", "X-Request-Id: other", "Connection: Upgrade",
+			"Upgrade: websocket"),
+		"nothing": "",
+	} {
+		s := newRawSite(t, func(conn net.Conn, r *bufio.Reader) {
+			request, _ := head(r)
+			if !slices.Contains(request, "X-Request-Id: k7") {
+				t.Errorf("%s: the application got %q", what, request)
+			}
+			io.WriteString(conn, answer)
+		})
+		handler := s.Config.Handler
+		s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header()[front.RequestID] = r.Header[front.RequestID] // as who serves does
+			handler.ServeHTTP(w, r)
+		})
+		b := s.dial()
+		b.send("", "GET / HTTP/1.1", "Host: x", "Origin: https://app.example", "X-Request-Id: k7",
+			"Connection: Upgrade, X-Request-Id", "Upgrade: websocket")
+		if got := b.answer("GET").Header[front.RequestID]; answer != "" && !slices.Equal(got, []string{"k7"}) {
+			t.Errorf("%s: the answer has the IDs %q", what, got)
+		}
+	}
+}

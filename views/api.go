@@ -128,11 +128,12 @@ func (s *Server) api(f func(*http.Request, caller) (any, error)) http.Handler {
 
 // problemJSON is an error (RFC 9457 §3.1). Error is the code that our other answers have.
 type problemJSON struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail"`
-	Error  string `json:"error"`
+	Type    string `json:"type"`
+	Title   string `json:"title"`
+	Status  int    `json:"status"`
+	Detail  string `json:"detail"`
+	Error   string `json:"error"`
+	Request string `json:"request_id"`
 }
 
 func (s *Server) failAPI(w http.ResponseWriter, r *http.Request, err error) {
@@ -142,7 +143,7 @@ func (s *Server) failAPI(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	s.begin(w, r, p, err)
 	writeBody(w, "application/problem+json", p.status, problemJSON{"about:blank", http.StatusText(p.status), p.status,
-		p.message(), p.code})
+		p.message(), p.code, requestID(r)})
 }
 
 const maxBody = 64 << 10

@@ -124,6 +124,7 @@ type errorPage struct {
 	Message string
 	Again   string // the page that was asked for, where it may be there in a moment
 	Back    string // the page before; empty where that is the home page, or is not known
+	Request string // its ID
 }
 
 var errorTemplate = parse("error.html")
@@ -144,13 +145,13 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		s.renderError(w, r, p)
 		return
 	}
-	writeJSON(w, p.status, failure{Error: p.code, Message: p.message()})
+	writeJSON(w, p.status, failure{Error: p.code, Message: p.message(), Request: requestID(r)})
 }
 
 // renderError says what was wrong, and leads back to where one was.
 func (s *Server) renderError(w http.ResponseWriter, r *http.Request, p *problem) {
 	c := s.layout(r, "error.title")
-	page := errorPage{layout: c, Status: p.status, Message: p.text.in(c.Locale)}
+	page := errorPage{layout: c, Status: p.status, Message: p.text.in(c.Locale), Request: requestID(r)}
 	o := originalOf(r)
 	here := s.safeNext(o.path + o.query)
 	if p.retry > 0 && r.Method == http.MethodGet {
@@ -166,7 +167,8 @@ func (s *Server) renderError(w http.ResponseWriter, r *http.Request, p *problem)
 // the headers.
 func (s *Server) begin(w http.ResponseWriter, r *http.Request, p *problem, err error) {
 	if p.status >= 500 {
-		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "request", requestID(r),
+			"error", err)
 	}
 	if why, ok := refusals[p.code]; ok {
 		s.listeners.Refused(why)
@@ -199,9 +201,10 @@ type failure struct {
 	Message  string         `json:"message"`
 	Said     string         `json:"said,omitempty"` // the message in the language of the person
 	Location string         `json:"location,omitempty"`
-	Who      string         `json:"who,omitempty"`     // see hub.Hub.Who
-	Rights   string         `json:"rights,omitempty"`  // see hub.Hub.Rights
-	KeepMS   *int64         `json:"keep_ms,omitempty"` // how long pages may still wait
+	Request  string         `json:"request_id,omitempty"` // of an error
+	Who      string         `json:"who,omitempty"`        // see hub.Hub.Who
+	Rights   string         `json:"rights,omitempty"`     // see hub.Hub.Rights
+	KeepMS   *int64         `json:"keep_ms,omitempty"`    // how long pages may still wait
 	endWords
 }
 

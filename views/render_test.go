@@ -135,8 +135,8 @@ func pagesOfPeople() map[string]page {
 			[]ownSession{{"ref-2", "Safari", "192.0.2.2", "1 hour ago", "1 hour ago",
 				badge{hub.StateAway, "Away"}, 0}}},
 		"account-alone": accountPage{layout: signedInLayout("account")},
-		"error":         errorPage{strangersLayout("Sorry"), 503, "Not now.", "/guard/account?a=1", "/guard/x"},
-		"error-plain":   errorPage{layout: strangersLayout("Sorry"), Status: 404, Message: "There is no such page."},
+		"error":         errorPage{strangersLayout("Sorry"), 503, "Not now.", "/guard/account?a=1", "/guard/x", "k7"},
+		"error-plain":   errorPage{strangersLayout("Sorry"), 404, "There is no such page.", "", "", "k7"},
 		"home": homePage{
 			layout:   homeTold("The note is saved."),
 			Note:     "First line\n  second <line>",

@@ -254,6 +254,7 @@ func (s *Server) SetTokens(tokens []APIToken) { s.tokens.Store(&tokens) }
 
 // ServeHTTP sets what every answer carries and leads below the base path.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.identify(w, r)
 	s.proxies.notice(r, s.log)
 	if location, ok := s.otherLoopbackName(r); ok {
 		ownHeaders(w.Header(), r)
@@ -295,6 +296,9 @@ func (s *Server) isOwn(r *http.Request) bool {
 
 // ownHeaders sets what every answer of Curfew's own to r carries.
 func ownHeaders(h http.Header, r *http.Request) {
+	if id, ok := r.Header[front.RequestID]; ok {
+		h[front.RequestID] = id
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "same-origin")
@@ -364,6 +368,7 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 // page makes a route of h. Every route but those of the API and of health goes through it.
 func (s *Server) page(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.identify(w, r) // where Require stands alone
 		s.keepLanguage(w, r)
 		if err := h(w, r); err != nil {
 			s.fail(w, r, err)

@@ -146,7 +146,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return changeError{err}
 	}
-	s.log.Info("signed in", "user", entry.User, "address", a.address, "session", token.ID())
+	s.log.Info("signed in", "user", entry.User, "address", a.address, "session", token.ID(), "request", requestID(r))
 	if s.public.Scheme == "http" {
 		http.SetCookie(w, s.mark(60))
 	}
@@ -244,12 +244,12 @@ func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, a *attempt,
 	case errors.As(err, new(storeError)):
 		return err
 	case errors.Is(err, directory.ErrUnavailable), !isRefusal(err):
-		s.log.Error("directory is out of reach", "error", err)
+		s.log.Error("directory is out of reach", "request", requestID(r), "error", err)
 		w.Header().Set("Retry-After", retryAfter(5*time.Second))
 		return s.loginAgain(w, r, a, http.StatusServiceUnavailable,
 			text{key: "login.directoryAway"})
 	}
-	s.log.Info("sign-in failed", "user", a.name, "address", a.address, "cause", err)
+	s.log.Info("sign-in failed", "user", a.name, "address", a.address, "request", requestID(r), "cause", err)
 	failure := session.Event{
 		Detail: cut(err.Error(), 300),
 		Data:   map[string]string{session.DataCause: string(directory.CauseOf(err))},
@@ -273,7 +273,7 @@ func (s *Server) loginBlocked(w http.ResponseWriter, r *http.Request, a *attempt
 	if err := s.writeFailure(r, a, failure); err != nil {
 		return err
 	}
-	s.log.Info("sign-in refused by a forced logout", "user", user, "address", a.address)
+	s.log.Info("sign-in refused by a forced logout", "user", user, "address", a.address, "request", requestID(r))
 	s.listeners.Refused(RefusedBlocked)
 	a.said = by.Message
 	return s.loginAgain(w, r, a, http.StatusForbidden, text{key: "login.refused"})
@@ -337,7 +337,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 		if err := s.sessions.SignOut(r); err != nil {
 			return changeError{err}
 		}
-		s.log.Info("signed out", "user", v.status.Record.User, "session", v.token.ID())
+		s.log.Info("signed out", "user", v.status.Record.User, "session", v.token.ID(), "request", requestID(r))
 	case !isSessionError(err):
 		return err
 	} // else nothing is left to do, and nothing to protect
