@@ -3,13 +3,13 @@
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 DEBS = gcc libc6-dev openssl chromium firefox-esr webkit2gtk-driver xvfb slapd ldap-utils redis-server redis-sentinel redis-tools nginx-light haproxy caddy iproute2 iptables python3-django gunicorn
-SCRIPTS = 'static/**/*.js' 'e2e/**/*.ts' '*.ts' # what prettier formats
+SCRIPTS = 'static/**/*.js' 'e2e/**/*.ts' 'examples/**/*.ts' '*.ts' # what prettier formats
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
 
 # promtool is that of Debian, out of a package that would also bring a server and its pages.
 PROMTOOL = $(or $(shell command -v promtool),bin/promtool)
 
-.PHONY: help run fmt lint tidy vuln test go-test types examples e2e looks pictures endurance bench chaos fuzz install
+.PHONY: help run fmt lint tidy vuln test go-test types kit examples e2e looks pictures endurance bench chaos fuzz install
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -64,8 +64,13 @@ types: install ## Type checks of the browser client and the browser tests
 	npx tsc -p static
 	npx tsc -p .
 
-examples: install ## Tests of the example application in Django
+kit: install ## Pack the fixtures and matchers for others' Playwright suites into bin/curfew-playwright-….tgz
+	@mkdir -p bin
+	npm pack ./e2e/kit --pack-destination bin --loglevel=error
+
+examples: install bin/curfew kit ## Tests of the example application in Django, and its suite for Playwright
 	examples/django/run.sh test
+	examples/qa/run.sh
 
 bin/curfew: $(shell find . -name node_modules -prune -o -name '*.go' -print) $(wildcard static/* views/pages/*)
 	go build -o $@ ./cmd/server

@@ -126,24 +126,20 @@ test('a frozen tab is shown unconfirmed, and is blank when it thaws', async ({
   realBrowser,
   signIn,
   openTab,
+  freeze,
   server,
 }) => {
   const {context} = await realBrowser()
   await signIn('grace', context)
-  const frozen = new Tab(context.pages()[0]!, server)
-  await frozen.goto()
-  await frozen.connected()
-  await (await context.newPage()).bringToFront()
-  await expect.poll(() => server.story('input')).toContain('visibility')
-  const cdp = await context.newCDPSession(frozen.page)
-  await cdp.send('Page.setWebLifecycleState', {state: 'frozen'})
-  await frozen.blank() // its freeze event has come: no script runs from here on
+  const frozen = await openTab('/', context)
+  const thaw = await freeze(frozen.page)
+  await frozen.blank()
   const {id} = await server.forceLogout({user: 'grace'})
   await signIn('ada')
   const {page} = await openTab(`/admin/logouts/${id}`)
   await expect(page.locator('[data-count=unconfirmed]')).toHaveText('1')
   await expect(page.locator('#each-tab').getByText('No answer yet')).toBeVisible()
-  await cdp.send('Page.setWebLifecycleState', {state: 'active'})
+  await thaw()
   await frozen.signedOut('You were signed out by an administrator.')
 })
 

@@ -100,7 +100,6 @@ test('a console at its own address waits, and comes back by a window at that add
   await tab.connected()
   const search = tab.page.getByRole('searchbox', {name: 'Search'})
   await search.fill('ada')
-  split.server.base = '/.curfew'
   await split.server.advance(11 * MINUTE)
   await tab.waits()
   const window = await tab.signInWindow()

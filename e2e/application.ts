@@ -37,7 +37,6 @@ export class Application {
     await new Promise<void>(resolve => upstream.listen(0, '127.0.0.1', resolve))
     const {port} = upstream.address() as AddressInfo
     const server = await Server.start('--upstream', `http://127.0.0.1:${port}`, '--public-paths', '/public*', ...flags)
-    server.base = '/.curfew'
     return new Application(server, upstream)
   }
 

@@ -110,12 +110,12 @@ class Nginx {
 export class Site {
   private constructor(
     readonly origin: string,
-    /** Curfew; its URL has the base path, below which its own routes are. */
+    /** Curfew, whose own routes are below its base path. */
     readonly server: Server,
     readonly application: Application,
     readonly proxy?: Nginx,
   ) {
-    server.url = origin + '/.curfew'
+    server.url = origin
   }
 
   /** Curfew is the application's reverse proxy. */

@@ -48,7 +48,7 @@ const pages: Record<string, string> = {
 const test = testWith(pages)
 
 /** Ends all sessions of the user, and has them sign in again: the tab's sign-in page goes on by itself. */
-async function endAndSignIn(tab: Tab, server: Server, signIn: (user?: string) => Promise<void>) {
+async function endAndSignIn(tab: Tab, server: Server, signIn: (user?: string) => Promise<unknown>) {
   await server.forceLogout({user: 'ada'})
   await tab.signedOut(/administrator/)
   await signIn('ada')

@@ -1,5 +1,5 @@
 import type {Page, WebSocketRoute} from '@playwright/test'
-import {countActs, expect, goBack, MINUTE, nothing, shows, Tab, test as base} from './curfew'
+import {countActs, expect, MINUTE, nothing, shows, Tab, test as base} from './curfew'
 import {Site} from './site'
 
 // The script on pages of some application that shares the origin with Curfew.
@@ -61,21 +61,17 @@ const test = base.extend<{}, {site: Site}>({
 
 const atRest = (page: Page) => expect(page.locator('curfew-warning')).toHaveCount(0)
 
-test('a page that has no session comes back by Back as it was', async ({page, server}) => {
+test('a page that has no session comes back by Back as it was', async ({page, goBackCached, server}) => {
   await page.goto(server.url + '/public')
   await atRest(page)
-  await page.evaluate(() => {
-    ;(window as any).same = true
-  })
   await page.getByRole('link').click()
   await expect(page).toHaveTitle('Plain')
-  await goBack(page)
+  await goBackCached(page)
   await expect(page.getByRole('heading', {name: 'Public'})).toBeVisible()
   await expect(page).toHaveTitle('Public')
-  expect(await page.evaluate(() => (window as any).same)).toBe(true) // out of the cache, where blank pages come from
 })
 
-test('a page that has no session shows itself after a freeze', async ({realBrowser, server}) => {
+test('a page that has no session shows itself after a freeze', async ({realBrowser, freeze, server}) => {
   const {context} = await realBrowser()
   const page = context.pages()[0]!
   await page.goto(server.url + '/public')
@@ -85,10 +81,8 @@ test('a page that has no session shows itself after a freeze', async ({realBrows
       ;(window as any).thawed = true
     }),
   )
-  await (await context.newPage()).bringToFront()
-  const cdp = await context.newCDPSession(page)
-  await cdp.send('Page.setWebLifecycleState', {state: 'frozen'})
-  await cdp.send('Page.setWebLifecycleState', {state: 'active'})
+  const thaw = await freeze(page)
+  await thaw()
   await expect.poll(() => page.evaluate(() => (window as any).thawed)).toBe(true)
   expect(await shows(page)).toMatchObject({text: expect.stringContaining('Public'), title: 'Public'})
 })

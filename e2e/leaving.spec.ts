@@ -86,21 +86,18 @@ test('a cookie that the browser restores later opens nothing', async ({
 test('a frozen tab that thaws in time shows itself again, with what was typed', async ({
   realBrowser,
   signIn,
+  openTab,
+  freeze,
   server,
 }) => {
   const {context} = await realBrowser()
   await signIn('ada', context)
-  const tab = new Tab(context.pages()[0]!, server)
-  await tab.goto()
-  await tab.connected()
+  const tab = await openTab('/', context)
   await tab.note.fill('half a sentence')
-  const other = await context.newPage()
-  await other.bringToFront()
-  const cdp = await context.newCDPSession(tab.page)
-  await cdp.send('Page.setWebLifecycleState', {state: 'frozen'})
+  const thaw = await freeze(tab.page)
+  await tab.blank()
   await server.advance(5 * MINUTE)
-  await cdp.send('Page.setWebLifecycleState', {state: 'active'})
-  await tab.page.bringToFront()
+  await thaw()
   await expect(tab.note).toHaveValue('half a sentence')
   await expect(tab.note).toBeVisible()
   await expect(tab.page).toHaveTitle('Staff directory · Curfew')

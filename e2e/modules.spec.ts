@@ -278,7 +278,7 @@ test('forms have the token of the session that there is now, though the module c
   let isBlocked = true
   await tab.page.route('**/session/status*', route => (isBlocked ? route.abort() : route.continue()))
   await server.call('fault', {kind: 'drop'})
-  await expect.poll(() => tab.page.evaluate(() => (window as any).curfewSeen.at(-1))).toBe('connection')
+  await expect.poll(() => tab.page.evaluate(() => (window as any).curfewKit.events.at(-1))).toBe('connection')
   deliver()
   await expect(tab.page.locator('curfew-warning')).toBeAttached()
   await signIn()

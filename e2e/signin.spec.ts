@@ -172,7 +172,6 @@ test.describe('below a path of another site', () => {
   test.use({flags: ['--base-path', '/guard']})
 
   test('the whole way works', async ({page, server}) => {
-    server.base = '/guard'
     await page.goto(server.url + '/guard/?a=1')
     await page.getByLabel('User name').fill('ada')
     await page.getByLabel('Password').fill('ada-demo')

@@ -132,7 +132,7 @@ test('a page warns and ends as before after each return, and keeps nothing of it
     await tab.waits()
     expect(await events(tab)).toContain('expire')
     await page.evaluate(() => {
-      ;(window as any).curfewSeen.length = 0
+      ;(window as any).curfewKit.events.length = 0
       document.addEventListener('curfew:resume', event => ((window as any).csrf = (event as CustomEvent).detail.csrf), {
         once: true,
       })

@@ -62,7 +62,7 @@ class BackgroundTab extends Tab {
   async freeze() {
     await this.hide()
     await this.cdp.send('Page.setWebLifecycleState', {state: 'frozen'})
-    await this.page.evaluate(() => void ((window as any).curfewSeen.length = 0))
+    await this.page.evaluate(() => void ((window as any).curfewKit.events.length = 0))
   }
 
   async thaw() {
@@ -156,7 +156,7 @@ test('a frozen page thaws blank, asks, and then shows itself, waits or goes', as
   }
 })
 
-test('a page kept for Back comes back, waits or goes', async ({signIn, openTab, server, context}) => {
+test('a page kept for Back comes back, waits or goes', async ({signIn, openTab, goBackCached, server, context}) => {
   await signIn()
   const tab = await openTab('/kept')
   await tab.page.locator('#text').fill('typed')
@@ -170,17 +170,17 @@ test('a page kept for Back comes back, waits or goes', async ({signIn, openTab, 
   await elsewhere()
   await server.advance(11 * MINUTE)
   await signIn()
-  await goBack(tab.page)
+  await goBackCached(tab.page)
   await expect(tab.page).toHaveURL(/kept/)
   await isBack(tab)
   await expect(tab.page.locator('#text')).toHaveValue('typed')
   await elsewhere()
   await server.advance(11 * MINUTE)
-  await goBack(tab.page)
+  await goBackCached(tab.page)
   await tab.waits()
   await elsewhere() // while it waits
   await signIn()
-  await goBack(tab.page)
+  await goBackCached(tab.page)
   await isBack(tab)
   await elsewhere()
   await signOut(server, context)

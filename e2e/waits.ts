@@ -6,7 +6,7 @@ import {expect, type Server, type Tab} from './curfew'
 /** Leaves a mark in the document, which lasts for as long as it does. */
 export const mark = (tab: Tab) => tab.page.evaluate(() => void ((window as any).mark = true))
 export const isMarked = (tab: Tab) => tab.page.evaluate(() => (window as any).mark === true)
-export const events = (tab: Tab) => tab.page.evaluate(() => (window as any).curfewSeen as string[])
+export const events = (tab: Tab) => tab.page.evaluate(() => (window as any).curfewKit.events as string[])
 export const heading = (tab: Tab) => tab.page.getByRole('heading').first()
 
 /** The page is the one that waited. */

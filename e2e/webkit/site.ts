@@ -3,7 +3,6 @@ import {createServer, type Server as HTTPSServer} from 'node:https'
 import {type AddressInfo, connect} from 'node:net'
 import {html} from '../application'
 import {Server} from '../curfew'
-import {TLSServer} from './webkit'
 
 /** The script tag, as an application's own template has it. */
 const tag = '<script type="module" src="/static/curfew.js" data-socket="/session/ws"></script>'
@@ -54,7 +53,7 @@ export class Site {
     await new Promise<void>(resolve => front.listen(0, '127.0.0.1', resolve))
     const url = `https://localhost:${(front.address() as AddressInfo).port}`
     try {
-      const server = await TLSServer.start('--public-url', url)
+      const server = await Server.start('--public-url', url)
       curfew = Number(new URL(server.url).port)
       server.url = url
       return new Site(server, front)

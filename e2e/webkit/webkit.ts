@@ -1,6 +1,5 @@
 import {execFile} from 'node:child_process'
 import {mkdtemp, rm} from 'node:fs/promises'
-import {request} from 'node:https'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {promisify} from 'node:util'
@@ -10,20 +9,6 @@ import {Display, type Element, WebKit, Window} from './driver'
 
 // What the tests of WebKit have in common. It keeps the cookie over TLS only, so their server has a
 // certificate of its own, which nobody has signed.
-
-/** A server that browsers reach over TLS. */
-class TLSServer extends Server {
-  protected override fetch(url: string, {method = 'GET', headers, body}: RequestInit): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      const options = {method, headers: headers as Record<string, string>, rejectUnauthorized: false}
-      const sent = request(url, options, async answer => {
-        const chunks = await answer.toArray()
-        resolve(new Response(Buffer.concat(chunks), {status: answer.statusCode}))
-      })
-      sent.on('error', reject).end(body)
-    })
-  }
-}
 
 /** How often a condition is looked at. */
 const intervals = [50, 100]
@@ -149,7 +134,7 @@ export const test = base.extend<Fixtures, Shared>({
 
   sharedServer: [
     async ({certificate: {cert, key}}, use) => {
-      const server = await TLSServer.start('--tls-cert', cert, '--tls-key', key)
+      const server = await Server.start('--tls-cert', cert, '--tls-key', key)
       await use(server)
       await server.stop()
     },
@@ -197,4 +182,4 @@ async function makeCertificate({cert, key}: Certificate): Promise<void> {
   await promisify(execFile)('openssl', ['req', ...kind, ...name, '-out', cert, '-keyout', key])
 }
 
-export {expect, TLSServer}
+export {expect}
