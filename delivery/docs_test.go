@@ -23,6 +23,13 @@ func TestTheSampleInPythonKnowsWhoHasSent(t *testing.T) {
 	if !found {
 		t.Fatal("docs/events.md has no sample in Python")
 	}
+	example, err := os.ReadFile("../examples/django/personnel/events.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, function, _ := strings.Cut(sample, "\n\n\n"); !strings.Contains(string(example), function) {
+		t.Errorf("the example in Django has another function than\n%s", function)
+	}
 	body, now := []byte(`{"user":"Zoë"}`), time.Now()
 	right := delivery.Sign([]byte("secret"), body, now)
 	rows := []struct {

@@ -1,4 +1,4 @@
-import type {BrowserContext, Page} from '@playwright/test'
+import type {APIRequestContext, BrowserContext, Page} from '@playwright/test'
 import {test as base, expect, MINUTE, signInAt, Tab} from './curfew'
 import {Example, Site} from './django'
 import {stored} from './stored'
@@ -257,8 +257,30 @@ test('over TLS, where Django compares the Referer, a form is saved as well', asy
   }
 })
 
+/** Curfew tells the application of a forced logout, and that ends Django's own session. */
+async function endsDjangosSession(origin: string, request: APIRequestContext, another: APIRequestContext) {
+  const guard = origin + '/.curfew'
+  const signIn = (where: APIRequestContext) =>
+    where.post(guard + '/login', {form: {username: 'ada', password: 'ada-demo'}})
+  const lookedUp = async () => (await (await request.get(origin)).text()).includes('You looked up')
+  await request.get(origin + '/people/grace/')
+  expect(await lookedUp()).toBe(true)
+  const {csrf} = await (await request.get(guard + '/session/status')).json()
+  const ordered = await request.post(guard + '/api/v1/logouts', {
+    data: {user: 'ada'},
+    headers: {'X-CSRF-Token': csrf, Origin: origin},
+  })
+  expect(ordered.status()).toBe(200)
+  await signIn(another) // who has no session of Django's
+  await expect // the two sign-ins, the logout and the end
+    .poll(async () => (await another.get(guard + '/metrics')).text())
+    .toContain('curfew_outbox_sent_total{receiver="webhook"} 4')
+  await signIn(request)
+  expect(await lookedUp()).toBe(false)
+}
+
 for (const mode of ['curfew', 'nginx']) {
-  test(`run.sh ${mode} starts all that is needed, and leaves nothing behind`, async ({request}) => {
+  test(`run.sh ${mode} starts all that is needed, and leaves nothing behind`, async ({request, playwright}) => {
     test.setTimeout(MINUTE)
     const example = await Example.start(mode)
     let left
@@ -268,6 +290,7 @@ for (const mode of ['curfew', 'nginx']) {
       const text = await page.text()
       expect(text).toContain('Ada Lovelace')
       expect(text).toContain('/.curfew/static/curfew.js')
+      await endsDjangosSession(example.origin, request, await playwright.request.newContext())
     } finally {
       left = await example.stop()
     }

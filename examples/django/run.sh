@@ -23,7 +23,9 @@ export STATE="${kept:-$(mktemp -d)}" PUBLIC_URL="${PUBLIC_URL:-http://localhost:
 export DJANGO_SETTINGS_MODULE=personnel.settings PYTHONDONTWRITEBYTECODE=1
 umask 077 # the database, the key and the socket are this user's
 rm -f "$STATE/app.sock" # of a run that was killed
-[ -s "$STATE/secret-key" ] || head -c 48 /dev/urandom | base64 -w 0 >"$STATE/secret-key"
+for secret in secret-key webhook-secret; do
+  [ -s "$STATE/$secret" ] || head -c 48 /dev/urandom | base64 -w 0 >"$STATE/$secret"
+done
 
 # The socket is the only way to the application. Each open event stream takes a thread.
 serve() {
@@ -58,6 +60,9 @@ trap 'exit 143' TERM
 
 mode=${1:-curfew}
 [ $# -eq 0 ] || shift # the rest is for Curfew
+# Curfew tells the application of ends, on the only way that there is: through the guard. The signature
+# proves who sends, so that the path can be public.
+set -- --webhook-url "http://127.0.0.1:${PORT:-8080}/curfew/events" --webhook-secret-file "$STATE/webhook-secret" "$@"
 case $mode in
 app)
   "$python" -m django migrate --verbosity 0
@@ -70,7 +75,7 @@ curfew)
   build_curfew
   start_application
   "$curfew" --listen "127.0.0.1:${PORT:-8080}" --public-url "$PUBLIC_URL" --upstream "unix:$STATE/app.sock" \
-    --keep-forms form.entry --data-dir "$STATE/curfew-data" "$@" &
+    --public-paths /curfew/events --keep-forms form.entry --data-dir "$STATE/curfew-data" "$@" &
   started="$! $started" # the last process is waited for
   wait $!
   ;;
@@ -81,6 +86,8 @@ nginx)
     --base-path /.curfew --public-url "$PUBLIC_URL" --trusted-proxies 127.0.0.1/32 \
     --keep-forms form.entry "$@"
   "$curfew" proxy-config nginx --app "unix:$STATE/app.sock" --inject --out "$STATE/nginx" "$@"
+  public='location = /curfew/events { auth_request off; proxy_pass http://application; }'
+  sed -i "s|# The application\.|$public\n\n        &|" "$STATE/nginx/nginx.conf"
   "$curfew" --data-dir "$STATE/curfew-data" "$@" &
   started="$! $started"
   # Its workers run as this user, who alone may open the application's socket.

@@ -23,3 +23,21 @@ class Person(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("person", args=[self.username])
+
+
+class GuardedSession(models.Model):
+    """A session of Django's, and the session of Curfew's that it belongs to."""
+
+    key = models.CharField(max_length=40, primary_key=True)
+    ref = models.CharField(max_length=40, db_index=True)
+
+
+class Event(models.Model):
+    """A line of Curfew's trail that was taken. Each has an id, by which one that comes again is known."""
+
+    END = "session-end"
+
+    id = models.CharField(max_length=100, primary_key=True)
+    kind = models.CharField(max_length=40)
+    session = models.CharField(max_length=40, db_index=True)
+    done = models.BooleanField(default=False)

@@ -12,6 +12,10 @@ PUBLIC_URL = urlsplit(os.environ.get("PUBLIC_URL", "http://localhost:8080"))  # 
 GUARD = "/.curfew"
 ADMIN_GROUP = "admins"
 
+# Where Curfew posts what has happened, and the file with the secret by which it signs that.
+EVENTS_PATH = "/curfew/events"
+WEBHOOK_SECRET = STATE / "webhook-secret"
+
 INSTALLED_APPS = [
     "personnel",
     "django.contrib.admin",

@@ -4,7 +4,7 @@ from django.contrib.staticfiles.views import serve
 from django.urls import path
 from django.views.generic import RedirectView
 
-from . import views
+from . import events, views
 
 urlpatterns = [
     path("", views.people, name="people"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("changes/", views.changes, name="changes"),
     path("changes/stream", views.stream, name="stream"),
     path("token", views.token, name="token"),
+    path(settings.EVENTS_PATH.lstrip("/"), events.take, name="events"),
     # Django's admin signs nobody in or out: who lacks the group is refused, and its 'Log out' leads to Curfew's.
     path("admin/login/", views.refuse),
     path("admin/logout/", RedirectView.as_view(url=settings.GUARD + "/logout")),
