@@ -119,7 +119,7 @@ func (c *httpConfig) trustSettings() []setting {
 	return []setting{
 		{
 			name:    "trusted-proxies",
-			meaning: "networks whose `X-Forwarded-*` headers are believed",
+			meaning: "networks whose `X-Forwarded-*` and `X-Request-ID` headers are believed",
 			kind:    manyValues,
 			set: func(v value) error {
 				c.trustedProxies = nil
