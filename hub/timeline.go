@@ -53,7 +53,7 @@ func (h *Hub) note(s *liveSession, kind, what string) {
 	if t == nil {
 		return
 	}
-	now := t.clock.Now()
+	now := t.clock.Now().UTC()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.entries) >= timelineKept {

@@ -1,11 +1,13 @@
 package views
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	_ "embed"
@@ -22,13 +24,24 @@ import (
 //go:embed openapi.yaml
 var openAPI []byte
 
-// describe returns the description of the API as JSON, with its paths below the base path.
-func describe(base string) []byte {
+// describe returns the description of the API as JSON, with its paths below the base path. The
+// calls below /testing/ are in it where the server has them.
+func describe(base string, testing bool) []byte {
 	var description map[string]any
 	if err := yaml.Unmarshal(openAPI, &description); err != nil {
 		panic(fmt.Sprintf("openapi.yaml: %v", err)) // embedded
 	}
 	description["servers"] = []any{map[string]string{"url": base + "/api/v1"}}
+	paths := description["paths"].(map[string]any)
+	for path, item := range paths {
+		switch {
+		case !strings.HasPrefix(path, "/testing/"):
+		case testing:
+			item.(map[string]any)["servers"] = []any{map[string]string{"url": cmp.Or(base, "/")}}
+		default:
+			delete(paths, path)
+		}
+	}
 	data, err := json.MarshalIndent(description, "", " ")
 	if err != nil {
 		panic(fmt.Sprintf("openapi.yaml: %v", err))
@@ -37,7 +50,7 @@ func describe(base string) []byte {
 }
 
 func (s *Server) apiRoutes() {
-	description := describe(s.base)
+	description := describe(s.base, s.site.IsTesting && !s.isConsole)
 	s.mux.Handle("GET /api/v1/openapi.json", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(description)

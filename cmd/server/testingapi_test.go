@@ -2,12 +2,16 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"curfew/hub/hubtest"
 	"curfew/hub/wire"
+	"curfew/views/apitest"
 )
 
 func TestTestingClockMovesEverything(t *testing.T) {
@@ -198,6 +202,64 @@ func TestCallsForTestingAreRefusedFromOtherSites(t *testing.T) {
 	}
 }
 
+func TestASessionForTestingHasThePlaceOfASignIn(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--testing", "--max-sessions", "1", "--required-groups", "staff")
+	if response, _ := p.login("eve", "eve-demo"); response.StatusCode == http.StatusSeeOther {
+		t.Error("--required-groups refuses nobody")
+	}
+	first, _ := p.session("eve", "visitors")
+	second, _ := p.session("eve", "visitors")
+	if code, answer := p.status(first); code != 401 || answer["reason"] != "replaced" {
+		t.Errorf("the first of two sessions, where one is allowed: %d %v", code, answer)
+	}
+	if code, answer := p.status(second); code != 200 || answer["user"] != "eve" {
+		t.Errorf("the second: %d %v", code, answer)
+	}
+}
+
+func TestAResetTakesBackAllThatTestsDid(t *testing.T) {
+	t.Parallel()
+	p, reader, admin := startAPI(t)
+	ended, _ := p.session("zoe")
+	admin.call("POST", "/logouts", `{"everyone":true,"block_ms":3600000}`, 200)
+	for range 6 {
+		p.login("ada", "wrong")
+	}
+	if response, _ := p.login("ada", "ada-demo"); response.StatusCode != http.StatusTooManyRequests {
+		t.Fatalf("a sign-in after six that failed: %s", response.Status)
+	}
+	p.testing("fault", `{"kind":"refuse"}`)
+	p.testing("store", `{"method":"Touch","before":1}`)
+	p.testing("skew", `{"by_ms":1000}`)
+	p.advance(30 * time.Second) // the throttle lasts for a minute
+	blocked, err := client.Post(p.url+"/testing/session", "application/json", strings.NewReader(`{"user":"zoe"}`))
+	if err != nil || blocked.StatusCode != http.StatusUnprocessableEntity {
+		t.Fatalf("a session in spite of the block: %v %v", blocked, err)
+	}
+	blocked.Body.Close()
+
+	p.testing("reset", "")
+	if code, answer := p.status(ended); code != 401 || answer["reason"] != nil {
+		t.Errorf("a tombstone is left: %d %v", code, answer)
+	}
+	for _, list := range []string{"/audit", "/logouts", "/sessions"} {
+		if left := items(reader.call("GET", list, "", 200)); len(left) != 0 {
+			t.Errorf("%s has %v", list, left)
+		}
+	}
+	if timeline := p.timeline(); timeline != `{"items":[]}`+"\n" {
+		t.Errorf("the timeline has %s", timeline)
+	}
+	var clock struct{ Now time.Time }
+	if err := json.Unmarshal([]byte(p.testing("clock", `{"advance_ms":0}`)), &clock); err != nil ||
+		time.Until(clock.Now).Abs() > 30*time.Second {
+		t.Errorf("the clock shows %s, %v, want the time of now", clock.Now, err)
+	}
+	p.openTab(p.signIn("ada"))
+	p.session("zoe")
+}
+
 func TestCallsOfTheStoreFailByTheirFormerNamesToo(t *testing.T) {
 	t.Parallel()
 	p := start(t, "--testing")
@@ -219,5 +281,86 @@ func TestTestingIsOffByDefault(t *testing.T) {
 	p := start(t)
 	if response, _ := p.do("/testing/timeline", nil); response.StatusCode != 404 {
 		t.Errorf("%s, want 404", response.Status)
+	}
+	if _, description := p.do("/api/v1/openapi.json", nil); strings.Contains(description, "/testing/") {
+		t.Error("the description has calls that this server lacks")
+	}
+}
+
+// describedCalls are the calls for testing of a server, each answer held against the server's own
+// description.
+type describedCalls struct {
+	*process
+	spec *apitest.Description
+}
+
+func (d *describedCalls) wants(status int, path, body string, header ...string) (answer map[string]any) {
+	d.t.Helper()
+	method := http.MethodPost
+	if path == "timeline" {
+		method = http.MethodGet
+	}
+	r, err := http.NewRequestWithContext(d.t.Context(), method, d.url+"/testing/"+path, strings.NewReader(body))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != status || json.Unmarshal(data, &answer) != nil {
+		d.t.Fatalf("%s %s: %s %.300s %v, want %d", path, body, response.Status, data, err, status)
+	}
+	d.spec.Check(d.t, r, []byte(body), status, response.Header, data)
+	return answer
+}
+
+// TestEveryDescribedCallForTestingIsAnsweredSo provokes each answer that is described.
+func TestEveryDescribedCallForTestingIsAnsweredSo(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--testing", "--base-path", "/guard")
+	origin := p.url
+	p.url += "/guard"
+	_, text := p.do("/api/v1/openapi.json", nil)
+	d := &describedCalls{p, apitest.Read(t, []byte(text))}
+	made := d.wants(200, "session", `{"user":"zoe"}`)
+	at := p.page(made["cookie"].(string))
+	at.Header.Set("Origin", origin)
+	page := hubtest.Open(t, at)
+	calls := map[string]string{
+		"clock":    `{"advance_ms":1}`,
+		"session":  `{"user":"zoe","groups":["staff"]}`,
+		"age":      `{"ref":"` + made["ref"].(string) + `","by_ms":1}`,
+		"fault":    `{"kind":"none"}`,
+		"timeline": "",
+		"reset":    "",
+	}
+	for path, body := range calls {
+		d.wants(403, path, body, "Origin", "https://evil.example")
+		if path != "reset" {
+			d.wants(200, path, body)
+		}
+		if path != "reset" && path != "timeline" {
+			d.wants(422, path, `{}`)
+		}
+	}
+	d.wants(404, "age", `{"ref":"nobody","by_ms":1}`)
+	p.testing("store", `{"method":"*","before":1}`)
+	page.Send(`{"type":"activity","idle_ms":0}`) // is to be stored before time goes on
+	p.eventually("the act has arrived", func() bool { return strings.Contains(p.timeline(), `"what":"activity"`) })
+	for _, path := range []string{"clock", "session", "age"} {
+		d.wants(503, path, calls[path])
+	}
+	d.wants(200, "reset", `{}`) // which heals the store
+	for _, answer := range d.spec.Unseen() {
+		// Nothing but that takes a store out of the reach of a reset.
+		if strings.Contains(answer, " /testing/") && answer != "POST /testing/reset 503" {
+			t.Errorf("described, and not seen: %s", answer)
+		}
 	}
 }

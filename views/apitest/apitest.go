@@ -17,7 +17,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/legacy"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
 )
 
 // Description is the description of the API, and what answers of it a test has seen. Its methods
@@ -37,7 +37,7 @@ func Read(t testing.TB, data []byte) *Description {
 	if err != nil {
 		t.Fatalf("read the description of the API: %v", err)
 	}
-	router, err := legacy.NewRouter(doc)
+	router, err := gorillamux.NewRouter(doc)
 	if err != nil {
 		t.Fatalf("the description of the API: %v", err)
 	}
