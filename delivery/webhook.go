@@ -34,6 +34,10 @@ const (
 	answerRead = 64 << 10
 	// answerLimit is how long that may take.
 	answerLimit = 500 * time.Millisecond
+	// troubleAfter is how many attempts in a row fail until a receiver is only asked each
+	// troublePace, by whichever line: it may be down, and each session has an attempt to make.
+	troubleAfter = webhookParallel
+	troublePace  = 250 * time.Millisecond
 	// quietFor is how long a receiver has accepted nothing when its next answer says that it is
 	// back.
 	quietFor = 5 * time.Second
@@ -73,7 +77,8 @@ type Webhook struct {
 	cut      context.CancelFunc
 	underWay int
 	results  chan result // has room for all that is under way
-	paused   time.Time   // until then, as the receiver has asked
+	paused   time.Time   // until then nothing is sent
+	failures int         // attempts in a row
 	lastGood time.Time   // when it accepted last
 
 	sending sync.WaitGroup
@@ -160,6 +165,9 @@ func (w *Webhook) send() {
 			return
 		}
 		w.underWay++
+		if w.failures >= troubleAfter {
+			w.paused = now.Add(troublePace)
+		}
 		line, window, life := q.lines[0], w.window, w.life
 		w.sending.Go(func() {
 			r := result{window: window, queue: q, number: line.Number}
@@ -199,11 +207,13 @@ func (w *Webhook) take(r result) {
 	if r.err != nil {
 		w.refused(r.err)
 		w.window.failed(r.queue, now)
-		if r.retry > 0 {
-			w.paused = now.Add(r.retry)
+		w.failures++
+		if until := now.Add(r.retry); until.After(w.paused) {
+			w.paused = until
 		}
 		return
 	}
+	w.failures = 0
 	w.window.accepted(r.queue)
 	w.follower.accepted(r.number)
 	if now.Sub(w.lastGood) > quietFor {

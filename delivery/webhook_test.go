@@ -321,6 +321,28 @@ func TestOneSessionThatIsRefusedForEverHoldsUpNoOther(t *testing.T) {
 	}
 }
 
+func TestAWebhookThatTakesNothingIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	r, h := newRig(t), newHook(t, httptest.NewServer)
+	h.answers(func(w http.ResponseWriter, _ session.Event, _ int) { w.WriteHeader(http.StatusInternalServerError) })
+	s, _ := r.webhook(h.URL, "a secret")
+	var texts []string
+	for i := range 200 {
+		texts = append(texts, strconv.Itoa(i)+" x")
+	}
+	r.run(s)
+	began := time.Now()
+	r.write(texts...)
+	r.eventually("it was asked now and then", func() bool { return s.Stats().Failed > 36 })
+	// 16 in a row, those that were under way by then, and the pace
+	most := 32 + int(time.Since(began)/(250*time.Millisecond)) + 1
+	if got := int(s.Stats().Failed); got > most {
+		t.Errorf("%d attempts, want %d at most", got, most)
+	}
+	h.answers(nil)
+	r.eventually("all is accepted", func() bool { return r.waiting("webhook") == 0 })
+}
+
 func TestAWebhookIsKnownByItsCertificate(t *testing.T) {
 	t.Parallel()
 	r, h := newRig(t), newHook(t, httptest.NewTLSServer)

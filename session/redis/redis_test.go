@@ -56,6 +56,55 @@ func TestOutbox(t *testing.T) {
 	storetest.RunOutbox(t, func(t *testing.T) storetest.OutboxStore { return open(t, server) })
 }
 
+// A restart may lose the last lines, and what was accepted with them: numbers mean other lines
+// then.
+func TestAReceiverStandsWhereItStoodAfterARestartOfRedisAndItsEpochIsAnother(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := open(t, server)
+	if err := s.Follow(t.Context(), "webhook"); err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []string{"ada", "grace"} {
+		e := session.Event{At: time.Now(), Kind: session.EventNotice, User: user}
+		if err := s.Append(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	claim := session.OutboxClaim{Receiver: "webhook", Node: "a", Limit: 10, Keep: 10}
+	before, err := s.Claim(t.Context(), claim)
+	if err != nil || len(before.Lines) != 2 {
+		t.Fatal(before, err)
+	}
+	if err := s.Accept(t.Context(), "webhook", before.Epoch, []uint64{before.Lines[0].Number}); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := server.Command("SHUTDOWN"); err == nil { // which flushes the disk
+		t.Fatal(answer)
+	}
+	server.Kill()
+	server.Run()
+	// There are several connections, and each tells once that it was cut.
+	claimAgain := func() (c session.OutboxClaimed) {
+		t.Helper()
+		within(t, 10*time.Second, "the store answers", func() bool {
+			c, err = s.Claim(t.Context(), claim)
+			return err == nil
+		})
+		return c
+	}
+	after := claimAgain()
+	if len(after.Lines) != 1 || after.Lines[0].ID != before.Lines[1].ID || after.Epoch == before.Epoch {
+		t.Errorf("after the restart: %+v, want the second line of %+v, in another epoch", after, before)
+	}
+	within(t, 10*time.Second, "the store answers", func() bool {
+		return s.Accept(t.Context(), "webhook", before.Epoch, []uint64{before.Lines[1].Number}) == nil
+	})
+	if after := claimAgain(); after.Waiting != 1 {
+		t.Errorf("what was accepted before the restart is believed: %+v", after)
+	}
+}
+
 // signIn creates a session that is alive now.
 func signIn(t *testing.T, s session.Store, user string) session.Record {
 	t.Helper()
