@@ -137,6 +137,7 @@ func (s *server) build(ctx context.Context, onEvent func(session.Event)) (err er
 	s.forward()
 	if testing != nil {
 		testing.hub, testing.sessions, testing.entries.directory = s.hub, sessions, people
+		testing.clock = s.clock.test
 		testing.routes(s.web)
 	}
 	return nil

@@ -31,6 +31,7 @@ type testingRoutes struct {
 	entries  entries
 	public   *url.URL
 	faults   *nodeFaults
+	clock    *session.TestClock
 }
 
 // routes adds the routes to web. An answer is JSON: 404 for a session that is unknown, 422 where
@@ -104,8 +105,10 @@ func read(r *http.Request, into any) error {
 	return nil
 }
 
-// maxLeap is the longest leap in one call.
-const maxLeap = 10 * 365 * 24 * time.Hour
+const (
+	maxLeap  = 10 * 365 * 24 * time.Hour // in one call
+	maxAhead = 10 * maxLeap              // of all calls together: from three times that on, time would run over
+)
 
 func (t *testingRoutes) advance(r *http.Request) (any, error) {
 	var body struct {
@@ -117,7 +120,11 @@ func (t *testingRoutes) advance(r *http.Request) (any, error) {
 	if body.AdvanceMS == nil || *body.AdvanceMS < 0 || *body.AdvanceMS > maxLeap.Milliseconds() {
 		return nil, badRequest{errors.New("advance_ms: must be from 0 to ten years")}
 	}
-	now, err := t.hub.AdvanceClock(r.Context(), time.Duration(*body.AdvanceMS)*time.Millisecond)
+	leap := time.Duration(*body.AdvanceMS) * time.Millisecond
+	if t.clock.Offset()+leap > maxAhead {
+		return nil, badRequest{errors.New("advance_ms: the clock would be over a century ahead; a reset takes it back")}
+	}
+	now, err := t.hub.AdvanceClock(r.Context(), leap)
 	return clockAnswer(now), err
 }
 

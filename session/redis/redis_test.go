@@ -50,6 +50,22 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) session.Store { return open(t, server) })
 }
 
+func TestAResetLeavesWhatBeginsOtherwise(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	mine, other := openWith(t, server.URL(), "a*:"), openWith(t, server.URL(), "ab:")
+	gone, stays := signIn(t, mine, "ada"), signIn(t, other, "ada")
+	if err := mine.Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := mine.Get(t.Context(), gone.ID); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("after the reset: %v, want ErrNotFound", err)
+	}
+	if _, err := other.Get(t.Context(), stays.ID); err != nil {
+		t.Errorf("another's session: %v, want it untouched", err)
+	}
+}
+
 func TestOutbox(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
