@@ -10,6 +10,7 @@ import (
 
 	"curfew/hub/hubtest"
 	"curfew/hub/wire"
+	"curfew/session"
 )
 
 func TestHandshakeIsRefused(t *testing.T) {
@@ -37,6 +38,23 @@ func TestHandshakeIsRefused(t *testing.T) {
 			if err == nil || response == nil || response.StatusCode != tt.want {
 				t.Errorf("%s: %v, %v, want %d", tt.name, response, err, tt.want)
 			}
+		}
+	})
+}
+
+func TestARefusedOriginIsAnAuditLine(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ada := startHub(t, standard).signIn("ada")
+		at := ada.at()
+		for range 3 {
+			at.Header.Set("Origin", "https://evil.example")
+			if _, _, err := hubtest.Dial(t.Context(), at); err == nil {
+				t.Fatal("it is let in")
+			}
+		}
+		lines, err := ada.store.Events(t.Context(), session.EventQuery{Limit: 10, Kind: session.EventOriginRefused})
+		if err != nil || len(lines) != 1 || lines[0].Detail != "https://evil.example" {
+			t.Errorf("%+v, %v, want one line a second, with the origin", lines, err)
 		}
 	})
 }

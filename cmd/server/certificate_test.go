@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,11 @@ func TestTLSAndReloadedCertificate(t *testing.T) {
 	page := p.openTab(p.signIn("ada"))
 	page.Send(`{"type":"sync"}`)
 	page.Next(wire.KindActive)
+	old := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	if conn, err := tls.Dial("tcp", strings.TrimPrefix(p.url, "https://"), old); err == nil {
+		conn.Close()
+		t.Error("TLS 1.1 is spoken")
+	}
 	certify("two")
 	p.eventually("the new certificate is served", func() bool { return name() == "two" })
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -12,26 +15,62 @@ import (
 	"curfew/views"
 )
 
-// checkConfig prints the effective policy of every group, and what each standard profile would say
-// of it.
+// checkGroup is what --help says of check-config.
+var checkGroup = &commandGroup{
+	before: "\n",
+	flags:  new(checkOptions).flags,
+	after: `
+It reads the settings as the server does, from flags, the environment and the file of --config, and tells
+all mistakes. For everybody, and for each group with a policy, it prints by what that is laxer than each
+profile, and which requirements of standards it meets and misses; then those that the server's settings
+decide about. What is met goes by settings alone: docs/security.md has what else is asked.
+`,
+}
+
+// checkOptions are the arguments of check-config that are no settings.
+type checkOptions struct{ output string }
+
+func (o *checkOptions) flags(fs *flag.FlagSet) {
+	fs.StringVar(&o.output, "output", "table", "`FORMAT` table, or json with every requirement (default table)")
+}
+
+// checkConfigCommand prints what the settings come to.
+func checkConfigCommand(_ context.Context, c invocation) error {
+	var o checkOptions
+	rest, err := takeFlags(o.flags, c.args)
+	if err != nil {
+		return err
+	}
+	c.args = rest
+	cfg, err := c.settings()
+	switch {
+	case err != nil:
+		return err
+	case o.output == "json":
+		encoder := json.NewEncoder(c.stdout)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(newReport(cfg))
+	case o.output != "table":
+		return errUsage{fmt.Errorf("output %q must be table or json", o.output)}
+	}
+	checkConfig(c.stdout, cfg)
+	return nil
+}
+
+// checkConfig prints the effective policy of every group, by what it is laxer than each profile,
+// and which requirements of standards it meets; and which of these the settings of the server meet.
 func checkConfig(w io.Writer, c *config) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "GROUP\tWARN\tEXPIRE\tLIFETIME\tCLOSE GRACE\tEXTEND ON\tMAX SESSIONS\tKEEP PAGE")
-	rows := []session.GroupPolicy{{Group: "(everybody)", Policy: c.sessions.policies.Global}}
-	seen := map[string]bool{}
-	for _, g := range c.sessions.policies.Groups {
-		if name := session.FoldName(g.Group); !seen[name] {
-			seen[name] = true
-			rows = append(rows, session.GroupPolicy{Group: g.Group, Policy: c.sessions.policies.For([]string{g.Group})})
-		}
-	}
-	for _, r := range rows {
+	policies := groupPolicies(c)
+	for _, r := range policies {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Group, short(r.WarnAfter), short(r.ExpireAfter),
-			limit(r.MaxLifetime, "none"), limit(r.CloseGrace, "off"), r.ExtendOn, count(r.MaxSessions),
+			limit(r.MaxLifetime, "none"), limit(r.CloseGrace, "off"), r.ExtendOn, count(r.MaxSessions, "none"),
 			limit(r.KeepPage, "off"))
 	}
 	t.Flush()
-	for _, r := range rows {
+	for _, r := range policies {
 		fmt.Fprintf(w, "\n%s\n", r.Group)
 		for _, p := range session.Profiles() {
 			if p.Name == session.DefaultProfile {
@@ -43,9 +82,23 @@ func checkConfig(w io.Writer, c *config) {
 			}
 			fmt.Fprintf(w, "  %-10s %s\n", p.Name, verdict)
 		}
+		judge(valuesOfPolicy(r.Policy)).print(w)
 	}
+	fmt.Fprintln(w, "\n(the server)")
+	judge(valuesOfServer(c)).print(w)
+	fmt.Fprintln(w, "\nThat is what settings decide; --output json has what else standards ask, and what Curfew does.")
 	for _, warning := range warnings(c) {
 		fmt.Fprintf(w, "\nwarning: %s\n", warning)
+	}
+}
+
+// print prints the requirements that are met in one line, and each that is missed in its own.
+func (v verdicts) print(w io.Writer) {
+	if len(v.met) > 0 {
+		fmt.Fprintf(w, "  %-10s %s\n", "meets", strings.Join(v.met, ", "))
+	}
+	for _, m := range v.missed {
+		fmt.Fprintf(w, "  %-10s %s\n", "misses", m)
 	}
 }
 
@@ -85,7 +138,7 @@ func laxer(p, q session.Policy) (list []string) {
 			fmt.Sprintf("max-lifetime %s instead of %s", limit(p.MaxLifetime, "none"), short(q.MaxLifetime)))
 	}
 	if q.MaxSessions > 0 && (p.MaxSessions == 0 || p.MaxSessions > q.MaxSessions) {
-		list = append(list, fmt.Sprintf("max-sessions %s instead of %d", count(p.MaxSessions), q.MaxSessions))
+		list = append(list, fmt.Sprintf("max-sessions %s instead of %d", count(p.MaxSessions, "none"), q.MaxSessions))
 	}
 	if q.ExtendOn == session.ExtendOnConfirm && p.ExtendOn != q.ExtendOn {
 		list = append(list, "extend-on activity instead of confirm")
@@ -115,9 +168,9 @@ func limit(d time.Duration, none string) string {
 	return short(d)
 }
 
-func count(n int) string {
+func count(n int, none string) string {
 	if n == 0 {
-		return "none"
+		return none
 	}
 	return fmt.Sprint(n)
 }

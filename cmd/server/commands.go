@@ -57,8 +57,10 @@ func settingsCommands() []command {
 		},
 		{
 			name:     "check-config",
-			args:     flags,
-			meaning:  "print the effective policies, and what standard profiles say of them",
+			args:     []string{"[--output json] [flags]"},
+			meaning:  "print the effective policies, and what standards say of the settings",
+			group:    checkGroup,
+			flags:    new(checkOptions).flags,
 			settings: true,
 			run:      checkConfigCommand,
 		},
@@ -242,13 +244,37 @@ func (c invocation) settings() (*config, error) {
 	return cfg, err
 }
 
-func checkConfigCommand(_ context.Context, c invocation) error {
-	cfg, err := c.settings()
-	if err != nil {
-		return err
+// takeFlags reads the flags of args that define defines, and returns the others, which are
+// settings.
+func takeFlags(define func(*flag.FlagSet), args []string) (rest []string, err error) {
+	fs := flag.NewFlagSet("", flag.ContinueOnError)
+	define(fs)
+	for ; len(args) > 0; args = args[1:] {
+		name, text, hasText := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(args[0], "-"), "-"), "=")
+		ours := fs.Lookup(name)
+		if ours == nil || !strings.HasPrefix(args[0], "-") {
+			rest = append(rest, args[0])
+			continue
+		}
+		is, ok := ours.Value.(interface{ IsBoolFlag() bool })
+		isBool := ok && is.IsBoolFlag()
+		switch {
+		case hasText:
+		case isBool:
+			text = "true"
+		case len(args) == 1:
+			return nil, errUsage{fmt.Errorf("--%s needs a value", name)}
+		default:
+			text, args = args[1], args[1:]
+		}
+		if err := ours.Value.Set(text); err != nil {
+			if isBool {
+				err = errors.New("must be true or false")
+			}
+			return nil, errUsage{fmt.Errorf("%s %q: %w", name, text, err)}
+		}
 	}
-	checkConfig(c.stdout, cfg)
-	return nil
+	return rest, nil
 }
 
 // serveCommand serves until ctx ends. Whenever a hangup comes, also while the server starts, it

@@ -53,6 +53,7 @@ var importRules = []importRule{
 	{"session/gorilla", "session", "it shows sessions to any net/http application, with or without a hub"},
 	{"directory/demo", "directory", "it is a directory server and knows nobody's session"},
 
+	{"internal/standards", "", "it says what standards ask, and judges what it is given"},
 	{"internal/freeport", "", "it finds ports for the servers of tests"},
 	{"internal/metrics", "delivery front hub hub/wire session views",
 		"it is told by the parts of a server and asks them, and wires up none"},
@@ -61,7 +62,7 @@ var importRules = []importRule{
 	// Programs, and what stands in for one within another.
 	{"curfew", "directory directory/demo front hub internal/watching session session/bolt session/gorilla views",
 		"it wires up what one process needs to guard its own application, and no Redis"},
-	{"cmd/server", wiring, "it wires up a server and runs no test suite and no bench"},
+	{"cmd/server", wiring + " internal/standards", "it wires up a server and runs no test suite and no bench"},
 	{"bench", wiring, "it measures what the program is made of"},
 	{"examples/library", "curfew views", "it shows all that a program needs to know"},
 	{"chaos", "", "it drives the real program from outside, as anybody can"},

@@ -116,33 +116,7 @@ func (o *proxyOptions) take(args []string) (rest []string, err error) {
 		return nil, which
 	}
 	o.kind = proxyKinds()[at]
-	fs := flag.NewFlagSet("", flag.ContinueOnError)
-	o.flags(fs)
-	for args = args[1:]; len(args) > 0; args = args[1:] {
-		name, text, hasText := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(args[0], "-"), "-"), "=")
-		ours := fs.Lookup(name)
-		switch {
-		case ours == nil || !strings.HasPrefix(args[0], "-"):
-			rest = append(rest, args[0])
-			continue
-		case name == "inject":
-			if !hasText {
-				text = "true"
-			}
-			if err := boolean(&o.inject)(value{text: text}); err != nil {
-				return nil, errUsage{fmt.Errorf("inject %q: %w", text, err)}
-			}
-			continue
-		case !hasText && len(args) == 1:
-			return nil, errUsage{fmt.Errorf("--%s needs a value", name)}
-		case !hasText:
-			text, args = args[1], args[1:]
-		}
-		if err := ours.Value.Set(text); err != nil {
-			return nil, errUsage{err}
-		}
-	}
-	return rest, nil
+	return takeFlags(o.flags, args[1:])
 }
 
 // print prints the configuration, or writes its files.

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
+
+	"curfew/session"
 )
 
 func TestEveryAnswerCarriesItsHeaders(t *testing.T) {
@@ -17,6 +21,9 @@ func TestEveryAnswerCarriesItsHeaders(t *testing.T) {
 			h := response.Header
 			if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "same-origin" {
 				t.Errorf("%s: %v", path, h)
+			}
+			if got := h.Get("Cross-Origin-Resource-Policy"); got != "same-origin" {
+				t.Errorf("%s: Cross-Origin-Resource-Policy %q", path, got)
 			}
 			if static := strings.HasPrefix(path, "/static/curfew"); (h.Get("Cache-Control") == "no-store") == static {
 				t.Errorf("%s: Cache-Control %q", path, h.Get("Cache-Control"))
@@ -175,6 +182,29 @@ func TestForwardedHeadersCountFromTrustedProxiesOnly(t *testing.T) {
 		func() bool { return strings.Contains(strict.log.String(), "address=127.0.0.1") })
 	if _, body := strict.do("/readyz", nil); !strings.Contains(body, `"ignored_forwarded_headers":1`) {
 		t.Errorf("readyz = %s", body)
+	}
+}
+
+func TestAuditLinesInTheLogAreJSON(t *testing.T) {
+	t.Parallel()
+	p := start(t) // whose log is text
+	p.signIn("ada")
+	p.login("grace", "guess")
+	for kind, user := range map[session.EventKind]string{
+		session.EventSignIn:       "ada",
+		session.EventSignInFailed: "grace",
+	} {
+		p.eventually("the log has "+string(kind), func() bool {
+			for line := range strings.Lines(p.log.String()) {
+				var logged struct{ Event session.Event }
+				err := json.Unmarshal([]byte(line), &logged)
+				e := logged.Event
+				if err == nil && e.Kind == kind && e.User == user && e.Address != "" && e.At.Location() == time.UTC {
+					return true
+				}
+			}
+			return false
+		})
 	}
 }
 
