@@ -153,6 +153,7 @@ test.describe('on a server that nobody resets', () => {
 test('the kit starts a server for each worker, and attaches what it knows to a test that fails', async ({
   launchOptions,
 }, info) => {
+  test.setTimeout(MINUTE) // it is a run of its own
   const folder = info.outputPath() // below this one, so that Playwright is found
   const kit = JSON.stringify(resolve('e2e/kit/src/index.ts'))
   const readme = await readFile('e2e/kit/README.md', 'utf8')
