@@ -49,6 +49,7 @@ func randomly(t *testing.T, url string, faults func(*world, *rand.Rand)) {
 		fail:     t.Errorf,
 		injected: make(map[string]int),
 		forced:   make(map[string]time.Time),
+		receiver: startReceiver(t),
 	}
 	for _, name := range []string{"a", "b", "c"} {
 		w.nodes = append(w.nodes, startNode(t, name, freeAddress(t), url))
@@ -155,7 +156,7 @@ func withoutAudit(log string) string {
 func last(s string, n int) string { return s[max(0, len(s)-n):] }
 
 // settle checks what must be true when all is quiet: every session has ended by now, with exactly
-// one audit line, and no tab is open.
+// one audit line, no tab is open, and the receiver of events has been told of all.
 func (w *world) settle() {
 	w.watch()
 	for _, v := range w.visitors {
@@ -173,7 +174,8 @@ func (w *world) settle() {
 		v.mu.Unlock()
 	}
 	lines := make(map[string]int)
-	path := "/api/v1/audit?event=session-end&limit=1000"
+	var trail []map[string]any
+	path := "/api/v1/audit?limit=1000"
 	for cursor := ""; ; {
 		status, answer, err := w.nodes[0].ask("GET", path+cursor, "", "")
 		if err != nil || status != 200 {
@@ -181,7 +183,10 @@ func (w *world) settle() {
 			return
 		}
 		for _, item := range answer["items"].([]any) {
-			lines[item.(map[string]any)["session"].(string)]++
+			line := item.(map[string]any)
+			if trail = append(trail, line); line["event"] == "session-end" {
+				lines[line["session"].(string)]++
+			}
 		}
 		next, ok := answer["next_cursor"].(string)
 		if !ok {
@@ -197,6 +202,7 @@ func (w *world) settle() {
 	if len(lines) < len(w.visitors) {
 		w.violate("%d sessions have a line of their end, want %d", len(lines), len(w.visitors))
 	}
+	w.settleEvents(trail)
 }
 
 // breakNode kills or restarts a node.

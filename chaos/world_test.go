@@ -35,6 +35,8 @@ type world struct {
 	fail  func(format string, args ...any) // reports a violation
 	nodes []*node
 
+	receiver *receiver
+
 	mu       sync.Mutex
 	visitors []*visitor
 	faults   []fault // all of them, in order

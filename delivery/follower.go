@@ -144,6 +144,9 @@ func (f *follower) claim(ctx context.Context, room int) (lines []session.Event, 
 	})
 	if err != nil {
 		f.next = asked.Add(standbyEvery)
+		if !f.holds(asked) {
+			f.count(func(s *Stats) { s.Sending = false })
+		}
 		if !f.isAway && ctx.Err() == nil {
 			f.isAway = true
 			f.Log.Warn("audit lines wait in the store, which does not answer", "receiver", f.receiver, "error", err)
