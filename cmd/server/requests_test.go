@@ -14,16 +14,20 @@ func TestEveryAnswerCarriesItsHeaders(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	cookie := p.signIn("ada")
+	_, script := p.do("/static/curfew.js", nil)
 	for _, path := range []string{"/", "/login", "/nowhere", "/session/status", "/session/ws", "/healthz", "/readyz",
 		"/static/curfew.js", "/static/nothing"} {
 		for _, c := range []string{"", cookie} {
-			response, _ := p.do(path, nil, "Cookie", c, "Accept", "text/html")
+			response, body := p.do(path, nil, "Cookie", c, "Accept", "text/html")
 			h := response.Header
 			if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "same-origin" {
 				t.Errorf("%s: %v", path, h)
 			}
 			if got := h.Get("Cross-Origin-Resource-Policy"); got != "same-origin" {
 				t.Errorf("%s: Cross-Origin-Resource-Policy %q", path, got)
+			}
+			if path == "/static/curfew.js" && body != script {
+				t.Error("somebody who is signed in gets another script")
 			}
 			if static := strings.HasPrefix(path, "/static/curfew"); (h.Get("Cache-Control") == "no-store") == static {
 				t.Errorf("%s: Cache-Control %q", path, h.Get("Cache-Control"))
