@@ -9,10 +9,10 @@ export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
 # promtool is that of Debian, out of a package that would also bring a server and its pages.
 PROMTOOL = $(or $(shell command -v promtool),bin/promtool)
 
-.PHONY: help run fmt lint tidy vuln test go-test types kit examples e2e looks pictures endurance bench chaos fuzz install
+.PHONY: help run fmt lint tidy vuln test go-test types kit examples e2e looks pictures endurance bench chaos fuzz install release package-test
 
 help: ## Say what there is
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 run: ## Start the server with the embedded store and the demo directory
 	go run ./cmd/server
@@ -82,6 +82,12 @@ pictures: install bin/curfew ## Take the pictures of README and docs anew, and o
 	CURFEW_PICTURES=1 npx playwright test e2e/pictures --no-deps --workers 1 --project chromium
 
 test: install lint go-test types examples e2e ## All of it
+
+release: ## Build a release into dist: binaries, packages, SBOM, checksums (make release VERSION=1.2.3)
+	deploy/release.sh "$(VERSION)" dist
+
+package-test: ## Build packages, install, upgrade, remove and purge them in a root to throw away; needs to be root; 5 minutes
+	deploy/package/test.sh
 
 bench: ## Measure memory, speed and lateness against bare WebSocket servers and other proxies, several nodes, a simulation; 25 minutes
 	go run ./bench

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"curfew/directory/demo"
 	"curfew/session"
 )
@@ -44,6 +46,7 @@ func nodeName(cfg *config) string {
 
 // announce tells people and programs that requests are accepted.
 func (s *server) announce(stdout io.Writer) error {
+	s.tellSystemd(daemon.SdNotifyReady)
 	fmt.Fprintf(stdout, "Curfew is ready: %s%s/\n", s.public(), s.cfg.http.basePath)
 	if admin := s.cfg.http.adminURL; admin != nil {
 		fmt.Fprintf(stdout, "The console is at %s%s/admin\n", admin, s.cfg.http.basePath)
@@ -71,8 +74,16 @@ func (s *server) announce(stdout io.Writer) error {
 	return nil
 }
 
+// tellSystemd tells a service manager, where one has started this process and listens.
+func (s *server) tellSystemd(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		s.log.Warn("service manager not told", "state", state, "error", err)
+	}
+}
+
 // withdraw takes back that requests are accepted.
 func (s *server) withdraw() {
+	s.tellSystemd(daemon.SdNotifyStopping)
 	if file := s.cfg.operation.readyFile; file != "" {
 		os.Remove(file)
 	}

@@ -16,9 +16,16 @@ func main() {
 	os.Exit(dispatch(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
+// release is the version of a release. What builds one sets it.
+var release string
+
+// version is that of the release, or else what the build knows.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
+	switch {
+	case release != "":
+		return release
+	case !ok || info.Main.Version == "":
 		return "(devel)"
 	}
 	return info.Main.Version
