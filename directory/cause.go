@@ -6,8 +6,8 @@ import "errors"
 // it; the errors and the texts beside it say more, in English.
 type Cause string
 
-// The causes. Of those that end a session, CauseWrongPassword is none; of those that refuse a
-// sign-in, the last four.
+// The causes. CauseOf says which of them refuse a sign-in; CauseWrongPassword and
+// CausePasswordMustChange end no session.
 const (
 	CauseWrongPassword   Cause = "wrong-password"
 	CauseUnknown         Cause = "unknown"     // no entry has the name
@@ -17,7 +17,9 @@ const (
 	CauseOtherEntry      Cause = "other-entry" // the name belongs to another entry now
 	CauseGone            Cause = "gone"        // no longer in the directory
 	CausePasswordChanged Cause = "password-changed"
-	CausePasswordExpired Cause = "password-expired" // it must be changed
+	// as ErrPasswordExpired; of a session: its user must change the password
+	CausePasswordExpired    Cause = "password-expired"
+	CausePasswordMustChange Cause = "password-must-change" // as ErrPasswordMustChange
 )
 
 // CauseOf is the cause of an error of [Directory.Authenticate]; empty for one that refuses nobody.
@@ -31,6 +33,10 @@ func CauseOf(err error) Cause {
 		return CauseWrongPassword
 	case errors.Is(err, ErrLocked):
 		return CauseLocked
+	case errors.Is(err, ErrPasswordExpired):
+		return CausePasswordExpired
+	case errors.Is(err, ErrPasswordMustChange):
+		return CausePasswordMustChange
 	case errors.Is(err, ErrNotAllowed):
 		return CauseNotAllowed
 	}

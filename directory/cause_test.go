@@ -15,6 +15,8 @@ func TestCauseOfARefusal(t *testing.T) {
 		{errNobody, CauseUnknown},
 		{errSeveral, CauseAmbiguous},
 		{fmt.Errorf("disabled: %w", ErrLocked), CauseLocked},
+		{fmt.Errorf("refused by AD: %w", ErrPasswordExpired), CausePasswordExpired},
+		{fmt.Errorf("refused by AD: %w", ErrPasswordMustChange), CausePasswordMustChange},
 		{ErrNotAllowed, CauseNotAllowed},
 		{ErrUnavailable, ""},
 		{errors.New("no error of the directory"), ""},

@@ -34,6 +34,10 @@ var (
 	ErrLocked         = errors.New("account is locked, disabled or expired")
 	ErrNotAllowed     = errors.New("user is in none of the required groups")
 	ErrUnavailable    = errors.New("directory is out of reach")
+
+	// The password was right, and lets nobody in.
+	ErrPasswordExpired    = errors.New("password has expired")
+	ErrPasswordMustChange = errors.New("password must be changed first")
 )
 
 // Placeholders of the filters. What replaces them is escaped (RFC 4515 §3).
@@ -145,6 +149,8 @@ type Entry struct {
 	Groups   []string // names, in order
 
 	PasswordChanged string // as the directory writes it; empty if it does not say
+
+	PasswordWarning *PasswordWarning // of a sign-in; nil if the directory gives none
 }
 
 // Directory is an LDAP directory. Its methods may be called concurrently.
@@ -178,8 +184,9 @@ func New(c Config) (*Directory, error) {
 	}, nil
 }
 
-// Authenticate signs a person in. It fails with ErrBadCredentials, ErrLocked, ErrNotAllowed or
-// ErrUnavailable, each wrapped with its cause, after 8 s at most.
+// Authenticate signs a person in. It fails with ErrBadCredentials, ErrLocked, ErrPasswordExpired,
+// ErrPasswordMustChange, ErrNotAllowed or ErrUnavailable, each wrapped with its cause, after 8 s at
+// most. All but the first and the last say that the password was right.
 //
 // found may be nil. It is called once if the name leads to an entry, before the password is tried.
 // It gets the entry's canonical user name, which is the same however the name was typed, or the
@@ -215,7 +222,8 @@ func (d *Directory) Authenticate(
 		}
 	}
 	began := time.Now()
-	if err := d.bind(ctx, e.DN, password); err != nil {
+	warning, err := d.bind(ctx, e.DN, password)
+	if err != nil {
 		if errors.Is(err, ErrBadCredentials) {
 			d.refusals.note(time.Since(began))
 		}
@@ -223,6 +231,7 @@ func (d *Directory) Authenticate(
 	}
 	entry, err := d.authorize(conn.Conn, e)
 	if err == nil {
+		entry.PasswordWarning = warning
 		d.origins.note(entry, conn.server)
 	}
 	return entry, err
@@ -442,33 +451,31 @@ var (
 
 // bind checks a password on a connection of its own, so that the service account's rights to search
 // never mix with the user's.
-func (d *Directory) bind(ctx context.Context, dn, password string) error {
+func (d *Directory) bind(ctx context.Context, dn, password string) (*PasswordWarning, error) {
 	conn, err := d.dial(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer conn.Close()
 	request := ldap.NewSimpleBindRequest(dn, password, []ldap.Control{ldap.NewControlBeheraPasswordPolicy()})
 	result, err := conn.SimpleBind(request)
 	d.hear(err)
+	if err != nil && !isRefused(err) {
+		return nil, unavailable("bind as user", err)
+	}
+	// Only who knew the password is told what keeps them out, or that would reveal which names
+	// exist.
+	policy := passwordPolicy(result)
+	if why := policy.refusal(); why != nil {
+		return nil, fmt.Errorf("refused by ppolicy: %w", why)
+	}
 	if err == nil {
-		if why := refusedByPolicy(result); why != "" {
-			return fmt.Errorf("%s: %w", why, ErrLocked)
-		}
-		return nil
+		return policy.warning(), nil
 	}
-	if !isRefused(err) {
-		return unavailable("bind as user", err)
+	if why := adRefusal(err); why != nil {
+		return nil, fmt.Errorf("refused by AD: %w", why)
 	}
-	// Only who knew the password is told that an account is locked, or locks would reveal which
-	// names exist.
-	if why := refusedByPolicy(result); why != "" {
-		return fmt.Errorf("%s: %w", why, ErrLocked)
-	}
-	if why := adState(err.Error()); why != "" {
-		return fmt.Errorf("%s: %w", why, ErrLocked)
-	}
-	return fmt.Errorf("bind: %s%w", noteOnRefusal(result, err), ErrBadCredentials)
+	return nil, fmt.Errorf("bind: %s%w", noteOnRefusal(policy, err), ErrBadCredentials)
 }
 
 // isRefused reports whether a bind was refused because of this user or what they typed. Servers say

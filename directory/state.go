@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -114,72 +113,6 @@ func lockedBy(e *ldap.Entry, now time.Time) string {
 	}
 	if at, err := generalizedTime(value("pwdStartTime")); err == nil && now.Before(at) {
 		return "not in use yet (pwdStartTime)"
-	}
-	return ""
-}
-
-// refusedByPolicy reads the password policy control of a bind
-// (draft-behera-ldap-password-policy §6.2), if it shows that the password was right.
-func refusedByPolicy(result *ldap.SimpleBindResult) string {
-	switch policyError(result) {
-	case 0:
-		return "password expired (ppolicy)"
-	case 2:
-		return "password must be changed first (ppolicy)"
-	}
-	return ""
-}
-
-func policyError(result *ldap.SimpleBindResult) int8 {
-	if result == nil {
-		return -1
-	}
-	control, ok := ldap.FindControl(result.Controls,
-		ldap.ControlTypeBeheraPasswordPolicy).(*ldap.ControlBeheraPasswordPolicy)
-	if !ok {
-		return -1
-	}
-	return control.Error
-}
-
-// noteOnRefusal tells the log that a server has refused an account without checking the password: a
-// locked account is refused with the right password and with a wrong one.
-func noteOnRefusal(result *ldap.SimpleBindResult, err error) string {
-	switch {
-	case policyError(result) == 1:
-		return "account locked (ppolicy), whatever the password: "
-	case adCode(err.Error()) == "775":
-		return "account locked (AD), whatever the password: "
-	case !ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
-		return err.Error() + ": "
-	}
-	return ""
-}
-
-var adSubcode = regexp.MustCompile(`\bdata ([0-9a-f]+)\b`)
-
-func adCode(message string) string {
-	match := adSubcode.FindStringSubmatch(message)
-	if match == nil {
-		return ""
-	}
-	return match[1]
-}
-
-// adState reads the sub-code that Active Directory adds to error 49, if it is one that is given for
-// the right password only.
-func adState(message string) string {
-	switch adCode(message) {
-	case "530", "531":
-		return "sign-in not permitted now or here (AD)"
-	case "532":
-		return "password expired (AD)"
-	case "533":
-		return "account disabled (AD)"
-	case "701":
-		return "account expired (AD)"
-	case "773":
-		return "password must be changed first (AD)"
 	}
 	return ""
 }

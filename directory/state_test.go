@@ -52,21 +52,6 @@ func TestStatesOfAccounts(t *testing.T) {
 	}
 }
 
-func TestSubCodesOfActiveDirectory(t *testing.T) {
-	for code, want := range map[string]string{
-		"52e": "",
-		"533": "disabled",
-		"701": "expired",
-		"775": "",
-		"773": "changed",
-	} {
-		message := "80090308: LdapErr: DSID-0C090439, comment: AcceptSecurityContext error, data " + code + ", v4563"
-		if got := adState(message); (got == "") != (want == "") || !strings.Contains(got, want) {
-			t.Errorf("AD data %s: %q, want %q", code, got, want)
-		}
-	}
-}
-
 func TestPasswordChangesAreReadInEveryNotation(t *testing.T) {
 	for name, value := range map[string]string{
 		"pwdChangedTime":   "20260101000000Z",

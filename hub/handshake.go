@@ -33,6 +33,9 @@ type Endpoint struct {
 	// WithoutAdmins means that scripts of others run in pages of this endpoint: such a page has no
 	// more rights there with an administrator's session than with anybody else's.
 	WithoutAdmins bool
+	// Password is what the page's sign-in has to say of the password's end; nil for nothing. See
+	// [Hub.MayTellOfPassword].
+	Password *PasswordNotice
 }
 
 // Accept checks the handshake of a tab of a session, upgrades the connection and has the tab
@@ -69,7 +72,7 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, at E
 	room := h.tabLimits.take(s)
 	told := pageTold{isPhone(r.UserAgent()), pathOf(r.URL.Query().Get("path")), at.WithoutAdmins}
 	t := &tab{id: newTabID(), session: s, pageTold: told}
-	if !h.accept(w, r, t, room) && room {
+	if !h.accept(w, r, t, room, at.Password) && room {
 		h.tabLimits.leave(s)
 	}
 	return nil
@@ -77,7 +80,7 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, at E
 
 // accept upgrades the connection. served is false where the tab was turned away: nothing is left of
 // it then.
-func (h *Hub) accept(w http.ResponseWriter, r *http.Request, t *tab, room bool) (served bool) {
+func (h *Hub) accept(w http.ResponseWriter, r *http.Request, t *tab, room bool, n *PasswordNotice) (served bool) {
 	if err := socket.Accept(w, r, &t.Conn); err != nil {
 		return false // it is answered
 	}
@@ -93,7 +96,7 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, t *tab, room bool) 
 	case !h.begin():
 		t.TurnAway(wire.StatusRestart, "server restarting")
 	default:
-		go h.serve(t)
+		go h.serve(t, n)
 		return true
 	}
 	return false

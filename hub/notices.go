@@ -235,3 +235,40 @@ func (h *Hub) TellOfSignIn(ctx context.Context, r session.Record) {
 	}
 	h.send(n)
 }
+
+// PasswordNotice tells a user that the password with which they have just signed in comes to its
+// end. Nobody else is told, and they are told once.
+type PasswordNotice struct {
+	Message string            // in plain English
+	Data    map[string]string // as [wire.NoticePassword] has it
+}
+
+func (n *PasswordNotice) onWire(seq int64) any {
+	return wire.Notice{
+		Type:    wire.KindNotice,
+		Seq:     seq,
+		ID:      newPublicID(),
+		Message: n.Message,
+		Kind:    wire.NoticePassword,
+		Data:    n.Data,
+	}
+}
+
+// MayTellOfPassword returns true to the first caller that brings a PasswordNotice of a session, on
+// this node; a tab that brings one is a caller, too. After an end by time many pages of a browser
+// come back at once, and bring the same.
+func (h *Hub) MayTellOfPassword(id session.ID) bool {
+	s := h.lookup(id)
+	if s == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mayTellOfPasswordLocked()
+}
+
+func (s *liveSession) mayTellOfPasswordLocked() bool {
+	first := !s.toldOfPassword
+	s.toldOfPassword = true
+	return first
+}

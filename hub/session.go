@@ -65,12 +65,13 @@ type places struct {
 
 // liveTabs are the tabs of a live session.
 type liveTabs struct {
-	tabTimes  session.TabTimes
-	tabs      []*tab
-	elsewhere []cluster.TabReport // tabs on other nodes
-	closed    bool                // the last tab here was closed, and not lost
-	closedAt  time.Time           // when a tab was last closed, on any node; real time
-	awayAt    time.Time           // while there are no tabs: from when on it counts as away; see awayAfter
+	tabTimes       session.TabTimes
+	tabs           []*tab
+	elsewhere      []cluster.TabReport // tabs on other nodes
+	closed         bool                // the last tab here was closed, and not lost
+	toldOfPassword bool                // the user was told of its end; see MayTellOfPassword
+	closedAt       time.Time           // when a tab was last closed, on any node; real time
+	awayAt         time.Time           // while there are no tabs: from when on it counts as away; see awayAfter
 }
 
 // liveEnd is how a live session ends, and what tabs were told of that.

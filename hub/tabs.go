@@ -55,9 +55,9 @@ type pageTold struct {
 }
 
 // serve reads the tab's messages until its socket closes, and undoes all that it registered.
-func (h *Hub) serve(t *tab) {
+func (h *Hub) serve(t *tab, n *PasswordNotice) {
 	defer h.running.Done()
-	defer h.add(t)()
+	defer h.add(t, n)()
 	for {
 		in, err := t.Read()
 		if h.faults.stalled() {
@@ -167,9 +167,9 @@ func (h *Hub) hello(t *tab) wire.Hello {
 }
 
 // add registers the tab, sends hello and what else the page must know, and returns what undoes
-// that. The store is asked again afterwards, so that an end between the handshake and the
-// registration is not missed.
-func (h *Hub) add(t *tab) (remove func()) {
+// that. n is told to the page unless one was told before; it may be nil. The store is asked again
+// afterwards, so that an end between the handshake and the registration is not missed.
+func (h *Hub) add(t *tab, n *PasswordNotice) (remove func()) {
 	s := t.session
 	hello := h.hello(t)
 	s.mu.Lock()
@@ -196,7 +196,10 @@ func (h *Hub) add(t *tab) (remove func()) {
 		t.pushedLocked()
 	}
 	if s.end == nil {
-		for _, n := range h.notices.recent(now, s) {
+		for _, sent := range h.notices.recent(now, s) {
+			start = s.sendLocked(start, t, stalled, sent.onWire)
+		}
+		if n != nil && s.mayTellOfPasswordLocked() {
 			start = s.sendLocked(start, t, stalled, n.onWire)
 		}
 	}

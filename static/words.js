@@ -144,8 +144,18 @@ function why(key, values, {reason, message = '', text = '', data}) {
  * @param {string} kind
  * @param {Record<string, string>} data
  */
-export const noticeText = (kind, data) =>
-  kind === 'sign-in' ? say('page.signedInElsewhere', {Device: deviceText(data), Address: data.address ?? ''}) : ''
+export function noticeText(kind, data) {
+  if (kind === 'sign-in') return say('page.signedInElsewhere', {Device: deviceText(data), Address: data.address ?? ''})
+  return kind === 'password' ? passwordText(data) : ''
+}
+
+/** When the password ends; empty where this version does not know how that is told. @param {Record<string, string>} data */
+function passwordText({days, hours, sign_ins: signIns}) {
+  if (days) return say('page.passwordDays', {Count: Number(days)})
+  if (hours) return hours === '0' ? say('page.passwordSoon') : say('page.passwordHours', {Count: Number(hours)})
+  if (!signIns) return ''
+  return signIns === '0' ? say('page.passwordLast') : say('page.passwordSignIns', {Count: Number(signIns)})
+}
 
 /** The browser and the system that a session is in. @param {Record<string, string>} data */
 function deviceText({browser: Browser = '', system: System = ''}) {

@@ -68,12 +68,14 @@ var causeSentences = map[string]string{
 
 // failureSentences are the keys of sign-ins that failed, by their causes.
 var failureSentences = map[string]string{
-	string(directory.CauseWrongPassword): "audit.failedWrongPassword",
-	string(directory.CauseUnknown):       "audit.failedUnknown",
-	string(directory.CauseAmbiguous):     "audit.failedAmbiguous",
-	string(directory.CauseLocked):        "audit.failedLocked",
-	string(directory.CauseNotAllowed):    "audit.failedNotAllowed",
-	session.CauseBlocked:                 "audit.failedBlocked",
+	string(directory.CauseWrongPassword):      "audit.failedWrongPassword",
+	string(directory.CauseUnknown):            "audit.failedUnknown",
+	string(directory.CauseAmbiguous):          "audit.failedAmbiguous",
+	string(directory.CauseLocked):             "audit.failedLocked",
+	string(directory.CausePasswordExpired):    "audit.failedPasswordExpired",
+	string(directory.CausePasswordMustChange): "audit.failedPasswordMustChange",
+	string(directory.CauseNotAllowed):         "audit.failedNotAllowed",
+	session.CauseBlocked:                      "audit.failedBlocked",
 }
 
 // actSentences are the keys of forced logouts by their acts, each followed by the scope's.

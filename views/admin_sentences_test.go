@@ -43,6 +43,7 @@ func ofSignIns() []toldLine {
 			"ada signed in again in the same browser."},
 		{failed("ada", directory.CauseWrongPassword), "ada could not sign in: the password was wrong."},
 		{failed("", directory.CauseUnknown), "somebody could not sign in: nobody has that name."},
+		{failed("ada", directory.CausePasswordExpired), "ada could not sign in: the password has expired."},
 		{failed("ada", session.CauseBlocked), "ada could not sign in: a forced logout still refuses new sign-ins."},
 		{failed("ada", "tea"), "ada could not sign in. / in English"},
 		{refused, "ada could not sign in: a forced logout still refuses new sign-ins. / old words"},

@@ -40,6 +40,7 @@ type attempt struct {
 	leave   func() // to be called after a failure was counted; nil where the sign-in was refused
 	refused delay
 	said    string // by an administrator, to those who are refused
+	why     error  // the directory's refusal
 }
 
 // authenticate asks the directory once the attempt has its turn. Failures count for the entry that

@@ -23,7 +23,12 @@ func (s *Server) clientRoutes() {
 
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 	token, _ := gorilla.Token(r) // without one the hub finds no session, after it has judged the origin
-	err := s.hub.Accept(w, r, token.ID(), s.endpoint(r))
+	at := s.endpoint(r)
+	at.Password = s.passwordNotice(w, r, token.ID())
+	err := s.hub.Accept(w, r, token.ID(), at)
+	if err != nil {
+		w.Header().Del("Set-Cookie") // nobody was told: another page may be
+	}
 	if err == nil || isSessionError(err) || problemFor(err) != errInternal {
 		return err
 	}

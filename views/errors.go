@@ -200,6 +200,7 @@ type failure struct {
 	Reason   session.Reason `json:"reason,omitempty"`
 	Message  string         `json:"message"`
 	Said     string         `json:"said,omitempty"` // the message in the language of the person
+	Help     string         `json:"help,omitempty"` // where there is help with a password that must be changed
 	Location string         `json:"location,omitempty"`
 	Request  string         `json:"request_id,omitempty"` // of an error
 	Who      string         `json:"who,omitempty"`        // see hub.Hub.Who

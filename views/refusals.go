@@ -13,6 +13,7 @@ type Refusal string
 const (
 	RefusedCredentials Refusal = "credentials" // a sign-in by a wrong name or password
 	RefusedLocked      Refusal = "locked"      // a right password of an account that may not be used
+	RefusedPassword    Refusal = "password"    // a right password that has expired or must be changed
 	RefusedNotAllowed  Refusal = "not-allowed" // a right password of somebody whom this server does not let in
 	RefusedThrottled   Refusal = "throttled"   // a sign-in after too many failures
 	RefusedCrowded     Refusal = "crowded"     // a sign-in while too many are under way
@@ -25,8 +26,8 @@ const (
 
 // Refusals lists all kinds.
 func Refusals() []Refusal {
-	return []Refusal{RefusedCredentials, RefusedLocked, RefusedNotAllowed, RefusedThrottled, RefusedCrowded,
-		RefusedBlocked, RefusedOrigin, RefusedCSRF, RefusedToken, RefusedRights}
+	return []Refusal{RefusedCredentials, RefusedLocked, RefusedPassword, RefusedNotAllowed, RefusedThrottled,
+		RefusedCrowded, RefusedBlocked, RefusedOrigin, RefusedCSRF, RefusedToken, RefusedRights}
 }
 
 // refusals are the problems that are refusals, by their codes.
@@ -46,6 +47,8 @@ func refusalOf(err error) Refusal {
 		return RefusedLocked
 	case errors.Is(err, directory.ErrNotAllowed):
 		return RefusedNotAllowed
+	case isAboutPassword(err):
+		return RefusedPassword
 	}
 	return RefusedCredentials
 }

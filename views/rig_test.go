@@ -45,6 +45,9 @@ type people struct {
 	list  []directory.Entry
 	mail  map[string]string // users by another name with which they sign in
 	entry string            // identity of whoever signs in
+
+	refusal error // of whoever has the right password
+	warning *directory.PasswordWarning
 }
 
 func (p *people) Authenticate(ctx context.Context, username, password string,
@@ -67,8 +70,16 @@ func (p *people) Authenticate(ctx context.Context, username, password string,
 	if password != "pw" {
 		return directory.Entry{}, directory.ErrBadCredentials
 	}
-	e := directory.Entry{User: username, Name: strings.ToUpper(username), Groups: groups, Identity: p.entry}
-	return e, ctx.Err()
+	if p.refusal != nil {
+		return directory.Entry{}, p.refusal
+	}
+	return directory.Entry{
+		User:            username,
+		Name:            strings.ToUpper(username),
+		Groups:          groups,
+		Identity:        p.entry,
+		PasswordWarning: p.warning,
+	}, ctx.Err()
 }
 
 func (p *people) People(_ context.Context, limit int) ([]directory.Entry, error) {

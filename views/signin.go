@@ -33,6 +33,7 @@ type loginPage struct {
 	Ended         string // why the last session ended
 	Said          string // what an administrator has written about that, or about the problem
 	Help          string // where help is
+	IsPassword    bool   // the problem is that the password has to be changed, which help may tell of
 	CookieDropped bool
 	Window        bool // of a waiting page: see signInWindow
 	SignedIn      bool // in that window: there is nothing left to do
@@ -187,6 +188,9 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, a *attempt, entr
 	record.ID = token.ID()
 	s.greet(w, r, &record)
 	s.hub.TellOfSignIn(r.Context(), record)
+	if warning := entry.PasswordWarning; warning != nil {
+		s.keepToast(w, record.ID, passwordToast(*warning), passwordWarningFor)
+	}
 	s.listeners.SignedIn(record, began)
 	return token, nil
 }
@@ -201,10 +205,11 @@ type signedIn struct {
 func (s *Server) loginAgain(w http.ResponseWriter, r *http.Request, a *attempt, status int, problem text) error {
 	if a.isScript {
 		writeJSON(w, status, failure{
-			Error:    loginFailures[status],
+			Error:    cmp.Or(refusalCodes[directory.CauseOf(a.why)], loginFailures[status]),
 			Message:  cmp.Or(a.said, problem.in(locale.English())),
 			endWords: endWords{Text: a.said},
 			Said:     problem.in(s.locale(r)),
+			Help:     s.helpFor(a.why),
 		})
 		return nil
 	}
@@ -212,6 +217,7 @@ func (s *Server) loginAgain(w http.ResponseWriter, r *http.Request, a *attempt, 
 	p.Window = a.inWindow
 	p.Username, p.Problem, p.Said = a.typed, problem.in(p.Locale), a.said
 	p.Wrong = status == http.StatusUnauthorized
+	p.IsPassword = isAboutPassword(a.why)
 	if a.refused.wait > 0 {
 		p.WaitS = seconds(a.refused.wait)
 		p.Problem = text{key: "login.wait", data: locale.Data{"Count": p.WaitS}}.in(p.Locale)
@@ -225,6 +231,14 @@ var loginFailures = map[int]string{
 	http.StatusForbidden:          "refused",
 	http.StatusTooManyRequests:    "throttled",
 	http.StatusServiceUnavailable: "unavailable",
+}
+
+// refusalCodes are more exact names for what only somebody with the right password is told.
+var refusalCodes = map[directory.Cause]string{
+	directory.CauseLocked:             "locked",
+	directory.CauseNotAllowed:         "not-allowed",
+	directory.CausePasswordExpired:    "password-expired",
+	directory.CausePasswordMustChange: "password-must-change",
 }
 
 // loginFailed answers an attempt that was throttled, or that ended with an error of
@@ -258,6 +272,7 @@ func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, a *attempt,
 		return err // as for a right password that cannot be stored: the answer tells nobody which it was
 	}
 	s.listeners.Refused(refusalOf(err))
+	a.why = err
 	return s.loginAgain(w, r, a, http.StatusUnauthorized, refusal(err))
 }
 
@@ -292,7 +307,7 @@ func (s *Server) writeFailure(r *http.Request, a *attempt, e session.Event) erro
 
 func isRefusal(err error) bool {
 	return errors.Is(err, directory.ErrBadCredentials) || errors.Is(err, directory.ErrLocked) ||
-		errors.Is(err, directory.ErrNotAllowed)
+		errors.Is(err, directory.ErrNotAllowed) || isAboutPassword(err)
 }
 
 var wrongPassword = text{key: "login.wrong"}
@@ -304,6 +319,10 @@ func refusal(err error) text {
 		return text{key: "login.locked"}
 	case errors.Is(err, directory.ErrNotAllowed):
 		return text{key: "login.notAllowed"}
+	case errors.Is(err, directory.ErrPasswordExpired):
+		return text{key: "login.passwordExpired"}
+	case errors.Is(err, directory.ErrPasswordMustChange):
+		return text{key: "login.passwordMustChange"}
 	}
 	return wrongPassword
 }

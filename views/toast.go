@@ -35,13 +35,18 @@ type told struct {
 // names: pairs of a name and a value, which is a text or a whole number. Handlers call it before
 // they redirect.
 func (s *Server) toast(w http.ResponseWriter, r *http.Request, key string, pairs ...any) {
-	content, err := json.Marshal(told{key, locale.Pairs(pairs...)})
+	s.keepToast(w, visitOf(r).token.ID(), told{key, locale.Pairs(pairs...)}, toastMaxAge)
+}
+
+// keepToast has the next page of a session that comes within so many seconds say t.
+func (s *Server) keepToast(w http.ResponseWriter, id session.ID, t told, maxAge int) {
+	content, err := json.Marshal(t)
 	if err != nil {
 		panic(err) // texts and numbers always encode
 	}
-	mac := s.toastMAC(visitOf(r).token.ID(), content)
+	mac := s.toastMAC(id, content)
 	if value := base64.RawURLEncoding.EncodeToString(append(mac, content...)); len(value) <= maxToast {
-		http.SetCookie(w, newToastCookie(value, toastMaxAge))
+		http.SetCookie(w, newToastCookie(value, maxAge))
 	}
 }
 
@@ -57,26 +62,38 @@ func newToastCookie(value string, maxAge int) *http.Cookie {
 	}
 }
 
-// toastOf is what r brings to be told to the session of that ID, in a language. What is not sealed
-// for that session is nothing.
+// toastOf is what r brings to be told to the session of that ID, in a language.
 func (s *Server) toastOf(r *http.Request, id session.ID, l *locale.Locale) string {
+	t, ok := s.readToast(r, id)
+	if !ok || passwordUnits[t.Key] != "" && !s.hub.MayTellOfPassword(id) {
+		return ""
+	}
+	said, err := l.Say(t.Key, t.Data)
+	if err != nil {
+		return "" // of another version
+	}
+	return strings.TrimSpace(said)
+}
+
+// readToast reads what r brings to be told to the session of that ID. What is not sealed for that
+// session is nothing.
+func (s *Server) readToast(r *http.Request, id session.ID) (t told, ok bool) {
 	c, err := r.Cookie(toastCookie)
 	if err != nil {
-		return ""
+		return told{}, false
 	}
 	sealed, err := base64.RawURLEncoding.DecodeString(c.Value)
 	if err != nil || len(sealed) < sha256.Size {
-		return ""
+		return told{}, false
 	}
 	mac, content := sealed[:sha256.Size], sealed[sha256.Size:]
 	if !hmac.Equal(mac, s.toastMAC(id, content)) {
-		return ""
+		return told{}, false
 	}
-	var t told
 	d := json.NewDecoder(bytes.NewReader(content))
 	d.UseNumber() // whole numbers stay such
 	if err := d.Decode(&t); err != nil {
-		return ""
+		return told{}, false
 	}
 	for name, value := range t.Data {
 		if number, ok := value.(json.Number); ok {
@@ -84,11 +101,7 @@ func (s *Server) toastOf(r *http.Request, id session.ID, l *locale.Locale) strin
 			t.Data[name] = int(n)
 		}
 	}
-	said, err := l.Say(t.Key, t.Data)
-	if err != nil {
-		return "" // of another version
-	}
-	return strings.TrimSpace(said)
+	return t, true
 }
 
 func (s *Server) toastMAC(id session.ID, content []byte) []byte {

@@ -90,14 +90,15 @@ type Warn struct {
 	ExtendOn    session.ExtendOn `json:"extend_on,omitempty"`
 }
 
-// Notice tells a message of an administrator, or a new sign-in of the user. It ends no session.
+// Notice tells a message of an administrator, or something of the user's account. It ends no
+// session.
 type Notice struct {
 	Type    Kind   `json:"type"`
 	Seq     int64  `json:"seq"`
 	ID      string `json:"id"`
 	Message string `json:"message"` // by the administrator, or a sentence of plain English about Kind
 	// of what is no message of an administrator, and what a sentence about it needs: for
-	// NoticeSignIn session.Record.From
+	// NoticeSignIn session.Record.From, for NoticePassword one of its data
 	Kind NoticeKind        `json:"kind,omitempty"`
 	Data map[string]string `json:"data,omitempty"`
 }
@@ -105,8 +106,18 @@ type Notice struct {
 // NoticeKind says what a notice is about. It is empty for a message of an administrator.
 type NoticeKind string
 
-// NoticeSignIn is about a new sign-in of the user, in another browser.
-const NoticeSignIn NoticeKind = "sign-in"
+// The kinds.
+const (
+	NoticeSignIn   NoticeKind = "sign-in"  // a new sign-in of the user, in another browser
+	NoticePassword NoticeKind = "password" // the end of the password with which the user has signed in
+)
+
+// Data of NoticePassword, a whole number each.
+const (
+	PasswordDays    = "days"     // until it expires
+	PasswordHours   = "hours"    // until it expires; 0: less than one
+	PasswordSignIns = "sign_ins" // it has expired, and is good for so many more; 0: this was the last
+)
 
 // Presence tells the states of watched users: hub.State by name. The answer to watch has all of
 // them, later messages those that have changed.

@@ -95,6 +95,14 @@ var worded = map[string]any{
 		Kind:    NoticeSignIn,
 		Data:    elsewhere,
 	},
+	"notice-password": Notice{
+		Type:    KindNotice,
+		Seq:     12,
+		ID:      "p7xw2m4kqd",
+		Message: "Your password expires in 3 days. Please change it before then.",
+		Kind:    NoticePassword,
+		Data:    map[string]string{PasswordDays: "3"},
+	},
 }
 
 var elsewhere = (&session.Record{Agent: "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", Address: "192.0.2.7"}).From()
