@@ -9,7 +9,7 @@ export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
 # promtool is that of Debian, out of a package that would also bring a server and its pages.
 PROMTOOL = $(or $(shell command -v promtool),bin/promtool)
 
-.PHONY: help run fmt lint tidy vuln test go-test types kit examples e2e looks pictures endurance bench chaos fuzz install release package-test
+.PHONY: help run fmt lint tidy vuln test go-test types kit examples e2e looks pictures endurance bench chaos soak fuzz install release package-test
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -95,20 +95,18 @@ bench: ## Measure memory, speed and lateness against bare WebSocket servers and 
 chaos: install ## Break nodes, Redis, Sentinel, a cluster and the network under a random crowd, against a model; a quarter of an hour at most
 	go test -tags chaos ./chaos -v -count 1 -timeout 15m $(CHAOS)
 
+soak: install ## Have a crowd come and go while things break, half an hour or SOAK; memory, goroutines and descriptors must level
+	go test -tags chaos ./chaos -run 'TestSoak|TestARiseIsNoticed' -v -count 1 -timeout 0 -soak $(or $(SOAK),30m)
+
 looks: install bin/curfew ## Have axe look at every page in every language, colour and width
 	CURFEW_LOOKS=1 npx playwright test --no-deps --project chromium --grep 'axe|@looks'
 
 endurance: install bin/curfew ## End sessions a hundred times, or CURFEW_ROUNDS, and watch pages wait and drafts come back; three quarters of an hour
 	CURFEW_ROUNDS=$${CURFEW_ROUNDS:-100} npx playwright test e2e/endurance --no-deps --workers 1 --project chromium --project timing
 
-fuzz: ## Fuzz what reads bytes from outside, half a minute each
-	go test ./session -run '^$$' -fuzz FuzzParseToken -fuzztime 30s
-	go test ./session -run '^$$' -fuzz FuzzDecode -fuzztime 30s
-	go test ./session/exactjson -run '^$$' -fuzz Fuzz -fuzztime 30s
-	go test ./hub/wire -run '^$$' -fuzz FuzzDecode -fuzztime 30s
-	go test ./views -run '^$$' -fuzz FuzzNext -fuzztime 30s
-	go test ./front -run '^$$' -fuzz FuzzPublicPaths -fuzztime 30s
-	go test ./cmd/server -run '^$$' -fuzz FuzzConfigFile -fuzztime 30s
-	go test ./front/page -run '^$$' -fuzz 'FuzzInject$$' -fuzztime 30s
-	go test ./front/page -run '^$$' -fuzz FuzzInjectXHTML -fuzztime 30s
-	go test ./front/page -run '^$$' -fuzz FuzzPolicy -fuzztime 30s
+fuzz: ## Fuzz whatever reads bytes from outside, FUZZ (30s) each; every function called Fuzz is found
+	@grep -rEo --include '*_test.go' --exclude-dir node_modules '^func Fuzz[[:alnum:]]+' . | \
+	sed -E 's|/[^/]+:func | |' | sort | while read -r package name; do \
+	  echo "$$package $$name"; \
+	  go test $$package -run '^$$' -fuzz "^$$name\$$" -fuzztime $(or $(FUZZ),30s) -fuzzminimizetime 1s </dev/null || exit 1; \
+	done

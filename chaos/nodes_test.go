@@ -51,13 +51,14 @@ func TestMain(m *testing.M) {
 
 // node is a process of Curfew, on an address that it keeps.
 type node struct {
-	t       testing.TB
-	name    string
-	address string
-	folder  string
-	command []string // that runs the server, as in another network namespace
-	args    []string
-	skew    time.Duration // how far its clock is ahead
+	t              testing.TB
+	name           string
+	address        string
+	metricsAddress string
+	folder         string
+	command        []string // that runs the server, as in another network namespace
+	args           []string
+	skew           time.Duration // how far its clock is ahead
 
 	mu  sync.Mutex
 	cmd *exec.Cmd
@@ -76,11 +77,12 @@ const (
 func startNode(t testing.TB, name, address, redisURL string, command ...string) *node {
 	t.Helper()
 	n := &node{
-		t:       t,
-		name:    name,
-		address: address,
-		folder:  t.TempDir(),
-		command: command,
+		t:              t,
+		name:           name,
+		address:        address,
+		metricsAddress: freeAddress(t),
+		folder:         t.TempDir(),
+		command:        command,
 	}
 	tokens := filepath.Join(n.folder, "tokens")
 	hash := sha256.Sum256([]byte(token))
@@ -89,7 +91,8 @@ func startNode(t testing.TB, name, address, redisURL string, command ...string) 
 		t.Fatal(err)
 	}
 	n.args = append([]string{"--listen", address, "--node-name", name, "--redis-url", redisURL, "--api-tokens-file",
-		tokens, "--testing", "--public-url", "http://localhost:1", "--log-level", "warn"}, policyFlags...)
+		tokens, "--metrics-listen", n.metricsAddress, "--testing", "--public-url", "http://localhost:1", "--log-level",
+		"warn"}, policyFlags...)
 	t.Cleanup(n.kill)
 	if err := n.run(); err != nil {
 		t.Fatal(err)
@@ -170,11 +173,6 @@ func (n *node) ask(method, path, cookie, body string) (status int, answer map[st
 	status, text, err := n.request(method, path, cookie, body)
 	json.Unmarshal(text, &answer)
 	return status, answer, err
-}
-
-func (n *node) text(path string) (string, error) {
-	_, text, err := n.request("GET", path, "", "")
-	return string(text), err
 }
 
 func (n *node) request(method, path, cookie, body string) (status int, text []byte, err error) {

@@ -3,32 +3,28 @@
 package chaos
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"curfew/session/redis/redistest"
 )
 
+// detour is a second address of Redis, of which packets can be dropped. Ports are held at
+// 127.0.0.2; see freeport.
+const detour = "127.0.0.3"
+
 // TestPartition cuts one node off from Redis, by iptables in a network namespace of its own, in
 // three ways.
 func TestPartition(t *testing.T) {
-	if os.Getenv("CURFEW_IN_NAMESPACE") == "" {
-		cmd := exec.Command("unshare", "-n", "sh", "-c", `ip link set lo up && exec "$@"`, "sh", os.Args[0],
-			"-test.run=^TestPartition$", "-test.v")
-		cmd.Env = append(os.Environ(), "CURFEW_IN_NAMESPACE=1")
-		out, err := cmd.CombinedOutput()
-		t.Logf("%s", withoutAudit(string(out)))
-		if err != nil {
-			t.Fatal(err)
-		}
+	if !inNamespace(t) {
 		return
 	}
-	server := redistest.Start(t, "--bind", "127.0.0.1", "127.0.0.2")
-	other := strings.Replace(server.URL(), "127.0.0.1", "127.0.0.2", 1)
+	server := redistest.Start(t, "--bind", "127.0.0.1", detour)
+	other := strings.Replace(server.URL(), "127.0.0.1", detour, 1)
 	a := startNode(t, "a", freeAddress(t), other)
 	b := startNode(t, "b", freeAddress(t), server.URL())
 	for _, way := range []partition{
@@ -41,11 +37,28 @@ func TestPartition(t *testing.T) {
 	}
 }
 
+// inNamespace reports whether the test runs in a network namespace of its own. Where it does not,
+// it has been run in one, to its end.
+func inNamespace(t *testing.T, args ...string) bool {
+	if os.Getenv("CURFEW_IN_NAMESPACE") != "" {
+		return true
+	}
+	cmd := exec.Command("unshare", append([]string{"-n", "sh", "-c", `ip link set lo up && exec "$@"`, "sh", os.Args[0],
+		"-test.run=^" + t.Name() + "$", "-test.v", "-test.timeout=0"}, args...)...)
+	cmd.Env = append(os.Environ(), "CURFEW_IN_NAMESPACE=1")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	return false
+}
+
 // rule adds or deletes a rule for what goes to or comes from the Redis of the node that is cut off.
 func rule(t *testing.T, do string, target ...string) {
 	t.Helper()
 	for _, side := range []string{"-d", "-s"} {
-		args := append([]string{do, "INPUT", "-i", "lo", "-p", "tcp", side, "127.0.0.2"}, target...)
+		args := append([]string{do, "INPUT", "-i", "lo", "-p", "tcp", side, detour}, target...)
 		if out, err := exec.Command("iptables", args...).CombinedOutput(); err != nil {
 			t.Fatalf("iptables: %v %s", err, out)
 		}
@@ -125,12 +138,9 @@ func within(t *testing.T, what string, limit time.Duration, ok func() bool) {
 
 // nodesSeenBy is how many nodes n counts.
 func nodesSeenBy(n *node) (count int) {
-	text, err := n.text("/metrics")
-	if err != nil {
+	values := n.metrics()
+	if values == nil {
 		return -1
 	}
-	for line := range strings.Lines(text) {
-		fmt.Sscanf(line, "curfew_nodes %d", &count)
-	}
-	return count
+	return int(values["curfew_nodes"])
 }

@@ -44,13 +44,8 @@ const (
 func randomly(t *testing.T, url string, faults func(*world, *rand.Rand)) {
 	chosen := chooseSeed(t)
 	t.Logf("repeat it with: CURFEW_SEED=%d make chaos CHAOS='-run %s'", chosen, t.Name())
-	w := &world{
-		t:        t,
-		fail:     t.Errorf,
-		injected: make(map[string]int),
-		forced:   make(map[string]time.Time),
-		receiver: startReceiver(t),
-	}
+	w := newWorld(t)
+	w.receiver = startReceiver(t)
 	for _, name := range []string{"a", "b", "c"} {
 		w.nodes = append(w.nodes, startNode(t, name, freeAddress(t), url))
 	}
@@ -83,6 +78,15 @@ func randomly(t *testing.T, url string, faults func(*world, *rand.Rand)) {
 		for _, n := range w.nodes {
 			t.Logf("log of node %s:\n%s", n.name, last(withoutAudit(n.log.String()), 3000))
 		}
+	}
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{
+		t:        t,
+		fail:     t.Errorf,
+		injected: make(map[string]int),
+		forced:   make(map[string]time.Time),
 	}
 }
 
@@ -205,18 +209,26 @@ func (w *world) settle() {
 	w.settleEvents(trail)
 }
 
-// breakNode kills or restarts a node.
-func (w *world) breakNode(r *rand.Rand) {
-	n := w.pick(r)
-	signal, name, what := syscall.SIGKILL, "kill -9 of a node", kind{hinders: true, loses: true}
-	if r.IntN(2) == 0 {
-		signal, name, what = syscall.SIGTERM, "restart of a node", kind{hinders: true}
+// breakNode kills or restarts a node, and starts it again.
+func (w *world) breakNode(n *node, signal syscall.Signal, r *rand.Rand) {
+	name, what := "kill -9 of a node", kind{hinders: true, loses: true}
+	if signal == syscall.SIGTERM {
+		name, what = "restart of a node", kind{hinders: true}
 	}
 	w.inject(name, what, n.name, func() { n.stop(signal) }, func() {
 		if err := n.run(); err != nil {
 			w.violate("%v", err)
 		}
 	}, time.Duration(r.IntN(2000))*time.Millisecond)
+}
+
+// breakAnyNode breaks one of the nodes, in one of both ways.
+func (w *world) breakAnyNode(r *rand.Rand) {
+	signal := syscall.SIGKILL
+	if r.IntN(2) == 0 {
+		signal = syscall.SIGTERM
+	}
+	w.breakNode(w.pick(r), signal, r)
 }
 
 // breakServer stops or kills a server of Redis, or cuts subscriptions.
@@ -275,7 +287,7 @@ func TestRandomOverOneServer(t *testing.T) {
 	server := redistest.Start(t)
 	randomly(t, server.URL(), func(w *world, r *rand.Rand) {
 		if r.IntN(2) == 0 {
-			w.breakNode(r)
+			w.breakAnyNode(r)
 		} else {
 			w.breakServer(r, server)
 		}
@@ -286,7 +298,7 @@ func TestRandomOverACluster(t *testing.T) {
 	servers := redistest.Cluster(t, 3)
 	randomly(t, servers[0].URL(), func(w *world, r *rand.Rand) {
 		if r.IntN(3) == 0 {
-			w.breakNode(r)
+			w.breakAnyNode(r)
 		} else {
 			w.breakServer(r, servers[r.IntN(len(servers))])
 		}
@@ -298,7 +310,7 @@ func TestRandomUnderSentinel(t *testing.T) {
 	randomly(t, watched.URL(), func(w *world, r *rand.Rand) {
 		switch r.IntN(3) {
 		case 0:
-			w.breakNode(r)
+			w.breakAnyNode(r)
 		default:
 			master := watched.Master()
 			if master == nil || !watched.InStep() {

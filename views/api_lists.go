@@ -58,7 +58,7 @@ func (q *listParams) limit() int {
 		return standardLimit
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > maxLimit {
+	if err != nil || n < 1 || n > maxLimit || strconv.Itoa(n) != text {
 		q.refuse("limit %q: must be a number from 1 to %d", text, maxLimit)
 		return standardLimit
 	}
@@ -67,8 +67,9 @@ func (q *listParams) limit() int {
 
 // cursor is where the page before has ended; empty for the first page.
 func (q *listParams) cursor() string {
-	data, err := base64.RawURLEncoding.DecodeString(q.text("cursor"))
-	if err != nil {
+	text := q.text("cursor")
+	data, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || base64.RawURLEncoding.EncodeToString(data) != text { // it has one spelling
 		q.refuse("cursor: must be the next_cursor of the page before")
 	}
 	return string(data)
@@ -81,7 +82,7 @@ func (q *listParams) before() uint64 {
 		return 0
 	}
 	n, err := strconv.ParseUint(cursor, 10, 63)
-	if err != nil || n == 0 {
+	if err != nil || n == 0 || strconv.FormatUint(n, 10) != cursor {
 		q.refuse("cursor: must be the next_cursor of the page before")
 	}
 	return n

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // TokenScope says what a bearer token of the API may do.
@@ -72,7 +73,7 @@ func parseAPIToken(line string) (APIToken, error) {
 	}
 	t := APIToken{Name: parts[0], Scope: TokenScope(parts[1])}
 	isSpace := func(c rune) bool { return unicode.IsControl(c) || unicode.IsSpace(c) }
-	if t.Name == "" || len(t.Name) > 100 || strings.ContainsFunc(t.Name, isSpace) {
+	if t.Name == "" || len(t.Name) > 100 || !utf8.ValidString(t.Name) || strings.ContainsFunc(t.Name, isSpace) {
 		return APIToken{}, errors.New("the name must be a word")
 	}
 	if t.Scope != ScopeRead && t.Scope != ScopeAdmin {

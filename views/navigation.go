@@ -81,8 +81,9 @@ func keepsPage(status int, header http.Header) bool {
 	if status >= 300 {
 		return false // another page, or an error
 	}
-	if disposition, _, _ := strings.Cut(header.Get("Content-Disposition"), ";"); disposition != "" {
-		return !strings.EqualFold(strings.TrimSpace(disposition), "inline")
+	disposition, _, _ := strings.Cut(header.Get("Content-Disposition"), ";")
+	if disposition != "" && !strings.EqualFold(strings.TrimSpace(disposition), "inline") {
+		return true
 	}
 	text := header.Get("Content-Type")
 	if text == "" {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -58,6 +59,9 @@ func asciiHost(host string) (string, error) {
 			return "[" + ip.String() + "]", nil
 		}
 		return ip.String(), nil
+	}
+	if !utf8.ValidString(host) {
+		return "", errors.New("is no text")
 	}
 	name, err := hostNames.ToASCII(host)
 	if err != nil {

@@ -87,7 +87,7 @@ func (p Proxies) Address(r *http.Request) string {
 		if err != nil {
 			break
 		}
-		address = ip.Unmap()
+		address = ip.Unmap().WithZone("") // a zone means something on that machine alone (RFC 4007 §6)
 	}
 	return address.String()
 }

@@ -152,7 +152,7 @@ func readableCodings(lines []string) string {
 	case rest != "":
 		for _, name := range readable {
 			if !slices.Contains(named, name) {
-				kept = append(kept, strings.TrimRight(name+";"+restWeight, ";"))
+				kept = append(kept, strings.TrimRight(name+";"+restWeight, "; \t"))
 			}
 		}
 	case len(kept) == 0:

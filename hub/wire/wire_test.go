@@ -198,9 +198,15 @@ func TestAsyncAPIMatchesTheCode(t *testing.T) {
 	}
 }
 
+// FuzzDecode holds the decoder against one that reads names exactly, into no struct. A message that
+// is taken says the same there; and what was understood, written anew, is understood again.
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{`{"type":"activity","idle_ms":0}`, `{"type":"confirm"}`,
-		`{"type":"visibility","hidden":true}`, `{"type":"sync"}`, `{"type":"ack","seq":7}`} {
+		`{"type":"visibility","hidden":true}`, `{"type":"sync"}`, `{"type":"ack","seq":7}`, `{"type":"ack","seq":-7}`,
+		`{"type":"watch","users":["ada","\u00fc"]}`, `{"type":"watch","users":[]}`, `{"type":"ack","seq":00}`,
+		`{"type":"activity","idle_ms":9223372036854775807}`, `{"type":"activity","idle_ms":1e3}`, ` {"type":"sync"} `,
+		`{"type":"sync","Type":"ack"}`, `{"type":"ack","seq":1,"seq":2}`,
+		`{"type":"activity","idle_ms":99999999999}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -208,11 +214,44 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if in.Idle < 0 {
-			t.Errorf("%q makes activity newer", data)
+		var m map[string]any
+		d := json.NewDecoder(bytes.NewReader(data))
+		d.UseNumber()
+		if err := d.Decode(&m); err != nil || !json.Valid(data) {
+			t.Fatalf("%q is taken, but not by encoding/json: %v", data, err)
 		}
-		if !json.Valid(data) {
-			t.Errorf("%q is accepted", data)
+		written := map[string]any{"type": in.Kind}
+		agrees := true
+		number := func(name string, value int64) {
+			n, _ := m[name].(json.Number)
+			told, err := n.Int64()
+			agrees = agrees && err == nil && (told == value || told > value && value == maxIdle.Milliseconds())
+			written[name] = value
+		}
+		switch in.Kind {
+		case KindActivity:
+			number("idle_ms", in.Idle.Milliseconds())
+			agrees = agrees && in.Idle >= 0
+		case KindAck:
+			number("seq", in.Seq)
+		case KindVisibility:
+			agrees, written["hidden"] = m["hidden"] == in.Hidden, in.Hidden
+		case KindWatch:
+			list, _ := m["users"].([]any)
+			agrees, written["users"] = len(list) == len(in.Users) && len(list) <= MaxWatched, in.Users
+			for i, user := range in.Users {
+				agrees = agrees && (list[i] == user || list[i] == nil && user == "") // JSON's null says nothing
+			}
+		}
+		if !agrees || m["type"] != string(in.Kind) {
+			t.Errorf("%q is taken as %+v", data, in)
+		}
+		text, err := json.Marshal(written)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Decode(text); err != nil || !reflect.DeepEqual(again, in) {
+			t.Errorf("%q is taken as %+v, and %s as %+v, %v", data, in, text, again, err)
 		}
 	})
 }

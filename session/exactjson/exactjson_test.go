@@ -3,6 +3,7 @@ package exactjson
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -78,19 +79,59 @@ func TestWrongTypesAreToldAsSuch(t *testing.T) {
 	}
 }
 
+// FuzzWhatIsTakenIsTakenByEncodingJSON holds both readers against that of the standard library, and
+// names against a walk of their own: what is taken has the same values there, and no name twice.
 func FuzzWhatIsTakenIsTakenByEncodingJSON(f *testing.F) {
-	for _, seed := range []string{`{"user":"ada"}`, `{"parts":[{"N":1}]}`, `{"a":{"a":1}}`, `{"user":1}`, `[]`} {
+	for _, seed := range []string{`{"user":"ada"}`, `{"parts":[{"N":1}]}`, `{"a":{"a":1}}`, `{"user":1}`, `[]`,
+		`{"user":"a","\u0075ser":"b"}`, `{"u\u017fer":"a"}`, `{"x":{"y":1,"y":2}}`, `{"user":null}`,
+		`{"user":"\ud800"}`,
+		`{"parts":[{"n":1}]}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var ours, theirs order
-		if Unmarshal(data, &ours) != nil {
-			return
-		}
-		d := json.NewDecoder(strings.NewReader(string(data)))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&theirs); err != nil {
-			t.Errorf("%q is taken, but not by encoding/json: %v", data, err)
+		for _, strict := range []bool{true, false} {
+			var ours, theirs order
+			read := UnmarshalKnown
+			if strict {
+				read = Unmarshal
+			}
+			if read(data, &ours) != nil {
+				continue
+			}
+			d := json.NewDecoder(strings.NewReader(string(data)))
+			if strict {
+				d.DisallowUnknownFields()
+			}
+			if err := d.Decode(&theirs); err != nil || !reflect.DeepEqual(ours, theirs) {
+				t.Errorf("%q is taken as %+v, and by encoding/json as %+v: %v", data, ours, theirs, err)
+			}
+			if name, ok := standsTwice(json.NewDecoder(strings.NewReader(string(data)))); ok {
+				t.Errorf("%q is taken, and %q stands twice", data, name)
+			}
 		}
 	})
+}
+
+// standsTwice finds a name that is twice in one object of the next value.
+func standsTwice(d *json.Decoder) (name string, ok bool) {
+	token, _ := d.Token()
+	open, _ := token.(json.Delim)
+	names := make(map[string]bool)
+	for open != 0 && d.More() {
+		if open == '{' {
+			token, _ := d.Token()
+			name := token.(string)
+			if names[name] {
+				return name, true
+			}
+			names[name] = true
+		}
+		if name, ok := standsTwice(d); ok {
+			return name, true
+		}
+	}
+	if open != 0 {
+		d.Token()
+	}
+	return "", false
 }

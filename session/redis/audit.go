@@ -170,7 +170,11 @@ func eventOf(entry rueidis.XRangeEntry) (e session.Event, err error) {
 	if err := json.Unmarshal([]byte(entry.FieldValues["e"]), &e); err != nil {
 		return e, err
 	}
-	n, err := strconv.ParseUint(strings.TrimSuffix(entry.ID, "-0"), 10, 64)
+	number, ok := strings.CutSuffix(entry.ID, "-0")
+	if !ok {
+		return e, fmt.Errorf("line %q of the trail: %w", entry.ID, errUnexpected)
+	}
+	n, err := strconv.ParseUint(number, 10, 64)
 	return e.Numbered(n), err
 }
 

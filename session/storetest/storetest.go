@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"many ends at once: exactly one is the first, with one audit line", endRace},
 		{"an end that waits for its deadline leaves a session that is not due", endIfDue},
 		{"a session is due when its policy says so, to the millisecond", dueRows},
+		{"whatever happens to a session, in any order and at any times, follows the rules", states},
 		{"nothing changes an ended session", endedIsFinal},
 		{"a slow save cannot revive a session", saveRacesEnd},
 		{"save needs the version that was read", saveConflict},
