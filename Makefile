@@ -6,10 +6,17 @@ DEBS = gcc libc6-dev openssl chromium firefox-esr webkit2gtk-driver xvfb slapd l
 SCRIPTS = 'static/**/*.js' 'e2e/**/*.ts' 'examples/**/*.ts' '*.ts' # what prettier formats
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
 
+# debs installs those of some Debian packages that are missing.
+debs = missing=; for p in $(1); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get update -qq && apt-get install -y -qq -o DPkg::Lock::Timeout=600 --no-install-recommends $$missing >/dev/null; \
+	fi
+
 # promtool is that of Debian, out of a package that would also bring a server and its pages.
 PROMTOOL = $(or $(shell command -v promtool),bin/promtool)
 
-.PHONY: help run fmt lint tidy vuln test go-test types kit examples e2e looks pictures endurance bench chaos soak fuzz install release package-test
+.PHONY: help run fmt lint tidy vuln test go-test types kit examples e2e looks pictures endurance bench chaos soak fuzz install release package-test docs
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -22,11 +29,7 @@ fmt: node_modules/.installed ## Format the code
 	npx prettier --write --log-level warn $(SCRIPTS)
 
 install: node_modules/.installed $(PROMTOOL) ## Install what the tests need: Debian packages and node modules
-	@missing=; for p in $(DEBS); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
-	if [ -n "$$missing" ]; then \
-	  export DEBIAN_FRONTEND=noninteractive; \
-	  apt-get update -qq && apt-get install -y -qq -o DPkg::Lock::Timeout=600 --no-install-recommends $$missing >/dev/null; \
-	fi
+	@$(call debs,$(DEBS))
 
 bin/promtool:
 	@rm -rf bin/promtool.half && mkdir -p bin/promtool.half
@@ -80,6 +83,10 @@ e2e: install bin/curfew ## Browser tests
 
 pictures: install bin/curfew ## Take the pictures of README and docs anew, and of every page to look at, in test-results/pictures
 	CURFEW_PICTURES=1 npx playwright test e2e/pictures --no-deps --workers 1 --project chromium
+
+docs: ## Build the documentation as a site, in bin/site; installs mkdocs, so make test leaves it out
+	@$(call debs,mkdocs mkdocs-material)
+	mkdocs build --strict --quiet
 
 test: install lint go-test types examples e2e ## All of it
 

@@ -74,6 +74,12 @@ func startSlapd(t *testing.T) *slapd {
 // newSlapd starts a server that holds what fill has given it.
 func newSlapd(t *testing.T, fill func(*slapd)) *slapd {
 	t.Helper()
+	return configuredSlapd(t, func(config string) string { return config }, fill)
+}
+
+// configuredSlapd is newSlapd with another configuration.
+func configuredSlapd(t *testing.T, configured func(string) string, fill func(*slapd)) *slapd {
+	t.Helper()
 	folder := t.TempDir()
 	for _, sub := range []string{"conf", "db"} {
 		if err := os.Mkdir(filepath.Join(folder, sub), 0o700); err != nil {
@@ -85,7 +91,7 @@ func newSlapd(t *testing.T, fill func(*slapd)) *slapd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, strings.ReplaceAll(string(config), "@DIR@", folder), "/usr/sbin/slapadd", "-n0", "-F", s.conf)
+	run(t, strings.ReplaceAll(configured(string(config)), "@DIR@", folder), "/usr/sbin/slapadd", "-n0", "-F", s.conf)
 	fill(s)
 	s.ldap = fmt.Sprintf("ldap://127.0.0.1:%d", freeport.Reserve(t))
 	s.ldaps = fmt.Sprintf("ldaps://127.0.0.1:%d", freeport.Reserve(t))

@@ -118,7 +118,7 @@ func quoted(text string) string {
 	return text
 }
 
-func TestCommentedConfigurationHasTheSettingsOfTheREADME(t *testing.T) {
+func TestCommentedConfigurationAndDocsHaveTheSameSettings(t *testing.T) {
 	want := commented()
 	if *update {
 		if err := os.WriteFile(commentedFile, []byte(want), 0o644); err != nil {
@@ -131,7 +131,7 @@ func TestCommentedConfigurationHasTheSettingsOfTheREADME(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != want {
-		t.Errorf("%s is not that of the settings: run go test ./cmd/server -run README -update", commentedFile)
+		t.Errorf("%s is not that of the settings: run go test ./cmd/server -run Docs -update", commentedFile)
 	}
 	all := (&config{}).settings()
 	for name := range examples {

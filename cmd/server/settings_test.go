@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the README's settings and the configurations in docs/proxies anew")
+var update = flag.Bool("update", false, "write anew what the documentation has from the program")
 
-// readmeTables are the tables of settings as the README has them.
-func readmeTables() string {
+// settingTables are the tables of settings as docs/settings.md has them.
+func settingTables() string {
 	var b strings.Builder
 	for _, g := range (&config{}).groups() {
-		fmt.Fprintf(&b, "### %s\n\n| flag | default | meaning |\n|---|---|---|\n", g.title)
+		fmt.Fprintf(&b, "## %s\n\n| flag | default | meaning |\n|---|---|---|\n", g.title)
 		for _, s := range g.settings {
 			name := "`--" + s.name + "`"
 			if s.kind == fileOnly {
@@ -31,10 +31,10 @@ func readmeTables() string {
 	return b.String()
 }
 
-func TestREADMEHasTheSettings(t *testing.T) {
+func TestDocsHaveTheSettings(t *testing.T) {
 	const (
-		file  = "../../README.md"
-		begin = "<!-- settings: printed by go test ./cmd/server -run README -update -->\n"
+		file  = "../../docs/settings.md"
+		begin = "<!-- settings: printed by go test ./cmd/server -run Docs -update -->\n"
 		end   = "<!-- end of settings -->\n"
 	)
 	data, err := os.ReadFile(file)
@@ -44,9 +44,9 @@ func TestREADMEHasTheSettings(t *testing.T) {
 	before, rest, began := strings.Cut(string(data), begin)
 	got, after, ended := strings.Cut(rest, end)
 	if !began || !ended {
-		t.Fatalf("the README lacks %q or %q", begin, end)
+		t.Fatalf("docs/settings.md lacks %q or %q", begin, end)
 	}
-	want := "\n" + readmeTables()
+	want := "\n" + settingTables()
 	if *update {
 		if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil {
 			t.Fatal(err)
@@ -54,7 +54,7 @@ func TestREADMEHasTheSettings(t *testing.T) {
 		return
 	}
 	if got != want {
-		t.Errorf("the README's tables are not those of the settings: run go test ./cmd/server -run README -update\n"+
+		t.Errorf("docs/settings.md has other settings: run go test ./cmd/server -run Docs -update\n"+
 			"got:\n%s\nwant:\n%s", got, want)
 	}
 }

@@ -62,15 +62,15 @@ func main() {
 	}
 }
 
-// sources lists the files in Go, JavaScript and TypeScript below root. Hidden directories and those
-// of other people's code are left out.
+// sources lists the files in Go, JavaScript and TypeScript below root. Hidden directories, those of
+// other people's code and what is built into bin are left out.
 func sources(root string) (files []string, err error) {
 	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		hidden := strings.HasPrefix(e.Name(), ".") && path != root
 		switch {
 		case err != nil:
 			return err
-		case e.IsDir() && (hidden || e.Name() == "node_modules"):
+		case e.IsDir() && (hidden || e.Name() == "node_modules" || path == filepath.Join(root, "bin")):
 			return fs.SkipDir
 		case !e.IsDir() && slices.Contains([]string{".go", ".js", ".ts"}, filepath.Ext(path)):
 			files = append(files, path)
