@@ -135,13 +135,17 @@ func (s *Syslog) read(ctx context.Context) {
 			continue
 		}
 		s.written = append(s.written, written{numbers: numbers})
+		if s.confirm.IsZero() {
+			s.confirm = time.Now().Add(confirmEvery)
+		}
 		if err := s.conn.write(frames); err != nil {
 			s.lose(err)
 			return
 		}
 		frames, numbers = nil, nil
-		if s.confirm.IsZero() {
-			s.confirm = time.Now().Add(confirmEvery)
+		if time.Until(s.until) < syslogLimit || ctx.Err() != nil { // a slow receiver must not outlast the lease
+			s.after, s.next = line.Number, time.Now()
+			return
 		}
 	}
 }

@@ -35,7 +35,8 @@ const (
 	// answerLimit is how long that may take.
 	answerLimit = 500 * time.Millisecond
 	// troubleAfter is how many attempts in a row fail until a receiver is only asked each
-	// troublePace, by whichever line: it may be down, and each session has an attempt to make.
+	// troublePace, by whichever line: it may be down, and each session has an attempt to make. One
+	// that refuses a line for what it is ([errRefused]) is not down.
 	troubleAfter = webhookParallel
 	troublePace  = 250 * time.Millisecond
 	// quietFor is how long a receiver has accepted nothing when its next answer says that it is
@@ -207,7 +208,9 @@ func (w *Webhook) take(r result) {
 	if r.err != nil {
 		w.refused(r.err)
 		w.window.failed(r.queue, now)
-		w.failures++
+		if !errors.Is(r.err, errRefused) {
+			w.failures++
+		}
 		if until := now.Add(r.retry); until.After(w.paused) {
 			w.paused = until
 		}
@@ -264,11 +267,20 @@ func (w *Webhook) post(ctx context.Context, line session.Event) (retry time.Dura
 	defer answer.Body.Close()
 	defer time.AfterFunc(answerLimit, cancel).Stop()
 	io.CopyN(io.Discard, answer.Body, answerRead) // what comes of it does not matter
-	if answer.StatusCode/100 != 2 {
-		return retryAfter(answer.Header.Get("Retry-After"), time.Now()), fmt.Errorf("status %d", answer.StatusCode)
+	if answer.StatusCode/100 == 2 {
+		return 0, nil
 	}
-	return 0, nil
+	err = fmt.Errorf("status %d", answer.StatusCode)
+	switch {
+	case answer.StatusCode == http.StatusRequestTimeout, answer.StatusCode == http.StatusTooManyRequests:
+	case answer.StatusCode/100 == 4:
+		err = fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return retryAfter(answer.Header.Get("Retry-After"), time.Now()), err
 }
+
+// errRefused says that a receiver does not take this line, and may take others (RFC 9110 §15.5).
+var errRefused = errors.New("refused")
 
 // withoutURL leaves out of an error the URL, which may have a secret in it.
 func withoutURL(err error) error {

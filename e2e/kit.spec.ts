@@ -66,6 +66,23 @@ test('matchers see each state of a page, in any language, and say what they see 
   await expect(page).toBeSignedIn('ada')
 })
 
+test.describe('a server of its own', () => {
+  test.use({flags: ['--close-grace', '0']})
+
+  test('that is gone has not said that nobody is signed in', async ({signIn, openTab, server}) => {
+    await signIn()
+    const {page} = await openTab()
+    await server.kill()
+    const soon = {timeout: 1_000}
+    for (const expectation of [
+      expect(page).toBeSignedIn(undefined, soon),
+      expect(page).not.toBeSignedIn(undefined, soon),
+      expect(page).not.toHaveEnded(undefined, soon),
+    ])
+      expect(await failure(expectation)).toContain('the server cannot be asked')
+  })
+})
+
 test('an installed clock goes along, and no other', async ({signIn, openTab, otherBrowser, advance, age, context}) => {
   await context.clock.install()
   await signIn()
@@ -153,7 +170,7 @@ test.describe('on a server that nobody resets', () => {
 test('the kit starts a server for each worker, and attaches what it knows to a test that fails', async ({
   launchOptions,
 }, info) => {
-  test.setTimeout(MINUTE) // it is a run of its own
+  test.setTimeout(3 * MINUTE) // it is a run of its own
   const folder = info.outputPath() // below this one, so that Playwright is found
   const kit = JSON.stringify(resolve('e2e/kit/src/index.ts'))
   const readme = await readFile('e2e/kit/README.md', 'utf8')
@@ -183,5 +200,10 @@ test('the kit starts a server for each worker, and attaches what it knows to a t
     expect(attached[name]).not.toMatch(/the-first/) // nothing of the test before
   }
   expect(attached["Curfew's timeline"]).toContain('end idle')
-  await expect(fetch(url + '/healthz')).rejects.toThrow() // it is stopped
+  // It is stopped. Another worker's server may have its port by now.
+  const answer = await fetch(url + '/testing/timeline').then(
+    answer => answer.text(),
+    () => '',
+  )
+  expect(answer).not.toContain('the-second')
 })

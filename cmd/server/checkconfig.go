@@ -113,6 +113,11 @@ func warnings(c *config) (list []string) {
 		list = append(list, fmt.Sprintf("verify-listen %q is not a loopback address: see to it that nobody but the "+
 			"proxy reaches it, because the doors answer in plain text whose a cookie is", c.http.verifyListen))
 	}
+	if host, _, err := net.SplitHostPort(c.operation.metricsListen); err == nil && !views.Loopback(host) {
+		list = append(list, fmt.Sprintf("metrics-listen %q is not a loopback address: see to it that only your "+
+			"monitoring reaches it, because it answers everybody, and has the program's profiles too",
+			c.operation.metricsListen))
+	}
 	if c.http.verifyListen != "" && len(c.http.trustedProxies) == 0 {
 		list = append(list, "verify-listen is set and trusted-proxies is not: no door believes what a proxy tells of "+
 			"a request, so that nobody is led back after a sign-in and no navigation is activity")

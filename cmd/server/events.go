@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"curfew/delivery"
@@ -86,7 +87,7 @@ func parseWebhook(text string) (*url.URL, error) {
 	case u.Scheme == "http" && !views.Loopback(u.Hostname()):
 		return nil, errors.New("must be https unless its host is loopback: the lines tell who does what")
 	}
-	return u, nil
+	return u, validatePort(u)
 }
 
 // Ports of syslog servers where none is given: RFC 5425, and what IANA has for syslog over TCP.
@@ -118,7 +119,18 @@ func parseSyslog(text string) (*url.URL, error) {
 	if u.Port() == "" {
 		u.Host = net.JoinHostPort(u.Hostname(), port)
 	}
-	return u, nil
+	return u, validatePort(u)
+}
+
+// validatePort refuses a port that there is not.
+func validatePort(u *url.URL) error {
+	if u.Port() == "" {
+		return nil
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("has port %q: it must be 1 to 65535", u.Port())
+	}
+	return nil
 }
 
 // validate refuses what is half of something. given has what sources have for settings.

@@ -100,7 +100,7 @@ func (p *process) kill() {
 // eventually waits for something that the server does by itself.
 func (p *process) eventually(what string, ok func() bool) {
 	p.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

@@ -82,6 +82,11 @@ local events, last, place, accepted, lease = unpack(KEYS)
 local node, lasts, after, limit, keep = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 if redis.call('EXISTS', place) == 0 then redis.call('HSET', place, 'at', '0', 'born', ARGV[6]) end -- it was reset
 local newest, at = tonumber(redis.call('GET', last) or '0'), tonumber(redis.call('HGET', place, 'at'))
+if at > newest or after > newest then -- it was reset in between: numbers begin anew
+  redis.call('DEL', accepted)
+  redis.call('HSET', place, 'at', '0', 'born', ARGV[6])
+  at, after = 0, 0
+end
 local holder = redis.call('GET', lease)
 local held, dropped = not holder or holder == node, 0
 if held then

@@ -50,13 +50,16 @@ async function until(
   patience: Patience,
 ): Promise<MatcherReturnType> {
   const timeout = patience.timeout ?? state.timeout
-  const end = performance.now() + timeout
+  const end = performance.now() + (timeout || Infinity)
   let known: Known
   let pass: boolean
+  let isKnown: boolean
   for (let tries = 0; ; tries++) {
     known = {look: await look(page), status: wish.asks ? await ask(page, end - performance.now()) : undefined}
-    pass = known.look ? wish.met(known.look, known.status) : state.isNot // neither is known on the way
-    if (known.look && pass !== state.isNot) break
+    // On the way a page is nothing yet, and a server that cannot be asked has said nothing.
+    isKnown = !!known.look && (!wish.asks || [200, 401].includes(known.status?.status ?? 0))
+    pass = isKnown ? wish.met(known.look!, known.status) : state.isNot
+    if (isKnown && pass !== state.isNot) break
     const left = end - performance.now()
     if (left <= 0) break
     await new Promise(resolve => setTimeout(resolve, Math.min(left, WAITS[tries] ?? WAITS.at(-1)!)))
@@ -112,8 +115,9 @@ function session(status: Status | undefined): string {
 }
 
 const isSignIn = (page: Page, {url}: Look) => {
-  const base = new URL(serverOf(page)).pathname.replace(/\/$/, '')
-  return new URL(url).pathname === base + '/login'
+  const server = new URL(serverOf(page))
+  const {origin, pathname} = new URL(url)
+  return origin === server.origin && pathname === server.pathname.replace(/\/$/, '') + '/login'
 }
 
 /** Playwright's `expect`, with matchers for pages behind Curfew. They retry, and take a `timeout`. */
