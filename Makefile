@@ -16,7 +16,7 @@ debs = missing=; for p in $(1); do dpkg -s $$p >/dev/null 2>&1 || missing="$$mis
 # promtool is that of Debian, out of a package that would also bring a server and its pages.
 PROMTOOL = $(or $(shell command -v promtool),bin/promtool)
 
-.PHONY: help run fmt lint tidy vuln test go-test types kit examples e2e looks pictures endurance bench chaos soak fuzz install release package-test docs
+.PHONY: help run fmt lint tidy vuln test go-test types kit examples e2e engines looks pictures endurance bench chaos soak fuzz install release package-test docs
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -104,6 +104,9 @@ chaos: install ## Break nodes, Redis, Sentinel, a cluster and the network under 
 
 soak: install ## Have a crowd come and go while things break, half an hour or SOAK; memory, goroutines and descriptors must level
 	go test -tags chaos ./chaos -run 'TestSoak|TestARiseIsNoticed' -v -count 1 -timeout 0 -soak $(or $(SOAK),30m)
+
+engines: install bin/curfew ## Have Firefox run all tests that more than one engine is for; the suite has it run some
+	CURFEW_ENGINES=1 npx playwright test --no-deps --project firefox
 
 looks: install bin/curfew ## Have axe look at every page in every language, colour and width
 	CURFEW_LOOKS=1 npx playwright test --no-deps --project chromium --grep 'axe|@looks'

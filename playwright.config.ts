@@ -24,6 +24,13 @@ const looks = process.env.CURFEW_LOOKS ? undefined : /@looks/
 // What films pages, times five tabs again and again, and fills the console: make endurance.
 const endurance = process.env.CURFEW_ROUNDS ? [] : [/endurance\/(frames|tabs|console)/]
 
+// What differs least between engines: make engines has Firefox do all of it.
+const alike = process.env.CURFEW_ENGINES
+  ? []
+  : [
+      /(console|django|foreign|guest|inheritance|injection|intrusive|kit|languages|logouts|modules|ownpages|policies)\.spec/,
+    ]
+
 // What takes the pictures of the documentation: make pictures.
 const pictures = process.env.CURFEW_PICTURES ? [] : [/e2e\/pictures/]
 
@@ -31,7 +38,7 @@ export default defineConfig({
   testDir: './e2e',
   grepInvert: looks,
   fullyParallel: true,
-  workers: 3, // they wait more than they work
+  workers: 2,
   timeout: 30_000,
   forbidOnly: !!process.env.CI,
   reporter: process.env.CI ? [['list'], ['html', {open: 'never'}]] : [['list']],
@@ -40,7 +47,7 @@ export default defineConfig({
     {name: 'chromium', testIgnore: [/timing/, /e2e\/webkit/, ...endurance, ...pictures], use: chromium},
     {
       name: 'firefox',
-      testIgnore: [/timing/, /e2e\/webkit/],
+      testIgnore: [/timing/, /e2e\/webkit/, ...alike],
       grep: /@engines/,
       use: {browserName: 'firefox', channel: FIREFOX_CHANNEL, launchOptions: firefoxOptions},
     },
