@@ -2,7 +2,7 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
-DEBS = gcc libc6-dev openssl chromium firefox-esr webkit2gtk-driver xvfb slapd ldap-utils redis-server redis-sentinel redis-tools nginx-light haproxy caddy iproute2 iptables python3-django gunicorn curl jq
+DEBS = gcc libc6-dev openssl chromium chromium-headless-shell firefox-esr webkit2gtk-driver xvfb slapd ldap-utils redis-server redis-sentinel redis-tools nginx-light haproxy caddy iproute2 iptables python3-django gunicorn curl jq
 SCRIPTS = 'static/**/*.js' 'e2e/**/*.ts' 'examples/**/*.ts' '*.ts' # what prettier formats
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
 

@@ -122,26 +122,24 @@ test('a block refuses sign-ins with the message', async ({server, page}) => {
   await expect(page.getByRole('heading', {name: 'Hello, Grace Hopper'})).toBeVisible()
 })
 
-test('a frozen tab is shown unconfirmed, and is blank when it thaws', async ({
-  realBrowser,
-  signIn,
-  openTab,
-  freeze,
-  server,
-}) => {
-  const {context} = await realBrowser()
-  await signIn('grace', context)
-  const frozen = await openTab('/', context)
-  const thaw = await freeze(frozen.page)
-  await frozen.blank()
-  const {id} = await server.forceLogout({user: 'grace'})
-  await signIn('ada')
-  const {page} = await openTab(`/admin/logouts/${id}`)
-  await expect(page.locator('[data-count=unconfirmed]')).toHaveText('1')
-  await expect(page.locator('#each-tab').getByText('No answer yet')).toBeVisible()
-  await thaw()
-  await frozen.signedOut('You were signed out by an administrator.')
-})
+test(
+  'a frozen tab is shown unconfirmed, and is blank when it thaws',
+  {tag: '@chromium'},
+  async ({realBrowser, signIn, openTab, freeze, server}) => {
+    const {context} = await realBrowser()
+    await signIn('grace', context)
+    const frozen = await openTab('/', context)
+    const thaw = await freeze(frozen.page)
+    await frozen.blank()
+    const {id} = await server.forceLogout({user: 'grace'})
+    await signIn('ada')
+    const {page} = await openTab(`/admin/logouts/${id}`)
+    await expect(page.locator('[data-count=unconfirmed]')).toHaveText('1')
+    await expect(page.locator('#each-tab').getByText('No answer yet')).toBeVisible()
+    await thaw()
+    await frozen.signedOut('You were signed out by an administrator.')
+  },
+)
 
 test('the console follows, filters and sorts, without a reload', async ({signIn, openTab, otherBrowser, server}) => {
   await signIn('ada')

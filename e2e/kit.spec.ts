@@ -75,11 +75,11 @@ test.describe('a server of its own', () => {
     await server.kill()
     const soon = {timeout: 1_000}
     for (const expectation of [
-      expect(page).toBeSignedIn(undefined, soon),
-      expect(page).not.toBeSignedIn(undefined, soon),
-      expect(page).not.toHaveEnded(undefined, soon),
+      () => expect(page).toBeSignedIn(undefined, soon),
+      () => expect(page).not.toBeSignedIn(undefined, soon),
+      () => expect(page).not.toHaveEnded(undefined, soon),
     ])
-      expect(await failure(expectation)).toContain('the server cannot be asked')
+      expect(await failure(expectation())).toContain('the server cannot be asked')
   })
 })
 

@@ -83,25 +83,23 @@ test('a cookie that the browser restores later opens nothing', async ({
   await late.signedOut('You were signed out because the last tab was closed.')
 })
 
-test('a frozen tab that thaws in time shows itself again, with what was typed', async ({
-  realBrowser,
-  signIn,
-  openTab,
-  freeze,
-  server,
-}) => {
-  const {context} = await realBrowser()
-  await signIn('ada', context)
-  const tab = await openTab('/', context)
-  await tab.note.fill('half a sentence')
-  const thaw = await freeze(tab.page)
-  await tab.blank()
-  await server.advance(5 * MINUTE)
-  await thaw()
-  await expect(tab.note).toHaveValue('half a sentence')
-  await expect(tab.note).toBeVisible()
-  await expect(tab.page).toHaveTitle('Staff directory · Curfew')
-})
+test(
+  'a frozen tab that thaws in time shows itself again, with what was typed',
+  {tag: '@chromium'},
+  async ({realBrowser, signIn, openTab, freeze, server}) => {
+    const {context} = await realBrowser()
+    await signIn('ada', context)
+    const tab = await openTab('/', context)
+    await tab.note.fill('half a sentence')
+    const thaw = await freeze(tab.page)
+    await tab.blank()
+    await server.advance(5 * MINUTE)
+    await thaw()
+    await expect(tab.note).toHaveValue('half a sentence')
+    await expect(tab.note).toBeVisible()
+    await expect(tab.page).toHaveTitle('Staff directory · Curfew')
+  },
+)
 
 // A browser that quits takes its own network process down: most often its sockets still say 1001,
 // now and then they break. A broken connection says nothing about the person, so that session goes
