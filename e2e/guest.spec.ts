@@ -61,31 +61,39 @@ const test = base.extend<{}, {site: Site}>({
 
 const atRest = (page: Page) => expect(page.locator('curfew-warning')).toHaveCount(0)
 
-test('a page that has no session comes back by Back as it was', async ({page, goBackCached, server}) => {
-  await page.goto(server.url + '/public')
-  await atRest(page)
-  await page.getByRole('link').click()
-  await expect(page).toHaveTitle('Plain')
-  await goBackCached(page)
-  await expect(page.getByRole('heading', {name: 'Public'})).toBeVisible()
-  await expect(page).toHaveTitle('Public')
-})
+test(
+  'a page that has no session comes back by Back as it was',
+  {tag: '@chromium'},
+  async ({page, goBackCached, server}) => {
+    await page.goto(server.url + '/public')
+    await atRest(page)
+    await page.getByRole('link').click()
+    await expect(page).toHaveTitle('Plain')
+    await goBackCached(page)
+    await expect(page.getByRole('heading', {name: 'Public'})).toBeVisible()
+    await expect(page).toHaveTitle('Public')
+  },
+)
 
-test('a page that has no session shows itself after a freeze', async ({realBrowser, freeze, server}) => {
-  const {context} = await realBrowser()
-  const page = context.pages()[0]!
-  await page.goto(server.url + '/public')
-  await atRest(page)
-  await page.evaluate(() =>
-    document.addEventListener('resume', () => {
-      ;(window as any).thawed = true
-    }),
-  )
-  const thaw = await freeze(page)
-  await thaw()
-  await expect.poll(() => page.evaluate(() => (window as any).thawed)).toBe(true)
-  expect(await shows(page)).toMatchObject({text: expect.stringContaining('Public'), title: 'Public'})
-})
+test(
+  'a page that has no session shows itself after a freeze',
+  {tag: '@chromium'},
+  async ({realBrowser, freeze, server}) => {
+    const {context} = await realBrowser()
+    const page = context.pages()[0]!
+    await page.goto(server.url + '/public')
+    await atRest(page)
+    await page.evaluate(() =>
+      document.addEventListener('resume', () => {
+        ;(window as any).thawed = true
+      }),
+    )
+    const thaw = await freeze(page)
+    await thaw()
+    await expect.poll(() => page.evaluate(() => (window as any).thawed)).toBe(true)
+    expect(await shows(page)).toMatchObject({text: expect.stringContaining('Public'), title: 'Public'})
+  },
+)
 
 test('a page that requires a session goes to sign-in where there is none; any other is left alone @engines', async ({
   page,

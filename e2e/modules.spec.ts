@@ -336,31 +336,30 @@ test('a module that comes late takes over with the next warning, and the notice 
   await expect(tab.stay).toBeFocused()
 })
 
-test('a warning that stands as a page opens shows in full, once, though the module is not there yet', async ({
-  context,
-  signIn,
-  advance,
-  server,
-}) => {
-  await signIn()
-  await advance(9 * MINUTE)
-  const page = await context.newPage()
-  await page.addInitScript(() => {
-    // The page waits 200 ms for the module before it shows the plain dialog. A loaded machine may
-    // need longer to bring it, and what is to be shown here is that the page waits at all.
-    const {setTimeout} = window
-    window.setTimeout = ((f: () => void, ms?: number) => setTimeout(f, ms === 200 ? 20_000 : ms)) as typeof setTimeout
-    const seen: string[] = ((window as any).dialogs = [])
-    const {showModal} = HTMLDialogElement.prototype
-    HTMLDialogElement.prototype.showModal = function () {
-      seen.push((this.getRootNode() as ShadowRoot).host.localName)
-      showModal.call(this)
-    }
-  })
-  await new Tab(page, server).goto('/desk')
-  await expect(full(page)).toBeVisible()
-  expect(new Set(await page.evaluate(() => (window as any).dialogs))).toEqual(new Set(['curfew-warning']))
-})
+test(
+  'a warning that stands as a page opens shows in full, once, though the module is not there yet',
+  {tag: '@chromium'},
+  async ({context, signIn, advance, server}) => {
+    await signIn()
+    await advance(9 * MINUTE)
+    const page = await context.newPage()
+    await page.addInitScript(() => {
+      // The page waits 200 ms for the module before it shows the plain dialog. A loaded machine may
+      // need longer to bring it, and what is to be shown here is that the page waits at all.
+      const {setTimeout} = window
+      window.setTimeout = ((f: () => void, ms?: number) => setTimeout(f, ms === 200 ? 20_000 : ms)) as typeof setTimeout
+      const seen: string[] = ((window as any).dialogs = [])
+      const {showModal} = HTMLDialogElement.prototype
+      HTMLDialogElement.prototype.showModal = function () {
+        seen.push((this.getRootNode() as ShadowRoot).host.localName)
+        showModal.call(this)
+      }
+    })
+    await new Tab(page, server).goto('/desk')
+    await expect(full(page)).toBeVisible()
+    expect(new Set(await page.evaluate(() => (window as any).dialogs))).toEqual(new Set(['curfew-warning']))
+  },
+)
 
 test('a page that could not have its module has it with the next connection', async ({
   context,

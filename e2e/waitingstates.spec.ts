@@ -79,114 +79,122 @@ async function signOut(server: Server, context: BrowserContext) {
   expect(left.status()).toBe(303)
 }
 
-test('a hidden page comes back before it is shown, and one that knows nothing asks first', async ({
-  realBrowser,
-  signIn,
-  server,
-}) => {
-  const {context} = await realBrowser()
-  await signIn('ada', context)
-  const tab = await BackgroundTab.open(context, server)
-  await tab.hide()
-  await server.advance(11 * MINUTE)
-  await tab.waits()
-  await signIn('ada', context)
-  await isBack(tab)
-  expect(await tab.page.evaluate(() => document.hidden)).toBe(true)
-  await server.advance(11 * MINUTE)
-  await tab.waits()
-  await tab.page.evaluate(() => {
-    document.addEventListener(
-      'visibilitychange',
-      () => ((window as any).shown = getComputedStyle(document.body).visibility),
-      {once: true},
-    )
-  })
-  await addSession(server, context, 'ada', ['staff', 'admins'], 'cookie')
-  await tab.page.bringToFront()
-  await isBack(tab)
-  expect(await tab.page.evaluate(() => (window as any).shown)).toBe('hidden')
-})
-
-test('a frozen page thaws blank, asks, and then shows itself, waits or goes', async ({realBrowser, signIn, server}) => {
-  const {context} = await realBrowser()
-  await signIn('ada', context)
-  const tab = await BackgroundTab.open(context, server)
-  await test.step('its user has signed out, and in again: it comes back', async () => {
-    await tab.freeze()
-    await signOut(server, context)
+test(
+  'a hidden page comes back before it is shown, and one that knows nothing asks first',
+  {tag: '@chromium'},
+  async ({realBrowser, signIn, server}) => {
+    const {context} = await realBrowser()
     await signIn('ada', context)
-    await tab.thaw()
-    await isBack(tab)
-    expect(await events(tab)).toEqual(expect.arrayContaining(['expire', 'resume']))
-  })
-  await test.step('its session ended by time: it waits, even frozen, and comes back', async () => {
-    await tab.freeze()
+    const tab = await BackgroundTab.open(context, server)
+    await tab.hide()
     await server.advance(11 * MINUTE)
-    await tab.thaw()
     await tab.waits()
-    await tab.freeze()
     await signIn('ada', context)
-    await tab.thaw()
     await isBack(tab)
-  })
-  await test.step('its user signed out of a later session: it goes', async () => {
-    await tab.freeze()
+    expect(await tab.page.evaluate(() => document.hidden)).toBe(true)
     await server.advance(11 * MINUTE)
-    await signIn('ada', context)
-    await signOut(server, context)
-    await tab.thaw()
-    await isGone(tab)
-  })
-  await signIn('ada', context)
-  for (const why of ['a forced logout', 'keep_ms over', 'another user']) {
-    await test.step(`${why}: it is loaded anew`, async () => {
-      await expect(tab.page).toHaveURL(server.url + '/kept') // the sign-in page goes on by itself
-      await tab.connected()
-      await mark(tab)
-      await tab.freeze()
-      if (why === 'a forced logout') await server.forceLogout({user: 'ada'})
-      if (why === 'keep_ms over') await server.advance(5 * HOUR)
-      await signIn(why === 'another user' ? 'grace' : 'ada', context)
-      await tab.thaw()
-      await isGone(tab, server.url + '/kept')
-      await tab.connected()
-      await expect(heading(tab)).toBeVisible()
-    })
-  }
-})
-
-test('a page kept for Back comes back, waits or goes', async ({signIn, openTab, goBackCached, server, context}) => {
-  await signIn()
-  const tab = await openTab('/kept')
-  await tab.page.locator('#text').fill('typed')
-  await mark(tab)
-  const elsewhere = async () => {
+    await tab.waits()
     await tab.page.evaluate(() => {
-      location.href = '/elsewhere'
+      document.addEventListener(
+        'visibilitychange',
+        () => ((window as any).shown = getComputedStyle(document.body).visibility),
+        {once: true},
+      )
     })
-    await expect(tab.page).toHaveTitle('Elsewhere')
-  }
-  await elsewhere()
-  await server.advance(11 * MINUTE)
-  await signIn()
-  await goBackCached(tab.page)
-  await expect(tab.page).toHaveURL(/kept/)
-  await isBack(tab)
-  await expect(tab.page.locator('#text')).toHaveValue('typed')
-  await elsewhere()
-  await server.advance(11 * MINUTE)
-  await goBackCached(tab.page)
-  await tab.waits()
-  await elsewhere() // while it waits
-  await signIn()
-  await goBackCached(tab.page)
-  await isBack(tab)
-  await elsewhere()
-  await signOut(server, context)
-  await goBack(tab.page)
-  await isGone(tab)
-})
+    await addSession(server, context, 'ada', ['staff', 'admins'], 'cookie')
+    await tab.page.bringToFront()
+    await isBack(tab)
+    expect(await tab.page.evaluate(() => (window as any).shown)).toBe('hidden')
+  },
+)
+
+test(
+  'a frozen page thaws blank, asks, and then shows itself, waits or goes',
+  {tag: '@chromium'},
+  async ({realBrowser, signIn, server}) => {
+    const {context} = await realBrowser()
+    await signIn('ada', context)
+    const tab = await BackgroundTab.open(context, server)
+    await test.step('its user has signed out, and in again: it comes back', async () => {
+      await tab.freeze()
+      await signOut(server, context)
+      await signIn('ada', context)
+      await tab.thaw()
+      await isBack(tab)
+      expect(await events(tab)).toEqual(expect.arrayContaining(['expire', 'resume']))
+    })
+    await test.step('its session ended by time: it waits, even frozen, and comes back', async () => {
+      await tab.freeze()
+      await server.advance(11 * MINUTE)
+      await tab.thaw()
+      await tab.waits()
+      await tab.freeze()
+      await signIn('ada', context)
+      await tab.thaw()
+      await isBack(tab)
+    })
+    await test.step('its user signed out of a later session: it goes', async () => {
+      await tab.freeze()
+      await server.advance(11 * MINUTE)
+      await signIn('ada', context)
+      await signOut(server, context)
+      await tab.thaw()
+      await isGone(tab)
+    })
+    await signIn('ada', context)
+    for (const why of ['a forced logout', 'keep_ms over', 'another user']) {
+      await test.step(`${why}: it is loaded anew`, async () => {
+        await expect(tab.page).toHaveURL(server.url + '/kept') // the sign-in page goes on by itself
+        await tab.connected()
+        await mark(tab)
+        await tab.freeze()
+        if (why === 'a forced logout') await server.forceLogout({user: 'ada'})
+        if (why === 'keep_ms over') await server.advance(5 * HOUR)
+        await signIn(why === 'another user' ? 'grace' : 'ada', context)
+        await tab.thaw()
+        await isGone(tab, server.url + '/kept')
+        await tab.connected()
+        await expect(heading(tab)).toBeVisible()
+      })
+    }
+  },
+)
+
+test(
+  'a page kept for Back comes back, waits or goes',
+  {tag: '@chromium'},
+  async ({signIn, openTab, goBackCached, server, context}) => {
+    await signIn()
+    const tab = await openTab('/kept')
+    await tab.page.locator('#text').fill('typed')
+    await mark(tab)
+    const elsewhere = async () => {
+      await tab.page.evaluate(() => {
+        location.href = '/elsewhere'
+      })
+      await expect(tab.page).toHaveTitle('Elsewhere')
+    }
+    await elsewhere()
+    await server.advance(11 * MINUTE)
+    await signIn()
+    await goBackCached(tab.page)
+    await expect(tab.page).toHaveURL(/kept/)
+    await isBack(tab)
+    await expect(tab.page.locator('#text')).toHaveValue('typed')
+    await elsewhere()
+    await server.advance(11 * MINUTE)
+    await goBackCached(tab.page)
+    await tab.waits()
+    await elsewhere() // while it waits
+    await signIn()
+    await goBackCached(tab.page)
+    await isBack(tab)
+    await elsewhere()
+    await signOut(server, context)
+    await goBack(tab.page)
+    await isGone(tab)
+  },
+)
 
 test('a page that was asleep or offline, or whose clock was set, believes the server', async ({
   signIn,
