@@ -30,10 +30,13 @@ export function note() {
 /** What was noted in a page. */
 export const seen = (page: Page): Promise<Seen | undefined> => page.evaluate(() => (window as any).curfewKit)
 
-/** Of the page that it runs in: its rendered text, its title, and how many rendered fields have a value. */
+/**
+ * Of the page that it runs in: its rendered text, its title, and how many rendered fields have a value. An
+ * element of the page may have the name of a property, and be found in its place: an iframe called `body`.
+ */
 export const shown = () => ({
-  text: document.body?.innerText.trim() ?? '',
-  title: document.title,
+  text: document.documentElement?.innerText.trim() ?? '',
+  title: Reflect.get(Document.prototype, 'title', document) as string,
   fields: [...document.querySelectorAll<HTMLInputElement>('input, textarea, select')].filter(
     f => f.value && f.getClientRects().length > 0,
   ).length,
