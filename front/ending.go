@@ -100,6 +100,9 @@ func (e *exchange) begun(status int, h http.Header) {
 		delete(h, "Set-Cookie")
 	}
 	e.keepRequestID(h)
+	if hsts := e.front.o.HSTS; hsts != "" {
+		h["Strict-Transport-Security"] = []string{hsts} // one host, one policy: browsers keep the last they got
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.isBegun, e.status, e.isFile = true, status, isAttachment(h)

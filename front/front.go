@@ -18,6 +18,7 @@ type Options struct {
 	Origins     []string   // further origins whose pages may send unsafe requests
 	Inner       []*url.URL // addresses of the application that no browser can reach
 	KeepForms   string     // CSS selector of forms whose text the script keeps; may be empty; see [ValidateForms]
+	HSTS        string     // Strict-Transport-Security of each answer, whatever the application says; empty: as it says
 	// Trusted reports whether the peer of a request is a proxy whose X-Forwarded-For is believed.
 	Trusted func(*http.Request) bool
 	// Fail answers a request whose answer cannot be passed on. Its error is an ErrUpstream, or

@@ -90,7 +90,7 @@ func (s *Server) Doors() http.Handler {
 
 func (s *Server) door(w http.ResponseWriter, r *http.Request) {
 	s.identify(w, r)
-	ownHeaders(w.Header(), r)
+	s.ownHeaders(w.Header(), r)
 	if r.Body != nil && r.Body != http.NoBody {
 		refuseBody(w)
 	}

@@ -77,7 +77,7 @@ func (s *Server) echo(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	s.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ownHeaders(w.Header(), r)
+		s.ownHeaders(w.Header(), r)
 		writeJSON(w, http.StatusOK, toldBy(r))
 	})).ServeHTTP(w, r)
 	return nil

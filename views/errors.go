@@ -134,7 +134,7 @@ func (errorPage) template() *template.Template { return errorTemplate }
 // fail answers an error: with the sign-in page where the session is over, else with an error page
 // or JSON.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	ownHeaders(w.Header(), r)
+	s.ownHeaders(w.Header(), r)
 	if isSessionError(err) {
 		s.unauthorized(w, r, err)
 		return

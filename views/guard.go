@@ -46,6 +46,7 @@ func newGuard(o *Options, fail func(http.ResponseWriter, *http.Request, error)) 
 		Origins:     o.Application.Origins,
 		Inner:       o.Application.Inner,
 		KeepForms:   o.Application.KeepForms,
+		HSTS:        o.Site.HSTS,
 		Trusted:     func(r *http.Request) bool { return o.Proxies.trusts(peer(r)) },
 		Fail:        fail,
 		Meter:       o.Proxied,

@@ -93,12 +93,13 @@ func (l Listeners) withAll() Listeners {
 	return l
 }
 
-// Site is how the pages present themselves. The zero Site is called Curfew, and speaks all
-// languages.
+// Site is how the pages present themselves, and the host with them. The zero Site is called Curfew,
+// and speaks all languages.
 type Site struct {
 	Name      string
 	HelpURL   string         // where the sign-in page says that help is; may be empty
 	Languages *locale.Choice // nil: all
+	HSTS      string         // Strict-Transport-Security of every answer, the application's too; empty: none
 	IsTesting bool           // each page says that it is a server for testing
 }
 
@@ -257,7 +258,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.identify(w, r)
 	s.proxies.notice(r, s.log)
 	if location, ok := s.otherLoopbackName(r); ok {
-		ownHeaders(w.Header(), r)
+		s.ownHeaders(w.Header(), r)
 		redirect(w, location, http.StatusTemporaryRedirect)
 		return
 	}
@@ -265,7 +266,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.guard.application.ServeHTTP(w, r)
 		return
 	}
-	ownHeaders(w.Header(), r)
+	s.ownHeaders(w.Header(), r)
 	// The router leads an unclean path to a clean one, but knows nothing of the base path: it never
 	// gets to see one.
 	clean := cleanPath(r.URL.Path)
@@ -295,7 +296,7 @@ func (s *Server) isOwn(r *http.Request) bool {
 }
 
 // ownHeaders sets what every answer of Curfew's own to r carries.
-func ownHeaders(h http.Header, r *http.Request) {
+func (s *shared) ownHeaders(h http.Header, r *http.Request) {
 	if id, ok := r.Header[front.RequestID]; ok {
 		h[front.RequestID] = id
 	}
@@ -305,6 +306,9 @@ func ownHeaders(h http.Header, r *http.Request) {
 	h.Set("Content-Security-Policy", contentSecurityPolicy)
 	h.Set("Cross-Origin-Opener-Policy", openerPolicy(r))
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if s.site.HSTS != "" {
+		h.Set("Strict-Transport-Security", s.site.HSTS)
+	}
 }
 
 // cleanPath is a path without empty and dot segments: it begins with exactly one slash.

@@ -26,6 +26,7 @@ var examples = map[string]string{
 	"verify-listen":           "127.0.0.1:8081",
 	"tls-cert":                "/etc/curfew/tls.crt",
 	"tls-key":                 "/etc/curfew/tls.key",
+	"hsts":                    "max-age=31536000",
 	"admin-listen":            "127.0.0.1:8443",
 	"admin-url":               "https://app.example.org:8443",
 	"trusted-proxies":         "[127.0.0.0/8, 10.0.0.0/8]",

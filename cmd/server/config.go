@@ -43,6 +43,7 @@ type httpConfig struct {
 	trustedProxies  []netip.Prefix
 	allowedOrigins  []string
 	verifyListen    string // of the doors; empty: there are none
+	hsts            hstsConfig
 }
 
 // sessionsConfig says how long sessions live, and what keeps them.
@@ -89,6 +90,7 @@ func (c *config) validate(given map[string]value) []error {
 		c.sessions.validate(c.operation.testing),
 		c.validateAddresses(),
 		c.validateConsole(given),
+		c.validateHSTS(),
 		c.validateApplication(given),
 		c.validateDirectory(given),
 		c.events.validate(given),

@@ -205,13 +205,20 @@ func (s *server) webOptions(sessions *gorilla.Store, secret []byte) views.Option
 		Application: s.webApplication(),
 		Proxies:     views.NewProxies(s.cfg.http.trustedProxies),
 		Passive:     s.cfg.sessions.passivePaths,
-		Site:        s.cfg.site.site(s.cfg.operation.testing),
+		Site:        s.site(),
 		Log:         s.log,
 	}
 	if s.cfg.operation.metricsListen == "" {
 		options.Metrics = s.metrics.Handler()
 	}
 	return options
+}
+
+// site is how the server presents itself.
+func (s *server) site() views.Site {
+	site := s.cfg.site.site(s.cfg.operation.testing)
+	site.HSTS = s.cfg.http.hsts.header
+	return site
 }
 
 // local is where this process is reached on this machine.

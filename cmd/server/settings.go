@@ -102,6 +102,7 @@ func (c *httpConfig) addressSettings() []setting {
 			kind:    aFile,
 			set:     text(&c.tlsKey),
 		},
+		c.hsts.setting(),
 	}
 }
 

@@ -89,6 +89,7 @@ base-path= CURFEW_BASE_PATH
 verify-listen= CURFEW_VERIFY_LISTEN
 tls-cert= CURFEW_TLS_CERT
 tls-key= CURFEW_TLS_KEY
+hsts= CURFEW_HSTS
 admin-listen= CURFEW_ADMIN_LISTEN
 admin-url= CURFEW_ADMIN_URL
 trusted-proxies= CURFEW_TRUSTED_PROXIES

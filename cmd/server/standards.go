@@ -81,6 +81,7 @@ func valuesOfServer(c *config) map[string]string {
 	return map[string]string{
 		"ldap-watch":      string(c.directory.watch),
 		"ldap-poll-every": short(c.directory.pollEvery),
+		"hsts":            limit(c.http.hsts.maxAge, "0"),
 		"testing":         fmt.Sprint(c.operation.testing),
 	}
 }

@@ -84,14 +84,14 @@ func (c *Condition) UnmarshalText(text []byte) error {
 	case len(words) == 3 && (words[1] == "=" || words[1] == "!="):
 		*c = Condition{words[0], words[1], words[2]}
 		return nil
-	case len(words) == 3 && (words[1] == "<=" || words[1] == ">"):
+	case len(words) == 3 && (words[1] == "<=" || words[1] == ">=" || words[1] == ">"):
 		if _, err := amount(words[2]); err != nil {
 			return err
 		}
 		*c = Condition{words[0], words[1], words[2]}
 		return nil
 	}
-	return fmt.Errorf("condition %q: must be a setting, or a setting with =, !=, <= or > and a value", text)
+	return fmt.Errorf("condition %q: must be a setting, or a setting with =, !=, <=, >= or > and a value", text)
 }
 
 // String is the condition as people read it.
@@ -112,6 +112,8 @@ func (c Condition) Asks() string {
 		return c.bound + " at most"
 	case ">":
 		return "more than " + c.bound
+	case ">=":
+		return c.bound + " at least"
 	case "<":
 		return "some limit"
 	case "=":
@@ -138,15 +140,18 @@ func (c Condition) Holds(value string) bool {
 		return value != Unlimited
 	}
 	if value == Unlimited {
-		return c.op == ">"
+		return c.op == ">" || c.op == ">="
 	}
 	got, err := amount(value)
 	if err != nil {
 		return false
 	}
 	bound, _ := amount(c.bound) // UnmarshalText has read it
-	if c.op == ">" {
+	switch c.op {
+	case ">":
 		return got > bound
+	case ">=":
+		return got >= bound
 	}
 	return got <= bound
 }
