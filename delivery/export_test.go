@@ -4,3 +4,6 @@ import "time"
 
 // Settle changes how long a connection must live on until a line counts as accepted.
 func (s *Syslog) Settle(d time.Duration) { s.settle = d }
+
+// Limits changes how many lines a webhook has in memory, and how many wait for it.
+func (w *Webhook) Limits(room, keep int) { w.room, w.keep = room, keep }

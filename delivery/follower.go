@@ -38,6 +38,7 @@ type Stats struct {
 	Waiting int           // lines that the receiver has not accepted, for all nodes
 	Oldest  time.Duration // age of the oldest of them; 0 if there is none
 	Sent    uint64        // lines that the receiver has accepted
+	Refused int           // of those that wait: refused last time, or behind a line of their session that was
 	Failed  uint64        // attempts that it has not
 	Dropped uint64        // lines that were given up because too many waited
 }
@@ -65,6 +66,7 @@ const (
 type follower struct {
 	Options
 	receiver string
+	keep     int           // MaxWaiting
 	woken    chan struct{} // there may be lines
 	news     chan struct{} // a goroutine of the sender has something to say
 
@@ -72,23 +74,35 @@ type follower struct {
 	asked   time.Time // when it claimed last
 	next    time.Time // when to claim again
 	after   uint64    // lines up to this number were read
+	settled uint64    // lines up to this number wait no longer
 	epoch   string
 	isAway  bool // the store does not answer
 	pending []uint64
 	flushAt time.Time // when pending is noted; zero if it is empty
 
-	isFailing   bool // the log has told that the receiver does not accept
-	toldFailing time.Time
-	dropped     int // lines of which the log has not told
-	toldDrops   time.Time
+	told told
 
 	mu     sync.Mutex
 	stats  Stats
 	oldest time.Time
 }
 
+// told is what the log has told, so that it does not tell the same too often.
+type told struct {
+	isFailing bool // that the receiver does not accept
+	failing   time.Time
+	untold    int // lines that were given up, of which it has not told
+	dropped   time.Time
+}
+
 func newFollower(o Options, receiver string) *follower {
-	return &follower{Options: o, receiver: receiver, woken: make(chan struct{}, 1), news: make(chan struct{}, 1)}
+	return &follower{
+		Options:  o,
+		receiver: receiver,
+		keep:     MaxWaiting,
+		woken:    make(chan struct{}, 1),
+		news:     make(chan struct{}, 1),
+	}
 }
 
 // Name is how logs and metrics call the receiver.
@@ -140,7 +154,7 @@ func (f *follower) claim(ctx context.Context, room int) (lines []session.Event, 
 		Node:     f.Node,
 		After:    f.after,
 		Limit:    max(0, room),
-		Keep:     MaxWaiting,
+		Keep:     f.keep,
 	})
 	if err != nil {
 		f.next = asked.Add(standbyEvery)
@@ -170,11 +184,34 @@ func (f *follower) claim(ctx context.Context, room int) (lines []session.Event, 
 		f.after, f.next = 0, asked
 		return nil, true
 	}
-	f.after = c.Next
+	f.after, f.settled = c.Next, c.Settled
 	if c.More && len(c.Lines) < room {
 		f.next = asked
 	}
 	return c.Lines, anew
+}
+
+// again reads lines once more, from a number on: those that still wait. It is not ok if the store
+// does not say, or if another claim has to find out what has changed.
+func (f *follower) again(ctx context.Context, from uint64, limit int) (lines []session.Event, ok bool) {
+	limited, cancel := context.WithTimeout(ctx, session.OutboxLease)
+	defer cancel()
+	c, err := f.Outbox.Claim(limited, session.OutboxClaim{
+		Receiver: f.receiver,
+		Node:     f.Node,
+		After:    from - 1,
+		Limit:    limit,
+		Keep:     f.keep,
+	})
+	if err != nil {
+		return nil, false
+	}
+	f.note(c)
+	if !c.Held || c.Epoch != f.epoch || !f.holds(time.Now()) {
+		f.next = time.Now()
+		return nil, false
+	}
+	return c.Lines, true
 }
 
 // note keeps the figures of a claim, and tells of lines that were given up.
@@ -184,11 +221,11 @@ func (f *follower) note(c session.OutboxClaimed) {
 	f.stats.Dropped += uint64(c.Dropped)
 	f.oldest = c.Oldest
 	f.mu.Unlock()
-	f.dropped += c.Dropped
-	if f.dropped > 0 && time.Since(f.toldDrops) >= tellEvery {
+	f.told.untold += c.Dropped
+	if f.told.untold > 0 && time.Since(f.told.dropped) >= tellEvery {
 		f.Log.Error("audit lines are not sent: too many wait, or the trail no longer has them",
-			"receiver", f.receiver, "lines", f.dropped, "bound", MaxWaiting)
-		f.dropped, f.toldDrops = 0, time.Now()
+			"receiver", f.receiver, "lines", f.told.untold, "bound", f.keep)
+		f.told.untold, f.told.dropped = 0, time.Now()
 	}
 }
 
@@ -199,8 +236,8 @@ func (f *follower) accepted(numbers ...uint64) {
 	}
 	f.pending = append(f.pending, numbers...)
 	f.count(func(s *Stats) { s.Sent += uint64(len(numbers)) })
-	if f.isFailing {
-		f.isFailing = false
+	if f.told.isFailing {
+		f.told.isFailing = false
 		f.Log.Info("receiver accepts audit lines again", "receiver", f.receiver)
 	}
 }
@@ -209,11 +246,11 @@ func (f *follower) accepted(numbers ...uint64) {
 // where a receiver takes some lines and others not, once a minute.
 func (f *follower) refused(err error) {
 	f.count(func(s *Stats) { s.Failed++ })
-	if f.isFailing || time.Since(f.toldFailing) < tellEvery {
+	if f.told.isFailing || time.Since(f.told.failing) < tellEvery {
 		f.Log.Debug("receiver does not accept audit lines", "receiver", f.receiver, "error", err)
 		return
 	}
-	f.isFailing, f.toldFailing = true, time.Now()
+	f.told.isFailing, f.told.failing = true, time.Now()
 	f.Log.Warn("receiver does not accept audit lines; they wait", "receiver", f.receiver, "error", err)
 }
 

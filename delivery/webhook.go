@@ -24,8 +24,15 @@ import (
 const (
 	// webhookParallel is how many lines are under way to a webhook at once.
 	webhookParallel = 16
-	// webhookWindow is how many lines are in memory.
+	// webhookWindow is how many lines are in memory, beside the numbers of those that wait behind a
+	// line that was refused.
 	webhookWindow = 1024
+	// recalledTogether is how many of these are read once more at a time.
+	recalledTogether = 64
+	// failingPace is the time between two attempts at lines that were refused, if these are many.
+	failingPace = 25 * time.Millisecond
+	// broughtForward is how many of them are tried at once when one was accepted after all.
+	broughtForward = 2
 	// webhookLimit is how long a webhook may take to answer.
 	webhookLimit = 10 * time.Second
 	// retryAfterMost is how long a webhook may ask to be left alone.
@@ -71,6 +78,7 @@ type Webhook struct {
 	url    string
 	secret *secretFile
 	client *http.Client
+	room   int // webhookWindow
 
 	// of Run's goroutine
 	window   *window
@@ -105,6 +113,7 @@ func NewWebhook(o Options, w WebhookOptions) (*Webhook, error) {
 		follower: newFollower(o, "webhook"),
 		url:      w.URL.String(),
 		secret:   secret,
+		room:     webhookWindow,
 		client: &http.Client{
 			Timeout:       webhookLimit,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -132,16 +141,9 @@ func (w *Webhook) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		now := time.Now()
 		if !now.Before(w.next) {
-			lines, anew := w.claim(ctx, webhookWindow-w.window.size)
-			if anew {
-				w.cut()
-				w.begin()
-			}
-			for _, l := range lines {
-				w.window.add(l)
-			}
+			w.read(ctx)
 		}
-		w.send()
+		w.send(ctx)
 		w.wait(ctx)
 		w.flush(ctx, !w.flushAt.IsZero() && !time.Now().Before(w.flushAt))
 	}
@@ -154,9 +156,46 @@ func (w *Webhook) begin() {
 	w.life, w.cut = context.WithCancel(context.Background()) // what is under way outlives Run's context by a moment
 }
 
+// read reads further lines into the window.
+func (w *Webhook) read(ctx context.Context) {
+	w.window.makeRoom(w.room)
+	lines, anew := w.claim(ctx, w.room-w.window.held)
+	if anew {
+		w.cut()
+		w.begin()
+	}
+	for _, l := range lines {
+		w.window.add(l)
+	}
+	if w.window.known > w.keep+w.keep/10 { // the store has given up the rest
+		w.window.forgive(w.settled)
+	}
+	w.count(func(s *Stats) { s.Refused = w.window.behind })
+}
+
+// recall reads the first line of a queue once more if the window has only its number, and with it
+// some that are due as well. It reports whether the line can be sent.
+func (w *Webhook) recall(ctx context.Context, q *queue, now time.Time) bool {
+	if q.lines[0].event != nil {
+		return true
+	}
+	room := max(1, min(recalledTogether, w.room-w.window.held))
+	lines, ok := w.again(ctx, q.lines[0].number, room)
+	if !ok {
+		w.window.putBack(q)
+		w.paused = now.Add(standbyEvery)
+		return false
+	}
+	if w.window.fill(lines, now); q.lines[0].event == nil {
+		w.window.done(q)
+		return false
+	}
+	return true
+}
+
 // send starts what may be sent now.
-func (w *Webhook) send() {
-	for w.underWay < webhookParallel && len(w.pending) < webhookWindow {
+func (w *Webhook) send(ctx context.Context) {
+	for w.underWay < webhookParallel && len(w.pending) < w.room {
 		now := time.Now()
 		if !w.holds(now) || now.Before(w.paused) {
 			return
@@ -165,14 +204,17 @@ func (w *Webhook) send() {
 		if q == nil {
 			return
 		}
+		if !w.recall(ctx, q, now) {
+			continue
+		}
 		w.underWay++
 		if w.failures >= troubleAfter {
 			w.paused = now.Add(troublePace)
 		}
-		line, window, life := q.lines[0], w.window, w.life
+		event, window, life := *q.lines[0].event, w.window, w.life
 		w.sending.Go(func() {
-			r := result{window: window, queue: q, number: line.Number}
-			r.retry, r.err = w.post(life, line)
+			r := result{window: window, queue: q, number: event.Number}
+			r.retry, r.err = w.post(life, event)
 			w.results <- r
 			signal(w.news)
 		})
@@ -182,7 +224,7 @@ func (w *Webhook) send() {
 // wait waits until there is something to do, and takes the results that are there.
 func (w *Webhook) wait(ctx context.Context) {
 	var due time.Time
-	if now := time.Now(); w.underWay < webhookParallel && w.holds(now) && len(w.pending) < webhookWindow {
+	if now := time.Now(); w.underWay < webhookParallel && w.holds(now) && len(w.pending) < w.room {
 		if due = w.window.due(); !due.IsZero() && due.Before(w.paused) {
 			due = w.paused
 		}
@@ -217,10 +259,14 @@ func (w *Webhook) take(r result) {
 		return
 	}
 	w.failures = 0
-	w.window.accepted(r.queue)
-	w.follower.accepted(r.number)
-	if now.Sub(w.lastGood) > quietFor {
-		w.window.hurry()
+	wasRefused := r.queue.attempts > 0
+	w.window.done(r.queue)
+	w.accepted(r.number)
+	switch {
+	case now.Sub(w.lastGood) > quietFor:
+		w.window.hurry(w.window.known)
+	case wasRefused:
+		w.window.hurry(broughtForward)
 	}
 	w.lastGood = now
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"container/heap"
+	"slices"
 	"strconv"
 	"time"
 
@@ -10,46 +11,115 @@ import (
 
 // window has the lines that were read and not yet accepted, in queues: one of each session, and one
 // of each line that belongs to none. Only the first line of a queue may be sent.
+//
+// A queue whose first line was refused is failing. Of one that fails the window may keep no more
+// than the numbers of its lines, so that lines of others can be read; see [window.makeRoom].
 type window struct {
-	queues map[string]*queue
-	idle   byDue // those whose first line is not under way
-	size   int
+	queues  map[string]*queue
+	idle    byDue // those whose first line is not under way
+	known   int   // lines
+	held    int   // lines that are in memory with their text
+	failing int   // queues
+	behind  int   // lines of those
 }
 
 // queue has the lines of one session, in their order.
 type queue struct {
 	key      string
-	lines    []session.Event
+	lines    []line
 	attempts int       // of the first line, that failed
 	due      time.Time // when it is tried again
 }
 
+// line is a line of the trail.
+type line struct {
+	number uint64
+	event  *session.Event // nil: only the store has it
+}
+
 func newWindow() *window { return &window{queues: make(map[string]*queue)} }
+
+// keyOf names the queue of a line.
+func keyOf(e session.Event) string {
+	if e.Session == "" {
+		return "line " + strconv.FormatUint(e.Number, 10)
+	}
+	return e.Session
+}
 
 // add takes a line that was read.
 func (w *window) add(e session.Event) {
-	key := e.Session
-	if key == "" {
-		key = "line " + strconv.FormatUint(e.Number, 10)
+	w.known++
+	key := keyOf(e)
+	q := w.queues[key]
+	if q == nil {
+		q = &queue{key: key}
+		w.queues[key] = q
+		defer func() { heap.Push(&w.idle, q) }()
 	}
-	w.size++
-	if q := w.queues[key]; q != nil {
-		q.lines = append(q.lines, e)
+	l := line{number: e.Number}
+	if q.attempts > 0 {
+		w.behind++
+	} else {
+		l.event = &e
+		w.held++
+	}
+	q.lines = append(q.lines, l)
+}
+
+// makeRoom forgets the text of all lines of queues that are failing, where there is no room for
+// further lines otherwise.
+func (w *window) makeRoom(room int) {
+	if w.held < room || w.failing == 0 {
 		return
 	}
-	q := &queue{key: key, lines: []session.Event{e}}
-	w.queues[key] = q
-	heap.Push(&w.idle, q)
+	for _, q := range w.idle {
+		if q.attempts == 0 {
+			continue
+		}
+		for i := range q.lines {
+			w.held -= q.lines[i].forget()
+		}
+	}
+}
+
+// forget forgets the text of a line, and returns how many texts that were.
+func (l *line) forget() int {
+	if l.event == nil {
+		return 0
+	}
+	l.event = nil
+	return 1
+}
+
+// fill takes texts of lines that were read once more, where they may be sent soon.
+func (w *window) fill(events []session.Event, now time.Time) {
+	for _, e := range events {
+		q := w.queues[keyOf(e)]
+		if q == nil || q.due.After(now) {
+			continue
+		}
+		i, ok := slices.BinarySearchFunc(q.lines, e.Number, func(l line, n uint64) int {
+			return int(int64(l.number) - int64(n))
+		})
+		if ok && q.lines[i].event == nil {
+			q.lines[i].event = &e
+			w.held++
+		}
+	}
 }
 
 // take takes a queue whose first line may be sent at now; nil if there is none. The line is under
-// way until [window.accepted] or [window.failed].
+// way until [window.done], [window.failed] or [window.putBack].
 func (w *window) take(now time.Time) *queue {
 	if len(w.idle) == 0 || w.idle[0].due.After(now) {
 		return nil
 	}
 	return heap.Pop(&w.idle).(*queue)
 }
+
+// putBack takes back a queue of which nothing was sent.
+func (w *window) putBack(q *queue) { heap.Push(&w.idle, q) }
 
 // due is when the next line may be sent; zero if none waits for that.
 func (w *window) due() time.Time {
@@ -60,10 +130,12 @@ func (w *window) due() time.Time {
 	return w.idle[0].due.Add(1)
 }
 
-// accepted removes the first line of a queue.
-func (w *window) accepted(q *queue) {
-	w.size--
-	q.lines, q.attempts, q.due = q.lines[1:], 0, time.Time{}
+// done removes the first line of a queue: it was accepted, or the store has given it up.
+func (w *window) done(q *queue) {
+	w.works(q)
+	w.known--
+	w.held -= q.lines[0].forget()
+	q.lines, q.due = q.lines[1:], time.Time{}
 	if len(q.lines) == 0 {
 		delete(w.queues, q.key)
 		return
@@ -71,19 +143,60 @@ func (w *window) accepted(q *queue) {
 	heap.Push(&w.idle, q)
 }
 
-// failed has the first line of a queue tried again after a while.
+// works notes that a queue fails no longer.
+func (w *window) works(q *queue) {
+	if q.attempts > 0 {
+		w.failing--
+		w.behind -= len(q.lines)
+	}
+	q.attempts = 0
+}
+
+// failed has the first line of a queue tried again after a while. The more queues are failing the
+// longer it is, so that however many lines are refused for ever, attempts do not become more.
 func (w *window) failed(q *queue, now time.Time) {
+	if q.attempts == 0 {
+		w.failing++
+		w.behind += len(q.lines)
+	}
 	q.attempts++
-	q.due = now.Add(backoff(q.attempts))
+	q.due = now.Add(max(backoff(q.attempts), time.Duration(w.failing)*failingPace))
 	heap.Push(&w.idle, q)
 }
 
-// hurry has all lines tried again at once: the receiver is back.
-func (w *window) hurry() {
-	for _, q := range w.idle {
-		q.due = time.Time{}
-	}
+// forgive removes what the store has given up, which are all lines up to a number.
+func (w *window) forgive(upTo uint64) {
+	w.idle = slices.DeleteFunc(w.idle, func(q *queue) bool {
+		n := 0
+		for n < len(q.lines) && q.lines[n].number <= upTo {
+			w.held -= q.lines[n].forget()
+			n++
+		}
+		if n == 0 {
+			return false
+		}
+		w.works(q)
+		w.known -= n
+		q.lines, q.due = slices.Clone(q.lines[n:]), time.Time{}
+		if len(q.lines) == 0 {
+			delete(w.queues, q.key)
+		}
+		return len(q.lines) == 0
+	})
 	heap.Init(&w.idle)
+}
+
+// hurry has up to n queues tried again at once, those first that are due first: the receiver takes
+// what it refused before.
+func (w *window) hurry(n int) {
+	var hurried []*queue
+	for len(hurried) < n && len(w.idle) > 0 {
+		hurried = append(hurried, heap.Pop(&w.idle).(*queue))
+	}
+	for _, q := range hurried {
+		q.due = time.Time{}
+		heap.Push(&w.idle, q)
+	}
 }
 
 // byDue is a heap: first the queue that is due first, and of several the one with the oldest line.
@@ -94,7 +207,7 @@ func (b byDue) Less(i, j int) bool {
 	if !b[i].due.Equal(b[j].due) {
 		return b[i].due.Before(b[j].due)
 	}
-	return b[i].lines[0].Number < b[j].lines[0].Number
+	return b[i].lines[0].number < b[j].lines[0].number
 }
 func (b byDue) Swap(i, j int) { b[i], b[j] = b[j], b[i] }
 func (b *byDue) Push(q any)   { *b = append(*b, q.(*queue)) }

@@ -54,5 +54,6 @@ type OutboxClaimed struct {
 	More    bool      // there may be later lines: ask again at once
 	Waiting int       // how many lines the receiver has not accepted, those that were read included
 	Oldest  time.Time // the date of the first of them; zero if there is none
+	Settled uint64    // lines up to this number do not wait: accepted, or given up
 	Dropped int       // lines that this call has given up: more than Keep wait, or the trail was pruned
 }

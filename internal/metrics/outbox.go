@@ -14,6 +14,8 @@ var (
 		"nodes: each node knows them all, so take the largest number and not the sum.", "receiver")
 	outboxOldest = describe("curfew_outbox_oldest_seconds",
 		"Age of the oldest audit line that the receiver has not accepted.", "receiver")
+	outboxRefused = describe("curfew_outbox_refused", "Of the audit lines that wait, those that the receiver has "+
+		"refused and those of the same sessions behind them. Only the node that sends knows.", "receiver")
 	outboxSending = describe("curfew_outbox_sending", "1 on the node that sends to the receiver.", "receiver")
 	outboxSent    = describe("curfew_outbox_sent_total",
 		"Audit lines that the receiver has accepted from this node.", "receiver")
@@ -26,7 +28,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (o outbox) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		outboxWaiting, outboxOldest, outboxSending, outboxSent, outboxFailures, outboxDropped,
+		outboxWaiting, outboxOldest, outboxRefused, outboxSending, outboxSent, outboxFailures, outboxDropped,
 	} {
 		ch <- d
 	}
@@ -45,6 +47,7 @@ func (o outbox) Collect(ch chan<- prometheus.Metric) {
 		}
 		tell(outboxWaiting, prometheus.GaugeValue, float64(st.Waiting))
 		tell(outboxOldest, prometheus.GaugeValue, st.Oldest.Seconds())
+		tell(outboxRefused, prometheus.GaugeValue, float64(st.Refused))
 		tell(outboxSending, prometheus.GaugeValue, isSending)
 		tell(outboxSent, prometheus.CounterValue, float64(st.Sent))
 		tell(outboxFailures, prometheus.CounterValue, float64(st.Failed))

@@ -181,7 +181,7 @@ func readClaim(tx *bbolt.Tx, c session.OutboxClaim, claimed *session.OutboxClaim
 	if r == nil {
 		return nil // reset in between: nothing is held
 	}
-	claimed.Held, claimed.Epoch, claimed.Next = true, r.epoch(), max(c.After, r.at)
+	claimed.Held, claimed.Epoch, claimed.Settled, claimed.Next = true, r.epoch(), r.at, max(c.After, r.at)
 	claimed.Waiting = int(r.trail.Sequence() - r.at - r.count)
 	if _, k, v := r.after(r.at); k != nil {
 		e, err := decodeLine(v)

@@ -115,7 +115,7 @@ while held and limit > 0 and more == 0 do
   if #list < 100 then break end
 end
 return {held and 1 or 0, redis.call('HGET', place, 'born') .. ' ' .. run(), newest - at - redis.call('ZCARD', accepted),
-  dropped, oldest and lineOf(oldest) or '', string.format('%d', next), more, lines}
+  dropped, oldest and lineOf(oldest) or '', string.format('%d', next), more, lines, string.format('%d', at)}
 `)
 
 // Claim implements [session.Outbox].
@@ -135,7 +135,7 @@ func (s *Store) claim(ctx context.Context, c session.OutboxClaim) (claimed sessi
 	if err != nil {
 		return claimed, err
 	}
-	if len(answer) != 8 {
+	if len(answer) != 9 {
 		return claimed, errUnexpected
 	}
 	held, err1 := answer[0].AsInt64()
@@ -146,7 +146,8 @@ func (s *Store) claim(ctx context.Context, c session.OutboxClaim) (claimed sessi
 	next, err6 := answer[5].AsUint64()
 	more, err7 := answer[6].AsInt64()
 	lines, err8 := answer[7].ToArray()
-	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8); err != nil {
+	settled, err9 := answer[8].AsUint64()
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9); err != nil {
 		return claimed, err
 	}
 	claimed = session.OutboxClaimed{
@@ -154,6 +155,7 @@ func (s *Store) claim(ctx context.Context, c session.OutboxClaim) (claimed sessi
 		Epoch:   epoch,
 		Waiting: int(waiting),
 		Dropped: int(dropped),
+		Settled: settled,
 		Next:    next,
 		More:    more == 1,
 	}

@@ -136,10 +136,17 @@ func outboxOutOfOrder(t *testing.T, s OutboxStore) {
 	c := claim(t, s, nil)
 	accept(t, s, c, c.Lines[3], c.Lines[1])
 	accept(t, s, c, c.Lines[1]) // twice
-	wantLines(t, "two of five", claim(t, s, nil), 3, "a", "c", "e")
+	before := claim(t, s, nil)
+	wantLines(t, "two of five", before, 3, "a", "c", "e")
 	accept(t, s, c, c.Lines[0])
 	after := claim(t, s, nil)
 	wantLines(t, "the first as well", after, 2, "c", "e")
+	if before.Settled != c.Lines[0].Number-1 || after.Settled != c.Lines[1].Number {
+		t.Errorf("settled up to %d and %d, want %d and %d", before.Settled, after.Settled, c.Lines[0].Number-1,
+			c.Lines[1].Number)
+	}
+	one := claim(t, s, func(q *session.OutboxClaim) { q.After, q.Limit = c.Lines[2].Number-1, 1 })
+	wantLines(t, "one line once more, by its number", one, 2, "c")
 	if !after.Oldest.Equal(start.Add(2 * time.Second)) {
 		t.Errorf("the oldest is of %s, want that of c", after.Oldest)
 	}
@@ -197,8 +204,8 @@ func outboxBound(t *testing.T, s OutboxStore) {
 	three := func(q *session.OutboxClaim) { q.Keep = 3 }
 	got := claim(t, s, three)
 	wantLines(t, "the newest three, one of which is accepted", got, 2, "d", "f")
-	if got.Dropped != 2 {
-		t.Errorf("%d were given up, want a and c", got.Dropped)
+	if got.Dropped != 2 || got.Settled != c.Lines[2].Number {
+		t.Errorf("%d were given up, up to %d, want a and c", got.Dropped, got.Settled)
 	}
 	if again := claim(t, s, three); again.Dropped != 0 {
 		t.Errorf("%d were given up again", again.Dropped)
