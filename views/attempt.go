@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 )
 
 // errOtherEntry ends a sign-in whose name leads to another entry than the one that it is counted
-// for.
+// for, where it cannot go on as that one's.
 var errOtherEntry = errors.New("the name leads to another entry")
 
 // signIns are the sign-ins that are under way, and what is known of those that were.
@@ -48,10 +49,13 @@ type attempt struct {
 // directory is asked whose name it is where it is not the entry's own: before the password is
 // tried, and before somebody is refused for what others did who may have signed in from there by
 // another name. errCrowded, storeError, and the errors of the directory.
+//
+// What it does may not tell by its time whether a name exists, also not as another spelling of an
+// entry's: whatever is asked of the directory is asked for all names alike.
 func (s *Server) authenticate(ctx context.Context, a *attempt) (entry directory.Entry, err error) {
 	name, isKnown := s.signIns.entries.of(a.typed)
 	a.name = name
-	err = s.takeTurn(ctx, a)
+	err = s.takeTurn(ctx, a, true)
 	if err == nil && a.refused.wait > 0 && !a.refused.own && !isKnown {
 		err = s.resolve(ctx, a)
 	}
@@ -59,12 +63,13 @@ func (s *Server) authenticate(ctx context.Context, a *attempt) (entry directory.
 		if err != nil || a.refused.wait > 0 {
 			return directory.Entry{}, err
 		}
-		entry, err = s.authenticator.Authenticate(ctx, a.typed, a.password, s.finder(a))
+		entry, err = s.authenticator.Authenticate(ctx, a.typed, a.password, s.finder(ctx, a))
 		if !errors.Is(err, errOtherEntry) {
 			return entry, err
 		}
-		a.leave()
-		err = s.takeTurn(ctx, a)
+		if a.refused.wait == 0 {
+			err = s.takeTurn(ctx, a, true)
+		}
 	}
 	return directory.Entry{}, fmt.Errorf("%w: the name leads to another entry each time", directory.ErrUnavailable)
 }
@@ -73,25 +78,36 @@ func (s *Server) authenticate(ctx context.Context, a *attempt) (entry directory.
 // away at that moment.
 const maxEntries = 3
 
-func (s *Server) takeTurn(ctx context.Context, a *attempt) (err error) {
-	a.leave, a.refused, err = s.signIns.throttle.enter(ctx, a.name, a.address)
-	if err != nil && !errors.Is(err, errCrowded) {
+func (s *Server) takeTurn(ctx context.Context, a *attempt, mayWait bool) (err error) {
+	a.leave, a.refused, err = s.signIns.throttle.enter(ctx, a.name, a.address, mayWait)
+	if err != nil && !errors.Is(err, errCrowded) && !errors.Is(err, errMustWait) {
 		return storeError{err}
 	}
 	return err
 }
 
-// finder is told whose name was typed. It refuses to go on where that is not whom the attempt is
-// counted for.
-func (s *Server) finder(a *attempt) func(canonical string) error {
+// isOf notes whose name was typed, and reports whether the attempt is counted for them already.
+func (s *Server) isOf(a *attempt, canonical string) bool {
+	same := session.SameName(canonical, a.name)
+	a.name = canonical
+	s.signIns.entries.note(a.typed, canonical)
+	return same
+}
+
+// finder is told whose name was typed. Where that is not whom the attempt is counted for, it gives
+// its turn back and takes one of theirs. It refuses to go on where that one is refused, or would
+// have to wait: connections to the directory are not kept for that.
+func (s *Server) finder(ctx context.Context, a *attempt) func(canonical string) error {
 	return func(canonical string) error {
-		same := session.SameName(canonical, a.name)
-		a.name = canonical
-		s.signIns.entries.note(a.typed, canonical)
-		if same {
+		if s.isOf(a, canonical) {
 			return nil
 		}
-		return errOtherEntry
+		a.leave()
+		err := s.takeTurn(ctx, a, false)
+		if errors.Is(err, errMustWait) || err == nil && a.refused.wait > 0 {
+			return errOtherEntry
+		}
+		return err
 	}
 }
 
@@ -101,9 +117,8 @@ const (
 	resolverWait    = 5 * time.Second
 )
 
-// resolve finds out whose name was typed, without trying the password, and takes its turn where it
-// is not the one that was refused: the refusal may not concern them. errCrowded where too many ask
-// at once.
+// resolve finds out whose name was typed, and takes its turn where it is not the one that was
+// refused: the refusal may not concern them. errCrowded where too many ask at once.
 func (s *Server) resolve(ctx context.Context, a *attempt) error {
 	timer := time.NewTimer(resolverWait)
 	defer timer.Stop()
@@ -115,16 +130,15 @@ func (s *Server) resolve(ctx context.Context, a *attempt) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	before, find := a.name, s.finder(a)
-	s.signIns.entries.note(a.typed, before) // should it lead to none
-	s.authenticator.Authenticate(ctx, a.typed, a.password, func(canonical string) error {
-		find(canonical)
-		return errOtherEntry
-	})
-	if session.SameName(a.name, before) {
-		return nil // the refusal stands
+	entry, err := s.people.Find(ctx, a.typed)
+	if err != nil {
+		s.signIns.entries.note(a.typed, a.name) // it leads to none
+		return nil                              // the refusal stands
 	}
-	return s.takeTurn(ctx, a)
+	if s.isOf(a, cmp.Or(entry.User, entry.DN)) {
+		return nil // likewise
+	}
+	return s.takeTurn(ctx, a, true)
 }
 
 // foundEntries remember which entry a typed name has led to, for some minutes: whoever is refused

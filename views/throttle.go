@@ -22,8 +22,12 @@ const (
 // Those beyond it are asked to come back in a moment.
 const maxUnderWay = 200
 
-// errCrowded says that too many sign-ins are under way.
-var errCrowded = errors.New("too many sign-ins of this name or address are under way")
+var (
+	// errCrowded says that too many sign-ins are under way.
+	errCrowded = errors.New("too many sign-ins of this name or address are under way")
+	// errMustWait says that others are ahead of a sign-in that does not wait for its turn.
+	errMustWait = errors.New("other sign-ins of this name or address are ahead")
+)
 
 // failureReader is the part of the store that the throttle reads.
 type failureReader interface {
@@ -57,9 +61,11 @@ type delay struct {
 	own  bool          // by failures of this name at this address
 }
 
-// enter waits for its turn. Unless it is refused, leave must be called after the sign-in, and after
-// its failure was counted. errCrowded; any other error means that the failures cannot be read.
-func (t *throttle) enter(ctx context.Context, login, address string) (leave func(), refused delay, err error) {
+// enter waits for its turn, where it may. Unless it is refused, leave must be called after the
+// sign-in, and after its failure was counted. errCrowded, errMustWait; any other error means that
+// the failures cannot be read.
+func (t *throttle) enter(ctx context.Context, login, address string, mayWait bool) (leave func(), refused delay,
+	err error) {
 	network := session.Network(address)
 	login = session.FoldName(login)
 	pair, rest := "pair\x00"+login+"\x00"+network, []string{"address\x00" + network, "name\x00" + login}
@@ -96,6 +102,9 @@ func (t *throttle) enter(ctx context.Context, login, address string) (leave func
 				len(f.Name)+byName < maxNameFails) {
 				return done, delay{}, nil
 			}
+		}
+		if !mayWait {
+			return nil, delay{}, errMustWait
 		}
 		select {
 		case <-mine.moved:

@@ -39,7 +39,7 @@ const crowded = time.Hour
 // try reports how long a sign-in has to wait; 0 if it was made. takes is how long the directory
 // takes.
 func (g *guesser) try(login, address string, right bool, takes time.Duration) time.Duration {
-	leave, refused, err := g.enter(context.Background(), login, address)
+	leave, refused, err := g.enter(context.Background(), login, address, true)
 	if errors.Is(err, errCrowded) {
 		return crowded
 	}
@@ -280,7 +280,19 @@ type nameBook struct {
 	password string
 	asked    atomic.Int64
 	binds    atomic.Int64
+	finds    atomic.Int64
 }
+
+func (b *nameBook) Find(_ context.Context, username string) (directory.Entry, error) {
+	b.finds.Add(1)
+	user, ok := b.entries[session.FoldName(username)]
+	if !ok {
+		return directory.Entry{}, directory.ErrBadCredentials
+	}
+	return directory.Entry{User: user}, nil
+}
+
+func (b *nameBook) People(context.Context, int) ([]directory.Entry, error) { return nil, nil }
 
 func (b *nameBook) Authenticate(_ context.Context, username, password string,
 	found func(string) error) (directory.Entry, error) {
@@ -296,6 +308,15 @@ func (b *nameBook) Authenticate(_ context.Context, username, password string,
 		return directory.Entry{}, directory.ErrBadCredentials
 	}
 	return directory.Entry{User: user}, nil
+}
+
+// server is one that asks the book.
+func (g *guesser) server(book *nameBook) *Server {
+	return &Server{shared: &shared{
+		authenticator: book,
+		people:        book,
+		signIns:       newSignIns(g.store, session.RealClock{}),
+	}}
 }
 
 // typing signs in as somebody types it, and counts what fails.
@@ -330,7 +351,7 @@ func TestFailuresCountForTheEntryHoweverItIsTyped(t *testing.T) {
 			entries:  map[string]string{"grace": "Grace", "grace@corp.example": "Grace"},
 			password: "right",
 		}
-		s := &Server{shared: &shared{authenticator: book, signIns: newSignIns(g.store, session.RealClock{})}}
+		s := g.server(book)
 		spellings := []string{"grace", "GRACE", "ｇrace", "gra\u00adce", "Grace@corp.example", " grace "}
 		for i := range maxNameFails {
 			if wait := g.typing(s, spellings[i%len(spellings)], "wrong", fmt.Sprintf("198.51.100.%d", i)); wait != 0 {
@@ -346,14 +367,85 @@ func TestFailuresCountForTheEntryHoweverItIsTyped(t *testing.T) {
 		if n := book.binds.Load(); n != binds {
 			t.Errorf("%d passwords were tried although the name is throttled", n-binds)
 		}
-		asked := book.asked.Load()
+		asked := book.asked.Load() + book.finds.Load()
 		for i := range 10 { // whose they are is known by now
 			for _, typed := range spellings {
 				g.typing(s, typed, "wrong", fmt.Sprintf("203.0.113.%d", i))
 			}
 		}
-		if n := book.asked.Load() - asked; n != 0 {
+		if n := book.asked.Load() + book.finds.Load() - asked; n != 0 {
 			t.Errorf("attempts that were refused made the directory work %d times", n)
+		}
+	})
+}
+
+// TestTheDirectoryIsAskedForAllNamesAlike holds what would else tell by its time which names exist:
+// one question for each attempt, whether the name is an entry's own, another one of its, or
+// nobody's; and while the address is refused one look-up without a password.
+func TestTheDirectoryIsAskedForAllNamesAlike(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuesser(t)
+		book := &nameBook{entries: make(map[string]string), password: "right"}
+		for i := range 10 {
+			user := fmt.Sprint("user", i)
+			book.entries[user], book.entries[user+"@corp.example"] = user, user
+		}
+		s := g.server(book)
+		n := 0
+		work := func(typed string) string {
+			n++
+			asked, finds, binds := book.asked.Load(), book.finds.Load(), book.binds.Load()
+			g.typing(s, typed, "wrong", "192.0.2.1")
+			if binds = book.binds.Load() - binds; binds > 1 {
+				t.Errorf("%s: %d passwords are tried", typed, binds)
+			}
+			return fmt.Sprintf("asked %d, found %d", book.asked.Load()-asked, book.finds.Load()-finds)
+		}
+		for _, typed := range []string{"user0", "user1@corp.example", "nobody1"} {
+			if got := work(typed); got != "asked 1, found 0" {
+				t.Errorf("%s: %s, want one question", typed, got)
+			}
+		}
+		for n < maxAddressFails {
+			work(fmt.Sprint("other", n))
+		}
+		for _, typed := range []string{"user2", "user3@corp.example", "nobody2"} {
+			if got := work(typed); got != "asked 0, found 1" {
+				t.Errorf("%s, while the address is throttled: %s, want one look-up", typed, got)
+			}
+		}
+	})
+}
+
+// TestASignInByAnotherNameWaitsForThoseOfTheEntry has two at once: guesses by another name of an
+// entry do not go past those by its own.
+func TestASignInByAnotherNameWaitsForThoseOfTheEntry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuesser(t)
+		book := &nameBook{
+			entries:  map[string]string{"grace": "Grace", "grace@corp.example": "Grace"},
+			password: "right",
+		}
+		s := g.server(book)
+		var leaves []func()
+		for range maxPairFails {
+			leave, _, err := s.signIns.throttle.enter(t.Context(), "Grace", "192.0.2.1", true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaves = append(leaves, leave)
+		}
+		waited := make(chan time.Duration)
+		go func() { waited <- g.typing(s, "grace@corp.example", "right", "192.0.2.1") }()
+		synctest.Wait()
+		if n := book.binds.Load(); n != 0 {
+			t.Errorf("%d passwords are tried ahead of %d that are under way", n, maxPairFails)
+		}
+		for _, leave := range leaves {
+			leave() // and none has failed
+		}
+		if wait := <-waited; wait != 0 || book.binds.Load() != 1 {
+			t.Errorf("after them it waits %s, and %d passwords were tried, want one", wait, book.binds.Load())
 		}
 	})
 }
@@ -365,7 +457,7 @@ func TestNobodyIsKeptOutOfAnAddressOfTheirOwnByAnotherNameOfTheirs(t *testing.T)
 			entries:  map[string]string{"grace": "Grace", "grace@corp.example": "Grace"},
 			password: "right",
 		}
-		s := &Server{shared: &shared{authenticator: book, signIns: newSignIns(g.store, session.RealClock{})}}
+		s := g.server(book)
 		g.known("Grace", "192.0.2.1")
 		for i := range maxNameFails {
 			g.typing(s, "grace", "wrong", fmt.Sprintf("198.51.100.%d", i))
