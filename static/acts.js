@@ -44,7 +44,8 @@ const LET_GO = 'pointerup pointercancel touchend touchcancel'.split(' ')
 export class Acts {
   #act
   #signal
-  #position = ''
+  /** Where the pointer was last: a browser may tell a new page of one here that nobody has moved. */
+  #position = '0,0'
   #held = false
   /** @type {Instant | null} when the tab was last shown */
   #shown = null
@@ -87,7 +88,7 @@ export class Acts {
     listen(document, FRAME, event => this.#frame(event.detail), {signal})
     listen(document, 'visibilitychange', () => (this.#shown = isHidden() ? null : instant()), {signal})
     try {
-      this.#position = sessionStorage.getItem(POINTER_KEY) ?? ''
+      this.#position = sessionStorage.getItem(POINTER_KEY) ?? this.#position
       listen(window, 'pagehide', () => sessionStorage.setItem(POINTER_KEY, this.#position), {signal})
     } catch {} // storage is turned off: the first movement counts then
   }
