@@ -236,6 +236,15 @@ test('what scripts do is no act, nor is polling or a reload by a timer', async (
   await tab.waits()
 })
 
+test('the movement that a browser tells a page of under no mouse is no act', async ({workshop: tab, server}) => {
+  await tab.page.evaluate(() => addEventListener('mousemove', () => document.body.append('moved'), {once: true}))
+  await tab.page.mouse.move(0, 0)
+  await expect(tab.page.getByText('moved')).toBeVisible()
+  expect(await server.story('input')).not.toContain('activity') // the first one goes out at once
+  await tab.page.mouse.move(5, 5)
+  await expect.poll(() => server.story('input')).toContain('activity')
+})
+
 test('moving over the warning, Tab and arrows leave it open; its buttons work by keyboard alone', async ({
   signIn,
   openTab,

@@ -1,5 +1,6 @@
-import {createServer, type Server as HTTPServer} from 'node:http'
+import {createServer} from 'node:http'
 import type {AddressInfo} from 'node:net'
+import {closing} from './closing'
 import {Server, test as base} from './curfew'
 
 /** What an application answers to one path. */
@@ -24,7 +25,7 @@ export const script = (body: string): Answer => ({type: 'text/javascript', body}
 export class Application {
   private constructor(
     readonly server: Server,
-    readonly upstream: HTTPServer,
+    private readonly close: () => Promise<void>,
   ) {}
 
   /** @param pages by path; a string is a page of HTML @param flags of Curfew, beside those that it needs */
@@ -34,16 +35,16 @@ export class Application {
       const {body, type = 'text/html', headers} = typeof found === 'string' ? {body: found} : (found ?? missing)
       answer.writeHead(found ? 200 : 404, {'content-type': type, ...headers}).end(body)
     })
+    const close = closing(upstream)
     await new Promise<void>(resolve => upstream.listen(0, '127.0.0.1', resolve))
     const {port} = upstream.address() as AddressInfo
     const server = await Server.start('--upstream', `http://127.0.0.1:${port}`, '--public-paths', '/public*', ...flags)
-    return new Application(server, upstream)
+    return new Application(server, close)
   }
 
   async stop(): Promise<void> {
     await this.server.stop()
-    this.upstream.closeAllConnections()
-    await new Promise(resolve => this.upstream.close(resolve))
+    await this.close()
   }
 }
 

@@ -1,5 +1,6 @@
-import {createServer, request, type Server as HTTPServer} from 'node:http'
+import {createServer, request} from 'node:http'
 import {type AddressInfo, connect} from 'node:net'
+import {closing} from './closing'
 import {Server} from './curfew'
 
 const csp =
@@ -9,7 +10,7 @@ const csp =
 export class Site {
   private constructor(
     readonly server: Server,
-    readonly front: HTTPServer,
+    private readonly close: () => Promise<void>,
   ) {}
 
   /** @param pages by path: their type and content, where ORIGIN is that of the site @param flags of Curfew */
@@ -41,6 +42,7 @@ export class Site {
       onward.on('error', () => answer.writeHead(502).end())
       incoming.pipe(onward)
     })
+    const close = closing(front)
     front.on('upgrade', (incoming, socket, head) => {
       const onward = connect(port, '127.0.0.1', () => {
         const headers = incoming.rawHeaders.reduce((text, word, i) => text + word + (i % 2 ? '\r\n' : ': '), '')
@@ -56,12 +58,11 @@ export class Site {
     const server = await Server.start('--public-url', url, ...flags)
     port = Number(new URL(server.url).port)
     server.url = url
-    return new Site(server, front)
+    return new Site(server, close)
   }
 
   async stop(): Promise<void> {
-    this.front.closeAllConnections()
-    await new Promise(resolve => this.front.close(resolve))
+    await this.close()
     await this.server.stop()
   }
 }

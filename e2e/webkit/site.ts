@@ -1,7 +1,8 @@
 import {request} from 'node:http'
-import {createServer, type Server as HTTPSServer} from 'node:https'
+import {createServer} from 'node:https'
 import {type AddressInfo, connect} from 'node:net'
 import {html} from '../application'
+import {closing} from '../closing'
 import {Server} from '../curfew'
 
 /** The script tag, as an application's own template has it. */
@@ -14,7 +15,7 @@ const tag = '<script type="module" src="/static/curfew.js" data-socket="/session
 export class Site {
   private constructor(
     readonly server: Server,
-    readonly front: HTTPSServer,
+    private readonly close: () => Promise<void>,
   ) {}
 
   /** @param bodies of pages, by path; /public has no tag, and all other paths are Curfew's */
@@ -34,6 +35,7 @@ export class Site {
       passed.on('error', () => answer.destroy())
       asked.pipe(passed)
     })
+    const close = closing(front)
     front.on('upgrade', (asked, socket) => {
       const passed = connect(curfew, '127.0.0.1')
       for (const [one, other] of [
@@ -56,16 +58,15 @@ export class Site {
       const server = await Server.start('--public-url', url)
       curfew = Number(new URL(server.url).port)
       server.url = url
-      return new Site(server, front)
+      return new Site(server, close)
     } catch (error) {
-      front.close()
+      await close()
       throw error
     }
   }
 
   async stop(): Promise<void> {
     await this.server.stop()
-    this.front.closeAllConnections()
-    await new Promise(resolve => this.front.close(resolve))
+    await this.close()
   }
 }
