@@ -45,13 +45,14 @@ lint: node_modules/.installed ## Check formatting, line lengths, go.mod, vet, st
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run make fmt'; exit 1; }
 	@npx prettier --check --log-level warn $(SCRIPTS) || { echo 'run make fmt'; exit 1; }
 	go run ./internal/lint
-	@go mod tidy -diff && go -C internal/caddy mod tidy -diff || { echo 'run make tidy'; exit 1; }
+	@go mod tidy -diff && go -C internal/caddy mod tidy -diff && go -C bench/centrifugo mod tidy -diff || { echo 'run make tidy'; exit 1; }
 	go vet -tags chaos ./...
 	go run $(STATICCHECK) -tags chaos ./...
 
 tidy: ## Bring go.mod and go.sum in line with what is imported
 	go mod tidy
 	go -C internal/caddy mod tidy
+	go -C bench/centrifugo mod tidy
 
 vuln: ## Look up known vulnerabilities in what the program calls; needs the internet, so make test leaves it out
 	@GOBIN=$(CURDIR)/bin go install $(GOVULNCHECK)
@@ -96,7 +97,7 @@ release: ## Build a release into dist: binaries, packages, SBOM, checksums (make
 package-test: ## Build packages, install, upgrade, remove and purge them in a root to throw away; needs to be root; 5 minutes
 	deploy/package/test.sh
 
-bench: ## Measure memory, speed and lateness against bare WebSocket servers and other proxies, several nodes, a simulation; 25 minutes
+bench: install ## Measure tabs, checks and telling beside the bare library and Centrifugo, proxies, several nodes, a simulation; an hour
 	go run ./bench
 
 chaos: install ## Break nodes, Redis, Sentinel, a cluster and the network under a random crowd, against a model; a quarter of an hour at most

@@ -1,8 +1,10 @@
-// Command bench measures what a tab costs, and how late ends come, against two bare WebSocket
-// servers in the same run, and what stands in front of an application costs, against other proxies:
+// Command bench measures what tabs, checks and telling cost, in turn with bare WebSocket servers
+// and Centrifugo, how late ends come, and what stands in front of an application costs, in turn
+// with other proxies:
 //
-//	make bench                                      # 10,000 tabs
-//	go run ./bench -tabs 2000                       # fewer
+//	make bench                                      # all of it
+//	go run ./bench -only ratios                     # beside the bare library and Centrifugo
+//	go run ./bench -only memory -rounds 1 -servers lean,curfew
 //	go run ./bench -only front,doors,cut,transfers  # the application
 //
 // The servers run as processes of their own; the load comes from this one over loopback. Figures
@@ -27,24 +29,23 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"curfew/session"
 	"curfew/session/bolt"
 )
 
 var (
 	tabs      = flag.Int("tabs", 10_000, "open tabs")
-	broadcast = flag.Int("broadcast", 19_500, "open tabs that a notice goes to")
 	beats     = flag.Int("beats", 20_000, "heartbeats a second")
 	beatFor   = flag.Duration("beat-for", 10*time.Second, "how long heartbeats are sent")
-	restFor   = flag.Duration("rest-for", 25*time.Second,
-		"how long CPU at rest is measured: each tab is ticked once in 25 s")
 	roundTrip = flag.Duration("round-trip", 50*time.Millisecond, "how long a page's acknowledgement is on its "+
 		"way: the load runs on the cores of the server, and 0 makes it answer while others are being told")
 	only = flag.String("only", "",
-		"some of tabs, lateness, storm, console, sign-ins, front, doors, cut, transfers, logout, notice, nodes, "+
-			"node-costs, simulation; empty: all")
+		"some of ratios (memory, openings, heartbeats, rest, status, logout, notice), lateness, storm, "+
+			"console, sign-ins, front, doors, cut, transfers, nodes, node-costs, simulation; empty: all")
 	serveAs = flag.String("serve", "",
-		"be a server: curfew, simulated, plain, detached, raw, application, plain-proxy (used by the benchmark itself)")
+		"be a server: curfew, simulated, handler, lean, application, plain-proxy (used by the benchmark itself)")
 	serveRedis     = flag.String("redis", "", "with -serve curfew: the Redis that nodes share")
 	serveSessions  = flag.Int("sessions", 0, "with -serve simulated: sessions in all")
 	simulatedSizes = flag.String("simulated", "400000,4000000",
@@ -53,6 +54,26 @@ var (
 	frontFor         = flag.Duration("front-for", 2*time.Second, "how long a round of requests to an application takes")
 	serveShort       = flag.Bool("short", false, "with -serve curfew: sessions that end after 15 s")
 )
+
+type part struct {
+	name    string
+	measure func()
+}
+
+// ratio is a part of several rounds.
+func ratio(name string, round func()) part { return part{name, func() { inRounds(name, round) }} }
+
+var parts = []part{
+	ratio("memory", measureMemory), ratio("openings", measureOpenings), ratio("heartbeats", measureHeartbeats),
+	ratio("rest", measureRest), ratio("status", measureStatus),
+	{"lateness", measureLateness}, {"storm", measureStorm}, {"console", measureConsole},
+	{"sign-ins", func() { measureSignIns(1); measureSignIns(64) }},
+	{"front", measureFront}, {"doors", measureDoors}, {"cut", measureCut}, {"transfers", measureTransfers},
+	// these call giveWay
+	ratio("logout", measureForcedLogout), ratio("notice", measureNotice), {"nodes", measureNodes},
+	{"node-costs", measureNodeCosts},
+	{"simulation", measureSimulation},
+}
 
 func main() {
 	log.SetFlags(0)
@@ -65,32 +86,16 @@ func main() {
 	go writeAcks()
 	fmt.Printf("%d tabs, %d heartbeats a second for %s, acknowledgements after %s, %s, %d cores\n"+
 		"\n", *tabs, *beats, *beatFor, *roundTrip, runtime.Version(), runtime.NumCPU())
-	parts := []struct {
-		name    string
-		measure func()
-	}{
-		{"tabs", measureAllTabs}, {"lateness", measureLateness}, {"storm", measureStorm}, {"console", measureConsole},
-		{"sign-ins", func() { measureSignIns(1); measureSignIns(64) }},
-		{"front", measureFront}, {"doors", measureDoors}, {"cut", measureCut}, {"transfers", measureTransfers},
-		// these call giveWay
-		{"logout", measureForcedLogout}, {"notice", measureBroadcast}, {"nodes", measureNodes},
-		{"node-costs", measureNodeCosts},
-		{"simulation", measureSimulation},
+	chosen := strings.Split(*only, ",")
+	if i := slices.Index(chosen, "ratios"); i >= 0 {
+		chosen = slices.Replace(chosen, i, i+1, ratioParts...)
 	}
 	for _, p := range parts {
-		if *only == "" || slices.Contains(strings.Split(*only, ","), p.name) {
+		if *only == "" || slices.Contains(chosen, p.name) {
 			p.measure()
 		}
 	}
 	check(os.RemoveAll(programFolder))
-}
-
-func measureAllTabs() {
-	fmt.Printf("%-26s %12s %14s %14s %22s\n", "server", "bytes a tab", "CPU at rest", "connects a s",
-		"CPU-s a M heartbeats")
-	for _, name := range []string{"plain", "detached", "curfew"} {
-		measureTabs(name)
-	}
 }
 
 // server is a process that is being measured.
@@ -99,12 +104,20 @@ type server struct {
 	stdin   io.WriteCloser
 	stdout  *bufio.Scanner
 	address string
+	speaks  *dialect
+	greets  bool     // each tab is sent a hello
+	foreign *process // not one of the benchmark's own, which listen to commands; nil: it is
 }
 
 func startServer(args ...string) *server {
 	exe, err := os.Executable()
 	check(err)
-	s := &server{cmd: exec.Command(exe, args...)}
+	s := &server{
+		cmd:    exec.Command(exe, args...),
+		speaks: ours,
+		greets: slices.ContainsFunc([]string{"curfew", "simulated", "-hello"},
+			func(arg string) bool { return slices.Contains(args, arg) }),
+	}
 	s.cmd.Stderr = os.Stderr
 	s.stdin, err = s.cmd.StdinPipe()
 	check(err)
@@ -126,12 +139,19 @@ func (s *server) line() string {
 
 // ask sends a command and returns the answer.
 func (s *server) ask(command string) string {
+	if s.foreign != nil {
+		return ""
+	}
 	_, err := fmt.Fprintln(s.stdin, command)
 	check(err)
 	return s.line()
 }
 
 func (s *server) stop() {
+	if s.foreign != nil {
+		s.foreign.stop()
+		return
+	}
 	s.stdin.Close()
 	check(s.cmd.Wait())
 }
@@ -160,21 +180,18 @@ func memoryOf(pid int, what string) float64 {
 	return 0
 }
 
-// cpu is the time that the process has used, in seconds.
-func (s *server) cpu() float64 { return cpuOf(s.cmd.Process.Pid) }
+func (s *server) pid() int { return s.cmd.Process.Pid }
 
-// cpuOf is the time that a process has used, in seconds.
+// cpu is the time that the process has used, in seconds.
+func (s *server) cpu() float64 { return cpuOf(s.pid()) }
+
+// cpuOf is the time that a process has used, in seconds. It is the process's CPU clock, whose
+// number clock_getcpuclockid(3) makes: /proc counts hundredths of a second.
 func cpuOf(pid int) float64 {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	check(err)
-	_, rest, _ := strings.Cut(string(data), ") ")
-	fields := strings.Fields(rest)
-	user, err1 := strconv.ParseFloat(fields[11], 64)
-	system, err2 := strconv.ParseFloat(fields[12], 64)
-	check(err1)
-	check(err2)
-	const ticks = 100 // sysconf(_SC_CLK_TCK) on Linux
-	return (user + system) / ticks
+	const scheduler = 2
+	var used unix.Timespec
+	check(unix.ClockGettime(int32(^pid<<3|scheduler), &used))
+	return float64(used.Nano()) / 1e9
 }
 
 func check(err error) {
@@ -188,56 +205,14 @@ func (s *server) cookies(n int) []string { return s.cookiesOf("sessions", n) }
 
 // cookiesOf has a command make the sessions.
 func (s *server) cookiesOf(command string, n int) []string {
+	if s.foreign != nil {
+		return centrifugoTokens(command, n)
+	}
 	answer := s.ask(fmt.Sprint(command, " ", n))
 	if answer == "" {
 		return make([]string, n)
 	}
 	return strings.Fields(answer)
-}
-
-// open opens a tab for each cookie, with eight at once.
-func (s *server) open(cookies []string) []*tab {
-	list := make([]*tab, len(cookies))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(cookies) {
-					return
-				}
-				list[i] = dial(s.address, cookies[i])
-			}
-		})
-	}
-	wg.Wait()
-	return list
-}
-
-func measureTabs(name string) {
-	s := startServer("-serve", name)
-	defer s.stop()
-	warm := s.open(s.cookies(200)) // what a first tab costs once is not the cost of a tab
-	cookies := s.cookies(*tabs)
-	before := s.rss()
-	begin := time.Now()
-	list := s.open(cookies)
-	rate := float64(len(list)) / time.Since(begin).Seconds()
-	pause(2 * time.Second)
-	perTab := (s.rss() - before) / float64(len(list))
-
-	used := s.cpu()
-	pause(*restFor)
-	rest := (s.cpu() - used) / restFor.Seconds() * 100
-
-	used = s.cpu()
-	sent := heartbeats(list, *beats, *beatFor)
-	perMillion := (s.cpu() - used) / float64(sent) * 1e6
-	fmt.Printf("%-26s %12.0f %12.2f %% %14.0f %22.2f\n", name, perTab, rest, rate, perMillion)
-	for _, t := range append(list, warm...) {
-		t.close()
-	}
 }
 
 // pause waits while the server is watched.
@@ -251,7 +226,8 @@ func heartbeats(list []*tab, perSecond int, d time.Duration) (sent int) {
 	for time.Since(begin) < d {
 		<-ticker.C
 		for due := int(time.Since(begin).Seconds() * float64(perSecond)); sent < due; sent++ {
-			check(list[sent%len(list)].send(heartbeat))
+			t := list[sent%len(list)]
+			check(t.send(t.speaks.heartbeat))
 		}
 	}
 	return sent

@@ -5,16 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -22,11 +19,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"curfew/directory"
 	"curfew/hub"
-	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
 	"curfew/session/gorilla"
@@ -45,12 +39,8 @@ func serve(name string) {
 	command := func(string, int) string { return "" }
 	stop := func() {}
 	switch name {
-	case "plain":
-		handler = http.HandlerFunc(plain)
-	case "detached":
-		handler = http.HandlerFunc(detached)
-	case "raw":
-		handler = newRaw()
+	case "handler", "lean":
+		handler = newBare(name == "lean")
 	case "application":
 		handler = application()
 	case "plain-proxy":
@@ -73,63 +63,17 @@ func serve(name string) {
 			continue
 		}
 		switch commands.Text() {
-		case "collect":
-			runtime.GC()
 		case "shrink":
 			debug.FreeOSMemory()
+		case "collected": // when the last collection was over
+			var last debug.GCStats
+			debug.ReadGCStats(&last)
+			fmt.Println(last.LastGC.UnixNano())
+			continue
 		}
 		fmt.Println("done")
 	}
 	stop()
-}
-
-// plain reads in the handler, as the library's examples do.
-func plain(w http.ResponseWriter, r *http.Request) {
-	c, err := websocket.Accept(w, r,
-		&websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, InsecureSkipVerify: true})
-	if err == nil {
-		read(c)
-	}
-}
-
-// detached lets the handler return and reads in a goroutine of its own, through buffers of 256 B.
-func detached(w http.ResponseWriter, r *http.Request) {
-	c, err := websocket.Accept(&slim{ResponseWriter: w}, r,
-		&websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, InsecureSkipVerify: true})
-	if err == nil {
-		go read(c)
-	}
-}
-
-func read(c *websocket.Conn) {
-	defer c.CloseNow()
-	for {
-		_, data, err := c.Read(context.Background())
-		if err != nil {
-			return
-		}
-		var m struct {
-			Type   string `json:"type"`
-			IdleMS int64  `json:"idle_ms"`
-		}
-		if json.Unmarshal(data, &m) != nil {
-			return
-		}
-	}
-}
-
-type slim struct {
-	http.ResponseWriter
-	conn net.Conn // set by Hijack
-}
-
-func (s *slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	c, _, err := http.NewResponseController(s.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	s.conn = c
-	return c, bufio.NewReadWriter(bufio.NewReaderSize(c, 256), bufio.NewWriterSize(c, 256)), nil
 }
 
 // nobody stands in for the directory, which sockets do not ask.
@@ -182,6 +126,18 @@ func create(tabs *hub.Hub, n int, change func(*session.Record)) []string {
 	return cookies
 }
 
+// tabsOfSession is the most that one session may have.
+const tabsOfSession = 500
+
+// shareSessions makes as few sessions as n tabs need, and returns a cookie for each tab.
+func shareSessions(tabs *hub.Hub, n int) string {
+	var list []string
+	for _, cookie := range create(tabs, (n+tabsOfSession-1)/tabsOfSession, func(*session.Record) {}) {
+		list = append(list, slices.Repeat([]string{cookie}, min(tabsOfSession, n-len(list)))...)
+	}
+	return strings.Join(list, " ")
+}
+
 // signInAgain signs the users of these cookies in again, each in their browser, and returns the
 // cookies that they have then.
 func signInAgain(tabs *hub.Hub, cookies []string) []string {
@@ -232,54 +188,6 @@ const token = "curfew_bench"
 
 var tokenHash = sha256.Sum256([]byte(token))
 
-// raw is the bare library's best way to tell many: connections as in detached, and one frame,
-// encoded once, written to the bare connections by as many writers as there are cores.
-type raw struct {
-	mu    sync.Mutex
-	conns []net.Conn
-}
-
-func newRaw() http.Handler {
-	r := &raw{}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /session/ws", r.accept)
-	mux.HandleFunc("POST /tell", r.tell)
-	return mux
-}
-
-func (r *raw) accept(w http.ResponseWriter, request *http.Request) {
-	keep := &slim{ResponseWriter: w}
-	c, err := websocket.Accept(keep, request,
-		&websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, InsecureSkipVerify: true})
-	if err != nil {
-		return
-	}
-	r.mu.Lock()
-	r.conns = append(r.conns, keep.conn)
-	r.mu.Unlock()
-	go read(c)
-}
-
-func (r *raw) tell(w http.ResponseWriter, request *http.Request) {
-	body, err := io.ReadAll(request.Body)
-	check(err)
-	f := append([]byte{0x81, 126, byte(len(body) >> 8), byte(len(body))}, body...)
-	if len(body) < 126 {
-		f = append([]byte{0x81, byte(len(body))}, body...)
-	}
-	r.mu.Lock()
-	conns := slices.Clone(r.conns)
-	r.mu.Unlock()
-	cores := runtime.GOMAXPROCS(0)
-	for part := range slices.Chunk(conns, (len(conns)+cores-1)/cores) {
-		go func() {
-			for _, c := range part {
-				c.Write(f) // the browser may be gone
-			}
-		}()
-	}
-}
-
 func openStore(folder, redisURL string) (session.Store, session.SharedStore) {
 	if redisURL == "" {
 		store, err := bolt.Open(folder)
@@ -307,6 +215,8 @@ func curfew(short bool, redisURL string) (h http.Handler, command func(name stri
 		change := func(*session.Record) {}
 		switch name {
 		case "sessions":
+		case "shared":
+			return shareSessions(tabs, n)
 		case "of-one-user":
 			change = func(r *session.Record) { r.User = "many" }
 		case "admins":

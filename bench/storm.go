@@ -93,7 +93,7 @@ func storm(n int, after, spread time.Duration) (list []comeback, missed int, cpu
 // refused.
 func comeBack(t *tab, on *server) (c comeback, again *tab) {
 	c = comeback{dialled: time.Now()}
-	again, status := tryDial(on.address, t.cookie)
+	again, status := on.tryDial(t.cookie)
 	switch {
 	case status == http.StatusUnauthorized:
 		c.refused, c.hello = true, time.Now()

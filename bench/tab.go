@@ -1,14 +1,9 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
-	"net/http"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -16,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"curfew/hub/wire"
 )
 
 // tab is a browser's end of a socket, as small as can be: it acknowledges what it is told. Tabs
@@ -27,7 +20,8 @@ import (
 // told by the kernel's stamp (SO_TIMESTAMPNS, socket(7)), not by when the thread came to read it.
 type tab struct {
 	cookie  string
-	hello   time.Time // when it arrived
+	speaks  *dialect
+	hello   time.Time // when it arrived; zero until then
 	due     time.Time // the end, by the server's hello
 	late    time.Duration
 	greeted chan struct{} // closed when hello and due are known
@@ -36,6 +30,8 @@ type tab struct {
 	ended   time.Time     // when the close frame arrived, or the connection broke
 	closed  chan struct{} // closed with the connection, when ended is known
 
+	helloSize int // bytes of its message
+
 	rest []byte // the beginning of a frame; used by readTabs alone
 
 	mu   sync.Mutex // held while fd is used
@@ -43,53 +39,13 @@ type tab struct {
 	gone bool // fd is closed
 }
 
-var heartbeat = frame([]byte(`{"type":"activity","idle_ms":0}`))
-
 // frame is a masked text frame (RFC 6455 §5.2), under the mask of zeros.
 func frame(body []byte) []byte {
-	return append([]byte{0x81, 0x80 | byte(len(body)), 0, 0, 0, 0}, body...)
-}
-
-func dial(address, cookie string) *tab {
-	t, status := tryDial(address, cookie)
-	if t == nil {
-		check(fmt.Errorf("handshake: %d", status))
+	head := []byte{0x81, 0x80 | byte(len(body)), 0, 0, 0, 0}
+	if len(body) > 125 {
+		head = []byte{0x81, 0x80 | 126, byte(len(body) >> 8), byte(len(body)), 0, 0, 0, 0}
 	}
-	return t
-}
-
-// tryDial opens a tab; nil where the server refuses it.
-func tryDial(address, cookie string) (t *tab, status int) {
-	c, err := net.Dial("tcp", address)
-	check(err)
-	defer c.Close() // the tab has a descriptor of its own
-	fmt.Fprintf(c, "GET /session/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Origin: %s\r\nCookie: %s\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\n"+
-		"\r\n", origin, cookie, wire.Subprotocol)
-	r := bufio.NewReaderSize(c, 512)
-	response, err := http.ReadResponse(r, nil)
-	check(err)
-	if response.StatusCode != http.StatusSwitchingProtocols {
-		return nil, response.StatusCode
-	}
-	early, err := r.Peek(r.Buffered())
-	check(err)
-	t = &tab{
-		cookie:  cookie,
-		rest:    early,
-		greeted: make(chan struct{}),
-		expired: make(chan struct{}),
-		closed:  make(chan struct{}),
-	}
-	raw, err := c.(*net.TCPConn).SyscallConn()
-	check(err)
-	check(raw.Control(func(fd uintptr) { t.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }))
-	check(err)
-	check(syscall.SetsockoptInt(t.fd, syscall.SOL_SOCKET, syscall.SO_TIMESTAMPNS, 1))
-	t.take(nil, time.Now())
-	watched.add(t)
-	return t, response.StatusCode
+	return append(head, body...)
 }
 
 // watch is what epoll looks after.
@@ -236,35 +192,9 @@ func (t *tab) take(data []byte, at time.Time) bool {
 		if data[0] != 0x81 {
 			return false
 		}
-		t.hear(data[head:head+n], at)
+		t.speaks.hear(t, data[head:head+n], at)
 		data = data[head+n:]
 	}
-}
-
-// hear takes in a message.
-func (t *tab) hear(body []byte, at time.Time) {
-	kind, seq, ok := opening(body)
-	if !ok {
-		check(fmt.Errorf("not a message: %s", body))
-	}
-	switch kind {
-	case wire.KindHello:
-		var m struct {
-			ExpireInMS int64 `json:"expire_in_ms"`
-		}
-		check(json.Unmarshal(body, &m))
-		t.hello = at
-		t.due = at.Add(time.Duration(m.ExpireInMS) * time.Millisecond)
-		close(t.greeted)
-		return
-	case wire.KindExpire:
-		t.late = at.Sub(t.due)
-		t.told.Store(at.UnixNano())
-		close(t.expired)
-	case wire.KindNotice:
-		t.told.Store(at.UnixNano())
-	}
-	acks <- ack{t, frame(append(append([]byte(`{"type":"ack","seq":`), seq...), '}')), at}
 }
 
 // ack is an acknowledgement on its way.
@@ -282,22 +212,4 @@ func writeAcks() {
 		pause(time.Until(a.heard.Add(*roundTrip)))
 		a.tab.send(a.frame) // the server may be gone
 	}
-}
-
-// opening reads how every message of the server begins, without decoding it: the load must not cost
-// more than the server.
-func opening(body []byte) (kind wire.Kind, seq []byte, ok bool) {
-	rest, ok := bytes.CutPrefix(body, []byte(`{"type":"`))
-	if !ok {
-		return "", nil, false
-	}
-	name, rest, ok := bytes.Cut(rest, []byte(`","seq":`))
-	if !ok {
-		return "", nil, false
-	}
-	n := 0
-	for n < len(rest) && rest[n] >= '0' && rest[n] <= '9' {
-		n++
-	}
-	return wire.Kind(name), rest[:n], n > 0
 }

@@ -34,6 +34,7 @@ func (s *server) post(path, body string) time.Time {
 	check(err)
 	request.Host = "localhost"
 	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("X-API-Key", token) // Centrifugo's
 	begin := time.Now()
 	response, err := http.DefaultClient.Do(request)
 	check(err)
@@ -63,21 +64,27 @@ func arrivals(list []*tab, begin time.Time) []float64 {
 	return ms
 }
 
-// tell opens tabs, has them told by a request, and returns the sorted arrivals, and the
-// milliseconds until all were closed: if the server closes them, until the last was sent its close
-// frame, which comes after its acknowledgement.
-func tell(name, command string, n int, path, body string, closes bool) (ms []float64, closed float64) {
-	s := startServer("-serve", name)
+// telling is a contender that tells all its tabs by a request.
+type telling struct {
+	contender
+	path, body string
+	closes     bool // it closes the tabs that it has told
+}
+
+// tell opens n tabs, has them told, and returns the sorted arrivals, and the milliseconds until all
+// were closed: if the server closes them, until the last was sent its close frame, which comes
+// after its acknowledgement.
+func (c telling) tell(n int) (ms []float64, closed float64) {
+	s := c.start()
 	defer s.stop()
-	list := s.open(s.cookiesOf(command, n))
-	s.ask("collect") // the garbage of so many handshakes at once
-	pause(time.Second)
-	begin := s.post(path, body)
+	list := s.open(s.cookiesOf(c.command, n))
+	pause(afterOpening) // the garbage of so many handshakes is collected, or not: as the server does
+	begin := s.post(c.path, c.body)
 	ms = arrivals(list, begin)
-	if !closes {
-		for _, t := range list {
-			t.close()
-		}
+	if !c.closes {
+		pause(*roundTrip) // until the last has acknowledged
+		closeAll(list)
+		return ms, 0
 	}
 	for _, t := range list {
 		select {
@@ -102,40 +109,49 @@ func middle(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// compare prints the middle rounds of Curfew and of the bare library, and how they compare.
-func compare(what string, n int, command, path, body, bare string, closes bool) {
+// toldCurves are the sorted arrivals of the last round, by part and series.
+var toldCurves = make(map[string]map[string][]float64)
+
+func tellInTurn(part string, n int, list []telling) {
 	giveWay()
-	var own, raw, closings []float64
-	fmt.Printf("\n%s, %d tabs, from the call to the message on the socket\n", what, n)
-	for range rounds {
-		ms, _ := tell("raw", "sessions", n, "/tell", bare, false)
-		fmt.Printf("  bare library  %s\n", percentiles(ms))
-		raw = append(raw, percentile(ms, 0.99))
-		ms, closed := tell("curfew", command, n, path, body, closes)
-		fmt.Printf("  curfew        %s", percentiles(ms))
-		if closes {
+	if toldCurves[part] == nil {
+		toldCurves[part] = make(map[string][]float64)
+	}
+	for _, c := range list {
+		if !c.takesPart() {
+			continue
+		}
+		ms, closed := c.tell(n)
+		note(part, c.series, percentile(ms, 0.99))
+		toldCurves[part][c.series] = ms
+		fmt.Printf("    %s", percentiles(ms))
+		if c.closes {
 			fmt.Printf("; all acknowledged and closed after %.0f ms", closed)
-			closings = append(closings, closed)
 		}
 		fmt.Println()
-		own = append(own, percentile(ms, 0.99))
 	}
-	fmt.Printf("  middle of the p99: %.1f against %.1f ms, %.2f times", middle(own), middle(raw),
-		middle(own)/middle(raw))
-	if closes {
-		fmt.Printf("; closed after %.0f ms", middle(closings))
-	}
-	fmt.Println()
 }
 
 func measureForcedLogout() {
-	compare("forced logout of one user", *tabs, "of-one-user", "/api/v1/logouts",
-		`{"user":"many","message":"`+endedMessage+`"}`, expireMessage, true)
+	bare := serving("lean", "-tells")
+	tellInTurn("logout", *tabs, []telling{
+		{contender{"lean", bare, ""}, "/tell", expireMessage, false},
+		{contender{"curfew", serving("curfew"), "of-one-user"}, "/api/v1/logouts",
+			`{"user":"many","message":"` + endedMessage + `"}`, true},
+		{contender{"writer-each", bare, ""}, fmt.Sprint("/tell?writers=", *tabs), expireMessage, false},
+		{contender{"centrifugo", startCentrifugo, "of-one-user"}, "/api/publish",
+			`{"channel":"of-many","data":` + expireMessage + `}`, false},
+	})
 }
 
-func measureBroadcast() {
-	compare("notice to everyone", *broadcast, "sessions", "/api/v1/notices",
-		`{"everyone":true,"message":"`+endedMessage+`"}`, noticeMessage, false)
+func measureNotice() {
+	tellInTurn("notice", *many, []telling{
+		{contender{"lean", serving("lean", "-tells"), ""}, "/tell", noticeMessage, false},
+		{contender{"curfew", serving("curfew"), "sessions"}, "/api/v1/notices",
+			`{"everyone":true,"message":"` + endedMessage + `"}`, false},
+		{contender{"centrifugo", startCentrifugo, ""}, "/api/publish",
+			`{"channel":"everyone","data":` + noticeMessage + `}`, false},
+	})
 }
 
 // Figures of the console's measurement.
