@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -346,8 +348,24 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 		WriteTimeout:                 time.Minute,
 		IdleTimeout:                  2 * time.Minute,
 		MaxHeaderBytes:               64 << 10,
-		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog:                     stdlog.New(serverLog{log}, "", 0),
 	}
+}
+
+// serverLog takes what net/http has to say. A panic of a handler is a fault of ours, and is told
+// with its stack; all else is about a single connection, of which strangers make as many as they
+// like.
+type serverLog struct{ log *slog.Logger }
+
+// Write implements [io.Writer]. Each call is one message.
+func (l serverLog) Write(text []byte) (int, error) {
+	said := strings.TrimSpace(string(text))
+	if by, _, isPanic := strings.Cut(said, ": panic serving "); isPanic && (by == "http" || by == "http2") {
+		l.log.Error("a handler has panicked", "error", said)
+	} else {
+		l.log.Debug("a connection has failed", "error", said)
+	}
+	return len(text), nil
 }
 
 // stop ends all that goes on, gracefully, within [stopLimit]. It returns what went wrong, with err
