@@ -1,7 +1,9 @@
 #!/bin/sh
 # release.sh VERSION FOLDER builds a release into a folder: for each architecture the program as a static
 # binary, in an archive and as a Debian package, the list of what it is made of (SBOM), and the checksums
-# of all. ARCHITECTURES are amd64 and arm64 where nothing else is set. The same commit, version and toolchain make the same bytes, wherever the sources lie.
+# of all. ARCHITECTURES are amd64 and arm64 where nothing else is set. MAINTAINER is whom the package
+# names, as "Ann Other <ann@example.org>": whoever gives a release to others. The same commit, version,
+# maintainer and toolchain make the same bytes, wherever the sources lie.
 set -eu
 
 NFPM=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0
@@ -15,6 +17,18 @@ case "${1:-}" in
 	;;
 esac
 VERSION="$1"
+MAINTAINER=${MAINTAINER:-The Curfew project <curfew@localhost>}
+case "$MAINTAINER" in
+*[\"\|\&\\]*)
+	echo 'release.sh: MAINTAINER must be as "Ann Other <ann@example.org>", without quotes in it' >&2
+	exit 2
+	;;
+*\ \<*@*\>) ;;
+*)
+	echo 'release.sh: MAINTAINER must be as "Ann Other <ann@example.org>"' >&2
+	exit 2
+	;;
+esac
 mkdir -p "$2"
 out=$(cd "$2" && pwd)
 cd "$(dirname "$0")/.."
@@ -51,7 +65,7 @@ gzip -n9 <CHANGELOG.md >"$SHARED/changelog.gz"
 
 for arch in ${ARCHITECTURES:-amd64 arm64}; do
 	compile "$arch"
-	sed -e "s|@ARCH@|$arch|; s|@VERSION@|$VERSION|; s|@BUILD@|$build/$arch|; s|@SHARED@|$SHARED|" \
+	sed -e "s|@ARCH@|$arch|; s|@VERSION@|$VERSION|; s|@MAINTAINER@|$MAINTAINER|; s|@BUILD@|$build/$arch|; s|@SHARED@|$SHARED|" \
 		deploy/package/nfpm.yaml >"$build/nfpm.yaml"
 	"$build/bin/nfpm" package --config "$build/nfpm.yaml" --packager deb --target "$out/curfew_${VERSION}_$arch.deb"
 

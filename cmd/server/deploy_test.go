@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -24,7 +26,32 @@ type composed struct {
 		Command     []string          `yaml:"command"`
 		Environment map[string]string `yaml:"environment"`
 		Volumes     []string          `yaml:"volumes"`
+		Networks    yaml.Node         `yaml:"networks"`
 	} `yaml:"services"`
+	Networks map[string]struct {
+		IPAM struct {
+			Config []struct {
+				Subnet string `yaml:"subnet"`
+			} `yaml:"config"`
+		} `yaml:"ipam"`
+	} `yaml:"networks"`
+}
+
+// networks are the names of those that a service is in.
+func (c composed) networks(t *testing.T, service string) (names []string) {
+	t.Helper()
+	node := c.Services[service].Networks
+	if node.Kind == yaml.SequenceNode {
+		if err := node.Decode(&names); err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	byName := make(map[string]any)
+	if err := node.Decode(&byName); err != nil {
+		t.Fatal(err)
+	}
+	return slices.Sorted(maps.Keys(byName))
 }
 
 func readCompose(t *testing.T) (c composed) {
@@ -76,6 +103,37 @@ func TestNodesOfTheComposeFileHaveRightSettings(t *testing.T) {
 	}
 	if _, ok := compose.Services["redis"]; !ok {
 		t.Error("there is no redis, to which the settings lead")
+	}
+}
+
+// TestTheApplicationOfTheComposeFileReachesNothingOfCurfews holds the networks to what
+// docs/threats.md asks: whoever reaches the store, a door, or Curfew from the network of a trusted
+// proxy, can be anybody.
+func TestTheApplicationOfTheComposeFileReachesNothingOfCurfews(t *testing.T) {
+	c := readCompose(t)
+	for a, others := range map[string][]string{
+		"app":   {"node1", "node2", "redis"},
+		"nginx": {"redis"},
+	} {
+		for _, b := range others {
+			for _, network := range c.networks(t, a) {
+				if slices.Contains(c.networks(t, b), network) {
+					t.Errorf("%s reaches %s in the network %s", a, b, network)
+				}
+			}
+		}
+	}
+	cfg, err := load([]string{"--config", filepath.Join(deployFolder, "compose", "curfew.yaml")}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, network := range c.Networks {
+		isTrusted := len(network.IPAM.Config) == 1 &&
+			network.IPAM.Config[0].Subnet == fmt.Sprint(cfg.http.trustedProxies[0])
+		isNginxs := slices.Contains(c.networks(t, "nginx"), name) && slices.Contains(c.networks(t, "node1"), name)
+		if isTrusted != isNginxs {
+			t.Errorf("network %s: trusted %v, of nginx and Curfew %v", name, isTrusted, isNginxs)
+		}
 	}
 }
 
