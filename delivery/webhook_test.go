@@ -16,9 +16,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"curfew/delivery"
+	"curfew/hub/hubtest"
 	"curfew/internal/freeport"
 	"curfew/session"
 )
@@ -206,11 +208,42 @@ func serveAt(t *testing.T, address string, handler http.Handler) *httptest.Serve
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveOn(l, handler)
+}
+
+func serveOn(l net.Listener, handler http.Handler) *httptest.Server {
 	s := httptest.NewUnstartedServer(handler)
 	s.Listener.Close()
 	s.Listener = l
 	s.Start()
 	return s
+}
+
+// The time of this test moves only while all wait for that. So what is done in no time waits for no
+// timer, however slow the machine is.
+func TestALineIsSentAtOnceAndWaitsForNoTimer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		listener := hubtest.Listen()
+		r := newRig(t)
+		h := newHook(t, func(handler http.Handler) *httptest.Server { return serveOn(listener, handler) })
+		s, _ := r.webhook(h.URL, "a secret")
+		s.Dial(listener.Dial)
+		r.store.OnEvent(func(session.Event) { s.Wake() })
+		stop := r.run(s)
+		for i, text := range numbered("ada", 5) {
+			time.Sleep(1100*time.Millisecond + time.Duration(i)*7*time.Millisecond) // at rest, between two polls
+			began := time.Now()
+			r.write(text)
+			synctest.Wait()
+			if got := h.of("ada"); !slices.Equal(got, numbered("ada", i+1)) || !time.Now().Equal(began) {
+				t.Errorf("accepted %s after the line was written: %q, want it at once", time.Since(began), got)
+			}
+		}
+		stop()
+		h.Close()
+		r.store.Close()
+	})
 }
 
 func TestRedirectsAreNotFollowedAndRetryAfterIsHonoured(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,9 @@ func startAPI(t *testing.T, args ...string) (p *process, reader, admin *asking) 
 		t.Fatal(err)
 	}
 	p = start(t, append([]string{"--testing", "--api-tokens-file", path}, args...)...)
+	if slices.Contains(args, "--upstream") {
+		p.url += applicationBase
+	}
 	_, text := p.do("/api/v1/openapi.json", nil)
 	spec := apitest.Read(t, []byte(text))
 	for _, a := range askers {

@@ -3,11 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +24,8 @@ import (
 	"time"
 
 	"curfew/delivery"
+	"curfew/internal/metrics"
+	"curfew/session"
 	"curfew/session/redis/redistest"
 )
 
@@ -251,36 +256,141 @@ func TestTheTrailGoesToSyslogOverTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	messages := syslogMessages(t, l)
 	_, _, admin := startAPI(t, "--audit-syslog", "syslog+tls://"+l.Addr().String(), "--audit-syslog-ca-file", ca)
-	conn, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
 	_, ref := admin.session("ada")
-	reader := bufio.NewReader(conn)
-	length, err := reader.ReadString(' ')
-	if err != nil {
-		t.Fatal(err)
-	}
-	size, err := strconv.Atoi(strings.TrimSpace(length))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := make([]byte, size)
-	if _, err := io.ReadFull(reader, text); err != nil {
-		t.Fatal(err)
-	}
-	head, item, _ := strings.Cut(string(text), " - ")
+	text := next(t, messages)
+	head, item, _ := strings.Cut(text, " - ")
 	var event map[string]any
 	if err := json.Unmarshal([]byte(item), &event); err != nil || event["session"] != ref ||
 		!strings.HasPrefix(head, "<86>1 ") || !strings.HasSuffix(head, " sign-in") {
 		t.Errorf("message %q, %v, want the sign-in of %s", text, err, ref)
 	}
 	admin.eventually("it counts as accepted", func() bool {
-		return admin.metric(`curfew_outbox_sent_total{receiver="syslog"}`) == "1"
+		return admin.metric(`curfew_outbox_waiting{receiver="syslog"}`) == "0"
 	})
+	if sent := admin.metric(`curfew_outbox_sent_total{receiver="syslog"}`); sent == "" || sent == "0" {
+		t.Errorf("%q lines were sent, want one at least", sent)
+	}
+}
+
+// next is what comes next out of a channel.
+func next[T any](t *testing.T, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing comes")
+	}
+	return v
+}
+
+// syslogMessages are the messages that arrive at a listener, over however many connections, until
+// the test ends. A connection is read from at once: a sender waits seconds for it at most.
+func syslogMessages(t *testing.T, l net.Listener) <-chan string {
+	messages := make(chan string, 100)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				defer context.AfterFunc(t.Context(), func() { conn.Close() })()
+				defer conn.Close()
+				reader := bufio.NewReader(conn)
+				for {
+					length, err := reader.ReadString(' ')
+					size, sizeErr := strconv.Atoi(strings.TrimSpace(length))
+					if err != nil || sizeErr != nil {
+						return
+					}
+					text := make([]byte, size)
+					if _, err := io.ReadFull(reader, text); err != nil {
+						return
+					}
+					messages <- string(text)
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); running.Wait() })
+	return messages
+}
+
+// An application that was given Remote-Session learns that this session has ended, and of nothing
+// before that which it has not heard of first.
+func TestAnApplicationLearnsOfTheEndOfTheSessionThatItWasGiven(t *testing.T) {
+	t.Parallel()
+	r, given := startReceiver(t, http.StatusNoContent), make(chan string, 1)
+	app := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+		given <- q.Header.Get("Remote-Session")
+	}))
+	t.Cleanup(app.Close)
+	_, _, admin := startAPI(t, append(r.flags(t), "--upstream", app.URL)...)
+	cookie, ref := admin.session("ada")
+	(&process{t: t, url: strings.TrimSuffix(admin.url, applicationBase)}).do("/people", nil, "Cookie", cookie)
+	if got := next(t, given); got != ref {
+		t.Fatalf("the application is given %q, want %q", got, ref)
+	}
+	admin.call("POST", "/logouts", `{"session":"`+ref+`"}`, 200)
+	answered := time.Now()
+	var order []string
+	var end map[string]any
+	admin.eventually("the application is told", func() bool {
+		events, ids := r.got()
+		order, end = ids[ref], events["end-"+ref]
+		return end != nil
+	})
+	t.Logf("told within %s of the answer", time.Since(answered).Round(time.Millisecond))
+	if want := []string{"in-" + ref, "end-" + ref}; !slices.Equal(slices.DeleteFunc(order, func(id string) bool {
+		return strings.HasPrefix(id, "logout-")
+	}), want) {
+		t.Errorf("it was told %v, want %v", order, want)
+	}
+	if end["event"] != "session-end" || end["reason"] != "admin" || end["user"] != "ada" ||
+		end["actor"] != "robot-admin" || end["session"] != ref {
+		t.Errorf("it was told %v, want the end of %s by the administrator", end, ref)
+	}
+	admin.wantsAll(r)
+}
+
+// waker is a sender of which only it matters that it was woken.
+type waker struct {
+	delivery.Sender
+	woken chan struct{}
+}
+
+func (w waker) Wake() { w.woken <- struct{}{} }
+
+// With TestALineIsSentAtOnceAndWaitsForNoTimer of package delivery it follows that the first
+// attempt to deliver a line of this node waits for no timer.
+func TestALineWakesSendersByItself(t *testing.T) {
+	t.Parallel()
+	for name, set := range map[string]func(*storeConfig){
+		"embedded": func(c *storeConfig) { c.dataDir = t.TempDir() },
+		"redis":    func(c *storeConfig) { c.redisURL = redistest.Start(t).URL() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &server{cfg: &config{}, log: slog.New(slog.DiscardHandler), metrics: metrics.New()}
+			set(&s.cfg.store)
+			s.clock = newClocks(nil, s.cfg.store.redisURL != "")
+			store, _, err := s.openStore(t.Context(), func(session.Event) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { store.Close(); s.close() })
+			one := waker{woken: make(chan struct{}, 10)}
+			s.toWake.Store(&[]delivery.Sender{one})
+			e := session.Event{At: time.Now(), Kind: session.EventNotice, Detail: "x"}
+			if err := store.Append(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+			next(t, one.woken)
+		})
+	}
 }
 
 func TestSettingsOfEventsAreChecked(t *testing.T) {
