@@ -60,6 +60,9 @@ func (s *server) announce(stdout io.Writer) error {
 			fmt.Fprintf(stdout, "  %-6s password %-11s groups %s\n", u.Name, u.Password, strings.Join(u.Groups, ", "))
 		}
 	}
+	if s.cfg.showsDemo() {
+		s.log.Warn("ldap-url is not set: whoever reaches the public URL can sign in by passwords that everybody knows")
+	}
 	file := s.cfg.operation.readyFile
 	if file == "" {
 		return nil

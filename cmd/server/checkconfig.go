@@ -104,6 +104,10 @@ func (v verdicts) print(w io.Writer) {
 
 // warnings are what may be meant as it is, and is often not.
 func warnings(c *config) (list []string) {
+	if c.showsDemo() {
+		list = append(list, fmt.Sprintf("ldap-url is not set, and public-url is %s: whoever reaches that can sign in "+
+			"as an administrator, because everybody knows the passwords of the demo directory", c.http.publicURL))
+	}
 	if !c.demo() && c.directory.ldap.GroupBaseDN == "" {
 		list = append(list, fmt.Sprintf("ldap-group-base-dn is not set: whoever may make an entry anywhere below %q "+
 			"can make a group of any name, also one of admin-groups; set it to where only administrators may",

@@ -93,3 +93,26 @@ func TestCheckConfigWarnsOfGroupsThatAnybodyMayMake(t *testing.T) {
 		}
 	}
 }
+
+func TestDemoUsersBehindAPublicNameAreWarnedOf(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args  []string
+		warns bool
+	}{
+		{nil, false},
+		{[]string{"--public-url", "http://localhost:8080"}, false},
+		{[]string{"--public-url", "https://app.example.org"}, true},
+		{[]string{"--public-url", "https://app.example.org", "--ldap-url", "ldaps://ldap.example.org",
+			"--ldap-base-dn", "dc=example,dc=org"}, false},
+	} {
+		status, said, errs := curfew(t, append([]string{"check-config"}, tt.args...)...)
+		if got := strings.Contains(said, "warning: ldap-url is not set"); status != 0 || got != tt.warns {
+			t.Errorf("%v: status %d, warned %v, want %v\n%s", tt.args, status, got, tt.warns, errs)
+		}
+	}
+	p := start(t, "--public-url", "https://app.example.org")
+	p.eventually("the log warns", func() bool {
+		return strings.Contains(p.log.String(), "level=WARN msg=\"ldap-url is not set")
+	})
+}

@@ -83,6 +83,12 @@ type operationConfig struct {
 // demo says that the directory for demonstrations is used.
 func (c *config) demo() bool { return len(c.directory.ldap.URLs) == 0 }
 
+// showsDemo says that the users of the demo directory can sign in from elsewhere, through what
+// stands in front of this machine's loopback address.
+func (c *config) showsDemo() bool {
+	return c.demo() && c.http.publicURL != nil && !views.Loopback(c.http.publicURL.Hostname())
+}
+
 // validate checks what goes beyond one setting, and lists all mistakes in the order of their texts.
 // given has what sources have for settings.
 func (c *config) validate(given map[string]value) []error {
