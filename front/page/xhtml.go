@@ -7,7 +7,7 @@ import (
 )
 
 // runXML is run for a page in XML, where no element is implied and none has text up to its end tag.
-// A page that is not well formed is shown by no browser, with the tag or without.
+// Of a page that is not well formed browsers show at most what comes before the fault.
 func (in *injector) runXML() error {
 	x := &xmlReader{in: in}
 	for in.head != inBody {
@@ -86,6 +86,11 @@ func (x *xmlReader) classify() (s skipper, isTag bool) {
 		return &skipUntil{end: []byte("]]>")}, false
 	case bytes.HasPrefix(b, []byte("<?")):
 		return &skipUntil{end: []byte("?>")}, false
+	case bytes.HasPrefix(b, []byte("<!")) && x.inRoot:
+		// Nothing is declared within an element. A browser shows what came before, so the tag is
+		// needed here.
+		x.take(len("<!"))
+		return skipNothing{}, true
 	case bytes.HasPrefix(b, []byte("<!")):
 		x.take(len("<!"))
 		return &skipDoctype{}, false
@@ -210,6 +215,11 @@ func (x *xmlReader) fill(t xmlTag, content string) error {
 type skipText struct{}
 
 func (skipText) next(c byte) (bool, []byte) { return c == '<', []byte("<") }
+
+// skipNothing is over at once.
+type skipNothing struct{}
+
+func (skipNothing) next(c byte) (bool, []byte) { return true, []byte{c} }
 
 // skipUntil finds the first of a few bytes, and is over behind them.
 type skipUntil struct {
