@@ -43,7 +43,7 @@ var (
 		"way: the load runs on the cores of the server, and 0 makes it answer while others are being told")
 	only = flag.String("only", "",
 		"some of ratios (memory, openings, heartbeats, rest, status, logout, notice), lateness, storm, "+
-			"console, sign-ins, front, doors, cut, transfers, nodes, node-costs, simulation; empty: all")
+			"console, sign-ins, many, front, doors, cut, transfers, nodes, node-costs, simulation; empty: all")
 	serveAs = flag.String("serve", "",
 		"be a server: curfew, simulated, handler, lean, application, plain-proxy (used by the benchmark itself)")
 	serveRedis     = flag.String("redis", "", "with -serve curfew: the Redis that nodes share")
@@ -68,6 +68,7 @@ var parts = []part{
 	ratio("rest", measureRest), ratio("status", measureStatus),
 	{"lateness", measureLateness}, {"storm", measureStorm}, {"console", measureConsole},
 	{"sign-ins", func() { measureSignIns(1); measureSignIns(64) }},
+	{"many", measureMany},
 	{"front", measureFront}, {"doors", measureDoors}, {"cut", measureCut}, {"transfers", measureTransfers},
 	// these call giveWay
 	ratio("logout", measureForcedLogout), ratio("notice", measureNotice), {"nodes", measureNodes},

@@ -64,8 +64,7 @@ func (sh *shard) armLocked() {
 // still for long, all may be due.
 const endsAtOnce = 200
 
-// fire wakes the sessions that are due, and returns when everything that follows is done. The timer
-// calls it.
+// fire wakes the sessions that are due. The timer calls it.
 func (sh *shard) fire() {
 	sh.hub.waking.Add(1)
 	defer sh.hub.waking.Add(-1)
@@ -82,22 +81,36 @@ func (sh *shard) fire() {
 	}
 	sh.armLocked()
 	sh.mu.Unlock()
-	var ends sync.WaitGroup
+	sh.hub.wakeAll(due, now)
+}
+
+// wakeAll wakes sessions that were due to be woken by now. It returns when everything that follows
+// is done, but for ends that tabs were told and that are being stored.
+func (h *Hub) wakeAll(due []wake, now time.Time) {
+	var waiting sync.WaitGroup
 	slots := make(chan struct{}, endsAtOnce)
+	var ends []*decidedEnd
 	for _, w := range due {
 		s := w.session
-		if !s.mustReread.Load() && s.unstoredAct.Load() == 0 && !sh.hub.isDue(s) {
-			sh.hub.meter.Late(DeadlineWarning, now.Sub(w.at))
-			sh.hub.wake(sh.hub.ctx, s)
-			continue
+		switch mustAsk, isDue := s.mustReread.Load() || s.unstoredAct.Load() != 0, h.isDue(s); {
+		case !mustAsk && !isDue:
+			h.meter.Late(DeadlineWarning, now.Sub(w.at))
+			h.wake(h.ctx, s)
+		case !mustAsk && h.cluster.Alone():
+			h.notAhead(s)
+			if e, _ := h.decideEnd(h.ctx, s); e != nil {
+				ends = append(ends, e)
+			}
+		default: // each asks the store
+			slots <- struct{}{}
+			waiting.Go(func() {
+				h.wake(h.ctx, s)
+				<-slots
+			})
 		}
-		slots <- struct{}{}
-		ends.Go(func() {
-			sh.hub.wake(sh.hub.ctx, s) // at the same time, so that they share transactions of the store
-			<-slots
-		})
 	}
-	ends.Wait()
+	h.storeEnds(ends)
+	waiting.Wait()
 }
 
 // rearm sets the timer again; see rearmTimers.

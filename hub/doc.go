@@ -10,7 +10,7 @@
 //	activity.go    an act moves the deadline; the store learns of it later, in a warning at once
 //	deadlines.go   the session is woken when something may be due; tell.go tells its tabs
 //	closegrace.go  the last tab is closed, and nobody comes back
-//	ending.go      the session ends; no other file calls Store.End
+//	ending.go      the session ends; no other file calls Store.End. endqueue.go waits for the store
 //
 // The rule itself, when a session warns and when it is due, is session.Policy's.
 //

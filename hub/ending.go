@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -14,9 +15,9 @@ import (
 )
 
 // How a session ends: by time, by its user, by a forced logout, by a change in the directory. No
-// other file of the hub calls Store.End. The store ends two kinds of sessions itself: Store.Create
-// those that a sign-in displaces (signin.go), and SharedStore.EndLost those that it has lost
-// (internal/cluster/lost.go).
+// other file of the hub calls Store.End or Store.EndSoon. The store ends two kinds of sessions
+// itself: Store.Create those that a sign-in displaces (signin.go), and SharedStore.EndLost those
+// that it has lost (internal/cluster/lost.go).
 
 // End ends a session: it stores the end, and then tells the session's tabs. It goes on though ctx
 // ends. first is true to exactly one caller on all nodes; to others it says that the session had
@@ -67,16 +68,37 @@ const (
 	verdictNone                 // the store cannot be asked now; it is tried again
 )
 
-// expire ends s if it is due. The end is stored before tabs are told, with two exceptions. An end
-// by a forced logout follows from a revocation, which is stored. And where no other process writes
-// to the store, an end by time follows from the record itself: the store never knows of a later
-// activity than this node.
+// expire ends s if it is due.
 func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
+	e, v := h.decideEnd(ctx, s)
+	if e == nil {
+		return v
+	}
+	first, err := h.store.End(ctx, s.id, e.end, e.ifDueBy)
+	return h.endStored(ctx, e, first, err)
+}
+
+// decidedEnd is an end that was decided and is yet to be stored.
+type decidedEnd struct {
+	session *liveSession
+	end     session.End
+	ifDueBy time.Time // zero where tabs were told: what was told holds
+}
+
+// isTold reports whether tabs were told of e, so that nothing but the store is waited for.
+func (e *decidedEnd) isTold() bool { return e.ifDueBy.IsZero() }
+
+// decideEnd decides how s ends, if it is due: it returns the end for its caller to store, or nil
+// and a verdict. The end is stored before tabs are told, with two exceptions. An end by a forced
+// logout follows from a revocation, which is stored. And where no other process writes to the
+// store, an end by time follows from the record itself: the store never knows of a later activity
+// than this node. Then decideEnd tells tabs.
+func (h *Hub) decideEnd(ctx context.Context, s *liveSession) (*decidedEnd, verdict) {
 	if s.shard.lookup(s.id) != s {
-		return verdictOver // and everything is done
+		return nil, verdictOver // and everything is done
 	}
 	if h.deferEnd(ctx, s) {
-		return verdictNone
+		return nil, verdictNone
 	}
 	h.awaitEffect(s)
 	now := h.clock.Now()
@@ -88,12 +110,12 @@ func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 		s.overBy = time.Time{}
 		s.mu.Unlock()
 		h.schedule(s)
-		return verdictAlive
+		return nil, verdictAlive
 	}
 	s.ending = true
 	s.mu.Unlock()
 	h.note(s, "decision", "end "+string(end.Reason))
-	ifDueBy := now
+	e := &decidedEnd{session: s, end: end, ifDueBy: now}
 	forced := end.Reason == session.ReasonAdmin
 	proven := h.cluster.Alone() && end.Reason != session.ReasonBrowserClosed // that a tab was closed may not be stored
 	if told || forced || proven {
@@ -101,18 +123,45 @@ func (h *Hub) expire(ctx context.Context, s *liveSession) verdict {
 		if !told {
 			h.late(end)
 		}
-		ifDueBy = time.Time{} // what was told holds, though a reload may be storing a laxer policy at this moment
+		e.ifDueBy = time.Time{} // what was told holds, though a reload may be storing a laxer policy at this moment
 	}
-	first, err := h.store.End(ctx, s.id, end, ifDueBy)
+	return e, verdictOver
+}
+
+// storeEnds has the store end sessions, in the order of the list and in as few transactions as it
+// can. It returns once the ends are stored that tabs are to be told afterwards. The others are on
+// their way then; see Hub.ends.
+func (h *Hub) storeEnds(list []*decidedEnd) {
+	var untold []func()
+	for _, e := range list {
+		wait := h.store.EndSoon(h.ctx, e.session.id, e.end, e.ifDueBy)
+		outcome := func() {
+			first, err := wait()
+			h.endStored(h.ctx, e, first, err)
+		}
+		if !e.isTold() {
+			untold = append(untold, outcome)
+		} else if h.ends.add(outcome) {
+			h.running.Go(h.ends.work) // the caller is counted, so Shutdown waits
+		}
+	}
+	for _, outcome := range untold {
+		outcome()
+	}
+}
+
+// endStored does what follows once the store has answered.
+func (h *Hub) endStored(ctx context.Context, e *decidedEnd, first bool, err error) verdict {
+	s := e.session
 	switch {
 	case err == nil && first:
-		h.cluster.TellEnded(s.id, end)
-		h.finish(s, end)
-		if !ifDueBy.IsZero() {
-			h.late(end)
+		h.cluster.TellEnded(s.id, e.end)
+		h.finish(s, e.end)
+		if !e.isTold() {
+			h.late(e.end)
 		}
 	case err == nil, errors.Is(err, session.ErrNotFound):
-		h.finishAsStored(ctx, s, end)
+		h.finishAsStored(ctx, s, e.end)
 	case errors.Is(err, session.ErrNotDue):
 		return h.refresh(ctx, s)
 	default:
@@ -342,7 +391,8 @@ func (h *Hub) tellEndOfAll(list []*liveSession, end session.End) {
 	h.closeLater(tabs, end)
 }
 
-// manyEnds is how many ends may be written while tabs are still being told, and how many at once.
+// manyEnds is how many ends may be written while tabs are still being told, and how many at once
+// where nodes share the store.
 const manyEnds = 200
 
 // writeEnds stores the end of each session that a revocation has ended. Of several nodes each
@@ -351,13 +401,46 @@ func (h *Hub) writeEnds(list []*liveSession, end session.End) {
 	if len(list) > manyEnds && !h.wait(ackWait) {
 		return // the revocation is stored: the next start ends them
 	}
+	if h.cluster.Alone() {
+		h.writeEndsTogether(list, end)
+		return
+	}
 	for chunk := range slices.Chunk(h.myPart(list), manyEnds) {
 		var wg sync.WaitGroup
 		for _, s := range chunk {
-			wg.Go(func() { h.writeEnd(h.ctx, s, end) })
+			wg.Go(func() {
+				_, err := h.store.End(h.ctx, s.id, end, time.Time{})
+				h.endWritten(s, end, err)
+			})
 		}
 		wg.Wait()
 	}
+}
+
+// endsAhead is how many ends the store is asked for before the outcome of the first is awaited.
+const endsAhead = 2000
+
+// writeEndsTogether is writeEnds where the ends share the transactions of the store. Their order is
+// that of the IDs, by which the embedded store keeps sessions, so that a transaction writes few
+// pages.
+func (h *Hub) writeEndsTogether(list []*liveSession, end session.End) {
+	slices.SortFunc(list, func(a, b *liveSession) int { return bytes.Compare(a.id[:], b.id[:]) })
+	outcomes := make(chan func(), endsAhead)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		for outcome := range outcomes {
+			outcome()
+		}
+	})
+	for _, s := range list {
+		wait := h.store.EndSoon(h.ctx, s.id, end, time.Time{})
+		outcomes <- func() {
+			_, err := wait()
+			h.endWritten(s, end, err)
+		}
+	}
+	close(outcomes)
+	waiting.Wait()
 }
 
 // myPart splits the sessions among the nodes. It returns this node's part, and schedules a later
@@ -374,9 +457,10 @@ func (h *Hub) myPart(list []*liveSession) (mine []*liveSession) {
 	return mine
 }
 
-// writeEnd stores an end that follows from a revocation, and drops the session. Its tabs were told.
-func (h *Hub) writeEnd(ctx context.Context, s *liveSession, end session.End) {
-	if _, err := h.store.End(ctx, s.id, end, time.Time{}); err != nil && !isUnknown(err) {
+// endWritten drops a session whose end follows from a revocation, once the store has answered. Its
+// tabs were told.
+func (h *Hub) endWritten(s *liveSession, end session.End, err error) {
+	if err != nil && !isUnknown(err) {
 		h.log.Error("end not stored", "session", s.id, "error", err)
 		s.shard.wakeBy(s, h.clock.Now().Add(tryAgainAfter))
 		return

@@ -63,6 +63,15 @@ func (s awayStore) End(ctx context.Context, id session.ID, why session.End, ifDu
 	return s.Store.End(ctx, id, why, ifDueBy)
 }
 
+func (s awayStore) EndSoon(
+	ctx context.Context,
+	id session.ID,
+	why session.End,
+	ifDueBy time.Time,
+) func() (bool, error) {
+	return func() (bool, error) { return s.End(ctx, id, why, ifDueBy) }
+}
+
 func TestEndByTimeIsToldOnTimeThoughTheStoreIsAway(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		back := time.Now().Add(10*time.Minute + 4500*time.Millisecond)
@@ -140,6 +149,15 @@ func (s refusingStore) End(ctx context.Context, id session.ID, why session.End, 
 		return false, s.answer
 	}
 	return s.Store.End(ctx, id, why, ifDueBy)
+}
+
+func (s refusingStore) EndSoon(
+	ctx context.Context,
+	id session.ID,
+	why session.End,
+	ifDueBy time.Time,
+) func() (bool, error) {
+	return func() (bool, error) { return s.End(ctx, id, why, ifDueBy) }
 }
 
 func refusals(n int64) *atomic.Int64 {

@@ -66,6 +66,15 @@ func (s heldEnd) End(ctx context.Context, id session.ID, end session.End, ifDueB
 	return s.Store.End(context.WithoutCancel(ctx), id, end, ifDueBy)
 }
 
+func (s heldEnd) EndSoon(
+	ctx context.Context,
+	id session.ID,
+	why session.End,
+	ifDueBy time.Time,
+) func() (bool, error) {
+	return func() (bool, error) { return s.End(ctx, id, why, ifDueBy) }
+}
+
 func TestShutdownWaitsForADeadlineThatIsAtWork(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		held := heldEnd{called: make(chan struct{}), release: make(chan struct{}), returned: new(atomic.Bool)}

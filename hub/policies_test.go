@@ -58,6 +58,15 @@ func (s laxStore) End(ctx context.Context, id session.ID, why session.End, ifDue
 	return s.Store.End(ctx, id, why, ifDueBy)
 }
 
+func (s laxStore) EndSoon(
+	ctx context.Context,
+	id session.ID,
+	why session.End,
+	ifDueBy time.Time,
+) func() (bool, error) {
+	return func() (bool, error) { return s.End(ctx, id, why, ifDueBy) }
+}
+
 func TestEndThatWasToldIsStoredThoughAReloadComesBetween(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store { return laxStore{s} })
@@ -201,6 +210,15 @@ func (s *refusesEnds) End(ctx context.Context, id session.ID, why session.End, i
 		return false, errMum
 	}
 	return s.Store.End(ctx, id, why, ifDueBy)
+}
+
+func (s *refusesEnds) EndSoon(
+	ctx context.Context,
+	id session.ID,
+	why session.End,
+	ifDueBy time.Time,
+) func() (bool, error) {
+	return func() (bool, error) { return s.End(ctx, id, why, ifDueBy) }
 }
 
 func TestLeavingAGroupIsNoWayRoundItsForcedLogout(t *testing.T) {

@@ -32,6 +32,15 @@ func (s *brokenStore) End(ctx context.Context, id session.ID, why session.End, i
 	return s.Store.End(ctx, id, why, ifDueBy)
 }
 
+func (s *brokenStore) EndSoon(
+	ctx context.Context,
+	id session.ID,
+	why session.End,
+	ifDueBy time.Time,
+) func() (bool, error) {
+	return func() (bool, error) { return s.End(ctx, id, why, ifDueBy) }
+}
+
 // startWithAccounts starts a hub over a store that may break, with a session for each record.
 func startWithAccounts(t *testing.T, records ...session.Record) (*rig, *brokenStore) {
 	t.Helper()

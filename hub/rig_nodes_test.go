@@ -82,6 +82,15 @@ func (s *sharedStore) End(ctx context.Context, id session.ID, why session.End, i
 	return first, err
 }
 
+func (s *sharedStore) EndSoon(
+	ctx context.Context,
+	id session.ID,
+	why session.End,
+	ifDueBy time.Time,
+) func() (bool, error) {
+	return func() (bool, error) { return s.End(ctx, id, why, ifDueBy) }
+}
+
 func (s *sharedStore) Touch(ctx context.Context, acts []session.Activity) ([]session.ID, error) {
 	now := session.Millis(time.Now())
 	acts = slices.Clone(acts)

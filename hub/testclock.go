@@ -27,6 +27,7 @@ func (h *Hub) AdvanceClock(ctx context.Context, d time.Duration) (now time.Time,
 // advanceClockHere moves the test clock of this node.
 func (h *Hub) advanceClockHere(ctx context.Context, d time.Duration) {
 	h.testClock.Advance(d)
+	h.ends.await()
 	h.settle(ctx) // deadlines that were due in real time may still be at work
 	for _, s := range h.allSessions() {
 		h.tell(s, tellState)
@@ -34,13 +35,14 @@ func (h *Hub) advanceClockHere(ctx context.Context, d time.Duration) {
 	h.settle(ctx)
 }
 
-// settle waits until no shard is waking sessions and no tab is being written to, a second at most.
+// settle waits until no shard is waking sessions, no end is being stored and no tab is being
+// written to, a second at most.
 func (h *Hub) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
-	for h.writers.Busy() > 0 || h.waking.Load() > 0 {
+	for h.writers.Busy() > 0 || h.waking.Load() > 0 || h.ends.busy() {
 		select {
 		case <-ctx.Done():
 			return

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -72,6 +73,36 @@ func TestATimelineListsInputsDecisionsAndPushesInTheirOrder(t *testing.T) {
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+// Ends share transactions of the store in a leap. What the trail tells is the same as ever.
+func TestALeapEndsSessionsInTheOrderOfTheirDueTimes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := startHubForTesting(t)
+		const sessions = 80
+		for i := range sessions {
+			r.signIn(fmt.Sprintf("user-%02d", i))
+			pass(time.Millisecond)
+		}
+		r.leap(time.Hour, time.Hour)
+		ends := session.EventQuery{Kind: session.EventSessionEnd, Limit: 2 * sessions}
+		lines, err := r.store.Events(t.Context(), ends)
+		if err != nil || len(lines) != sessions {
+			t.Fatalf("%d lines, %v, want %d", len(lines), err, sessions)
+		}
+		for i, line := range lines {
+			if want := fmt.Sprintf("user-%02d", sessions-1-i); line.User != want {
+				t.Errorf("line %d from the end is of %s, want %s", i, line.User, want)
+			}
+			if i > 0 && lines[i-1].At.Sub(line.At) != time.Millisecond {
+				t.Errorf("%s ended at %s and %s at %s, want a millisecond in between", line.User, line.At,
+					lines[i-1].User, lines[i-1].At)
+			}
+		}
+		if live := r.Stats().Sessions; live != 0 {
+			t.Errorf("%d sessions are live, want all to be stored when the leap is answered", live)
 		}
 	})
 }

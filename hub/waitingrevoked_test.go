@@ -383,6 +383,15 @@ func (noEnds) End(context.Context, session.ID, session.End, time.Time) (bool, er
 	return false, errors.New("the disk is full")
 }
 
+func (s noEnds) EndSoon(
+	ctx context.Context,
+	id session.ID,
+	why session.End,
+	ifDueBy time.Time,
+) func() (bool, error) {
+	return func() (bool, error) { return s.End(ctx, id, why, ifDueBy) }
+}
+
 func TestSoManySessionsAreListedInAll(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)

@@ -38,6 +38,11 @@ type Store interface {
 	// zero and the session, by its own record, is not due by then, it stays: ErrNotDue. Forced
 	// logouts are no part of a record, so the caller judges them. ErrNotFound.
 	End(ctx context.Context, id ID, why End, ifDueBy time.Time) (first bool, err error)
+	// EndSoon is End for a caller with many ends. It returns before the end is durable, unless the
+	// store writes each change by itself, and may wait until the store has room for more. The end
+	// is made after every change that was asked for before the call, and before any that is asked
+	// for after it. wait returns the outcome, and is called once.
+	EndSoon(ctx context.Context, id ID, why End, ifDueBy time.Time) (wait func() (first bool, err error))
 	// EndKeep notes in the tombstone of a session that no page of it waits any more: End.KeepOver.
 	// It changes nothing of a session that lives or is unknown, and is no error then.
 	EndKeep(ctx context.Context, id ID) error

@@ -113,6 +113,22 @@ func (s *store) End(ctx context.Context, id session.ID, why session.End, ifDueBy
 	return measured(s.end, func() (bool, error) { return s.Store.End(ctx, id, why, ifDueBy) })
 }
 
+// EndSoon implements [session.Store]. It takes as long as it takes until the end is durable.
+func (s *store) EndSoon(
+	ctx context.Context,
+	id session.ID,
+	why session.End,
+	ifDueBy time.Time,
+) func() (bool, error) {
+	began := time.Now()
+	wait := s.Store.EndSoon(ctx, id, why, ifDueBy)
+	return func() (bool, error) {
+		first, err := wait()
+		s.end.done(began, err)
+		return first, err
+	}
+}
+
 // OfUser implements [session.Store].
 func (s *store) OfUser(ctx context.Context, user string) ([]session.Record, error) {
 	return measured(s.ofUser, func() ([]session.Record, error) { return s.Store.OfUser(ctx, user) })

@@ -51,12 +51,10 @@ type Store struct {
 	events  []session.Event // audit lines of the transaction under way
 	highest time.Time       // latest date of all audit lines; see auditLine
 
-	onEvent   func(session.Event) // nil: see OnEvent
-	commits   chan *commit
-	closing   chan struct{}
-	closeOnce sync.Once
-	writer    sync.WaitGroup
-	wrote     atomic.Int64 // when a transaction was last written, Unix ms; 0 if the last one was not
+	onEvent func(session.Event) // nil: see OnEvent
+	commits commitQueue
+	writer  sync.WaitGroup
+	wrote   atomic.Int64 // when a transaction was last written, Unix ms; 0 if the last one was not
 
 	// Failed sign-ins of the last minutes. They live in memory: a restart forgets a minute of them
 	// at most.
@@ -81,12 +79,11 @@ func Open(folder string) (*Store, error) {
 		return nil, fmt.Errorf("open store in %s: %w", folder, err)
 	}
 	s := &Store{
-		db:      db,
-		folder:  folder,
-		clock:   session.RealClock{},
-		commits: make(chan *commit),
-		closing: make(chan struct{}),
+		db:     db,
+		folder: folder,
+		clock:  session.RealClock{},
 	}
+	s.commits.init()
 	err = s.prepare()
 	if err == nil {
 		s.highest, err = highestDate(db)
@@ -137,7 +134,7 @@ func (s *Store) prepare() error {
 // Close waits until what is being written is written, and unlocks the folder. Later calls of other
 // methods fail.
 func (s *Store) Close() error {
-	s.closeOnce.Do(func() { close(s.closing) })
+	s.commits.close()
 	s.writer.Wait()
 	return s.db.Close()
 }

@@ -175,23 +175,54 @@ func touch(tx *bbolt.Tx, a session.Activity) error {
 // End implements [session.Store].
 func (s *Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (first bool, err error) {
 	err = s.update(ctx, func(tx *bbolt.Tx) error {
-		first = false
-		r, err := getRecord(tx, id)
-		if err != nil || r.End != nil {
-			return err
-		}
-		if !ifDueBy.IsZero() {
-			if due, _ := r.Policy.EndsAt(r); due.After(ifDueBy) {
-				return session.ErrNotDue
-			}
-		}
-		first = true
-		return s.endRecord(tx, r, why)
+		first, err = s.end(tx, id, why, ifDueBy)
+		return err
 	})
-	if err != nil {
-		return false, fmt.Errorf("end session: %w", err)
+	return first, endError(err)
+}
+
+// EndSoon implements [session.Store]. What is ended so shares transactions.
+func (s *Store) EndSoon(
+	ctx context.Context,
+	id session.ID,
+	why session.End,
+	ifDueBy time.Time,
+) (wait func() (first bool, err error)) {
+	if err := ctx.Err(); err != nil {
+		return func() (bool, error) { return false, endError(err) }
 	}
-	return first, nil
+	first := false
+	c, err := s.commits.add(func(tx *bbolt.Tx) (err error) {
+		first, err = s.end(tx, id, why, ifDueBy)
+		return err
+	}, true)
+	if err != nil {
+		return func() (bool, error) { return false, endError(err) }
+	}
+	return func() (bool, error) {
+		<-c.done
+		return first, endError(c.err)
+	}
+}
+
+func endError(err error) error {
+	if err != nil {
+		err = fmt.Errorf("end session: %w", err)
+	}
+	return err
+}
+
+func (s *Store) end(tx *bbolt.Tx, id session.ID, why session.End, ifDueBy time.Time) (first bool, err error) {
+	r, err := getRecord(tx, id)
+	if err != nil || r.End != nil {
+		return false, err
+	}
+	if !ifDueBy.IsZero() {
+		if due, _ := r.Policy.EndsAt(r); due.After(ifDueBy) {
+			return false, session.ErrNotDue
+		}
+	}
+	return true, s.endRecord(tx, r, why)
 }
 
 // EndKeep implements [session.Store].

@@ -149,6 +149,17 @@ func perform[T any](
 	call func() (T, error),
 ) (none T, err error) {
 	what, by := f.choose(method, conditional)
+	return inject(ctx, method, what, by, call)
+}
+
+// inject does to a call what was chosen.
+func inject[T any](
+	ctx context.Context,
+	method string,
+	what kind,
+	by time.Duration,
+	call func() (T, error),
+) (none T, err error) {
 	switch what {
 	case notDue:
 		return none, fmt.Errorf("%s: %w", method, session.ErrNotDue)
@@ -218,6 +229,22 @@ func (s Store) SetRules(ctx context.Context, id session.ID, revision int64, rule
 func (s Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (bool, error) {
 	return perform(ctx, s.Faults, "End", !ifDueBy.IsZero(),
 		func() (bool, error) { return s.Store.End(ctx, id, why, ifDueBy) })
+}
+
+// EndSoon implements [session.Store].
+func (s Store) EndSoon(
+	ctx context.Context,
+	id session.ID,
+	why session.End,
+	ifDueBy time.Time,
+) (wait func() (bool, error)) {
+	what, by := s.Faults.choose("End", !ifDueBy.IsZero())
+	if what == passes {
+		return s.Store.EndSoon(ctx, id, why, ifDueBy)
+	}
+	return func() (bool, error) {
+		return inject(ctx, "End", what, by, func() (bool, error) { return s.Store.End(ctx, id, why, ifDueBy) })
+	}
 }
 
 // EndKeep implements [session.Store].

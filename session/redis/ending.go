@@ -56,6 +56,17 @@ func (s *Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy
 	return ended, nil
 }
 
+// EndSoon implements [session.Store]. Each end is a script of its own, which is run at once.
+func (s *Store) EndSoon(
+	ctx context.Context,
+	id session.ID,
+	why session.End,
+	ifDueBy time.Time,
+) (wait func() (first bool, err error)) {
+	first, err := s.End(ctx, id, why, ifDueBy)
+	return func() (bool, error) { return first, err }
+}
+
 func (s *Store) end(ctx context.Context, id session.ID, why session.End, ifDueBy time.Time) (ended bool, err error) {
 	reason, err := json.Marshal(why)
 	if err != nil {

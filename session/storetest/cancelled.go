@@ -51,8 +51,12 @@ func callsOf(
 			_, err := s.Touch(ctx, []session.Activity{{ID: id, At: start.Add(time.Minute)}})
 			return err
 		},
-		"Leave":   func() error { _, err := s.Leave(ctx, id, session.TabTimes{ClosedAt: start}); return err },
-		"End":     func() error { _, err := s.End(ctx, id, end(session.ReasonLogout, 0), time.Time{}); return err },
+		"Leave": func() error { _, err := s.Leave(ctx, id, session.TabTimes{ClosedAt: start}); return err },
+		"End":   func() error { _, err := s.End(ctx, id, end(session.ReasonLogout, 0), time.Time{}); return err },
+		"EndSoon": func() error {
+			_, err := s.EndSoon(ctx, id, end(session.ReasonLogout, 0), time.Time{})()
+			return err
+		},
 		"EndKeep": func() error { return s.EndKeep(ctx, live.ID) },
 		"OfUser":  func() error { _, err := s.OfUser(ctx, "ada"); return err },
 		"AddRevocation": func() error {
