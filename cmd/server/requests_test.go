@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"mime"
 	"net/url"
 	"strings"
 	"testing"
@@ -32,9 +33,12 @@ func TestEveryAnswerCarriesItsHeaders(t *testing.T) {
 			if static := strings.HasPrefix(path, "/static/curfew"); (h.Get("Cache-Control") == "no-store") == static {
 				t.Errorf("%s: Cache-Control %q", path, h.Get("Cache-Control"))
 			}
+			if kind, _, err := mime.ParseMediaType(h.Get("Content-Type")); err != nil && body != "" {
+				t.Errorf("%s: Content-Type %q: %v", path, kind, err)
+			}
 			csp := h.Get("Content-Security-Policy")
 			if !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") ||
-				strings.Contains(csp, "unsafe-") {
+				!strings.Contains(csp, "base-uri 'none'") || strings.Contains(csp, "unsafe-") {
 				t.Errorf("%s: CSP %q", path, csp)
 			}
 			for name := range h {
