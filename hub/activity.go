@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"curfew/hub/internal/parallel"
 	"curfew/session"
 )
 
@@ -34,20 +35,43 @@ func (h *Hub) Act(ctx context.Context, id session.ID, idle time.Duration, confir
 // session.ErrEnded if that came too late. It takes no lock unless a warning is shown or tabs must
 // be told of a new deadline.
 func (h *Hub) act(ctx context.Context, s *liveSession, idle time.Duration, confirm bool) error {
+	changed, tells := h.moveDeadline(s, idle)
+	return h.acted(ctx, s, idle, confirm, changed, tells)
+}
+
+// heartbeat is act for the goroutine that reads a tab. An act that comes too late needs no answer:
+// the page is told of the end anyway.
+func (h *Hub) heartbeat(s *liveSession, idle time.Duration) {
+	changed, tells := h.moveDeadline(s, idle)
+	if tells || changed && s.isWatched() {
+		parallel.Aside(func() { h.acted(h.ctx, s, idle, false, changed, tells) })
+	}
+}
+
+// moveDeadline is the part of act that each activity needs. It returns what is left for acted.
+// changed means that the state of s may be another than before, and tells that a warning is shown
+// or tabs must be told.
+func (h *Hub) moveDeadline(s *liveSession, idle time.Duration) (changed, tells bool) {
 	now := h.clock.Now()
 	p := s.policy.Load()
-	if !s.warned.Load() && now.Before(s.movableEnd(p).Add(-p.Lead())) {
-		quiet := now.UnixMilli() - s.active.Load()
-		if !s.raise(now.Add(-idle)) {
-			return nil
-		}
-		s.shard.markDirty(s)
-		if quiet > activeFor.Milliseconds() {
-			h.stateChanged(s)
-		}
-		if !s.warned.Load() && !s.announcementIsStale(p, now, s.movableEnd(p)) {
-			return nil
-		}
+	if s.warned.Load() || !now.Before(s.movableEnd(p).Add(-p.Lead())) {
+		return false, true
+	}
+	quiet := now.UnixMilli() - s.active.Load()
+	if !s.raise(now.Add(-idle)) {
+		return false, false
+	}
+	s.shard.markDirty(s)
+	return quiet > activeFor.Milliseconds(), s.warned.Load() || s.announcementIsStale(p, now, s.movableEnd(p))
+}
+
+// acted is the rest of act.
+func (h *Hub) acted(ctx context.Context, s *liveSession, idle time.Duration, confirm, changed, tells bool) error {
+	if changed {
+		h.stateChanged(s)
+	}
+	if !tells {
+		return nil
 	}
 	return h.actInWarning(ctx, s, idle, confirm)
 }

@@ -28,23 +28,29 @@ func (EndedError) Unwrap() error { return session.ErrEnded }
 // the application then. Where nodes share the store, it reads the record for each request, because
 // another node may have ended the session just now.
 func (h *Hub) Admit(ctx context.Context, id session.ID) (Status, context.Context, error) {
+	status, live, err := h.admit(ctx, id)
+	if err != nil {
+		return status, nil, err
+	}
+	return status, live.lifetime(), nil
+}
+
+// admit is Admit that returns the live session, for handshakes.
+func (h *Hub) admit(ctx context.Context, id session.ID) (Status, *liveSession, error) {
 	s := h.lookup(id)
 	var doubts int64
 	if s != nil {
 		if doubts = s.doubts.Load(); h.cluster.Alone() && doubts == s.settled.Load() && !h.isClosing() {
 			if status, due := h.judge(s, *s.record.Load()); !due && status.Record.End == nil {
-				return status, s.lifetime(), nil
+				return status, s, nil
 			}
 		}
 	}
 	status, live, err := h.check(ctx, id)
-	if err != nil {
-		return status, nil, err
-	}
-	if live == s {
+	if err == nil && live == s {
 		s.settle(doubts)
 	}
-	return status, live.lifetime(), nil
+	return status, live, err
 }
 
 // liveDoubts are the reasons to read a session from the store before memory is trusted, in Admit.
@@ -58,6 +64,9 @@ type liveDoubts struct {
 // doubt notes that the store may know of an end that memory does not: a call that could have ended
 // s has failed.
 func (d *liveDoubts) doubt() { d.doubts.Add(1) }
+
+// inDoubt reports whether there is a doubt that is not settled.
+func (d *liveDoubts) inDoubt() bool { return d.doubts.Load() != d.settled.Load() }
 
 // settle notes that the store had no end of s when it was read, which was after the doubt of that
 // number. Any later end is noted in s, for s could be found by then.

@@ -16,36 +16,38 @@ import (
 
 // Requests that come while a session ends, and ends that the hub does not hear of.
 
+// endsToRace end a session of ada, where a user may have one session.
+var endsToRace = map[string]func(*user) error{
+	"sign-out": func(ada *user) error {
+		end := session.End{Reason: session.ReasonLogout, At: time.Now()}
+		_, err := ada.End(ada.t.Context(), ada.token.ID(), end)
+		return err
+	},
+	"forced logout of the session": func(ada *user) error {
+		_, err := ada.ForceLogout(ada.t.Context(), LogoutRequest{Scope: ada.scope()})
+		return err
+	},
+	"forced logout of the user": func(ada *user) error {
+		_, err := ada.ForceLogout(ada.t.Context(), LogoutRequest{Scope: session.Scope{User: "ada"}})
+		return err
+	},
+	"forced logout of everyone": func(ada *user) error {
+		_, err := ada.ForceLogout(ada.t.Context(), LogoutRequest{Scope: everyone})
+		return err
+	},
+	"one sign-in too many": func(ada *user) error {
+		ada.signIn("ada")
+		return nil
+	},
+	"reset": func(ada *user) error { return ada.Reset(ada.t.Context()) },
+}
+
 // TestNoRequestIsAdmittedOnceAnEndIsAnswered sends requests while a session is ended: those that
 // begin after the answer are refused.
 func TestNoRequestIsAdmittedOnceAnEndIsAnswered(t *testing.T) {
-	ends := map[string]func(*user) error{
-		"sign-out": func(ada *user) error {
-			end := session.End{Reason: session.ReasonLogout, At: time.Now()}
-			_, err := ada.End(ada.t.Context(), ada.token.ID(), end)
-			return err
-		},
-		"forced logout of the session": func(ada *user) error {
-			_, err := ada.ForceLogout(ada.t.Context(), LogoutRequest{Scope: ada.scope()})
-			return err
-		},
-		"forced logout of the user": func(ada *user) error {
-			_, err := ada.ForceLogout(ada.t.Context(), LogoutRequest{Scope: session.Scope{User: "ada"}})
-			return err
-		},
-		"forced logout of everyone": func(ada *user) error {
-			_, err := ada.ForceLogout(ada.t.Context(), LogoutRequest{Scope: everyone})
-			return err
-		},
-		"one sign-in too many": func(ada *user) error {
-			ada.signIn("ada")
-			return nil
-		},
-		"reset": func(ada *user) error { return ada.Reset(ada.t.Context()) },
-	}
 	p := standard
 	p.MaxSessions = 1
-	for name, end := range ends {
+	for name, end := range endsToRace {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store, err := bolt.Open(t.TempDir())

@@ -61,17 +61,23 @@ func TestCheckConcludesNothingWhereTheEndCannotBeStored(t *testing.T) {
 	})
 }
 
-// unreadable fails to read sessions, after so many were read.
+// unreadable reads one session, and fails to read others. A call that could have ended the session
+// fails, too.
 type unreadable struct {
 	session.Store
 	on    atomic.Bool
 	after atomic.Int64
+	doubt func()
 }
 
 func (s *unreadable) Get(ctx context.Context, id session.ID) (session.Record, error) {
-	if s.on.Load() && s.after.Add(-1) < 0 {
+	if !s.on.Load() {
+		return s.Store.Get(ctx, id)
+	}
+	if s.after.Add(-1) < 0 {
 		return session.Record{}, errors.New("disk trouble")
 	}
+	s.doubt()
 	return s.Store.Get(ctx, id)
 }
 
@@ -84,6 +90,7 @@ func TestTabWhoseSessionCannotBeReadStaysAndIsToldOnceItCan(t *testing.T) {
 		})
 		ada := hub.signIn("ada")
 		store.after.Store(1) // the handshake's own look
+		store.doubt = hub.lookup(ada.token.ID()).doubt
 		store.on.Store(true)
 		tab := ada.openTab()
 		if _, err := store.Store.End(t.Context(), ada.token.ID(),

@@ -64,11 +64,10 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, at E
 	if h.isClosing() {
 		return ErrClosing
 	}
-	status, err := h.Check(r.Context(), id)
+	_, s, err := h.admit(r.Context(), id)
 	if err != nil {
 		return err
 	}
-	s := h.ensureLive(r.Context(), status.Record)
 	room := h.tabLimits.take(s)
 	told := pageTold{isPhone(r.UserAgent()), pathOf(r.URL.Query().Get("path")), at.WithoutAdmins}
 	t := &tab{id: newTabID(), session: s, pageTold: told}
@@ -81,22 +80,24 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, at E
 // accept upgrades the connection. served is false where the tab was turned away: nothing is left of
 // it then.
 func (h *Hub) accept(w http.ResponseWriter, r *http.Request, t *tab, room bool, n *PasswordNotice) (served bool) {
-	if err := socket.Accept(w, r, &t.Conn); err != nil {
+	answer, err := socket.Accept(w, r, &t.Conn)
+	if err != nil {
 		return false // it is answered
 	}
 	switch {
 	case h.faults.is(FaultDrop):
-		t.CloseNow()
+		t.Drop(answer)
 	case !room:
 		h.meter.TurnedAway()
 		if h.tabLimits.tells(time.Now()) {
 			h.log.Warn("too many tabs", "session", t.session.id, "user", t.session.user)
 		}
-		t.TurnAway(wire.StatusFull, "too many tabs")
+		t.TurnAway(answer, wire.StatusFull, "too many tabs")
 	case !h.begin():
-		t.TurnAway(wire.StatusRestart, "server restarting")
+		t.TurnAway(answer, wire.StatusRestart, "server restarting")
 	default:
-		go h.serve(t, n)
+		h.add(t, n, answer)
+		go h.serve(t)
 		return true
 	}
 	return false

@@ -27,9 +27,15 @@ var liveliness = []State{StateActive, StateIdle, StateWarned, StateAway, StateGo
 // stateChanged tells those who watch the user of s if the user's state has changed. It is called
 // whenever that may be so, without a lock held.
 func (h *Hub) stateChanged(s *liveSession) {
-	if u := s.userSessions.Load(); u != nil && u.watched.Load() {
-		h.notifyWatchers(u)
+	if s.isWatched() {
+		h.notifyWatchers(s.userSessions.Load())
 	}
+}
+
+// isWatched reports whether a page watches the user of s.
+func (s *liveSession) isWatched() bool {
+	u := s.userSessions.Load()
+	return u != nil && u.watched.Load()
 }
 
 // notifyWatchers tells the watchers of u its state, if that is another than they were told.

@@ -49,6 +49,21 @@ type rig struct {
 	listener *hubtest.Listener
 	client   *http.Client
 	stop     func()
+
+	upgrading func() // if set, called between the look at the session of a handshake and its upgrade
+}
+
+// upgrade is the answer to a handshake.
+type upgrade struct {
+	http.ResponseWriter
+	rig *rig
+}
+
+func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if u.rig.upgrading != nil {
+		u.rig.upgrading()
+	}
+	return http.NewResponseController(u.ResponseWriter).Hijack()
 }
 
 func startHub(t testing.TB, p session.Policy) *rig {
@@ -116,13 +131,20 @@ func startHubWith(t testing.TB, store session.Store, o Options) *rig {
 		t.Fatal(err)
 	}
 	listener := hubtest.Listen()
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, err := session.ParseToken(r.Header.Get("X-Session"))
+	r := &rig{
+		Hub:      h,
+		t:        t,
+		store:    store,
+		listener: listener,
+		client:   listener.Client(),
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		token, err := session.ParseToken(request.Header.Get("X-Session"))
 		if err == nil {
-			err = h.Accept(w, r, token.ID(), Endpoint{
+			err = h.Accept(&upgrade{w, r}, request, token.ID(), Endpoint{
 				Origin:        origin,
 				Peer:          "192.0.2.1",
-				WithoutAdmins: r.Header.Get("X-Without-Admins") != "",
+				WithoutAdmins: request.Header.Get("X-Without-Admins") != "",
 			})
 		}
 		switch {
@@ -136,13 +158,6 @@ func startHubWith(t testing.TB, store session.Store, o Options) *rig {
 		}
 	})}
 	go server.Serve(listener)
-	r := &rig{
-		Hub:      h,
-		t:        t,
-		store:    store,
-		listener: listener,
-		client:   listener.Client(),
-	}
 	r.stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"curfew/hub/internal/parallel"
 	"curfew/hub/internal/revocation"
 	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
@@ -54,34 +55,42 @@ type pageTold struct {
 	withoutAdmins bool
 }
 
-// serve reads the tab's messages until its socket closes, and undoes all that it registered.
-func (h *Hub) serve(t *tab, n *PasswordNotice) {
+// serve reads the tab's messages until its socket closes, and then removes the tab. Its stack has 4
+// KB, and would keep 8 KB for as long as the tab is open: what needs more than that is done aside.
+func (h *Hub) serve(t *tab) {
 	defer h.running.Done()
-	defer h.add(t, n)()
+	defer h.remove(t)
 	for {
 		in, err := t.Read()
 		if h.faults.stalled() {
 			h.faults.wait()
 		}
 		switch {
+		case err == nil:
+			h.handle(t, in)
 		case errors.Is(err, socket.ErrBreach):
-			h.close(t, wire.StatusBreach, socket.ErrBreach.Error())
-			continue // until the page answers the close frame, or its time for that is over
-		case errors.Is(err, socket.ErrFlood):
-			h.close(t, wire.StatusBreach, socket.ErrFlood.Error())
-			t.closeCause = causeLost
-			t.Drain()
-			return
-		case errors.Is(err, socket.ErrTooBig):
-			h.close(t, wire.StatusTooBig, socket.ErrTooBig.Error())
-			t.closeCause = causeLost
-			t.Drain()
-			return
-		case err != nil:
-			t.readCloseCause(err, h.clock.Now())
+			parallel.Aside(func() { h.close(t, wire.StatusBreach, socket.ErrBreach.Error()) })
+			// until the page answers the close frame, or its time for that is over
+		default:
+			h.readFailed(t, err)
 			return
 		}
-		h.handle(t, in)
+	}
+}
+
+// readFailed ends the reading of t after an error that is no breach.
+func (h *Hub) readFailed(t *tab, err error) {
+	switch {
+	case errors.Is(err, socket.ErrFlood):
+		h.close(t, wire.StatusBreach, socket.ErrFlood.Error())
+		t.closeCause = causeLost
+		t.Drain()
+	case errors.Is(err, socket.ErrTooBig):
+		h.close(t, wire.StatusTooBig, socket.ErrTooBig.Error())
+		t.closeCause = causeLost
+		t.Drain()
+	default:
+		t.readCloseCause(err, h.clock.Now())
 	}
 }
 
@@ -94,13 +103,7 @@ func (h *Hub) handle(t *tab, in wire.Incoming) {
 	h.note(t.session, "input", string(in.Kind))
 	switch in.Kind {
 	case wire.KindActivity:
-		h.act(h.ctx, t.session, in.Idle, false) // if it comes too late, the page is told of the end anyway
-	case wire.KindConfirm:
-		h.confirm(t)
-	case wire.KindSync:
-		h.answer(t)
-	case wire.KindWatch:
-		h.watch(t, in.Users)
+		h.heartbeat(t.session, in.Idle)
 	case wire.KindVisibility:
 		t.session.mu.Lock()
 		switch {
@@ -116,7 +119,23 @@ func (h *Hub) handle(t *tab, in wire.Incoming) {
 			t.acked.Store(in.Seq)
 		}
 		h.acknowledged(t, fresh)
+	default:
+		h.handleAside(t, in)
 	}
+}
+
+// handleAside does what messages ask for that come seldom.
+func (h *Hub) handleAside(t *tab, in wire.Incoming) {
+	parallel.Aside(func() {
+		switch in.Kind {
+		case wire.KindConfirm:
+			h.confirm(t)
+		case wire.KindSync:
+			h.answer(t)
+		case wire.KindWatch:
+			h.watch(t, in.Users)
+		}
+	})
 }
 
 // confirm extends the session, and answers the page in any case, so that its button does not hang.
@@ -166,10 +185,12 @@ func (h *Hub) hello(t *tab) wire.Hello {
 	}
 }
 
-// add registers the tab, sends hello and what else the page must know, and returns what undoes
-// that. n is told to the page unless one was told before; it may be nil. The store is asked again
-// afterwards, so that an end between the handshake and the registration is not missed.
-func (h *Hub) add(t *tab, n *PasswordNotice) (remove func()) {
+// add registers the tab, and writes the answer to its handshake with hello and what else the page
+// must know. n is told to the page unless one was told before; it may be nil. remove undoes it.
+//
+// The handler of the handshake calls it, before the goroutine that reads the tab is started: what
+// goes on here needs a deep stack, which that goroutine would keep.
+func (h *Hub) add(t *tab, n *PasswordNotice, answer []byte) {
 	s := t.session
 	hello := h.hello(t)
 	s.mu.Lock()
@@ -183,24 +204,24 @@ func (h *Hub) add(t *tab, n *PasswordNotice) (remove func()) {
 	s.closed = false
 	a := s.announcementLocked(p, now)
 	stalled := h.faults.stalled()
-	start := s.sendLocked(nil, t, stalled, func(seq int64) any {
+	s.sendLocked(nil, t, stalled, func(seq int64) any {
 		hello.Seq, hello.WarnInMS, hello.ExpireInMS = seq, wire.Millis(a.warn), wire.Millis(a.expire)
 		return hello
 	})
 	switch {
 	case s.end != nil:
-		start = s.sendLocked(start, t, stalled, h.expireMessage(*s.end, h.keepAfter(s, *s.end)))
+		s.sendLocked(nil, t, stalled, h.expireMessage(*s.end, h.keepAfter(s, *s.end)))
 		s.toldEndLocked(t)
 	case a.reason != "":
-		start = s.sendLocked(start, t, stalled, a.onWire(p, false))
+		s.sendLocked(nil, t, stalled, a.onWire(p, false))
 		t.pushedLocked()
 	}
 	if s.end == nil {
 		for _, sent := range h.notices.recent(now, s) {
-			start = s.sendLocked(start, t, stalled, sent.onWire)
+			s.sendLocked(nil, t, stalled, sent.onWire)
 		}
 		if n != nil && s.mayTellOfPasswordLocked() {
-			start = s.sendLocked(start, t, stalled, n.onWire)
+			s.sendLocked(nil, t, stalled, n.onWire)
 		}
 	}
 	if len(s.tabs) == 1 {
@@ -210,7 +231,6 @@ func (h *Hub) add(t *tab, n *PasswordNotice) (remove func()) {
 	end := s.end
 	s.mu.Unlock()
 	h.tabs.add(t)
-	h.writers.Start(start)
 	if h.isClosing() { // Shutdown may have listed the tabs before this one was added
 		h.close(t, wire.StatusRestart, "server restarting")
 	}
@@ -223,15 +243,24 @@ func (h *Hub) add(t *tab, n *PasswordNotice) (remove func()) {
 	h.cluster.TabsChanged(s.id)
 	h.verify(t)
 	h.note(s, "input", "tab opened")
-	return func() { h.remove(t) }
+	h.writers.Open(&t.Conn, answer) // with all that was queued meanwhile
 }
 
-// verify reads the session of a tab that was just registered from the store. If the store does not
-// answer, the session is read again later, and the tab stays. If the store is known to be out of
-// reach, the tab is closed: its page reconnects, and is refused before the upgrade or let in.
+// verify makes sure that no end was missed between the handshake and the registration of t. Ends
+// are noted in the session that the handshake has found, under its lock, and add looks for one
+// under that lock, too. So the store is read only where memory is in doubt about the session, as
+// it is where the handshake has brought the session into memory. If the store does not answer, the
+// session is read again later, and the tab stays. If the store is known to be out of reach, the tab
+// is closed: its page reconnects, and is refused before the upgrade or let in.
 func (h *Hub) verify(t *tab) {
-	r, err := h.store.Get(h.ctx, t.session.id)
-	switch {
+	if h.cluster.InReach() != nil {
+		h.close(t, wire.StatusFull, "the store is out of reach")
+		return
+	}
+	if !t.session.inDoubt() {
+		return
+	}
+	switch r, err := h.store.Get(h.ctx, t.session.id); {
 	case err == nil && r.End != nil:
 		h.finish(t.session, *r.End)
 	case h.cluster.InReach() != nil:

@@ -1,4 +1,5 @@
-// Package parallel goes through long lists with several goroutines.
+// Package parallel goes through long lists with several goroutines, and keeps the stacks of others
+// small.
 package parallel
 
 import (
@@ -31,4 +32,12 @@ func Do[T any](atOnce int, list []T, f func(chunk []T)) {
 		})
 	}
 	wg.Wait()
+}
+
+// Aside calls f in a goroutine of its own and waits for it. A goroutine that lives long, and of
+// which there are many, calls it for what needs a deep stack: it would keep that for life.
+func Aside(f func()) {
+	var done sync.WaitGroup
+	done.Go(f)
+	done.Wait()
 }

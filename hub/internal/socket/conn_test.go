@@ -44,10 +44,12 @@ func start(t *testing.T) *site {
 	s.address = l.Addr().String()
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := new(Conn)
-		if err := Accept(w, r, c); err != nil {
+		answer, err := Accept(w, r, c)
+		if err != nil {
 			t.Errorf("Accept = %v", err)
 			return
 		}
+		s.writers.Open(c, answer)
 		s.accepted <- c
 	})}
 	go server.Serve(l)
@@ -338,5 +340,67 @@ func TestProbedUntilSomethingIsRead(t *testing.T) {
 	raw.Write(masked(wire.OpText, `{"type":"sync"}`))
 	if _, err := c.Read(); err != nil || c.Probed() {
 		t.Errorf("probed %v, %v, though the browser has answered", c.Probed(), err)
+	}
+}
+
+// writeCounter is a listener whose connections count their writes.
+type writeCounter struct {
+	net.Listener
+	writes atomic.Int32
+}
+
+func (l *writeCounter) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return &countedConn{c, l}, err
+}
+
+type countedConn struct {
+	net.Conn
+	listener *writeCounter
+}
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	c.listener.writes.Add(1)
+	return c.Conn.Write(p)
+}
+
+func TestTheAnswerToTheHandshakeAndTheFirstMessagesAreOneWrite(t *testing.T) {
+	s := start(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counter := &writeCounter{Listener: l}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := new(Conn)
+		w.Header().Set("X-Of-Ours", "kept")
+		answer, err := Accept(w, r, c)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		c.Queue(wire.Frame("one"), false)
+		c.Queue(wire.Frame("two"), false)
+		s.writers.Open(c, answer)
+		c.CloseNow()
+	})}
+	go server.Serve(counter)
+	defer server.Close()
+	page, response, err := websocket.Dial(t.Context(), "ws://"+l.Addr().String(),
+		&websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer page.CloseNow()
+	if response.Header.Get("X-Of-Ours") != "kept" || page.Subprotocol() != wire.Subprotocol {
+		t.Errorf("the answer is %v", response.Header)
+	}
+	for _, want := range []string{`"one"`, `"two"`} {
+		if _, got, err := page.Read(t.Context()); err != nil || string(got) != want {
+			t.Errorf("read %q, %v, want %q", got, err, want)
+		}
+	}
+	if n := counter.writes.Load(); n != 1 {
+		t.Errorf("%d writes, want one", n)
 	}
 }

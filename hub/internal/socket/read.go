@@ -9,6 +9,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"curfew/hub/internal/parallel"
 	"curfew/hub/wire"
 )
 
@@ -20,17 +21,19 @@ var (
 	ErrFlood  = errors.New("flood")
 )
 
-var messageBuffers = sync.Pool{New: func() any { return new([wire.MaxMessage]byte) }}
+// messageBuffers have room for one byte more than a message may have.
+var messageBuffers = sync.Pool{New: func() any { return new([wire.MaxMessage + 1]byte) }}
 
 // Read waits for the next message of the page. It returns ErrBreach (wrapping what is wrong),
 // ErrTooBig or ErrFlood where the page broke the protocol; any other error means that the
-// connection is done, and [CloseOf] tells how. [Conn.Cut] ends the waiting.
-func (c *Conn) Read() (wire.Incoming, error) {
+// connection is done, and [CloseOf] tells how. [Conn.Cut] ends the waiting. For messages that come
+// often it needs little stack.
+func (c *Conn) Read() (in wire.Incoming, err error) {
 	kind, r, err := c.ws.Reader(context.Background())
 	if err != nil {
 		return wire.Incoming{}, err
 	}
-	buffer := messageBuffers.Get().(*[wire.MaxMessage]byte)
+	buffer := messageBuffers.Get().(*[wire.MaxMessage + 1]byte)
 	defer messageBuffers.Put(buffer)
 	n, err := readFull(r, buffer[:])
 	if err != nil {
@@ -39,14 +42,23 @@ func (c *Conn) Read() (wire.Incoming, error) {
 	if kind != websocket.MessageText {
 		return wire.Incoming{}, ErrBreach
 	}
-	in, err := wire.Decode(buffer[:n])
+	in, ok := wire.DecodeUsual(buffer[:n])
+	if !ok {
+		return decodeAside(buffer[:n])
+	}
+	return in, nil
+}
+
+// decodeAside decodes a message that comes seldom, or is none.
+func decodeAside(message []byte) (in wire.Incoming, err error) {
+	parallel.Aside(func() { in, err = wire.Decode(message) })
 	if err != nil {
 		return wire.Incoming{}, errors.Join(ErrBreach, err)
 	}
 	return in, nil
 }
 
-// readFull reads a message into buffer. The error is ErrTooBig if the message is longer.
+// readFull reads a message into buffer. The error is ErrTooBig if it fills the buffer.
 func readFull(r io.Reader, buffer []byte) (n int, err error) {
 	for n < len(buffer) {
 		m, err := r.Read(buffer[n:])
@@ -58,10 +70,7 @@ func readFull(r io.Reader, buffer []byte) (n int, err error) {
 			return n, err
 		}
 	}
-	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
-		return n, ErrTooBig
-	}
-	return n, nil
+	return n, ErrTooBig
 }
 
 // Forgive does not count the frame that was read last towards [ErrFlood], because it acknowledges a

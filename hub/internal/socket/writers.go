@@ -37,6 +37,26 @@ func (w *Writers) Start(conns []*Conn) {
 	})
 }
 
+// Open writes the answer to the handshake of a connection that was just accepted, and what is
+// queued behind it, in this goroutine. It waits for the peer, WriteLimit at most: nothing may be
+// read before the answer is written, since what is read may have to be answered. The answer is
+// written though connections are stalled. After an error the connection is cut.
+func (w *Writers) Open(c *Conn, answer []byte) {
+	w.count(1)
+	last := false
+	if !w.Stalled() {
+		var queued []byte
+		queued, last, _ = c.next()
+		answer = append(answer, queued...)
+	}
+	rest, result, err := c.stream.writeNow(answer)
+	if result != wroteAll {
+		err = c.stream.writeWaiting(rest, result == wrotePart)
+	}
+	c.wrote(last, err)
+	w.write(c)
+}
+
 // Busy returns how many connections are being written to, if they are Counted.
 func (w *Writers) Busy() int64 { return w.busy.Load() }
 
