@@ -92,7 +92,7 @@ docs: ## Build the documentation as a site, in bin/site; installs mkdocs, so mak
 
 test: install lint go-test types examples e2e ## All of it
 
-release: ## Build a release into dist: binaries, packages, SBOM, checksums (make release VERSION=1.2.3)
+release: ## Build a release into dist: binaries, packages, SBOM, the kit for Playwright, checksums (make release VERSION=1.2.3)
 	deploy/release.sh "$(VERSION)" dist
 
 package-test: ## Build packages, install, upgrade, remove and purge them in a root to throw away; needs to be root; 5 minutes

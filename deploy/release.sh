@@ -1,9 +1,10 @@
 #!/bin/sh
 # release.sh VERSION FOLDER builds a release into a folder: for each architecture the program as a static
-# binary, in an archive and as a Debian package, the list of what it is made of (SBOM), and the checksums
-# of all. ARCHITECTURES are amd64 and arm64 where nothing else is set. MAINTAINER is whom the package
-# names, as "Ann Other <ann@example.org>": whoever gives a release to others. The same commit, version,
-# maintainer and toolchain make the same bytes, wherever the sources lie.
+# binary, in an archive and as a Debian package, and the list of what it is made of (SBOM); what others need
+# to test with Playwright, as a package of npm; and the checksums of all. ARCHITECTURES are amd64 and arm64
+# where nothing else is set. MAINTAINER is whom the package names, as "Ann Other <ann@example.org>": whoever
+# gives a release to others. The same commit, version, maintainer and toolchain make the same bytes, wherever
+# the sources lie.
 set -eu
 
 NFPM=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0
@@ -81,5 +82,9 @@ for arch in ${ARCHITECTURES:-amd64 arm64}; do
 		-output "$out/curfew_${VERSION}_linux_$arch.cdx.json" "$build/$arch/curfew"
 done
 
+# It has a version of its own, and nothing in it but what e2e/kit has.
+[ -x node_modules/.bin/tsc ] || PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --loglevel=error
+kit=$(npm pack ./e2e/kit --pack-destination "$out" --loglevel=error | tail -n 1)
+
 cd "$out"
-sha256sum curfew_"${VERSION}"_* >SHA256SUMS
+sha256sum curfew_"${VERSION}"_* "$kit" >SHA256SUMS

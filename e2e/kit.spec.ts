@@ -180,16 +180,22 @@ test('the kit starts a server for each worker, and attaches what it knows to a t
     test('fails', async ({curfew}) => {
       await curfew.age((await curfew.mint('the-second')).ref, 600_000)
       throw new Error(curfew.url)
+    })
+    test('is killed', async ({realBrowser}) => {
+      fs.writeFileSync(${JSON.stringify(join(folder, 'pid'))}, String((await realBrowser()).pid))
+      process.kill(process.pid, 'SIGKILL')
     })`
-  await writeFile(join(folder, 'some.spec.ts'), quickStart!.replace("'curfew-playwright'", kit) + more)
+  const spec = "import fs from 'node:fs'\n" + quickStart!.replace("'curfew-playwright'", kit) + more
+  await writeFile(join(folder, 'some.spec.ts'), spec)
   const curfewBinary = resolve(process.env.CURFEW_BIN ?? 'bin/curfew')
   const use = {launchOptions, curfewBinary, curfewFlags: ['--base-path=/']}
   const config = {testDir: '.', outputDir: 'results', workers: 1, use}
   await writeFile(join(folder, 'playwright.config.ts'), `export default ${JSON.stringify(config)}`)
   const args = [resolve('node_modules/@playwright/test/cli.js'), 'test', '-c', folder, '--reporter=json']
-  const {stdout} = await promisify(execFile)(process.execPath, args).catch(error => error)
+  const TMPDIR = await mkdtemp(join(tmpdir(), 'kit-')) // for what a worker that is killed leaves behind
+  const {stdout} = await promisify(execFile)(process.execPath, args, {env: {...process.env, TMPDIR}}).catch(e => e)
   const results = JSON.parse(stdout).suites[0].specs.map((spec: any) => spec.tests[0].results[0])
-  expect(results.map((result: any) => result.status)).toEqual(['passed', 'passed', 'failed'])
+  expect(results.map((result: any) => result.status)).toEqual(['passed', 'passed', 'failed', 'failed'])
   const {error, attachments} = results[2]
   const url = /http:\/\/localhost:\d+/.exec(error.message)![0]
   const attached = Object.fromEntries(
@@ -206,4 +212,8 @@ test('the kit starts a server for each worker, and attaches what it knows to a t
     () => '',
   )
   expect(answer).not.toContain('the-second')
+  const pid = await readFile(join(folder, 'pid'), 'utf8')
+  const command = () => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+  await expect.poll(command, 'the browser of a worker that was killed').toBe('')
+  await rm(TMPDIR, {recursive: true, force: true, maxRetries: 5})
 })

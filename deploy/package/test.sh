@@ -14,6 +14,7 @@ if [ "${1:-}" != inside ]; then
 	export SOURCE_DATE_EPOCH ARCHITECTURES
 	mkdir "$work/elsewhere"
 	git ls-files -z --cached --others --exclude-standard | tar --null -T - -c | tar -x -C "$work/elsewhere"
+	ln -s "$PWD/node_modules" "$work/elsewhere/"
 	deploy/release.sh 0.0.1 "$work/one"
 	"$work/elsewhere/deploy/release.sh" 0.0.1 "$work/same"
 	deploy/release.sh 0.0.2 "$work/two"

@@ -8,10 +8,4 @@ npm install --no-save --no-package-lock --offline --no-audit --no-fund --logleve
   ../../node_modules/@playwright/test
 npx tsc -p .
 export CURFEW_BIN="${CURFEW_BIN:-$PWD/../../bin/curfew}" CHROMIUM="${CHROMIUM:-/usr/bin/chromium}"
-PORT=$(node -e "
-  const server = require('node:net').createServer()
-  const listen = () => server.listen(22_000 + Math.floor(Math.random() * 10_700))
-  server.on('error', listen).on('listening', () => console.log(server.address().port) ?? server.close())
-  listen()")
-export PORT
-exec npx playwright test "$@"
+exec node at-free-port.mjs npx playwright test "$@"

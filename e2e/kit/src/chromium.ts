@@ -1,9 +1,11 @@
-import {spawn} from 'node:child_process'
+import {type ChildProcessByStdio, spawn} from 'node:child_process'
 import {mkdtemp, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+import type {Readable} from 'node:stream'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {type Browser, type BrowserContext, chromium} from '@playwright/test'
+import {killWhenWeAreGone} from './outlived.js'
 
 /** A Chromium as people have it: tabs behind others are hidden, and can be frozen. */
 export interface RealBrowser {
@@ -41,7 +43,12 @@ export async function startChromium(
   const profile = await mkdtemp(join(tmpdir(), 'curfew-chromium-'))
   const launch = async () => {
     const launched = await launchChromium(profile, options)
-    await adopt(launched.context)
+    try {
+      await adopt(launched.context)
+    } catch (error) {
+      await launched.end()
+      throw error
+    }
     return launched
   }
   let {end, ...rest} = await launch()
@@ -86,30 +93,48 @@ async function launchChromium(profile: string, {executablePath, args = []}: Laun
     ],
     {detached: true, stdio: ['ignore', 'ignore', 'pipe']},
   )
+  const {pid} = child
   const gone = new Promise(resolve => child.once('exit', resolve))
-  const endpoint = await new Promise<string>((resolve, reject) => {
+  const callOff = pid === undefined ? () => {} : killWhenWeAreGone(-pid)
+  void gone.then(callOff)
+  const killAll = async () => {
+    if (pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+    process.kill(-pid, 'SIGKILL')
+    await gone
+  }
+  try {
+    const browser = await chromium.connectOverCDP(await endpointOf(child), {noDefaults: true})
+    const context = browser.contexts()[0]!
+    contexts.add(context)
+    const end = async () => {
+      await killAll()
+      await browser.close().catch(() => {})
+    }
+    const quit = async () => {
+      await (await browser.newBrowserCDPSession()).send('Browser.close')
+      const late = setTimeout(killAll, 10_000)
+      await gone
+      clearTimeout(late)
+    }
+    return {end, browser, context, quit, pid: pid!}
+  } catch (error) {
+    await killAll()
+    throw error
+  }
+}
+
+/** Where a Chromium that starts can be driven. */
+function endpointOf(child: ChildProcessByStdio<null, null, Readable>): Promise<string> {
+  return new Promise((resolve, reject) => {
     let text = ''
+    const late = setTimeout(() => reject(new Error('Chromium does not start: ' + text)), 20_000)
     child.stderr.on('data', data => {
       text += data
       const found = /DevTools listening on (ws:\S+)/.exec(text)
       if (found) resolve(found[1]!)
+      if (found) clearTimeout(late)
     })
     child.once('error', reject)
-    void gone.then(() => reject(new Error('Chromium ended: ' + text)))
+    child.once('exit', () => reject(new Error('Chromium ended: ' + text)))
   })
-  const browser = await chromium.connectOverCDP(endpoint, {noDefaults: true})
-  const context = browser.contexts()[0]!
-  contexts.add(context)
-  const end = async () => {
-    if (child.exitCode === null && child.signalCode === null) {
-      process.kill(-child.pid!, 'SIGKILL')
-      await gone
-    }
-    await browser.close().catch(() => {})
-  }
-  const quit = async () => {
-    await (await browser.newBrowserCDPSession()).send('Browser.close')
-    await gone
-  }
-  return {end, browser, context, quit, pid: child.pid!}
 }

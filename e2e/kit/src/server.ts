@@ -3,6 +3,7 @@ import {mkdtemp, readFile, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {expect} from '@playwright/test'
+import {killWhenWeAreGone} from './outlived.js'
 
 /**
  * A Curfew server of our own: the real program, on a free port of loopback, with a folder of its own for
@@ -57,6 +58,7 @@ export class Server {
       ...this.flags,
     ]
     const child = spawn(this.binary, args, {stdio: ['ignore', 'ignore', 'pipe']})
+    if (child.pid) child.once('exit', killWhenWeAreGone(child.pid))
     let failure = ''
     child.once('error', error => (failure = `${this.binary}: ${error.message}`))
     this.#process = child

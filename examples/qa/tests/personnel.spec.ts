@@ -1,4 +1,5 @@
 import {expect, MINUTE, test} from 'curfew-playwright'
+import {watchTimers} from './timers.js'
 
 // The personnel directory of examples/django. The workers share one server, so time passes for one
 // session at a time: `age`, and not `advance`.
@@ -22,6 +23,7 @@ test('half an hour at the desk', async ({signIn, openTab, age}) => {
   const page = await openTab('/people/grace/')
   const room = page.getByLabel('Room')
   const begin = performance.now()
+  const longestWait = watchTimers()
 
   await age(9 * MINUTE)
   await expect(page).toBeWarned()
@@ -41,6 +43,7 @@ test('half an hour at the desk', async ({signIn, openTab, age}) => {
   await expect(page).toBeSignedIn('grace')
   await expect(room).toHaveValue('B 205')
   console.log(`half an hour took ${Math.round(performance.now() - begin)} ms`)
+  expect(longestWait()).toBeLessThanOrEqual(1000) // the longest pause in which an expectation looks again
 })
 
 test('a form is saved, and everybody who listens hears of it', async ({signIn, openTab, otherBrowser}) => {
