@@ -60,7 +60,7 @@ const (
 	afterOpening  = 5 * time.Second
 	beatsEvery    = 15 * time.Second // of each tab
 	beatsFor      = time.Minute
-	memorySamples = 250 * time.Millisecond
+	memorySamples = 100 * time.Millisecond
 )
 
 func measureMemory() {
@@ -79,7 +79,7 @@ func (c contender) measureMemory() {
 	defer s.stop()
 	list := s.open(s.cookiesOf(c.command, fewTabs))
 	pause(afterOpening)
-	small := residentOf(s.pid())
+	small, smallFile := residentOf(s.pid()), memoryOf(s.pid(), "RssFile:")
 	samples := s.watchMemory()
 	more := s.open(s.cookiesOf(c.command, *many-fewTabs))
 	opened := time.Now()
@@ -87,12 +87,13 @@ func (c contender) measureMemory() {
 	pause(afterOpening)
 	perTab := func() float64 { return (residentOf(s.pid()) - small) / float64(len(more)) }
 	note("memory", c.series, perTab())
+	memoryCurves[c.series] = samples.stop()
 	if strings.HasPrefix(c.series, "curfew") {
-		note("memory", c.series+", given back", samples.givenBack(s, opened))
+		note("memory", c.series+", of the file", (memoryOf(s.pid(), "RssFile:")-smallFile)/float64(len(more)))
+		note("memory", c.series+", given back", givenBack(s, memoryCurves[c.series], opened))
 		heartbeats(list, len(list)/int(beatsEvery.Seconds()), beatsFor)
 		note("memory", c.series+", after heartbeats", perTab())
 	}
-	memoryCurves[c.series] = samples.stop()
 	closeAll(list)
 }
 
@@ -101,6 +102,7 @@ var memoryCurves = make(map[string][]memorySample)
 
 type memorySample struct {
 	at    time.Time
+	tabs  int64 // open ones
 	bytes float64
 }
 
@@ -108,8 +110,6 @@ type memorySample struct {
 type memoryWatch struct {
 	done chan struct{}
 	wg   sync.WaitGroup
-
-	mu   sync.Mutex
 	list []memorySample
 }
 
@@ -119,9 +119,7 @@ func (s *server) watchMemory() *memoryWatch {
 	w.wg.Go(func() {
 		defer ticker.Stop()
 		for {
-			w.mu.Lock()
-			w.list = append(w.list, memorySample{time.Now(), residentOf(s.pid())})
-			w.mu.Unlock()
+			w.list = append(w.list, memorySample{time.Now(), s.opened.Load(), residentOf(s.pid())})
 			select {
 			case <-ticker.C:
 			case <-w.done:
@@ -139,19 +137,17 @@ func (w *memoryWatch) stop() []memorySample {
 }
 
 // givenBack is how long after the end of a wave the collection after it was over, and the memory
-// within a fiftieth of what it is now. Without such a collection it is for ever.
-func (w *memoryWatch) givenBack(s *server, since time.Time) float64 {
+// within a fiftieth of what it is at last. Without such a collection it is for ever.
+func givenBack(s *server, list []memorySample, since time.Time) float64 {
 	nanos, err := strconv.ParseInt(s.ask("collected"), 10, 64)
 	check(err)
 	after := time.Unix(0, nanos).Sub(since)
 	if after < 0 {
 		return math.Inf(1)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	now := w.list[len(w.list)-1].bytes
-	for _, m := range w.list {
-		if m.at.After(since) && m.bytes > now*1.02 {
+	last := list[len(list)-1].bytes
+	for _, m := range list {
+		if m.at.After(since) && m.bytes > last*1.02 {
 			after = max(after, m.at.Add(memorySamples).Sub(since))
 		}
 	}
@@ -176,7 +172,9 @@ func (c contender) measureOpenings() (helloSize int) {
 	pause(afterOpening) // until what the warm-up has left is collected
 	runtime.GC()
 	used, begin := s.cpu(), time.Now()
+	self := cpuOf(os.Getpid())
 	list := s.open(cookies)
+	fmt.Println("load CPU", (cpuOf(os.Getpid())-self)/float64(len(list))*1e6)
 	note("openings", c.series, float64(len(list))/time.Since(begin).Seconds())
 	note("openings", c.series+", CPU", (s.cpu()-used)/float64(len(list))*1e6)
 	closeAll(append(list, warm...))

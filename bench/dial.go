@@ -34,6 +34,7 @@ func (s *server) open(cookies []string) []*tab {
 					return
 				}
 				list[i] = s.dial(cookies[i])
+				s.opened.Add(1)
 			}
 		})
 	}

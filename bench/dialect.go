@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"curfew/hub/wire"
@@ -41,12 +41,11 @@ func (t *tab) hear(body []byte, at time.Time) {
 	}
 	switch kind {
 	case wire.KindHello:
-		var m struct {
-			ExpireInMS int64 `json:"expire_in_ms"`
-		}
-		check(json.Unmarshal(body, &m))
+		_, rest, _ := bytes.Cut(body, []byte(`"expire_in_ms":`))
+		ms, err := strconv.Atoi(string(digits(rest)))
+		check(err)
 		t.hello, t.helloSize = at, len(body)
-		t.due = at.Add(time.Duration(m.ExpireInMS) * time.Millisecond)
+		t.due = at.Add(time.Duration(ms) * time.Millisecond)
 		close(t.greeted)
 		return
 	case wire.KindExpire:
@@ -70,9 +69,15 @@ func opening(body []byte) (kind wire.Kind, seq []byte, ok bool) {
 	if !ok {
 		return "", nil, false
 	}
+	seq = digits(rest)
+	return wire.Kind(name), seq, len(seq) > 0
+}
+
+// digits are those that data begins with.
+func digits(data []byte) []byte {
 	n := 0
-	for n < len(rest) && rest[n] >= '0' && rest[n] <= '9' {
+	for n < len(data) && data[n] >= '0' && data[n] <= '9' {
 		n++
 	}
-	return wire.Kind(name), rest[:n], n > 0
+	return data[:n]
 }

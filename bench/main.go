@@ -83,19 +83,26 @@ func main() {
 		serve(*serveAs)
 		return
 	}
-	go watched.readTabs()
-	go writeAcks()
-	fmt.Printf("%d tabs, %d heartbeats a second for %s, acknowledgements after %s, %s, %d cores\n"+
-		"\n", *tabs, *beats, *beatFor, *roundTrip, runtime.Version(), runtime.NumCPU())
 	chosen := strings.Split(*only, ",")
 	if i := slices.Index(chosen, "ratios"); i >= 0 {
 		chosen = slices.Replace(chosen, i, i+1, ratioParts...)
 	}
+	if *writeTo != "" {
+		splitPage()
+		if *only != "" && *only != "ratios" || *onlyServers != "" {
+			log.Fatal("-write is for all ratios of all servers")
+		}
+	}
+	go watched.readTabs()
+	go writeAcks()
+	fmt.Printf("%d tabs, %d heartbeats a second for %s, acknowledgements after %s, %s, %d cores\n"+
+		"\n", *tabs, *beats, *beatFor, *roundTrip, runtime.Version(), runtime.NumCPU())
 	for _, p := range parts {
 		if *only == "" || slices.Contains(chosen, p.name) {
 			p.measure()
 		}
 	}
+	tellRatios()
 	check(os.RemoveAll(programFolder))
 }
 
@@ -106,8 +113,9 @@ type server struct {
 	stdout  *bufio.Scanner
 	address string
 	speaks  *dialect
-	greets  bool     // each tab is sent a hello
-	foreign *process // not one of the benchmark's own, which listen to commands; nil: it is
+	greets  bool         // each tab is sent a hello
+	opened  atomic.Int64 // tabs, by open
+	foreign *process     // not one of the benchmark's own, which listen to commands; nil: it is
 }
 
 func startServer(args ...string) *server {

@@ -124,11 +124,10 @@ func tellInTurn(part string, n int, list []telling) {
 		ms, closed := c.tell(n)
 		note(part, c.series, percentile(ms, 0.99))
 		toldCurves[part][c.series] = ms
-		fmt.Printf("    %s", percentiles(ms))
+		fmt.Printf("    %s\n", percentiles(ms))
 		if c.closes {
-			fmt.Printf("; all acknowledged and closed after %.0f ms", closed)
+			note(part, c.series+", closed", closed)
 		}
-		fmt.Println()
 	}
 }
 
