@@ -33,8 +33,9 @@ func ParseToken(s string) (Token, error) {
 	if len(s) != base64.RawURLEncoding.EncodedLen(len(t)) {
 		return t, ErrBadToken
 	}
-	if _, err := base64.RawURLEncoding.Strict().Decode(t[:], []byte(s)); err != nil {
-		return t, ErrBadToken
+	n, err := base64.RawURLEncoding.Strict().Decode(t[:], []byte(s))
+	if err != nil || n < len(t) { // the decoder passes over line breaks, which leave it short
+		return Token{}, ErrBadToken
 	}
 	return t, nil
 }

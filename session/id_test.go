@@ -30,6 +30,7 @@ func TestTokensAndIDs(t *testing.T) {
 func FuzzParseToken(f *testing.F) {
 	f.Add(NewToken().Text())
 	f.Add("")
+	f.Add("AAAA\n" + strings.Repeat("A", 38))
 	f.Fuzz(func(t *testing.T, s string) {
 		if token, err := ParseToken(s); err == nil && token.Text() != s {
 			t.Errorf("two spellings of one token: %q and %q", s, token.Text())
