@@ -173,6 +173,13 @@ func (w *world) Get(_ context.Context, id session.ID) (session.Record, error) {
 	return r, nil
 }
 
+func (w *world) GetWithRevocation(ctx context.Context, id session.ID) (r session.Record, last int64, err error) {
+	if r, err = w.Get(ctx, id); err == nil {
+		last, err = w.LastRevocation(ctx)
+	}
+	return r, last, err
+}
+
 func (w *world) GetMany(ctx context.Context, ids []session.ID) (list []session.Record, err error) {
 	for _, id := range ids {
 		r, err := w.Get(ctx, id)

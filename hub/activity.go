@@ -17,11 +17,11 @@ import (
 func (h *Hub) Act(ctx context.Context, id session.ID, idle time.Duration, confirm bool) error {
 	s := h.lookup(id)
 	if s == nil {
-		status, err := h.Check(ctx, id)
+		c, err := h.check(ctx, id)
 		if err != nil {
 			return err
 		}
-		s = h.ensureLive(ctx, status.Record)
+		s = c.live
 	}
 	if confirm {
 		h.note(s, "input", "extend by request")

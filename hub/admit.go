@@ -22,40 +22,18 @@ func (EndedError) Unwrap() error { return session.ErrEnded }
 // the session as well: a context that is done, with an [EndedError] as its cause, at the moment at
 // which the tabs of this node are told of the end, whichever node has ended the session. It is not
 // done when the hub shuts down.
-//
-// Where this process alone writes to the store, Admit judges a session in memory, unless the store
-// may know of an end that the hub does not; see doubt. The record in the Status has no values of
-// the application then. Where nodes share the store, it reads the record for each request, because
-// another node may have ended the session just now.
 func (h *Hub) Admit(ctx context.Context, id session.ID) (Status, context.Context, error) {
-	status, live, err := h.admit(ctx, id)
+	c, err := h.check(ctx, id)
+	c.status.Record.Values = nil
 	if err != nil {
-		return status, nil, err
+		return c.status, nil, err
 	}
-	return status, live.lifetime(), nil
+	return c.status, c.live.lifetime(), nil
 }
 
-// admit is Admit that returns the live session, for handshakes.
-func (h *Hub) admit(ctx context.Context, id session.ID) (Status, *liveSession, error) {
-	s := h.lookup(id)
-	var doubts int64
-	if s != nil {
-		if doubts = s.doubts.Load(); h.cluster.Alone() && doubts == s.settled.Load() && !h.isClosing() {
-			if status, due := h.judge(s, *s.record.Load()); !due && status.Record.End == nil {
-				return status, s, nil
-			}
-		}
-	}
-	status, live, err := h.check(ctx, id)
-	if err == nil && live == s {
-		s.settle(doubts)
-	}
-	return status, live, err
-}
-
-// liveDoubts are the reasons to read a session from the store before memory is trusted, in Admit.
+// liveDoubts are the reasons to read a session from the store before memory is trusted, in check.
 // Each doubt has a number. A new session has one: its record may have been read before an end was
-// stored.
+// stored. It is settled by a later look, as a rule in ensureLive, so that no request waits for it.
 type liveDoubts struct {
 	doubts  atomic.Int64 // the number of the last doubt
 	settled atomic.Int64 // the last doubt after which the store was read, and had no end

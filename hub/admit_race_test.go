@@ -40,6 +40,13 @@ var endsToRace = map[string]func(*user) error{
 		return nil
 	},
 	"reset": func(ada *user) error { return ada.Reset(ada.t.Context()) },
+	"denied by the directory": func(ada *user) error {
+		return ada.reconcile(ada.t.Context(), ada.lookup(ada.token.ID()).record.Load(), Standing{Denied: true})
+	},
+	"aged past its end": func(ada *user) error {
+		_, err := ada.Age(ada.t.Context(), ada.token.ID().Ref(), 2*standard.MaxLifetime)
+		return err
+	},
 }
 
 // TestNoRequestIsAdmittedOnceAnEndIsAnswered sends requests while a session is ended: those that
@@ -59,7 +66,7 @@ func TestNoRequestIsAdmittedOnceAnEndIsAnswered(t *testing.T) {
 				Policies:  session.Policies{Global: p},
 				TestClock: &session.TestClock{},
 			})
-			for range 20 {
+			for range 8 {
 				raceAdmit(t, hub.signIn("ada"), end)
 			}
 		})
@@ -67,7 +74,7 @@ func TestNoRequestIsAdmittedOnceAnEndIsAnswered(t *testing.T) {
 }
 
 // raceAdmit ends a session while requests of it come, at nodes if any are given, or else where it
-// has signed in.
+// has signed in. Meanwhile its values and groups are changed, it is aged, and its user acts.
 func raceAdmit(t *testing.T, ada *user, end func(*user) error, nodes ...*rig) {
 	t.Helper()
 	if len(nodes) == 0 {
@@ -75,19 +82,21 @@ func raceAdmit(t *testing.T, ada *user, end func(*user) error, nodes ...*rig) {
 	}
 	var answered atomic.Bool
 	var asked sync.WaitGroup
-	lives := make(chan context.Context, 8)
-	for i := range 8 {
+	lives := make(chan context.Context, 12)
+	asked.Go(func() { ada.isChanged(&answered) })
+	for i := range cap(lives) {
 		asked.Go(func() {
 			node := nodes[i%len(nodes)]
+			ask := ways[i/len(nodes)%len(ways)]
 			var last context.Context
 			for over := false; !over; {
 				over = answered.Load()
-				_, life, err := node.Admit(t.Context(), ada.token.ID())
+				life, err := ask(node, ada.token.ID())
 				switch {
 				case err == nil && over:
 					t.Error("a request is let through that came after the end was answered")
 				case err != nil && !errors.Is(err, session.ErrEnded) && !isUnknown(err):
-					t.Errorf("Admit = %v", err)
+					t.Errorf("a request: %v", err)
 				case err == nil:
 					last = life
 				}
@@ -108,6 +117,36 @@ func raceAdmit(t *testing.T, ada *user, end func(*user) error, nodes ...*rig) {
 				t.Fatal("the life of a session that has ended goes on")
 			}
 		}
+	}
+}
+
+// ways are those in which a request asks for its session. The life comes from one of them.
+var ways = []func(node *rig, id session.ID) (context.Context, error){
+	func(node *rig, id session.ID) (context.Context, error) {
+		_, life, err := node.Admit(node.t.Context(), id)
+		return life, err
+	},
+	func(node *rig, id session.ID) (context.Context, error) {
+		_, err := node.Check(node.t.Context(), id)
+		return nil, err
+	},
+	func(node *rig, id session.ID) (context.Context, error) {
+		_, _, err := node.Values(node.t.Context(), id)
+		return nil, err
+	},
+}
+
+// isChanged changes all that can be changed of a session, until an end of it was answered. Each
+// change may come too late.
+func (u *user) isChanged(answered *atomic.Bool) {
+	id, ctx := u.token.ID(), u.t.Context()
+	for i := 0; !answered.Load(); i++ {
+		if values, version, err := u.Values(ctx, id); err == nil {
+			u.Save(ctx, id, version, append(values[:len(values):len(values)], 'x'))
+		}
+		u.setGroups(ctx, id, []string{"staff", "sales"}[:1+i%2])
+		u.Age(ctx, id.Ref(), time.Millisecond)
+		u.Act(ctx, id, 0, i%2 == 0)
 	}
 }
 
@@ -137,6 +176,7 @@ func TestASessionThatWasReadBeforeItsEndIsNotAdmitted(t *testing.T) {
 		return store
 	})
 	ada := hub.signIn("ada")
+	hub.lookup(ada.token.ID()).doubt() // or else nothing is read
 	store.on.Store(true)
 	slow := make(chan error)
 	go func() {
@@ -206,6 +246,7 @@ func TestAStoreThatIsAwayRefusesNobodyWhoIsInMemory(t *testing.T) {
 	hub, faults := startHubFaulty(t)
 	ada, grace := hub.signIn("ada"), hub.signIn("grace")
 	ada.admitted()
+	hub.lookup(grace.token.ID()).doubt()
 	faults.Set(faulty.All, faulty.Rule{Before: 1})
 	ada.admitted()
 	if _, _, err := hub.Admit(t.Context(), grace.token.ID()); !errors.Is(err, faulty.ErrInjected) {

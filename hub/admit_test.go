@@ -62,24 +62,31 @@ func startHubReading(t testing.TB, folder string) (*rig, *reading) {
 	}), store
 }
 
-func TestALiveSessionIsJudgedFromMemoryOnceTheStoreWasRead(t *testing.T) {
+func TestALiveSessionIsJudgedFromMemory(t *testing.T) {
 	folder := t.TempDir()
 	hub, store := startHubReading(t, folder)
 	ada := hub.signIn("ada", "staff")
-	life := ada.admitted()
 	before := store.reads.Load()
+	life := ada.admitted()
 	for range 100 {
 		if ada.admitted() != life {
 			t.Fatal("a session has more than one life")
 		}
-	}
-	if n := store.reads.Load() - before; n != 0 {
-		t.Errorf("100 requests read the store %d times", n)
+		if _, err := hub.Check(t.Context(), ada.token.ID()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	status, _, _ := ada.Admit(t.Context(), ada.token.ID())
 	if r := status.Record; r.User != "ada" || len(r.Groups) != 1 || status.Ref != ada.token.ID().Ref() ||
 		status.ExpireIn <= 0 {
 		t.Errorf("Admit = %+v", status)
+	}
+	if checked, err := hub.Check(t.Context(), ada.token.ID()); err != nil || checked.Record.User != "ada" ||
+		checked.State != status.State {
+		t.Errorf("Check = %+v, %v, want what Admit has told: %+v", checked, err, status)
+	}
+	if n := store.reads.Load() - before; n != 0 {
+		t.Errorf("requests of a live session have read it %d times", n)
 	}
 	if _, _, err := hub.Admit(t.Context(), session.NewToken().ID()); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Admit of a stranger = %v", err)
@@ -92,10 +99,8 @@ func TestALiveSessionIsJudgedFromMemoryOnceTheStoreWasRead(t *testing.T) {
 	hub, store = startHubReading(t, folder)
 	ada = ada.on(hub)
 	ada.admitted()
-	before = store.reads.Load()
-	ada.admitted()
-	if n := store.reads.Load() - before; n != 0 {
-		t.Errorf("after a restart each request reads the store")
+	if n := store.reads.Load(); n != 0 {
+		t.Errorf("after a restart a request has read the session %d times", n)
 	}
 }
 
@@ -254,14 +259,31 @@ func TestAnActMovesTheEndOfTheLife(t *testing.T) {
 	})
 }
 
-func BenchmarkAdmit(b *testing.B) {
-	hub := startHub(b, standard)
+func TestACheckOfALiveSessionAllocatesNothing(t *testing.T) {
+	hub := startHub(t, standard)
 	ada := hub.signIn("ada", "staff", "admins")
-	id := ada.token.ID()
-	ada.admitted()
+	id, ctx := ada.token.ID(), t.Context()
+	for what, ask := range map[string]func() error{
+		"Check":  func() error { _, err := hub.Check(ctx, id); return err },
+		"Admit":  func() error { _, _, err := hub.Admit(ctx, id); return err },
+		"Values": func() error { _, _, err := hub.Values(ctx, id); return err },
+	} {
+		if n := testing.AllocsPerRun(1000, func() {
+			if err := ask(); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s makes %v allocations, want none", what, n)
+		}
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	hub := startHub(b, standard)
+	id := hub.signIn("ada", "staff", "admins").token.ID()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := hub.Admit(context.Background(), id); err != nil {
+		if _, err := hub.Check(context.Background(), id); err != nil {
 			b.Fatal(err)
 		}
 	}

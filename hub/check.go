@@ -11,27 +11,61 @@ import (
 // How a session stands: for requests, administrators and the application.
 
 // Check judges a session now, and ends it if it is due. Every request with a session cookie calls
-// it. It reads the record from the store each time, so that what another node has done counts at
-// once, and adds what this node knows better: the last activity, the warning, the rules.
+// it.
+//
+// Where this process alone writes to the store, Check judges a live session in memory, unless the
+// store may know of an end that the hub does not; see doubt. So a store that is away refuses nobody
+// who is in memory. Where nodes share the store, Check reads the record for each request, so that
+// what another node has done counts at once, and adds what this node knows better: the last
+// activity, the warning, the rules.
 //
 // The error is session.ErrNotFound, or session.ErrEnded, with which Status.Record tells the end.
-// Any other error means that the store cannot be asked: nothing may be concluded then.
+// Any other error means that the store cannot be asked: nothing may be concluded then. The record
+// of a live session has no values of the application; see [Hub.Values].
 func (h *Hub) Check(ctx context.Context, id session.ID) (Status, error) {
-	status, _, err := h.check(ctx, id)
-	return status, err
+	c, err := h.check(ctx, id)
+	c.status.Record.Values = nil
+	return c.status, err
 }
 
-// check is Check that returns the live session as well, unless there is an error.
-func (h *Hub) check(ctx context.Context, id session.ID) (Status, *liveSession, error) {
-	if err := h.cluster.InReach(); err != nil {
-		return Status{}, nil, err
+// checked is what [Hub.Check] has found.
+type checked struct {
+	status Status
+	live   *liveSession // nil where there is an error
+	isRead bool         // the record was read from the store, with the application's values
+}
+
+// check is Check that tells more.
+func (h *Hub) check(ctx context.Context, id session.ID) (c checked, err error) {
+	s := h.lookup(id)
+	if s == nil {
+		return h.checkStored(ctx, id)
 	}
-	r, err := h.store.Get(ctx, id)
+	doubts := s.doubts.Load() // before the store is read
+	if h.cluster.Alone() && doubts == s.settled.Load() && !h.isClosing() {
+		if due := h.judge(s, nil, &c.status); !due && c.status.Record.End == nil {
+			c.live = s
+			return c, nil
+		}
+	}
+	c, err = h.checkStored(ctx, id)
+	if c.live == s {
+		s.settle(doubts)
+	}
+	return c, err
+}
+
+// checkStored is check by the record in the store.
+func (h *Hub) checkStored(ctx context.Context, id session.ID) (c checked, err error) {
+	if err := h.cluster.InReach(); err != nil {
+		return c, err
+	}
+	r, lastRevocation, err := h.readForCheck(ctx, id)
 	if isUnknown(err) {
 		h.cluster.Suspect(id)
 	}
 	if err != nil {
-		return Status{}, nil, err
+		return c, err
 	}
 	if r.End == nil { // a fail-over may have lost an end that this node knows
 		r.End = h.cluster.EndOf(id)
@@ -40,15 +74,12 @@ func (h *Hub) check(ctx context.Context, id session.ID) (Status, *liveSession, e
 		if s := h.lookup(id); s != nil { // it has ended for all from now on
 			h.finish(s, *r.End)
 		}
-		return Status{Record: r}, nil, session.ErrEnded
+		c.status.Record = r
+		return c, session.ErrEnded
 	}
 	if !h.cluster.Alone() { // a forced logout on another node is in effect once it was answered there
-		last, err := h.store.LastRevocation(ctx)
-		if err == nil {
-			err = h.syncRevocations(ctx, last)
-		}
-		if err != nil {
-			return Status{}, nil, err
+		if err := h.syncRevocations(ctx, lastRevocation); err != nil {
+			return c, err
 		}
 	}
 	s := h.ensureLive(ctx, r)
@@ -60,55 +91,63 @@ func (h *Hub) check(ctx context.Context, id session.ID) (Status, *liveSession, e
 			h.unstoredTabTimes.add(s)
 		}
 	}
-	status, due := h.judge(s, r)
-	if due {
+	if due := h.judge(s, &r, &c.status); due {
 		result := h.expire(context.WithoutCancel(ctx), s)
-		if status, due = h.judge(s, r); due && result != verdictAlive {
-			return Status{}, nil, errUndecided
+		if due = h.judge(s, &r, &c.status); due && result != verdictAlive {
+			return checked{}, errUndecided
 		}
 	}
-	if status.Record.End != nil {
-		return status, nil, session.ErrEnded
+	if c.status.Record.End != nil {
+		return c, session.ErrEnded
 	}
-	return status, s, nil
+	c.live, c.isRead = s, true
+	return c, nil
+}
+
+// readForCheck reads a session and, where nodes share the store, the number of the last revocation.
+func (h *Hub) readForCheck(ctx context.Context, id session.ID) (r session.Record, last int64, err error) {
+	if h.cluster.Alone() {
+		r, err = h.store.Get(ctx, id)
+		return r, 0, err
+	}
+	return h.cluster.GetWithRevocation(ctx, id)
 }
 
 // errUndecided is the error of Check for a session that is due by what this node knows, while the
 // store cannot say whether another node knows of a later activity.
 var errUndecided = errors.New("the end of the session is not decided yet")
 
-// judge returns how s stands by what this node knows. r is its record as the store has it. due says
-// that s is due and has not ended yet.
-func (h *Hub) judge(s *liveSession, r session.Record) (status Status, due bool) {
+// judge sets how s stands by what this node knows. r is its record as the store has it; nil: as
+// memory has it, without the application's values. due says that s is due and has not ended yet.
+func (h *Hub) judge(s *liveSession, r *session.Record, st *Status) (due bool) {
 	now := h.clock.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := s.recordLocked()
-	r.LastActiveAt, r.LeftAt, r.Revocation = known.LastActiveAt, known.LeftAt, known.Revocation
 	rules := s.record.Load()
-	r.Groups, r.Former, r.Policy, r.Revision = rules.Groups, rules.Former, *s.policy.Load(), rules.Revision
+	if r == nil {
+		r = rules
+	}
+	*st = Status{Record: *r}
+	known, judged := s.recordLocked(), &st.Record
+	judged.LastActiveAt, judged.LeftAt, judged.Revocation = known.LastActiveAt, known.LeftAt, known.Revocation
+	policy := s.policy.Load()
+	judged.Groups, judged.Former, judged.Policy, judged.Revision = rules.Groups, rules.Former, *policy, rules.Revision
 	if s.end != nil {
 		end := *s.end
-		r.End = &end
-		return Status{Record: r}, false
+		judged.End = &end
+		return false
 	}
-	phase, _ := r.Policy.At(r, now)
-	a := s.announcementLocked(&r.Policy, now)
-	state, _ := s.stateLocked(now)
-	return Status{
-		Record:   r,
-		Ref:      s.names.Load().Ref,
-		WarnIn:   a.warn,
-		ExpireIn: a.expire,
-		State:    state,
-		Warning:  a.reason,
-		Message:  a.message(),
-		Text:     a.text,
-	}, phase == session.Expired
+	phase, _ := policy.At(*judged, now)
+	a := s.announcementLocked(policy, now)
+	st.Ref = s.names.Load().Ref
+	st.State, _ = s.stateLocked(now)
+	st.WarnIn, st.ExpireIn = a.warn, a.expire
+	st.Warning, st.Message, st.Text = a.reason, a.message(), a.text
+	return phase == session.Expired
 }
 
 // Lookup is [Hub.Check] for callers that need the record only. With session.ErrEnded the record
-// tells the end.
+// tells the end. The record has no values of the application; see [Hub.Values].
 func (h *Hub) Lookup(ctx context.Context, id session.ID) (session.Record, error) {
 	status, err := h.Check(ctx, id)
 	return status.Record, err
@@ -122,11 +161,6 @@ func (h *Hub) Rights(r *session.Record) string { return h.marks.Rights(r.GroupNa
 
 // Handle is the text by which a page asks about its session; see [session.Marks.Handle].
 func (h *Hub) Handle(id session.ID) string { return h.marks.Handle(id) }
-
-// Save replaces the application's values of a session. The errors are those of [session.Store].
-func (h *Hub) Save(ctx context.Context, id session.ID, version int64, values []byte) error {
-	return h.store.Save(ctx, id, version, values)
-}
 
 // Status is how a session stood when [Hub.Check] judged it.
 type Status struct {

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 	"curfew/hub/wire"
 	"curfew/session"
 	"curfew/session/bolt"
+	"curfew/session/redis"
 	"curfew/session/redis/redistest"
 )
 
@@ -34,6 +36,44 @@ func TestCheckEndsNobodyWhomTheStoreCallsNotDue(t *testing.T) {
 	clock.SetSkew(0)
 	if _, err := node.Check(t.Context(), ada.token.ID()); err != nil {
 		t.Errorf("Check by a clock that was set right = %v", err)
+	}
+}
+
+func TestACheckIsOneRoundTripToRedis(t *testing.T) {
+	t.Parallel()
+	way := redistest.Start(t).Count(t)
+	store, err := redis.Open(t.Context(), way.URL(), "curfew:", nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := startHubWith(t, store, Options{
+		Store:    store,
+		Shared:   store,
+		Policies: session.Policies{Global: standard},
+		Node:     "a",
+	})
+	ada := node.signIn("ada", "staff")
+	id := ada.token.ID()
+	if err := ada.save(0, "blue"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := node.ForceLogout(t.Context(), LogoutRequest{Scope: session.Scope{User: "grace"}}); err != nil {
+		t.Fatal(err)
+	}
+	for what, ask := range map[string]func() error{
+		"Check":  func() error { _, err := node.Check(t.Context(), id); return err },
+		"Admit":  func() error { _, _, err := node.Admit(t.Context(), id); return err },
+		"Values": func() error { _, _, err := node.Values(t.Context(), id); return err },
+	} {
+		within(t, 10*time.Second, "while the node asks nothing by itself, "+what+" is one round trip", func() bool {
+			before := way.Trips()
+			for range 10 {
+				if err := ask(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return way.Trips() == before+10
+		})
 	}
 }
 
@@ -91,6 +131,7 @@ func TestTabWhoseSessionCannotBeReadStaysAndIsToldOnceItCan(t *testing.T) {
 		ada := hub.signIn("ada")
 		store.after.Store(1) // the handshake's own look
 		store.doubt = hub.lookup(ada.token.ID()).doubt
+		store.doubt() // or else there is none
 		store.on.Store(true)
 		tab := ada.openTab()
 		if _, err := store.Store.End(t.Context(), ada.token.ID(),

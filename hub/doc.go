@@ -16,7 +16,8 @@
 //
 // # Map
 //
-// check.go reports how a session stands, and admit.go lets requests through to an application.
+// check.go reports how a session stands, admit.go lets requests through to an application, and
+// values.go has the application's values.
 // forcedlogout.go ends many sessions by one revocation, and revocations.go reads and applies the
 // revocations of other nodes. policies.go reloads policies, and reconcile.go applies what the
 // directory says. registry.go finds sessions by ID, users.go by user, and ticks.go those with tabs.

@@ -64,10 +64,11 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, at E
 	if h.isClosing() {
 		return ErrClosing
 	}
-	_, s, err := h.admit(r.Context(), id)
+	c, err := h.check(r.Context(), id)
 	if err != nil {
 		return err
 	}
+	s := c.live
 	room := h.tabLimits.take(s)
 	told := pageTold{isPhone(r.UserAgent()), pathOf(r.URL.Query().Get("path")), at.WithoutAdmins}
 	t := &tab{id: newTabID(), session: s, pageTold: told}

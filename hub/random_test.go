@@ -198,9 +198,7 @@ func (c *crowd) step() {
 	case what < 30:
 		c.open(n, v)
 	case what < 40:
-		if _, err := n.Check(ctx, v.token.ID()); err == nil && v.over {
-			c.t.Errorf("%s: Check on %s serves a session whose end was acknowledged", v.name, n.node)
-		}
+		c.check(n)
 		c.admit(n)
 	case what < 75:
 		c.act(v)
@@ -219,6 +217,23 @@ func (c *crowd) step() {
 		v.over = v.over || err == nil
 	case what < 90:
 		c.logout(n, v)
+	}
+}
+
+// check asks how anybody's session stands, whether or not it has ended, in one of the two ways.
+func (c *crowd) check(n *rig) {
+	v := c.visitors[c.random.IntN(len(c.visitors))]
+	_, err := n.Check(c.t.Context(), v.token.ID())
+	if c.chance(0.3) {
+		_, _, err = n.Values(c.t.Context(), v.token.ID())
+	}
+	switch {
+	case err == nil && v.over:
+		c.t.Errorf("%s: Check on %s serves a session whose end was acknowledged", v.name, n.node)
+	case err == nil && v.refused:
+		c.t.Errorf("%s: Check on %s serves a session that it has called ended", v.name, n.node)
+	case errors.Is(err, session.ErrEnded):
+		v.refused = true
 	}
 }
 

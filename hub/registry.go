@@ -39,6 +39,7 @@ type shard struct {
 	timer    session.Timer
 	timerAt  time.Time
 	dirty    []*liveSession // those with activity that the store does not know
+	saves    saves          // of its sessions; see values.go
 	stopped  bool
 }
 

@@ -215,6 +215,13 @@ func (m *member) GetMany(ctx context.Context, ids []session.ID) (list []session.
 	})
 }
 
+func (m *member) GetWithRevocation(ctx context.Context, id session.ID) (r session.Record, last int64, err error) {
+	if r, err = m.Get(ctx, id); err == nil {
+		last, err = m.LastRevocation(ctx)
+	}
+	return r, last, err
+}
+
 func (m *member) RevocationsAfter(
 	ctx context.Context,
 	_ int64,

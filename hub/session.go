@@ -61,6 +61,7 @@ type places struct {
 	limitedTabs  int                          // guarded by tabLimits.mu: its tabs here, from their handshake on
 	listed       int64                        // guarded by tickWheel.mu: the last call of sessions that listed it
 	wakeAt       time.Time                    // guarded by shard.mu: when it is woken next; zero: never
+	kept         *keptValues                  // guarded by shard.mu: its values; nil: they are not known
 }
 
 // liveTabs are the tabs of a live session.

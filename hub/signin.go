@@ -67,13 +67,18 @@ func (h *Hub) ensureLive(ctx context.Context, r session.Record) *liveSession {
 		return s
 	}
 	h.schedule(s)
-	if h.loaded.Load() {
-		switch again, err := h.store.Get(context.WithoutCancel(ctx), r.ID); {
-		case err == nil && again.End != nil:
-			h.finish(s, *again.End) // it ended after r was read
-		case err != nil && !isUnknown(err):
-			h.readAgain(s)
-		}
+	doubts := s.doubts.Load()
+	if !h.loaded.Load() { // nobody can call the hub yet, so nothing ends that is not registered
+		s.settle(doubts)
+		return s
+	}
+	switch again, err := h.store.Get(context.WithoutCancel(ctx), r.ID); {
+	case err == nil && again.End != nil:
+		h.finish(s, *again.End) // it ended after r was read
+	case err == nil:
+		s.settle(doubts)
+	case !isUnknown(err):
+		h.readAgain(s)
 	}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -27,14 +28,71 @@ func sources(t *testing.T) map[string]string {
 	return files
 }
 
-// TestSessionsEndInOneFile keeps the answer to "where is a session ended" at one place. What the
-// store itself has lost is buried by SharedStore.EndLost, in internal/cluster/lost.go.
-func TestSessionsEndInOneFile(t *testing.T) {
-	calls := regexp.MustCompile(`(?i)store\.End(Soon)?\(`)
-	for path, text := range sources(t) {
-		if calls.MatchString(text) != (path == "ending.go") {
-			t.Errorf("%s calls the store to end a session: %v, want that in ending.go alone", path, path != "ending.go")
+// writers are the files of the hub that call a method of the store which changes sessions. What
+// each has changed, the live session knows before the caller is answered: see Hub.Check, which asks
+// the store no more.
+var writers = map[string]string{
+	"Create":   "signin.go",
+	"Save":     "values.go",
+	"Touch":    "activity.go",
+	"Leave":    "closegrace.go",
+	"SetRules": "policies.go",
+	"End":      "ending.go", // what the store itself has lost is buried by SharedStore.EndLost
+	"EndKeep":  "waiting.go",
+	"Age":      "age.go",
+	"Reset":    "testclock.go",
+}
+
+func TestEachChangeOfASessionIsWrittenInOneFile(t *testing.T) {
+	for method, file := range writers {
+		calls := regexp.MustCompile(`(?i)store\.` + method + `(Soon)?\(`)
+		for path, text := range sources(t) {
+			if calls.MatchString(text) != (path == file) {
+				t.Errorf("%s calls Store.%s: %v, want that in %s alone", path, method, path != file, file)
+			}
 		}
+	}
+}
+
+// TestNobodyWritesToTheStorePastTheHub keeps those who could at a few places, where a glance shows
+// that they hand the store on. Which packages link an engine, cmd/server/imports_test.go says.
+func TestNobodyWritesToTheStorePastTheHub(t *testing.T) {
+	holds := regexp.MustCompile(`\bsession\.(Store|SharedStore)\b|"curfew/session/(bolt|redis)"`)
+	comment := regexp.MustCompile(`(?m)^\s*//.*$`)
+	holders := map[string]bool{
+		"curfew.go":                   true,
+		"cmd/server/serve.go":         true,
+		"cmd/server/store.go":         true,
+		"cmd/server/settings.go":      true, // the default of a setting
+		"cmd/server/testingfaults.go": true,
+		"internal/metrics/store.go":   true, // it measures the hub's calls
+	}
+	var methods []string
+	for method := range writers {
+		methods = append(methods, method)
+	}
+	writes := regexp.MustCompile(`(?i)(store|embedded|several)\.(` + strings.Join(methods, "|") + `)(Soon)?\(`)
+	err := fs.WalkDir(os.DirFS(".."), ".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && slices.Contains([]string{"node_modules", ".git", "hub", "session", "bench"}, path):
+			return fs.SkipDir
+		case !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		source, err := os.ReadFile(filepath.Join("..", path))
+		text := comment.ReplaceAllString(string(source), "")
+		if holds.MatchString(text) != holders[path] {
+			t.Errorf("%s holds a store: %v, want %v", path, !holders[path], holders[path])
+		}
+		if found := writes.FindString(text); found != "" && path != "internal/metrics/store.go" {
+			t.Errorf("%s: %s…, want the hub asked for that", path, found)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

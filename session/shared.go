@@ -52,6 +52,9 @@ type SharedStore interface {
 	// Tabs reads what a node has published with SetTabs. It is empty for an unknown node.
 	Tabs(ctx context.Context, node string) (map[ID]string, error)
 
+	// GetWithRevocation is [Store.Get] and [Store.LastRevocation] in one round trip. What was
+	// acknowledged before the call both have, in whatever order they are read; ErrNotFound.
+	GetWithRevocation(ctx context.Context, id ID) (r Record, last int64, err error)
 	// GetMany reads those of the sessions that the store knows, ended ones included, in the order
 	// of ids.
 	GetMany(ctx context.Context, ids []ID) ([]Record, error)

@@ -42,7 +42,7 @@ func TestEveryDescribedAnswerIsGiven(t *testing.T) {
 	for _, c := range apiCalls(grace.ref(), id) {
 		wants(stranger, c, 401, `"error":"no-session"`)
 		wants(grace, c, 403, `"error":"forbidden"`)
-		s.store.away.Store(true)
+		s.putAway(ada)
 		wants(ada, c, 503, `"error":"unavailable"`)
 		s.store.away.Store(false)
 		wants(ada, c, 200)

@@ -51,7 +51,7 @@ func TestWhileTheStoreIsAwayNothingIsConcluded(t *testing.T) {
 	}
 	events := len(s.events(""))
 	script := []string{"Sec-Fetch-Mode", "cors"}
-	s.store.away.Store(true)
+	s.putAway(ada)
 	for _, path := range []string{"/", "/account", "/admin", "/admin/audit", "/admin/audit?format=csv",
 		"/admin/sessions/" + grace.ref(), "/admin/logouts/" + id, "/login", "/session/status"} {
 		ada.get(path).wants(t, "a page: "+path, 503, "Nothing is lost")
@@ -87,6 +87,25 @@ func TestWhileTheStoreIsAwayNothingIsConcluded(t *testing.T) {
 	for _, b := range []*browser{ada, grace} {
 		b.get("/session/status").wants(t, "once the store is back", 200)
 	}
+}
+
+// The embedded store has one writer, this process, which knows what it has written.
+func TestWhileTheEmbeddedStoreIsAwayThoseWhoAreSignedInGoOn(t *testing.T) {
+	s := startSite(t, "")
+	ada, grace, over := s.signIn("ada"), s.signIn("grace"), s.signIn("grace")
+	over.post("/logout", url.Values{}).wants(t, "sign-out", 303)
+	s.store.away.Store(true)
+	ada.get("/session/status").wants(t, "the status", 200, `"user":"ada"`)
+	ada.get("/account").wants(t, "a page", 200, "Your sessions")
+	ada.post("/session/extend", url.Values{}, scripted...).wants(t, "staying signed in", 200, `"user":"ada"`)
+	ada.post("/", url.Values{"note": {"x"}}).wants(t, "what is to be stored", 503, "Nothing is lost")
+	ada.post("/logout", url.Values{}).wants(t, "a sign-out", 503)
+	ada.call("POST", "/api/v1/logouts", `{"user":"grace"}`).wants(t, "a forced logout", 503)
+	over.get("/session/status").wants(t, "a session that has ended", 503)
+	(&browser{site: s}).post("/login", url.Values{"username": {"ada"}, "password": {"pw"}}).wants(t, "a sign-in", 503)
+	grace.get("/session/status").wants(t, "the status of somebody whom no logout has ended", 200)
+	s.store.away.Store(false)
+	over.get("/session/status", scripted...).wants(t, "a session that has ended, once the store is back", 401)
 }
 
 func TestAChangeThatTheStoreDoesNotTakeIsNotConfirmed(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -55,6 +56,17 @@ func (f *flaky) write() error {
 		return errAway
 	}
 	return nil
+}
+
+// putAway puts the store out of reach in the middle of a sign-out of b, so that nobody can say
+// whether that session has ended. Of others that live, memory can say it.
+func (s *site) putAway(b *browser) {
+	s.t.Helper()
+	s.store.takesReads.Store(true)
+	s.store.away.Store(true)
+	a := b.post(s.base+"/logout", url.Values{})
+	a.wants(s.t, "a sign-out that the store does not take", 503, "We cannot confirm")
+	s.store.takesReads.Store(false)
 }
 
 func (f *flaky) Waiting(ctx context.Context, now time.Time, scope session.Scope) iter.Seq2[session.Record, error] {

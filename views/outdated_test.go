@@ -118,6 +118,6 @@ func TestAnErrorLeadsBackToWhereOneWas(t *testing.T) {
 			t.Errorf("%s: leads back is %t: %s", what, got, a)
 		}
 	}
-	s.store.away.Store(true)
+	s.putAway(ada)
 	ada.get("/account?x").wants(t, "a page that may be there soon", 503, `href="/account?x">Try again`)
 }

@@ -25,7 +25,7 @@ type reloader struct {
 	load  func() (*config, error)
 	hub   *hub.Hub
 	web   *views.Server
-	trail session.Store
+	trail views.AuditTrail
 	clock session.Clock
 	log   *slog.Logger
 

@@ -55,6 +55,11 @@ func (s faultyShared) Pulse(ctx context.Context, node string, after uint64) (ses
 	})
 }
 
+// GetWithRevocation implements [session.SharedStore]. It fails where Get or LastRevocation does.
+func (s faultyShared) GetWithRevocation(ctx context.Context, id session.ID) (session.Record, int64, error) {
+	return faulty.GetWithRevocation(ctx, s.faults, s.SharedStore, id)
+}
+
 // GetMany implements [session.SharedStore].
 func (s faultyShared) GetMany(ctx context.Context, ids []session.ID) ([]session.Record, error) {
 	return faulty.Call(ctx, s.faults, "GetMany", func() ([]session.Record, error) {

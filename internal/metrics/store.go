@@ -194,12 +194,19 @@ func (m *Metrics) Shared(s session.SharedStore) session.SharedStore {
 	if s == nil {
 		return nil
 	}
-	return &shared{s, m.operation("pulse"), m.operation("publish"), m.operation("set_tabs"), m.operation("get_many")}
+	return &shared{
+		SharedStore: s,
+		pulse:       m.operation("pulse"),
+		publish:     m.operation("publish"),
+		setTabs:     m.operation("set_tabs"),
+		getMany:     m.operation("get_many"),
+		get:         m.operation("get"),
+	}
 }
 
 type shared struct {
 	session.SharedStore
-	pulse, publish, setTabs, getMany *operation
+	pulse, publish, setTabs, getMany, get *operation
 }
 
 // Pulse implements [session.SharedStore].
@@ -226,4 +233,13 @@ func (s *shared) SetTabs(ctx context.Context, node string, tabs map[session.ID]s
 // GetMany implements [session.SharedStore].
 func (s *shared) GetMany(ctx context.Context, ids []session.ID) ([]session.Record, error) {
 	return measured(s.getMany, func() ([]session.Record, error) { return s.SharedStore.GetMany(ctx, ids) })
+}
+
+// GetWithRevocation implements [session.SharedStore].
+func (s *shared) GetWithRevocation(ctx context.Context, id session.ID) (r session.Record, last int64, err error) {
+	r, err = measured(s.get, func() (r session.Record, err error) {
+		r, last, err = s.SharedStore.GetWithRevocation(ctx, id)
+		return r, err
+	})
+	return r, last, err
 }

@@ -324,3 +324,23 @@ func (s Store) Failures(ctx context.Context, login, address string, since time.T
 		return s.Store.Failures(ctx, login, address, since)
 	})
 }
+
+// GetWithRevocation calls that method of a shared store, or has it fail where Get or LastRevocation
+// does.
+func GetWithRevocation(
+	ctx context.Context,
+	f *Faults,
+	s interface {
+		GetWithRevocation(context.Context, session.ID) (session.Record, int64, error)
+	},
+	id session.ID,
+) (r session.Record, last int64, err error) {
+	r, err = Call(ctx, f, "Get", func() (r session.Record, err error) {
+		r, last, err = s.GetWithRevocation(ctx, id)
+		return r, err
+	})
+	if err == nil {
+		last, err = Call(ctx, f, "LastRevocation", func() (int64, error) { return last, nil })
+	}
+	return r, last, err
+}

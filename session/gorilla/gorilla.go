@@ -19,8 +19,12 @@ const CookieName = "__Host-curfew"
 // Sessions is what the adapter needs of those who keep sessions. A hub.Hub with its store does it,
 // and so does a bare session.Store wrapped to judge deadlines.
 type Sessions interface {
-	// Lookup judges a session now: session.ErrNotFound, session.ErrEnded.
+	// Lookup judges a session now: session.ErrNotFound, session.ErrEnded. The record need not have
+	// the values.
 	Lookup(ctx context.Context, id session.ID) (session.Record, error)
+	// Values judges a session likewise, and returns what Save has stored, with the version of that.
+	// The caller does not change the values.
+	Values(ctx context.Context, id session.ID) (values []byte, version int64, err error)
 	Create(ctx context.Context, r session.Record) error
 	Save(ctx context.Context, id session.ID, version int64, values []byte) error
 	End(ctx context.Context, id session.ID, end session.End) (first bool, err error)
@@ -77,7 +81,7 @@ func (s *Store) New(r *http.Request, name string) (*sessions.Session, error) {
 	if !ok {
 		return fresh, nil
 	}
-	record, err := s.sessions.Lookup(r.Context(), t.ID())
+	values, version, err := s.sessions.Values(r.Context(), t.ID())
 	if errors.Is(err, session.ErrNotFound) {
 		return fresh, nil
 	}
@@ -86,13 +90,13 @@ func (s *Store) New(r *http.Request, name string) (*sessions.Session, error) {
 	}
 	found := sessions.NewSession(s, name)
 	found.Options = options()
-	if len(record.Values) > 0 {
-		if err := (securecookie.GobEncoder{}).Deserialize(record.Values, &found.Values); err != nil {
+	if len(values) > 0 {
+		if err := (securecookie.GobEncoder{}).Deserialize(values, &found.Values); err != nil {
 			return fresh, fmt.Errorf("read session's values: %w", err)
 		}
 	}
 	found.ID = t.Text()
-	found.Values[versionKey{}] = record.Version
+	found.Values[versionKey{}] = version
 	return found, nil
 }
 

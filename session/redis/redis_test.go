@@ -50,6 +50,26 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) session.Store { return open(t, server) })
 }
 
+func TestASessionIsReadWithTheLastRevocationInOneRoundTrip(t *testing.T) {
+	t.Parallel()
+	way := redistest.Start(t).Count(t)
+	s := openWith(t, way.URL(), "trips:")
+	r := signIn(t, s, "ada")
+	read := func() {
+		if _, _, err := s.GetWithRevocation(t.Context(), r.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read() // the script is sent
+	within(t, 5*time.Second, "the sign-in has reached the trail, and nothing else is asked", func() bool {
+		before := way.Trips()
+		for range 10 {
+			read()
+		}
+		return way.Trips() == before+10
+	})
+}
+
 func TestAResetLeavesWhatBeginsOtherwise(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -361,7 +361,12 @@ func (s *Store) revocationsOf(ctx context.Context, changes []string) ([]session.
 
 // LastRevocation implements [session.Store].
 func (s *Store) LastRevocation(ctx context.Context) (int64, error) {
-	n, err := s.call(ctx, s.client.B().Get().Key(s.lastRevocationKey()).Build()).AsInt64()
+	return lastRevocation(s.call(ctx, s.client.B().Get().Key(s.lastRevocationKey()).Build()))
+}
+
+// lastRevocation reads the answer to LastRevocation.
+func lastRevocation(r rueidis.RedisResult) (int64, error) {
+	n, err := r.AsInt64()
 	if rueidis.IsRedisNil(err) {
 		return 0, nil
 	}
@@ -369,6 +374,29 @@ func (s *Store) LastRevocation(ctx context.Context) (int64, error) {
 		return 0, fmt.Errorf("read number of the last forced logout: %w", err)
 	}
 	return n, nil
+}
+
+// GetWithRevocation implements [session.SharedStore]. In a cluster the two are read from two
+// servers at the same time, elsewhere the session first.
+func (s *Store) GetWithRevocation(ctx context.Context, id session.ID) (r session.Record, last int64, err error) {
+	in := invocation{keys: []string{s.recordKey(id), s.timingKey(id), s.valuesKey(id)}}
+	results := s.callMany(ctx, s.evalsha(getScript, in), s.client.B().Get().Key(s.lastRevocationKey()).Build())
+	answers, err := s.known(ctx, getScript, in, results[0]).ToArray()
+	if err == nil && len(answers) != 1 {
+		err = errUnexpected
+	}
+	var found stored
+	if err == nil {
+		found, err = decode(id, answers[0])
+	}
+	if err == nil && !found.found {
+		err = session.ErrNotFound
+	}
+	if err != nil {
+		return session.Record{}, 0, fmt.Errorf("get session: %w", err)
+	}
+	last, err = lastRevocation(results[1])
+	return found.Record, last, err
 }
 
 // pruneRevocations deletes revocations that are past and that every live session knew of when it

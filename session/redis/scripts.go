@@ -62,11 +62,17 @@ func (s *Store) runMany(ctx context.Context, sc *script, list []invocation) []ru
 	}
 	results := s.callMany(ctx, commands...)
 	for i, r := range results {
-		if e, ok := rueidis.IsRedisErr(r.Error()); ok && e.IsNoScript() {
-			results[i] = s.call(ctx, s.eval(sc, list[i]))
-		}
+		results[i] = s.known(ctx, sc, list[i], r)
 	}
 	return results
+}
+
+// known returns the answer to a script. If the server does not know the script, it is sent there.
+func (s *Store) known(ctx context.Context, sc *script, in invocation, r rueidis.RedisResult) rueidis.RedisResult {
+	if e, ok := rueidis.IsRedisErr(r.Error()); ok && e.IsNoScript() {
+		return s.call(ctx, s.eval(sc, in))
+	}
+	return r
 }
 
 // online is the part of a script that counts the replicas that are in step with the master.

@@ -43,6 +43,7 @@ func RunShared(t *testing.T, open func(t *testing.T, nodes int) []Node) {
 		{"what a node tells of its tabs is read by others", 2, tabsAreRead},
 		{"tabs of thousands of sessions are told at once", 2, tabsOfMany},
 		{"many sessions are read at once, those that are known", 2, getMany},
+		{"a session is read together with the number of the last revocation", 2, getWithRevocation},
 		{"a session is missing that the store does not know", 2, missing},
 		{"a lost session is ended with tombstone and audit line, a known one is not", 2, endLost},
 		{"of many who end a lost session exactly one is told", 3, endLostRace},
@@ -208,6 +209,27 @@ func storeClockDecides(t *testing.T, nodes []Node) {
 	}
 }
 
+func getWithRevocation(t *testing.T, nodes []Node) {
+	one, two := nodes[0], nodes[1]
+	r := Record("ada")
+	r.Version, r.Values = 1, []byte("blue")
+	create(t, one, r)
+	wants := func(what string, last int64) {
+		t.Helper()
+		got, number, err := two.GetWithRevocation(t.Context(), r.ID)
+		if want := get(t, two, r.ID); err != nil || !reflect.DeepEqual(got, want) || number != last {
+			t.Errorf("%s: %+v, %d, %v, want %+v, %d", what, got, number, err, want, last)
+		}
+	}
+	wants("at first", 0)
+	f := addRevocation(t, one, timely("a"))
+	wants("after a forced logout", f.Number)
+	mustEnd(t, one, r.ID, end(session.ReasonLogout, 0))
+	wants("after its end", f.Number)
+	_, _, err := two.GetWithRevocation(t.Context(), session.NewToken().ID())
+	wantError(t, "an unknown session", err, session.ErrNotFound)
+}
+
 func sharedCancelled(t *testing.T, nodes []Node) {
 	one, two := nodes[0], nodes[1]
 	lost, id := Record("ada"), session.NewToken().ID()
@@ -232,6 +254,10 @@ func sharedCancelled(t *testing.T, nodes []Node) {
 		"Tabs":       func() error { _, err := one.Tabs(ctx, "two/1"); return err },
 		"GetMany":    func() error { _, err := one.GetMany(ctx, []session.ID{id}); return err },
 		"Missing":    func() error { _, err := one.Missing(ctx, []session.ID{id}); return err },
+		"GetWithRevocation": func() error {
+			_, _, err := one.GetWithRevocation(ctx, id)
+			return err
+		},
 		"EndLost": func() error {
 			_, err := one.EndLost(ctx, []session.Record{lost}, end(session.ReasonAdmin, 0))
 			return err

@@ -179,6 +179,12 @@ func (m *Member) InReach() error {
 // errOutOfReach is the error of InReach.
 var errOutOfReach = errors.New("the store has taken no writes for a while: what it answers may be old")
 
+// GetWithRevocation reads a session and the number of the last revocation together; see
+// [session.SharedStore]. It must not be called on a node that is alone.
+func (m *Member) GetWithRevocation(ctx context.Context, id session.ID) (r session.Record, last int64, err error) {
+	return m.shared.GetWithRevocation(ctx, id)
+}
+
 // RevocationsAfter lists the revocations that were stored since the store's last number was after;
 // see [session.SharedStore]. It must not be called on a node that is alone.
 func (m *Member) RevocationsAfter(ctx context.Context, after int64) (
