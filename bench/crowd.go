@@ -59,7 +59,6 @@ const (
 	fewTabs       = 1000
 	afterOpening  = 5 * time.Second
 	beatsEvery    = 15 * time.Second // of each tab
-	beatsFor      = time.Minute
 	memorySamples = 100 * time.Millisecond
 )
 
@@ -71,10 +70,18 @@ func measureMemory() {
 		{"curfew-each", curfew, "sessions"},
 		{"handler", serving("handler"), ""},
 		{"centrifugo", startCentrifugo, ""},
-	}, contender.measureMemory)
+	}, func(c contender) { c.measureMemory("memory", strings.HasPrefix(c.series, "curfew"), time.Minute) })
 }
 
-func (c contender) measureMemory() {
+// measureTLS is the same over TLS, with one heartbeat of each tab.
+func measureTLS() {
+	turns([]contender{
+		{"lean", serving("lean", "-tls"), ""},
+		{"curfew", serving("curfew", "-tls"), "shared"},
+	}, func(c contender) { c.measureMemory("tls", true, beatsEvery) })
+}
+
+func (c contender) measureMemory(part string, beats bool, beatsFor time.Duration) {
 	s := c.start()
 	defer s.stop()
 	list := s.open(s.cookiesOf(c.command, fewTabs))
@@ -86,13 +93,18 @@ func (c contender) measureMemory() {
 	list = append(list, more...)
 	pause(afterOpening)
 	perTab := func() float64 { return (residentOf(s.pid()) - small) / float64(len(more)) }
-	note("memory", c.series, perTab())
-	memoryCurves[c.series] = samples.stop()
-	if strings.HasPrefix(c.series, "curfew") {
-		note("memory", c.series+", of the file", (memoryOf(s.pid(), "RssFile:")-smallFile)/float64(len(more)))
-		note("memory", c.series+", given back", givenBack(s, memoryCurves[c.series], opened))
+	note(part, c.series, perTab())
+	curve := samples.stop()
+	if part == "memory" {
+		memoryCurves[c.series] = curve
+	}
+	if c.command != "" { // it has sessions, and collects garbage
+		note(part, c.series+", of the file", (memoryOf(s.pid(), "RssFile:")-smallFile)/float64(len(more)))
+		note(part, c.series+", given back", givenBack(s, curve, opened))
+	}
+	if beats {
 		heartbeats(list, len(list)/int(beatsEvery.Seconds()), beatsFor)
-		note("memory", c.series+", after heartbeats", perTab())
+		note(part, c.series+", after heartbeats", perTab())
 	}
 	closeAll(list)
 }

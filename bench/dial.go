@@ -33,7 +33,11 @@ func (s *server) open(cookies []string) []*tab {
 				if i >= len(cookies) {
 					return
 				}
-				list[i] = s.dial(cookies[i])
+				if s.secure {
+					list[i] = s.dialTLS(cookies[i])
+				} else {
+					list[i] = s.dial(cookies[i])
+				}
 				s.opened.Add(1)
 			}
 		})
@@ -53,21 +57,15 @@ func (s *server) dial(cookie string) *tab {
 // tryDial opens a tab, and waits for its hello where the server writes one; nil where it is
 // refused. It makes the fewest system calls, because the load runs on the cores of the server.
 func (s *server) tryDial(cookie string) (t *tab, status int) {
-	fd := connect(s.address)
+	fd := connect(s.addrPort())
 	check(writeAll(fd, s.speaks.handshake(cookie)))
-	status, early := readHandshake(fd)
+	status, early := readHandshake(func(buffer []byte) (int, error) { return readSome(fd, buffer) })
 	if status != http.StatusSwitchingProtocols {
 		check(syscall.Close(fd))
 		return nil, status
 	}
-	t = &tab{
-		cookie:  cookie,
-		speaks:  s.speaks,
-		fd:      fd,
-		greeted: make(chan struct{}),
-		expired: make(chan struct{}),
-		closed:  make(chan struct{}),
-	}
+	t = newTab(cookie, s.speaks)
+	t.fd = fd
 	if s.speaks.first != nil {
 		check(writeAll(fd, s.speaks.first(cookie)))
 	}
@@ -85,20 +83,32 @@ func (s *server) tryDial(cookie string) (t *tab, status int) {
 	return t, status
 }
 
+func newTab(cookie string, speaks *dialect) *tab {
+	return &tab{
+		cookie:  cookie,
+		speaks:  speaks,
+		greeted: make(chan struct{}),
+		expired: make(chan struct{}),
+		closed:  make(chan struct{}),
+	}
+}
+
 // sources counts the connections. Each comes from another of four addresses: one address has too
 // few ports, and the kernel searches long for the last of them.
 var sources atomic.Uint32
 
+func nextSource() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, byte(2 + sources.Add(1)%4)}) }
+
+func (s *server) addrPort() netip.AddrPort { return netip.MustParseAddrPort(s.address) }
+
 // connect makes a connection whose reads block, but not for ever.
-func connect(address string) (fd int) {
-	to := netip.MustParseAddrPort(address)
+func connect(to netip.AddrPort) (fd int) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	check(err)
 	check(syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1))
 	check(syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1))
 	check(syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: 30}))
-	from := netip.AddrFrom4([4]byte{127, 0, 0, byte(2 + sources.Add(1)%4)})
-	check(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: from.As4()}))
+	check(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: nextSource().As4()}))
 	check(syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
 	return fd
 }
@@ -129,10 +139,10 @@ func readSome(fd int, buffer []byte) (int, error) {
 }
 
 // readHandshake reads the answer to a handshake. early is what came with it.
-func readHandshake(fd int) (status int, early []byte) {
+func readHandshake(read func([]byte) (int, error)) (status int, early []byte) {
 	buffer := make([]byte, 4096)
 	for n := 0; ; {
-		more, err := readSome(fd, buffer[n:])
+		more, err := read(buffer[n:])
 		check(err)
 		n += more
 		head, rest, whole := bytes.Cut(buffer[:n], []byte("\r\n\r\n"))

@@ -42,7 +42,7 @@ var (
 	roundTrip = flag.Duration("round-trip", 50*time.Millisecond, "how long a page's acknowledgement is on its "+
 		"way: the load runs on the cores of the server, and 0 makes it answer while others are being told")
 	only = flag.String("only", "",
-		"some of ratios (memory, openings, heartbeats, rest, status, logout, notice), lateness, storm, "+
+		"some of ratios (memory, tls, openings, heartbeats, rest, status, logout, notice), lateness, storm, "+
 			"console, sign-ins, many, front, doors, cut, transfers, nodes, node-costs, simulation; empty: all")
 	serveAs = flag.String("serve", "",
 		"be a server: curfew, simulated, handler, lean, application, plain-proxy (used by the benchmark itself)")
@@ -64,7 +64,8 @@ type part struct {
 func ratio(name string, round func()) part { return part{name, func() { inRounds(name, round) }} }
 
 var parts = []part{
-	ratio("memory", measureMemory), ratio("openings", measureOpenings), ratio("heartbeats", measureHeartbeats),
+	ratio("memory", measureMemory), ratio("tls", measureTLS), ratio("openings", measureOpenings),
+	ratio("heartbeats", measureHeartbeats),
 	ratio("rest", measureRest), ratio("status", measureStatus),
 	{"lateness", measureLateness}, {"storm", measureStorm}, {"console", measureConsole},
 	{"sign-ins", func() { measureSignIns(1); measureSignIns(64) }},
@@ -113,6 +114,7 @@ type server struct {
 	stdout  *bufio.Scanner
 	address string
 	speaks  *dialect
+	secure  bool         // over TLS
 	greets  bool         // each tab is sent a hello
 	opened  atomic.Int64 // tabs, by open
 	foreign *process     // not one of the benchmark's own, which listen to commands; nil: it is
@@ -124,6 +126,7 @@ func startServer(args ...string) *server {
 	s := &server{
 		cmd:    exec.Command(exe, args...),
 		speaks: ours,
+		secure: slices.Contains(args, "-tls"),
 		greets: slices.ContainsFunc([]string{"curfew", "simulated", "-hello"},
 			func(arg string) bool { return slices.Contains(args, arg) }),
 	}

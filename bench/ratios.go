@@ -12,13 +12,13 @@ import (
 // measured alone.
 
 var (
-	ratioRounds = flag.Int("rounds", 5, "rounds of memory, openings, heartbeats, rest, status, logout and notice")
+	ratioRounds = flag.Int("rounds", 5, "rounds of each of the ratios")
 	many        = flag.Int("many", 19_500, "open tabs of memory, rest and notice")
 )
 
 // ratioParts are what -only ratios stands for, in order. Those after which the load gives way to
 // the servers come last; see giveWay.
-var ratioParts = []string{"memory", "openings", "heartbeats", "rest", "status", "logout", "notice"}
+var ratioParts = []string{"memory", "tls", "openings", "heartbeats", "rest", "status", "logout", "notice"}
 
 // figure is a row of the table. Its values are those of series that a part records.
 type figure struct {
@@ -36,7 +36,7 @@ type figure struct {
 	withoutLimit bool
 }
 
-var figures = slices.Concat(memoryFigures, speedFigures, tellingFigures)
+var figures = slices.Concat(memoryFigures, tlsFigures, speedFigures, tellingFigures)
 
 var memoryFigures = []*figure{
 	{
@@ -63,6 +63,17 @@ var memoryFigures = []*figure{
 	{
 		part: "memory", what: "a wave of openings is over: memory is given back after", own: "curfew, given back",
 		limit: 4, format: "%.1f s",
+	},
+}
+
+var tlsFigures = []*figure{
+	{
+		part: "tls", what: "memory of a tab over TLS, 5 s after opening", own: "curfew", base: "lean",
+		baseIs: leanest, withoutLimit: true, format: "%.1f KB", perUnit: 1000,
+	},
+	{
+		part: "tls", what: "… after a heartbeat", own: "curfew, after heartbeats", base: "lean, after heartbeats",
+		baseIs: leanest, withoutLimit: true, format: "%.1f KB", perUnit: 1000,
 	},
 }
 

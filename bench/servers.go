@@ -52,7 +52,7 @@ func serve(name string) {
 	default:
 		check(fmt.Errorf("no server %q", name))
 	}
-	go http.Serve(listener, handler)
+	listen(listener, handler)
 	fmt.Println(listener.Addr())
 	commands := bufio.NewScanner(os.Stdin)
 	for commands.Scan() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -33,6 +34,8 @@ type tab struct {
 	helloSize int // bytes of its message
 
 	rest []byte // the beginning of a frame; used by readTabs alone
+
+	secure *tls.Conn // instead of fd, over TLS
 
 	mu   sync.Mutex // held while fd is used
 	fd   int
@@ -143,6 +146,10 @@ func (w *watch) readTabs() {
 
 // send writes a frame. net.ErrClosed, or that of write(2).
 func (t *tab) send(frame []byte) error {
+	if t.secure != nil {
+		_, err := t.secure.Write(frame)
+		return err
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for !t.gone {
@@ -161,8 +168,12 @@ func (t *tab) send(frame []byte) error {
 	return net.ErrClosed
 }
 
-// close has readTabs close the connection.
+// close has the connection closed by who reads it.
 func (t *tab) close() {
+	if t.secure != nil {
+		t.secure.NetConn().Close()
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.gone {
