@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -14,26 +15,42 @@ import (
 	"curfew/delivery"
 	"curfew/session"
 	"curfew/session/bolt"
+	"curfew/session/redis"
+	"curfew/session/redis/redistest"
+	"curfew/session/storetest"
 )
 
 // rig is a store with lines for a receiver.
 type rig struct {
 	t     *testing.T
-	store *bolt.Store
+	store storetest.OutboxStore
 	log   lines
 
 	claims atomic.Int64 // of senders
+	isAway atomic.Bool  // the store, for senders
 }
 
-// counted counts claims.
-type counted struct {
+// reached is the store as senders reach it.
+type reached struct {
 	session.Outbox
-	claims *atomic.Int64
+	rig *rig
 }
 
-func (c counted) Claim(ctx context.Context, q session.OutboxClaim) (session.OutboxClaimed, error) {
-	c.claims.Add(1)
-	return c.Outbox.Claim(ctx, q)
+var errAway = errors.New("the store is away")
+
+func (r reached) Claim(ctx context.Context, q session.OutboxClaim) (session.OutboxClaimed, error) {
+	r.rig.claims.Add(1)
+	if r.rig.isAway.Load() {
+		return session.OutboxClaimed{}, errAway
+	}
+	return r.Outbox.Claim(ctx, q)
+}
+
+func (r reached) Accept(ctx context.Context, receiver, epoch string, numbers []uint64) error {
+	if r.rig.isAway.Load() {
+		return errAway
+	}
+	return r.Outbox.Accept(ctx, receiver, epoch, numbers)
 }
 
 // lines is a log that tests read.
@@ -64,10 +81,24 @@ func newRig(t *testing.T) *rig {
 	return &rig{t: t, store: store}
 }
 
+// newRigOver is one of several rigs over one store in a Redis.
+func newRigOver(t *testing.T, server *redistest.Server) *rig {
+	t.Helper()
+	store, err := redis.Open(t.Context(), server.URL(), "test:", nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return &rig{t: t, store: store}
+}
+
+// node names the rig. Others have other names.
+func (r *rig) node() string { return fmt.Sprintf("%p", r) }
+
 func (r *rig) options() delivery.Options {
 	return delivery.Options{
-		Outbox: counted{r.store, &r.claims},
-		Node:   "a",
+		Outbox: reached{r.store, r},
+		Node:   r.node(),
 		Encode: func(e session.Event) ([]byte, error) { return json.Marshal(e) },
 		Log:    slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -125,7 +156,8 @@ func (r *rig) eventually(what string, ok func() bool) {
 // waiting is how many lines a receiver has not accepted, by the store.
 func (r *rig) waiting(receiver string) int {
 	r.t.Helper()
-	c, err := r.store.Claim(r.t.Context(), session.OutboxClaim{Receiver: receiver, Keep: delivery.MaxWaiting})
+	claim := session.OutboxClaim{Receiver: receiver, Node: r.node(), Keep: delivery.MaxWaiting}
+	c, err := r.store.Claim(r.t.Context(), claim)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,7 +34,8 @@ type logServer struct {
 	mu       sync.Mutex
 	messages []message
 	conns    map[net.Conn]bool
-	deaf     bool // it takes connections and reads nothing
+	deaf     bool          // it takes connections and reads nothing
+	stalled  chan struct{} // not nil: it reads once this is closed
 }
 
 // message is a message of RFC 5424.
@@ -91,6 +93,21 @@ func (s *logServer) turnDeaf(deaf bool) {
 	s.deaf = deaf
 }
 
+// stall has it read nothing of new connections until resume.
+func (s *logServer) stall() (resume func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stalled := make(chan struct{})
+	s.stalled = stalled
+	return sync.OnceFunc(func() { close(stalled) })
+}
+
+func (s *logServer) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
 // received is all that has arrived.
 func (s *logServer) received() []message {
 	s.mu.Lock()
@@ -101,7 +118,7 @@ func (s *logServer) received() []message {
 func (s *logServer) serve(conn net.Conn) {
 	s.mu.Lock()
 	s.conns[conn] = true
-	deaf := s.deaf
+	deaf, stalled := s.deaf, s.stalled
 	s.mu.Unlock()
 	defer func() {
 		conn.Close()
@@ -111,6 +128,9 @@ func (s *logServer) serve(conn net.Conn) {
 	}()
 	if secure, ok := conn.(*tls.Conn); ok && secure.Handshake() != nil {
 		return
+	}
+	if stalled != nil {
+		<-stalled
 	}
 	if deaf {
 		return // closed with what was written unread
@@ -273,6 +293,32 @@ func TestASyslogServerThatNobodyHasVouchedForGetsNothing(t *testing.T) {
 	r.eventually("it is not believed", func() bool { return s.Stats().Failed > 0 })
 	if got := server.texts(); len(got) != 0 || r.waiting("syslog") != 1 {
 		t.Errorf("arrived: %q, want nothing", got)
+	}
+}
+
+// What a server does not read waits in the buffers of two kernels, and counts as accepted later.
+func TestASyslogServerThatReadsSlowlyLosesNothing(t *testing.T) {
+	t.Parallel()
+	r, server := newRig(t), startLogServer(t, "127.0.0.1:0", false)
+	resume := server.stall()
+	t.Cleanup(resume)
+	s := r.syslog(server)
+	r.run(s)
+	filler, want := strings.Repeat("x", 16<<10), []string(nil)
+	for i := range 100 {
+		want = append(want, fmt.Sprint(i, filler))
+		r.write("- " + want[i])
+	}
+	r.eventually("it has been connected to", func() bool { return server.connections() > 0 })
+	before := r.claims.Load()
+	r.eventually("the sender has looked again", func() bool { return r.claims.Load() > before+8 })
+	if n := r.waiting("syslog"); n != 100 {
+		t.Errorf("%d lines wait, want all: nobody has read one", n)
+	}
+	resume()
+	r.eventually("all is accepted", func() bool { return r.waiting("syslog") == 0 })
+	if got := server.texts(); !slices.Equal(got, want) {
+		t.Errorf("%d lines arrived, in another order or incomplete, want 100", len(got))
 	}
 }
 

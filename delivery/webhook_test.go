@@ -23,6 +23,7 @@ import (
 	"curfew/hub/hubtest"
 	"curfew/internal/freeport"
 	"curfew/session"
+	"curfew/session/bolt"
 )
 
 // hook is an application that is told.
@@ -229,7 +230,7 @@ func TestALineIsSentAtOnceAndWaitsForNoTimer(t *testing.T) {
 		h := newHook(t, func(handler http.Handler) *httptest.Server { return serveOn(listener, handler) })
 		s, _ := r.webhook(h.URL, "a secret")
 		s.Dial(listener.Dial)
-		r.store.OnEvent(func(session.Event) { s.Wake() })
+		r.store.(*bolt.Store).OnEvent(func(session.Event) { s.Wake() })
 		stop := r.run(s)
 		for i, text := range numbered("ada", 5) {
 			time.Sleep(1100*time.Millisecond + time.Duration(i)*7*time.Millisecond) // at rest, between two polls
@@ -242,7 +243,7 @@ func TestALineIsSentAtOnceAndWaitsForNoTimer(t *testing.T) {
 		}
 		stop()
 		h.Close()
-		r.store.Close()
+		r.store.(*bolt.Store).Close()
 	})
 }
 

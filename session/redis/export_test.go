@@ -32,3 +32,6 @@ func (s *Store) LeaveAsBefore(ctx context.Context, id session.ID, at time.Time) 
 	return s.client.Do(ctx,
 		s.client.B().Hset().Key(s.timingKey(id)).FieldValue().FieldValue("l", ms(at)).Build()).Error()
 }
+
+// TrailKeys are the keys of the audit trail, without those of its receivers.
+func (s *Store) TrailKeys() []string { return []string{s.auditKey(), s.counterKey()} }

@@ -92,6 +92,60 @@ func TestOutbox(t *testing.T) {
 	storetest.RunOutbox(t, func(t *testing.T) storetest.OutboxStore { return open(t, server) })
 }
 
+// Whoever empties a trail by hand leaves receivers that have accepted more than there is.
+func TestAReceiverBeginsAnewWhereTheTrailIsGone(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := open(t, server)
+	claim := func(after uint64) session.OutboxClaimed {
+		t.Helper()
+		c, err := s.Claim(t.Context(), session.OutboxClaim{Receiver: "x", Node: "a", After: after, Limit: 10, Keep: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	write := func(users ...string) {
+		t.Helper()
+		for _, user := range users {
+			e := session.Event{At: time.Now(), Kind: session.EventNotice, User: user}
+			if err := s.Append(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Follow(t.Context(), "x"); err != nil {
+		t.Fatal(err)
+	}
+	write("a", "b", "c", "d")
+	before := claim(0)
+	if len(before.Lines) != 4 {
+		t.Fatalf("%+v, want four lines", before)
+	}
+	var numbers []uint64
+	for _, l := range before.Lines[:3] {
+		numbers = append(numbers, l.Number)
+	}
+	if err := s.Accept(t.Context(), "x", before.Epoch, numbers); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Command("DEL " + strings.Join(s.TrailKeys(), " ")); err != nil {
+		t.Fatal(err)
+	}
+	write("e")
+	after := claim(before.Next)
+	if len(after.Lines) != 1 || after.Lines[0].User != "e" || after.Waiting != 1 || after.Settled != 0 ||
+		after.Dropped != 0 || after.Epoch == before.Epoch {
+		t.Fatalf("then: %+v, want the line of e in another epoch than %q", after, before.Epoch)
+	}
+	if err := s.Accept(t.Context(), "x", before.Epoch, []uint64{after.Lines[0].Number}); err != nil {
+		t.Fatal(err)
+	}
+	if again := claim(0); again.Waiting != 1 {
+		t.Errorf("what was accepted before is another line: %+v", again)
+	}
+}
+
 // A restart may lose the last lines, and what was accepted with them: numbers mean other lines
 // then.
 func TestAReceiverStandsWhereItStoodAfterARestartOfRedisAndItsEpochIsAnother(t *testing.T) {
