@@ -63,6 +63,8 @@ gzip -n9 "$SHARED"/man/*
 "$build/curfew" completion fish >"$SHARED/completion/curfew.fish"
 "$build/curfew" schema >"$SHARED/curfew.schema.json"
 gzip -n9 <CHANGELOG.md >"$SHARED/changelog.gz"
+deploy/licenses.sh >"$SHARED/THIRD-PARTY.txt"
+gzip -n9 <"$SHARED/THIRD-PARTY.txt" >"$SHARED/THIRD-PARTY.txt.gz"
 
 for arch in ${ARCHITECTURES:-amd64 arm64}; do
 	compile "$arch"
@@ -73,7 +75,7 @@ for arch in ${ARCHITECTURES:-amd64 arm64}; do
 	tree="$build/tree/curfew_${VERSION}_linux_$arch"
 	mkdir -p "$tree"
 	cp "$build/$arch/curfew" LICENSE README.md CHANGELOG.md deploy/package/curfew.yaml deploy/package/curfew.service \
-		deploy/package/curfew.sysusers "$SHARED/curfew.schema.json" "$tree"
+		deploy/package/curfew.sysusers "$SHARED/curfew.schema.json" "$SHARED/THIRD-PARTY.txt" "$tree"
 	cp -r "$SHARED/man" "$SHARED/completion" "$tree"
 	tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --format=gnu \
 		-C "$build/tree" -c "curfew_${VERSION}_linux_$arch" | gzip -n9 >"$out/curfew_${VERSION}_linux_$arch.tar.gz"

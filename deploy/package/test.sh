@@ -96,6 +96,8 @@ expect 'the installed settings are right' in_root curfew check-config --config /
 expect 'the service reads its settings, and others do not' \
 	[ "$(in_root stat -c '%U:%G %a' /etc/curfew/curfew.yaml)" = 'root:curfew 640' ]
 expect 'the store is the own of the service' [ "$(in_root stat -c '%U:%G %a' /var/lib/curfew)" = 'curfew:curfew 700' ]
+expect 'the licenses of what it is linked with are there' \
+	[ "$(zgrep -c '^======== ' "$root/usr/share/doc/curfew/THIRD-PARTY.txt.gz")" -gt 10 ]
 in_root systemd-analyze verify curfew.service || fail 'systemd does not take the unit'
 
 sed -i 's/^#listen:.*/listen: 127.0.0.1:0/; s/^#ready-file:/ready-file:/' "$root/etc/curfew/curfew.yaml"
