@@ -70,25 +70,28 @@ func measureMemory() {
 		{"curfew-each", curfew, "sessions"},
 		{"handler", serving("handler"), ""},
 		{"centrifugo", startCentrifugo, ""},
-	}, func(c contender) { c.measureMemory("memory", strings.HasPrefix(c.series, "curfew"), time.Minute) })
+	}, func(c contender) {
+		c.measureMemory("memory", *many, strings.HasPrefix(c.series, "curfew"), time.Minute)
+	})
 }
 
-// measureTLS is the same over TLS, with one heartbeat of each tab.
+// measureTLS is the same over TLS, of fewer tabs, and with one heartbeat of each: the load pays for
+// TLS as well.
 func measureTLS() {
 	turns([]contender{
 		{"lean", serving("lean", "-tls"), ""},
 		{"curfew", serving("curfew", "-tls"), "shared"},
-	}, func(c contender) { c.measureMemory("tls", true, beatsEvery) })
+	}, func(c contender) { c.measureMemory("tls", *many/4, true, beatsEvery) })
 }
 
-func (c contender) measureMemory(part string, beats bool, beatsFor time.Duration) {
+func (c contender) measureMemory(part string, n int, beats bool, beatsFor time.Duration) {
 	s := c.start()
 	defer s.stop()
 	list := s.open(s.cookiesOf(c.command, fewTabs))
 	pause(afterOpening)
 	small, smallFile := residentOf(s.pid()), memoryOf(s.pid(), "RssFile:")
 	samples := s.watchMemory()
-	more := s.open(s.cookiesOf(c.command, *many-fewTabs))
+	more := s.open(s.cookiesOf(c.command, n-fewTabs))
 	opened := time.Now()
 	list = append(list, more...)
 	pause(afterOpening)

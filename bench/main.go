@@ -38,7 +38,7 @@ import (
 var (
 	tabs      = flag.Int("tabs", 10_000, "open tabs")
 	beats     = flag.Int("beats", 20_000, "heartbeats a second")
-	beatFor   = flag.Duration("beat-for", 10*time.Second, "how long heartbeats are sent")
+	beatFor   = flag.Duration("beat-for", 5*time.Second, "how long heartbeats are sent")
 	roundTrip = flag.Duration("round-trip", 50*time.Millisecond, "how long a page's acknowledgement is on its "+
 		"way: the load runs on the cores of the server, and 0 makes it answer while others are being told")
 	only = flag.String("only", "",

@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -151,13 +152,14 @@ func inRounds(part string, round func()) {
 // values are those of a series in the order of the rounds; nil if there are none.
 func (f *figure) values(series string) []float64 { return measured[f.part][series] }
 
-// ratios are those of the rounds, sorted. Without a base they are the values themselves.
+// ratios are those of the rounds, sorted; none if the base has taken no part. Without a base they
+// are the values themselves.
 func (f *figure) ratios() (list []float64) {
 	for i, own := range f.values(f.own) {
 		if f.base != "" {
 			base := f.values(f.base)
 			if i >= len(base) {
-				return nil // the base does not take part
+				return nil
 			}
 			own = (own - f.extra) / base[i]
 		}
@@ -193,6 +195,9 @@ func (f *figure) shown(series, is string) string {
 		return ""
 	}
 	value := middle(slices.Clone(values))
+	if math.IsInf(value, 1) {
+		return "never"
+	}
 	if f.perUnit > 0 {
 		value /= f.perUnit
 	}
@@ -208,17 +213,16 @@ const tableHead = "| figure | Curfew | beside it | ratio (least to most) | limit
 
 // row is the figure as a row of the table.
 func (f *figure) row() string {
-	ratios := f.ratios()
-	if len(ratios) == 0 {
+	if len(f.values(f.own)) == 0 {
 		return ""
 	}
-	ratio := ""
-	if f.base != "" {
+	ratios, ratio := f.ratios(), ""
+	if f.base != "" && len(ratios) > 0 {
 		ratio = fmt.Sprintf("%s (%s to %s)", f.shownRatio(middle(ratios)), f.shownRatio(ratios[0]),
 			f.shownRatio(ratios[len(ratios)-1]))
 	}
 	limit, held := "", ""
-	if !f.withoutLimit {
+	if !f.withoutLimit && len(ratios) > 0 {
 		limit, held = "at most ", "**no**"
 		if f.least {
 			limit = "at least "
