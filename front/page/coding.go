@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/andybalholm/brotli"
 )
@@ -152,7 +153,9 @@ func readableCodings(lines []string) string {
 	case rest != "":
 		for _, name := range readable {
 			if !slices.Contains(named, name) {
-				kept = append(kept, strings.TrimRight(name+";"+restWeight, "; \t"))
+				kept = append(kept, strings.TrimRightFunc(name+";"+restWeight, func(c rune) bool {
+					return c == ';' || unicode.IsSpace(c)
+				}))
 			}
 		}
 	case len(kept) == 0:

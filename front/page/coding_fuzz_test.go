@@ -75,7 +75,7 @@ func inCoding(t *testing.T, coding string, page []byte) []byte {
 func FuzzAcceptEncoding(f *testing.F) {
 	for _, lines := range []string{
 		"gzip, deflate, br, zstd", "*", "*;q=0", "zstd", "", "GZIP;q=0.5", "identity;q=0, *;q=0.3",
-		"gzip;q=x", ";;,,", "br;q=0;q=1", "*; ;", "*;q=1, *;q=0"} {
+		"gzip;q=x", ";;,,", "br;q=0;q=1", "*; ;", "*;q=1, *;q=0", "*;\u00a0;"} {
 		f.Add(lines)
 	}
 	f.Fuzz(func(t *testing.T, lines string) {
