@@ -43,6 +43,9 @@ func (h *Hub) act(ctx context.Context, s *liveSession, idle time.Duration, confi
 // the page is told of the end anyway.
 func (h *Hub) heartbeat(s *liveSession, idle time.Duration) {
 	changed, tells := h.moveDeadline(s, idle)
+	if changed {
+		h.index.touch(s)
+	}
 	if tells || changed && s.isWatched() {
 		parallel.Aside(func() { h.acted(h.ctx, s, idle, false, changed, tells) })
 	}

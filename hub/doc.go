@@ -20,11 +20,11 @@
 // values.go has the application's values.
 // forcedlogout.go ends many sessions by one revocation, and revocations.go reads and applies the
 // revocations of other nodes. policies.go reloads policies, and reconcile.go applies what the
-// directory says. registry.go finds sessions by ID, users.go by user, and ticks.go those with tabs.
-// presence.go, notices.go, listing.go and stats.go serve pages that watch, administrators and
-// metrics. remote.go applies what other nodes did. tablimits.go bounds the tabs, session.go is a
-// session in memory, and lifecycle.go counts goroutines. faults.go, testclock.go and timeline.go
-// serve --testing.
+// directory says. registry.go finds sessions by ID, users.go by user, index.go in the order of
+// their sign-ins, and ticks.go those with tabs. presence.go, notices.go, listing.go, pages.go and
+// stats.go serve pages that watch, administrators and metrics. remote.go applies what other nodes
+// did. tablimits.go bounds the tabs, session.go is a session in memory, and lifecycle.go counts
+// goroutines. faults.go, testclock.go and timeline.go serve --testing.
 //
 // Packages below the hub, none of which imports it: wire is the protocol, internal/socket moves
 // bytes, internal/revocation registers forced logouts, internal/cluster exchanges messages with
@@ -38,6 +38,7 @@
 //	revocation.Register.View   no revocation is added meanwhile
 //	userIndex, a part of it    users by name
 //	userSessions               one user's sessions and watchers
+//	sessionIndex.mu            lists of sessions and users
 //	liveSession.mu             one session and its tabs
 //	leaves                     shard, notices, Timeline, socket.Conn, revocation.Outcomes, the
 //	                           clock; and tickWheel, tabLimits, stats, queues, orphans, …

@@ -240,6 +240,7 @@ func (h *Hub) finish(s *liveSession, end session.End) {
 // unregister drops s from the live sessions, once.
 func (h *Hub) unregister(s *liveSession) {
 	if s.shard.remove(s) {
+		h.index.touch(s)
 		h.removeFromUser(s)
 	}
 }

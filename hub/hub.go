@@ -126,6 +126,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 		timeline:  o.Timeline,
 	}
 	h.policies.Store(&o.Policies)
+	h.index = newSessionIndex()
 	h.ends.idle.L = &h.ends.mu
 	h.writers.Cores, h.writers.Go = h.cores, h.running.Go
 	h.writers.Stalled, h.writers.Counted = h.faults.stalled, h.timeline != nil

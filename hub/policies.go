@@ -299,6 +299,7 @@ func (h *Hub) replaceRules(s *liveSession, rules session.Rules, revision int64, 
 			changed = s.setRulesLocked(rules, revision, v, h.clock.Now())
 		}
 	})
+	h.index.touch(s)
 	if changed.groups {
 		h.rightsChanged(s)
 	}

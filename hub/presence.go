@@ -24,9 +24,10 @@ const awayAfter = 5 * time.Second
 // liveliness orders states: a user's state is that of their most active session.
 var liveliness = []State{StateActive, StateIdle, StateWarned, StateAway, StateGone}
 
-// stateChanged tells those who watch the user of s if the user's state has changed. It is called
-// whenever that may be so, without a lock held.
+// stateChanged has the index look at s again, and tells those who watch the user of s if the user's
+// state has changed. It is called whenever that may be so, without a lock held.
 func (h *Hub) stateChanged(s *liveSession) {
+	h.index.touch(s)
 	if s.isWatched() {
 		h.notifyWatchers(s.userSessions.Load())
 	}

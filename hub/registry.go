@@ -20,7 +20,8 @@ type registry struct {
 	registered atomic.Int64 // how many sessions were ever registered; counted inside a View
 	loaded     atomic.Bool  // New has read the sessions of the store
 	waking     atomic.Int64 // how many shards are waking sessions
-	ends       endQueue     // those that tabs were told and that are being stored
+	index      *sessionIndex
+	ends       endQueue // those that tabs were told and that are being stored
 }
 
 // shards is how many parts the live sessions are spread over. Each has one heap and one timer, so

@@ -62,6 +62,10 @@ type places struct {
 	listed       int64                        // guarded by tickWheel.mu: the last call of sessions that listed it
 	wakeAt       time.Time                    // guarded by shard.mu: when it is woken next; zero: never
 	kept         *keptValues                  // guarded by shard.mu: its values; nil: they are not known
+
+	touched         atomic.Bool // it is among sessionIndex.touched
+	unconfirmedTabs atomic.Bool // the index says so
+	indexed         indexed     // guarded by sessionIndex.mu
 }
 
 // liveTabs are the tabs of a live session.

@@ -96,6 +96,7 @@ func (h *Hub) register(r session.Record) (s *liveSession, isNew bool) {
 	})
 	h.writers.Start(start)
 	if isNew {
+		h.index.touch(s)
 		h.notAhead(s)
 	}
 	return s, isNew

@@ -114,17 +114,11 @@ func (h *Hub) sample(before, now map[session.Reason]int) Sample {
 			delete(taken.Ends, reason)
 		}
 	}
-	for _, s := range h.allSessions() {
-		taken.Sessions++
-		if taken.At.UnixMilli()-s.active.Load() > activeFor.Milliseconds() {
-			continue // so that most of a million sessions need no lock
-		}
-		s.mu.Lock()
-		if state, _ := s.stateLocked(taken.At); state == StateActive {
-			taken.Active++
-		}
-		s.mu.Unlock()
-	}
+	h.settleIndex()
+	h.index.mu.RLock()
+	defer h.index.mu.RUnlock()
+	taken.Sessions = h.index.all.Len()
+	taken.Active = h.index.states[slices.Index(states, StateActive)].Len()
 	return taken
 }
 

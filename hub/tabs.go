@@ -113,10 +113,14 @@ func (h *Hub) handle(t *tab, in wire.Incoming) {
 			t.hiddenSince = h.clock.Now()
 		}
 		t.session.mu.Unlock()
+		h.index.touch(t.session)
 		h.cluster.TabsChanged(t.session.id)
 	case wire.KindAck:
 		if fresh {
 			t.acked.Store(in.Seq)
+			if t.session.unconfirmedTabs.Load() {
+				h.index.touch(t.session)
+			}
 		}
 		h.acknowledged(t, fresh)
 	default:

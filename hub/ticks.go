@@ -40,6 +40,10 @@ func (h *Hub) tickLoop() {
 		for _, t := range h.tabs.turn() {
 			h.tick(t, now)
 		}
+		for _, t := range h.tabs.tickedLongAgo() {
+			h.touchUnconfirmed(t)
+		}
+		h.settleIndex()
 	}
 }
 
@@ -123,6 +127,25 @@ func (w *tickWheel) turn() []*tab {
 	defer w.mu.Unlock()
 	w.current = (w.current + 1) % tickSlots
 	return slices.Clone(w.slots[w.current])
+}
+
+// tickedLongAgo lists the tabs that were ticked a little more than answerWait ago.
+func (w *tickWheel) tickedLongAgo() []*tab {
+	const slots = int(answerWait/(tickEvery/tickSlots)) + 1
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.slots[(w.current+tickSlots-slots)%tickSlots])
+}
+
+// touchUnconfirmed has the index notice that t has not answered a tick.
+func (h *Hub) touchUnconfirmed(t *tab) {
+	s := t.session
+	s.mu.Lock()
+	unconfirmed := t.unconfirmedLocked()
+	s.mu.Unlock()
+	if unconfirmed || s.unconfirmedTabs.Load() { // an answer may have come while the index was written
+		h.index.touch(s)
+	}
 }
 
 // all lists the open tabs.

@@ -90,7 +90,7 @@ func (q *listParams) before() uint64 {
 
 // cursorOf is where the page goes on that ends with this number.
 func cursorOf(number uint64) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatUint(number, 10)))
+	return encodeCursor(strconv.FormatUint(number, 10))
 }
 
 func (q *listParams) state() hub.State {
@@ -121,20 +121,5 @@ type listPage[T any] struct {
 	NextCursor string `json:"next_cursor,omitempty"`
 }
 
-// paged cuts a sorted list: the page begins after the item whose key is the cursor, in the order of
-// less.
-func paged[T any](items []T, q *listParams, key func(T) string, after func(T, string) bool) listPage[T] {
-	limit, cursor := q.limit(), q.cursor()
-	if cursor != "" {
-		items = slices.DeleteFunc(items, func(item T) bool { return !after(item, cursor) })
-	}
-	p := listPage[T]{Items: items}
-	if len(items) > limit {
-		p.Items = items[:limit]
-		p.NextCursor = base64.RawURLEncoding.EncodeToString([]byte(key(items[limit-1])))
-	}
-	if p.Items == nil {
-		p.Items = []T{}
-	}
-	return p
-}
+// encodeCursor makes a cursor of the key of the last item of a page.
+func encodeCursor(key string) string { return base64.RawURLEncoding.EncodeToString([]byte(key)) }

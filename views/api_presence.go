@@ -1,12 +1,13 @@
 package views
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 
 	"curfew/hub"
+	"curfew/session"
 )
 
 // Who is here, for the API.
@@ -39,33 +40,15 @@ func totalsOf(t hub.Totals) totalsJSON {
 
 func (s *Server) apiPresence(r *http.Request, _ caller) (any, error) {
 	q := readListParams(r, "user", "group", "state", "q")
-	state := q.state() // of the user, not of one of their sessions
-	users, totals := hub.Users(s.hub.Sessions(hub.Filter{
-		User:  q.text("user"),
-		Group: q.text("group"),
-		Query: q.text("q"),
-	}))
-	if state != "" {
-		all := users
-		users, totals = nil, hub.Totals{States: make(map[hub.State]int)}
-		for _, u := range all {
-			if u.State == state {
-				users = append(users, u)
-				totals.Users++
-				totals.Sessions += u.Sessions
-				totals.Tabs += u.Tabs
-				totals.Hidden += u.Hidden
-				totals.Unconfirmed += u.Unconfirmed
-				totals.States[state]++
-			}
-		}
-	}
+	users, more, totals := s.hub.UserPage(q.filter(), q.cursor(), q.limit()) // its state is the user's
 	items := make([]userJSON, len(users))
 	for i, u := range users {
 		items[i] = userJSON{u.User, u.State, u.Sessions, u.Tabs, u.Hidden, u.Unconfirmed}
 	}
-	isAfter := func(u userJSON, cursor string) bool { return u.User > cursor }
-	p := paged(items, q, func(u userJSON) string { return u.User }, isAfter)
+	p := listPage[userJSON]{Items: items}
+	if more {
+		p.NextCursor = encodeCursor(items[len(items)-1].User)
+	}
 	return struct {
 		listPage[userJSON]
 		Totals totalsJSON `json:"totals"`
@@ -115,35 +98,54 @@ func sessionOf(s hub.Session) sessionJSON {
 	}
 }
 
-// sessionKey orders sessions, newest first.
-func sessionKey(s hub.Session) string {
-	const digits = 18
-	ms := strings.Repeat("0", digits) + strconv.FormatInt(s.Record.CreatedAt.UnixMilli(), 10)
-	return ms[len(ms)-digits:] + s.Record.ID.String()
+// sessionKeyDigits is how many digits the time of a sign-in has in a cursor, in Unix ms.
+const sessionKeyDigits = 18
+
+// sessionKey is the place of a session, for a cursor.
+func sessionKey(s *hub.Session) string {
+	return fmt.Sprintf("%0*d%s", sessionKeyDigits, s.Record.CreatedAt.UnixMilli(), s.Record.ID)
 }
 
-func (s *Server) apiSessions(r *http.Request, _ caller) (any, error) {
-	q := readListParams(r, "user", "group", "state", "q")
-	found := s.hub.Sessions(hub.Filter{
+// place is where the page before has ended in the list of sessions; nil for the first page.
+func (q *listParams) place() *hub.Place {
+	key := q.cursor()
+	if key == "" {
+		return nil
+	}
+	var p hub.Place
+	ms, err := int64(0), errors.New("too short")
+	if len(key) > sessionKeyDigits {
+		ms, err = strconv.ParseInt(key[:sessionKeyDigits], 10, 64)
+	}
+	if err != nil || p.ID.UnmarshalText([]byte(key[sessionKeyDigits:])) != nil {
+		q.refuse("cursor: must be the next_cursor of the page before")
+		return nil
+	}
+	p.CreatedAt = session.FromUnixMilli(ms)
+	return &p
+}
+
+// filter picks sessions, or users.
+func (q *listParams) filter() hub.Filter {
+	return hub.Filter{
 		User:  q.text("user"),
 		Group: q.text("group"),
 		State: q.state(),
 		Query: q.text("q"),
-	})
-	keys := make(map[*hub.Session]string, len(found))
-	list := make([]*hub.Session, len(found))
-	for i := range found {
-		list[i] = &found[i]
-		keys[list[i]] = sessionKey(found[i])
 	}
-	slices.SortFunc(list, func(a, b *hub.Session) int { return strings.Compare(keys[b], keys[a]) })
-	isAfter := func(s *hub.Session, cursor string) bool { return keys[s] < cursor }
-	p := paged(list, q, func(s *hub.Session) string { return keys[s] }, isAfter)
-	items := make([]sessionJSON, len(p.Items))
-	for i, s := range p.Items {
-		items[i] = sessionOf(*s)
+}
+
+func (s *Server) apiSessions(r *http.Request, _ caller) (any, error) {
+	q := readListParams(r, "user", "group", "state", "q")
+	page, more := s.hub.SessionPage(q.filter(), q.place(), q.limit())
+	p := listPage[sessionJSON]{Items: make([]sessionJSON, len(page))}
+	for i, one := range page {
+		p.Items[i] = sessionOf(one)
 	}
-	return listPage[sessionJSON]{items, p.NextCursor}, q.err
+	if more {
+		p.NextCursor = encodeCursor(sessionKey(&page[len(page)-1]))
+	}
+	return p, q.err
 }
 
 func (s *Server) apiSession(r *http.Request, _ caller) (any, error) {

@@ -1,0 +1,377 @@
+package hub
+
+import (
+	"bytes"
+	"cmp"
+	"container/heap"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tidwall/btree"
+
+	"curfew/session"
+)
+
+// The index of the live sessions: in the order of their sign-ins, all of them and by group and
+// state; and their users in the order of the names. Lists and counts are read from it, so that a
+// page looks at its own sessions and not at all.
+//
+// Whatever may change what the index says of a session calls touch, which is cheap. settleIndex
+// then brings the index up to date. It is called before the index is read, and from time to time so
+// that there is little to do then. What a session has by then is read again from the session itself
+// when it is listed.
+
+// states are the states of live sessions, the most active first. The index knows each by its place.
+var states = liveliness[:4]
+
+// placed is a session in a list by sign-in.
+type placed struct {
+	created int64 // Unix ms
+	session *liveSession
+}
+
+func (p placed) compare(q placed) int {
+	c := cmp.Compare(p.created, q.created)
+	if c == 0 && p.session != q.session {
+		c = bytes.Compare(p.session.id[:], q.session.id[:])
+	}
+	return c
+}
+
+// sessionList are sessions in the order of their sign-ins.
+type sessionList = btree.BTreeG[placed]
+
+func newSessionList() *sessionList {
+	less := func(a, b placed) bool { return a.compare(b) < 0 }
+	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
+}
+
+// userList are users in the order of their names.
+type userList = btree.BTreeG[*indexedUser]
+
+func newUserList() *userList {
+	less := func(a, b *indexedUser) bool { return a.name < b.name }
+	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
+}
+
+// sessionIndex is the index of the live sessions. Its zero value is of no use; see newSessionIndex.
+type sessionIndex struct {
+	touched  touched
+	settling sync.Mutex // held by settleIndex; whoever waits for it reads an index that is settled
+
+	mu     sync.RWMutex
+	all    *sessionList
+	states [4]*sessionList // by the place of the state in states
+	groups map[string]*indexedGroup
+	nodes  map[string]int // sessions by the node of their newest tab
+	timed  timedQueue     // those whose state may change by time alone
+
+	unconfirmed int // sessions with an unconfirmed tab
+
+	users      map[string]*indexedUser // by folded name
+	byName     *userList
+	userStates [4]*userList
+	sums       [4]Totals // of the users in each state, without States
+}
+
+// touched are the sessions of which the index may be wrong.
+type touched struct {
+	mu       sync.Mutex
+	sessions []*liveSession
+}
+
+// indexedGroup is a group with the sessions of its members.
+type indexedGroup struct {
+	name     string // as the first of them has it
+	folded   string
+	sessions *sessionList
+}
+
+// indexedUser is a user with what their sessions sum up to.
+type indexedUser struct {
+	name   string // as the first of the sessions has it
+	folded string
+	states [4]int // sessions by state
+	sum    Totals // without Users and States
+}
+
+// state is the place of the state of the most active session; 4 without sessions.
+func (u *indexedUser) state() int {
+	for i, n := range u.states {
+		if n > 0 {
+			return i
+		}
+	}
+	return len(u.states)
+}
+
+// indexed is what the index says of a session. It is guarded by sessionIndex.mu.
+type indexed struct {
+	in          bool // the session is in the index
+	state       int8 // its place in states
+	created     int64
+	tabs        int32
+	hidden      int32
+	unconfirmed int32
+	node        string
+	record      *session.Record // the groups are those of this record
+	groups      []*indexedGroup
+	user        *indexedUser
+	wakeAt      int64 // when its state may change by time, Unix ms; 0: it has no valid entry in timed
+}
+
+// timedEntry is an entry of a timedQueue. It is stale unless at is the session's wakeAt.
+type timedEntry struct {
+	at      int64
+	session *liveSession
+}
+
+// timedQueue is a heap, earliest first.
+type timedQueue []timedEntry
+
+func (q timedQueue) Len() int           { return len(q) }
+func (q timedQueue) Less(i, j int) bool { return q[i].at < q[j].at }
+func (q timedQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *timedQueue) Push(x any)        { *q = append(*q, x.(timedEntry)) }
+func (q *timedQueue) Pop() any {
+	last := (*q)[len(*q)-1]
+	(*q)[len(*q)-1] = timedEntry{}
+	*q = (*q)[:len(*q)-1]
+	return last
+}
+
+func newSessionIndex() *sessionIndex {
+	x := &sessionIndex{
+		all:    newSessionList(),
+		groups: make(map[string]*indexedGroup),
+		nodes:  make(map[string]int),
+		users:  make(map[string]*indexedUser),
+		byName: newUserList(),
+	}
+	for i := range states {
+		x.states[i], x.userStates[i] = newSessionList(), newUserList()
+	}
+	return x
+}
+
+// touch notes that the index may be wrong about s. Any lock may be held.
+func (x *sessionIndex) touch(s *liveSession) {
+	if s.touched.Load() || !s.touched.CompareAndSwap(false, true) {
+		return
+	}
+	x.touched.mu.Lock()
+	x.touched.sessions = append(x.touched.sessions, s)
+	x.touched.mu.Unlock()
+}
+
+// settledAtOnce bounds how long the index is locked.
+const settledAtOnce = 500
+
+// settleIndex brings the index up to date.
+func (h *Hub) settleIndex() {
+	x := h.index
+	x.settling.Lock()
+	defer x.settling.Unlock()
+	x.touched.mu.Lock()
+	list := x.touched.sessions
+	x.touched.sessions = nil
+	x.touched.mu.Unlock()
+	for chunk := range slices.Chunk(list, settledAtOnce) {
+		x.mu.Lock()
+		for _, s := range chunk {
+			s.touched.Store(false) // before s is looked at, so that a later change touches it again
+			h.reindexLocked(s)
+		}
+		x.mu.Unlock()
+	}
+	for more := true; more; {
+		now := h.clock.Now().UnixMilli()
+		x.mu.Lock()
+		for range settledAtOnce {
+			if more = len(x.timed) > 0 && x.timed[0].at <= now; !more {
+				break
+			}
+			e := heap.Pop(&x.timed).(timedEntry)
+			if e.session.indexed.wakeAt == e.at {
+				e.session.indexed.wakeAt = 0
+				h.reindexLocked(e.session)
+			}
+		}
+		x.mu.Unlock()
+	}
+}
+
+// reindexLocked makes the index say of s what is so. sessionIndex.mu is held.
+func (h *Hub) reindexLocked(s *liveSession) {
+	x, e := h.index, &s.indexed
+	now := h.clock.Now()
+	one, next, alive := h.glance(s, now)
+	if !alive || s.shard.lookup(s.id) != s {
+		if e.in {
+			x.removeLocked(s)
+		}
+		return
+	}
+	r := s.record.Load()
+	if e.in && (e.record != r || e.created != s.created.Load()) {
+		x.removeLocked(s)
+	}
+	state := int8(slices.Index(states, one.State))
+	if !e.in {
+		x.insertLocked(s, r, state)
+	}
+	x.setLocked(s, state, &one)
+	if !next.IsZero() {
+		if at := next.UnixMilli() + 1; e.wakeAt == 0 || at < e.wakeAt {
+			e.wakeAt = at
+			heap.Push(&x.timed, timedEntry{at, s})
+		}
+	}
+}
+
+// glance returns how s is at now, as far as the index tells it, and when that may change by time
+// alone.
+func (h *Hub) glance(s *liveSession, now time.Time) (one Session, next time.Time, alive bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end != nil {
+		return one, next, false
+	}
+	state, again := s.stateLocked(now)
+	one = Session{State: state, Tabs: s.tabsLocked()}
+	h.listTabsLocked(&one, s, false)
+	_, next = s.policy.Load().At(s.recordLocked(), now)
+	if again > 0 && !next.IsZero() && now.Add(again).Before(next) {
+		next = now.Add(again)
+	}
+	return one, next, true
+}
+
+func (x *sessionIndex) insertLocked(s *liveSession, r *session.Record, state int8) {
+	e := &s.indexed
+	e.in, e.state, e.created, e.record = true, state, s.created.Load(), r
+	at := placed{e.created, s}
+	x.all.Set(at)
+	x.states[state].Set(at)
+	names := s.names.Load()
+	e.groups = make([]*indexedGroup, 0, len(names.Groups))
+	for i, group := range names.Groups {
+		g := x.groups[group.Name]
+		if g == nil {
+			g = &indexedGroup{group.Name, group.Name, newSessionList()}
+			if i < len(r.Groups) { // else the names are newer than r, and s is touched again
+				g.name = r.Groups[i].Name
+			}
+			x.groups[group.Name] = g
+		}
+		if !slices.Contains(e.groups, g) {
+			g.sessions.Set(at)
+			e.groups = append(e.groups, g)
+		}
+	}
+	u := x.users[names.User]
+	if u == nil {
+		u = &indexedUser{name: r.User, folded: names.User}
+		x.users[names.User] = u
+		x.byName.Set(u)
+	}
+	e.user = u
+	x.changeUserLocked(u, func() {
+		u.states[state]++
+		u.sum.Sessions++
+	})
+}
+
+func (x *sessionIndex) removeLocked(s *liveSession) {
+	e := &s.indexed
+	x.setLocked(s, e.state, &Session{})
+	at := placed{e.created, s}
+	x.all.Delete(at)
+	x.states[e.state].Delete(at)
+	for _, g := range e.groups {
+		if g.sessions.Delete(at); g.sessions.Len() == 0 {
+			delete(x.groups, g.folded)
+		}
+	}
+	u := e.user
+	x.changeUserLocked(u, func() {
+		u.states[e.state]--
+		u.sum.Sessions--
+	})
+	if u.sum.Sessions == 0 {
+		delete(x.users, u.folded)
+		x.byName.Delete(u)
+	}
+	*e = indexed{wakeAt: e.wakeAt}
+}
+
+// setLocked notes the state and the tabs of a session in the index.
+func (x *sessionIndex) setLocked(s *liveSession, state int8, one *Session) {
+	e := &s.indexed
+	tabs, hidden, unconfirmed := int32(one.Tabs), int32(one.Hidden), int32(one.Unconfirmed)
+	if e.node != one.Node {
+		x.countNodeLocked(e.node, -1)
+		x.countNodeLocked(one.Node, 1)
+		e.node = one.Node
+	}
+	if state == e.state && tabs == e.tabs && hidden == e.hidden && unconfirmed == e.unconfirmed {
+		return
+	}
+	if state != e.state {
+		at := placed{e.created, s}
+		x.states[e.state].Delete(at)
+		x.states[state].Set(at)
+	}
+	x.unconfirmed += min(1, int(unconfirmed)) - min(1, int(e.unconfirmed))
+	u := e.user
+	x.changeUserLocked(u, func() {
+		u.states[e.state]--
+		u.states[state]++
+		u.sum.Tabs += int(tabs - e.tabs)
+		u.sum.Hidden += int(hidden - e.hidden)
+		u.sum.Unconfirmed += int(unconfirmed - e.unconfirmed)
+	})
+	e.state, e.tabs, e.hidden, e.unconfirmed = state, tabs, hidden, unconfirmed
+	s.unconfirmedTabs.Store(unconfirmed > 0)
+}
+
+func (x *sessionIndex) countNodeLocked(node string, n int) {
+	if node == "" {
+		return
+	}
+	if x.nodes[node] += n; x.nodes[node] == 0 {
+		delete(x.nodes, node)
+	}
+}
+
+// changeUserLocked has change change a user, and keeps the sums and the lists of users by state.
+func (x *sessionIndex) changeUserLocked(u *indexedUser, change func()) {
+	before := u.state()
+	if before < len(states) {
+		x.sums[before].add(u.sum, -1)
+	}
+	change()
+	after := u.state()
+	if after < len(states) {
+		x.sums[after].add(u.sum, 1)
+	}
+	if before == after {
+		return
+	}
+	if before < len(states) {
+		x.userStates[before].Delete(u)
+	}
+	if after < len(states) {
+		x.userStates[after].Set(u)
+	}
+}
+
+// add adds the sums of a user, or with -1 takes them away.
+func (t *Totals) add(u Totals, sign int) {
+	t.Users += sign
+	t.Sessions += sign * u.Sessions
+	t.Tabs += sign * u.Tabs
+	t.Hidden += sign * u.Hidden
+	t.Unconfirmed += sign * u.Unconfirmed
+}
