@@ -187,9 +187,7 @@ func (c contender) measureOpenings() (helloSize int) {
 	pause(afterOpening) // until what the warm-up has left is collected
 	runtime.GC()
 	used, begin := s.cpu(), time.Now()
-	self := cpuOf(os.Getpid())
 	list := s.open(cookies)
-	fmt.Println("load CPU", (cpuOf(os.Getpid())-self)/float64(len(list))*1e6)
 	note("openings", c.series, float64(len(list))/time.Since(begin).Seconds())
 	note("openings", c.series+", CPU", (s.cpu()-used)/float64(len(list))*1e6)
 	closeAll(append(list, warm...))
