@@ -24,7 +24,8 @@
 // their sign-ins, and ticks.go those with tabs. presence.go, notices.go, listing.go, pages.go and
 // stats.go serve pages that watch, administrators and metrics. remote.go applies what other nodes
 // did. tablimits.go bounds the tabs, session.go is a session in memory, and lifecycle.go counts
-// goroutines. faults.go, testclock.go and timeline.go serve --testing.
+// goroutines. garbage.go collects what handshakes leave behind. faults.go, testclock.go and
+// timeline.go serve --testing.
 //
 // Packages below the hub, none of which imports it: wire is the protocol, internal/socket moves
 // bytes, internal/revocation registers forced logouts, internal/cluster exchanges messages with

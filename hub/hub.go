@@ -61,12 +61,17 @@ type Hub struct {
 	former           formerQueue
 	refusedOrigins   refusedOrigins
 	stats            stats
+	waves            *waves
 
 	policies atomic.Pointer[session.Policies]
 	seq      atomic.Int64 // number of the newest message to any tab
 	opened   atomic.Int64 // how many tabs were ever opened
 
-	// For --testing.
+	testAids
+}
+
+// testAids serve --testing.
+type testAids struct {
 	faults   *faults
 	timeline *Timeline
 }
@@ -122,9 +127,9 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 		lifecycle: newLifecycle(ctx),
 		users:     newUserIndex(),
 		tabLimits: tabLimits{limit: o.MaxTabs},
-		faults:    newFaults(),
-		timeline:  o.Timeline,
+		testAids:  testAids{newFaults(), o.Timeline},
 	}
+	h.waves = newWaves(h.lifecycle, h.tabs.count)
 	h.policies.Store(&o.Policies)
 	h.index = newSessionIndex()
 	h.ends.idle.L = &h.ends.mu

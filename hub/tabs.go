@@ -235,6 +235,7 @@ func (h *Hub) add(t *tab, n *PasswordNotice, answer []byte) {
 	end := s.end
 	s.mu.Unlock()
 	h.tabs.add(t)
+	h.waves.tabOpened()
 	if h.isClosing() { // Shutdown may have listed the tabs before this one was added
 		h.close(t, wire.StatusRestart, "server restarting")
 	}
