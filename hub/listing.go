@@ -93,9 +93,9 @@ func (h *Hub) tabLocked(t *tab) Tab {
 	return Tab{
 		ID:          t.id,
 		Node:        h.node,
-		Hidden:      !t.hiddenSince.IsZero(),
+		Hidden:      t.hiddenSince != 0,
 		Unconfirmed: t.unconfirmedLocked(),
-		OpenedAt:    session.Millis(t.openedAt),
+		OpenedAt:    session.FromUnixMilli(t.openedAt),
 		Path:        t.path,
 	}
 }
@@ -105,7 +105,7 @@ func (h *Hub) tabLocked(t *tab) Tab {
 const answerWait = 5 * time.Second
 
 func (t *tab) unconfirmedLocked() bool {
-	return t.tickSeq > t.acked.Load() && time.Since(t.tickedAt) > answerWait
+	return t.tickSeq > t.acked.Load() && time.Duration(instantNow()-t.tickedAt) > answerWait
 }
 
 // Sessions lists the live sessions that f picks, in no order. With a User or a Ref it looks at

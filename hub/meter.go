@@ -62,7 +62,7 @@ func (h *Hub) TabStates() (n TabStates) {
 			switch {
 			case t.unconfirmedLocked():
 				n.Unconfirmed++
-			case !t.hiddenSince.IsZero():
+			case t.hiddenSince != 0:
 				n.Hidden++
 			default:
 				n.Shown++
@@ -115,7 +115,7 @@ func (t *tab) answeredLocked() answer {
 		t.push = push{}
 		return answer{kind, after}
 	case t.tickSeq != 0 && acked == t.tickSeq:
-		return answer{wire.KindTick, time.Since(t.tickedAt)}
+		return answer{wire.KindTick, time.Duration(instantNow() - t.tickedAt)}
 	}
 	return answer{}
 }

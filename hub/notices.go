@@ -109,6 +109,12 @@ func (ns *notices) forgetOldestLocked() {
 
 // recent lists the notices that a tab of s opened now is told: the newest maxLate, oldest first.
 func (ns *notices) recent(now time.Time, s *liveSession) (list []*sentNotice) {
+	ns.mu.Lock()
+	none := len(ns.queue) == 0
+	ns.mu.Unlock()
+	if none {
+		return nil
+	}
 	names := s.names.Load()
 	scopes := []session.Scope{everyone, {User: names.User}, {Session: names.Ref}}
 	for _, g := range names.Groups {

@@ -12,6 +12,7 @@ import (
 	"curfew/hub/internal/revocation"
 	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
+	"curfew/session"
 )
 
 // tab is one open browser tab. [Hub.Accept] creates it, and serve reads its messages in the tab's
@@ -36,12 +37,12 @@ type tab struct {
 	outcome     *revocation.ToldTab // its outcome, if a forced logout has ended the session
 	deferClose  *atomic.Bool        // while true, the close frame waits; see endNews
 	watching    []string            // names of the users whose presence it is told
-	openedAt    time.Time
-	hiddenSince time.Time // zero while shown; set by the reading goroutine alone
-	tickSeq     int64     // number of the oldest tick that is not answered, or else of the newest
-	tickedAt    time.Time // when that was sent
-	push        push      // a warning or an end that is not acknowledged
-	vanished    bool      // it was closed because its peer is not there any more
+	openedAt    int64               // Unix ms
+	hiddenSince int64               // Unix ms; 0 while shown; set by the reading goroutine alone
+	tickSeq     int64               // number of the oldest tick that is not answered, or else of the newest
+	tickedAt    instant             // when that was sent
+	push        push                // a warning or an end that is not acknowledged
+	vanished    bool                // it was closed because its peer is not there any more
 
 	// used by the reading goroutine alone
 	closeCause closeCause
@@ -108,9 +109,9 @@ func (h *Hub) handle(t *tab, in wire.Incoming) {
 		t.session.mu.Lock()
 		switch {
 		case !in.Hidden:
-			t.hiddenSince = time.Time{}
-		case t.hiddenSince.IsZero():
-			t.hiddenSince = h.clock.Now()
+			t.hiddenSince = 0
+		case t.hiddenSince == 0:
+			t.hiddenSince = h.clock.Now().UnixMilli()
 		}
 		t.session.mu.Unlock()
 		h.index.touch(t.session)
@@ -194,7 +195,7 @@ func (h *Hub) hello(t *tab) wire.Hello {
 //
 // The handler of the handshake calls it, before the goroutine that reads the tab is started: what
 // goes on here needs a deep stack, which that goroutine would keep.
-func (h *Hub) add(t *tab, n *PasswordNotice, answer []byte) {
+func (h *Hub) add(t *tab, n *PasswordNotice, answer *socket.Answer) {
 	s := t.session
 	hello := h.hello(t)
 	s.mu.Lock()
@@ -202,7 +203,7 @@ func (h *Hub) add(t *tab, n *PasswordNotice, answer []byte) {
 	p := s.policy.Load()
 	hello.HeartbeatMS, hello.ExtendOn = p.HeartbeatEvery().Milliseconds(), p.ExtendOn
 	hello.KeepMS = p.KeepPage.Milliseconds()
-	t.index, t.openedAt = len(s.tabs), now
+	t.index, t.openedAt = len(s.tabs), now.UnixMilli()
 	s.opened.Store(h.opened.Add(1))
 	s.tabs = append(s.tabs, t)
 	s.closed = false
@@ -355,7 +356,7 @@ func (t *tab) readCloseCause(err error, now time.Time) {
 	if !ok {
 		return
 	}
-	discarded := !t.hiddenSince.IsZero() && (t.phone || now.Sub(t.hiddenSince) > discardAfter)
+	discarded := t.hiddenSince != 0 && (t.phone || now.Sub(session.FromUnixMilli(t.hiddenSince)) > discardAfter)
 	switch {
 	case code == wire.StatusLeft && reason == wire.LeftNavigate:
 		t.closeCause = causeNavigated

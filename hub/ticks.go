@@ -67,7 +67,7 @@ func (h *Hub) tick(t *tab, now time.Time) {
 	}
 	start := s.sendLocked(nil, t, stalled, func(seq int64) any { return wire.Tick{Type: wire.KindTick, Seq: seq} })
 	if !silent { // or else the older tick counts, which is not answered
-		t.tickSeq, t.tickedAt = t.lastSeq.Load(), now
+		t.tickSeq, t.tickedAt = t.lastSeq.Load(), instant(now.Sub(instantZero))
 	} else if !stalled && t.Probe() {
 		start = append(start, &t.Conn)
 	}

@@ -5,17 +5,26 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"hash"
 	"slices"
+	"sync"
 )
 
 // Marks makes opaque texts by which pages and cookies compare who is signed in, and with which
 // rights, without being told more. The texts are the same on all nodes that share a key, and after
 // a restart. Nobody without the key can make one or find out what one stands for. The zero value
 // has an empty key.
-type Marks struct{ key []byte }
+type Marks struct {
+	macs *sync.Pool // of hash.Hash, by the key; nil: the key is empty
+}
 
 // NewMarks returns marks by a key, which is a secret of the store.
-func NewMarks(key []byte) Marks { return Marks{key} }
+func NewMarks(key []byte) Marks {
+	return Marks{&sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+}
+
+// withoutKey makes the marks of the zero Marks.
+var withoutKey = NewMarks(nil)
 
 // Who is the mark of the user of a session: one for each user name and directory entry. A name that
 // passes to another entry has another mark, and so has an entry that gets another name.
@@ -56,7 +65,12 @@ func (m Marks) OfHandle(handle string) (id ID, ok bool) {
 
 // text is the mark of these parts. kind tells marks of one kind from those of another.
 func (m Marks) text(kind string, parts ...string) string {
-	mac := hmac.New(sha256.New, m.key)
+	if m.macs == nil {
+		m = withoutKey
+	}
+	mac := m.macs.Get().(hash.Hash)
+	defer m.macs.Put(mac)
+	mac.Reset()
 	mac.Write([]byte(kind))
 	for _, part := range parts {
 		var length [8]byte

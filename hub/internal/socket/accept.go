@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -17,7 +18,7 @@ import (
 // caller has checked the origin, the subprotocol and the session. The answer is not written yet:
 // the caller hands it to [Writers.Open] or [Conn.TurnAway] before anything else is done with c.
 // After an error the answer is written and the connection is closed.
-func Accept(w http.ResponseWriter, r *http.Request, c *Conn) (answer []byte, err error) {
+func Accept(w http.ResponseWriter, r *http.Request, c *Conn) (*Answer, error) {
 	hijack := &hijacker{ResponseWriter: w, stream: &c.stream}
 	ws, err := websocket.Accept(hijack, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{wire.Subprotocol},
@@ -32,22 +33,40 @@ func Accept(w http.ResponseWriter, r *http.Request, c *Conn) (answer []byte, err
 	}
 	ws.SetReadLimit(wire.MaxMessage + 16) // Read judges the size itself
 	c.ws = ws
+	if !hijack.early {
+		hijack.reader.Reset(&c.stream) // the library reads by a detour, for what came early
+	}
 	return hijack.answer, nil
+}
+
+// Answer is an answer to a handshake that is not written yet.
+type Answer struct{ bytes.Buffer }
+
+var answers = sync.Pool{New: func() any {
+	a := new(Answer)
+	a.Grow(2048) // with room for first messages
+	return a
+}}
+
+// drop gives the memory of an answer back.
+func (a *Answer) drop() {
+	a.Reset()
+	answers.Put(a)
 }
 
 // TurnAway answers the handshake of a connection that was accepted and is not served, and closes
 // it. It waits for the peer's answer, a second at most.
-func (c *Conn) TurnAway(answer []byte, code int, reason string) {
+func (c *Conn) TurnAway(answer *Answer, code int, reason string) {
 	c.stream.SetDeadline(time.Now().Add(closePatience))
-	c.stream.Write(answer) // after an error the closing fails as well
+	c.stream.Write(answer.Bytes()) // after an error the closing fails as well
 	c.ws.Close(websocket.StatusCode(code), reason)
 	c.ws.CloseNow()
 }
 
 // Drop answers the handshake of a connection that was accepted, and breaks it.
-func (c *Conn) Drop(answer []byte) {
+func (c *Conn) Drop(answer *Answer) {
 	c.stream.SetDeadline(time.Now().Add(closePatience))
-	c.stream.Write(answer)
+	c.stream.Write(answer.Bytes())
 	c.ws.CloseNow()
 }
 
@@ -63,8 +82,12 @@ const (
 // handshake back, so that it goes out in one write with the first messages.
 type hijacker struct {
 	http.ResponseWriter
-	stream *stream // set by Hijack
-	answer []byte  // set by Hijack
+	stream *stream
+
+	// set by Hijack
+	reader *bufio.Reader // the library's
+	early  bool          // the page has sent something without waiting for the answer
+	answer *Answer
 }
 
 func (h *hijacker) Unwrap() http.ResponseWriter { return h.ResponseWriter }
@@ -82,24 +105,24 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := h.take(raw, buffers.Reader)
+	h.reader, err = h.take(raw, buffers.Reader)
 	if err != nil {
 		raw.Close()
 		return nil, nil, err
 	}
 	// The library keeps the name: it is ours, and none that lies in the request.
 	h.Header().Set("Sec-WebSocket-Protocol", wire.Subprotocol)
-	h.answer = answer(h.Header())
-	return h.stream, bufio.NewReadWriter(r, bufio.NewWriterSize(h.stream, writeBuffer)), nil
+	h.answer = newAnswer(h.Header())
+	return h.stream, bufio.NewReadWriter(h.reader, bufio.NewWriterSize(h.stream, writeBuffer)), nil
 }
 
-// answer is the answer to the handshake (RFC 6455 §4.2.2), with room for first messages behind it.
-func answer(header http.Header) []byte {
-	b := bytes.NewBuffer(make([]byte, 0, 2048))
-	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
-	header.Write(b) // a bytes.Buffer accepts everything
-	b.WriteString("\r\n")
-	return b.Bytes()
+// newAnswer is the answer to the handshake (RFC 6455 §4.2.2).
+func newAnswer(header http.Header) *Answer {
+	a := answers.Get().(*Answer)
+	a.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	header.Write(a) // a bytes.Buffer accepts everything
+	a.WriteString("\r\n")
+	return a
 }
 
 // take takes over the connection from the HTTP server.
@@ -118,6 +141,7 @@ func (h *hijacker) take(raw net.Conn, buffer *bufio.Reader) (r *bufio.Reader, er
 	if len(early) == 0 {
 		return bufio.NewReaderSize(h.stream, readBuffer), nil
 	}
+	h.early = true
 	h.stream.received(early)
 	r = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), h.stream), max(readBuffer, len(early)))
 	_, err = r.Peek(len(early)) // the library carries on with what is buffered

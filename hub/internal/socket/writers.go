@@ -41,18 +41,19 @@ func (w *Writers) Start(conns []*Conn) {
 // queued behind it, in this goroutine. It waits for the peer, WriteLimit at most: nothing may be
 // read before the answer is written, since what is read may have to be answered. The answer is
 // written though connections are stalled. After an error the connection is cut.
-func (w *Writers) Open(c *Conn, answer []byte) {
+func (w *Writers) Open(c *Conn, answer *Answer) {
 	w.count(1)
 	last := false
 	if !w.Stalled() {
 		var queued []byte
 		queued, last, _ = c.next()
-		answer = append(answer, queued...)
+		answer.Write(queued)
 	}
-	rest, result, err := c.stream.writeNow(answer)
+	rest, result, err := c.stream.writeNow(answer.Bytes())
 	if result != wroteAll {
 		err = c.stream.writeWaiting(rest, result == wrotePart)
 	}
+	answer.drop()
 	c.wrote(last, err)
 	w.write(c)
 }
