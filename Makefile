@@ -61,9 +61,9 @@ vuln: ## Look up known vulnerabilities in what the program calls; needs the inte
 	  *) echo 'make vuln: NOT CHECKED, the database of vulnerabilities cannot be read, see above'; exit 1 ;; \
 	esac
 
-go-test: install ## Go tests, with the race detector, but for one that measures stacks
+go-test: install ## Go tests, with the race detector, but for those that measure stacks and allocations
 	go test -race -parallel 4 ./...
-	go test -run TestAReadingGoroutineKeepsASmallStack ./hub
+	go test -run 'TestAReadingGoroutineKeepsASmallStack|TestAStatusAllocates' ./hub ./views
 
 types: install ## Type checks of the browser client and the browser tests
 	npx tsc -p static

@@ -14,17 +14,26 @@ import (
 // rights, without being told more. The texts are the same on all nodes that share a key, and after
 // a restart. Nobody without the key can make one or find out what one stands for. The zero value
 // has an empty key.
-type Marks struct {
-	macs *sync.Pool // of hash.Hash, by the key; nil: the key is empty
-}
+type Marks struct{ macs *sync.Pool }
 
 // NewMarks returns marks by a key, which is a secret of the store.
-func NewMarks(key []byte) Marks {
-	return Marks{&sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+func NewMarks(key []byte) Marks { return Marks{newMACs(key)} }
+
+// newMACs keeps HMACs of a key that are used again: half of the work of one is the key's.
+func newMACs(key []byte) *sync.Pool {
+	return &sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, key)} }}
 }
 
-// withoutKey makes the marks of the zero Marks.
-var withoutKey = NewMarks(nil)
+// mac is an HMAC with what it needs room for, so that a mark costs one allocation.
+type mac struct {
+	hash.Hash
+	in  []byte
+	sum [sha256.Size]byte
+	out [22]byte // 16 bytes in base64
+}
+
+// zeroMACs are those of the zero value.
+var zeroMACs = newMACs(nil)
 
 // Who is the mark of the user of a session: one for each user name and directory entry. A name that
 // passes to another entry has another mark, and so has an entry that gets another name.
@@ -65,18 +74,19 @@ func (m Marks) OfHandle(handle string) (id ID, ok bool) {
 
 // text is the mark of these parts. kind tells marks of one kind from those of another.
 func (m Marks) text(kind string, parts ...string) string {
-	if m.macs == nil {
-		m = withoutKey
+	macs := m.macs
+	if macs == nil {
+		macs = zeroMACs
 	}
-	mac := m.macs.Get().(hash.Hash)
-	defer m.macs.Put(mac)
-	mac.Reset()
-	mac.Write([]byte(kind))
+	mac := macs.Get().(*mac)
+	defer macs.Put(mac)
+	mac.in = append(mac.in[:0], kind...)
 	for _, part := range parts {
-		var length [8]byte
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		mac.Write(length[:])
-		mac.Write([]byte(part))
+		mac.in = binary.BigEndian.AppendUint64(mac.in, uint64(len(part)))
+		mac.in = append(mac.in, part...)
 	}
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+	mac.Reset()
+	mac.Write(mac.in)
+	base64.RawURLEncoding.Encode(mac.out[:], mac.Sum(mac.sum[:0])[:16])
+	return string(mac.out[:])
 }

@@ -58,7 +58,10 @@ type statusAnswer struct {
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	v, err := s.check(r)
-	handle := r.URL.Query().Get("handle")
+	handle := ""
+	if r.URL.RawQuery != "" {
+		handle = r.URL.Query().Get("handle")
+	}
 	if err != nil {
 		if handle == "" || !isSessionError(err) {
 			return err

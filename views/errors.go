@@ -1,12 +1,14 @@
 package views
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"curfew/front"
@@ -267,11 +269,16 @@ func (s *Server) told(over overError) *session.End {
 func writeJSON(w http.ResponseWriter, status int, v any) { writeBody(w, "application/json", status, v) }
 
 func writeBody(w http.ResponseWriter, kind string, status int, v any) {
-	data, err := json.Marshal(v)
-	if err != nil {
+	body := bodies.Get().(*bytes.Buffer)
+	defer bodies.Put(body)
+	body.Reset()
+	if err := json.NewEncoder(body).Encode(v); err != nil { // it ends the line, too
 		panic(fmt.Sprintf("encode %T: %v", v, err)) // our own types always encode
 	}
 	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(status)
-	w.Write(append(data, '\n'))
+	w.Write(body.Bytes())
 }
+
+// bodies are buffers for answers in JSON.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}

@@ -102,7 +102,7 @@ func FuzzOrigin(f *testing.F) {
 // FuzzCookies sends any cookies. A session, who was here last and a toast are only what this server
 // has made itself, to the letter; and a language is one that is offered.
 func FuzzCookies(f *testing.F) {
-	s := &Server{shared: &shared{secret: []byte("secret")}}
+	s := &Server{shared: &shared{secrets: secrets{secret: []byte("secret")}}}
 	s.site.Languages = locale.All()
 	token := session.Token{1}
 	good := s.seal("ada")
@@ -142,7 +142,7 @@ func FuzzToast(f *testing.F) {
 	f.Add("bar.stayed", "name", "ada", 1, 7, byte(1))
 	f.Add("console.ended", "count", "", -1, 50, byte(0x20))
 	f.Add("no.such", "\xff", "{{.x}}", 1<<53, 0, byte('\n'))
-	s := &Server{shared: &shared{secret: []byte("secret")}}
+	s := &Server{shared: &shared{secrets: secrets{secret: []byte("secret")}}}
 	one, other := session.ID{1}, session.ID{2}
 	f.Fuzz(func(t *testing.T, key, name, value string, number, at int, change byte) {
 		data := locale.Pairs(name, value, "count", number)
@@ -265,7 +265,7 @@ func FuzzTicket(f *testing.F) {
 		f.Add(s, int64(1000))
 	}
 	now := time.UnixMilli(1_800_000_000_000)
-	s := &Server{shared: &shared{secret: []byte("secret"), clock: fixedClock{now}}}
+	s := &Server{shared: &shared{secrets: secrets{secret: []byte("secret")}, clock: fixedClock{now}}}
 	f.Fuzz(func(t *testing.T, given string, after int64) {
 		asks := func(ticket string) bool {
 			return s.hasTicket(&http.Request{URL: &url.URL{RawQuery: "ticket=" + url.QueryEscape(ticket)}})

@@ -33,6 +33,9 @@ func (s *Server) locale(r *http.Request) *locale.Locale {
 // keepLanguage keeps the language that is named in the address of a page, if it is offered. The
 // script asks for its words by what the browser prefers, which nobody has chosen here.
 func (s *Server) keepLanguage(w http.ResponseWriter, r *http.Request) {
+	if r.URL.RawQuery == "" {
+		return // as of most requests
+	}
 	l, ok := s.site.Languages.Named(r.URL.Query().Get("lang"))
 	if !ok || strings.HasSuffix(r.URL.Path, "/words.json") {
 		return

@@ -95,7 +95,7 @@ func TestTheNextUserInheritsNoCookies(t *testing.T) {
 		{"a name", "; " + lastCookie + "=ada", false},
 		{"an empty one", "; " + lastCookie + "=", false},
 		{"one that was cut", "; " + lastCookie + "=" + last[:len(last)-1], false},
-		{"one that was changed", "; " + lastCookie + "=A" + last[1:], false},
+		{"one that was changed", "; " + lastCookie + "=" + string(last[0]^1) + last[1:], false},
 		{"one of another store", of(elsewhere, lastCookie), false},
 		{"two", of(set, lastCookie) + of(graces, lastCookie), false},
 	} {

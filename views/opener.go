@@ -2,8 +2,7 @@ package views
 
 import (
 	"net/http"
-	"regexp"
-	"strconv"
+	"strings"
 )
 
 // What Curfew's own pages say of the windows that open them, and of those that they open
@@ -18,21 +17,49 @@ const (
 	partsFromOthers = "same-origin"
 )
 
-// engine finds what a browser calls its engine. Chromium's begin with Chrome; those of WebKit have
-// a Version and no Chrome.
-var engine = regexp.MustCompile(`(Chrome|Version)/(\d{1,5})(?:\.(\d{1,5}))?`)
-
 // openerPolicy is the policy for the browser of a request. Chromium knows noopener-allow-popups
 // since 131, Safari since 18.4; Firefox 153 does not. What nobody vouches for gets same-origin.
 func openerPolicy(r *http.Request) string {
-	m := engine.FindStringSubmatch(r.UserAgent())
-	if m == nil {
-		return partsFromOthers
-	}
-	major, _ := strconv.Atoi(m[2])
-	minor, _ := strconv.Atoi(m[3]) // none is 0
-	if m[1] == "Chrome" && major >= 131 || m[1] == "Version" && (major > 18 || major == 18 && minor >= 4) {
+	name, major, minor := engine(r.UserAgent())
+	if name == "Chrome" && major >= 131 || name == "Version" && (major > 18 || major == 18 && minor >= 4) {
 		return partsFromAll
 	}
 	return partsFromOthers
+}
+
+// engine finds what a browser calls its engine, and its version. Chromium's begin with Chrome;
+// those of WebKit have a Version and no Chrome. It reads every request's header, so it is no
+// regular expression.
+func engine(agent string) (name string, major, minor int) {
+	for rest := agent; ; {
+		i := strings.IndexByte(rest, '/')
+		if i < 0 {
+			return "", 0, 0
+		}
+		before := rest[:i]
+		rest = rest[i+1:]
+		for _, name := range []string{"Chrome", "Version"} {
+			if !strings.HasSuffix(before, name) {
+				continue
+			}
+			major, more, ok := leadingNumber(rest)
+			if !ok {
+				continue
+			}
+			if strings.HasPrefix(more, ".") {
+				minor, _, _ = leadingNumber(more[1:])
+			}
+			return name, major, minor
+		}
+	}
+}
+
+// leadingNumber reads up to five digits, and returns what comes after them.
+func leadingNumber(s string) (n int, rest string, ok bool) {
+	i := 0
+	for i < len(s) && i < 5 && s[i] >= '0' && s[i] <= '9' {
+		n = 10*n + int(s[i]-'0')
+		i++
+	}
+	return n, s[i:], i > 0
 }

@@ -63,11 +63,11 @@ func (p Proxies) trusts(ip netip.Addr) bool {
 // notice counts and logs forwarding headers from peers that are not trusted: mostly a proxy that
 // the settings forgot.
 func (p Proxies) notice(r *http.Request, log *slog.Logger) {
-	if p.trusts(peer(r)) {
-		return
-	}
 	for name := range r.Header {
 		if strings.HasPrefix(name, "X-Forwarded-") {
+			if p.trusts(peer(r)) {
+				return
+			}
 			if n, tell := p.ignored.add(); tell {
 				log.Warn("forwarding header of a peer that is not trusted ignored; told once a minute", "header",
 					name, "peer", peer(r), "ignored_so_far", n)

@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
@@ -129,10 +130,10 @@ type shared struct {
 	health        health
 	listeners     Listeners
 	clock         session.Clock
-	secret        []byte
-	proxies       Proxies
-	site          Site
-	log           *slog.Logger
+	secrets
+	proxies Proxies
+	site    Site
+	log     *slog.Logger
 
 	// replaced by a reload of the settings
 	tokens  atomic.Pointer[[]APIToken]
@@ -173,7 +174,7 @@ func New(o Options) *Server {
 		health:        health{o.Ready, o.Metrics},
 		listeners:     o.Listeners.withAll(),
 		clock:         o.Clock,
-		secret:        o.Secret,
+		secrets:       secrets{secret: o.Secret},
 		proxies:       o.Proxies,
 		site:          o.Site,
 		log:           o.Log,
@@ -300,15 +301,21 @@ func (s *shared) ownHeaders(h http.Header, r *http.Request) {
 	if id, ok := r.Header[front.RequestID]; ok {
 		h[front.RequestID] = id
 	}
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	maps.Copy(h, sameForAll)
 	h.Set("Cross-Origin-Opener-Policy", openerPolicy(r))
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	if s.site.HSTS != "" {
 		h.Set("Strict-Transport-Security", s.site.HSTS)
 	}
+}
+
+// sameForAll are the headers that do not depend on the request. All answers share the values:
+// nothing writes into the values of a header, it replaces them.
+var sameForAll = http.Header{
+	"X-Content-Type-Options":       {"nosniff"},
+	"Cache-Control":                {"no-store"},
+	"Referrer-Policy":              {"same-origin"},
+	"Content-Security-Policy":      {contentSecurityPolicy},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
 }
 
 // cleanPath is a path without empty and dot segments: it begins with exactly one slash.

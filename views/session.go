@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"hash"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"curfew/hub"
@@ -146,9 +148,20 @@ func (s *Server) checkCrossSite(w http.ResponseWriter, r *http.Request, id sessi
 	return nil
 }
 
+// secrets are what tokens against cross-site requests are made with.
+type secrets struct {
+	secret []byte
+	macs   sync.Pool // HMACs by secret: one that was used before costs half
+}
+
 // csrf is the token of a session against cross-site requests (NIST SP 800-63B §5.1).
-func (s *Server) csrf(id session.ID) string {
-	mac := hmac.New(sha256.New, s.secret)
+func (s *secrets) csrf(id session.ID) string {
+	mac, _ := s.macs.Get().(hash.Hash)
+	if mac == nil {
+		mac = hmac.New(sha256.New, s.secret)
+	}
+	defer s.macs.Put(mac)
+	mac.Reset()
 	mac.Write(id[:])
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
