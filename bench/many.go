@@ -328,7 +328,7 @@ func measureManyLeaps() {
 
 // checkOrder goes through the audit trail: all have ended, in the order of their due times.
 func (s *manySite) checkOrder() {
-	newest, ends, path := time.Unix(math.MaxInt32, 0), 0, "/api/v1/audit?kind=session-end&limit=1000"
+	newest, ends, path := time.Unix(math.MaxInt32, 0), 0, "/api/v1/audit?event=session-end&limit=1000"
 	for next := path; next != ""; {
 		var page struct {
 			Items []struct {

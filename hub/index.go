@@ -70,6 +70,7 @@ type sessionIndex struct {
 	unconfirmed int // sessions with an unconfirmed tab
 
 	users      map[string]*indexedUser // by folded name
+	free       []int                   // numbers below the highest that no user has
 	byName     *userList
 	userStates [4]*userList
 	sums       [4]Totals // of the users in each state, without States
@@ -92,6 +93,7 @@ type indexedGroup struct {
 type indexedUser struct {
 	name   string // as the first of the sessions has it
 	folded string
+	number int    // of no other user; the highest is no more than there were users at once
 	states [4]int // sessions by state
 	sum    Totals // without Users and States
 }
@@ -272,7 +274,10 @@ func (x *sessionIndex) insertLocked(s *liveSession, r *session.Record, state int
 	}
 	u := x.users[names.User]
 	if u == nil {
-		u = &indexedUser{name: r.User, folded: names.User}
+		u = &indexedUser{name: r.User, folded: names.User, number: len(x.users)}
+		if n := len(x.free); n > 0 {
+			u.number, x.free = x.free[n-1], x.free[:n-1]
+		}
 		x.users[names.User] = u
 		x.byName.Set(u)
 	}
@@ -301,6 +306,7 @@ func (x *sessionIndex) removeLocked(s *liveSession) {
 	})
 	if u.sum.Sessions == 0 {
 		delete(x.users, u.folded)
+		x.free = append(x.free, u.number)
 		x.byName.Delete(u)
 	}
 	*e = indexed{wakeAt: e.wakeAt}

@@ -32,6 +32,7 @@ func wantIndexed(t *testing.T, r *rig) {
 			if !slices.Equal(refsOf(got), refsOf(want)) {
 				t.Errorf("%+v lists %q, want %q", f, refsOf(got), refsOf(want))
 			}
+			wantNumbered(t, r, f, want)
 			users, _ := Users(r.Sessions(Filter{Group: group}))
 			users = slices.DeleteFunc(users, func(u User) bool { return state != "" && u.State != state })
 			var listed []User
@@ -59,6 +60,70 @@ func wantIndexed(t *testing.T, r *rig) {
 			if totals.States = nil; !reflect.DeepEqual(totals, sum) {
 				t.Errorf("%+v counts %+v, want %+v", f, totals, sum)
 			}
+		}
+	}
+}
+
+// wantOverview holds the counts of the index against a walk through all sessions.
+func wantOverview(t *testing.T, r *rig) {
+	t.Helper()
+	all := r.Sessions(Filter{})
+	_, totals := Users(all)
+	want := Overview{
+		Users:    totals.Users,
+		Sessions: totals.Sessions,
+		Tabs:     totals.Tabs,
+		States:   map[State]int{StateActive: 0, StateIdle: 0, StateWarned: 0, StateAway: 0},
+		Groups:   make(map[string]int),
+		Nodes:    make(map[string]int),
+	}
+	for _, s := range all {
+		want.States[s.State]++
+		want.Unconfirmed += min(1, s.Unconfirmed)
+		for _, g := range s.Names.Groups {
+			want.Groups[g.Name]++
+		}
+		if s.Node != "" {
+			want.Nodes[s.Node]++
+		}
+	}
+	got := r.Overview()
+	groups := make(map[string]int)
+	for name, n := range got.Groups {
+		groups[session.FoldName(name)] += n
+	}
+	if got.Groups = groups; !reflect.DeepEqual(got, want) {
+		t.Errorf("the overview is %+v, want %+v", got, want)
+	}
+}
+
+// wantNumbered holds pages with numbers against the sessions that they are to list.
+func wantNumbered(t *testing.T, r *rig, f Filter, want []Session) {
+	t.Helper()
+	for _, newestFirst := range []bool{true, false} {
+		var numbered []Session
+		for number := 1; ; number++ {
+			p := r.SessionPageAt(f.Group, f.State, newestFirst, number, 3)
+			if p.Found != len(want) {
+				t.Errorf("%+v counts %d, want %d", f, p.Found, len(want))
+			}
+			if p.Number < number || p.Found == 0 {
+				break
+			}
+			numbered = append(numbered, p.Sessions...)
+		}
+		if !newestFirst {
+			slices.Reverse(numbered)
+		}
+		if !slices.Equal(refsOf(numbered), refsOf(want)) {
+			t.Errorf("%+v by number lists %q, want %q", f, refsOf(numbered), refsOf(want))
+		}
+	}
+	if len(want) > 0 {
+		middle := want[len(want)/2].Record.CreatedAt
+		newer := slices.IndexFunc(want, func(s Session) bool { return !s.Record.CreatedAt.After(middle) })
+		if n := r.CountNewer(f.Group, f.State, middle); n != newer {
+			t.Errorf("%+v counts %d as newer, want %d", f, n, newer)
 		}
 	}
 }
@@ -110,7 +175,8 @@ func TestPagesFromTheIndexAreThoseOfAWalkThroughAllSessions(t *testing.T) {
 				pass(time.Duration(random.IntN(100)) * time.Second)
 			}
 			synctest.Wait()
-			if wantIndexed(t, r); t.Failed() {
+			wantIndexed(t, r)
+			if wantOverview(t, r); t.Failed() {
 				t.Fatalf("after step %d", step)
 			}
 		}

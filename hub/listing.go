@@ -3,6 +3,7 @@ package hub
 import (
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"curfew/session"
@@ -113,23 +114,34 @@ func (t *tab) unconfirmedLocked() bool {
 func (h *Hub) Sessions(f Filter) []Session {
 	now := h.clock.Now()
 	live := h.sessionsIn(session.Scope{User: f.User, Session: f.Ref})
-	var list []Session
-	if f == (Filter{User: f.User}) {
-		list = make([]Session, 0, len(live))
-	}
 	c := f.compiled()
-	for _, s := range live {
-		r, names := s.record.Load(), s.names.Load()
-		if !c.picks(r, names) {
-			continue
+	var mu sync.Mutex
+	var list []Session
+	h.parallel(live, func(chunk []*liveSession) {
+		var picked []Session
+		if f == (Filter{User: f.User}) {
+			picked = make([]Session, 0, len(chunk))
 		}
-		one, alive := h.listSession(s, now, f.Ref != "")
-		if !alive || f.State != "" && f.State != one.State {
-			continue
+		for _, s := range chunk {
+			r, names := s.record.Load(), s.names.Load()
+			if !c.picks(r, names) {
+				continue
+			}
+			one, alive := h.listSession(s, now, f.Ref != "")
+			if !alive || f.State != "" && f.State != one.State {
+				continue
+			}
+			one.Record, one.Names = r, names
+			picked = append(picked, one)
 		}
-		one.Record, one.Names = r, names
-		list = append(list, one)
-	}
+		mu.Lock()
+		defer mu.Unlock()
+		if list == nil {
+			list = picked
+		} else {
+			list = append(list, picked...)
+		}
+	})
 	return list
 }
 

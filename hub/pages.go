@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -237,17 +238,17 @@ func (h *Hub) usersOfGroup(f Filter) (users []User) {
 	if group == nil || c.nobody {
 		return nil
 	}
-	sums := make(map[*indexedUser]*User, group.sessions.Len())
-	list := make([]User, 0, group.sessions.Len()) // does not grow: sums points into it
+	places := make([]int32, len(x.users)+len(x.free)) // in list, from 1, by the users' numbers
+	list := make([]User, 0, min(group.sessions.Len(), len(x.users)))
 	group.sessions.Scan(func(at placed) bool {
 		e := &at.session.indexed
-		u := sums[e.user]
-		if u == nil {
-			list = append(list, User{User: e.user.name, State: StateGone})
-			u = &list[len(list)-1]
-			sums[e.user] = u
+		place := &places[e.user.number]
+		if *place == 0 {
+			list = append(list, User{User: e.user.name, State: states[e.state]})
+			*place = int32(len(list))
 		}
-		if own := states[e.state]; slices.Index(liveliness, own) < slices.Index(liveliness, u.State) {
+		u := &list[*place-1]
+		if own := states[e.state]; own != u.State && slices.Index(states, own) < slices.Index(states, u.State) {
 			u.State = own
 		}
 		u.Sessions++
@@ -262,10 +263,147 @@ func (h *Hub) usersOfGroup(f Filter) (users []User) {
 	}
 	users = make([]User, 0, len(list))
 	x.byName.Scan(func(u *indexedUser) bool {
-		if sum := sums[u]; sum != nil {
-			users = append(users, *sum)
+		if place := places[u.number]; place > 0 {
+			users = append(users, list[place-1])
 		}
 		return true
 	})
 	return users
+}
+
+// Overview counts live sessions.
+type Overview struct {
+	Users       int
+	Sessions    int
+	Tabs        int
+	Unconfirmed int            // sessions with a tab that has not answered its last tick
+	States      map[State]int  // sessions
+	Groups      map[string]int // sessions by group of their users
+	Nodes       map[string]int // sessions by the node of their newest tab
+}
+
+// Overview counts all live sessions, by the index.
+func (h *Hub) Overview() Overview {
+	h.settleIndex()
+	x := h.index
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	o := Overview{
+		Users:       len(x.users),
+		Sessions:    x.all.Len(),
+		Unconfirmed: x.unconfirmed,
+		States:      make(map[State]int, len(states)),
+		Groups:      make(map[string]int, len(x.groups)),
+		Nodes:       maps.Clone(x.nodes),
+	}
+	for i, state := range states {
+		o.States[state] = x.states[i].Len()
+		o.Tabs += x.sums[i].Tabs
+	}
+	for _, g := range x.groups {
+		o.Groups[g.name] += g.sessions.Len()
+	}
+	return o
+}
+
+// NumberedPage is a page of a list whose pages have numbers.
+type NumberedPage struct {
+	Sessions []Session
+	Number   int       // from 1; the last page where a later one was asked for
+	Found    int       // sessions on all pages
+	Newest   time.Time // the last sign-in of them; zero without any
+}
+
+// SessionPageAt lists the sessions of a group and of a state, either of which may be empty, by
+// their sign-ins: oldest first, or newest first. It looks at the sessions of the page only, unless
+// both are given.
+func (h *Hub) SessionPageAt(group string, state State, newestFirst bool, number, size int) (p NumberedPage) {
+	h.settleIndex()
+	c := Filter{Group: group, State: state}.compiled()
+	var list []placed
+	h.index.mu.RLock()
+	if sessions, picks := h.index.smallestLocked(c); sessions != nil && !c.nobody {
+		list = p.cut(sessions, picks, newestFirst, number, size)
+	}
+	h.index.mu.RUnlock()
+	p.Number = max(1, p.Number)
+	now := h.clock.Now()
+	for _, at := range list {
+		if one, alive := h.listSession(at.session, now, false); alive {
+			one.Record, one.Names = at.session.record.Load(), at.session.names.Load()
+			p.Sessions = append(p.Sessions, one)
+		}
+	}
+	return p
+}
+
+// cut lists the sessions of a page, and sets everything else of p.
+func (p *NumberedPage) cut(
+	all *sessionList,
+	picks func(*indexed) bool,
+	newestFirst bool,
+	number, size int,
+) (list []placed) {
+	p.Found = all.Len()
+	at := func(i int) placed { one, _ := all.GetAt(i); return one }
+	if picks != nil {
+		var picked []placed
+		all.Scan(func(one placed) bool {
+			if picks(&one.session.indexed) {
+				picked = append(picked, one)
+			}
+			return true
+		})
+		p.Found = len(picked)
+		at = func(i int) placed { return picked[i] }
+	}
+	if p.Found == 0 {
+		return nil
+	}
+	p.Newest = session.FromUnixMilli(at(p.Found - 1).created)
+	p.Number = max(1, min(number, (p.Found+size-1)/size))
+	for i := (p.Number - 1) * size; i < min(p.Found, p.Number*size); i++ {
+		if newestFirst {
+			list = append(list, at(p.Found-1-i))
+		} else {
+			list = append(list, at(i))
+		}
+	}
+	return list
+}
+
+// CountNewer counts the sessions of a group and of a state, either of which may be empty, that were
+// signed in after an instant. It looks at newer ones only.
+func (h *Hub) CountNewer(group string, state State, than time.Time) (n int) {
+	h.settleIndex()
+	c := Filter{Group: group, State: state}.compiled()
+	h.index.mu.RLock()
+	defer h.index.mu.RUnlock()
+	list, picks := h.index.smallestLocked(c)
+	if list == nil || c.nobody {
+		return 0
+	}
+	list.Reverse(func(at placed) bool {
+		newer := at.created > than.UnixMilli()
+		if newer && (picks == nil || picks(&at.session.indexed)) {
+			n++
+		}
+		return newer
+	})
+	return n
+}
+
+// Among returns those of the sessions that are live, by ref.
+func (h *Hub) Among(refs []string) map[string]*Session {
+	live := make(map[string]*Session, len(refs))
+	now := h.clock.Now()
+	for _, ref := range refs {
+		for _, s := range h.refs.find(ref) {
+			if one, alive := h.listSession(s, now, false); alive {
+				one.Record, one.Names = s.record.Load(), s.names.Load()
+				live[ref] = &one
+			}
+		}
+	}
+	return live
 }

@@ -223,6 +223,26 @@ func TestConsoleFilters(t *testing.T) {
 	}
 }
 
+func TestAPartIsSortedAsAllAre(t *testing.T) {
+	for sort := range consoleOrders {
+		for _, desc := range []bool{false, true} {
+			q, sessions := consoleQuery{Sort: sort, Desc: desc}, crowd(97)
+			list := func() []*hub.Session { return consoleFilter{}.pick(sessions) }
+			all := list()
+			q.sort(all)
+			for first := 0; first < len(all); first += 10 {
+				part, end := list(), min(first+10, len(all))
+				q.sortPart(part, first, end)
+				for i := first; i < end; i++ {
+					if q.compare(part[i], all[i]) != 0 {
+						t.Fatalf("by %s, part from %d: place %d differs", sort, first, i)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestAPageWhoseRowsStandStillIsToldWhatDiffers(t *testing.T) {
 	s := startSite(t, "")
 	all := crowd(100)
@@ -233,7 +253,11 @@ func TestAPageWhoseRowsStandStillIsToldWhatDiffers(t *testing.T) {
 		Selected: []string{ref(7), "gone-b", "gone-a"},
 	}.tidy()
 	a := consoleAnswer{consoleView: s.consoleView(locale.English(), q.consoleQuery, all)}
-	a.compare(q, all, rows{locale: locale.English(), now: time.Now()})
+	live := make(map[string]*hub.Session)
+	for i := range all {
+		live[ref(i)] = &all[i]
+	}
+	a.compare(q, s.newer(q, all), live, rows{locale: locale.English(), now: time.Now()})
 	if a.New != 10 {
 		t.Errorf("%d are new, want those after the 90th", a.New)
 	}

@@ -162,7 +162,7 @@ var consoleColumns = []string{"user", "state", "tabs", "address", "signed_in", "
 
 func (s *Server) console(w http.ResponseWriter, r *http.Request) error {
 	q := readConsoleQuery(r.URL.Query())
-	all := s.hub.Sessions(hub.Filter{})
+	all := s.sessionsFor(q)
 	view := s.consoleView(s.locale(r), q, all)
 	q.Page = view.Page
 	for i := range view.Rows {
@@ -178,7 +178,7 @@ func (s *Server) console(w http.ResponseWriter, r *http.Request) error {
 		Most:        maxSessions,
 	}
 	if r.URL.Query().Get("select") == "all" {
-		refs, _ := q.refs(all)
+		refs, _ := q.refs(s.hub.Sessions(q.inHub()))
 		p.Selected, p.Chosen, p.TooMany = strings.Join(refs, ","), len(refs), refs == nil
 	}
 	for _, name := range consoleColumns {

@@ -252,19 +252,37 @@ func (s *Server) consoleAnswer(ctx context.Context, l *locale.Locale, q consoleQ
 		}
 		return s.progressView(ctx, l, logout)
 	}
-	all := s.hub.Sessions(hub.Filter{})
 	if q.All {
-		refs, found := q.refs(all)
+		refs, found := q.refs(s.hub.Sessions(q.inHub()))
 		return consoleRefs{"refs", q.Number, found, refs}
 	}
+	all := s.sessionsFor(q.consoleQuery)
 	a := consoleAnswer{
 		Type:        "view",
 		Number:      q.Number,
 		consoleView: s.consoleView(l, q.consoleQuery, all),
 		Kept:        []consoleRow{},
 	}
-	a.compare(q, all, rows{locale: l, now: s.clock.Now(), withNodes: len(a.Nodes) > 0})
+	draw := rows{locale: l, now: s.clock.Now(), withNodes: len(a.Nodes) > 0}
+	a.compare(q, s.newer(q, all), s.hub.Among(slices.Concat(q.Shown, q.Selected)), draw)
 	return a
+}
+
+// newer counts the sessions that match and were signed in after what the page shows. all are
+// sessionsFor q.
+func (s *Server) newer(q consoleQuestion, all []hub.Session) (n int) {
+	switch {
+	case q.Since <= 0:
+		return 0
+	case q.isIndexed() && all == nil:
+		return s.hub.CountNewer(q.Group, q.State, session.FromUnixMilli(q.Since))
+	}
+	for _, one := range q.pick(all) {
+		if one.Record.CreatedAt.UnixMilli() > q.Since {
+			n++
+		}
+	}
+	return n
 }
 
 // refs are those of all sessions that match, and how many match. They are nil if they are too many.
@@ -280,23 +298,10 @@ func (f consoleFilter) refs(all []hub.Session) (refs []string, found int) {
 	return refs, len(list)
 }
 
-// compare says how the sessions differ from what the page shows and has selected.
-func (a *consoleAnswer) compare(q consoleQuestion, all []hub.Session, draw rows) {
-	a.Ended = []string{}
-	if q.Since > 0 {
-		for _, one := range q.pick(all) {
-			if one.Record.CreatedAt.UnixMilli() > q.Since {
-				a.New++
-			}
-		}
-	}
-	if len(q.Shown)+len(q.Selected) == 0 {
-		return
-	}
-	live := make(map[string]*hub.Session, len(all))
-	for i := range all {
-		live[all[i].Names.Ref] = &all[i]
-	}
+// compare says how the sessions differ from what the page shows and has selected. live are those of
+// them that have not ended.
+func (a *consoleAnswer) compare(q consoleQuestion, newer int, live map[string]*hub.Session, draw rows) {
+	a.New, a.Ended = newer, []string{}
 	inView := make(map[string]bool, len(a.Rows))
 	for _, row := range a.Rows {
 		inView[row.Ref] = true
