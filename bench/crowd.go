@@ -81,7 +81,7 @@ func measureTLS() {
 	turns([]contender{
 		{"lean", serving("lean", "-tls"), ""},
 		{"curfew", serving("curfew", "-tls"), "shared"},
-	}, func(c contender) { c.measureMemory("tls", *many/4, true, beatsEvery) })
+	}, func(c contender) { c.measureMemory("tls", max(*many/4, 2*fewTabs), true, beatsEvery) })
 }
 
 func (c contender) measureMemory(part string, n int, beats bool, beatsFor time.Duration) {
