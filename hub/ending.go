@@ -399,7 +399,8 @@ const manyEnds = 200
 // writeEnds stores the end of each session that a revocation has ended. Of several nodes each
 // stores its part.
 func (h *Hub) writeEnds(list []*liveSession, end session.End) {
-	if len(list) > manyEnds && !h.wait(ackWait) {
+	hasTabs := func(s *liveSession) bool { return s.opened.Load() > 0 } // or had some
+	if len(list) > manyEnds && slices.ContainsFunc(list, hasTabs) && !h.wait(ackWait) {
 		return // the revocation is stored: the next start ends them
 	}
 	if h.cluster.Alone() {
