@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Bounds of the tabs in one process. Each costs a file descriptor and some 12 KB. A tab beyond them
+// Bounds of the tabs in one process. Each costs a file descriptor and some 9 KB. A tab beyond them
 // is closed with StatusFull.
 const (
 	maxTabsOfSession = 500

@@ -29,7 +29,7 @@ type tab struct {
 	lastSeq atomic.Int64 // number of the newest message queued
 	acked   atomic.Int64 // highest number acknowledged
 
-	slot, place int // guarded by tickWheel.mu
+	slot, place int32 // guarded by tickWheel.mu
 
 	// guarded by session.mu
 	index       int                 // its place in session.tabs

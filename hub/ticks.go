@@ -106,7 +106,7 @@ type tickWheel struct {
 func (w *tickWheel) add(t *tab) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t.slot, t.place = w.current, len(w.slots[w.current])
+	t.slot, t.place = int32(w.current), int32(len(w.slots[w.current]))
 	w.slots[t.slot] = append(w.slots[t.slot], t)
 }
 
