@@ -74,7 +74,7 @@ func TestAReadingGoroutineKeepsASmallStack(t *testing.T) {
 	for i, address := range addresses { // what the first one costs once
 		openPlainTab(users[i], address).conn.Close()
 	}
-	// Half of the tabs with 8 KB would be 2048 more. The runtime keeps some of what others have left.
+	// Half of the tabs with 8 KB would be 2048 more. The runtime keeps some of what others left.
 	const slack = 1536
 	before := stackBytes()
 	var pages []*plainTab
