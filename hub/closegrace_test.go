@@ -49,6 +49,47 @@ func (s forgetfulStore) Leave(ctx context.Context, id session.ID, news session.T
 	return s.Store.Leave(ctx, id, news)
 }
 
+// heldLeave is a store whose Leave takes until it is let go, once it is armed.
+type heldLeave struct {
+	session.Store
+	armed       *atomic.Bool
+	held, begun chan struct{}
+}
+
+func (s heldLeave) Leave(ctx context.Context, id session.ID, news session.TabTimes) (session.TabTimes, error) {
+	if s.armed.CompareAndSwap(true, false) {
+		close(s.begun)
+		<-s.held
+	}
+	return s.Store.Leave(ctx, id, news)
+}
+
+func TestAPageIsGreetedBeforeTheStoreHasNotedItsReturn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		armed, held, begun := new(atomic.Bool), make(chan struct{}), make(chan struct{})
+		hub := startHubOver(t, t.TempDir(), standard, func(s *bolt.Store) session.Store {
+			return heldLeave{s, armed, held, begun}
+		})
+		ada := hub.signIn("ada")
+		ada.openTab().Leave("close")
+		pass(5 * time.Second)
+		armed.Store(true)
+		opened := make(chan struct{})
+		go func() {
+			defer close(opened)
+			ada.openTab() // reads hello
+		}()
+		<-begun
+		select {
+		case <-opened:
+		case <-time.After(time.Second):
+			t.Error("the page is greeted only once the store has noted its return")
+		}
+		close(held)
+		<-opened
+	})
+}
+
 func TestClosingAndReturnAreStoredWhenTheStoreIsBack(t *testing.T) {
 	for _, comesBack := range []bool{false, true} {
 		t.Run(fmt.Sprintf("back %v", comesBack), func(t *testing.T) {

@@ -243,13 +243,13 @@ func (h *Hub) add(t *tab, n *PasswordNotice, answer *socket.Answer) {
 	if end != nil {
 		h.closeLater([]*tab{t}, *end)
 	}
+	h.note(s, "input", "tab opened")
+	h.writers.Open(&t.Conn, answer) // with all that was queued, and before the store is called
 	h.tabIsOpen(s)
 	h.schedule(s)
 	h.stateChanged(s)
 	h.cluster.TabsChanged(s.id)
 	h.verify(t)
-	h.note(s, "input", "tab opened")
-	h.writers.Open(&t.Conn, answer) // with all that was queued meanwhile
 }
 
 // verify makes sure that no end was missed between the handshake and the registration of t. Ends

@@ -321,6 +321,26 @@ func TestStalledFramesGoOutLater(t *testing.T) {
 	}
 }
 
+// TestAStallThatEndsAsAWriterPausesHoldsNothingBack has a stall end while a writer has seen it and
+// has not paused yet.
+func TestAStallThatEndsAsAWriterPausesHoldsNothingBack(t *testing.T) {
+	s := start(t)
+	c, raw := s.dial(nil)
+	asked := 0
+	s.writers.Stalled = func() bool {
+		asked++
+		if asked == 1 && c.Resume() {
+			t.Error("a connection that has a writer wants one")
+		}
+		return asked == 1
+	}
+	s.send(c, "late")
+	raw.SetReadDeadline(time.Now().Add(time.Second))
+	if _, got := frame(t, raw); string(got) != `"late"` {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestProbedUntilSomethingIsRead(t *testing.T) {
 	s := start(t)
 	c, raw := s.dial(nil)

@@ -73,8 +73,10 @@ func (w *Writers) write(c *Conn) {
 	for {
 		if w.Stalled() {
 			c.pause()
-			w.count(-1)
-			return
+			if w.Stalled() || !c.Resume() { // the stall may have ended before the pause began
+				w.count(-1)
+				return
+			}
 		}
 		frames, last, done := c.next()
 		if done {
