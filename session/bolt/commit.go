@@ -18,7 +18,7 @@ var errClosed = errors.New("store is closed")
 const maxPerTransaction = 1024
 
 // maxQueued bounds how many changes wait that nobody waits for, and so how long a sign-in waits
-// behind them.
+// behind them. Of more, each keeps its caller.
 const maxQueued = maxPerTransaction
 
 // commit is a change that waits for its transaction. The function may refuse by returning an error,
@@ -35,7 +35,7 @@ type commitQueue struct {
 	waiting []*commit
 	closed  bool
 	more    chan struct{} // has a value while there may be changes that wait
-	room    sync.Cond     // waited for by those who may not wait behind too many; of mu
+	room    sync.Cond     // of mu: waited for by those who may not ask for more while so many wait
 }
 
 func (q *commitQueue) init() {
@@ -43,23 +43,29 @@ func (q *commitQueue) init() {
 	q.room.L = &q.mu
 }
 
-// add queues a change. With bounded it first waits until fewer than maxQueued changes wait.
+// add queues a change. With bounded it then waits until no more than maxQueued changes wait: c has
+// its place by then, so that what is asked for meanwhile comes after it.
 func (q *commitQueue) add(change func(*bbolt.Tx) error, bounded bool) (*commit, error) {
 	c := &commit{change: change, done: make(chan struct{})}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for bounded && len(q.waiting) >= maxQueued && !q.closed {
-		q.room.Wait()
-	}
 	if q.closed {
 		return nil, errClosed
 	}
 	q.waiting = append(q.waiting, c)
+	q.wakeLocked()
+	for bounded && len(q.waiting) > maxQueued && !q.closed {
+		q.room.Wait()
+	}
+	return c, nil
+}
+
+// wakeLocked has commitLoop look at the queue, which is not closed.
+func (q *commitQueue) wakeLocked() {
 	select {
 	case q.more <- struct{}{}:
 	default:
 	}
-	return c, nil
 }
 
 // take removes the changes of the next transaction from the queue.
@@ -68,13 +74,11 @@ func (q *commitQueue) take() (group []*commit) {
 	defer q.mu.Unlock()
 	n := min(len(q.waiting), maxPerTransaction)
 	group, q.waiting = q.waiting[:n:n], q.waiting[n:]
-	if len(q.waiting) > 0 {
-		select {
-		case q.more <- struct{}{}:
-		default:
-		}
-	} else {
+	switch {
+	case len(q.waiting) == 0:
 		q.waiting = nil
+	case !q.closed: // else more is closed, and always tells to look again
+		q.wakeLocked()
 	}
 	q.room.Broadcast()
 	return group

@@ -2,7 +2,9 @@ package bolt_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"curfew/session"
@@ -64,4 +66,82 @@ func TestEndsThatAreNotWaitedForAreWrittenInTheirOrder(t *testing.T) {
 			t.Errorf("line %d from the end is of %s, want %s", i, line.User, want)
 		}
 	}
+}
+
+// openHeld opens a store that stands still after its first transaction, until release is called.
+func openHeld(t *testing.T, folder string) (store *bolt.Store, release func()) {
+	t.Helper()
+	store = open(t, folder)
+	held := make(chan struct{})
+	release = sync.OnceFunc(func() { close(held) })
+	t.Cleanup(release) // before the store is closed
+	store.OnEvent(func(session.Event) { <-held })
+	go store.Append(t.Context(), session.Event{At: time.Now(), Kind: session.EventNotice})
+	synctest.Wait()
+	return store, release
+}
+
+func TestCloseWritesAllThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		folder := t.TempDir()
+		store, release := openHeld(t, folder)
+		const waiting = 1500 // more than a transaction takes
+		var writes sync.WaitGroup
+		for range waiting {
+			writes.Go(func() {
+				err := store.Append(t.Context(), session.Event{At: time.Now(), Kind: session.EventNotice})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		closed := make(chan error, 1)
+		go func() { closed <- store.Close() }()
+		synctest.Wait()
+		release()
+		writes.Wait()
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		if n := countLines(t, open(t, folder)); n != 1+waiting {
+			t.Errorf("%d lines were written, want %d", n, 1+waiting)
+		}
+	})
+}
+
+// A session that was told its idle end makes room for a sign-in that is asked for later, though the
+// end is one more than may wait.
+func TestAnEndThatWaitsForRoomKeepsItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		folder := t.TempDir()
+		ada, again := storetest.Record("ada"), storetest.Record("ada")
+		before := open(t, folder)
+		if _, err := before.Create(t.Context(), ada, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := before.Close(); err != nil {
+			t.Fatal(err)
+		}
+		store, release := openHeld(t, folder)
+		why := session.End{Reason: session.ReasonIdle, At: ada.CreatedAt}
+		for range 1024 {
+			store.EndSoon(t.Context(), session.NewToken().ID(), why, time.Time{})
+		}
+		var calls sync.WaitGroup
+		calls.Go(func() {
+			if first, err := store.EndSoon(t.Context(), ada.ID, why, time.Time{})(); !first || err != nil {
+				t.Errorf("the end: %v, %v, want it to be the first", first, err)
+			}
+		})
+		synctest.Wait()
+		calls.Go(func() {
+			if displaced, err := store.Create(t.Context(), again, 1); len(displaced) > 0 || err != nil {
+				t.Errorf("the sign-in: %v, %v, want that it displaces nobody", displaced, err)
+			}
+		})
+		synctest.Wait()
+		release()
+		calls.Wait()
+	})
 }
