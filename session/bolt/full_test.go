@@ -116,8 +116,11 @@ func refusesAll(t *testing.T, s *bolt.Store, live []session.Record) {
 	var wg sync.WaitGroup
 	for _, r := range live[:10] {
 		wg.Go(func() {
-			_, err := s.End(ctx, r.ID, signedOut, time.Time{})
+			first, err := s.End(ctx, r.ID, signedOut, time.Time{})
 			unavailable(t, "End", err)
+			if again, err := s.EndSoon(ctx, r.ID, signedOut, time.Time{})(); first || again || err == nil {
+				t.Errorf("End and EndSoon on a full disk: first %v and %v, %v", first, again, err)
+			}
 		})
 	}
 	wg.Wait()

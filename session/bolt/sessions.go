@@ -178,7 +178,7 @@ func (s *Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy
 		first, err = s.end(tx, id, why, ifDueBy)
 		return err
 	})
-	return first, endError(err)
+	return first && err == nil, endError(err)
 }
 
 // EndSoon implements [session.Store]. What is ended so shares transactions.
@@ -201,7 +201,7 @@ func (s *Store) EndSoon(
 	}
 	return func() (bool, error) {
 		<-c.done
-		return first, endError(c.err)
+		return first && c.err == nil, endError(c.err)
 	}
 }
 
