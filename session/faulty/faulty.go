@@ -231,7 +231,8 @@ func (s Store) End(ctx context.Context, id session.ID, why session.End, ifDueBy 
 		func() (bool, error) { return s.Store.End(ctx, id, why, ifDueBy) })
 }
 
-// EndSoon implements [session.Store].
+// EndSoon implements [session.Store]. What is done of it is done in its order, and the faults of
+// several calls pass at the same time: of a slow one, only the answer is late.
 func (s Store) EndSoon(
 	ctx context.Context,
 	id session.ID,
@@ -242,9 +243,12 @@ func (s Store) EndSoon(
 	if what == passes {
 		return s.Store.EndSoon(ctx, id, why, ifDueBy)
 	}
-	return func() (bool, error) {
-		return inject(ctx, "End", what, by, func() (bool, error) { return s.Store.End(ctx, id, why, ifDueBy) })
+	over := time.Now().Add(by)
+	var answer func() (bool, error)
+	if what == after || what == slow {
+		answer = s.Store.EndSoon(ctx, id, why, ifDueBy)
 	}
+	return func() (bool, error) { return inject(ctx, "End", what, time.Until(over), answer) }
 }
 
 // EndKeep implements [session.Store].

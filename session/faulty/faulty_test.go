@@ -100,3 +100,36 @@ func TestFaults(t *testing.T) {
 		}
 	})
 }
+
+func TestFaultsOfEndsThatAreNotWaitedForPassTogetherAndKeepTheirOrder(t *testing.T) {
+	for _, rule := range []faulty.Rule{{After: 1}, {Slow: 1, By: time.Minute}} {
+		synctest.Test(t, func(t *testing.T) {
+			f := faulty.New(1)
+			store := open(t, f)
+			var waits []func() (bool, error)
+			began := time.Now()
+			for range 5 {
+				r := storetest.Record("ada")
+				if _, err := store.Create(t.Context(), r, 0); err != nil {
+					t.Fatal(err)
+				}
+				f.Set("End", rule)
+				why := session.End{Reason: session.ReasonIdle, At: r.CreatedAt}
+				waits = append(waits, store.EndSoon(t.Context(), r.ID, why, time.Time{}))
+				displaced, err := store.Create(t.Context(), storetest.Record("ada"), 1)
+				if err != nil || slices.Contains(displaced, r.ID) {
+					t.Errorf("%+v: a sign-in displaces who had ended by then: %v, %v", rule, displaced, err)
+				}
+			}
+			for i, wait := range waits {
+				first, err := wait()
+				if first != (rule.Slow > 0) || errors.Is(err, faulty.ErrInjected) != (rule.After > 0) {
+					t.Errorf("%+v: end %d: %v, %v", rule, i, first, err)
+				}
+			}
+			if took := time.Since(began); took > time.Minute {
+				t.Errorf("%+v: the answers took %s", rule, took)
+			}
+		})
+	}
+}
