@@ -1,6 +1,9 @@
 package hub
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // endQueue are ends that tabs were told and that the store was asked for. What follows from its
 // answers is done in their order, in a goroutine that runs while there are any.
@@ -8,7 +11,7 @@ type endQueue struct {
 	mu      sync.Mutex
 	waiting []func() // each waits for an answer, and does what follows
 	working bool
-	idle    sync.Cond // of mu: waited for until working is false
+	idle    sync.Cond // of mu: waited for until working is false or a context ends
 }
 
 // add queues what waits for an answer. It returns start where the caller must have work run.
@@ -46,11 +49,16 @@ func (q *endQueue) busy() bool {
 	return q.working
 }
 
-// await returns once no answer is waited for.
-func (q *endQueue) await() {
+// await returns once no answer is waited for, or ctx has ended.
+func (q *endQueue) await(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() {
+		q.mu.Lock() // or else it could come between the look at ctx and Wait
+		defer q.mu.Unlock()
+		q.idle.Broadcast()
+	})()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.working {
+	for q.working && ctx.Err() == nil {
 		q.idle.Wait()
 	}
 }

@@ -27,7 +27,7 @@ func (h *Hub) AdvanceClock(ctx context.Context, d time.Duration) (now time.Time,
 // advanceClockHere moves the test clock of this node.
 func (h *Hub) advanceClockHere(ctx context.Context, d time.Duration) {
 	h.testClock.Advance(d)
-	h.ends.await()
+	h.ends.await(ctx)
 	h.settle(ctx) // deadlines that were due in real time may still be at work
 	for _, s := range h.allSessions() {
 		h.tell(s, tellState)

@@ -1,8 +1,10 @@
 package hub
 
 import (
+	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,6 +76,43 @@ func TestATimelineListsInputsDecisionsAndPushesInTheirOrder(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	})
+}
+
+func TestALeapWaitsForNoEndOnceItsCallerHasGone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store, err := bolt.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock := new(session.TestClock)
+		held := heldEnd{store, make(chan struct{}), make(chan struct{}), new(atomic.Bool)}
+		hub := startHubWith(t, store, Options{
+			Store:     held,
+			Clock:     clock,
+			TestClock: clock,
+			Policies:  session.Policies{Global: standard},
+			Node:      "node-1",
+		})
+		ada := hub.signIn("ada")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			hub.AdvanceClock(ctx, standard.ExpireAfter)
+		}()
+		pass(2 * time.Second)
+		synctest.Wait()
+		select {
+		case <-left:
+		default:
+			t.Error("it still waits")
+		}
+		close(held.release)
+		<-left
+		synctest.Wait()
+		ada.wantsEnded(session.ReasonIdle)
 	})
 }
 
