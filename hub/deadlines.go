@@ -90,9 +90,17 @@ func (h *Hub) wakeAll(due []wake, now time.Time) {
 	var waiting sync.WaitGroup
 	slots := make(chan struct{}, endsAtOnce)
 	var ends []*decidedEnd
+	undecided := make(map[<-chan struct{}][]wake) // by what each waits for; no other session waits with them
 	for _, w := range due {
 		s := w.session
-		switch mustAsk, isDue := s.mustReread.Load() || s.unstoredAct.Load() != 0, h.isDue(s); {
+		mustAsk, isDue := s.mustReread.Load() || s.unstoredAct.Load() != 0, h.isDue(s)
+		if isDue && !mustAsk {
+			if wait := h.undecided(s); wait != nil {
+				undecided[wait] = append(undecided[wait], w)
+				continue
+			}
+		}
+		switch {
 		case !mustAsk && !isDue:
 			h.meter.Late(DeadlineWarning, now.Sub(w.at))
 			h.wake(h.ctx, s)
@@ -108,6 +116,12 @@ func (h *Hub) wakeAll(due []wake, now time.Time) {
 				<-slots
 			})
 		}
+	}
+	for wait, list := range undecided {
+		waiting.Go(func() {
+			<-wait
+			h.wakeAll(list, now)
+		})
 	}
 	h.storeEnds(ends)
 	waiting.Wait()

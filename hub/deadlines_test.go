@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -182,5 +183,36 @@ func TestClockThatIsSetBackMakesNobodyStayForLong(t *testing.T) {
 		if !told {
 			t.Error("the tab was not told")
 		}
+	})
+}
+
+func TestALogoutThatIsBeingCalledOffMakesNobodyElseLate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHubOver(t, t.TempDir(), standard,
+			func(s *bolt.Store) session.Store { return slowCancel{s, 2 * time.Second, 0} })
+		for _, sh := range hub.shards {
+			sh.stop() // so that both are woken together, in the order that this test wants
+		}
+		ada, grace := hub.signIn("ada"), hub.signIn("grace")
+		tab := grace.openTab()
+		l := hub.logout(LogoutRequest{Scope: session.Scope{User: "ada"}, Grace: standard.ExpireAfter})
+		pass(standard.ExpireAfter - time.Second)
+		var calls sync.WaitGroup
+		calls.Go(func() {
+			if _, err := hub.CancelForcedLogout(t.Context(), l.ID, "admin"); !errors.Is(err, session.ErrTooLate) {
+				t.Errorf("CancelForcedLogout = %v, want too late", err)
+			}
+		})
+		pass(time.Second)
+		now := time.Now()
+		calls.Go(func() {
+			hub.runUnlessClosing(func() {
+				hub.wakeAll([]wake{{now, hub.lookup(ada.token.ID())}, {now, hub.lookup(grace.token.ID())}}, now)
+			})
+		})
+		tab.WantsEnd(session.ReasonIdle, standard.ExpireAfter)
+		calls.Wait()
+		synctest.Wait()
+		ada.wantsOver(session.ReasonAdmin.Message())
 	})
 }

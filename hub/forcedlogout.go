@@ -373,20 +373,22 @@ func (h *Hub) Blocked(user string, groups []string) (r session.Revocation, ok bo
 	return h.revocations.Blocking(user, groups, h.admins, h.clock.Now())
 }
 
+// undecided returns nil if it is decided whether the forced logout that ends s first has taken
+// effect. While a cancellation is being stored, it is not: then the channel is closed once it is.
+func (h *Hub) undecided(s *liveSession) <-chan struct{} {
+	s.mu.Lock()
+	e := s.revocation
+	s.mu.Unlock()
+	if e == nil {
+		return nil
+	}
+	return e.TakeEffect(h.clock.Now())
+}
+
 // awaitEffect returns once it is decided whether the forced logout that ends s first has taken
-// effect. It waits while a cancellation is being stored.
+// effect.
 func (h *Hub) awaitEffect(s *liveSession) {
-	for {
-		s.mu.Lock()
-		e := s.revocation
-		s.mu.Unlock()
-		if e == nil {
-			return
-		}
-		wait := e.TakeEffect(h.clock.Now())
-		if wait == nil {
-			return
-		}
+	for wait := h.undecided(s); wait != nil; wait = h.undecided(s) {
 		<-wait // as long as a call of the store takes at most
 	}
 }
