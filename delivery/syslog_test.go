@@ -303,12 +303,15 @@ func TestASyslogServerThatReadsSlowlyLosesNothing(t *testing.T) {
 	resume := server.stall()
 	t.Cleanup(resume)
 	s := r.syslog(server)
-	r.run(s)
+	if err := s.Follow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	filler, want := strings.Repeat("x", 16<<10), []string(nil)
 	for i := range 100 {
 		want = append(want, fmt.Sprint(i, filler))
 		r.write("- " + want[i])
 	}
+	r.run(s) // now, so that it finds more than the first buffer takes, however slow the disk is
 	r.eventually("it has been connected to", func() bool { return server.connections() > 0 })
 	before := r.claims.Load()
 	r.eventually("the sender has looked again", func() bool { return r.claims.Load() > before+8 })
