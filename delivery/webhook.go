@@ -31,7 +31,10 @@ const (
 	recalledTogether = 64
 	// failingPace is the time between two attempts at lines that were refused, if these are many.
 	failingPace = 25 * time.Millisecond
-	// broughtForward is how many of them are tried at once when one was accepted after all.
+	// broughtForward is how many of them are tried at once when one was accepted after all, or the
+	// first line after a while. Each of them that is accepted brings forward as many, so all come
+	// soon where the receiver is back, and a line that it takes costs little where it refuses them
+	// for ever.
 	broughtForward = 2
 	// webhookLimit is how long a webhook may take to answer.
 	webhookLimit = 10 * time.Second
@@ -46,7 +49,7 @@ const (
 	// that refuses a line for what it is ([errRefused]) is not down.
 	troubleAfter = webhookParallel
 	troublePace  = 250 * time.Millisecond
-	// quietFor is how long a receiver has accepted nothing when its next answer says that it is
+	// quietFor is how long a receiver has accepted nothing when its next answer may say that it is
 	// back.
 	quietFor = 5 * time.Second
 )
@@ -262,11 +265,8 @@ func (w *Webhook) take(r result) {
 	wasRefused := r.queue.attempts > 0
 	w.window.done(r.queue)
 	w.accepted(r.number)
-	switch {
-	case now.Sub(w.lastGood) > quietFor:
-		w.window.hurry(w.window.known)
-	case wasRefused:
-		w.window.hurry(broughtForward)
+	if wasRefused || now.Sub(w.lastGood) > quietFor {
+		w.window.hurry(broughtForward, now)
 	}
 	w.lastGood = now
 }

@@ -16,11 +16,13 @@ import (
 // than the numbers of its lines, so that lines of others can be read; see [window.makeRoom].
 type window struct {
 	queues  map[string]*queue
-	idle    byDue // those whose first line is not under way
+	ready   byDue // those whose first line may be sent, and is not under way
+	later   byDue // those that are failing, and wait until they are due
 	known   int   // lines
 	held    int   // lines that are in memory with their text
 	failing int   // queues
 	behind  int   // lines of those
+	refused int   // and those of them that are in memory with their text
 }
 
 // queue has the lines of one session, in their order.
@@ -28,7 +30,7 @@ type queue struct {
 	key      string
 	lines    []line
 	attempts int       // of the first line, that failed
-	due      time.Time // when it is tried again
+	due      time.Time // when it is tried again; zero: at once
 }
 
 // line is a line of the trail.
@@ -55,7 +57,7 @@ func (w *window) add(e session.Event) {
 	if q == nil {
 		q = &queue{key: key}
 		w.queues[key] = q
-		defer func() { heap.Push(&w.idle, q) }()
+		defer func() { w.putBack(q) }()
 	}
 	l := line{number: e.Number}
 	if q.attempts > 0 {
@@ -67,18 +69,22 @@ func (w *window) add(e session.Event) {
 	q.lines = append(q.lines, l)
 }
 
-// makeRoom forgets the text of all lines of queues that are failing, where there is no room for
-// further lines otherwise.
+// makeRoom forgets the text of all lines of queues that are failing, where these take half of the
+// room or more. So half of it is for others, and a look at all queues comes after that many texts.
 func (w *window) makeRoom(room int) {
-	if w.held < room || w.failing == 0 {
+	if 2*w.refused < room {
 		return
 	}
-	for _, q := range w.idle {
-		if q.attempts == 0 {
-			continue
-		}
-		for i := range q.lines {
-			w.held -= q.lines[i].forget()
+	for _, idle := range []byDue{w.ready, w.later} {
+		for _, q := range idle {
+			if q.attempts == 0 {
+				continue
+			}
+			for i := range q.lines {
+				n := q.lines[i].forget()
+				w.held -= n
+				w.refused -= n
+			}
 		}
 	}
 }
@@ -90,6 +96,17 @@ func (l *line) forget() int {
 	}
 	l.event = nil
 	return 1
+}
+
+// texts is how many lines of a queue are in memory with their text.
+func (q *queue) texts() int {
+	n := 0
+	for _, l := range q.lines {
+		if l.event != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // fill takes texts of lines that were read once more, where they may be sent soon.
@@ -105,6 +122,9 @@ func (w *window) fill(events []session.Event, now time.Time) {
 		if ok && q.lines[i].event == nil {
 			q.lines[i].event = &e
 			w.held++
+			if q.attempts > 0 {
+				w.refused++
+			}
 		}
 	}
 }
@@ -112,22 +132,39 @@ func (w *window) fill(events []session.Event, now time.Time) {
 // take takes a queue whose first line may be sent at now; nil if there is none. The line is under
 // way until [window.done], [window.failed] or [window.putBack].
 func (w *window) take(now time.Time) *queue {
-	if len(w.idle) == 0 || w.idle[0].due.After(now) {
+	w.ripen(now)
+	if len(w.ready) == 0 {
 		return nil
 	}
-	return heap.Pop(&w.idle).(*queue)
+	return heap.Pop(&w.ready).(*queue)
 }
 
-// putBack takes back a queue of which nothing was sent.
-func (w *window) putBack(q *queue) { heap.Push(&w.idle, q) }
+// ripen moves the queues that are due by now to those that may be sent.
+func (w *window) ripen(now time.Time) {
+	for len(w.later) > 0 && !w.later[0].due.After(now) {
+		heap.Push(&w.ready, heap.Pop(&w.later))
+	}
+}
+
+// putBack has a queue wait for its turn.
+func (w *window) putBack(q *queue) {
+	if q.due.IsZero() {
+		heap.Push(&w.ready, q)
+	} else {
+		heap.Push(&w.later, q)
+	}
+}
 
 // due is when the next line may be sent; zero if none waits for that.
 func (w *window) due() time.Time {
-	if len(w.idle) == 0 {
+	switch {
+	case len(w.ready) > 0:
+		return time.Time{}.Add(1) // since long ago
+	case len(w.later) > 0:
+		return w.later[0].due
+	default:
 		return time.Time{}
 	}
-	// never zero: a line that was not tried is due since long ago
-	return w.idle[0].due.Add(1)
 }
 
 // done removes the first line of a queue: it was accepted, or the store has given it up.
@@ -140,7 +177,7 @@ func (w *window) done(q *queue) {
 		delete(w.queues, q.key)
 		return
 	}
-	heap.Push(&w.idle, q)
+	w.putBack(q)
 }
 
 // works notes that a queue fails no longer.
@@ -148,6 +185,7 @@ func (w *window) works(q *queue) {
 	if q.attempts > 0 {
 		w.failing--
 		w.behind -= len(q.lines)
+		w.refused -= q.texts()
 	}
 	q.attempts = 0
 }
@@ -158,52 +196,58 @@ func (w *window) failed(q *queue, now time.Time) {
 	if q.attempts == 0 {
 		w.failing++
 		w.behind += len(q.lines)
+		w.refused += q.texts()
 	}
 	q.attempts++
 	q.due = now.Add(max(backoff(q.attempts), time.Duration(w.failing)*failingPace))
-	heap.Push(&w.idle, q)
+	w.putBack(q)
 }
 
 // forgive removes what the store has given up, which are all lines up to a number.
 func (w *window) forgive(upTo uint64) {
-	w.idle = slices.DeleteFunc(w.idle, func(q *queue) bool {
+	idle := slices.Concat(w.ready, w.later)
+	w.ready, w.later = nil, nil
+	for _, q := range idle {
 		n := 0
 		for n < len(q.lines) && q.lines[n].number <= upTo {
-			w.held -= q.lines[n].forget()
 			n++
 		}
-		if n == 0 {
-			return false
+		if n > 0 {
+			w.works(q)
+			for i := range n {
+				w.held -= q.lines[i].forget()
+			}
+			w.known -= n
+			q.lines, q.due = slices.Clone(q.lines[n:]), time.Time{}
 		}
-		w.works(q)
-		w.known -= n
-		q.lines, q.due = slices.Clone(q.lines[n:]), time.Time{}
 		if len(q.lines) == 0 {
 			delete(w.queues, q.key)
+			continue
 		}
-		return len(q.lines) == 0
-	})
-	heap.Init(&w.idle)
+		w.putBack(q)
+	}
 }
 
-// hurry has up to n queues tried again at once, those first that are due first: the receiver takes
-// what it refused before.
-func (w *window) hurry(n int) {
-	var hurried []*queue
-	for len(hurried) < n && len(w.idle) > 0 {
-		hurried = append(hurried, heap.Pop(&w.idle).(*queue))
-	}
-	for _, q := range hurried {
+// hurry has up to n queues tried at once that are not due at now, those first that are due first:
+// the receiver takes what it refused before.
+func (w *window) hurry(n int, now time.Time) {
+	w.ripen(now)
+	for range min(n, len(w.later)) {
+		q := heap.Pop(&w.later).(*queue)
 		q.due = time.Time{}
-		heap.Push(&w.idle, q)
+		heap.Push(&w.ready, q)
 	}
 }
 
-// byDue is a heap: first the queue that is due first, and of several the one with the oldest line.
+// byDue is a heap: first what was not tried yet, so that nothing waits for what is refused for
+// ever. Then comes the queue that is due first, and of several the one with the oldest line.
 type byDue []*queue
 
 func (b byDue) Len() int { return len(b) }
 func (b byDue) Less(i, j int) bool {
+	if tried := b[i].attempts > 0; tried != (b[j].attempts > 0) {
+		return !tried
+	}
 	if !b[i].due.Equal(b[j].due) {
 		return b[i].due.Before(b[j].due)
 	}

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -58,7 +59,7 @@ func TestAWindowKnowsWhatItHas(t *testing.T) {
 				if chance.IntN(20) == 0 {
 					w.forgive(uint64(len(written) / 2))
 				}
-				w.hurry(chance.IntN(3))
+				w.hurry(chance.IntN(3), now)
 			}
 			wantCounts(t, w, len(underWay))
 		}
@@ -68,7 +69,7 @@ func TestAWindowKnowsWhatItHas(t *testing.T) {
 // wantCounts wants the counters to be what one counts.
 func wantCounts(t *testing.T, w *window, underWay int) {
 	t.Helper()
-	var known, held, failing, behind int
+	var known, held, failing, behind, refused int
 	for key, q := range w.queues {
 		known += len(q.lines)
 		for i, l := range q.lines {
@@ -82,11 +83,72 @@ func wantCounts(t *testing.T, w *window, underWay int) {
 		if q.attempts > 0 {
 			failing++
 			behind += len(q.lines)
+			refused += q.texts()
 		}
 	}
-	if w.known != known || w.held != held || w.failing != failing || w.behind != behind ||
-		len(w.idle)+underWay != len(w.queues) {
-		t.Fatalf("it has %d lines, %d texts, %d failing queues with %d lines, %d idle, want %d, %d, %d, %d, %d",
-			w.known, w.held, w.failing, w.behind, len(w.idle), known, held, failing, behind, len(w.queues)-underWay)
+	idle, wantIdle := len(w.ready)+len(w.later), len(w.queues)-underWay
+	if w.known != known || w.held != held || w.failing != failing || w.behind != behind || w.refused != refused ||
+		idle != wantIdle {
+		t.Fatalf("it has %d lines, %d texts, %d failing queues with %d lines and %d texts, %d idle, "+
+			"want %d, %d, %d, %d, %d, %d", w.known, w.held, w.failing, w.behind, w.refused, idle,
+			known, held, failing, behind, refused, wantIdle)
+	}
+}
+
+// refuse has the first lines of all queues refused that may be sent at now.
+func refuse(w *window, now time.Time) {
+	var queues []*queue
+	for q := w.take(now); q != nil; q = w.take(now) {
+		queues = append(queues, q)
+	}
+	for _, q := range queues {
+		w.failed(q, now)
+	}
+}
+
+func TestRefusedLinesLeaveHalfOfTheRoomToOthers(t *testing.T) {
+	t.Parallel()
+	const room = 20
+	for n := range room + 1 {
+		w, now := newWindow(), time.Now()
+		for i := range n {
+			w.add(session.Event{Number: uint64(i + 1), Session: fmt.Sprint(i % 15)})
+		}
+		refuse(w, now)
+		w.makeRoom(room)
+		want := n
+		if n >= room/2 {
+			want = 0
+		}
+		if w.held != want {
+			t.Errorf("%d lines are refused: %d texts stay, want %d where there is room for %d", n, w.held, want, room)
+		}
+		wantCounts(t, w, 0)
+	}
+}
+
+func TestWhatIsBroughtForwardWasNotDueAndComesBehindWhatWasNotTried(t *testing.T) {
+	t.Parallel()
+	w, now := newWindow(), time.Now()
+	for i, ref := range []string{"back", "back", "b", "c", "d"} {
+		w.add(session.Event{Number: uint64(i + 1), Session: ref})
+	}
+	refuse(w, now)
+	now = w.queues["back"].due
+	for _, ref := range []string{"b", "c", "d"} { // not due at now, whatever chance has said
+		w.queues[ref].due = now.Add(time.Second)
+	}
+	heap.Init(&w.later)
+	q := w.take(now)
+	w.add(session.Event{Number: 6, Session: "new"})
+	w.add(session.Event{Number: 7, Session: "newer"})
+	w.done(q)
+	w.hurry(2, now)
+	var got []string
+	for q := w.take(now); q != nil; q = w.take(now) {
+		got = append(got, q.key)
+	}
+	if want := []string{"back", "new", "newer", "b", "c"}; !slices.Equal(got, want) {
+		t.Errorf("tried at once: %q, want %q", got, want)
 	}
 }
