@@ -203,7 +203,7 @@ func (l local) Reset() { l.hub.resetHere() }
 // actedElsewhere applies an activity that is stored: it moves the deadline, and withdraws a
 // warning.
 func (h *Hub) actedElsewhere(s *liveSession, at time.Time) {
-	quiet := at.UnixMilli() - s.active.Load()
+	before := s.active.Load()
 	if !s.raise(at) {
 		return
 	}
@@ -211,7 +211,7 @@ func (h *Hub) actedElsewhere(s *liveSession, at time.Time) {
 	if s.warned.Load() || s.announcementIsStale(p, now, s.movableEnd(p)) {
 		h.tell(s, tellChanges)
 	}
-	if quiet > activeFor.Milliseconds() {
+	if now.UnixMilli()-before > activeFor.Milliseconds() { // it counts as idle, however old the act is
 		h.stateChanged(s)
 	}
 }

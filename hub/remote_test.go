@@ -470,3 +470,27 @@ func TestAReportFromBeforeTheClosingIsNoTab(t *testing.T) {
 		}
 	})
 }
+
+// TestAnActThatIsHeardOfLateMakesTheUserActiveAgain: the user acts within a minute of their last
+// act, and this node hears of it when they count as idle here.
+func TestAnActThatIsHeardOfLateMakesTheUserActiveAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		watcher := hub.signIn("ada", "admins").openTab()
+		watcher.Send(`{"type":"watch","users":["grace"]}`)
+		watcher.wantsPresence("grace", StateGone, 0)
+		s := hub.lookup(hub.signIn("grace").token.ID())
+		watcher.wantsPresence("grace", StateAway, 0)
+		other := local{hub.Hub}
+		other.TabsElsewhere(s.id, cluster.TabReport{Instance: "b/1", Node: "b", Tabs: 1})
+		watcher.wantsPresence("grace", StateActive, 0)
+		pass(55 * time.Second)
+		acted := session.Millis(time.Now())
+		watcher.wantsPresence("grace", StateIdle, time.Minute+time.Millisecond)
+		pass(2 * time.Second)
+		wantIndexed(t, hub)
+		other.Acted(s.id, acted)
+		watcher.wantsPresence("grace", StateActive, time.Minute+2*time.Second+time.Millisecond)
+		wantIndexed(t, hub)
+	})
+}
