@@ -120,26 +120,35 @@ type indexed struct {
 	record      *session.Record // the groups are those of this record
 	groups      []*indexedGroup
 	user        *indexedUser
-	wakeAt      int64 // when its state may change by time, Unix ms; 0: it has no valid entry in timed
+	timed       int // its place in sessionIndex.timed, counted from 1; 0: it has none
 }
 
-// timedEntry is an entry of a timedQueue. It is stale unless at is the session's wakeAt.
+// timedEntry says when the state of a session may change by time.
 type timedEntry struct {
-	at      int64
+	at      int64 // Unix ms
 	session *liveSession
 }
 
-// timedQueue is a heap, earliest first.
+// timedQueue is a heap, earliest first. A session has one entry at most, and knows its place.
 type timedQueue []timedEntry
 
 func (q timedQueue) Len() int           { return len(q) }
 func (q timedQueue) Less(i, j int) bool { return q[i].at < q[j].at }
-func (q timedQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *timedQueue) Push(x any)        { *q = append(*q, x.(timedEntry)) }
+func (q timedQueue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].session.indexed.timed, q[j].session.indexed.timed = i+1, j+1
+}
+
+func (q *timedQueue) Push(x any) {
+	*q = append(*q, x.(timedEntry))
+	x.(timedEntry).session.indexed.timed = len(*q)
+}
+
 func (q *timedQueue) Pop() any {
 	last := (*q)[len(*q)-1]
 	(*q)[len(*q)-1] = timedEntry{}
 	*q = (*q)[:len(*q)-1]
+	last.session.indexed.timed = 0
 	return last
 }
 
@@ -194,11 +203,7 @@ func (h *Hub) settleIndex() {
 			if more = len(x.timed) > 0 && x.timed[0].at <= now; !more {
 				break
 			}
-			e := heap.Pop(&x.timed).(timedEntry)
-			if e.session.indexed.wakeAt == e.at {
-				e.session.indexed.wakeAt = 0
-				h.reindexLocked(e.session)
-			}
+			h.reindexLocked(heap.Pop(&x.timed).(timedEntry).session)
 		}
 		x.mu.Unlock()
 	}
@@ -225,10 +230,18 @@ func (h *Hub) reindexLocked(s *liveSession) {
 	}
 	x.setLocked(s, state, &one)
 	if !next.IsZero() {
-		if at := next.UnixMilli() + 1; e.wakeAt == 0 || at < e.wakeAt {
-			e.wakeAt = at
-			heap.Push(&x.timed, timedEntry{at, s})
-		}
+		x.wakeByLocked(s, next.UnixMilli()+1)
+	}
+}
+
+// wakeByLocked has the index look at s again at an instant, unless it will do so earlier.
+func (x *sessionIndex) wakeByLocked(s *liveSession, at int64) {
+	switch place := s.indexed.timed - 1; {
+	case place < 0:
+		heap.Push(&x.timed, timedEntry{at, s})
+	case at < x.timed[place].at:
+		x.timed[place].at = at
+		heap.Fix(&x.timed, place)
 	}
 }
 
@@ -309,7 +322,10 @@ func (x *sessionIndex) removeLocked(s *liveSession) {
 		x.free = append(x.free, u.number)
 		x.byName.Delete(u)
 	}
-	*e = indexed{wakeAt: e.wakeAt}
+	if e.timed > 0 {
+		heap.Remove(&x.timed, e.timed-1)
+	}
+	*e = indexed{}
 }
 
 // setLocked notes the state and the tabs of a session in the index.

@@ -97,6 +97,22 @@ func wantOverview(t *testing.T, r *rig) {
 	}
 }
 
+// wantTimed holds what the index looks at again in time: its sessions, each once at most.
+func wantTimed(t *testing.T, r *rig) {
+	t.Helper()
+	r.settleIndex()
+	r.index.mu.RLock()
+	defer r.index.mu.RUnlock()
+	for i, e := range r.index.timed {
+		if !e.session.indexed.in || e.session.indexed.timed != i+1 {
+			t.Errorf("entry %d of the timed ones is of a session that has %d: %+v", i+1, e.session.indexed.timed, e)
+		}
+	}
+	if timed, all := len(r.index.timed), r.index.all.Len(); timed > all {
+		t.Errorf("%d entries of %d sessions are timed", timed, all)
+	}
+}
+
 // wantNumbered holds pages with numbers against the sessions that they are to list.
 func wantNumbered(t *testing.T, r *rig, f Filter, want []Session) {
 	t.Helper()
@@ -176,10 +192,30 @@ func TestPagesFromTheIndexAreThoseOfAWalkThroughAllSessions(t *testing.T) {
 			}
 			synctest.Wait()
 			wantIndexed(t, r)
+			wantTimed(t, r)
 			if wantOverview(t, r); t.Failed() {
 				t.Fatalf("after step %d", step)
 			}
 		}
+	})
+}
+
+func TestTheIndexKeepsOneTimeOfASession(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ada := startHub(t, standard).signIn("ada")
+		ada.openTab()
+		s := ada.lookup(ada.token.ID())
+		for range 5 {
+			pass(activeFor + time.Second) // it is idle
+			ada.heartbeat(s, 0)
+			synctest.Wait()
+			wantTimed(t, ada.rig)
+		}
+		end := session.End{Reason: session.ReasonLogout, At: session.Millis(time.Now())}
+		if _, err := ada.End(t.Context(), s.id, end); err != nil {
+			t.Fatal(err)
+		}
+		wantTimed(t, ada.rig)
 	})
 }
 
