@@ -267,7 +267,10 @@ func (x *sessionIndex) insertLocked(s *liveSession, r *session.Record, state int
 	e := &s.indexed
 	e.in, e.state, e.created, e.record = true, state, s.created.Load(), r
 	at := placed{e.created, s}
-	x.all.Set(at)
+	if old, known := x.all.Set(at); known { // of the same ID: it has left the registry, and is touched soon
+		x.removeLocked(old.session)
+		x.all.Set(at)
+	}
 	x.states[state].Set(at)
 	names := s.names.Load()
 	e.groups = make([]*indexedGroup, 0, len(names.Groups))

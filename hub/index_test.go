@@ -219,6 +219,27 @@ func TestTheIndexKeepsOneTimeOfASession(t *testing.T) {
 	})
 }
 
+// TestTheIndexTellsTwoSessionsOfOneIDApart: a session may be registered again, as by a late message
+// of its sign-in, before the index hears that the one before is gone.
+func TestTheIndexTellsTwoSessionsOfOneIDApart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		hub := startHub(t, standard)
+		old := hub.lookup(hub.signIn("ada", "staff").token.ID())
+		hub.settleIndex()
+		old.shard.remove(old)
+		hub.register(*old.record.Load())
+		hub.settleIndex()
+		hub.index.touch(old)
+		hub.removeFromUser(old)
+		for range 2 { // the second time with somebody else of the group
+			wantIndexed(t, hub)
+			wantTimed(t, hub)
+			wantOverview(t, hub)
+			hub.signIn("grace", "staff")
+		}
+	})
+}
+
 // A page of many sessions costs what its own sessions cost.
 func TestAPageLooksAtNoOtherSessions(t *testing.T) {
 	bubble(t, func(t *testing.T) {
