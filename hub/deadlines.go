@@ -226,7 +226,7 @@ func (h *Hub) notAhead(s *liveSession) {
 const stepped = 100 * time.Millisecond
 
 // watchSteps returns a function for flushLoop to call from time to time. It notices when the
-// computer's clock was set, and sets all timers again.
+// computer's clock was set, sets all timers again, and has every session looked at by the new time.
 func (h *Hub) watchSteps() func() {
 	wall, began := h.clock.Now(), time.Now()
 	return func() {
@@ -240,6 +240,7 @@ func (h *Hub) watchSteps() func() {
 		for _, s := range h.allSessions() {
 			h.notAhead(s)
 			h.schedule(s)
+			h.stateChanged(s)
 		}
 	}
 }

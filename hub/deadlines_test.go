@@ -216,3 +216,31 @@ func TestALogoutThatIsBeingCalledOffMakesNobodyElseLate(t *testing.T) {
 		ada.wantsOver(session.ReasonAdmin.Message())
 	})
 }
+
+func TestTheIndexFollowsAClockThatIsSetBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store, err := bolt.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock := skewed(0)
+		hub := startHubWith(t, store, Options{
+			Store:    store,
+			Clock:    clock,
+			Policies: session.Policies{Global: standard},
+			Node:     "a",
+		})
+		watcher := hub.signIn("ada", "admins").openTab()
+		hub.signIn("grace").openTab()
+		watcher.Send(`{"type":"watch","users":["grace"]}`)
+		watcher.wantsPresence("grace", StateActive, 0)
+		watcher.wantsPresence("grace", StateIdle, activeFor+time.Millisecond)
+		pass(time.Second)
+		wantOverview(t, hub)
+		clock.SetSkew(-time.Hour)
+		pass(2 * flushAtMost)
+		synctest.Wait()
+		wantOverview(t, hub)
+		watcher.wantsPresence("grace", StateActive, 13*flushAtMost) // the first look after it
+	})
+}
