@@ -129,9 +129,10 @@ func (w *tickWheel) turn() []*tab {
 	return slices.Clone(w.slots[w.current])
 }
 
-// tickedLongAgo lists the tabs that were ticked a little more than answerWait ago.
+// tickedLongAgo lists the tabs that were ticked a little more than answerWait ago, even if that
+// turn came as late as the next one.
 func (w *tickWheel) tickedLongAgo() []*tab {
-	const slots = int(answerWait/(tickEvery/tickSlots)) + 1
+	const slots = int(answerWait/(tickEvery/tickSlots)) + 2
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.slots[(w.current+tickSlots-slots)%tickSlots])

@@ -55,3 +55,19 @@ func TestFrozenPageStaysUnconfirmed(t *testing.T) {
 		}
 	})
 }
+
+// TestATurnThatComesLateMissesNoUnconfirmedTab: the turns after one that came late are on time.
+func TestATurnThatComesLateMissesNoUnconfirmedTab(t *testing.T) {
+	var wheel tickWheel
+	wheel.add(&tab{})
+	for len(wheel.turn()) == 0 {
+	}
+	turns := 0
+	for ; len(wheel.tickedLongAgo()) == 0; turns++ {
+		wheel.turn()
+	}
+	const between = tickEvery / tickSlots
+	if least := time.Duration(turns-1) * between; least <= answerWait || least > answerWait+between {
+		t.Errorf("a tab is looked at %s after a late tick, want a little more than %s", least, answerWait)
+	}
+}
