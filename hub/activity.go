@@ -32,8 +32,7 @@ func (h *Hub) Act(ctx context.Context, id session.ID, idle time.Duration, confir
 }
 
 // act records that the user of s acted idle ago, for [Hub.Act] and for messages of tabs. It returns
-// session.ErrEnded if that came too late. It takes no lock unless a warning is shown or tabs must
-// be told of a new deadline.
+// session.ErrEnded if that came too late. As a rule it takes no lock; see Goroutines in doc.go.
 func (h *Hub) act(ctx context.Context, s *liveSession, idle time.Duration, confirm bool) error {
 	changed, tells := h.moveDeadline(s, idle)
 	return h.acted(ctx, s, idle, confirm, changed, tells)

@@ -50,13 +50,18 @@
 //
 // No lock is held during a call of the store, of the cluster or of another node, nor while a socket
 // is written to. Queueing a frame never waits, so it is done under liveSession.mu; the writers
-// start once all locks are given back. One mutex is no such lock but a queue: storeScans.mu is held
-// during a scan of the store, and nothing that the scan calls takes it.
+// start once all locks are given back. Two mutexes are no such locks but queues: storeScans.mu is
+// held during a scan of the store, and sessionIndex.settling while the index is brought up to date.
+// Neither is taken while a lock is held, nor by anything that is called meanwhile.
 //
 // # Goroutines
 //
 // Every goroutine belongs to the hub's lifecycle, and [Hub.Shutdown] waits for it: one reader for
 // each tab, writers that wait for a slow peer, the loops that New starts, those of the cluster,
-// timers that have fired, and what goTracked and goUnlessClosing start. A heartbeat of a page takes
-// no lock and starts no goroutine.
+// timers that have fired, and what goTracked and goUnlessClosing start.
+//
+// Most heartbeats of a page take no lock and start no goroutine. The first after a flush notes in
+// the session's shard that there is something to store. The first after a quiet minute notes that
+// in the index, and starts a goroutine where the user is watched. So does one by which a warning is
+// withdrawn, or tabs are told a new deadline.
 package hub
