@@ -68,10 +68,14 @@ func (h *Hub) ageOnAllNodes(ctx context.Context, r session.Record) (session.Reco
 	if err := h.cluster.AgeOnOthers(ctx, r.ID, r.CreatedAt); err != nil {
 		return r, err
 	}
+	r, err := h.store.Get(ctx, r.ID)
+	if err != nil || r.End != nil { // a request may just have brought it into memory again
+		return r, err
+	}
 	if s := h.lookup(r.ID); s != nil && h.isDue(s) {
 		return r, errNotEnded
 	}
-	return h.store.Get(ctx, r.ID)
+	return r, nil
 }
 
 // ageLimit is how long what follows from the new age of a session is waited for.
