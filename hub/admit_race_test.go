@@ -49,9 +49,8 @@ var endsToRace = map[string]func(*user) error{
 	},
 }
 
-// TestNoRequestIsAdmittedOnceAnEndIsAnswered sends requests while a session is ended: those that
-// begin after the answer are refused.
-func TestNoRequestIsAdmittedOnceAnEndIsAnswered(t *testing.T) {
+// raceEachEnd has race run against each of endsToRace so many times, side by side.
+func raceEachEnd(t *testing.T, times int, race func(*testing.T, *user, func(*user) error, ...*rig)) {
 	p := standard
 	p.MaxSessions = 1
 	for name, end := range endsToRace {
@@ -66,11 +65,17 @@ func TestNoRequestIsAdmittedOnceAnEndIsAnswered(t *testing.T) {
 				Policies:  session.Policies{Global: p},
 				TestClock: &session.TestClock{},
 			})
-			for range 8 {
-				raceAdmit(t, hub.signIn("ada"), end)
+			for range times {
+				race(t, hub.signIn("ada"), end)
 			}
 		})
 	}
+}
+
+// TestNoRequestIsAdmittedOnceAnEndIsAnswered sends requests while a session is ended: those that
+// begin after the answer are refused.
+func TestNoRequestIsAdmittedOnceAnEndIsAnswered(t *testing.T) {
+	raceEachEnd(t, 8, raceAdmit)
 }
 
 // raceAdmit ends a session while requests of it come, at nodes if any are given, or else where it

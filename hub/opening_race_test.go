@@ -21,23 +21,7 @@ import (
 func TestATabThatOpensWhileItsSessionEndsIsRefusedOrTold(t *testing.T) {
 	p := standard
 	p.MaxSessions = 1
-	for name, end := range endsToRace {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			store, err := bolt.Open(t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
-			hub := startHubWith(t, store, Options{
-				Store:     store,
-				Policies:  session.Policies{Global: p},
-				TestClock: &session.TestClock{},
-			})
-			for range 5 {
-				raceOpen(t, hub.signIn("ada"), end)
-			}
-		})
-	}
+	raceEachEnd(t, 5, raceOpen)
 	t.Run("on another node", func(t *testing.T) {
 		t.Parallel()
 		server := redistest.Start(t)
