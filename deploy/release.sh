@@ -17,6 +17,10 @@ case "${1:-}" in
 	exit 2
 	;;
 esac
+command -v npm >/dev/null || {
+	echo 'release.sh: needs npm, for the package of npm' >&2
+	exit 2
+}
 VERSION="$1"
 MAINTAINER=${MAINTAINER:-The Curfew project <curfew@localhost>}
 case "$MAINTAINER" in
@@ -86,7 +90,8 @@ done
 
 # It has a version of its own, and nothing in it but what e2e/kit has.
 [ -x node_modules/.bin/tsc ] || PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --loglevel=error
-kit=$(npm pack ./e2e/kit --pack-destination "$out" --loglevel=error | tail -n 1)
+npm pack ./e2e/kit --pack-destination "$out" --loglevel=error >"$build/packed"
+kit=$(tail -n 1 "$build/packed")
 
 cd "$out"
 sha256sum curfew_"${VERSION}"_* "$kit" >SHA256SUMS
