@@ -20,11 +20,12 @@ import (
 // that it has lost (internal/cluster/lost.go).
 
 // End ends a session: it stores the end, and then tells the session's tabs. It goes on though ctx
-// ends. first is true to exactly one caller on all nodes; to others it says that the session had
-// ended before, and how is in its record. The error is session.ErrNotFound, or comes from the
-// store: then the end may be stored all the same.
+// ends. The end names the request of ctx; see session.WithRequest. first is true to exactly one
+// caller on all nodes; others find in the record how the session had ended before. The error is
+// session.ErrNotFound, or comes from the store: then the end may be stored all the same.
 func (h *Hub) End(ctx context.Context, id session.ID, end session.End) (first bool, err error) {
 	ctx = context.WithoutCancel(ctx) // a caller that has hung up has asked all the same
+	end.Request = session.RequestOf(ctx)
 	if end.Reason == session.ReasonLogout {
 		// Before the end: whoever is told of that finds no page waiting.
 		if err := h.endKeepBefore(ctx, id); err != nil {

@@ -102,6 +102,7 @@ func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, e
 		Actor:       q.Actor,
 		Message:     q.Message,
 		At:          now,
+		Request:     session.RequestOf(ctx),
 		EffectiveAt: now.Add(q.Grace),
 		Sessions:    impact.sessions,
 		Tabs:        impact.tabs,
@@ -128,7 +129,7 @@ func (h *Hub) ForceLogout(ctx context.Context, q LogoutRequest) (ForcedLogout, e
 	h.revocations.NoteWaiting(r.ID, r.Waiting)
 	h.log.Info("forced logout",
 		"scope", r.Scope.String(), "actor", r.Actor, "sessions", r.Sessions, "tabs", r.Tabs, "waiting", r.Waiting,
-		"grace", q.Grace)
+		"grace", q.Grace, "request", r.Request)
 	return ForcedLogout{Revocation: r, State: stateOf(&r, now)}, nil
 }
 

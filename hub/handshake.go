@@ -28,8 +28,9 @@ var (
 // Endpoint says what the caller of [Hub.Accept] knows of a handshake: one process may serve sockets
 // at several addresses, each with pages of its own.
 type Endpoint struct {
-	Origin string // of the pages that belong to the endpoint, beside [Options.Origins]; may be empty
-	Peer   string // address of the peer, for the audit trail
+	Origin  string // of the pages that belong to the endpoint, beside [Options.Origins]; may be empty
+	Peer    string // address of the peer, for the audit trail
+	Request string // ID of the request, likewise
 	// WithoutAdmins means that scripts of others run in pages of this endpoint: such a page has no
 	// more rights there with an administrator's session than with anybody else's.
 	WithoutAdmins bool
@@ -48,7 +49,7 @@ type Endpoint struct {
 func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, at Endpoint) error {
 	origins := r.Header.Values("Origin")
 	if len(origins) != 1 || origins[0] == "" || origins[0] != at.Origin && !h.origins[origins[0]] {
-		h.refuseOrigin(r.Context(), r.Header.Get("Origin"), at.Peer)
+		h.refuseOrigin(r.Context(), r.Header.Get("Origin"), at)
 		return ErrOrigin
 	}
 	if !slices.ContainsFunc(r.Header.Values("Sec-WebSocket-Protocol"), func(list string) bool {
@@ -121,17 +122,18 @@ func pathOf(told string) string {
 
 // refuseOrigin writes an audit line, once a second at most, so that such requests cannot fill the
 // audit trail.
-func (h *Hub) refuseOrigin(ctx context.Context, origin, address string) {
+func (h *Hub) refuseOrigin(ctx context.Context, origin string, at Endpoint) {
 	now := h.clock.Now()
 	if !h.refusedOrigins.isNews(now) {
 		return
 	}
-	h.log.Warn("origin refused", "origin", origin, "address", address)
+	h.log.Warn("origin refused", "origin", origin, "address", at.Peer, "request", at.Request)
 	e := session.Event{
 		At:      session.Millis(now),
 		Kind:    session.EventOriginRefused,
-		Address: address,
+		Address: at.Peer,
 		Detail:  origin[:min(len(origin), 200)],
+		Request: at.Request,
 	}
 	if err := h.store.Append(context.WithoutCancel(ctx), e); err != nil {
 		h.log.Error("audit line not stored", "error", err)

@@ -186,6 +186,7 @@ func (h *Hub) Notify(ctx context.Context, scope session.Scope, actor, message st
 		Session: scope.Session,
 		Detail:  fmt.Sprintf("%s (sessions: %d, tabs: %d): %s", scope, sessions, tabs, message),
 		Data:    data,
+		Request: session.RequestOf(ctx),
 	}
 	if err := h.store.Append(context.WithoutCancel(ctx), e); err != nil {
 		return Notice{}, err

@@ -35,7 +35,7 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 		}
 	}
 	for _, id := range displaced {
-		end := session.ReplacedBy(r, id)
+		end := session.ReplacedBy(ctx, r, id)
 		h.cluster.TellEnded(id, end)
 		if s := h.lookup(id); s != nil {
 			h.finishAsStored(ctx, s, end)

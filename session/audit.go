@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"maps"
@@ -52,6 +53,24 @@ type Event struct {
 	Data map[string]string `json:"data,omitempty"`
 	// of a sign-in in a browser that had a session of the same user: its ID.Ref
 	Continues string `json:"continues,omitempty"`
+	// of the HTTP request that asked for what the line tells of; see WithRequest. What came by
+	// time, by a reload or from the directory has none
+	Request string `json:"request_id,omitempty"`
+}
+
+// requestKey is the key of what [WithRequest] notes.
+type requestKey struct{}
+
+// WithRequest returns the context of what an HTTP request with that ID asks for, so that the audit
+// lines of it name the request, and are found by the lines of the log and the other way round.
+func WithRequest(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestKey{}, id)
+}
+
+// RequestOf is the ID of the request that [WithRequest] has noted, or empty.
+func RequestOf(ctx context.Context) string {
+	id, _ := ctx.Value(requestKey{}).(string)
+	return id
 }
 
 // Event.Data holds, by kind, what follows. Numbers are decimal, instants are as in JSON, and what
@@ -131,8 +150,8 @@ func (e Event) Numbered(n uint64) Event {
 	return e
 }
 
-// SignInEvent is the audit line of a sign-in.
-func SignInEvent(r Record) Event {
+// SignInEvent is the audit line of a sign-in that ctx is for.
+func SignInEvent(ctx context.Context, r Record) Event {
 	ref := r.ID.Ref()
 	e := Event{
 		ID:      "in-" + ref,
@@ -141,6 +160,7 @@ func SignInEvent(r Record) Event {
 		User:    r.User,
 		Session: ref,
 		Address: r.Address,
+		Request: RequestOf(ctx),
 	}
 	if r.Continues {
 		e.Continues = r.Before.Ref()
@@ -162,6 +182,7 @@ func EndEvent(r Record, e End) Event {
 		Reason:  e.Reason,
 		Detail:  e.Detail,
 		Data:    e.eventData(),
+		Request: e.Request,
 	}
 }
 
@@ -206,6 +227,7 @@ func RevocationEvent(f Revocation) Event {
 		Session: f.Session,
 		Detail:  detail,
 		Data:    f.data(),
+		Request: f.Request,
 	}
 }
 
@@ -232,8 +254,8 @@ func (f *Revocation) data() map[string]string {
 	return data
 }
 
-// CancelEvent is the audit line of a forced logout that actor has cancelled.
-func CancelEvent(f Revocation, actor string) Event {
+// CancelEvent is the audit line of a forced logout that actor has cancelled, by what ctx is for.
+func CancelEvent(ctx context.Context, f Revocation, actor string) Event {
 	what, data := "the rest of its block", f.Scope.Data()
 	data[DataAct], data[DataLogout] = ActBlockLifted, f.ID
 	if f.Cancelled() {
@@ -248,5 +270,6 @@ func CancelEvent(f Revocation, actor string) Event {
 		Session: f.Session,
 		Detail:  fmt.Sprintf("%s: called off, %s", f.Scope, what),
 		Data:    data,
+		Request: RequestOf(ctx),
 	}
 }

@@ -20,9 +20,9 @@ func TestAnEndIsStoredAsACodeAndPutIntoWordsWhenItIsRead(t *testing.T) {
 		{"by an administrator who wrote something", End{Reason: ReasonAdmin, Message: "Back at <noon>"},
 			"Back at <noon>", "Back at <noon>"},
 		{"by one who wrote nothing", End{Reason: ReasonAdmin}, "You were signed out by an administrator.", ""},
-		{"by a newer sign-in", ReplacedBy(Record{Agent: firefox, Address: "192.0.2.1"}, ID{}),
+		{"by a newer sign-in", ReplacedBy(t.Context(), Record{Agent: firefox, Address: "192.0.2.1"}, ID{}),
 			"You were signed out because of a newer sign-in: Firefox on Linux, 192.0.2.1.", ""},
-		{"by one of an unknown browser", ReplacedBy(Record{Agent: "x", Address: "2001:db8::1"}, ID{}),
+		{"by one of an unknown browser", ReplacedBy(t.Context(), Record{Agent: "x", Address: "2001:db8::1"}, ID{}),
 			"You were signed out because of a newer sign-in: an unknown browser, 2001:db8::1.", ""},
 		{"by one in the same browser", End{Reason: ReasonReplaced, Data: map[string]string{
 			"device": "curl", "browser": "curl", "address": "192.0.2.1", DataBy: ByBrowser,
@@ -72,7 +72,7 @@ func TestWhereASignInCameFrom(t *testing.T) {
 
 // What an index and a tombstone keep of an end must stay small: Redis has each several times.
 func TestAnEndByANewerSignInTakesNoMoreSpaceThanItsSentence(t *testing.T) {
-	end := ReplacedBy(Record{Agent: firefox, Address: "2001:db8:1234:5678:9abc:def0:1234:5678"}, ID{})
+	end := ReplacedBy(t.Context(), Record{Agent: firefox, Address: "2001:db8:1234:5678:9abc:def0:1234:5678"}, ID{})
 	data, err := json.Marshal(end.Data)
 	if sentence := end.Text(); err != nil || len(data) > len(sentence)+40 {
 		t.Errorf("%d bytes for %q, %v", len(data), sentence, err)
@@ -115,11 +115,11 @@ func TestLinesOfAForcedLogoutHaveAllThatASentenceNeeds(t *testing.T) {
 			RevocationEvent(Revocation{ID: "a", Scope: Scope{User: "eve"}, Waiting: NotCounted}),
 			map[string]string{"act": "ordered", "logout": "a", "scope": "user", "name": "eve", "sessions": "0",
 				"tabs": "0", "waiting": "-1"}},
-		{"called off", CancelEvent(called, "eve"),
+		{"called off", CancelEvent(t.Context(), called, "eve"),
 			map[string]string{"act": "called-off", "logout": "k3vq", "scope": "group", "name": "Finance"}},
-		{"whose block was lifted", CancelEvent(lifted, "eve"),
+		{"whose block was lifted", CancelEvent(t.Context(), lifted, "eve"),
 			map[string]string{"act": "block-lifted", "logout": "k3vq", "scope": "group", "name": "Finance"}},
-		{"of a list of sessions", CancelEvent(Revocation{ID: "b", Scope: Scope{Refs: refs}}, "eve"),
+		{"of a list of sessions", CancelEvent(t.Context(), Revocation{ID: "b", Scope: Scope{Refs: refs}}, "eve"),
 			map[string]string{"act": "block-lifted", "logout": "b", "scope": "sessions", "name": "2"}},
 	} {
 		if !reflect.DeepEqual(tt.e.Data, tt.want) {

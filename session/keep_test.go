@@ -133,7 +133,7 @@ func TestWhatASessionContinuesIsStored(t *testing.T) {
 		if r.Continues {
 			want = before.Ref()
 		}
-		if e := session.SignInEvent(got); e.Continues != want {
+		if e := session.SignInEvent(t.Context(), got); e.Continues != want {
 			t.Errorf("its sign-in continues %q, want %q", e.Continues, want)
 		}
 	}

@@ -1,5 +1,7 @@
 package session
 
+import "context"
+
 // Reason says why a session ended. It is part of the wire protocol, the audit trail and the
 // tombstone.
 type Reason string
@@ -77,13 +79,15 @@ func (r Reason) Warning() string {
 	return ""
 }
 
-// ReplacedBy is the end of the session old that a newer sign-in of its user displaces.
-func ReplacedBy(newer Record, old ID) End {
+// ReplacedBy is the end of the session old that a newer sign-in of its user displaces. ctx is that
+// of the sign-in.
+func ReplacedBy(ctx context.Context, newer Record, old ID) End {
 	return End{
 		Reason:    ReasonReplaced,
 		At:        newer.CreatedAt,
 		Actor:     newer.User,
 		Data:      newer.From(),
+		Request:   RequestOf(ctx),
 		Continued: newer.Continued(old),
 	}
 }

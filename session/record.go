@@ -122,6 +122,8 @@ type End struct {
 	// English
 	Cause  string `json:"cause,omitempty"`
 	Detail string `json:"detail,omitempty"`
+	// for the audit trail alone: the HTTP request that ended it, if one did; see WithRequest
+	Request string `json:"request_id,omitempty"`
 	// of a session that was replaced: its user goes on in the same browser
 	Continued bool `json:"continued,omitempty"`
 	// the user has signed out since, of a session that followed in the same browser: no page waits

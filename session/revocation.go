@@ -198,6 +198,7 @@ type Revocation struct {
 	Actor   string    `json:"actor,omitempty"`
 	Message string    `json:"message,omitempty"` // plain text for the users whose sessions it ends
 	At      time.Time `json:"at"`
+	Request string    `json:"request_id,omitempty"` // of the HTTP request that asked for it; see WithRequest
 
 	EffectiveAt time.Time `json:"effective_at"` // when the sessions are over: At and the grace
 	BlockUntil  time.Time `json:"block_until"`  // new sign-ins in scope are refused until then; zero for none
@@ -312,5 +313,5 @@ func (f *Revocation) Blocks(user string, groups, exempt []string, now time.Time)
 
 // End is the end that the revocation gives to a session.
 func (f *Revocation) End() End {
-	return End{Reason: ReasonAdmin, At: f.EffectiveAt, Actor: f.Actor, Message: f.Message}
+	return End{Reason: ReasonAdmin, At: f.EffectiveAt, Actor: f.Actor, Message: f.Message, Request: f.Request}
 }

@@ -91,7 +91,7 @@ func (s *Server) endOwn(w http.ResponseWriter, r *http.Request) error {
 		}
 		ended++
 		last = one.Record
-		s.log.Info("ended from the account page", "user", user, "session", id)
+		s.log.Info("ended from the account page", "user", user, "session", id, "request", requestID(r))
 		if id == v.token.ID() {
 			redirect(w, s.base+"/login", http.StatusSeeOther)
 			return nil

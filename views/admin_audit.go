@@ -259,7 +259,9 @@ func (s *Server) exportAudit(w http.ResponseWriter, r *http.Request, query sessi
 		h.Set("Content-Type", "text/csv; charset=utf-8")
 		io.WriteString(out, byteOrderMark) // an error shows at the next line
 		c := csv.NewWriter(out)
-		c.Write([]string{"at", "event", "user", "actor", "session", "address", "reason", "detail", "continues"})
+		c.Write([]string{
+			"at", "event", "user", "actor", "session", "address", "reason", "detail", "continues", "request_id",
+		})
 		line = func(e session.Event) error {
 			return c.Write([]string{
 				e.At.UTC().Format(time.RFC3339Nano),
@@ -271,6 +273,7 @@ func (s *Server) exportAudit(w http.ResponseWriter, r *http.Request, query sessi
 				string(e.Reason),
 				plain(e.Detail),
 				e.Continues,
+				plain(e.Request),
 			})
 		}
 		flush = c.Flush

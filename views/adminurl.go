@@ -69,6 +69,7 @@ func (s *Server) endpoint(r *http.Request) hub.Endpoint {
 	return hub.Endpoint{
 		Origin:        s.origin,
 		Peer:          s.proxies.Address(r),
+		Request:       requestID(r),
 		WithoutAdmins: s.admin != nil && !(s.isConsole && s.hasOrigin(r)),
 	}
 }

@@ -23,7 +23,8 @@ type eventJSON struct {
 	Detail  string            `json:"detail,omitempty"`
 	Data    map[string]string `json:"data,omitempty"` // see session.Event
 
-	Continues string `json:"continues,omitempty"` // of a sign-in: the session of the same user before it
+	Continues string `json:"continues,omitempty"`  // of a sign-in: the session of the same user before it
+	Request   string `json:"request_id,omitempty"` // of the HTTP request that asked for it
 }
 
 func eventOf(e session.Event) eventJSON {
@@ -40,6 +41,7 @@ func eventOf(e session.Event) eventJSON {
 		Detail:    e.Detail,
 		Data:      e.Data,
 		Continues: e.Continues,
+		Request:   e.Request,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"curfew/front"
 	"curfew/hub"
 	"curfew/locale"
 	"curfew/session"
@@ -102,8 +103,8 @@ func TestAuditLinesHaveTheDataOfTheirDetail(t *testing.T) {
 	stranger := &browser{site: s}
 	stranger.post("/login", url.Values{"username": {"nobody"}, "password": {"x"}}).wants(t, "a wrong password", 401)
 	admin.api("POST", "/logouts", `{"group":"staff","message":"Back at noon","block_ms":60000}`, 200)
-	stranger.post("/login", url.Values{"username": {"grace"}, "password": {"pw"}}).wants(t, "one who is blocked", 403,
-		"Back at noon")
+	blocked := stranger.post("/login", url.Values{"username": {"grace"}, "password": {"pw"}})
+	blocked.wants(t, "one who is blocked", 403, "Back at noon")
 	for user, want := range map[string]map[string]any{
 		"nobody": {"cause": "wrong-password"},
 		"grace":  {"cause": "blocked", "scope": "group", "name": "staff"},
@@ -122,7 +123,8 @@ func TestAuditLinesHaveTheDataOfTheirDetail(t *testing.T) {
 	ada.get("/admin/audit?event=sign-in-failed&format=json").wants(t, "the lines", 200,
 		`"data":{"cause":"wrong-password"}`)
 	ada.get("/admin/audit?event=sign-in-failed&format=csv").wants(t, "the file, which is English", 200,
-		",reason,detail,continues\n", "sign-ins are refused by the forced logout of group staff,\n")
+		",reason,detail,continues,request_id\n", "sign-ins are refused by the forced logout of group staff,,"+
+			blocked.Header.Get(front.RequestID)+"\n")
 }
 
 // A page in English and the API say the same.
@@ -147,7 +149,8 @@ func TestThePageWordsAnEndAsItsEnglishSentence(t *testing.T) {
 		list = append(list, session.End{Reason: r})
 	}
 	for _, agent := range []string{"Firefox/140.0 (Linux)", "curl/8", "Windows", ""} {
-		list = append(list, session.ReplacedBy(session.Record{Agent: agent, Address: "192.0.2.1"}, session.ID{}))
+		from := session.Record{Agent: agent, Address: "192.0.2.1"}
+		list = append(list, session.ReplacedBy(t.Context(), from, session.ID{}))
 	}
 	for _, e := range list {
 		if got := endText(e).in(english); got != e.Text() {

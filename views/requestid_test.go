@@ -3,13 +3,18 @@ package views
 import (
 	"bytes"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"curfew/front"
+	"curfew/session"
 )
 
 // withoutRequestID is the text of an answer without the ID of its request.
@@ -105,5 +110,87 @@ func TestAnApplicationIsToldTheIDOfARequest(t *testing.T) {
 	s.Doors().ServeHTTP(w, httptest.NewRequest("GET", "/session/verify", nil))
 	if w.Code != 401 || w.Header().Get(front.RequestID) == "" {
 		t.Errorf("a door: %d %v", w.Code, w.Header())
+	}
+}
+
+// requestsOfLines are the requests that lines of the audit trail must name.
+type requestsOfLines struct {
+	*site
+	want map[string]string // by the line
+}
+
+// asked notes that the request of an answer has asked for what these lines tell of.
+func (l requestsOfLines) asked(a answer, lines ...string) {
+	l.t.Helper()
+	id := a.Header.Get(front.RequestID)
+	if a.StatusCode >= 500 || id == "" {
+		l.t.Fatalf("%v: %s, of the request %q", lines, a, id)
+	}
+	for _, line := range lines {
+		l.want[line] = id
+	}
+}
+
+// signIn signs a user in in a browser that may have a session, and returns it with the new one. The
+// request has ended these sessions, too.
+func (l requestsOfLines) signIn(user string, in *browser, ended ...string) *browser {
+	l.t.Helper()
+	a := in.post("/login", url.Values{"username": {user}, "password": {"pw"}})
+	b := &browser{site: l.site}
+	b.take(a)
+	l.asked(a, append(ended, "in-"+b.ref())...)
+	return b
+}
+
+// A line of the audit trail has the ID that the answer to the request had, which asked for what the
+// line tells of.
+func TestAuditLinesNameTheRequestThatAskedForThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, admin := startAPI(t)
+		l := requestsOfLines{s, make(map[string]string)}
+		ada := l.signIn("ada", &browser{site: s})
+		again := l.signIn("ada", ada, "end-"+ada.ref())
+		other := l.signIn("ada", &browser{site: s})
+		l.asked(again.post("/account", url.Values{"ref": {other.ref()}}), "end-"+other.ref())
+		l.asked(again.post("/logout", url.Values{}), "end-"+again.ref())
+
+		grace := l.signIn("grace", &browser{site: s})
+		forced := admin.call("POST", "/api/v1/logouts", `{"user":"grace"}`)
+		l.asked(forced, "logout-"+forced.json("id").(string), "end-"+grace.ref())
+		back := l.signIn("grace", &browser{site: s})
+		later := admin.call("POST", "/api/v1/logouts", `{"user":"grace","grace_ms":60000}`)
+		id := later.json("id").(string)
+		l.asked(later, "logout-"+id)
+		l.asked(admin.call("DELETE", "/api/v1/logouts/"+id, ""), "cancel-"+id)
+
+		time.Sleep(24 * time.Hour)
+		back.post("/session/extend", url.Values{}) // finds that it has ended
+		l.want["end-"+back.ref()] = ""
+		synctest.Wait()
+		got := make(map[string]string)
+		for _, e := range s.events("") {
+			got[e.ID] = e.Request
+		}
+		if !maps.Equal(got, l.want) {
+			t.Errorf("the lines have the requests\n%v, want\n%v", got, l.want)
+		}
+		if line := admin.lineOf(session.EventSignIn, "grace&session="+back.ref()); line["request_id"] !=
+			l.want["in-"+back.ref()] {
+			t.Errorf("the API has the line %v", line)
+		}
+	})
+}
+
+func TestAuditLinesNameTheRequestThatWasRefused(t *testing.T) {
+	s := startSite(t, "")
+	ada := s.signIn("ada")
+	for kind, refused := range map[session.EventKind]answer{
+		session.EventSignInFailed:  ada.post("/login", url.Values{"username": {"eve"}, "password": {"x"}}),
+		session.EventOriginRefused: ada.get("/session/ws", "Origin", "https://evil.example"),
+	} {
+		list := s.events(kind)
+		if id := refused.Header.Get(front.RequestID); len(list) != 1 || id == "" || list[0].Request != id {
+			t.Errorf("%s: %+v, want the request of %s", kind, list, refused)
+		}
 	}
 }

@@ -268,6 +268,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.ownHeaders(w.Header(), r)
+	if r.Method != http.MethodGet { // what looks only writes no line of the trail
+		r = r.WithContext(session.WithRequest(r.Context(), requestID(r)))
+	}
 	// The router leads an unclean path to a clean one, but knows nothing of the base path: it never
 	// gets to see one.
 	clean := cleanPath(r.URL.Path)

@@ -298,7 +298,7 @@ func (s *Server) loginBlocked(w http.ResponseWriter, r *http.Request, a *attempt
 // throttle.
 func (s *Server) writeFailure(r *http.Request, a *attempt, e session.Event) error {
 	e.At, e.Kind = session.Millis(s.clock.Now()), session.EventSignInFailed
-	e.User, e.Address = a.name, a.address
+	e.User, e.Address, e.Request = a.name, a.address, requestID(r)
 	if err := s.trail.Append(context.WithoutCancel(r.Context()), e); err != nil {
 		return changeError{err}
 	}

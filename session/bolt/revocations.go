@@ -56,7 +56,7 @@ func (s *Store) CancelRevocation(
 		if err := putRevocation(tx, f); err != nil {
 			return err
 		}
-		return s.appendEvent(tx, session.CancelEvent(f, actor))
+		return s.appendEvent(tx, session.CancelEvent(ctx, f, actor))
 	})
 	if err != nil {
 		return session.Revocation{}, fmt.Errorf("call off forced logout: %w", err)

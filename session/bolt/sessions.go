@@ -27,7 +27,7 @@ func (s *Store) Create(ctx context.Context, r session.Record, limit int) (displa
 				return err
 			}
 			for len(others) >= limit {
-				if err := s.endRecord(tx, others[0], session.ReplacedBy(r, others[0].ID)); err != nil {
+				if err := s.endRecord(tx, others[0], session.ReplacedBy(ctx, r, others[0].ID)); err != nil {
 					return err
 				}
 				displaced = append(displaced, others[0].ID)
@@ -44,7 +44,7 @@ func (s *Store) Create(ctx context.Context, r session.Record, limit int) (displa
 		if err := tx.Bucket(bucketKnown).Put(knownKey(r.User, r.Address), at); err != nil {
 			return err
 		}
-		return s.appendEvent(tx, session.SignInEvent(r))
+		return s.appendEvent(tx, session.SignInEvent(ctx, r))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create session: %w", err)

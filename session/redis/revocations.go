@@ -237,7 +237,7 @@ func (s *Store) cancelRevocation(
 			if err != nil {
 				return session.Revocation{}, err
 			}
-			event, err := outboxEntry{Key: "c" + f.ID, Event: session.CancelEvent(outcome, actor)}.encode()
+			event, err := outboxEntry{Key: "c" + f.ID, Event: session.CancelEvent(ctx, outcome, actor)}.encode()
 			if err != nil {
 				return session.Revocation{}, err
 			}

@@ -103,7 +103,7 @@ func (s *Store) create(ctx context.Context, r session.Record) error {
 	if err != nil {
 		return err
 	}
-	event, err := outboxEntry{Key: "s" + name(r.ID), Session: name(r.ID), Event: session.SignInEvent(r)}.encode()
+	event, err := outboxEntry{Key: "s" + name(r.ID), Session: name(r.ID), Event: session.SignInEvent(ctx, r)}.encode()
 	if err != nil {
 		return err
 	}

@@ -103,7 +103,7 @@ type displacement struct {
 // reserve counts the user's sessions and takes a place among them. It returns those beyond the
 // limit, which the caller must end.
 func (s *Store) reserve(ctx context.Context, r session.Record, limit int) (list []displacement, err error) {
-	why, err := json.Marshal(session.ReplacedBy(r, session.ID{}))
+	why, err := json.Marshal(session.ReplacedBy(ctx, r, session.ID{}))
 	if err != nil {
 		return nil, err
 	}
@@ -159,10 +159,11 @@ func (s *Store) commit(ctx context.Context, r session.Record) error {
 	case "void":
 		ended, err := s.End(ctx, r.ID,
 			session.End{
-				Reason: session.ReasonLogout,
-				At:     r.CreatedAt,
-				Cause:  session.CauseSignInSlow,
-				Detail: "its sign-in took too long",
+				Reason:  session.ReasonLogout,
+				At:      r.CreatedAt,
+				Cause:   session.CauseSignInSlow,
+				Detail:  "its sign-in took too long",
+				Request: session.RequestOf(ctx),
 			},
 			time.Time{})
 		if ended && err == nil {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"reflect"
 	"slices"
 	"testing"
@@ -16,6 +17,59 @@ func eventsOf(t *testing.T, s session.Store, kind session.EventKind) []session.E
 		t.Fatal(err)
 	}
 	return slices.DeleteFunc(events, func(e session.Event) bool { return e.Kind != kind })
+}
+
+// auditRequests: a line has the ID of the request that asked for what it tells of, and none where
+// nobody has asked.
+func auditRequests(t *testing.T, s session.Store) {
+	of := func(id string) context.Context { return session.WithRequest(t.Context(), id) }
+	old, fresh, idle := Record("ada"), Record("ada"), Record("grace")
+	fresh.CreatedAt = start.Add(time.Second)
+	want := make(map[string]string)
+	for id, r := range map[string]session.Record{"q-grace": idle, "q-old": old} {
+		if _, err := s.Create(of(id), r, 0); err != nil {
+			t.Fatal(err)
+		}
+		want["in-"+r.ID.Ref()] = id
+	}
+	if _, err := s.Create(of("q-fresh"), fresh, 1); err != nil {
+		t.Fatal(err)
+	}
+	want["in-"+fresh.ID.Ref()], want["end-"+old.ID.Ref()] = "q-fresh", "q-fresh"
+	mustEnd(t, s, fresh.ID, session.End{
+		Reason:  session.ReasonLogout,
+		At:      start.Add(time.Minute),
+		Request: "q-out/1",
+	})
+	want["end-"+fresh.ID.Ref()] = "q-out/1"
+	if _, err := s.End(of("q-late"), idle.ID, end(session.ReasonIdle, time.Hour), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	want["end-"+idle.ID.Ref()] = "" // a request has only found it
+	f := graced("x", time.Minute, time.Hour)
+	f.Request = "q-forced"
+	if f = addRevocation(t, s, f); f.Request != "q-forced" || f.End().Request != "q-forced" {
+		t.Errorf("the forced logout is %+v, and ends by %+v", f, f.End())
+	}
+	if _, err := s.CancelRevocation(of("q-off"), "x", f.At, "linus"); err != nil {
+		t.Fatal(err)
+	}
+	want["logout-x"], want["cancel-x"] = "q-forced", "q-off"
+	kept, err := s.Revocations(t.Context())
+	if err != nil || len(kept) != 1 || kept[0].Request != "q-forced" {
+		t.Errorf("Revocations = %+v, %v", kept, err)
+	}
+	if e := get(t, s, fresh.ID).End; e == nil || e.Request != "q-out/1" {
+		t.Errorf("the end is kept as %+v", e)
+	}
+	lines, err := s.Events(t.Context(), session.EventQuery{Limit: 100})
+	got := make(map[string]string)
+	for _, e := range lines {
+		got[e.ID] = e.Request
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("requests of the lines: %v, %v\nwant %v", got, err, want)
+	}
 }
 
 func audit(t *testing.T, s session.Store) {

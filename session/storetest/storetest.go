@@ -82,6 +82,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"ended sessions that are named are listed", waitingOfSessions},
 		{"housekeeping forgets that pages wait when they wait no longer, not before", waitingPruned},
 		{"the audit trail is numbered and pages backwards", audit},
+		{"an audit line names the request that asked for what it tells of", auditRequests},
 		{"what came since an instant is found beside lines of any date", auditOutOfOrder},
 		{"failed sign-ins count by name, by address and by both", failures},
 		{"an IPv6 network counts as one address", failuresIPv6},
