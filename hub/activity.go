@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"curfew/hub/internal/parallel"
@@ -194,32 +195,55 @@ func (h *Hub) flushLoop() {
 	}
 }
 
-// flush stores what the store does not know yet: activity, and the times of tabs.
-func (h *Hub) flush(ctx context.Context) error {
-	var acts, known []session.Activity
-	var dirty []*liveSession
+// flushing is the memory of a flush. It serves later ones: where everybody acts, each flush would
+// leave 100 bytes of garbage for each session.
+type flushing struct {
+	acts  []session.Activity
+	known []session.Activity // what other nodes are told once it is stored: acts that count already
+	dirty []*liveSession
+}
+
+var flushings = sync.Pool{New: func() any { return new(flushing) }}
+
+// takeDirty fills f with what is to be stored.
+func (f *flushing) takeDirty(h *Hub) {
 	for _, sh := range h.shards {
-		for _, s := range sh.takeDirty() {
-			s.dirty.Store(false) // before active is read, so that later activity marks it again
-			active, unstored := s.active.Load(), s.unstoredAct.Load()
-			acts = append(acts, session.Activity{ID: s.id, At: session.FromUnixMilli(max(active, unstored))})
-			known = append(known, session.Activity{ID: s.id, At: session.FromUnixMilli(active)})
-			dirty = append(dirty, s)
+		f.dirty = sh.takeDirty(f.dirty)
+	}
+	for _, s := range f.dirty {
+		s.dirty.Store(false) // before active is read, so that later activity marks it again
+		active, unstored := s.active.Load(), s.unstoredAct.Load()
+		f.acts = append(f.acts, session.Activity{ID: s.id, At: session.FromUnixMilli(max(active, unstored))})
+		if !h.cluster.Alone() {
+			f.known = append(f.known, session.Activity{ID: s.id, At: session.FromUnixMilli(active)})
 		}
 	}
-	if len(acts) == 0 {
+}
+
+func (f *flushing) free() {
+	clear(f.dirty)
+	f.acts, f.known, f.dirty = f.acts[:0], f.known[:0], f.dirty[:0]
+	flushings.Put(f)
+}
+
+// flush stores what the store does not know yet: activity, and the times of tabs.
+func (h *Hub) flush(ctx context.Context) error {
+	f := flushings.Get().(*flushing)
+	defer f.free()
+	f.takeDirty(h)
+	if len(f.acts) == 0 {
 		return h.storePendingTabTimes(ctx)
 	}
-	unknown, err := h.store.Touch(ctx, acts)
+	unknown, err := h.store.Touch(ctx, f.acts)
 	if err != nil {
-		for _, s := range dirty {
+		for _, s := range f.dirty {
 			s.shard.markDirty(s)
 		}
 		return err
 	}
 	h.cluster.Suspect(unknown...)
-	h.cluster.TellActed(known)
-	for _, s := range dirty {
+	h.cluster.TellActed(f.known)
+	for _, s := range f.dirty {
 		if s.unstoredAct.Load() != 0 {
 			s.shard.wakeBy(s, h.clock.Now()) // storeAct reads what the store has made of it
 		}
@@ -237,10 +261,12 @@ func (sh *shard) markDirty(s *liveSession) {
 	sh.mu.Unlock()
 }
 
-func (sh *shard) takeDirty() []*liveSession {
+// takeDirty moves the sessions whose activity the store does not know to a list.
+func (sh *shard) takeDirty(list []*liveSession) []*liveSession {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	list := sh.dirty
-	sh.dirty = nil
+	list = append(list, sh.dirty...)
+	clear(sh.dirty)
+	sh.dirty = sh.dirty[:0]
 	return list
 }

@@ -24,7 +24,7 @@ type Store interface {
 	Save(ctx context.Context, id ID, version int64, values []byte) error
 	// Touch records activities of many sessions; the later time wins. It skips those of sessions
 	// that have ended or were due by the time of the activity. It skips those of unknown sessions,
-	// too, and returns which these are.
+	// too, and returns which these are. It may change the order of acts.
 	Touch(ctx context.Context, acts []Activity) (unknown []ID, err error)
 	// Leave merges news of the session's tabs into its record, as [Record.Leave] does, and returns
 	// the result. ErrNotFound, ErrEnded.
