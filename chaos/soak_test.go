@@ -5,9 +5,9 @@ package chaos
 import (
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"strings"
 	"syscall"
@@ -24,8 +24,9 @@ const churn = 12 * time.Second
 
 // TestSoak has a crowd come and go over three nodes while one thing after the other breaks. At each
 // rest everybody is signed out, and what the nodes hold of the machine is read: in the last quarter
-// it must be no more than in the second, since the first one fills what is bounded. Node a is never
-// restarted, b and c are by turns.
+// it must be no more than in the second, since the first one fills what is bounded. Only what is
+// kept for a day may grow: forced logouts, each by as many bytes as it may be kept in. Node a is
+// never restarted, b and c are by turns.
 func TestSoak(t *testing.T) {
 	if *soak == 0 {
 		t.Skip("make soak runs it")
@@ -63,7 +64,8 @@ func TestSoak(t *testing.T) {
 			row += "   " + h.String()
 		}
 		left := time.Until(end).Round(time.Second)
-		fmt.Printf("%6s  %-26s%s\n", (*soak - left).Round(time.Second), name, row)
+		kept := held["a"][n].logouts
+		fmt.Printf("%6s  %-26s%s%17.0f\n", (*soak - left).Round(time.Second), name, row, kept)
 	}
 	t.Logf("%d steps, %d sessions, faults: %s, violations %d", w.steps.Load(), sessions, summary(w.injected),
 		w.violations.Load())
@@ -141,34 +143,56 @@ func (w *world) rest(t *testing.T) int {
 }
 
 // holding is what a node holds of the machine.
-type holding struct{ goroutines, descriptors, heap, resident float64 }
+type holding struct {
+	goroutines, descriptors float64
+	heap, resident          float64 // MiB
+	logouts                 float64 // forced ones that are kept
+}
+
+// logoutSize is what a forced logout is kept in at most, in MiB. The package that keeps them proves
+// it: toldSize, in hub/internal/revocation.
+const logoutSize = 900.0 / (1 << 20)
 
 func heading(nodes []*node) (line string) {
 	for _, n := range nodes {
 		line += fmt.Sprintf("   %s: gor.  files  heap   RSS MiB", n.name)
 	}
-	return line + "\n"
+	return line + "   forced logouts\n"
 }
 
 func (h holding) String() string {
 	return fmt.Sprintf("%8.0f %6.0f %5.1f %9.1f", h.goroutines, h.descriptors, h.heap, h.resident)
 }
 
-// holds reads what n holds once its garbage is collected.
+// holds reads what n holds once its garbage is collected. The profile tells the heap as it was
+// then. Writing the profile takes a heap, too, which metrics would tell.
 func (n *node) holds(t *testing.T) holding {
 	t.Helper()
 	response, err := client.Get("http://" + n.metricsAddress + "/debug/pprof/heap?gc=1&debug=1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	response.Body.Close()
-	values := n.metrics()
-	if values == nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("node %s tells no metrics, and has the heap %s", n.name, response.Status)
+	defer response.Body.Close()
+	profile, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	mib := func(name string) float64 { return values[name] / (1 << 20) }
-	return holding{values["go_goroutines"], values["process_open_fds"], mib("go_memstats_heap_alloc_bytes"),
-		mib("process_resident_memory_bytes")}
+	var heap float64
+	_, text, _ := strings.Cut(string(profile), "\n# HeapAlloc = ")
+	if _, err := fmt.Sscan(text, &heap); err != nil {
+		t.Fatalf("the profile of node %s does not tell its heap: %s, %v", n.name, response.Status, err)
+	}
+	values := n.metrics()
+	if values == nil {
+		t.Fatalf("node %s tells no metrics", n.name)
+	}
+	return holding{
+		goroutines:  values["go_goroutines"],
+		descriptors: values["process_open_fds"],
+		heap:        heap / (1 << 20),
+		resident:    values["process_resident_memory_bytes"] / (1 << 20),
+		logouts:     values["curfew_forced_logouts"],
+	}
 }
 
 // metrics are the values of a node by their names, added up where there are several; nil where it
@@ -208,8 +232,10 @@ func risen(held []holding) (complaints []string) {
 	}{
 		{"goroutines", func(h holding) float64 { return h.goroutines }, 8},
 		{"descriptors", func(h holding) float64 { return h.descriptors }, 8},
-		{"MiB of heap", func(h holding) float64 { return h.heap }, 3},
-		{"MiB of resident memory", func(h holding) float64 { return h.resident }, 16},
+		{"MiB of heap beside forced logouts", func(h holding) float64 { return h.heap - h.logouts*logoutSize }, 3},
+		// the heap may be twice as large before it is collected
+		{"MiB of resident memory beside forced logouts",
+			func(h holding) float64 { return h.resident - 2*h.logouts*logoutSize }, 16},
 	} {
 		middle := func(list []holding) float64 {
 			var values []float64
@@ -229,26 +255,44 @@ func risen(held []holding) (complaints []string) {
 }
 
 func TestARiseIsNoticed(t *testing.T) {
-	level := func(n int) holding { return holding{100, 20, 10 + float64(n%3), 60 + float64(n%7)} }
-	for name, c := range map[string]struct {
+	level := func(n int) holding {
+		return holding{goroutines: 100, descriptors: 20, heap: 10 + float64(n%3), resident: 60 + float64(n%7)}
+	}
+	// forced logouts are kept, 500 from one rest to the next, each in so many bytes
+	keeping := func(bytes float64) func(n int) holding {
+		return func(n int) holding {
+			h := level(n)
+			h.logouts = 500 * float64(n)
+			h.heap += h.logouts * bytes / (1 << 20)
+			h.resident += 2 * h.logouts * bytes / (1 << 20)
+			return h
+		}
+	}
+	for name, tt := range map[string]struct {
 		held func(n int) holding
 		want int
 	}{
-		"level":               {level, 0},
-		"a start that is low": {func(n int) holding { return holding{float64(min(100, 20*n)), 20, 10, 60} }, 0},
-		"a peak":              {func(n int) holding { h := level(n); h.heap += float64(n%20) / 19 * 9; return h }, 0},
-		"goroutines":          {func(n int) holding { h := level(n); h.goroutines += 3 * float64(n); return h }, 1},
+		"level": {level, 0},
+		"a start that is low": {func(n int) holding {
+			h := level(0)
+			h.goroutines = min(100, 20*float64(n))
+			return h
+		}, 0},
+		"a peak":     {func(n int) holding { h := level(n); h.heap += float64(n%20) / 19 * 9; return h }, 0},
+		"goroutines": {func(n int) holding { h := level(n); h.goroutines += 3 * float64(n); return h }, 1},
+		"forced logouts that are kept in few bytes":      {keeping(900), 0},
+		"forced logouts that are kept in more than that": {keeping(2000), 1},
 		"all": {func(n int) holding {
 			by := float64(n)
-			return holding{100 + 3*by, 20 + by, 10 + by, 60 + 3*by}
+			return holding{goroutines: 100 + 3*by, descriptors: 20 + by, heap: 10 + by, resident: 60 + 3*by}
 		}, 4},
 	} {
 		var held []holding
 		for n := range 32 {
-			held = append(held, c.held(n))
+			held = append(held, tt.held(n))
 		}
-		if got := risen(held); len(got) != c.want {
-			t.Errorf("%s: %q, want %d complaints", name, got, c.want)
+		if got := risen(held); len(got) != tt.want {
+			t.Errorf("%s: %q, want %d complaints", name, got, tt.want)
 		}
 	}
 	if got := risen(make([]holding, 7)); len(got) != 1 {

@@ -45,8 +45,8 @@
 //	                           clock; and tickWheel, tabLimits, stats, queues, orphans, …
 //
 // A leaf may be taken while holding any lock above it. Three leaves take another one: shard takes
-// refs and the clock, orphans takes lifecycle, and revocation.Outcomes takes the list of news of
-// its register.
+// refs and the clock, orphans takes lifecycle, and revocation.Outcomes takes the lists of outcomes
+// of its register.
 //
 // No lock is held during a call of the store, of the cluster or of another node, nor while a socket
 // is written to. Queueing a frame never waits, so it is done under liveSession.mu; the writers

@@ -16,13 +16,19 @@ type Stats struct {
 	Sessions int                    // live, on all nodes
 	Tabs     int                    // on this node
 	Ends     map[session.Reason]int // since New
+	Logouts  int                    // forced ones that are kept
 	Nodes    int                    // that share the store, this one included
 	Away     bool                   // the store did not answer the last pulse of this node
 }
 
 // Stats counts sessions, tabs, ends and nodes. It takes each lock for a moment only.
 func (h *Hub) Stats() Stats {
-	st := Stats{Tabs: h.tabs.count(), Nodes: h.cluster.Nodes(), Away: h.cluster.StoreAway()}
+	st := Stats{
+		Tabs:    h.tabs.count(),
+		Logouts: h.revocations.Count(),
+		Nodes:   h.cluster.Nodes(),
+		Away:    h.cluster.StoreAway(),
+	}
 	for _, sh := range h.shards {
 		sh.mu.Lock()
 		st.Sessions += len(sh.sessions)

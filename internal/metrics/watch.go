@@ -38,6 +38,8 @@ var (
 		"Live sessions, on all nodes: each node knows them all, so take the largest number and not the sum.")
 	tabs = describe("curfew_tabs", "Open tabs of this node: shown, hidden, or unconfirmed if the page has not "+
 		"answered whether it is there for five seconds.", "state")
+	logouts = describe("curfew_forced_logouts", "Forced logouts that this node keeps, for a day at least; from 50,000 "+
+		"on only one of everyone is accepted.")
 	nodes     = describe("curfew_nodes", "Nodes that share the store, this one included.")
 	away      = describe("curfew_store_away", "1 while the store does not answer, or takes no writes.")
 	directory = describe("curfew_directory_age_seconds",
@@ -48,7 +50,7 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (w watch) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{sessions, tabs, nodes, away, directory, inconclusive} {
+	for _, d := range []*prometheus.Desc{sessions, tabs, logouts, nodes, away, directory, inconclusive} {
 		ch <- d
 	}
 }
@@ -63,6 +65,7 @@ func (w watch) Collect(ch chan<- prometheus.Metric) {
 	gauge(tabs, float64(states.Shown), "shown")
 	gauge(tabs, float64(states.Hidden), "hidden")
 	gauge(tabs, float64(states.Unconfirmed), "unconfirmed")
+	gauge(logouts, float64(st.Logouts))
 	gauge(nodes, float64(st.Nodes))
 	isAway := 0.0
 	if st.Away || w.StoreAway() {

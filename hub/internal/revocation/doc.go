@@ -12,5 +12,6 @@
 //
 // The register's lock comes before those of users and sessions: the hub takes theirs inside
 // [Register.View]. So a caller that holds one of them must not call a method of the register. The
-// locks of an Entry and of its Outcomes come last, and may be taken while holding any other.
+// locks of an Entry and of its Outcomes come last, and may be taken while holding any other. Those
+// of the register's news and lists are taken while holding that of Outcomes.
 package revocation

@@ -1,10 +1,11 @@
 package revocation
 
 import (
-	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"curfew/session"
 )
@@ -56,13 +57,37 @@ const (
 type Outcomes struct {
 	logout string // ID of the revocation
 	news   *news  // notes that other nodes are to be told; nil: there are no other nodes
+	lists  *lists // of its register
 
-	mu        sync.Mutex
-	tabs      []*ToldTab // the first MaxListed, in the order in which they were told; nil after ForgetTabs
+	mu   sync.Mutex
+	tabs *tabs // nil: there were none
+
+	listed int // tabs in the lists of tabs; guarded by lists.mu
+}
+
+// tabs are those of one forced logout. Most end the sessions of one user, who may have none.
+type tabs struct {
+	list      []*ToldTab // the first MaxListed, in the order in which they were told
 	counts    OutcomeCounts
-	elsewhere map[string]OutcomeReport // by node
-	sent      OutcomeCounts            // what other nodes were told last
-	sentAt    time.Time                // when that last changed; real time
+	elsewhere []elsewhere   // by the names of the nodes
+	sent      OutcomeCounts // what other nodes were told last
+	sentAt    time.Time     // when that last changed; real time
+	forgotten bool          // tabs are only counted: see forgetTabs
+}
+
+// elsewhere is the last report of another node.
+type elsewhere struct {
+	node   unique.Handle[string] // each message brings its own text of it
+	counts OutcomeCounts
+	tabs   []TabOutcome
+}
+
+// tabsLocked returns the tabs of o, which has some from now on.
+func (o *Outcomes) tabsLocked() *tabs {
+	if o.tabs == nil {
+		o.tabs = &tabs{}
+	}
+	return o.tabs
 }
 
 // ToldTab is a tab that was told of the end of its session. The tab keeps it, to record what
@@ -82,14 +107,22 @@ func (o *Outcomes) Told(tab, user, path string, id session.ID) *ToldTab {
 		Outcome: Unconfirmed,
 		Path:    path,
 	}, o}
+	o.lists.forget(o.add(t))
+	return t
+}
+
+// add adds a tab. It returns the outcomes whose tabs are to be forgotten for it.
+func (o *Outcomes) add(t *ToldTab) (oldest []*Outcomes) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.tabs) < MaxListed {
-		o.tabs = append(o.tabs, t)
+	ts := o.tabsLocked()
+	if len(ts.list) < MaxListed && !ts.forgotten {
+		ts.list = append(ts.list, t)
+		oldest = o.lists.set(o, ts.listed())
 	}
-	o.counts.All++
+	ts.counts.All++
 	o.news.add(o)
-	return t
+	return oldest
 }
 
 // Record records what became of the tab. The first outcome counts: later ones change nothing.
@@ -103,9 +136,9 @@ func (t *ToldTab) Record(outcome Outcome) {
 	t.line.Outcome = outcome
 	switch outcome {
 	case Acked:
-		o.counts.Acked++
+		o.tabs.counts.Acked++
 	case Gone:
-		o.counts.Gone++
+		o.tabs.counts.Gone++
 	}
 	o.news.add(o)
 }
@@ -115,40 +148,67 @@ func (t *ToldTab) Record(outcome Outcome) {
 func (o *Outcomes) Total(most int) (sum OutcomeCounts, list []TabOutcome) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	sum, list = o.counts, o.listLocked(most)
-	for _, node := range slices.Sorted(maps.Keys(o.elsewhere)) {
-		r := o.elsewhere[node]
-		sum.add(r.OutcomeCounts)
-		list = append(list, r.Tabs[:min(len(r.Tabs), most-len(list))]...)
+	if o.tabs == nil {
+		return sum, nil
+	}
+	sum, list = o.tabs.counts, o.tabs.first(most)
+	for _, other := range o.tabs.elsewhere {
+		sum.add(other.counts)
+		list = append(list, other.tabs[:min(len(other.tabs), most-len(list))]...)
 	}
 	return sum, list
 }
 
-// listLocked lists most of this node's tabs at most.
-func (o *Outcomes) listLocked(most int) (list []TabOutcome) {
-	for _, t := range o.tabs[:min(len(o.tabs), most)] {
+// first lists most of this node's tabs at most.
+func (ts *tabs) first(most int) (list []TabOutcome) {
+	for _, t := range ts.list[:min(len(ts.list), most)] {
 		list = append(list, t.line)
 	}
 	return list
 }
 
-// SetElsewhere notes the report of another node, instead of its last one.
-func (o *Outcomes) SetElsewhere(node string, r OutcomeReport) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.elsewhere == nil {
-		o.elsewhere = make(map[string]OutcomeReport)
+// listed counts the tabs that are listed one by one.
+func (ts *tabs) listed() int {
+	n := len(ts.list)
+	for _, other := range ts.elsewhere {
+		n += len(other.tabs)
 	}
-	o.elsewhere[node] = r
+	return n
 }
 
-// forgetTabs drops the lists of tabs. The counts stay.
+// SetElsewhere notes the report of another node, instead of its last one.
+func (o *Outcomes) SetElsewhere(node string, r OutcomeReport) {
+	o.lists.forget(o.setElsewhere(elsewhere{unique.Make(node), r.OutcomeCounts, r.Tabs}))
+}
+
+// setElsewhere notes a report. It returns the outcomes whose tabs are to be forgotten for it.
+func (o *Outcomes) setElsewhere(e elsewhere) (oldest []*Outcomes) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	ts := o.tabsLocked()
+	at, known := slices.BinarySearchFunc(ts.elsewhere, e, func(a, b elsewhere) int {
+		return strings.Compare(a.node.Value(), b.node.Value())
+	})
+	if !known {
+		ts.elsewhere = slices.Insert(ts.elsewhere, at, elsewhere{})
+	}
+	if ts.forgotten {
+		e.tabs = nil
+	}
+	ts.elsewhere[at] = e
+	return o.lists.set(o, ts.listed())
+}
+
+// forgetTabs drops the lists of tabs, for good. Their counts stay, and go on.
 func (o *Outcomes) forgetTabs() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.tabs = nil
-	for node, r := range o.elsewhere {
-		r.Tabs = nil
-		o.elsewhere[node] = r
+	if o.tabs == nil {
+		return
 	}
+	o.tabs.list, o.tabs.forgotten = nil, true
+	for i := range o.tabs.elsewhere {
+		o.tabs.elsewhere[i].tabs = nil
+	}
+	o.lists.set(o, 0)
 }

@@ -19,12 +19,18 @@ func TestTabsOfAllNodesAreForgottenAndTheirSumsKept(t *testing.T) {
 		Tabs:          []TabOutcome{{Tab: "there"}, {Tab: "there too"}},
 	})
 	o.forgetTabs()
-	if len(o.tabs) > 0 || len(o.elsewhere["b"].Tabs) > 0 {
-		t.Errorf("tabs are kept: %v, %v", o.tabs, o.elsewhere)
+	want := OutcomeCounts{All: 3, Acked: 1, Gone: 1}
+	if sum, list := o.Total(10); sum != want || len(list) > 0 {
+		t.Errorf("it counts %+v, want %+v, and keeps %v", sum, want, list)
 	}
-	here, there := o.counts, o.elsewhere["b"].OutcomeCounts
-	if here != (OutcomeCounts{All: 1, Acked: 1}) || there != (OutcomeCounts{All: 2, Gone: 1}) {
-		t.Errorf("sums are %v and %v", here, there)
+	o.Told("later", "ada", "", sessionID(2))
+	o.SetElsewhere("b", OutcomeReport{
+		OutcomeCounts: OutcomeCounts{All: 2, Acked: 1, Gone: 1},
+		Tabs:          []TabOutcome{{Tab: "there"}, {Tab: "there too"}},
+	})
+	want = OutcomeCounts{All: 4, Acked: 2, Gone: 1}
+	if sum, list := o.Total(10); sum != want || len(list) > 0 {
+		t.Errorf("then it counts %+v, want %+v, and lists %v", sum, want, list)
 	}
 }
 

@@ -29,12 +29,14 @@ type Register struct {
 	highest atomic.Int64 // see Highest
 	reads   reads
 	news    news
+	lists   lists
 }
 
 // Add adds a revocation. If it is known already, isNew is false and e is the entry of that. A
 // caller that has added an entry marks the sessions that it ends, and then calls [Entry.SetMarked].
 func (r *Register) Add(added session.Revocation) (e *Entry, isNew bool) {
 	e = newEntry(added)
+	e.Outcomes.lists = &r.lists
 	if r.Shared {
 		e.Outcomes.news = &r.news
 	}
@@ -42,6 +44,12 @@ func (r *Register) Add(added session.Revocation) (e *Entry, isNew bool) {
 	defer r.mu.Unlock()
 	if known := r.byID[added.ID]; known != nil {
 		return known, false
+	}
+	if n := len(r.entries); n > 0 { // an administrator who signs out many says the same of each
+		e.shareWith(r.entries[n-1])
+	}
+	if same := r.byScope[e.target.Scope()]; len(same) > 0 {
+		e.shareWith(same[0])
 	}
 	r.addLocked(e)
 	return e, true
@@ -99,7 +107,7 @@ func (r *Register) Replace(changed session.Revocation) {
 // counted.
 func (r *Register) NoteWaiting(id string, n int) {
 	if e := r.Find(id); e != nil {
-		e.waiting.Store(int64(n))
+		e.fate.waiting.Store(int64(n))
 	}
 }
 
@@ -237,7 +245,11 @@ func (r *Register) Forget(stored []session.Revocation, last int64, now time.Time
 	defer r.mu.Unlock()
 	kept := slices.DeleteFunc(slices.Clone(r.entries), func(e *Entry) bool {
 		known := &e.Revocation
-		return !isStored[known.ID] && known.Number <= last && known.IsPast(now)
+		old := !isStored[known.ID] && known.Number <= last && known.IsPast(now)
+		if old {
+			e.Outcomes.forgetTabs()
+		}
+		return old
 	})
 	if len(kept) == len(r.entries) {
 		return
@@ -271,4 +283,5 @@ func (r *Register) Reset() {
 	r.last.Store(0)
 	r.highest.Store(0)
 	r.news.reset()
+	r.lists.reset()
 }

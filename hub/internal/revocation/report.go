@@ -31,17 +31,21 @@ func (r *Register) Reports(now time.Time, again bool, retold time.Duration) (lis
 func (o *Outcomes) report(now time.Time, again bool, retold time.Duration) (_ OutcomeReport, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	changed, old := o.counts != o.sent, now.Sub(o.sentAt) >= retold
+	if o.tabs == nil {
+		return OutcomeReport{}, false
+	}
+	counts := o.tabs.counts
+	changed, old := counts != o.tabs.sent, now.Sub(o.tabs.sentAt) >= retold
 	if !changed && old {
 		o.news.remove(o)
 	}
-	if o.counts.All == 0 || !changed && (old || !again) {
+	if counts.All == 0 || !changed && (old || !again) {
 		return OutcomeReport{}, false
 	}
 	if changed {
-		o.sent, o.sentAt = o.counts, now
+		o.tabs.sent, o.tabs.sentAt = counts, now
 	}
-	return OutcomeReport{o.logout, o.counts, o.listLocked(maxReported)}, true
+	return OutcomeReport{o.logout, counts, o.tabs.first(maxReported)}, true
 }
 
 // news are the outcomes that have changed, or that are told again. A nil news notes nothing. Its

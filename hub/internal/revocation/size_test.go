@@ -1,0 +1,139 @@
+package revocation
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"curfew/session"
+)
+
+// Bytes that a forced logout of a user is kept in for a day, on a node of three; docs/limits.md
+// tells them, and make soak allows for them.
+const (
+	untoldSize = 600 // it ended no tab
+	toldSize   = 900 // it ended tabs on all nodes, and they are only counted by now
+)
+
+func TestAForcedLogoutIsKeptInFewBytes(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		tabs int
+		most uint64
+	}{
+		{"no tab was told", 0, untoldSize},
+		{"tabs on three nodes", 2, toldSize},
+	} {
+		r := &Register{Shared: true}
+		const n = 4000
+		before := heap()
+		for i := range n {
+			addAsRead(t, r, i, tt.tabs)
+		}
+		r.ForgetTabs(noon.Add(session.RevocationKeptFor))
+		r.Reports(noon.Add(session.RevocationKeptFor), false, 0)
+		each := (heap() - before) / n
+		t.Logf("%s: %d bytes each", tt.name, each)
+		if each > tt.most {
+			t.Errorf("%s: %d bytes each, want at most %d", tt.name, each, tt.most)
+		}
+		if r.Count() != n {
+			t.Errorf("%s: %d are kept, want %d", tt.name, r.Count(), n)
+		}
+	}
+}
+
+// addAsRead adds a forced logout of one of twenty users as it is read from a store or from another
+// node, with a message as long as one may be, and so many tabs on each of three nodes.
+func addAsRead(t *testing.T, r *Register, i, tabs int) {
+	t.Helper()
+	f := revocation(int64(i+1), ofUser(fmt.Sprint("someone-", i%20)), 0)
+	f.ID = fmt.Sprintf("%020d", i)
+	f.Actor, f.Message = "token nightly-job", strings.Repeat("x", 2000)
+	text, err := json.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read session.Revocation
+	if err := json.Unmarshal(text, &read); err != nil {
+		t.Fatal(err)
+	}
+	e, _ := r.Add(read)
+	e.SetMarked()
+	if tabs == 0 {
+		return
+	}
+	var report OutcomeReport
+	for range tabs {
+		told := e.Outcomes.Told(fmt.Sprintf("%020d", i), f.User, "/a/page", session.ID{1})
+		told.Record(Acked)
+		report.Tabs = append(report.Tabs, told.line)
+	}
+	e.Outcomes.SetElsewhere("b", report)
+	e.Outcomes.SetElsewhere("c", report)
+}
+
+// heap is what is in use once the garbage is collected.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func TestTabsOfTheOldestAreOnlyCountedWhereAllListTooMany(t *testing.T) {
+	r := &Register{}
+	const each = 100
+	tell := func(number int64) *Outcomes {
+		e, _ := r.Add(revocation(number, everyone, 0))
+		var report OutcomeReport
+		for i := range each / 2 {
+			e.Outcomes.Told(fmt.Sprint(i), "ada", "", sessionID(1))
+			report.Tabs = append(report.Tabs, TabOutcome{Tab: fmt.Sprint("there ", i)})
+		}
+		report.All = each / 2
+		e.Outcomes.SetElsewhere("b", report)
+		return e.Outcomes
+	}
+	var all []*Outcomes
+	for i := range maxTabs/each + 3 {
+		all = append(all, tell(int64(i+1)))
+	}
+	all[0].SetElsewhere("b", OutcomeReport{OutcomeCounts: OutcomeCounts{All: 60}, Tabs: make([]TabOutcome, 60)})
+	for i, o := range all {
+		wantList, wantAll := each, each
+		if i < 3 {
+			wantList = 0
+		}
+		if i == 0 {
+			wantAll += 10
+		}
+		if sum, list := o.Total(2 * each); len(list) != wantList || sum.All != wantAll {
+			t.Errorf("forced logout %d lists %d of %d tabs, want %d of %d", i, len(list), sum.All, wantList, wantAll)
+		}
+	}
+	r.ForgetTabs(noon.Add(2 * time.Hour))
+	if r.lists.tabs != 0 || len(r.lists.outcomes) != 0 {
+		t.Errorf("%d tabs of %d forced logouts are still counted", r.lists.tabs, len(r.lists.outcomes))
+	}
+}
+
+func TestTheNewestForcedLogoutListsItsTabsHoweverMany(t *testing.T) {
+	r := &Register{}
+	r.Add(revocation(1, everyone, 0))
+	r.Add(revocation(2, everyone, 0))
+	old, newest := r.Find("1").Outcomes, r.Find("2").Outcomes
+	old.Told("old", "ada", "", sessionID(1))
+	for node := range maxTabs/maxReported + 1 {
+		newest.SetElsewhere(fmt.Sprint(node), OutcomeReport{Tabs: make([]TabOutcome, maxReported)})
+	}
+	if _, list := newest.Total(2 * maxTabs); len(list) != maxTabs+maxReported {
+		t.Errorf("%d tabs are listed, want all", len(list))
+	}
+	if _, list := old.Total(1); len(list) != 0 {
+		t.Error("the tabs of the one before are listed")
+	}
+}
