@@ -59,12 +59,16 @@ type Store interface {
 
 	// AddRevocation numbers a revocation and writes it with its audit line in one step. The number
 	// is higher than any that was given before, and higher than f.Number, the highest that the
-	// caller knows of: a store that has failed over may have forgotten its last ones.
+	// caller knows of: a store that has failed over may have forgotten its last ones. After an
+	// error it may have been written, but is not written any more: sessions that begin from then
+	// on do not end by it. That does not hold where ctx was cancelled before its deadline.
 	AddRevocation(ctx context.Context, f Revocation) (Revocation, error)
 	// CancelRevocation cancels what is left of a revocation's grace and block, on behalf of actor,
 	// with an audit line. The step that writes the outcome also decides whether the revocation has
 	// taken effect, by the store's time but no earlier than at; see [Revocation.Cancel]. A second
-	// call changes nothing. ErrNotFound; ErrTooLate if nothing is left to cancel.
+	// call changes nothing. After another error than those named it may have been cancelled, but is
+	// not cancelled any more, as with AddRevocation. ErrNotFound; ErrTooLate if nothing is left to
+	// cancel.
 	CancelRevocation(ctx context.Context, id string, at time.Time, actor string) (Revocation, error)
 	// Revocations lists the revocations that may still matter, by number.
 	Revocations(ctx context.Context) ([]Revocation, error)

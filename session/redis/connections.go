@@ -39,6 +39,18 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
+// forget has what is still on its way to Redis dropped when conn is closed. Nobody waits for the
+// answers any more, and where the network was cut the kernel would deliver it when that is back,
+// after what was sent meanwhile over the next connection.
+func forget(conn net.Conn) {
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
+	if plain, ok := conn.(*net.TCPConn); ok {
+		plain.SetLinger(0)
+	}
+}
+
 // watch remembers the connections that o makes.
 func (c *connections) watch(o *rueidis.ClientOption) {
 	c.open = make(map[*connection]struct{})
@@ -56,6 +68,7 @@ func (c *connections) watch(o *rueidis.ClientOption) {
 		if err != nil {
 			return nil, err
 		}
+		forget(conn)
 		watched := &connection{conn, c}
 		c.mu.Lock()
 		c.open[watched] = struct{}{}

@@ -26,6 +26,11 @@ func (s *Store) CreateUnreserved(ctx context.Context, r session.Record) error {
 	return err
 }
 
+// CreateLate creates the session of a sign-in that has read Redis's clock so long ago.
+func (s *Store) CreateLate(ctx context.Context, r session.Record, by time.Duration) error {
+	return s.create(ctx, r, time.Now().Add(-by).UnixMilli())
+}
+
 // LeaveAsBefore writes as nodes of an older version do, which know only when the last tab was
 // closed.
 func (s *Store) LeaveAsBefore(ctx context.Context, id session.ID, at time.Time) error {

@@ -67,11 +67,13 @@ end
 `
 
 // revocationScript stores a revocation: a new one under the next number, above the highest that the
-// caller knows, or one that another node may have seen lost under its own.
-var revocationScript = newVitalScript(online + numbering + `
+// caller knows, or one that another node may have seen lost under its own. Only a new one can come
+// too late: it would end sessions that began after its caller was told that it has failed.
+var revocationScript = newVitalScript(online + inTime + numbering + `
 local all, last, changes, served, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, revocation, line, number, own = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5] == 'own'
 if redis.call('HEXISTS', all, id) == 1 then return {'exists', online(), '0'} end
+if late(ARGV[6]) then return {'too late'} end
 local change
 if not own then
   number = take(last, number, served)
@@ -142,8 +144,8 @@ func (s *Store) addRevocation(ctx context.Context, f session.Revocation, number 
 	if err != nil {
 		return f, err
 	}
-	answer, err := s.run(ctx, revocationScript, s.revocationKeys(),
-		[]string{f.ID, string(data), event, strconv.FormatInt(f.Number, 10), number})
+	answer, err := s.runInTime(ctx, revocationScript, s.revocationKeys(),
+		[]string{f.ID, string(data), event, strconv.FormatInt(f.Number, 10), number}, number == "new")
 	if err != nil {
 		return f, err
 	}
@@ -161,11 +163,12 @@ func (s *Store) addRevocation(ctx context.Context, f session.Revocation, number 
 // if it was cancelled in time, and if that came too late. Redis's clock decides which one, unless
 // the outcome is known already.
 // The rule is that of session.Revocation.Cancel, with cancelMargin to spare.
-var cancelScript = newVitalScript(online + clock + numbering + `
+var cancelScript = newVitalScript(online + inTime + numbering + `
 local all, last, changes, served, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, before, known = ARGV[1], ARGV[2], ARGV[3]
 local at, effective, blocked = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 if redis.call('HGET', all, id) ~= before then return {'conflict', online()} end
+if late(ARGV[12]) then return {'too late'} end
 local outcome = known
 if known == '' then
   at = math.max(at, now(tonumber(ARGV[4])))
@@ -243,7 +246,7 @@ func (s *Store) cancelRevocation(
 			}
 			args = append(args, fmt.Sprintf("%d %s", f.Number, data), event)
 		}
-		answer, err := s.run(ctx, cancelScript, s.revocationKeys(), args)
+		answer, err := s.runInTime(ctx, cancelScript, s.revocationKeys(), args, known == undecided)
 		if err != nil {
 			return session.Revocation{}, err
 		}

@@ -28,8 +28,9 @@ import (
 //	u        mark of its user; none in sessions of an older version
 //	x        the end, as JSON, once it is over
 
-var createScript = newScript(online + `
+var createScript = newScript(online + inTime + `
 local record, timing, values, live, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+if late(ARGV[14]) then return {'too late'} end
 if redis.call('EXISTS', timing) == 1 then return {'exists'} end
 redis.call('SET', record, ARGV[2])
 redis.call('HSET', timing, 'c', ARGV[3], 'a', ARGV[4], 'l', ARGV[5],
@@ -77,10 +78,11 @@ func (s *Store) signInReserved(
 	r session.Record,
 	others []displacement,
 ) (displaced []session.ID, err error) {
-	if err := s.rememberAddress(ctx, r); err != nil {
+	now, err := s.rememberAddress(ctx, r)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.create(ctx, r); err != nil {
+	if err := s.create(ctx, r, now); err != nil {
 		return nil, err
 	}
 	for _, o := range others {
@@ -95,8 +97,9 @@ func (s *Store) signInReserved(
 	return displaced, s.commit(ctx, r)
 }
 
-// create stores the session itself.
-func (s *Store) create(ctx context.Context, r session.Record) error {
+// create stores the session itself, but not once its reservation is void: the hub has stopped to
+// look for an orphan by then. now was read where the session will lie.
+func (s *Store) create(ctx context.Context, r session.Record, now int64) error {
 	bare := r
 	bare.Values = nil
 	data, err := bare.Encode()
@@ -108,25 +111,29 @@ func (s *Store) create(ctx context.Context, r session.Record) error {
 		return err
 	}
 	p := partition(r.ID)
+	limit := now + reservedFor.Milliseconds()
 	answer, err := s.run(ctx, createScript,
 		[]string{s.recordKey(r.ID), s.timingKey(r.ID), s.valuesKey(r.ID), s.liveKey(p), s.outboxKey(p)},
 		[]string{name(r.ID), string(data), ms(r.CreatedAt), ms(r.LastActiveAt), ms(r.LeftAt),
 			inMillis(r.Policy.ExpireAfter), inMillis(r.Policy.MaxLifetime), inMillis(r.Policy.CloseGrace),
 			strconv.FormatInt(r.Version, 10), string(r.Values), strconv.FormatInt(r.SeenRevocation, 10), event,
-			userMark(r.User)})
+			userMark(r.User), strconv.FormatInt(limit, 10)})
 	if err != nil {
 		return err
 	}
-	s.relay(p)
-	if first(answer) == "exists" {
+	switch first(answer) {
+	case "exists":
 		return session.ErrExists
+	case "too late":
+		return errLate
 	}
+	s.relay(p)
 	return s.replicatedAnswer(ctx, p, answer, 1)
 }
 
 // unanswered reports whether err leaves open what Redis has done.
 func unanswered(err error) bool {
-	for _, answered := range []error{session.ErrExists, ErrNotReplicated, errVoid} {
+	for _, answered := range []error{session.ErrExists, ErrNotReplicated, errVoid, errLate} {
 		if errors.Is(err, answered) {
 			return false
 		}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -50,11 +51,16 @@ redis.call('PEXPIRE', from, ARGV[3])
 return {'ok'}
 `)
 
-// rememberAddress notes that a name signs in from an address.
-func (s *Store) rememberAddress(ctx context.Context, r session.Record) error {
-	_, err := s.run(ctx, rememberScript, []string{s.knownKey(r.User)},
-		[]string{session.Network(r.Address), ms(r.CreatedAt), inMillis(session.KnownFor), strconv.Itoa(addressesKept)})
-	return err
+// rememberAddress notes that a name signs in from an address. It also reads the clock, in ms, where
+// the session will lie.
+func (s *Store) rememberAddress(ctx context.Context, r session.Record) (now int64, err error) {
+	in := invocation{
+		keys: []string{s.knownKey(r.User)},
+		args: []string{session.Network(r.Address), ms(r.CreatedAt), inMillis(session.KnownFor),
+			strconv.Itoa(addressesKept)},
+	}
+	result, now, err := s.callWithClock(ctx, s.evalsha(rememberScript, in), s.timingKey(r.ID))
+	return now, errors.Join(s.known(ctx, rememberScript, in, result).Error(), err)
 }
 
 func (s *Store) isKnown(ctx context.Context, login, address string, now time.Time) (bool, error) {
