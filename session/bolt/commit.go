@@ -139,8 +139,16 @@ func (s *Store) view(ctx context.Context, f func(*bbolt.Tx) error) error {
 // empty.
 func (s *Store) commitLoop() {
 	defer s.writer.Done()
+	ticker := time.NewTicker(releaseEvery)
+	defer ticker.Stop()
 	for {
-		_, open := <-s.commits.more
+		open := true
+		select {
+		case _, open = <-s.commits.more:
+		case <-ticker.C:
+			s.releasePages()
+			continue
+		}
 		group := s.commits.take()
 		if len(group) > 0 {
 			s.commit(group)
