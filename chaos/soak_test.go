@@ -149,8 +149,8 @@ type holding struct {
 	logouts                 float64 // forced ones that are kept
 }
 
-// logoutSize is what a forced logout is kept in at most, in MiB. The package that keeps them proves
-// it: toldSize, in hub/internal/revocation.
+// logoutSize is what a forced logout of one of the crowd is kept in at most, in MiB. A test of
+// package revocation, which keeps them, holds it: TestAForcedLogoutIsKeptInFewBytes.
 const logoutSize = 900.0 / (1 << 20)
 
 func heading(nodes []*node) (line string) {

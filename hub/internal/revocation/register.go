@@ -19,17 +19,49 @@ type Register struct {
 	// them. It is set before the first use.
 	Shared bool
 
-	mu      sync.RWMutex               // held for reading during a View
-	entries []*Entry                   // by number
-	byID    map[string]*Entry          // the same
-	byScope map[session.Scope][]*Entry // the same by folded scopes (session.Scope.Each), each list by number
-	listed  int                        // refs in all scopes
+	mu      sync.RWMutex          // held for reading during a View
+	entries []*Entry              // by number
+	byID    map[string]*Entry     // the same
+	byScope map[scopeKey][]*Entry // the same by folded scopes (session.Scope.Each), each list by number
+	listed  int                   // refs in all scopes
 
 	last    atomic.Int64 // see Last
 	highest atomic.Int64 // see Highest
 	reads   reads
 	news    news
 	lists   lists
+}
+
+// scopeKey is a folded scope in a third of its bytes: there is one for each session that a forced
+// logout lists.
+type scopeKey struct {
+	kind scopeKind
+	name string
+}
+
+type scopeKind byte
+
+const (
+	kindNone scopeKind = iota
+	kindUser
+	kindGroup
+	kindSession
+	kindEveryone
+)
+
+// keyOf is the key of a scope that lists no sessions; see [session.Scope.Each].
+func keyOf(folded session.Scope) scopeKey {
+	switch {
+	case folded.User != "":
+		return scopeKey{kindUser, folded.User}
+	case folded.Group != "":
+		return scopeKey{kindGroup, folded.Group}
+	case folded.Session != "":
+		return scopeKey{kindSession, folded.Session}
+	case folded.Everyone:
+		return scopeKey{kind: kindEveryone}
+	}
+	return scopeKey{kind: kindNone}
 }
 
 // Add adds a revocation. If it is known already, isNew is false and e is the entry of that. A
@@ -48,7 +80,7 @@ func (r *Register) Add(added session.Revocation) (e *Entry, isNew bool) {
 	if n := len(r.entries); n > 0 { // an administrator who signs out many says the same of each
 		e.shareWith(r.entries[n-1])
 	}
-	if same := r.byScope[e.target.Scope()]; len(same) > 0 {
+	if same := r.byScope[keyOf(e.target.Scope())]; len(same) > 0 {
 		e.shareWith(same[0])
 	}
 	r.addLocked(e)
@@ -58,14 +90,15 @@ func (r *Register) Add(added session.Revocation) (e *Entry, isNew bool) {
 // addLocked inserts an entry into each list in the order of the numbers.
 func (r *Register) addLocked(e *Entry) {
 	if r.byID == nil {
-		r.byID, r.byScope = make(map[string]*Entry), make(map[session.Scope][]*Entry)
+		r.byID, r.byScope = make(map[string]*Entry), make(map[scopeKey][]*Entry)
 	}
 	number := e.Revocation.Number
 	insert := func(list []*Entry) []*Entry { return slices.Insert(list, firstFrom(list, number), e) }
 	r.byID[e.Revocation.ID] = e
 	r.entries = insert(r.entries)
 	for scope := range e.target.Scope().Each() {
-		r.byScope[scope] = insert(r.byScope[scope])
+		key := keyOf(scope)
+		r.byScope[key] = insert(r.byScope[key])
 	}
 	r.listed += e.target.Scope().Refs.Len()
 	r.raise(number)
@@ -99,7 +132,7 @@ func (r *Register) Replace(changed session.Revocation) {
 	}
 	replace(r.entries)
 	for scope := range e.target.Scope().Each() {
-		replace(r.byScope[scope])
+		replace(r.byScope[keyOf(scope)])
 	}
 }
 
@@ -167,7 +200,7 @@ func (v View) First(s *session.Record) (first *Entry) {
 func (v View) Ending(n *session.Names) iter.Seq[*Entry] {
 	return func(yield func(*Entry) bool) {
 		for scope, seen := range scopesOf(n) {
-			list := v.register.byScope[scope]
+			list := v.register.byScope[keyOf(scope)]
 			for _, e := range list[firstFrom(list, seen+1):] {
 				if e.Ends(n) && !yield(e) {
 					return
@@ -211,7 +244,7 @@ func (r *Register) Blocking(user string, groups, exempt []string, now time.Time)
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for scope := range scopesOf(&n) {
-		for _, e := range r.byScope[scope] {
+		for _, e := range r.byScope[keyOf(scope)] {
 			if e.Revocation.Blocks(user, groups, exempt, now) {
 				return e.Revocation, true
 			}
@@ -225,7 +258,7 @@ func (r *Register) Blocking(user string, groups, exempt []string, now time.Time)
 func (r *Register) OfFormer(g session.FormerGroup) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	list := r.byScope[session.Scope{Group: g.Name}.Target().Scope()]
+	list := r.byScope[keyOf(session.Scope{Group: g.Name}.Target().Scope())]
 	return slices.ContainsFunc(list, func(e *Entry) bool {
 		number := e.Revocation.Number
 		return g.SeenRevocation < number && number <= g.Until && !e.Revocation.Cancelled()
