@@ -63,16 +63,10 @@ func (h *Hub) lastTabClosed(s *liveSession, at time.Time) {
 // and the store what may matter to them. find returns what has happened, and is called with s.mu
 // held.
 func (h *Hub) noteTabTimes(ctx context.Context, s *liveSession, find func() session.TabTimes) {
-	s.mu.Lock()
-	phase, _ := s.policy.Load().At(s.recordLocked(), h.clock.Now())
-	if s.ending || s.end != nil || phase == session.Expired { // it is too late to come back
-		s.mu.Unlock()
+	before, news, after, ok := h.mergeTabTimes(s, find)
+	if !ok {
 		return
 	}
-	before, news := s.tabTimes, find()
-	s.mergeTabTimesLocked(news)
-	after := s.tabTimes
-	s.mu.Unlock()
 	moved := !before.LeftAt().Equal(after.LeftAt())
 	asked := after.AskedAt.After(before.AskedAt)
 	arrived := before.AskedAt.After(before.OpenedAt) && !after.AskedAt.After(after.OpenedAt)
@@ -93,6 +87,23 @@ func (h *Hub) noteTabTimes(ctx context.Context, s *liveSession, find func() sess
 			h.note(s, "decision", "last tab closed")
 		}
 	}
+}
+
+// mergeTabTimes merges what find returns into the times of s. ok is false where s has ended: it is
+// too late to come back then.
+func (h *Hub) mergeTabTimes(
+	s *liveSession,
+	find func() session.TabTimes,
+) (before, news, after session.TabTimes, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	phase, _ := s.policy.Load().At(s.recordLocked(), h.clock.Now())
+	if s.ending || s.end != nil || phase == session.Expired {
+		return before, news, after, false
+	}
+	before, news = s.tabTimes, find()
+	s.mergeTabTimesLocked(news)
+	return before, news, s.tabTimes, true
 }
 
 // mergeTabTimesLocked merges news of the tabs of s, from wherever they come.

@@ -73,18 +73,22 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, id session.ID, at E
 	room := h.tabLimits.take(s)
 	told := pageTold{isPhone(r.UserAgent()), pathOf(r.URL.Query().Get("path")), at.WithoutAdmins}
 	t := &tab{id: newTabID(), session: s, pageTold: told}
-	if !h.accept(w, r, t, room, at.Password) && room {
-		h.tabLimits.leave(s)
-	}
+	h.accept(w, r, t, room, at.Password)
 	return nil
 }
 
-// accept upgrades the connection. served is false where the tab was turned away: nothing is left of
-// it then.
-func (h *Hub) accept(w http.ResponseWriter, r *http.Request, t *tab, room bool, n *PasswordNotice) (served bool) {
+// accept upgrades the connection, and has the tab served or turns it away. room says that it was
+// counted; one that is not served counts no more.
+func (h *Hub) accept(w http.ResponseWriter, r *http.Request, t *tab, room bool, n *PasswordNotice) {
+	served := false
+	defer func() { // a panic ends here, too
+		if room && !served {
+			h.tabLimits.leave(t.session)
+		}
+	}()
 	answer, err := socket.Accept(w, r, &t.Conn)
 	if err != nil {
-		return false // it is answered
+		return // it is answered
 	}
 	switch {
 	case h.faults.is(FaultDrop):
@@ -98,11 +102,9 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, t *tab, room bool, 
 	case !h.begin():
 		t.TurnAway(answer, wire.StatusRestart, "server restarting")
 	default:
-		h.add(t, n, answer)
-		go h.serve(t)
-		return true
+		served = true // remove counts it no more
+		h.open(t, n, answer)
 	}
-	return false
 }
 
 // maxPath is how many characters the path of a page may have: each tab keeps it.

@@ -2,12 +2,14 @@ package hub
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -50,7 +52,8 @@ type rig struct {
 	client   *http.Client
 	stop     func()
 
-	upgrading func() // if set, called between the look at the session of a handshake and its upgrade
+	serverLog bytes.Buffer // of the HTTP server; it is written until stop
+	upgrading func()       // if set, called between the look at the session of a handshake and its upgrade
 }
 
 // upgrade is the answer to a handshake.
@@ -157,6 +160,7 @@ func startHubWith(t testing.TB, store session.Store, o Options) *rig {
 			http.Error(w, err.Error(), http.StatusUnauthorized)
 		}
 	})}
+	server.ErrorLog = log.New(&r.serverLog, "", 0)
 	go server.Serve(listener)
 	r.stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

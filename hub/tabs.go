@@ -190,6 +190,22 @@ func (h *Hub) hello(t *tab) wire.Hello {
 	}
 }
 
+// open adds t and starts the goroutine that reads it. A panic on the way leaves nothing of the tab
+// and goes on to the HTTP server, which logs it.
+func (h *Hub) open(t *tab, n *PasswordNotice, answer *socket.Answer) {
+	added := false
+	defer func() {
+		if !added {
+			defer h.running.Done()
+			t.closeCause = causeLost
+			h.remove(t)
+		}
+	}()
+	h.add(t, n, answer)
+	added = true
+	go h.serve(t)
+}
+
 // add registers the tab, and writes the answer to its handshake with hello and what else the page
 // must know. n is told to the page unless one was told before; it may be nil. remove undoes it.
 //
@@ -197,8 +213,30 @@ func (h *Hub) hello(t *tab) wire.Hello {
 // goes on here needs a deep stack, which that goroutine would keep.
 func (h *Hub) add(t *tab, n *PasswordNotice, answer *socket.Answer) {
 	s := t.session
-	hello := h.hello(t)
+	end := h.enter(t, h.hello(t), n)
+	h.tabs.add(t)
+	h.waves.tabOpened()
+	if h.isClosing() { // Shutdown may have listed the tabs before this one was added
+		h.close(t, wire.StatusRestart, "server restarting")
+	}
+	if end != nil {
+		h.closeLater([]*tab{t}, *end)
+	}
+	h.note(s, "input", "tab opened")
+	h.writers.Open(&t.Conn, answer) // with all that was queued, and before the store is called
+	h.tabIsOpen(s)
+	h.schedule(s)
+	h.stateChanged(s)
+	h.cluster.TabsChanged(s.id)
+	h.verify(t)
+}
+
+// enter makes t a tab of its session, and queues its first messages. It returns the end of which t
+// was told, or nil.
+func (h *Hub) enter(t *tab, hello wire.Hello, n *PasswordNotice) *session.End {
+	s := t.session
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	now := h.clock.Now()
 	p := s.policy.Load()
 	hello.HeartbeatMS, hello.ExtendOn = p.HeartbeatEvery().Milliseconds(), p.ExtendOn
@@ -233,23 +271,7 @@ func (h *Hub) add(t *tab, n *PasswordNotice, answer *socket.Answer) {
 		s.announcedEnd.Store(a.end.UnixMilli())
 		s.warning, s.warnEnd = a.reason, a.end
 	}
-	end := s.end
-	s.mu.Unlock()
-	h.tabs.add(t)
-	h.waves.tabOpened()
-	if h.isClosing() { // Shutdown may have listed the tabs before this one was added
-		h.close(t, wire.StatusRestart, "server restarting")
-	}
-	if end != nil {
-		h.closeLater([]*tab{t}, *end)
-	}
-	h.note(s, "input", "tab opened")
-	h.writers.Open(&t.Conn, answer) // with all that was queued, and before the store is called
-	h.tabIsOpen(s)
-	h.schedule(s)
-	h.stateChanged(s)
-	h.cluster.TabsChanged(s.id)
-	h.verify(t)
+	return s.end
 }
 
 // verify makes sure that no end was missed between the handshake and the registration of t. Ends
@@ -276,8 +298,8 @@ func (h *Hub) verify(t *tab) {
 	}
 }
 
-// remove undoes add. If the page was closed and its session has no other tab, the close grace
-// begins.
+// remove undoes add, as far as that has come. If the page was closed and its session has no other
+// tab, the close grace begins.
 func (h *Hub) remove(t *tab) {
 	t.CloseNow()
 	h.unwatch(t)
@@ -286,11 +308,7 @@ func (h *Hub) remove(t *tab) {
 	s := t.session
 	s.mu.Lock()
 	now := h.clock.Now() // read once: the test clock may be moved before everything below is done
-	last := len(s.tabs) - 1
-	s.tabs[t.index] = s.tabs[last]
-	s.tabs[t.index].index = t.index
-	s.tabs[last] = nil
-	s.tabs = s.tabs[:last]
+	last := s.dropLocked(t)
 	closed := t.closeCause == causeClosed
 	var probes []*socket.Conn
 	if closed {
@@ -303,7 +321,7 @@ func (h *Hub) remove(t *tab) {
 	if t.vanished && s.closedAt.After(t.ReadAt()) { // another was closed after this one had vanished
 		t.closeCause, closed = causeClosed, true
 	}
-	if last == 0 {
+	if last {
 		s.awayAt = now
 		if t.closeCause != causeClosed {
 			s.awayAt = s.awayAt.Add(awayAfter)
@@ -325,6 +343,19 @@ func (h *Hub) remove(t *tab) {
 	if closed {
 		h.lastTabClosed(s, now)
 	}
+}
+
+// dropLocked takes t out of the tabs of s, and returns whether it was the last.
+func (s *liveSession) dropLocked(t *tab) (last bool) {
+	n := len(s.tabs) - 1
+	if t.index > n || s.tabs[t.index] != t {
+		return false // it has not come so far
+	}
+	s.tabs[t.index] = s.tabs[n]
+	s.tabs[t.index].index = t.index
+	s.tabs[n] = nil
+	s.tabs = s.tabs[:n]
+	return n == 0
 }
 
 // close closes a tab, unless it is being closed already.

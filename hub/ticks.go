@@ -110,11 +110,15 @@ func (w *tickWheel) add(t *tab) {
 	w.slots[t.slot] = append(w.slots[t.slot], t)
 }
 
+// remove undoes add, if that was called.
 func (w *tickWheel) remove(t *tab) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	slot := w.slots[t.slot]
 	last := len(slot) - 1
+	if int(t.place) > last || slot[t.place] != t {
+		return
+	}
 	slot[t.place] = slot[last]
 	slot[t.place].place = t.place
 	slot[last] = nil
