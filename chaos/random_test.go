@@ -86,6 +86,7 @@ func newWorld(t *testing.T) *world {
 		t:        t,
 		fail:     t.Errorf,
 		injected: make(map[string]int),
+		forcing:  make(map[string]int),
 		forced:   make(map[string]time.Time),
 	}
 }

@@ -41,6 +41,7 @@ type world struct {
 	visitors []*visitor
 	faults   []fault // all of them, in order
 	injected map[string]int
+	forcing  map[string]int       // user to how many forced logouts of theirs are not answered yet
 	forced   map[string]time.Time // user to the time at which their last forced logout was answered
 
 	steps      atomic.Int64
@@ -242,9 +243,9 @@ func (w *world) sawEnd(v *visitor, reason, where string) {
 		}
 	case "admin":
 		w.mu.Lock()
-		answered := w.forced[v.user]
+		answered, asked := w.forced[v.user], w.forcing[v.user] > 0
 		w.mu.Unlock()
-		if v.since.After(answered) && v.closing.IsZero() {
+		if v.since.After(answered) && !asked && v.closing.IsZero() {
 			w.violate("%s: ended (%s) though nobody asked for it", v.user, reason)
 		}
 	default:
@@ -347,10 +348,12 @@ func (w *world) endAnswered(v *visitor, how string) {
 	}
 }
 
-// forceLogout ends all sessions of the visitor's user.
+// forceLogout ends all sessions of the visitor's user, those included that begin before the answer.
+// Once it is answered, also that it has failed, it must end no other.
 func (w *world) forceLogout(v *visitor, n *node) {
 	sent := time.Now()
 	w.mu.Lock()
+	w.forcing[v.user]++
 	var sameUser []*visitor
 	for _, other := range w.visitors {
 		if other.user == v.user {
@@ -365,6 +368,7 @@ func (w *world) forceLogout(v *visitor, n *node) {
 	})
 	status, _, err := n.ask("POST", "/api/v1/logouts", "", fmt.Sprintf(`{"user":%q}`, v.user))
 	w.mu.Lock()
+	w.forcing[v.user]--
 	w.forced[v.user] = time.Now()
 	w.mu.Unlock()
 	if err == nil && status == 200 {
