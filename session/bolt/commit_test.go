@@ -1,6 +1,7 @@
 package bolt_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -143,5 +144,24 @@ func TestAnEndThatWaitsForRoomKeepsItsPlace(t *testing.T) {
 		synctest.Wait()
 		release()
 		calls.Wait()
+	})
+}
+
+// A forced logout that is told to have failed must end nobody who signs in later.
+func TestAForcedLogoutThatHasFailedIsNotWrittenLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, release := openHeld(t, t.TempDir())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := store.AddRevocation(ctx, session.Revocation{ID: "late"}); err == nil {
+			t.Fatal("a store that stands still has written it")
+		}
+		release()
+		if err := store.Append(t.Context(), session.Event{At: time.Now(), Kind: session.EventNotice}); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := store.Revocations(t.Context()); len(list) > 0 || err != nil {
+			t.Errorf("revocations %+v, %v, want none", list, err)
+		}
 	})
 }
