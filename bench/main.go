@@ -137,7 +137,7 @@ func startServer(args ...string) *server {
 	check(err)
 	s.stdout = bufio.NewScanner(out)
 	s.stdout.Buffer(nil, 16<<20)
-	check(s.cmd.Start())
+	check(start(s.cmd))
 	s.address = s.line()
 	return s
 }

@@ -134,7 +134,7 @@ func (s *manySite) killAndRestart() time.Duration {
 	s.cmd = s.command(s.folder)
 	s.cmd.Stderr = s.log()
 	began := time.Now()
-	check(s.cmd.Start())
+	check(start(s.cmd))
 	s.awaitReady()
 	return time.Since(began)
 }

@@ -31,7 +31,7 @@ func startRedis() *redisServer {
 	check(err)
 	r.cmd = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", r.folder, "--appendonly",
 		"yes", "--save", "")
-	check(r.cmd.Start())
+	check(start(r.cmd))
 	for limit := time.Now().Add(5 * time.Second); ; pause(5 * time.Millisecond) {
 		c, err := net.Dial("tcp", r.address)
 		if err == nil {

@@ -10,8 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -30,8 +32,30 @@ func startProcess(prepare func(folder string) *exec.Cmd) *process {
 	check(err)
 	p := &process{cmd: prepare(folder), folder: folder}
 	p.cmd.Stderr = p.log()
-	check(p.cmd.Start())
+	check(start(p.cmd))
 	return p
+}
+
+// starter runs what it is sent on a thread that stays as long as the benchmark.
+var starter = sync.OnceValue(func() chan<- func() {
+	calls := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for call := range calls {
+			call()
+		}
+	}()
+	return calls
+})
+
+// start starts a process that ends with the benchmark, however that ends: by a figure that cannot
+// be had, by a signal, by a kill. The kernel sees to that, when the thread ends that has started
+// the process. The signal lets the process end those of its own.
+func start(cmd *exec.Cmd) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	done := make(chan error)
+	starter() <- func() { done <- cmd.Start() }
+	return <-done
 }
 
 // log is where the program writes what it says.
