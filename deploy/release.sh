@@ -88,9 +88,14 @@ for arch in ${ARCHITECTURES:-amd64 arm64}; do
 		-output "$out/curfew_${VERSION}_linux_$arch.cdx.json" "$build/$arch/curfew"
 done
 
-# It has a version of its own, and nothing in it but what e2e/kit has.
-[ -x node_modules/.bin/tsc ] || PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --loglevel=error
-npm pack ./e2e/kit --pack-destination "$out" --loglevel=error >"$build/packed"
+# It has a version of its own, and nothing in it but what e2e/kit has, compiled by what package-lock.json
+# names: the node_modules of the sources may be older than that.
+mkdir -p "$build/npm/e2e"
+cp package.json package-lock.json LICENSE "$build/npm"
+cp -r e2e/kit "$build/npm/e2e"
+(cd "$build/npm" &&
+	PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --prefer-offline --no-audit --no-fund --loglevel=error >/dev/null)
+npm pack "$build/npm/e2e/kit" --pack-destination "$out" --loglevel=error >"$build/packed"
 kit=$(tail -n 1 "$build/packed")
 
 cd "$out"
