@@ -21,11 +21,11 @@
 // forcedlogout.go ends many sessions by one revocation, and revocations.go reads and applies the
 // revocations of other nodes. policies.go reloads policies, and reconcile.go applies what the
 // directory says. registry.go finds sessions by ID, users.go by user, index.go in the order of
-// their sign-ins, and ticks.go those with tabs. presence.go, notices.go, listing.go, pages.go and
-// stats.go serve pages that watch, administrators and metrics. remote.go applies what other nodes
-// did. tablimits.go bounds the tabs, session.go is a session in memory, and lifecycle.go counts
-// goroutines. garbage.go collects what handshakes leave behind. faults.go, testclock.go and
-// timeline.go serve --testing.
+// their sign-ins, and ticks.go those with tabs. presence.go, notices.go, listing.go, pages.go,
+// orders.go and stats.go serve pages that watch, administrators and metrics. remote.go applies what
+// other nodes did. tablimits.go bounds the tabs, session.go is a session in memory, and
+// lifecycle.go counts goroutines. garbage.go collects what handshakes leave behind. faults.go,
+// testclock.go and timeline.go serve --testing.
 //
 // Packages below the hub, none of which imports it: wire is the protocol, internal/socket moves
 // bytes, internal/revocation registers forced logouts, internal/cluster exchanges messages with

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"container/heap"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,11 +48,11 @@ func newSessionList() *sessionList {
 	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
 }
 
-// userList are users in the order of their names.
+// userList are users in the order of their folded names.
 type userList = btree.BTreeG[*indexedUser]
 
 func newUserList() *userList {
-	less := func(a, b *indexedUser) bool { return a.name < b.name }
+	less := func(a, b *indexedUser) bool { return a.folded < b.folded }
 	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
 }
 
@@ -110,8 +111,9 @@ func (u *indexedUser) state() int {
 
 // indexed is what the index says of a session. It is guarded by sessionIndex.mu.
 type indexed struct {
-	in          bool // the session is in the index
-	state       int8 // its place in states
+	in          bool  // the session is in the index
+	state       int8  // its place in states
+	number      int32 // of user, so that a walk need not look there
 	created     int64
 	tabs        int32
 	hidden      int32
@@ -297,7 +299,7 @@ func (x *sessionIndex) insertLocked(s *liveSession, r *session.Record, state int
 		x.users[names.User] = u
 		x.byName.Set(u)
 	}
-	e.user = u
+	e.user, e.number = u, int32(u.number)
 	x.changeUserLocked(u, func() {
 		u.states[state]++
 		u.sum.Sessions++
@@ -399,4 +401,52 @@ func (t *Totals) add(u Totals, sign int) {
 	t.Tabs += sign * u.Tabs
 	t.Hidden += sign * u.Hidden
 	t.Unconfirmed += sign * u.Unconfirmed
+}
+
+// numbersLocked is how many numbers users have: the highest is one less.
+func (x *sessionIndex) numbersLocked() int { return len(x.users) + len(x.free) }
+
+// smallestLocked returns a small list that has all sessions of a filter, and a function that picks
+// them, whatever the Query; it is nil where the list has no others. named are the sessions of the
+// User or the Ref that the filter has.
+func (x *sessionIndex) smallestLocked(
+	c compiledFilter,
+	named []*liveSession,
+) (list *sessionList, picks func(*indexed) bool) {
+	state := slices.Index(states, c.State)
+	var group *indexedGroup
+	if c.Group != "" {
+		group = x.groups[c.Group]
+	}
+	switch {
+	case c.nobody, c.State != "" && state < 0, c.Group != "" && group == nil:
+		return newSessionList(), nil
+	case c.isNamed():
+		list = newSessionList()
+		for _, s := range named {
+			if e := &s.indexed; e.in && c.names(e.user.folded, s.names.Load().Ref) {
+				list.Set(placed{e.created, s})
+			}
+		}
+	default:
+		list = x.all
+		if state >= 0 {
+			list = x.states[state]
+		}
+		if group != nil && group.sessions.Len()/2 <= list.Len() { // a state is looked up sooner than groups
+			list, group = group.sessions, nil
+		} else {
+			state = -1
+		}
+	}
+	if state < 0 && group == nil && c.Node == "" && c.Address == "" && !c.Unconfirmed {
+		return list, nil
+	}
+	return list, func(e *indexed) bool {
+		return (state < 0 || int(e.state) == state) &&
+			(group == nil || slices.Contains(e.groups, group)) &&
+			(c.Node == "" || e.node == c.Node) &&
+			(!c.Unconfirmed || e.unconfirmed > 0) &&
+			(c.Address == "" || strings.HasPrefix(e.record.Address, c.Address))
+	}
 }

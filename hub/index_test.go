@@ -17,7 +17,7 @@ import (
 func wantIndexed(t *testing.T, r *rig) {
 	t.Helper()
 	for _, state := range append([]State{""}, states...) {
-		for _, group := range []string{"", "staff", "Team-1", "nobodys"} {
+		for _, group := range []string{"", "staff", "Team-1", "rare", "nobodys"} {
 			f := Filter{State: state, Group: group}
 			want, _ := r.pageOfSome(f, nil, 1000)
 			var got []Session
@@ -119,7 +119,7 @@ func wantNumbered(t *testing.T, r *rig, f Filter, want []Session) {
 	for _, newestFirst := range []bool{true, false} {
 		var numbered []Session
 		for number := 1; ; number++ {
-			p := r.SessionPageAt(f.Group, f.State, newestFirst, number, 3)
+			p := r.SessionPageAt(ListQuery{Filter: f, Order: BySignIn, Desc: newestFirst, Page: number, Size: 3})
 			if p.Found != len(want) {
 				t.Errorf("%+v counts %d, want %d", f, p.Found, len(want))
 			}
@@ -138,7 +138,7 @@ func wantNumbered(t *testing.T, r *rig, f Filter, want []Session) {
 	if len(want) > 0 {
 		middle := want[len(want)/2].Record.CreatedAt
 		newer := slices.IndexFunc(want, func(s Session) bool { return !s.Record.CreatedAt.After(middle) })
-		if n := r.CountNewer(f.Group, f.State, middle); n != newer {
+		if n := r.CountNewer(f, middle); n != newer {
 			t.Errorf("%+v counts %d as newer, want %d", f, n, newer)
 		}
 	}

@@ -14,23 +14,14 @@ import (
 // Filter picks sessions by all of its fields at once. A field at its zero value picks every
 // session.
 type Filter struct {
-	User  string
-	Group string
-	State State
-	Query string // part of a user's name, of an address, a device or a ref; case does not matter
-	Ref   string // session.ID.Ref
-}
-
-// Pick lists those of the sessions that f picks. The result points into the list.
-func (f Filter) Pick(sessions []Session) (picked []*Session) {
-	c := f.compiled()
-	for i := range sessions {
-		s := &sessions[i]
-		if (f.State == "" || f.State == s.State) && c.picks(s.Record, s.Names) {
-			picked = append(picked, s)
-		}
-	}
-	return picked
+	User        string
+	Group       string
+	State       State
+	Node        string // that of the newest tab
+	Address     string // its beginning
+	Unconfirmed bool   // the session has a tab that has not answered its last tick
+	Query       string // part of a user's name, of an address, a device or a ref; case does not matter
+	Ref         string // session.ID.Ref
 }
 
 // compiledFilter is a filter with folded names.
@@ -45,17 +36,36 @@ func (f Filter) compiled() compiledFilter {
 	return compiledFilter{f, nobody}
 }
 
+// isNamed reports whether the filter names a user or a session.
+func (f Filter) isNamed() bool { return f.User != "" || f.Ref != "" }
+
+// named lists the sessions of the user or the ref that the filter names.
+func (h *Hub) named(c compiledFilter) []*liveSession {
+	if !c.isNamed() {
+		return nil
+	}
+	return h.sessionsIn(session.Scope{User: c.User, Session: c.Ref})
+}
+
+// names reports whether a filter that names a user or a session names this one.
+func (f compiledFilter) names(user, ref string) bool {
+	return (f.User == "" || f.User == user) && (f.Ref == "" || f.Ref == ref)
+}
+
+// picks judges what stands in the record of a session.
 func (f compiledFilter) picks(r *session.Record, n *session.Names) bool {
-	if f.nobody || f.User != "" && f.User != n.User || f.Ref != "" && f.Ref != n.Ref {
+	if f.nobody || !f.names(n.User, n.Ref) {
 		return false
 	}
-	inGroup := func(name string) bool {
-		return slices.ContainsFunc(n.Groups, func(g session.Group) bool { return g.Name == name })
-	}
-	if f.Group != "" && !inGroup(f.Group) {
+	if f.Group != "" && !inGroup(n, f.Group) || !strings.HasPrefix(r.Address, f.Address) {
 		return false
 	}
-	if f.Query == "" || strings.Contains(n.User, f.Query) || strings.Contains(n.Ref, f.Query) || inGroup(f.Query) {
+	return f.finds(r, n)
+}
+
+// finds reports whether a session has the text that is looked for.
+func (f compiledFilter) finds(r *session.Record, n *session.Names) bool {
+	if f.Query == "" || strings.Contains(n.User, f.Query) || strings.Contains(n.Ref, f.Query) || inGroup(n, f.Query) {
 		return true
 	}
 	for _, text := range []string{r.Name, r.Address, session.Device(r.Agent)} {
@@ -64,6 +74,16 @@ func (f compiledFilter) picks(r *session.Record, n *session.Names) bool {
 		}
 	}
 	return false
+}
+
+func inGroup(n *session.Names, folded string) bool {
+	return slices.ContainsFunc(n.Groups, func(g session.Group) bool { return g.Name == folded })
+}
+
+// picksNow judges how a session is at the instant.
+func (f compiledFilter) picksNow(one *Session) bool {
+	return (f.State == "" || f.State == one.State) && (f.Node == "" || f.Node == one.Node) &&
+		(!f.Unconfirmed || one.Unconfirmed > 0)
 }
 
 // Session is a live session as it was at an instant.
@@ -128,7 +148,7 @@ func (h *Hub) Sessions(f Filter) []Session {
 				continue
 			}
 			one, alive := h.listSession(s, now, f.Ref != "")
-			if !alive || f.State != "" && f.State != one.State {
+			if !alive || !c.picksNow(&one) {
 				continue
 			}
 			one.Record, one.Names = r, names
@@ -204,6 +224,7 @@ type User struct {
 	Tabs        int
 	Hidden      int
 	Unconfirmed int
+	folded      string // the name
 }
 
 // Totals are sums over users.
@@ -227,7 +248,7 @@ func Users(sessions []Session) ([]User, Totals) {
 		if !known {
 			place = len(list)
 			byName[s.Names.User] = place
-			list = append(list, User{User: s.Record.User, State: StateGone})
+			list = append(list, User{User: s.Record.User, State: StateGone, folded: s.Names.User})
 		}
 		u := &list[place]
 		if slices.Index(liveliness, s.State) < slices.Index(liveliness, u.State) {
@@ -245,6 +266,6 @@ func Users(sessions []Session) ([]User, Totals) {
 		totals.States[u.State]++
 	}
 	totals.Users = len(list)
-	slices.SortFunc(list, func(a, b User) int { return strings.Compare(a.User, b.User) })
+	slices.SortFunc(list, func(a, b User) int { return strings.Compare(a.folded, b.folded) })
 	return list, totals
 }

@@ -31,7 +31,7 @@ func (h *Hub) SessionPage(f Filter, after *Place, limit int) (page []Session, mo
 
 // sessionPage also counts how many sessions it has looked at.
 func (h *Hub) sessionPage(f Filter, after *Place, limit int) (page []Session, more bool, looked int) {
-	if f.User != "" || f.Query != "" || f.Ref != "" {
+	if f.isNamed() || f.Query != "" {
 		page, looked = h.pageOfSome(f, after, limit+1)
 	} else {
 		page, looked = h.pageByIndex(f, after, limit+1)
@@ -73,7 +73,7 @@ func (h *Hub) pageByIndex(f Filter, after *Place, limit int) (page []Session, lo
 	if after != nil {
 		from = &placed{after.CreatedAt.UnixMilli(), &liveSession{id: after.ID}}
 	}
-	for len(page) < limit && !c.nobody {
+	for len(page) < limit {
 		batch, passed := h.index.behind(c, from, limit-len(page))
 		if looked += passed; len(batch) == 0 {
 			break
@@ -82,7 +82,7 @@ func (h *Hub) pageByIndex(f Filter, after *Place, limit int) (page []Session, lo
 			s := at.session
 			r, names := s.record.Load(), s.names.Load()
 			one, alive := h.listSession(s, now, false)
-			if alive && c.picks(r, names) && (f.State == "" || f.State == one.State) {
+			if alive && c.picks(r, names) && c.picksNow(&one) {
 				one.Record, one.Names = r, names
 				page = append(page, one)
 			}
@@ -92,15 +92,12 @@ func (h *Hub) pageByIndex(f Filter, after *Place, limit int) (page []Session, lo
 	return page, looked
 }
 
-// behind lists sessions of a group and of a state, either of which may be empty, that are older
-// than from. It lists limit of them at most, and counts how many it has looked at.
+// behind lists sessions older than from that are picked by a filter without User, Ref and Query. It
+// lists limit of them at most, and counts how many it has looked at.
 func (x *sessionIndex) behind(c compiledFilter, from *placed, limit int) (batch []placed, looked int) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	list, picks := x.smallestLocked(c)
-	if list == nil {
-		return nil, 0
-	}
+	list, picks := x.smallestLocked(c, nil)
 	take := func(at placed) bool {
 		if from != nil && at.compare(*from) == 0 {
 			return true
@@ -119,77 +116,80 @@ func (x *sessionIndex) behind(c compiledFilter, from *placed, limit int) (batch 
 	return batch, looked
 }
 
-// smallestLocked returns the smallest list that has all sessions of the filter's group and state,
-// and a function that picks them; it is nil where the list has no others. The list is nil where
-// there is none.
-func (x *sessionIndex) smallestLocked(c compiledFilter) (list *sessionList, picks func(*indexed) bool) {
-	list = x.all
-	var group *indexedGroup
-	if c.Group != "" {
-		if group = x.groups[c.Group]; group == nil {
-			return nil, nil
-		}
-		list = group.sessions
-	}
-	if c.State == "" {
-		return list, nil
-	}
-	state := slices.Index(states, c.State)
-	switch {
-	case state < 0:
-		return nil, nil
-	case group == nil:
-		return x.states[state], nil
-	case x.states[state].Len() < list.Len():
-		return x.states[state], func(e *indexed) bool { return slices.Contains(e.groups, group) }
-	}
-	return list, func(e *indexed) bool { return int(e.state) == state }
-}
-
-// UserPage lists the presence of the users who have a session that f picks, in the order of the
-// names, limit of them at most: those behind a name; an empty one begins with the first. The State
-// of f is that of the user and not of one of their sessions. more says that there are others. The
-// totals are those of all pages.
+// UserPage lists the presence of the users who have a session that f picks, in the order of their
+// folded names, limit of them at most: those behind a name; an empty one begins with the first. The
+// State of f is that of the user and not of one of their sessions. more says that there are others.
+// The totals are those of all pages.
 func (h *Hub) UserPage(f Filter, after string, limit int) (page []User, more bool, totals Totals) {
+	p := userPage{
+		from:   session.FoldName(after),
+		begins: after == "",
+		limit:  limit + 1,
+	}
+	switch state := f.State; f {
+	case Filter{State: state}:
+		h.usersByIndex(state, &p)
+	case Filter{State: state, Group: f.Group}:
+		h.usersOfGroup(f.Group, state, &p)
+	default:
+		f.State = ""
+		users, _ := Users(h.Sessions(f))
+		users = slices.DeleteFunc(users, func(u User) bool { return state != "" && state != u.State })
+		for _, u := range users {
+			sum := Totals{Sessions: u.Sessions, Tabs: u.Tabs, Hidden: u.Hidden, Unconfirmed: u.Unconfirmed}
+			p.sums[slices.Index(states, u.State)].add(sum, 1)
+			p.take(u)
+		}
+	}
 	totals.States = make(map[State]int)
-	if f.User == "" && f.Query == "" && f.Group == "" && f.Ref == "" {
-		page = h.usersByIndex(f.State, after, limit+1, &totals)
-	} else {
-		page = h.usersOfSome(f, after, limit+1, &totals)
+	for i, sum := range p.sums {
+		users := totals.Users + sum.Users
+		totals.add(sum, 1)
+		totals.Users = users
+		totals.States[states[i]] = sum.Users
 	}
-	if more = len(page) > limit; more {
-		page = page[:limit]
+	if more = len(p.users) > limit; more {
+		p.users = p.users[:limit]
 	}
-	return page, more, totals
+	return p.users, more, totals
 }
 
-// usersByIndex is UserPage for all users, or those in a state.
-func (h *Hub) usersByIndex(state State, after string, limit int, totals *Totals) (page []User) {
+// userPage is a page of users that is being filled in.
+type userPage struct {
+	from   string // folded: users behind it are listed
+	begins bool   // with the first
+	limit  int
+	users  []User
+	sums   [4]Totals // of the users of all pages, by state, without States
+}
+
+// take takes a user, who comes behind those taken before, and reports whether the page has room for
+// more.
+func (p *userPage) take(u User) bool {
+	if len(p.users) < p.limit && (p.begins || u.folded > p.from) {
+		p.users = append(p.users, u)
+	}
+	return len(p.users) < p.limit
+}
+
+// usersByIndex fills in a page of all users, or of those in a state.
+func (h *Hub) usersByIndex(state State, p *userPage) {
 	h.settleIndex()
 	x := h.index
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	list := x.byName
 	for i, one := range states {
-		switch {
-		case state == one:
+		switch state {
+		case one:
 			list = x.userStates[i]
-		case state != "":
+		case "":
+		default:
 			continue
 		}
-		sum := x.sums[i]
-		totals.States[one] = sum.Users
-		users := totals.Users + sum.Users
-		totals.add(sum, 1)
-		totals.Users = users
+		p.sums[i] = x.sums[i]
 	}
-	list.Ascend(&indexedUser{name: after}, func(u *indexedUser) bool {
-		if after == "" || u.name > after {
-			page = append(page, u.presence())
-		}
-		return len(page) < limit
-	})
-	return page
+	list.Ascend(&indexedUser{folded: p.from}, func(u *indexedUser) bool { return p.take(u.presence()) })
 }
 
 func (u *indexedUser) presence() User {
@@ -200,75 +200,84 @@ func (u *indexedUser) presence() User {
 		Tabs:        u.sum.Tabs,
 		Hidden:      u.sum.Hidden,
 		Unconfirmed: u.sum.Unconfirmed,
+		folded:      u.folded,
 	}
 }
 
-// usersOfSome sums up sessions that a filter picks. The sessions of a group are read from the
-// index.
-func (h *Hub) usersOfSome(f Filter, after string, limit int, totals *Totals) (page []User) {
-	state := f.State
-	f.State = ""
-	var users []User
-	if f.Group != "" && f.User == "" && f.Query == "" && f.Ref == "" {
-		users = h.usersOfGroup(f)
-	} else {
-		users, _ = Users(h.Sessions(f))
-	}
-	users = slices.DeleteFunc(users, func(u User) bool { return state != "" && state != u.State })
-	for _, u := range users {
-		totals.add(Totals{Sessions: u.Sessions, Tabs: u.Tabs, Hidden: u.Hidden, Unconfirmed: u.Unconfirmed}, 1)
-		totals.States[u.State]++
-	}
-	byName := func(u User, name string) int { return strings.Compare(u.User, name) }
-	first, _ := slices.BinarySearchFunc(users, after, byName)
-	if first < len(users) && after != "" && users[first].User == after {
-		first++
-	}
-	return users[first:min(len(users), first+limit)]
+// groupSum is what the sessions of a user in a group sum up to. It is small: there is one for each
+// user, in the order of their numbers.
+type groupSum struct {
+	sessions, tabs, hidden, unconfirmed int32
+	state                               int8 // its place in states, of the most active session
+	shown                               bool // the state is asked for
 }
 
-// usersOfGroup lists the users with a session of a member of a group. Of a small group it sorts
-// them; otherwise it goes through all users in their order.
-func (h *Hub) usersOfGroup(f Filter) (users []User) {
+func (sum *groupSum) add(e *indexed) {
+	if sum.sessions == 0 || e.state < sum.state {
+		sum.state = e.state
+	}
+	sum.sessions++
+	sum.tabs += e.tabs
+	sum.hidden += e.hidden
+	sum.unconfirmed += e.unconfirmed
+}
+
+func (sum *groupSum) totals() Totals {
+	return Totals{
+		Sessions:    int(sum.sessions),
+		Tabs:        int(sum.tabs),
+		Hidden:      int(sum.hidden),
+		Unconfirmed: int(sum.unconfirmed),
+	}
+}
+
+// usersOfGroup fills in a page of users by the sessions of the members of a group. It looks at each
+// of these sessions once.
+func (h *Hub) usersOfGroup(name string, state State, p *userPage) {
 	h.settleIndex()
-	x, c := h.index, f.compiled()
+	x := h.index
 	x.mu.RLock()
 	defer x.mu.RUnlock()
+	c := Filter{Group: name}.compiled()
 	group := x.groups[c.Group]
 	if group == nil || c.nobody {
-		return nil
+		return
 	}
-	places := make([]int32, len(x.users)+len(x.free)) // in list, from 1, by the users' numbers
-	list := make([]User, 0, min(group.sessions.Len(), len(x.users)))
+	sums := make([]groupSum, x.numbersLocked())
 	group.sessions.Scan(func(at placed) bool {
 		e := &at.session.indexed
-		place := &places[e.user.number]
-		if *place == 0 {
-			list = append(list, User{User: e.user.name, State: states[e.state]})
-			*place = int32(len(list))
-		}
-		u := &list[*place-1]
-		if own := states[e.state]; own != u.State && slices.Index(states, own) < slices.Index(states, u.State) {
-			u.State = own
-		}
-		u.Sessions++
-		u.Tabs += int(e.tabs)
-		u.Hidden += int(e.hidden)
-		u.Unconfirmed += int(e.unconfirmed)
+		sums[e.number].add(e)
 		return true
 	})
-	if few := len(x.users) / 8; len(list) < few {
-		slices.SortFunc(list, func(a, b User) int { return strings.Compare(a.User, b.User) })
-		return list
+	for i := range sums {
+		sum := &sums[i]
+		if sum.shown = sum.sessions > 0 && (state == "" || states[sum.state] == state); sum.shown {
+			p.sums[sum.state].add(sum.totals(), 1)
+		}
 	}
-	users = make([]User, 0, len(list))
-	x.byName.Scan(func(u *indexedUser) bool {
-		if place := places[u.number]; place > 0 {
-			users = append(users, list[place-1])
+	take := func(u *indexedUser) bool {
+		sum := &sums[u.number]
+		if !sum.shown {
+			return true
 		}
+		one := sum.totals()
+		return p.take(User{u.name, states[sum.state], one.Sessions, one.Tabs, one.Hidden, one.Unconfirmed, u.folded})
+	}
+	if group.sessions.Len() > len(x.users)/8 {
+		x.byName.Ascend(&indexedUser{folded: p.from}, take)
+		return
+	}
+	members := make([]*indexedUser, 0, group.sessions.Len()) // few: soon sorted
+	group.sessions.Scan(func(at placed) bool {
+		members = append(members, at.session.indexed.user)
 		return true
 	})
-	return users
+	slices.SortFunc(members, func(a, b *indexedUser) int { return strings.Compare(a.folded, b.folded) })
+	for _, u := range slices.Compact(members) {
+		if !take(u) {
+			break
+		}
+	}
 }
 
 // Overview counts live sessions.
@@ -304,93 +313,6 @@ func (h *Hub) Overview() Overview {
 		o.Groups[g.name] += g.sessions.Len()
 	}
 	return o
-}
-
-// NumberedPage is a page of a list whose pages have numbers.
-type NumberedPage struct {
-	Sessions []Session
-	Number   int       // from 1; the last page where a later one was asked for
-	Found    int       // sessions on all pages
-	Newest   time.Time // the last sign-in of them; zero without any
-}
-
-// SessionPageAt lists the sessions of a group and of a state, either of which may be empty, by
-// their sign-ins: oldest first, or newest first. It looks at the sessions of the page only, unless
-// both are given.
-func (h *Hub) SessionPageAt(group string, state State, newestFirst bool, number, size int) (p NumberedPage) {
-	h.settleIndex()
-	c := Filter{Group: group, State: state}.compiled()
-	var list []placed
-	h.index.mu.RLock()
-	if sessions, picks := h.index.smallestLocked(c); sessions != nil && !c.nobody {
-		list = p.cut(sessions, picks, newestFirst, number, size)
-	}
-	h.index.mu.RUnlock()
-	p.Number = max(1, p.Number)
-	now := h.clock.Now()
-	for _, at := range list {
-		if one, alive := h.listSession(at.session, now, false); alive {
-			one.Record, one.Names = at.session.record.Load(), at.session.names.Load()
-			p.Sessions = append(p.Sessions, one)
-		}
-	}
-	return p
-}
-
-// cut lists the sessions of a page, and sets everything else of p.
-func (p *NumberedPage) cut(
-	all *sessionList,
-	picks func(*indexed) bool,
-	newestFirst bool,
-	number, size int,
-) (list []placed) {
-	p.Found = all.Len()
-	at := func(i int) placed { one, _ := all.GetAt(i); return one }
-	if picks != nil {
-		var picked []placed
-		all.Scan(func(one placed) bool {
-			if picks(&one.session.indexed) {
-				picked = append(picked, one)
-			}
-			return true
-		})
-		p.Found = len(picked)
-		at = func(i int) placed { return picked[i] }
-	}
-	if p.Found == 0 {
-		return nil
-	}
-	p.Newest = session.FromUnixMilli(at(p.Found - 1).created)
-	p.Number = max(1, min(number, (p.Found+size-1)/size))
-	for i := (p.Number - 1) * size; i < min(p.Found, p.Number*size); i++ {
-		if newestFirst {
-			list = append(list, at(p.Found-1-i))
-		} else {
-			list = append(list, at(i))
-		}
-	}
-	return list
-}
-
-// CountNewer counts the sessions of a group and of a state, either of which may be empty, that were
-// signed in after an instant. It looks at newer ones only.
-func (h *Hub) CountNewer(group string, state State, than time.Time) (n int) {
-	h.settleIndex()
-	c := Filter{Group: group, State: state}.compiled()
-	h.index.mu.RLock()
-	defer h.index.mu.RUnlock()
-	list, picks := h.index.smallestLocked(c)
-	if list == nil || c.nobody {
-		return 0
-	}
-	list.Reverse(func(at placed) bool {
-		newer := at.created > than.UnixMilli()
-		if newer && (picks == nil || picks(&at.session.indexed)) {
-			n++
-		}
-		return newer
-	})
-	return n
 }
 
 // Among returns those of the sessions that are live, by ref.

@@ -2,7 +2,6 @@ package views
 
 import (
 	"cmp"
-	"math/rand/v2"
 	"net/url"
 	"slices"
 	"strconv"
@@ -87,7 +86,7 @@ func (q consoleQuery) tidy() consoleQuery {
 		q.By, q.Open = "", nil
 	}
 	q.Open = q.Open[:min(len(q.Open), maxOpen)]
-	if _, ok := consoleOrders[q.Sort]; !ok {
+	if !slices.Contains(hub.Orders, hub.Order(q.Sort)) {
 		q.Sort, q.Desc = "signed_in", true
 		if q.By == byUser {
 			q.Sort, q.Desc = "user", false
@@ -127,73 +126,36 @@ func (q consoleQuery) values() url.Values {
 	return v
 }
 
-// pick lists those of the sessions that the filter picks. The result points into the list.
-func (f consoleFilter) pick(all []hub.Session) []*hub.Session {
-	return slices.DeleteFunc(f.inHub().Pick(all), func(one *hub.Session) bool {
-		return f.Node != "" && one.Node != f.Node ||
-			!strings.HasPrefix(one.Record.Address, f.Address) ||
-			f.State == stateUnconfirmed && one.Unconfirmed == 0
-	})
+// inHub is the filter as the hub knows it.
+func (f consoleFilter) inHub() hub.Filter {
+	shown := hub.Filter{
+		User:    f.User,
+		Group:   f.Group,
+		State:   f.State,
+		Node:    f.Node,
+		Address: f.Address,
+		Query:   f.Query,
+	}
+	if f.State == stateUnconfirmed {
+		shown.State, shown.Unconfirmed = "", true
+	}
+	return shown
 }
 
-var consoleOrders = map[string]func(a, b *hub.Session) int{
-	"user":      func(a, b *hub.Session) int { return strings.Compare(a.Names.User, b.Names.User) },
-	"state":     func(a, b *hub.Session) int { return liveliness(a.State) - liveliness(b.State) },
-	"tabs":      func(a, b *hub.Session) int { return cmp.Compare(a.Tabs, b.Tabs) },
-	"address":   func(a, b *hub.Session) int { return strings.Compare(a.Record.Address, b.Record.Address) },
-	"signed_in": func(a, b *hub.Session) int { return a.Record.CreatedAt.Compare(b.Record.CreatedAt) },
-	"active":    func(a, b *hub.Session) int { return a.LastActiveAt.Compare(b.LastActiveAt) },
+// inHub is what q asks the hub for.
+func (q consoleQuery) inHub() hub.ListQuery {
+	return hub.ListQuery{
+		Filter: q.consoleFilter.inHub(),
+		Order:  hub.Order(q.Sort),
+		Desc:   q.Desc,
+		Users:  q.By == byUser,
+		Page:   q.Page,
+		Size:   q.Size,
+	}
 }
 
 // liveliness orders states, the most active first.
 func liveliness(s hub.State) int { return slices.Index(consoleStates, s) }
-
-// compare is the order of q.
-func (q consoleQuery) compare(a, b *hub.Session) int {
-	c := consoleOrders[q.Sort](a, b)
-	if q.Desc {
-		c = -c
-	}
-	return cmp.Or(c, slices.Compare(a.Record.ID[:], b.Record.ID[:]))
-}
-
-// sort puts the sessions in the order of q.
-func (q consoleQuery) sort(list []*hub.Session) { slices.SortFunc(list, q.compare) }
-
-// sortPart puts those sessions in the order of q that stand from first to end then. It takes a
-// small part of the time of sorting all (Hoare, Algorithm 65: Find).
-func (q consoleQuery) sortPart(list []*hub.Session, first, end int) {
-	for from, to := 0, len(list); ; {
-		if to-from <= 2*max(1, end-first) {
-			q.sort(list[from:to])
-			return
-		}
-		pivot := list[from+rand.IntN(to-from)]
-		less, more := from, to-1
-		for less <= more {
-			for q.compare(list[less], pivot) < 0 {
-				less++
-			}
-			for q.compare(list[more], pivot) > 0 {
-				more--
-			}
-			if less <= more {
-				list[less], list[more] = list[more], list[less]
-				less++
-				more--
-			}
-		}
-		switch { // what stands before less is no later than what stands behind more
-		case end <= more+1:
-			to = more + 1
-		case first >= less:
-			from = less
-		default:
-			q.sort(list[from:to])
-			return
-		}
-	}
-}
 
 // consoleView is what a console shows at an instant.
 type consoleView struct {
@@ -300,50 +262,16 @@ func consoleLogoutOf(l hub.ForcedLogout) consoleLogout {
 // pages is how many tabs the forced logout is about.
 func (l consoleLogout) pages() int { return l.Open + l.Acked + l.Unconfirmed + l.Gone }
 
-// isIndexed reports whether the hub's index has the list that q shows.
-func (q consoleQuery) isIndexed() bool {
-	return q.By == "" && q.Sort == "signed_in" && q.consoleFilter.isIndexed()
-}
-
-// isIndexed reports whether the hub's index has the sessions that f picks.
-func (f consoleFilter) isIndexed() bool {
-	return f == consoleFilter{Group: f.Group, State: f.State} && f.State != stateUnconfirmed
-}
-
-// sessionsFor are the sessions among which are those that a console shows; nil where the index has
-// them.
-func (s *Server) sessionsFor(q consoleQuery) []hub.Session {
-	if q.isIndexed() {
-		return nil
-	}
-	return s.hub.Sessions(q.inHub())
-}
-
-// inHub is what the hub knows of the filter.
-func (f consoleFilter) inHub() hub.Filter {
-	shown := hub.Filter{Query: f.Query, User: f.User, Group: f.Group}
-	if f.State != stateUnconfirmed {
-		shown.State = f.State
-	}
-	return shown
-}
-
-// consoleView is what q shows. all are sessionsFor q.
-func (s *Server) consoleView(l *locale.Locale, q consoleQuery, all []hub.Session) consoleView {
+// consoleView is what q shows.
+func (s *Server) consoleView(l *locale.Locale, q consoleQuery) consoleView {
 	now := s.clock.Now()
 	view := consoleView{
 		Plot:    plotOf(s.hub.History()),
-		Rows:    []consoleRow{},
 		Logouts: []consoleLogout{},
 	}
 	several := s.hub.Stats().Nodes > 1
 	view.count(s.hub.Overview(), several)
-	draw := rows{locale: l, now: now, withNodes: several}
-	if q.isIndexed() && all == nil {
-		view.list(s.hub.SessionPageAt(q.Group, q.State, q.Desc, q.Page, q.Size), q, draw)
-	} else {
-		view.pick(all, q, draw)
-	}
+	view.list(s.hub.SessionPageAt(q.inHub()), q, rows{locale: l, now: now, withNodes: several})
 	isRecent := func(r *session.Revocation) bool { return now.Sub(r.EffectiveAt) < time.Hour }
 	for _, one := range s.hub.ForcedLogouts(0, 10, isRecent) {
 		view.Logouts = append(view.Logouts, consoleLogoutOf(one))
@@ -351,40 +279,18 @@ func (s *Server) consoleView(l *locale.Locale, q consoleQuery, all []hub.Session
 	return view
 }
 
-// list fills in a page that the index has.
+// list fills in a page of the list.
 func (v *consoleView) list(p hub.NumberedPage, q consoleQuery, draw rows) {
-	v.Found, v.Page, v.Pages = p.Found, p.Number, max(1, (p.Found+q.Size-1)/q.Size)
+	listed := p.Found
+	v.Found, v.Page = p.Found, p.Number
+	if q.By == byUser {
+		v.FoundUsers, listed = p.FoundUsers, p.FoundUsers
+		v.Rows = draw.users(p.Sessions, q.Open)
+	} else {
+		v.Rows = draw.sessions(p.Sessions)
+	}
+	v.Pages = max(1, (listed+q.Size-1)/q.Size)
 	if !p.Newest.IsZero() {
 		v.Newest = p.Newest.UnixMilli()
-	}
-	for i := range p.Sessions {
-		v.Rows = append(v.Rows, draw.session(&p.Sessions[i]))
-	}
-}
-
-// pick fills in a page of sessions that are filtered and sorted here.
-func (v *consoleView) pick(all []hub.Session, q consoleQuery, draw rows) {
-	list := q.pick(all)
-	v.Found = len(list)
-	for _, one := range list {
-		v.Newest = max(v.Newest, one.Record.CreatedAt.UnixMilli())
-	}
-	page := func(n int) (first, end int) {
-		v.Pages = max(1, (n+q.Size-1)/q.Size)
-		v.Page = min(q.Page, v.Pages)
-		return (v.Page - 1) * q.Size, min(n, v.Page*q.Size)
-	}
-	if q.By == byUser {
-		users := usersOf(list)
-		v.FoundUsers = len(users.list)
-		first, end := page(len(users.list))
-		q.sortPart(users.list, first, end)
-		v.Rows = draw.users(users, first, end, q)
-		return
-	}
-	first, end := page(len(list))
-	q.sortPart(list, first, end)
-	for _, one := range list[first:end] {
-		v.Rows = append(v.Rows, draw.session(one))
 	}
 }

@@ -194,81 +194,64 @@ func crowd(n int) []hub.Session {
 	return list
 }
 
-func TestConsoleFilters(t *testing.T) {
-	all := crowd(28)
-	for _, c := range []struct {
-		asked string
-		want  int
-	}{
-		{"", 28},
-		{"state=idle", 7},
-		{"state=unconfirmed", 9},
-		{"state=nonsense", 28},
-		{"node=a", 14},
-		{"node=nowhere", 0},
-		{"user=USER3", 2},
-		{"user=user", 0},
-		{"address=10.0.1.", 7},
-		{"address=0.1.", 0},
-		{"group=group6&state=warned", 1},
-		{"q=user1", 10},
+func TestConsoleAsksTheHubForItsFilters(t *testing.T) {
+	for asked, want := range map[string]hub.Filter{
+		"":                                {},
+		"state=idle&user=USER3":           {State: hub.StateIdle, User: "USER3"},
+		"state=unconfirmed&group=Staff":   {Unconfirmed: true, Group: "Staff"},
+		"state=nonsense&node=a":           {Node: "a"},
+		"address=10.0.1.&q=+user1+&desc=": {Address: "10.0.1.", Query: "user1"},
 	} {
-		v, err := url.ParseQuery(c.asked)
+		v, err := url.ParseQuery(asked)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := len(readConsoleQuery(v).pick(all)); got != c.want {
-			t.Errorf("%s: %d sessions, want %d", c.asked, got, c.want)
+		if got := readConsoleQuery(v).inHub().Filter; got != want {
+			t.Errorf("%s: %+v, want %+v", asked, got, want)
+		}
+	}
+	for _, name := range consoleColumns {
+		if !slices.Contains(hub.Orders, hub.Order(name)) {
+			t.Errorf("a column is sorted by %s, which the hub does not know", name)
 		}
 	}
 }
 
-func TestAPartIsSortedAsAllAre(t *testing.T) {
-	for sort := range consoleOrders {
-		for _, desc := range []bool{false, true} {
-			q, sessions := consoleQuery{Sort: sort, Desc: desc}, crowd(97)
-			list := func() []*hub.Session { return consoleFilter{}.pick(sessions) }
-			all := list()
-			q.sort(all)
-			for first := 0; first < len(all); first += 10 {
-				part, end := list(), min(first+10, len(all))
-				q.sortPart(part, first, end)
-				for i := first; i < end; i++ {
-					if q.compare(part[i], all[i]) != 0 {
-						t.Fatalf("by %s, part from %d: place %d differs", sort, first, i)
-					}
-				}
-			}
-		}
+func TestTheRowOfAUserSumsTheirSessionsUp(t *testing.T) {
+	list := crowd(6)
+	slices.Reverse(list) // newest first, two of each user
+	draw := rows{locale: locale.English(), now: list[0].Record.CreatedAt, withNodes: true}
+	rows := draw.users(list, []string{"USER1"})
+	if len(rows) != 5 || rows[1].User != "user1" || !rows[1].IsOpen || !rows[2].IsPart || !rows[3].IsPart {
+		t.Fatalf("%+v, want three users, the second with two sessions", rows)
+	}
+	newer, older := list[2], list[3]
+	sum := rows[1]
+	if sum.State != older.State || sum.Tabs != newer.Tabs+older.Tabs || sum.Address != newer.Record.Address ||
+		sum.Addresses != 2 || sum.Node != "" || !slices.Equal(sum.Refs, []string{newer.Names.Ref, older.Names.Ref}) {
+		t.Errorf("%+v does not sum up %+v and %+v", sum, newer, older)
 	}
 }
 
 func TestAPageWhoseRowsStandStillIsToldWhatDiffers(t *testing.T) {
-	s := startSite(t, "")
 	all := crowd(100)
 	ref := func(i int) string { return all[i].Names.Ref }
 	q := consoleQuestion{
 		Shown:    []string{ref(99), ref(3), "gone-a"},
-		Since:    all[89].Record.CreatedAt.UnixMilli(),
 		Selected: []string{ref(7), "gone-b", "gone-a"},
 	}.tidy()
-	a := consoleAnswer{consoleView: s.consoleView(locale.English(), q.consoleQuery, all)}
 	live := make(map[string]*hub.Session)
 	for i := range all {
 		live[ref(i)] = &all[i]
 	}
-	a.compare(q, s.newer(q, all), live, rows{locale: locale.English(), now: time.Now()})
-	if a.New != 10 {
-		t.Errorf("%d are new, want those after the 90th", a.New)
-	}
+	draw := rows{locale: locale.English(), now: time.Now()}
+	a := consoleAnswer{consoleView: consoleView{Rows: draw.sessions(all[50:])}}
+	a.compare(q, 0, live, draw)
 	if len(a.Kept) != 1 || a.Kept[0].Ref != ref(3) {
 		t.Errorf("kept: %+v, want the row that is on another page now", a.Kept)
 	}
 	if want := []string{"gone-a", "gone-b"}; !slices.Equal(a.Ended, want) {
 		t.Errorf("ended: %v, want %v", a.Ended, want)
-	}
-	if refs, found := q.refs(crowd(maxSessions + 1)); refs != nil || found != maxSessions+1 {
-		t.Errorf("%d refs of %d, want none of so many", len(refs), found)
 	}
 }
 
@@ -325,6 +308,19 @@ func TestTheConsoleIsSentAnewWhereSomethingChanges(t *testing.T) {
 	s.signIn("grace")
 	if v := next(); v.Found != 1 || v.Rows[0].User != "grace" || v.Totals.Users != 2 {
 		t.Errorf("after a sign-in: %+v", v)
+	}
+	for since, want := range map[time.Time]int{time.Now().Add(-time.Hour): 1, time.Now().Add(time.Hour): 0} {
+		question := map[string]any{"q": "gra", "sort": "user", "n": 4 + want, "since": since.UnixMilli()}
+		if err := wsjson.Write(t.Context(), conn, question); err != nil {
+			t.Fatal(err)
+		}
+		v := next()
+		for v.Number != 4+want {
+			v = next()
+		}
+		if v.New != want {
+			t.Errorf("%d have signed in since %s, want %d", v.New, since, want)
+		}
 	}
 	if err := s.sessions.SignOut(ada.request("POST", "/logout", nil)); err != nil {
 		t.Fatal(err)

@@ -162,8 +162,7 @@ var consoleColumns = []string{"user", "state", "tabs", "address", "signed_in", "
 
 func (s *Server) console(w http.ResponseWriter, r *http.Request) error {
 	q := readConsoleQuery(r.URL.Query())
-	all := s.sessionsFor(q)
-	view := s.consoleView(s.locale(r), q, all)
+	view := s.consoleView(s.locale(r), q)
 	q.Page = view.Page
 	for i := range view.Rows {
 		view.Rows[i].inWords(s.locale(r))
@@ -178,7 +177,7 @@ func (s *Server) console(w http.ResponseWriter, r *http.Request) error {
 		Most:        maxSessions,
 	}
 	if r.URL.Query().Get("select") == "all" {
-		refs, _ := q.refs(s.hub.Sessions(q.inHub()))
+		refs, _ := s.hub.Refs(q.consoleFilter.inHub(), maxSessions)
 		p.Selected, p.Chosen, p.TooMany = strings.Join(refs, ","), len(refs), refs == nil
 	}
 	for _, name := range consoleColumns {

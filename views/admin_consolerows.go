@@ -99,28 +99,46 @@ func (d rows) session(one *hub.Session) consoleRow {
 	return row
 }
 
-// consoleUsers are sessions by their users.
-type consoleUsers struct {
-	list     []*hub.Session            // one for each user: their newest, with what all of theirs sum up to
-	sessions map[string][]*hub.Session // by the folded name
+func (d rows) sessions(list []hub.Session) []consoleRow {
+	rows := make([]consoleRow, len(list))
+	for i := range list {
+		rows[i] = d.session(&list[i])
+	}
+	return rows
 }
 
-func usersOf(sessions []*hub.Session) consoleUsers {
-	u := consoleUsers{sessions: make(map[string][]*hub.Session)}
-	sums := make(map[string]*hub.Session)
-	for _, one := range sessions {
-		name := one.Names.User
-		u.sessions[name] = append(u.sessions[name], one)
-		sum, known := sums[name]
-		if !known {
-			first := *one
-			sums[name] = &first
-			u.list = append(u.list, &first)
-			continue
+// users are the rows of users, each followed by those of their sessions where it is open. The
+// sessions of a user follow each other, newest first.
+func (d rows) users(list []hub.Session, open []string) []consoleRow {
+	isOpen := make(map[string]bool, len(open))
+	for _, name := range open {
+		isOpen[session.FoldName(name)] = true
+	}
+	rows := []consoleRow{}
+	for len(list) > 0 {
+		name, end := list[0].Names.User, 1
+		for end < len(list) && list[end].Names.User == name {
+			end++
 		}
-		if one.Record.CreatedAt.After(sum.Record.CreatedAt) {
-			sum.Record, sum.Names, sum.Node = one.Record, one.Names, one.Node
+		row := d.user(list[:end])
+		row.IsOpen = isOpen[name]
+		rows = append(rows, row)
+		if row.IsOpen {
+			for _, part := range d.sessions(list[:end]) {
+				part.IsPart = true
+				rows = append(rows, part)
+			}
 		}
+		list = list[end:]
+	}
+	return rows
+}
+
+// user is the row of a user with these sessions, newest first: it looks like the newest, with what
+// all of them sum up to.
+func (d rows) user(sessions []hub.Session) consoleRow {
+	sum := sessions[0]
+	for _, one := range sessions[1:] {
 		if liveliness(one.State) < liveliness(sum.State) {
 			sum.State = one.State
 		}
@@ -131,37 +149,14 @@ func usersOf(sessions []*hub.Session) consoleUsers {
 		sum.Hidden += one.Hidden
 		sum.Unconfirmed += one.Unconfirmed
 	}
-	return u
-}
-
-// users are the rows of a part of the list, each followed by its sessions where it is open.
-func (d rows) users(u consoleUsers, first, end int, q consoleQuery) []consoleRow {
-	open := make(map[string]bool, len(q.Open))
-	for _, name := range q.Open {
-		open[session.FoldName(name)] = true
+	row := d.session(&sum)
+	row.Ref, row.Device, row.Node = "", "", ""
+	addresses := make([]string, len(sessions))
+	for i := range sessions {
+		row.Refs = append(row.Refs, sessions[i].Names.Ref)
+		addresses[i] = sessions[i].Record.Address
 	}
-	list := []consoleRow{}
-	for _, sum := range u.list[first:end] {
-		name := sum.Names.User
-		row := d.session(sum)
-		row.Ref, row.Device, row.Node, row.IsOpen = "", "", "", open[name]
-		sessions := u.sessions[name]
-		consoleQuery{Sort: "signed_in", Desc: true}.sort(sessions)
-		var addresses []string
-		for _, one := range sessions {
-			row.Refs = append(row.Refs, one.Names.Ref)
-			addresses = append(addresses, one.Record.Address)
-		}
-		slices.Sort(addresses)
-		row.Addresses = len(slices.Compact(addresses))
-		list = append(list, row)
-		if row.IsOpen {
-			for _, one := range sessions {
-				part := d.session(one)
-				part.IsPart = true
-				list = append(list, part)
-			}
-		}
-	}
-	return list
+	slices.Sort(addresses)
+	row.Addresses = len(slices.Compact(addresses))
+	return row
 }

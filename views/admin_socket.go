@@ -253,49 +253,22 @@ func (s *Server) consoleAnswer(ctx context.Context, l *locale.Locale, q consoleQ
 		return s.progressView(ctx, l, logout)
 	}
 	if q.All {
-		refs, found := q.refs(s.hub.Sessions(q.inHub()))
+		refs, found := s.hub.Refs(q.consoleFilter.inHub(), maxSessions)
 		return consoleRefs{"refs", q.Number, found, refs}
 	}
-	all := s.sessionsFor(q.consoleQuery)
 	a := consoleAnswer{
 		Type:        "view",
 		Number:      q.Number,
-		consoleView: s.consoleView(l, q.consoleQuery, all),
+		consoleView: s.consoleView(l, q.consoleQuery),
 		Kept:        []consoleRow{},
 	}
 	draw := rows{locale: l, now: s.clock.Now(), withNodes: len(a.Nodes) > 0}
-	a.compare(q, s.newer(q, all), s.hub.Among(slices.Concat(q.Shown, q.Selected)), draw)
+	newer := 0
+	if q.Since > 0 {
+		newer = s.hub.CountNewer(q.consoleFilter.inHub(), session.FromUnixMilli(q.Since))
+	}
+	a.compare(q, newer, s.hub.Among(slices.Concat(q.Shown, q.Selected)), draw)
 	return a
-}
-
-// newer counts the sessions that match and were signed in after what the page shows. all are
-// sessionsFor q.
-func (s *Server) newer(q consoleQuestion, all []hub.Session) (n int) {
-	switch {
-	case q.Since <= 0:
-		return 0
-	case q.isIndexed() && all == nil:
-		return s.hub.CountNewer(q.Group, q.State, session.FromUnixMilli(q.Since))
-	}
-	for _, one := range q.pick(all) {
-		if one.Record.CreatedAt.UnixMilli() > q.Since {
-			n++
-		}
-	}
-	return n
-}
-
-// refs are those of all sessions that match, and how many match. They are nil if they are too many.
-func (f consoleFilter) refs(all []hub.Session) (refs []string, found int) {
-	list := f.pick(all)
-	if len(list) > maxSessions {
-		return nil, len(list)
-	}
-	refs = make([]string, len(list))
-	for i, one := range list {
-		refs[i] = one.Names.Ref
-	}
-	return refs, len(list)
 }
 
 // compare says how the sessions differ from what the page shows and has selected. live are those of
