@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"curfew/hub/internal/revocation"
 	"curfew/hub/internal/socket"
 	"curfew/hub/wire"
 	"curfew/session"
@@ -397,13 +398,12 @@ func (h *Hub) tellEndOfAll(list []*liveSession, end session.End) {
 // where nodes share the store.
 const manyEnds = 200
 
-// writeEnds stores the end of each session that a revocation has ended. Of several nodes each
-// stores its part.
-func (h *Hub) writeEnds(list []*liveSession, end session.End) {
-	hasTabs := func(s *liveSession) bool { return s.opened.Load() > 0 } // or had some
-	if len(list) > manyEnds && slices.ContainsFunc(list, hasTabs) && !h.wait(ackWait) {
+// writeEnds stores the end of each session that e has ended. Of several nodes each stores its part.
+func (h *Hub) writeEnds(e *revocation.Entry, list []*liveSession) {
+	if len(list) > manyEnds && !h.awaitAcks(e) {
 		return // the revocation is stored: the next start ends them
 	}
+	end := e.Revocation.End()
 	if h.cluster.Alone() {
 		h.writeEndsTogether(list, end)
 		return

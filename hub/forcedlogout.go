@@ -197,7 +197,7 @@ func (h *Hub) enforce(r session.Revocation, list []*liveSession, registered int6
 		<-toldHere
 		tell(rest)
 		if atOnce {
-			h.writeEnds(slices.Concat(here, rest), r.End())
+			h.writeEnds(e, slices.Concat(here, rest))
 		}
 	})
 	return len(here) + len(rest), tabs + more
@@ -238,6 +238,33 @@ func (h *Hub) mark(e *revocation.Entry, list, known []*liveSession) (ended []*li
 		tabs += open
 	})
 	return ended, tabs
+}
+
+// How long the ends of many sessions are not written for the sake of the tabs that are being told:
+// at most ackWait, and as long as one of them answers within ackPause.
+const (
+	ackPause = 200 * time.Millisecond
+	ackStep  = 25 * time.Millisecond // from one look to the next
+)
+
+// awaitAcks returns once the tabs that e has ended have answered, or no more of them do. It returns
+// false if the hub closes.
+func (h *Hub) awaitAcks(e *revocation.Entry) bool {
+	before, quiet := -1, time.Duration(0)
+	for range ackWait / ackStep {
+		sum, _ := e.Outcomes.Total(0)
+		open := sum.Unconfirmed()
+		if quiet += ackStep; open != before {
+			before, quiet = open, 0
+		}
+		if open == 0 || quiet >= ackPause {
+			break
+		}
+		if !h.wait(ackStep) {
+			return false
+		}
+	}
+	return true
 }
 
 // Count counts the live sessions in a scope, and their tabs on all nodes. except is the ref of a

@@ -15,7 +15,7 @@ var errClosed = errors.New("store is closed")
 
 // maxPerTransaction bounds how many changes share one transaction, and so how long the first of
 // them waits.
-const maxPerTransaction = 1024
+const maxPerTransaction = 2048
 
 // maxQueued bounds how many changes wait that nobody waits for, and so how long a sign-in waits
 // behind them. Of more, each keeps its caller.

@@ -86,7 +86,7 @@ func TestCloseWritesAllThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		folder := t.TempDir()
 		store, release := openHeld(t, folder)
-		const waiting = 1500 // more than a transaction takes
+		const waiting = 3000 // more than a transaction takes
 		var writes sync.WaitGroup
 		for range waiting {
 			writes.Go(func() {
@@ -126,7 +126,7 @@ func TestAnEndThatWaitsForRoomKeepsItsPlace(t *testing.T) {
 		}
 		store, release := openHeld(t, folder)
 		why := session.End{Reason: session.ReasonIdle, At: ada.CreatedAt}
-		for range 1024 {
+		for range 2048 {
 			store.EndSoon(t.Context(), session.NewToken().ID(), why, time.Time{})
 		}
 		var calls sync.WaitGroup

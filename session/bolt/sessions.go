@@ -225,18 +225,37 @@ func endError(err error) error {
 	return err
 }
 
+// end ends a session. It decodes no record: a forced logout is many of these.
 func (s *Store) end(tx *bbolt.Tx, id session.ID, why session.End, ifDueBy time.Time) (first bool, err error) {
-	r, err := getRecord(tx, id)
-	if err != nil || r.End != nil {
+	sessions, activity := tx.Bucket(bucketSessions), tx.Bucket(bucketActivity)
+	data := sessions.Get(id[:])
+	if data == nil {
+		return false, session.ErrNotFound
+	}
+	live, ended, err := decodeTiming(data)
+	if err != nil || ended {
 		return false, err
 	}
+	takeActivity(&live, activity.Get(id[:]))
 	if !ifDueBy.IsZero() {
-		if due, _ := r.Policy.EndsAt(r); due.After(ifDueBy) {
+		if due, _ := live.Policy.EndsAt(live); due.After(ifDueBy) {
 			return false, session.ErrNotDue
 		}
 	}
-	return true, s.endRecord(tx, r, why)
+	live.End = &why
+	buffer := append(make([]byte, 0, len(data)+endedMore), timing(live)...)
+	buffer, r, err := session.AppendEnded(buffer, id, data[timingSize:], live.LastActiveAt, why)
+	if err != nil {
+		return false, err
+	}
+	if err := sessions.Put(id[:], buffer); err != nil {
+		return false, err
+	}
+	return true, s.noteEnd(tx, r)
 }
+
+// endedMore is by how much an end makes most records longer.
+const endedMore = 200
 
 // EndKeep implements [session.Store].
 func (s *Store) EndKeep(ctx context.Context, id session.ID) error {
@@ -263,6 +282,11 @@ func (s *Store) endRecord(tx *bbolt.Tx, r session.Record, why session.End) error
 	if err := putRecord(tx, r); err != nil {
 		return err
 	}
+	return s.noteEnd(tx, r)
+}
+
+// noteEnd notes the end of a session, whose tombstone is written, wherever else it belongs.
+func (s *Store) noteEnd(tx *bbolt.Tx, r session.Record) error {
 	if err := tx.Bucket(bucketUsers).Delete(userKey(r.User, r.ID)); err != nil {
 		return err
 	}
@@ -278,7 +302,7 @@ func (s *Store) endRecord(tx *bbolt.Tx, r session.Record, why session.End) error
 			return err
 		}
 	}
-	return s.appendEvent(tx, session.EndEvent(r, why))
+	return s.appendEvent(tx, session.EndEvent(r, *r.End))
 }
 
 // Live implements [session.Store]. It reads in steps, so that no long transaction holds back the
