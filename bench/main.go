@@ -43,7 +43,8 @@ var (
 		"way: the load runs on the cores of the server, and 0 makes it answer while others are being told")
 	only = flag.String("only", "",
 		"some of ratios (memory, tls, openings, heartbeats, rest, status, logout, notice), lateness, storm, "+
-			"console, sign-ins, many, front, doors, cut, transfers, nodes, node-costs, simulation; empty: all")
+			"console, sign-ins, many (many-listed, many-logout, many-ends, many-leap), front, doors, cut, transfers, "+
+			"nodes, node-costs, simulation; empty: all")
 	serveAs = flag.String("serve", "",
 		"be a server: curfew, simulated, handler, lean, application, plain-proxy (used by the benchmark itself)")
 	serveRedis     = flag.String("redis", "", "with -serve curfew: the Redis that nodes share")
@@ -69,7 +70,8 @@ var parts = []part{
 	ratio("rest", measureRest), ratio("status", measureStatus),
 	{"lateness", measureLateness}, {"storm", measureStorm}, {"console", measureConsole},
 	{"sign-ins", func() { measureSignIns(1); measureSignIns(64) }},
-	{"many", measureMany},
+	ofMany("many-listed", measureManyListed), ofMany("many-logout", measureManyLogout),
+	ofMany("many-ends", measureManyEnds), ofMany("many-leap", measureManyLeaps),
 	{"front", measureFront}, {"doors", measureDoors}, {"cut", measureCut}, {"transfers", measureTransfers},
 	// these call giveWay
 	ratio("logout", measureForcedLogout), ratio("notice", measureNotice), {"nodes", measureNodes},
@@ -87,6 +89,9 @@ func main() {
 	chosen := strings.Split(*only, ",")
 	if i := slices.Index(chosen, "ratios"); i >= 0 {
 		chosen = slices.Replace(chosen, i, i+1, ratioParts...)
+	}
+	if i := slices.Index(chosen, "many"); i >= 0 {
+		chosen = slices.Replace(chosen, i, i+1, manyParts...)
 	}
 	if *writeTo != "" {
 		splitPage()

@@ -35,11 +35,16 @@ const (
 	manyWithTabs = 5_000
 )
 
-func measureMany() {
-	fmt.Printf("\n%d sessions in the embedded store, the limit of each figure in brackets\n", manySessions)
-	measureManyListed()
-	measureManyEnds()
-	measureManyLeaps()
+// manyParts are what -only many stands for.
+var manyParts = []string{"many-listed", "many-logout", "many-ends", "many-leap"}
+
+// ofMany is a part that measures many sessions.
+func ofMany(name string, measure func()) part {
+	return part{name, func() {
+		fmt.Printf("\n%s: %d sessions in the embedded store, the limit of each figure in brackets\n",
+			name, manySessions)
+		measure()
+	}}
 }
 
 // limited prints a figure beside its limit.
@@ -184,8 +189,7 @@ var consolePages = []string{
 	"/admin?by=user", "/admin?sort=active&desc=true", "/admin?sort=address", "/admin?sort=state", "/admin?sort=tabs",
 }
 
-// measureManyListed measures pages of the listing, a restart after a kill, and a forced logout of
-// all.
+// measureManyListed measures pages of the listing, and a restart after a kill.
 func measureManyListed() {
 	now := session.Millis(time.Now())
 	long := session.Profiles()[1] // its warnings outlast the measurement
@@ -214,7 +218,6 @@ func measureManyListed() {
 		t.close()
 	}
 	limited("restart after a kill, until it is ready", s.killAndRestart(), 5*time.Second)
-	s.measureLogoutOfAll()
 	s.stop()
 }
 
@@ -245,13 +248,28 @@ func (s *manySite) measureDeepPage() {
 	s.measurePage(strings.Replace(path, "limit=1000", "limit=100", 1), "")
 }
 
-func (s *manySite) measureLogoutOfAll() {
+// manyTabs is how many of the sessions have a tab while all are signed out.
+const manyTabs = 10_000
+
+// measureManyLogout measures a forced logout of all, without tabs and with.
+func measureManyLogout() {
+	for _, open := range []int{0, manyTabs} {
+		s, tokens := startMany(func(int, *session.Record) {})
+		list := s.open(tokens[:open])
+		pause(2 * time.Second)
+		s.measureLogoutOfAll(list)
+		s.stop()
+	}
+}
+
+func (s *manySite) measureLogoutOfAll(open []*tab) {
 	trail, err := os.Open(filepath.Join(s.folder, "stderr.log"))
 	check(err)
 	defer trail.Close()
+	what := fmt.Sprintf("forced logout of all, %d tabs open, until ", len(open))
 	began := time.Now()
 	_, took := s.call(http.MethodPost, "/api/v1/logouts", `{"everyone":true}`, "")
-	limited("forced logout of all, until it is answered", took, 500*time.Millisecond)
+	limited(what+"it is answered", took, 500*time.Millisecond)
 	var rest []byte // of a line that is not whole yet
 	for ended := 0; ended < manySessions; pause(50 * time.Millisecond) {
 		if time.Since(began) > time.Minute {
@@ -264,7 +282,21 @@ func (s *manySite) measureLogoutOfAll() {
 		ended += bytes.Count(lines[:whole], []byte(`"session-end"`))
 		rest = bytes.Clone(lines[whole:])
 	}
-	limited("forced logout of all, until every audit line is written", time.Since(began), 5*time.Second)
+	limited(what+"every audit line is written", time.Since(began), 5*time.Second)
+	var told time.Time
+	for _, t := range open {
+		select {
+		case <-t.expired:
+		case <-time.After(time.Minute):
+			log.Fatal("a tab was not told")
+		}
+		if at := time.Unix(0, t.told.Load()); at.After(told) {
+			told = at
+		}
+	}
+	if len(open) > 0 {
+		limited(what+"the last tab is told", told.Sub(began), time.Second)
+	}
 }
 
 // measureManyEnds lets sessions with tabs end by time, 5,000 a second.
