@@ -71,6 +71,7 @@ func fill(folder string, change func(i int, r *session.Record)) (tokens []sessio
 				tokens[i] = session.NewToken()
 				r := record(tokens[i])
 				r.User = fmt.Sprintf("user-%06d", i)
+				r.Address = fmt.Sprintf("10.%d.%d.%d", i*7%200, i/250%250, i%250)
 				r.Login, r.Groups = r.User, []session.Group{{Name: "staff"}, {Name: fmt.Sprintf("team-%02d", i%100)}}
 				change(i, &r)
 				_, err := store.Create(context.Background(), r, 0)
@@ -186,7 +187,10 @@ var pages = []string{
 // consolePages are those of the console, which an administrator's browser asks for.
 var consolePages = []string{
 	"/admin", "/admin?page=900", "/admin?group=team-42", "/admin?group=staff&state=away", "/admin?state=warned",
-	"/admin?by=user", "/admin?sort=active&desc=true", "/admin?sort=address", "/admin?sort=state", "/admin?sort=tabs",
+	"/admin?sort=user", "/admin?sort=active&desc=true", "/admin?sort=active&desc=true&page=900", "/admin?sort=address",
+	"/admin?sort=state", "/admin?sort=tabs", "/admin?sort=address&group=staff&state=away", "/admin?state=unconfirmed",
+	"/admin?address=10.0.1", "/admin?by=user", "/admin?by=user&sort=active&desc=true", "/admin?by=user&sort=address",
+	"/admin?by=user&group=staff&state=away",
 }
 
 // measureManyListed measures pages of the listing, and a restart after a kill.

@@ -118,6 +118,7 @@ type indexed struct {
 	tabs        int32
 	hidden      int32
 	unconfirmed int32
+	ipv4        uint32 // the address of the record; 0: it is another one
 	node        string
 	record      *session.Record // the groups are those of this record
 	groups      []*indexedGroup
@@ -268,6 +269,7 @@ func (h *Hub) glance(s *liveSession, now time.Time) (one Session, next time.Time
 func (x *sessionIndex) insertLocked(s *liveSession, r *session.Record, state int8) {
 	e := &s.indexed
 	e.in, e.state, e.created, e.record = true, state, s.created.Load(), r
+	e.ipv4 = ipv4(r.Address)
 	at := placed{e.created, s}
 	if old, known := x.all.Set(at); known { // of the same ID: it has left the registry, and is touched soon
 		x.removeLocked(old.session)

@@ -118,8 +118,8 @@ type gathered struct {
 // sortKey says where a session belongs, or a user with their newest session. It has no pointers:
 // what is sorted lies side by side.
 type sortKey struct {
-	high, low uint64 // low is that of addresses
-	place     int32  // in gathered.sessions; no two have the same
+	high, low uint64
+	place     int32 // in gathered.sessions; no two have the same
 }
 
 func (k *sortKey) compare(other *sortKey) int {
@@ -133,7 +133,7 @@ func (k *sortKey) compare(other *sortKey) int {
 }
 
 // gather goes through the index, and then through the records of what it has found there, if a text
-// is looked for or addresses are to be sorted.
+// is looked for. Of addresses the index has those of IPv4, and records the others.
 func (h *Hub) gather(q ListQuery) (g gathered) {
 	c := q.compiled()
 	g = h.index.gather(q, c, h.named(c))
@@ -145,11 +145,10 @@ func (h *Hub) gather(q ListQuery) (g gathered) {
 		for i := range chunk {
 			k := &chunk[i]
 			s := g.sessions[k.place].session
-			r := s.record.Load()
-			if q.Order == ByAddress {
-				k.high, k.low = addressKey(r.Address)
+			if q.Order == ByAddress && k.low == 0 {
+				k.high, k.low = addressKey(s.record.Load().Address)
 			}
-			if !c.finds(r, s.names.Load()) {
+			if c.Query != "" && !c.finds(s.record.Load(), s.names.Load()) {
 				k.place = not
 			}
 		}
@@ -175,7 +174,8 @@ func (x *sessionIndex) gather(q ListQuery, c compiledFilter, named []*liveSessio
 		if picks != nil && !picks(e) {
 			return true
 		}
-		g.keys = append(g.keys, sortKey{high: key(at.session), place: int32(len(g.sessions))})
+		high, low := key(at.session)
+		g.keys = append(g.keys, sortKey{high, low, int32(len(g.sessions))})
 		g.sessions = append(g.sessions, at)
 		if q.Users {
 			g.numbers = append(g.numbers, e.number)
@@ -185,9 +185,8 @@ func (x *sessionIndex) gather(q ListQuery, c compiledFilter, named []*liveSessio
 	return g
 }
 
-// keyLocked returns what sorts sessions, as sortKey.high has it. It is called with sessionIndex.mu
-// held. By sign-in their places say it, and by address their records.
-func (x *sessionIndex) keyLocked(by Order) func(s *liveSession) uint64 {
+// keyLocked returns what sorts sessions, as sortKey has it. It is called with sessionIndex.mu held.
+func (x *sessionIndex) keyLocked(by Order) func(s *liveSession) (high, low uint64) {
 	switch by {
 	case ByUser:
 		ranks := make([]int32, x.numbersLocked())
@@ -197,18 +196,21 @@ func (x *sessionIndex) keyLocked(by Order) func(s *liveSession) uint64 {
 			next++
 			return true
 		})
-		return func(s *liveSession) uint64 { return uint64(ranks[s.indexed.number]) }
+		return func(s *liveSession) (high, low uint64) { return uint64(ranks[s.indexed.number]), 0 }
 	case ByState:
-		return func(s *liveSession) uint64 { return uint64(s.indexed.state) }
+		return func(s *liveSession) (high, low uint64) { return uint64(s.indexed.state), 0 }
 	case ByTabs:
-		return func(s *liveSession) uint64 { return uint64(s.indexed.tabs) }
+		return func(s *liveSession) (high, low uint64) { return uint64(s.indexed.tabs), 0 }
+	case ByAddress:
+		return func(s *liveSession) (high, low uint64) { return ipv4Key(s.indexed.ipv4) }
 	case ByActivity:
-		return func(s *liveSession) uint64 { return uint64(s.active.Load()) }
+		return func(s *liveSession) (high, low uint64) { return uint64(s.active.Load()), 0 }
 	}
-	return func(*liveSession) uint64 { return 0 }
+	return func(*liveSession) (high, low uint64) { return 0, 0 } // their places say it
 }
 
-// addressKey sorts addresses by their numbers. What is none comes first.
+// addressKey sorts addresses by their numbers, those of IPv4 as IPv6 has them (RFC 4291, 2.5.5.2).
+// What is no address comes first.
 func addressKey(address string) (high, low uint64) {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
@@ -216,6 +218,24 @@ func addressKey(address string) (high, low uint64) {
 	}
 	b := ip.As16()
 	return binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+}
+
+// ipv4Key is addressKey of an address of IPv4; 0 for 0.
+func ipv4Key(ip uint32) (high, low uint64) {
+	if ip == 0 {
+		return 0, 0
+	}
+	return 0, 0xffff<<32 | uint64(ip)
+}
+
+// ipv4 is the number of an address of IPv4; 0 for another one.
+func ipv4(address string) uint32 {
+	ip, err := netip.ParseAddr(address)
+	if err != nil || !ip.Is4() {
+		return 0
+	}
+	b := ip.As4()
+	return binary.BigEndian.Uint32(b[:])
 }
 
 // page lists what stands on a page.
