@@ -85,7 +85,7 @@ func (h *Hub) actInWarning(ctx context.Context, s *liveSession, idle time.Durati
 	now := h.clock.Now()
 	p := s.policy.Load()
 	r := s.recordLocked()
-	if phase, _ := p.At(r, now); phase == session.Expired || s.ending || s.end != nil {
+	if phase, _ := p.At(&r, now); phase == session.Expired || s.ending || s.end != nil {
 		s.mu.Unlock()
 		return session.ErrEnded
 	}

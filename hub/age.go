@@ -53,7 +53,7 @@ func (h *Hub) untilDue(s *liveSession) time.Duration {
 	defer s.mu.Unlock()
 	now, r := h.clock.Now(), s.recordLocked()
 	r.Revocation = nil
-	_, next := s.policy.Load().At(r, now)
+	_, next := s.policy.Load().At(&r, now)
 	if next.IsZero() {
 		return 0
 	}

@@ -137,10 +137,10 @@ func (h *Hub) judge(s *liveSession, r *session.Record, st *Status) (due bool) {
 		judged.End = &end
 		return false
 	}
-	phase, _ := policy.At(*judged, now)
-	a := s.announcementLocked(policy, now)
+	phase, _ := policy.At(judged, now)
+	a := announcementOf(&known, policy, now)
 	st.Ref = s.names.Load().Ref
-	st.State, _ = s.stateLocked(now)
+	st.State, _ = s.stateIfLocked(a.reason != "", now)
 	st.WarnIn, st.ExpireIn = a.warn, a.expire
 	st.Warning, st.Message, st.Text = a.reason, a.message(), a.text
 	return phase == session.Expired
@@ -218,7 +218,7 @@ func (h *Hub) refresh(ctx context.Context, s *liveSession) verdict {
 	if err == nil {
 		s.raise(r.LastActiveAt)
 	}
-	if phase, _ := s.policy.Load().At(s.recordLocked(), h.clock.Now()); phase != session.Expired {
+	if phase, _ := s.phaseLocked(s.policy.Load(), h.clock.Now()); phase != session.Expired {
 		s.overBy = time.Time{} // an act on another node has kept it
 	}
 	s.mu.Unlock()

@@ -97,7 +97,7 @@ func (h *Hub) mergeTabTimes(
 ) (before, news, after session.TabTimes, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	phase, _ := s.policy.Load().At(s.recordLocked(), h.clock.Now())
+	phase, _ := s.phaseLocked(s.policy.Load(), h.clock.Now())
 	if s.ending || s.end != nil || phase == session.Expired {
 		return before, news, after, false
 	}

@@ -162,7 +162,7 @@ func (h *Hub) schedule(s *liveSession) {
 	now := h.clock.Now()
 	s.mu.Lock()
 	p := s.policy.Load()
-	phase, next := p.At(s.recordLocked(), now)
+	phase, next := s.phaseLocked(p, now)
 	if phase == session.Active && len(s.tabs) > 0 {
 		tell := session.FromUnixMilli(s.announcedEnd.Load()).Add(-p.Lead() - margin(p))
 		if tell.After(now) && tell.Before(next) {
@@ -205,7 +205,7 @@ func (h *Hub) wake(ctx context.Context, s *liveSession) {
 func (h *Hub) isDue(s *liveSession) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	phase, _ := s.policy.Load().At(s.recordLocked(), h.clock.Now())
+	phase, _ := s.phaseLocked(s.policy.Load(), h.clock.Now())
 	return phase == session.Expired || s.end != nil
 }
 

@@ -108,7 +108,7 @@ func (h *Hub) decideEnd(ctx context.Context, s *liveSession) (*decidedEnd, verdi
 	end, told := s.endLocked(), s.end != nil
 	if told {
 		end = *s.end
-	} else if phase, _ := s.policy.Load().At(s.recordLocked(), now); phase != session.Expired {
+	} else if phase, _ := s.phaseLocked(s.policy.Load(), now); phase != session.Expired {
 		s.overBy = time.Time{}
 		s.mu.Unlock()
 		h.schedule(s)

@@ -259,7 +259,7 @@ func (h *Hub) glance(s *liveSession, now time.Time) (one Session, next time.Time
 	state, again := s.stateLocked(now)
 	one = Session{State: state, Tabs: s.tabsLocked()}
 	h.listTabsLocked(&one, s, false)
-	_, next = s.policy.Load().At(s.recordLocked(), now)
+	_, next = s.phaseLocked(s.policy.Load(), now)
 	if again > 0 && !next.IsZero() && now.Add(again).Before(next) {
 		next = now.Add(again)
 	}

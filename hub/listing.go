@@ -173,7 +173,8 @@ func (h *Hub) listSession(s *liveSession, now time.Time, withTabs bool) (one Ses
 		return Session{}, false
 	}
 	state, _ := s.stateLocked(now)
-	due, _ := s.policy.Load().EndsAt(s.recordLocked())
+	r := s.recordLocked()
+	due, _ := s.policy.Load().EndsAt(&r)
 	one = Session{
 		State:        state,
 		LastActiveAt: session.FromUnixMilli(s.active.Load()),

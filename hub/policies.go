@@ -331,7 +331,7 @@ func (s *liveSession) setRulesLocked(
 ) rulesChange {
 	r := *s.record.Load()
 	before := *s.policy.Load()
-	wasDue, _ := before.At(s.recordLocked(), now)
+	wasDue, _ := s.phaseLocked(&before, now)
 	changed := rulesChange{groups: !slices.Equal(r.Groups, rules.Groups), policy: rules.Policy != before}
 	r.Groups, r.Former, r.Revision, r.Policy = rules.Groups, rules.Former, revision, rules.Policy
 	s.setRecord(&r)
@@ -341,7 +341,7 @@ func (s *liveSession) setRulesLocked(
 		s.revocation = first
 		s.warned.Store(true) // see act
 	}
-	isDue, _ := rules.Policy.At(s.recordLocked(), now)
+	isDue, _ := s.phaseLocked(&rules.Policy, now)
 	s.overBy = time.Time{}
 	if isDue == session.Expired && wasDue != session.Expired && !changed.forced {
 		s.overBy = now

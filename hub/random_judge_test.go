@@ -27,7 +27,7 @@ func (c *crowd) judge() {
 			c.t.Fatal(err)
 		}
 		if r.End == nil {
-			if due, why := randomPolicy.EndsAt(r); now.Sub(due) > lateness {
+			if due, why := randomPolicy.EndsAt(&r); now.Sub(due) > lateness {
 				c.t.Errorf("%s: is alive %s after it was due (%s)", v.name, now.Sub(due), why)
 				c.judged[id] = true
 			}

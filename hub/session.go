@@ -105,7 +105,7 @@ func newLiveSession(r session.Record, shard *shard) *liveSession {
 	s.setRecord(&r)
 	s.created.Store(r.CreatedAt.UnixMilli())
 	s.active.Store(r.LastActiveAt.UnixMilli())
-	end, _ := r.Policy.WarnedEnd(r)
+	end, _ := r.Policy.WarnedEnd(&r)
 	s.announcedEnd.Store(end.UnixMilli())
 	return s
 }
@@ -129,10 +129,16 @@ func (s *liveSession) recordLocked() session.Record {
 	return r
 }
 
+// phaseLocked is where s stands by a policy, and when to look again; see [session.Policy.At].
+func (s *liveSession) phaseLocked(p *session.Policy, now time.Time) (phase session.Phase, next time.Time) {
+	r := s.recordLocked()
+	return p.At(&r, now)
+}
+
 // endLocked is how s ends if nothing more happens.
 func (s *liveSession) endLocked() session.End {
 	r := s.recordLocked()
-	at, why := s.policy.Load().EndsAt(r)
+	at, why := s.policy.Load().EndsAt(&r)
 	switch {
 	case why == session.ReasonAdmin:
 		return r.Revocation.End()
@@ -145,7 +151,7 @@ func (s *liveSession) endLocked() session.End {
 // movableEnd is the deadline by idle time and lifetime alone. If anything else ends the session,
 // warned is set.
 func (s *liveSession) movableEnd(p *session.Policy) time.Time {
-	end, _ := p.WarnedEnd(session.Record{
+	end, _ := p.WarnedEnd(&session.Record{
 		CreatedAt:    session.FromUnixMilli(s.created.Load()),
 		LastActiveAt: session.FromUnixMilli(s.active.Load()),
 	})
@@ -169,7 +175,14 @@ func (s *liveSession) raise(at time.Time) (moved bool) {
 // stateLocked returns the state of s, and after how long it may change by time alone; 0 if s is
 // woken by then anyway.
 func (s *liveSession) stateLocked(now time.Time) (state State, again time.Duration) {
-	if _, _, ok := s.policy.Load().Warning(s.recordLocked(), now); ok {
+	r := s.recordLocked()
+	_, _, warned := s.policy.Load().Warning(&r, now)
+	return s.stateIfLocked(warned, now)
+}
+
+// stateIfLocked is stateLocked for callers that know whether a warning shows.
+func (s *liveSession) stateIfLocked(warned bool, now time.Time) (state State, again time.Duration) {
+	if warned {
 		return StateWarned, 0
 	}
 	tabs := s.tabsLocked()

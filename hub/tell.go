@@ -16,7 +16,7 @@ import (
 func (h *Hub) tell(s *liveSession, what telling) (alive bool) {
 	s.mu.Lock()
 	now, p := h.clock.Now(), s.policy.Load()
-	phase, _ := p.At(s.recordLocked(), now)
+	phase, _ := s.phaseLocked(p, now)
 	alive = phase != session.Expired
 	var start []*socket.Conn
 	if alive {
@@ -96,6 +96,11 @@ type announcement struct {
 
 func (s *liveSession) announcementLocked(p *session.Policy, now time.Time) announcement {
 	r := s.recordLocked()
+	return announcementOf(&r, p, now)
+}
+
+// announcementOf is the announcement to the tabs of a session that stands as r has it.
+func announcementOf(r *session.Record, p *session.Policy, now time.Time) announcement {
 	end, _ := p.WarnedEnd(r)
 	a := announcement{warn: max(0, end.Add(-p.Lead()).Sub(now)), expire: max(0, end.Sub(now)), end: end}
 	if why, until, ok := p.Warning(r, now); ok {

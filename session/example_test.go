@@ -17,7 +17,7 @@ func ExamplePolicy_At() {
 	r := session.Record{CreatedAt: signIn, LastActiveAt: signIn}
 	for _, minutes := range []time.Duration{0, 14, 15} {
 		now := signIn.Add(minutes * time.Minute)
-		switch phase, next := policy.At(r, now); phase {
+		switch phase, next := policy.At(&r, now); phase {
 		case session.Active:
 			fmt.Println(now.Format(time.TimeOnly), "active; look again at", next.Format(time.TimeOnly))
 		case session.Warning:

@@ -23,14 +23,14 @@ func TestASessionPassesItsPhasesInTheirOrder(t *testing.T) {
 			AskedAt:  storetest.DrawTime(t, "asked at"),
 			ClosedAt: storetest.DrawTime(t, "closed at"),
 		})
-		end, _ := r.Policy.EndsAt(r)
+		end, _ := r.Policy.EndsAt(&r)
 		storetest.CheckPhases(t, r)
 		f := session.Revocation{At: storetest.DrawTime(t, "forced at")}
 		grace := time.Duration(rapid.Int64Range(0, 600_000).Draw(t, "grace")) * time.Millisecond
 		f.EffectiveAt, f.Took = f.At.Add(grace), rapid.Bool().Draw(t, "was seen to take effect")
 		r.Revocation = &f
 		storetest.CheckPhases(t, r)
-		if forced, _ := r.Policy.EndsAt(r); !f.Took && !f.AtOnce() && forced.After(end) {
+		if forced, _ := r.Policy.EndsAt(&r); !f.Took && !f.AtOnce() && forced.After(end) {
 			t.Errorf("a forced logout moves the end from %s to %s", end, forced)
 		}
 	})
@@ -53,12 +53,12 @@ func TestGroupsAreNeverLaxerTogether(t *testing.T) {
 		r := storetest.Record("ada")
 		r.LastActiveAt = storetest.DrawTime(t, "acted at")
 		r.LeftAt = storetest.DrawTime(t, "left at")
-		end, _ := together.EndsAt(r)
+		end, _ := together.EndsAt(&r)
 		for _, g := range ps.Groups {
 			if got := together.Stricter(g.Policy); got != together {
 				t.Errorf("stricter by what is in it already: %+v, not %+v", got, together)
 			}
-			if alone, _ := g.EndsAt(r); end.After(alone) {
+			if alone, _ := g.EndsAt(&r); end.After(alone) {
 				t.Errorf("with all groups a session ends at %s, with %s alone at %s", end, g.Group, alone)
 			}
 			if g.ExtendOn == session.ExtendOnConfirm && together.ExtendOn != g.ExtendOn {

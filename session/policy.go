@@ -102,7 +102,7 @@ const (
 // beginning of a warning before it. Deadlines are inclusive: at the deadline itself r is Expired,
 // and next is zero because nothing can happen to it any more. Whoever judges a session calls At; r
 // must have its Revocation set.
-func (p Policy) At(r Record, now time.Time) (phase Phase, next time.Time) {
+func (p Policy) At(r *Record, now time.Time) (phase Phase, next time.Time) {
 	end, _ := p.EndsAt(r)
 	if r.Revocation.proven() || !now.Before(end) {
 		return Expired, time.Time{}
@@ -124,7 +124,7 @@ func (p Policy) At(r Record, now time.Time) (phase Phase, next time.Time) {
 // The rule without its forced logout stands again in Lua, where Redis judges by its own clock: due,
 // in redis/scripts.go. session/bolt calls this function. storetest.DueRows holds all three to the
 // same answers.
-func (p Policy) EndsAt(r Record) (end time.Time, why Reason) {
+func (p Policy) EndsAt(r *Record) (end time.Time, why Reason) {
 	if r.Revocation.proven() {
 		return r.Revocation.EffectiveAt, ReasonAdmin
 	}
@@ -139,7 +139,7 @@ func (p Policy) EndsAt(r Record) (end time.Time, why Reason) {
 
 // WarnedEnd is the end that people are warned of: the earliest of the idle timeout, the absolute
 // lifetime and a forced logout.
-func (p Policy) WarnedEnd(r Record) (end time.Time, why Reason) {
+func (p Policy) WarnedEnd(r *Record) (end time.Time, why Reason) {
 	end, why = p.idleOrLifetime(r)
 	if r.Revocation != nil && !r.Revocation.EffectiveAt.After(end) {
 		return r.Revocation.EffectiveAt, ReasonAdmin
@@ -148,7 +148,7 @@ func (p Policy) WarnedEnd(r Record) (end time.Time, why Reason) {
 }
 
 // idleOrLifetime is the earlier of the idle timeout and the absolute lifetime.
-func (p Policy) idleOrLifetime(r Record) (end time.Time, why Reason) {
+func (p Policy) idleOrLifetime(r *Record) (end time.Time, why Reason) {
 	end, why = r.LastActiveAt.Add(p.ExpireAfter), ReasonIdle
 	if p.MaxLifetime > 0 {
 		if at := r.CreatedAt.Add(p.MaxLifetime); at.Before(end) {
@@ -160,7 +160,7 @@ func (p Policy) idleOrLifetime(r Record) (end time.Time, why Reason) {
 
 // Warning is the warning that shows at now: of several, the one of the earliest end. The warning of
 // a forced logout shows from its beginning. ok is false if none shows.
-func (p Policy) Warning(r Record, now time.Time) (why Reason, end time.Time, ok bool) {
+func (p Policy) Warning(r *Record, now time.Time) (why Reason, end time.Time, ok bool) {
 	end, why = p.idleOrLifetime(r)
 	if r.Revocation.proven() {
 		return why, end, false // it is over: nobody is warned

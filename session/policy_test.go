@@ -85,7 +85,7 @@ func TestPolicyAt(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			phase, next := tt.policy.At(tt.record, t0.Add(tt.now))
+			phase, next := tt.policy.At(&tt.record, t0.Add(tt.now))
 			want := time.Time{}
 			if tt.next != 0 {
 				want = t0.Add(tt.next)
@@ -113,7 +113,8 @@ func TestStandingWarningIsTheOneOfTheEarliestEnd(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			why, _, ok := standard.Warning(at(0, tt.active), t0.Add(tt.now))
+			r := at(0, tt.active)
+			why, _, ok := standard.Warning(&r, t0.Add(tt.now))
 			if ok != (tt.want != "") || ok && why != tt.want {
 				t.Errorf("Standing = %v, %v, want %q", why, ok, tt.want)
 			}

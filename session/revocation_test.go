@@ -152,8 +152,8 @@ func TestForcedLogoutAmongTheWarnings(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			now := t0.Add(tt.now)
-			phase, next := standard.At(tt.record, now)
-			why, _, ok := standard.Warning(tt.record, now)
+			phase, next := standard.At(&tt.record, now)
+			why, _, ok := standard.Warning(&tt.record, now)
 			if tt.phase != phase || tt.next != 0 && !next.Equal(t0.Add(tt.next)) {
 				t.Errorf("At = %v, %v, want %v, %v", phase, next.Sub(t0), tt.phase, tt.next)
 			}
@@ -201,17 +201,17 @@ func TestLogoutWithoutAGraceIsOverWhateverTheClockSays(t *testing.T) {
 	r := at(0, 0)
 	r.LeftAt = t0.Add(time.Second) // closing the browser would end it before, by that clock
 	r.Revocation = &Revocation{At: t0.Add(time.Hour), EffectiveAt: t0.Add(time.Hour)}
-	if phase, _ := standard.At(r, t0); phase != Expired {
+	if phase, _ := standard.At(&r, t0); phase != Expired {
 		t.Errorf("phase %v, want over", phase)
 	}
-	if _, why := standard.EndsAt(r); why != ReasonAdmin {
+	if _, why := standard.EndsAt(&r); why != ReasonAdmin {
 		t.Errorf("it ends as %s", why)
 	}
-	if why, _, ok := standard.Warning(r, t0); ok {
+	if why, _, ok := standard.Warning(&r, t0); ok {
 		t.Errorf("it warns of %s", why)
 	}
 	r.Revocation = &Revocation{At: t0, EffectiveAt: t0.Add(time.Hour), Took: true}
-	if phase, _ := standard.At(r, t0); phase != Expired {
+	if phase, _ := standard.At(&r, t0); phase != Expired {
 		t.Errorf("seen to take effect, then the clock was set back: phase %v, want over", phase)
 	}
 }

@@ -165,7 +165,7 @@ func touch(tx *bbolt.Tx, acts []session.Activity) (unknown []session.ID, err err
 			continue
 		}
 		takeActivity(&r, find(activity, id))
-		if end, _ := r.Policy.EndsAt(r); !acts[i].At.After(r.LastActiveAt) || !acts[i].At.Before(end) {
+		if end, _ := r.Policy.EndsAt(&r); !acts[i].At.After(r.LastActiveAt) || !acts[i].At.Before(end) {
 			continue
 		}
 		values = binary.BigEndian.AppendUint64(values, uint64(acts[i].At.UnixMilli()))
@@ -238,7 +238,7 @@ func (s *Store) end(tx *bbolt.Tx, id session.ID, why session.End, ifDueBy time.T
 	}
 	takeActivity(&live, activity.Get(id[:]))
 	if !ifDueBy.IsZero() {
-		if due, _ := live.Policy.EndsAt(live); due.After(ifDueBy) {
+		if due, _ := live.Policy.EndsAt(&live); due.After(ifDueBy) {
 			return false, session.ErrNotDue
 		}
 	}

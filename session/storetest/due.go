@@ -275,9 +275,9 @@ func dueRows(t *testing.T, s session.Store) {
 			f.EffectiveAt, f.Number = f.At, r.SeenRevocation
 			addRevocation(t, s, f)
 		}
-		end, why := want.Policy.EndsAt(want)
+		end, why := want.Policy.EndsAt(&want)
 		for _, by := range []time.Time{end.Add(-time.Millisecond), end} {
-			phase, _ := want.Policy.At(want, by)
+			phase, _ := want.Policy.At(&want, by)
 			first, err := s.End(ctx, r.ID, session.End{Reason: why, At: by}, by)
 			switch due := phase == session.Expired; {
 			case due && (err != nil || !first):

@@ -31,8 +31,8 @@ func Checks(t *testing.T, usual string) {
 // [session.Policy.At] names before, with a warning that begins before its end.
 func CheckPhases(t interface{ Errorf(string, ...any) }, r session.Record) {
 	p := r.Policy
-	end, why := p.EndsAt(r)
-	warned, _ := p.WarnedEnd(r)
+	end, why := p.EndsAt(&r)
+	warned, _ := p.WarnedEnd(&r)
 	warns := []time.Time{r.LastActiveAt.Add(p.WarnAfter), warned.Add(-p.Lead())}
 	instants := append(warns, r.CreatedAt, r.LastActiveAt, warned, end)
 	for _, at := range slices.Clone(instants) {
@@ -41,7 +41,7 @@ func CheckPhases(t interface{ Errorf(string, ...any) }, r session.Record) {
 	slices.SortFunc(instants, time.Time.Compare)
 	before := session.Active
 	for _, now := range instants {
-		phase, next := p.At(r, now)
+		phase, next := p.At(&r, now)
 		if phase < before && r.Revocation == nil { // a forced logout warns as soon as it is there
 			t.Errorf("at %s the phase is %d, and was %d before", now, phase, before)
 		}
@@ -53,7 +53,7 @@ func CheckPhases(t interface{ Errorf(string, ...any) }, r session.Record) {
 		if !isOver && (!next.After(now) || next.After(end)) {
 			t.Errorf("at %s the next look is at %s; it ends at %s", now, next, end)
 		}
-		reason, of, shows := p.Warning(r, now)
+		reason, of, shows := p.Warning(&r, now)
 		if shows && (!now.Before(of) || of.Before(end) || reason != session.ReasonAdmin &&
 			now.Before(of.Add(-p.Lead()))) {
 			t.Errorf("at %s a warning (%s) of the end at %s shows; it ends at %s", now, reason, of, end)

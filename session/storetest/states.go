@@ -121,8 +121,8 @@ func (m *machine) leave(t *rapid.T) {
 		t.Errorf("a time of %+v has become an earlier one of %+v", before, after)
 	}
 	m.free = true // a closed browser ends sooner
-	warnedBefore, _ := m.was.Policy.WarnedEnd(m.was)
-	if warned, _ := m.want.Policy.WarnedEnd(m.want); !warned.Equal(warnedBefore) {
+	warnedBefore, _ := m.was.Policy.WarnedEnd(&m.was)
+	if warned, _ := m.want.Policy.WarnedEnd(&m.want); !warned.Equal(warnedBefore) {
 		t.Errorf("tabs have moved what people are warned of from %s to %s", warnedBefore, warned)
 	}
 }
@@ -226,7 +226,7 @@ func (m *machine) check(t *rapid.T) {
 	if m.was.End != nil && got.End == nil {
 		t.Error("an ended session lives again")
 	}
-	end, _ := got.Policy.EndsAt(got)
+	end, _ := got.Policy.EndsAt(&got)
 	if !end.Equal(due(&got)) {
 		t.Errorf("it ends at %s, want %s", end, due(&got))
 	}
