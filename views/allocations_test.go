@@ -35,7 +35,7 @@ func TestAStatusAllocatesLittleMoreThanHealth(t *testing.T) {
 	}
 	health, status := count("/healthz"), count("/session/status")
 	t.Logf("%v allocations for /healthz, %v for /session/status", health, status)
-	if health > 12 || status > 24 {
-		t.Errorf("%v allocations for /healthz and %v for /session/status, want 12 and 24 at most", health, status)
+	if health > 12 || status > 12 {
+		t.Errorf("%v allocations for /healthz and %v for /session/status, want 12 at most", health, status)
 	}
 }

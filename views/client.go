@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"curfew/hub"
-	"curfew/session"
 	"curfew/session/gorilla"
 )
 
@@ -35,27 +33,6 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 	return storeError{err}
 }
 
-// statusAnswer tells a page how its session stands.
-type statusAnswer struct {
-	User       string    `json:"user"`
-	Name       string    `json:"name"`
-	State      hub.State `json:"state"`
-	WarnInMS   int64     `json:"warn_in_ms"`
-	ExpireInMS int64     `json:"expire_in_ms"`
-	Who        string    `json:"who"`    // see hub.Hub.Who
-	Rights     string    `json:"rights"` // see hub.Hub.Rights
-	Handle     string    `json:"handle"` // see hub.Hub.Handle
-	CSRF       string    `json:"csrf"`
-	KeepMS     int64     `json:"keep_ms"`         // how long the page waits after an end by time
-	Own        *ownEnd   `json:"ended,omitempty"` // of the session that the page asks about, where it is another one
-	// What the socket's hello tells, for pages that can have none.
-	HeartbeatMS int64            `json:"heartbeat_ms"`
-	ExtendOn    session.ExtendOn `json:"extend_on"`
-	Reason      session.Reason   `json:"reason,omitempty"`  // of the warning that stands
-	Message     string           `json:"message,omitempty"` // of the warning that stands
-	Text        string           `json:"text,omitempty"`    // of the warning, by an administrator
-}
-
 func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	v, err := s.check(r)
 	handle := ""
@@ -68,33 +45,14 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 		}
 		return s.ownEndOf(r, handle)
 	}
-	a := s.answer(v.token.ID(), v.status)
+	a := s.answer(&v.status)
 	if handle != "" && handle != a.Handle {
 		if a.Own, err = s.ownEnd(r, handle); err != nil {
 			return err
 		}
 	}
-	writeJSON(w, http.StatusOK, a)
+	a.write(w)
 	return nil
-}
-
-func (s *Server) answer(id session.ID, st hub.Status) statusAnswer {
-	a := statusAnswer{
-		User:        st.Record.User,
-		Name:        st.Record.Name,
-		State:       st.State,
-		WarnInMS:    st.WarnIn.Milliseconds(),
-		ExpireInMS:  st.ExpireIn.Milliseconds(),
-		Who:         s.hub.Who(&st.Record),
-		Rights:      s.hub.Rights(&st.Record),
-		Handle:      s.hub.Handle(id),
-		CSRF:        s.csrf(id),
-		KeepMS:      st.Record.Policy.KeepPage.Milliseconds(),
-		HeartbeatMS: st.Record.Policy.HeartbeatEvery().Milliseconds(),
-		ExtendOn:    st.Record.Policy.ExtendOn,
-	}
-	a.Reason, a.Message, a.Text = st.Warning, st.Message, st.Text
-	return a
 }
 
 func (s *Server) extend(w http.ResponseWriter, r *http.Request) error { return s.act(w, r, 0, true) }
@@ -130,6 +88,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, idle time.Duration,
 	if err != nil {
 		return s.sessionError(err)
 	}
-	writeJSON(w, http.StatusOK, s.answer(id, status))
+	a := s.answer(&status)
+	a.write(w)
 	return nil
 }

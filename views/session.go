@@ -151,7 +151,8 @@ func (s *Server) checkCrossSite(w http.ResponseWriter, r *http.Request, id sessi
 // secrets are what tokens against cross-site requests are made with.
 type secrets struct {
 	secret []byte
-	macs   sync.Pool // HMACs by secret: one that was used before costs half
+	macs   sync.Pool  // HMACs by secret: one that was used before costs half
+	marks  knownMarks // with tokens by secret
 }
 
 // csrf is the token of a session against cross-site requests (NIST SP 800-63B §5.1).

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/textproto"
+	"strings"
 
 	"github.com/gorilla/securecookie"
 	"github.com/gorilla/sessions"
@@ -45,12 +47,43 @@ func New(s Sessions, clock session.Clock) *Store { return &Store{s, clock} }
 
 // Token reads the token of the browser's cookie. ok is false without a well-formed one.
 func Token(r *http.Request) (t session.Token, ok bool) {
+	if lines := r.Header["Cookie"]; len(lines) == 1 {
+		if t, ok = plainToken(lines[0]); ok {
+			return t, true
+		}
+	}
 	c, err := r.Cookie(CookieName)
 	if err != nil {
 		return t, false
 	}
 	t, err = session.ParseToken(c.Value)
 	return t, err == nil
+}
+
+// plainCookies is how many cookies plainToken looks at. Requests of browsers have fewer.
+const plainCookies = 200
+
+// plainToken reads the token of a line of cookies as browsers write it. Where the line has anything
+// else about the cookie, it returns false, and net/http has the word.
+func plainToken(line string) (t session.Token, ok bool) {
+	if strings.Count(line, ";") >= plainCookies { // net/http reads none of too many
+		return t, false
+	}
+	for more := true; more; {
+		var part string
+		part, line, more = strings.Cut(line, ";")
+		value, isOurs := strings.CutPrefix(textproto.TrimString(part), CookieName)
+		if !isOurs || strings.HasPrefix(value, "-") { // such as CookieName-lang
+			continue
+		}
+		value, ok = strings.CutPrefix(value, "=")
+		if !ok {
+			return t, false
+		}
+		t, err := session.ParseToken(value)
+		return t, err == nil
+	}
+	return t, false
 }
 
 // Cookie is the cookie for a token. It has no Max-Age: the server decides when a session ends.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,6 +222,37 @@ func TestASignInThatFailsLeavesNoSession(t *testing.T) {
 		}
 		if _, err := h.Lookup(t.Context(), token.ID()); err != nil {
 			t.Errorf("the old session: %v, want it alive: its browser has no other", err)
+		}
+	})
+}
+
+// FuzzToken holds the short way to a token to what net/http makes of the same header.
+func FuzzToken(f *testing.F) {
+	token := session.NewToken().Text()
+	own := gorilla.CookieName + "=" + token
+	for _, line := range []string{
+		"", own, own + ";", "; " + own, "a=b; " + own + "; c=d", "\t" + own + " ", own + "; " + own,
+		gorilla.CookieName + "-lang=de; " + own, gorilla.CookieName + "=x; " + own, gorilla.CookieName + "; " + own,
+		gorilla.CookieName + " =" + token, gorilla.CookieName + `="` + token + `"`, `"` + own + `"`,
+		"x" + own, "x=" + own,
+		gorilla.CookieName + "= " + token, gorilla.CookieName + "=" + token[1:], own + "=", own + "\n", own + ",a=b",
+		gorilla.CookieName + "=\x00; " + own, gorilla.CookieName + "=;" + own, strings.Repeat(";", 250) + own,
+		strings.Repeat("a=b;", 4000) + own,
+		gorilla.CookieName + "=" + session.NewToken().Text() + ";" + own,
+		strings.ToLower("__HOST-curfew=") + token,
+	} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		r := &http.Request{Header: http.Header{"Cookie": {line}}}
+		var want session.Token
+		wantOK := false
+		if c, err := r.Cookie(gorilla.CookieName); err == nil {
+			want, err = session.ParseToken(c.Value)
+			wantOK = err == nil
+		}
+		if got, ok := gorilla.Token(r); ok != wantOK || got.Text() != want.Text() {
+			t.Errorf("the token of %q is found: %t, want %t", line, ok, wantOK)
 		}
 	})
 }
