@@ -63,7 +63,7 @@ func TestASessionThatIsListedTakesFewBytes(t *testing.T) {
 func addAsRead(t *testing.T, r *Register, i int, user string, tabs int) {
 	t.Helper()
 	f := revocation(int64(i+1), ofUser(user), 0)
-	f.ID = fmt.Sprintf("%020d", i)
+	f.ID, f.Request = fmt.Sprintf("%020d", i), fmt.Sprintf("%020d", -i)
 	f.Actor, f.Message = "token nightly-job", strings.Repeat("x", 2000)
 	text, err := json.Marshal(f)
 	if err != nil {
