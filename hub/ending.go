@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -427,7 +426,7 @@ const endsAhead = 2000
 // that of the IDs, by which the embedded store keeps sessions, so that a transaction writes few
 // pages.
 func (h *Hub) writeEndsTogether(list []*liveSession, end session.End) {
-	slices.SortFunc(list, func(a, b *liveSession) int { return bytes.Compare(a.id[:], b.id[:]) })
+	sortByID(list)
 	outcomes := make(chan func(), endsAhead)
 	var waiting sync.WaitGroup
 	waiting.Go(func() {

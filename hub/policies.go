@@ -30,26 +30,41 @@ func (h *Hub) Reload(ctx context.Context, policies session.Policies) (changed in
 		return 0, err
 	}
 	h.policies.Store(&policies)
-	for r, err := range h.store.Live(ctx) {
-		if err != nil {
-			return changed, fmt.Errorf("apply policies: %w", err)
+	var count atomic.Int64
+	err = parallel.Each(rulesAtOnce, h.store.Live(ctx), func(r session.Record) error {
+		isNew, err := h.applyPolicy(ctx, r, policies)
+		if isNew && err == nil {
+			count.Add(1)
 		}
-		s := h.ensureLive(ctx, r)
-		if !h.cluster.Alone() {
-			h.actedElsewhere(s, r.LastActiveAt) // first: it may keep the session by the new policy
-			h.applyRules(s, r.Rules(), r.Revision)
-		}
-		if r.Policy != policies.For(r.GroupNames()) || s.unconfirmed.Load() {
-			if err := h.changeRules(ctx, s, keepGroups); err != nil {
-				return changed, fmt.Errorf("apply policies: %w", err)
-			}
-			changed++
-		}
-		h.awaitFormer(s)
+		return err
+	})
+	changed = int(count.Load())
+	if err != nil {
+		return changed, fmt.Errorf("apply policies: %w", err)
 	}
 	if err := h.settleFormers(ctx); err != nil {
 		h.log.Warn("groups that users have left not settled", "error", err)
 	}
+	return changed, nil
+}
+
+// rulesAtOnce is how many sessions Reload gives other rules at the same time. They share the
+// transactions of the store.
+const rulesAtOnce = 500
+
+// applyPolicy is Reload for one session, as it was read from the store.
+func (h *Hub) applyPolicy(ctx context.Context, r session.Record, policies session.Policies) (changed bool, err error) {
+	s := h.ensureLive(ctx, r)
+	if !h.cluster.Alone() {
+		h.actedElsewhere(s, r.LastActiveAt) // first: it may keep the session by the new policy
+		h.applyRules(s, r.Rules(), r.Revision)
+	}
+	if changed = r.Policy != policies.For(r.GroupNames()) || s.unconfirmed.Load(); changed {
+		if err := h.changeRules(ctx, s, keepGroups); err != nil {
+			return true, err
+		}
+	}
+	h.awaitFormer(s)
 	return changed, nil
 }
 

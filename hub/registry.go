@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"slices"
@@ -87,6 +88,12 @@ func (sh *shard) all() []*liveSession {
 		list = append(list, s)
 	}
 	return list
+}
+
+// sortByID sorts sessions as the embedded store keeps them, so that a transaction of several writes
+// few pages.
+func sortByID(list []*liveSession) {
+	slices.SortFunc(list, func(a, b *liveSession) int { return bytes.Compare(a.id[:], b.id[:]) })
 }
 
 func (h *Hub) shardOf(id session.ID) *shard { return h.shards[id[0]%shards] }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"curfew/hub/internal/parallel"
 	"curfew/session"
 )
 
@@ -54,15 +55,28 @@ func (h *Hub) settle(ctx context.Context) {
 // Reset ends all sessions and deletes everything on all nodes, the store's content included. It
 // serves --testing.
 func (h *Hub) Reset(ctx context.Context) error {
-	for _, s := range h.allSessions() {
-		end := session.End{
-			Reason: session.ReasonAdmin,
-			At:     session.Millis(h.clock.Now()),
-			Data:   map[string]string{session.DataBy: session.ByTesting},
+	end := session.End{
+		Reason: session.ReasonAdmin,
+		At:     session.Millis(h.clock.Now()),
+		Data:   map[string]string{session.DataBy: session.ByTesting},
+	}
+	list := h.allSessions()
+	sortByID(list)
+	sessions := func(yield func(*liveSession, error) bool) {
+		for _, s := range list {
+			if !yield(s, nil) {
+				return
+			}
 		}
+	}
+	err := parallel.Each(rulesAtOnce, sessions, func(s *liveSession) error {
 		if _, err := h.End(ctx, s.id, end); err != nil && !isUnknown(err) {
 			return err
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if err := h.store.Reset(ctx); err != nil {
 		return err

@@ -3,6 +3,7 @@
 package parallel
 
 import (
+	"iter"
 	"sync"
 	"sync/atomic"
 )
@@ -32,6 +33,46 @@ func Do[T any](atOnce int, list []T, f func(chunk []T)) {
 		})
 	}
 	wg.Wait()
+}
+
+// Each calls f with what seq yields, up to atOnce calls at the same time. It goes on until seq
+// yields an error or a call returns one, and returns that once all calls have returned.
+func Each[T any](atOnce int, seq iter.Seq2[T, error], f func(T) error) error {
+	var failed atomic.Pointer[error]
+	var wg sync.WaitGroup
+	next := make(chan T)
+	work := func() {
+		for v := range next {
+			if err := f(v); err != nil {
+				failed.CompareAndSwap(nil, &err)
+			}
+		}
+	}
+	idle := atOnce // goroutines that may yet be started
+	for v, err := range seq {
+		if err != nil {
+			failed.CompareAndSwap(nil, &err)
+		}
+		if failed.Load() != nil {
+			break
+		}
+		select {
+		case next <- v:
+			continue
+		default:
+		}
+		if idle > 0 {
+			idle--
+			wg.Go(work)
+		}
+		next <- v
+	}
+	close(next)
+	wg.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Aside calls f in a goroutine of its own and waits for it. A goroutine that lives long, and of
