@@ -76,26 +76,33 @@ type telling struct {
 
 // tell opens n tabs, has them told so many times, and returns the sorted arrivals of the time whose
 // p99 is the middle one, and the milliseconds until all were closed: if the server closes them,
-// until the last was sent its close frame, which comes after its acknowledgement.
-func (c telling) tell(n, times int) (ms []float64, closed float64) {
+// until the last was sent its close frame, which comes after its acknowledgement. If it closes
+// none, tell notes the CPU of telling a tab and of reading its acknowledgement, the middle one.
+func (c telling) tell(part string, n, times int) (ms []float64, closed float64) {
 	s := c.start()
 	defer s.stop()
 	list := s.open(s.cookiesOf(c.command, n))
 	pause(afterOpening) // the garbage of so many handshakes is collected, or not: as the server does
 	var each [][]float64
+	var used []float64
 	var begin time.Time
-	for i := range times {
-		if i > 0 {
-			pause(afterTelling)
-		}
+	for range times {
+		before := s.cpu()
 		begin, ms = c.tellOnce(s, list)
 		each = append(each, ms)
+		if !c.closes {
+			for len(acks) > 0 {
+				pause(*roundTrip)
+			}
+			pause(afterTelling)
+			used = append(used, (s.cpu()-before)/float64(n)*1e6)
+		}
 	}
 	p99 := func(ms []float64) float64 { return percentile(ms, 0.99) }
 	slices.SortFunc(each, func(a, b []float64) int { return cmp.Compare(p99(a), p99(b)) })
 	ms = each[len(each)/2]
 	if !c.closes {
-		pause(*roundTrip) // until the last has acknowledged
+		note(part, c.series+", CPU", middle(used))
 		closeAll(list)
 		return ms, 0
 	}
@@ -110,7 +117,7 @@ func (c telling) tell(n, times int) (ms []float64, closed float64) {
 	return ms, closed
 }
 
-// afterTelling is in which all have acknowledged, and both sides are at rest again.
+// afterTelling is in which the last acknowledgement is read, and both sides are at rest again.
 const afterTelling = time.Second
 
 // tellOnce has the tabs told, and returns when the request was sent and the arrivals. The load
@@ -149,7 +156,7 @@ func tellInTurn(part string, n, times int, list []telling) {
 		if !c.takesPart() {
 			continue
 		}
-		ms, closed := c.tell(n, times)
+		ms, closed := c.tell(part, n, times)
 		note(part, c.series, percentile(ms, 0.99))
 		toldCurves[part][c.series] = ms
 		fmt.Printf("    %s\n", percentiles(ms))
