@@ -108,14 +108,14 @@ func (s *liveSession) ageTo(created time.Time) {
 	if by <= 0 {
 		return
 	}
-	known := session.Record{CreatedAt: old, LeftAt: s.awayAt, Tabs: s.tabTimes}
+	known := session.Record{CreatedAt: old, LeftAt: s.awayAt.time(), Tabs: s.tabTimes}
 	known.Age(by)
 	s.created.Store(created.UnixMilli())
 	s.active.Add(-by.Milliseconds())
 	if at := s.unstoredAct.Load(); at != 0 {
 		s.unstoredAct.CompareAndSwap(at, at-by.Milliseconds())
 	}
-	s.tabTimes, s.awayAt = known.Tabs, known.LeftAt
+	s.tabTimes, s.awayAt = known.Tabs, momentOf(known.LeftAt)
 	r := *s.record.Load()
 	r.Age(by)
 	s.record.Store(&r)

@@ -219,7 +219,7 @@ func (h *Hub) refresh(ctx context.Context, s *liveSession) verdict {
 		s.raise(r.LastActiveAt)
 	}
 	if phase, _ := s.phaseLocked(s.policy.Load(), h.clock.Now()); phase != session.Expired {
-		s.overBy = time.Time{} // an act on another node has kept it
+		s.overBy = 0 // an act on another node has kept it
 	}
 	s.mu.Unlock()
 	if err == nil {

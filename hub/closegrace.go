@@ -113,9 +113,7 @@ func (s *liveSession) mergeTabTimesLocked(news session.TabTimes) {
 	t := s.tabTimes
 	// what looked like a closing was a navigation
 	if !left.IsZero() && t.LeftAt().IsZero() && t.AskedAt.Before(t.ClosedAt) {
-		if until := t.ClosedAt.Add(awayAfter); until.After(s.awayAt) {
-			s.awayAt = until
-		}
+		s.awayAt = max(s.awayAt, momentOf(t.ClosedAt.Add(awayAfter)))
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // wake is an entry of a shard's queue. It is stale unless at is the session's wakeAt.
 type wake struct {
-	at      time.Time
+	at      moment
 	session *liveSession
 }
 
@@ -22,7 +22,7 @@ type wake struct {
 type wakeQueue []wake
 
 func (q wakeQueue) Len() int           { return len(q) }
-func (q wakeQueue) Less(i, j int) bool { return q[i].at.Before(q[j].at) }
+func (q wakeQueue) Less(i, j int) bool { return q[i].at < q[j].at }
 func (q wakeQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
 func (q *wakeQueue) Push(x any)        { *q = append(*q, x.(wake)) }
 func (q *wakeQueue) Pop() any {
@@ -36,11 +36,12 @@ func (q *wakeQueue) Pop() any {
 func (sh *shard) wakeBy(s *liveSession, at time.Time) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if !s.wakeAt.IsZero() && !at.Before(s.wakeAt) || sh.sessions[s.id] != s {
+	m := momentOf(at)
+	if s.wakeAt != 0 && m >= s.wakeAt || sh.sessions[s.id] != s {
 		return
 	}
-	s.wakeAt = at // an older entry of s in the queue is stale now
-	heap.Push(&sh.queue, wake{at, s})
+	s.wakeAt = m // an older entry of s in the queue is stale now
+	heap.Push(&sh.queue, wake{m, s})
 	sh.armLocked()
 }
 
@@ -49,7 +50,7 @@ func (sh *shard) armLocked() {
 	if len(sh.queue) == 0 || sh.stopped {
 		return
 	}
-	at := sh.queue[0].at
+	at := sh.queue[0].at.time()
 	if sh.timer != nil {
 		if !at.Before(sh.timerAt) {
 			return
@@ -72,10 +73,10 @@ func (sh *shard) fire() {
 	var due []wake
 	sh.mu.Lock()
 	sh.timer = nil
-	for len(sh.queue) > 0 && !sh.queue[0].at.After(now) {
+	for len(sh.queue) > 0 && sh.queue[0].at <= momentOf(now) {
 		w := heap.Pop(&sh.queue).(wake)
-		if w.session.wakeAt.Equal(w.at) && sh.sessions[w.session.id] == w.session {
-			w.session.wakeAt = time.Time{}
+		if w.session.wakeAt == w.at && sh.sessions[w.session.id] == w.session {
+			w.session.wakeAt = 0
 			due = append(due, w)
 		}
 	}
@@ -102,7 +103,7 @@ func (h *Hub) wakeAll(due []wake, now time.Time) {
 		}
 		switch {
 		case !mustAsk && !isDue:
-			h.meter.Late(DeadlineWarning, now.Sub(w.at))
+			h.meter.Late(DeadlineWarning, now.Sub(w.at.time()))
 			h.wake(h.ctx, s)
 		case !mustAsk && h.cluster.Alone():
 			h.notAhead(s)

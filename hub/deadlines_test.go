@@ -207,7 +207,8 @@ func TestALogoutThatIsBeingCalledOffMakesNobodyElseLate(t *testing.T) {
 		now := time.Now()
 		calls.Go(func() {
 			hub.runUnlessClosing(func() {
-				hub.wakeAll([]wake{{now, hub.lookup(ada.token.ID())}, {now, hub.lookup(grace.token.ID())}}, now)
+				at := momentOf(now)
+				hub.wakeAll([]wake{{at, hub.lookup(ada.token.ID())}, {at, hub.lookup(grace.token.ID())}}, now)
 			})
 		})
 		tab.WantsEnd(session.ReasonIdle, standard.ExpireAfter)

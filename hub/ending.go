@@ -108,7 +108,7 @@ func (h *Hub) decideEnd(ctx context.Context, s *liveSession) (*decidedEnd, verdi
 	if told {
 		end = *s.end
 	} else if phase, _ := s.phaseLocked(s.policy.Load(), now); phase != session.Expired {
-		s.overBy = time.Time{}
+		s.overBy = 0
 		s.mu.Unlock()
 		h.schedule(s)
 		return nil, verdictAlive
@@ -319,7 +319,7 @@ func (s *liveSession) toldEndLocked(t *tab) {
 	t.expireSeq = t.lastSeq.Load()
 	t.pushedLocked()
 	if s.end.Reason == session.ReasonAdmin && s.revocation != nil {
-		t.outcome = s.revocation.Outcomes.Told(t.id, t.session.user, t.path, t.session.id)
+		t.outcome = s.revocation.Outcomes.Told(t.id, t.session.record.Load().User, t.path, t.session.id)
 	}
 }
 

@@ -96,7 +96,7 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, t *tab, room bool, 
 	case !room:
 		h.meter.TurnedAway()
 		if h.tabLimits.tells(time.Now()) {
-			h.log.Warn("too many tabs", "session", t.session.id, "user", t.session.user)
+			h.log.Warn("too many tabs", "session", t.session.id, "user", t.session.record.Load().User)
 		}
 		t.TurnAway(answer, wire.StatusFull, "too many tabs")
 	case !h.begin():

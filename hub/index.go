@@ -94,9 +94,16 @@ type indexedGroup struct {
 type indexedUser struct {
 	name   string // as the first of the sessions has it
 	folded string
-	number int    // of no other user; the highest is no more than there were users at once
-	states [4]int // sessions by state
-	sum    Totals // without Users and States
+	number int      // of no other user; the highest is no more than there were users at once
+	states [4]int32 // sessions by state
+	sum    userSum
+}
+
+// userSum is what the sessions of a user sum up to.
+type userSum struct{ sessions, tabs, hidden, unconfirmed int32 }
+
+func (u userSum) totals() Totals {
+	return Totals{Sessions: int(u.sessions), Tabs: int(u.tabs), Hidden: int(u.hidden), Unconfirmed: int(u.unconfirmed)}
 }
 
 // state is the place of the state of the most active session; 4 without sessions.
@@ -114,11 +121,11 @@ type indexed struct {
 	in          bool  // the session is in the index
 	state       int8  // its place in states
 	number      int32 // of user, so that a walk need not look there
-	created     int64
 	tabs        int32
 	hidden      int32
 	unconfirmed int32
 	ipv4        uint32 // the address of the record; 0: it is another one
+	created     int64
 	node        string
 	record      *session.Record // the groups are those of this record
 	groups      []*indexedGroup
@@ -304,7 +311,7 @@ func (x *sessionIndex) insertLocked(s *liveSession, r *session.Record, state int
 	e.user, e.number = u, int32(u.number)
 	x.changeUserLocked(u, func() {
 		u.states[state]++
-		u.sum.Sessions++
+		u.sum.sessions++
 	})
 }
 
@@ -322,9 +329,9 @@ func (x *sessionIndex) removeLocked(s *liveSession) {
 	u := e.user
 	x.changeUserLocked(u, func() {
 		u.states[e.state]--
-		u.sum.Sessions--
+		u.sum.sessions--
 	})
-	if u.sum.Sessions == 0 {
+	if u.sum.sessions == 0 {
 		delete(x.users, u.folded)
 		x.free = append(x.free, u.number)
 		x.byName.Delete(u)
@@ -357,9 +364,9 @@ func (x *sessionIndex) setLocked(s *liveSession, state int8, one *Session) {
 	x.changeUserLocked(u, func() {
 		u.states[e.state]--
 		u.states[state]++
-		u.sum.Tabs += int(tabs - e.tabs)
-		u.sum.Hidden += int(hidden - e.hidden)
-		u.sum.Unconfirmed += int(unconfirmed - e.unconfirmed)
+		u.sum.tabs += tabs - e.tabs
+		u.sum.hidden += hidden - e.hidden
+		u.sum.unconfirmed += unconfirmed - e.unconfirmed
 	})
 	e.state, e.tabs, e.hidden, e.unconfirmed = state, tabs, hidden, unconfirmed
 	s.unconfirmedTabs.Store(unconfirmed > 0)
@@ -378,12 +385,12 @@ func (x *sessionIndex) countNodeLocked(node string, n int) {
 func (x *sessionIndex) changeUserLocked(u *indexedUser, change func()) {
 	before := u.state()
 	if before < len(states) {
-		x.sums[before].add(u.sum, -1)
+		x.sums[before].add(u.sum.totals(), -1)
 	}
 	change()
 	after := u.state()
 	if after < len(states) {
-		x.sums[after].add(u.sum, 1)
+		x.sums[after].add(u.sum.totals(), 1)
 	}
 	if before == after {
 		return

@@ -157,7 +157,9 @@ func TestPagesFromTheIndexAreThoseOfAWalkThroughAllSessions(t *testing.T) {
 		random := rand.New(rand.NewPCG(1, 2))
 		for step := range 150 {
 			all := r.allSessions()
-			slices.SortFunc(all, func(a, b *liveSession) int { return strings.Compare(a.user, b.user) })
+			slices.SortFunc(all, func(a, b *liveSession) int {
+				return strings.Compare(a.record.Load().User, b.record.Load().User)
+			})
 			var s *liveSession
 			if len(all) > 0 {
 				s = all[random.IntN(len(all))]

@@ -85,7 +85,10 @@ type instant time.Duration
 
 var instantZero = time.Now()
 
-func instantNow() instant { return instant(time.Since(instantZero)) }
+func instantNow() instant { return instantOf(time.Now()) }
+
+// instantOf is t, which must come from time.Now.
+func instantOf(t time.Time) instant { return instant(t.Sub(instantZero)) }
 
 // pushedLocked notes that the newest message of t tells a warning or an end, for
 // [Meter.Acknowledged]. Of several that are not acknowledged the oldest counts, but an end counts

@@ -196,10 +196,10 @@ func (u *indexedUser) presence() User {
 	return User{
 		User:        u.name,
 		State:       states[u.state()],
-		Sessions:    u.sum.Sessions,
-		Tabs:        u.sum.Tabs,
-		Hidden:      u.sum.Hidden,
-		Unconfirmed: u.sum.Unconfirmed,
+		Sessions:    int(u.sum.sessions),
+		Tabs:        int(u.sum.tabs),
+		Hidden:      int(u.sum.hidden),
+		Unconfirmed: int(u.sum.unconfirmed),
 		folded:      u.folded,
 	}
 }

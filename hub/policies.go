@@ -349,17 +349,16 @@ func (s *liveSession) setRulesLocked(
 	wasDue, _ := s.phaseLocked(&before, now)
 	changed := rulesChange{groups: !slices.Equal(r.Groups, rules.Groups), policy: rules.Policy != before}
 	r.Groups, r.Former, r.Revision, r.Policy = rules.Groups, rules.Former, revision, rules.Policy
-	s.setRecord(&r)
-	s.policy.Store(&rules.Policy)
+	s.setRecord(r)
 	first := v.First(&r)
 	if changed.forced = first != s.revocation && !s.ending; changed.forced {
 		s.revocation = first
 		s.warned.Store(true) // see act
 	}
 	isDue, _ := s.phaseLocked(&rules.Policy, now)
-	s.overBy = time.Time{}
+	s.overBy = 0
 	if isDue == session.Expired && wasDue != session.Expired && !changed.forced {
-		s.overBy = now
+		s.overBy = momentOf(now)
 	}
 	return changed
 }

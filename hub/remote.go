@@ -249,20 +249,21 @@ func (h *Hub) setTabsElsewhere(s *liveSession, report cluster.TabReport, grace t
 	after := s.tabsLocked()
 	now := h.clock.Now()
 	if after == 0 && before > 0 {
-		s.awayAt = now
+		s.awayAt = momentOf(now)
 		if !report.Closed || s.navigatesLocked(now) { // it was a navigation, as this node knows
-			s.awayAt = now.Add(grace)
+			s.awayAt = momentOf(now.Add(grace))
 		}
 	}
 	// When tabs on two nodes are closed at the same time, each node still sees the other's.
-	crossed := after == 0 && before > 0 && report.Closed && s.closed && time.Since(s.closedAt) < session.NavigationLimit
+	crossed := after == 0 && before > 0 && report.Closed && s.closed &&
+		time.Duration(instantNow()-s.closedAt) < session.NavigationLimit
 	// A report may be older than the closing that this node has heard of. A node whose tab is still
 	// open says so itself when it hears of the closing.
 	leftAt := s.tabTimes.LeftAt()
 	back := report.Tabs > 0 && !leftAt.IsZero() && session.FromUnixMilli(report.Opened).After(leftAt)
 	var probes []*socket.Conn
 	if report.Closed && before > after {
-		s.closedAt = time.Now()
+		s.closedAt = instantNow()
 		probes = s.probeLocked(h.faults.stalled())
 	}
 	s.mu.Unlock()

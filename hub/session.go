@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +22,6 @@ import (
 type liveSession struct {
 	// set once
 	id    session.ID
-	user  string
 	shard *shard
 
 	liveRules    // what it is judged by
@@ -34,7 +34,8 @@ type liveSession struct {
 	liveEnd  // guarded by mu
 }
 
-// liveRules are the record and the policy of a live session. replaceRules replaces them.
+// liveRules are the record and the policy of a live session. replaceRules replaces them. All three
+// are one piece of memory; see setRecord.
 type liveRules struct {
 	record      atomic.Pointer[session.Record] // as it was registered, with the rules of now, without values
 	names       atomic.Pointer[session.Names]  // of record, as scopes compare them
@@ -51,6 +52,8 @@ type liveActivity struct {
 	warned       atomic.Bool  // a warning is shown, or must be looked for under mu
 	dirty        atomic.Bool  // active is ahead of the store
 	mustReread   atomic.Bool  // the store did not answer: the session is read again when it is woken
+	// the index says that the session has tabs that are not confirmed
+	unconfirmedTabs atomic.Bool
 }
 
 // places are what parts of the hub note in a live session to find it. Each field is guarded by the
@@ -58,14 +61,13 @@ type liveActivity struct {
 type places struct {
 	userSessions atomic.Pointer[userSessions] // its user's entry; nil until addToUser
 	opened       atomic.Int64                 // the value of Hub.opened when its newest tab was opened
-	limitedTabs  int                          // guarded by tabLimits.mu: its tabs here, from their handshake on
 	listed       int64                        // guarded by tickWheel.mu: the last call of sessions that listed it
-	wakeAt       time.Time                    // guarded by shard.mu: when it is woken next; zero: never
+	wakeAt       moment                       // guarded by shard.mu: when it is woken next; 0: never
 	kept         *keptValues                  // guarded by shard.mu: its values; nil: they are not known
 
-	touched         atomic.Bool // it is among sessionIndex.touched
-	unconfirmedTabs atomic.Bool // the index says so
-	indexed         indexed     // guarded by sessionIndex.mu
+	indexed     indexed     // guarded by sessionIndex.mu
+	touched     atomic.Bool // it is among sessionIndex.touched
+	limitedTabs int32       // guarded by tabLimits.mu: its tabs here, from their handshake on
 }
 
 // liveTabs are the tabs of a live session.
@@ -75,34 +77,54 @@ type liveTabs struct {
 	elsewhere      []cluster.TabReport // tabs on other nodes
 	closed         bool                // the last tab here was closed, and not lost
 	toldOfPassword bool                // the user was told of its end; see MayTellOfPassword
-	closedAt       time.Time           // when a tab was last closed, on any node; real time
-	awayAt         time.Time           // while there are no tabs: from when on it counts as away; see awayAfter
+	closedAt       instant             // when a tab was last closed, on any node; 0: never
+	awayAt         moment              // while there are no tabs: from when on it counts as away; see awayAfter
 }
 
 // liveEnd is how a live session ends, and what tabs were told of that.
 type liveEnd struct {
 	warning    session.Reason  // the one that tabs were told; empty: none
-	warnEnd    time.Time       // the end that they were told with it
+	warnEnd    moment          // the end that they were told with it
 	ending     bool            // it is decided that the session ends: acts come too late
-	overBy     time.Time       // when a new policy was found to leave no time; zero: none was
+	overBy     moment          // when a new policy was found to leave no time; 0: none was
 	end        *session.End    // how it ended; set when tabs are told
 	life       context.Context // see Hub.Admit; nil until it is asked for
 	cut        context.CancelCauseFunc
 	revocation *revocation.Entry // the forced logout that ends it first; nil: none does
 }
 
+// moment is a time by the clock in Unix nanoseconds, and 0 for none: a third of the bytes of a
+// time.Time. Every session has some. The last moment stands for all times after the year 2261.
+type moment int64
+
+const lastMoment moment = math.MaxInt64
+
+func momentOf(t time.Time) moment {
+	switch {
+	case t.IsZero():
+		return 0
+	case t.Unix() >= int64(lastMoment)/int64(time.Second):
+		return lastMoment
+	}
+	return moment(t.UnixNano())
+}
+
+func (m moment) time() time.Time {
+	if m == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(m)).UTC()
+}
+
 func newLiveSession(r session.Record, shard *shard) *liveSession {
 	s := &liveSession{
 		id:    r.ID,
-		user:  r.User,
 		shard: shard,
 	}
 	s.doubt()
 	s.tabTimes = r.Tabs.Agreeing(r.LeftAt)
-	policy := r.Policy
-	s.policy.Store(&policy)
 	r.Values, r.Revocation = nil, nil
-	s.setRecord(&r)
+	s.setRecord(r)
 	s.created.Store(r.CreatedAt.UnixMilli())
 	s.active.Store(r.LastActiveAt.UnixMilli())
 	end, _ := r.Policy.WarnedEnd(&r)
@@ -110,10 +132,14 @@ func newLiveSession(r session.Record, shard *shard) *liveSession {
 	return s
 }
 
-func (s *liveSession) setRecord(r *session.Record) {
-	n := r.Names()
-	s.names.Store(&n)
-	s.record.Store(r)
+func (s *liveSession) setRecord(r session.Record) {
+	kept := &struct {
+		record session.Record
+		names  session.Names
+	}{r, r.Names()}
+	s.names.Store(&kept.names)
+	s.record.Store(&kept.record)
+	s.policy.Store(&kept.record.Policy)
 }
 
 // recordLocked returns the fields of the record that [session.Policy] judges, as they are now.
@@ -142,8 +168,8 @@ func (s *liveSession) endLocked() session.End {
 	switch {
 	case why == session.ReasonAdmin:
 		return r.Revocation.End()
-	case !s.overBy.IsZero():
-		at, why = s.overBy, session.ReasonPolicy
+	case s.overBy != 0:
+		at, why = s.overBy.time(), session.ReasonPolicy
 	}
 	return session.End{Reason: why, At: session.Millis(at)}
 }
@@ -186,7 +212,7 @@ func (s *liveSession) stateIfLocked(warned bool, now time.Time) (state State, ag
 		return StateWarned, 0
 	}
 	tabs := s.tabsLocked()
-	if tabs == 0 && !now.Before(s.awayAt) {
+	if tabs == 0 && !now.Before(s.awayAt.time()) {
 		return StateAway, 0
 	}
 	state = StateIdle
@@ -194,7 +220,7 @@ func (s *liveSession) stateIfLocked(warned bool, now time.Time) (state State, ag
 		state, again = StateActive, activeFor-quiet+time.Millisecond
 	}
 	if tabs == 0 {
-		if until := s.awayAt.Sub(now); again == 0 || until < again {
+		if until := s.awayAt.time().Sub(now); again == 0 || until < again {
 			again = until
 		}
 	}

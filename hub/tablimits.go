@@ -24,16 +24,17 @@ type tabLimits struct {
 
 // take counts another tab of s. It returns false if there is no room for it.
 func (l *tabLimits) take(s *liveSession) (ok bool) {
+	user := s.record.Load().User
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.limit > 0 && l.taken >= l.limit || s.limitedTabs >= maxTabsOfSession || l.ofUser[s.user] >= maxTabsOfUser {
+	if l.limit > 0 && l.taken >= l.limit || s.limitedTabs >= maxTabsOfSession || l.ofUser[user] >= maxTabsOfUser {
 		return false
 	}
 	if l.ofUser == nil {
 		l.ofUser = make(map[string]int)
 	}
 	l.taken++
-	l.ofUser[s.user]++
+	l.ofUser[user]++
 	s.limitedTabs++
 	return true
 }
@@ -51,11 +52,12 @@ func (l *tabLimits) tells(now time.Time) bool {
 
 // leave undoes take.
 func (l *tabLimits) leave(s *liveSession) {
+	user := s.record.Load().User
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.taken--
 	s.limitedTabs--
-	if l.ofUser[s.user]--; l.ofUser[s.user] == 0 {
-		delete(l.ofUser, s.user)
+	if l.ofUser[user]--; l.ofUser[user] == 0 {
+		delete(l.ofUser, user)
 	}
 }

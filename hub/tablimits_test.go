@@ -7,6 +7,7 @@ import (
 	"github.com/coder/websocket"
 
 	"curfew/hub/wire"
+	"curfew/session"
 )
 
 func TestTabsAreBounded(t *testing.T) {
@@ -50,9 +51,10 @@ func TestTabsAreBounded(t *testing.T) {
 
 func TestTabsOfAUserAreBounded(t *testing.T) {
 	var p tabLimits
-	first, second := &liveSession{user: "ada"}, &liveSession{user: "ada"}
+	ofAda := func() *liveSession { return newLiveSession(session.Record{User: "ada"}, nil) }
+	first, second := ofAda(), ofAda()
 	for i := range maxTabsOfUser {
-		s := &liveSession{user: "ada"}
+		s := ofAda()
 		if i == 0 {
 			s = first
 		}

@@ -183,7 +183,7 @@ func (h *Hub) hello(t *tab) wire.Hello {
 	return wire.Hello{
 		Type:   wire.KindHello,
 		Tab:    t.id,
-		User:   t.session.user,
+		User:   r.User,
 		Who:    h.Who(r),
 		Rights: h.Rights(r),
 		Handle: h.Handle(t.session.id),
@@ -269,7 +269,7 @@ func (h *Hub) enter(t *tab, hello wire.Hello, n *PasswordNotice) *session.End {
 	}
 	if len(s.tabs) == 1 {
 		s.announcedEnd.Store(a.end.UnixMilli())
-		s.warning, s.warnEnd = a.reason, a.end
+		s.warning, s.warnEnd = a.reason, momentOf(a.end)
 	}
 	return s.end
 }
@@ -312,19 +312,20 @@ func (h *Hub) remove(t *tab) {
 	closed := t.closeCause == causeClosed
 	var probes []*socket.Conn
 	if closed {
-		s.closedAt = time.Now()
+		s.closedAt = instantNow()
 		probes = s.probeLocked(h.faults.stalled())
 	}
 	if closed && s.navigatesLocked(now) {
 		t.closeCause = causeNavigated
 	}
-	if t.vanished && s.closedAt.After(t.ReadAt()) { // another was closed after this one had vanished
+	// another was closed after this one had vanished
+	if t.vanished && s.closedAt != 0 && s.closedAt > instantOf(t.ReadAt()) {
 		t.closeCause, closed = causeClosed, true
 	}
 	if last {
-		s.awayAt = now
+		s.awayAt = momentOf(now)
 		if t.closeCause != causeClosed {
-			s.awayAt = s.awayAt.Add(awayAfter)
+			s.awayAt = momentOf(now.Add(awayAfter))
 		}
 		s.closed = t.closeCause == causeClosed
 	}

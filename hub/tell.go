@@ -50,7 +50,7 @@ func (h *Hub) tellLocked(s *liveSession, p *session.Policy, now time.Time, what 
 		return nil
 	case what != tellChanges:
 	case a.reason != "":
-		if s.warning == a.reason && s.warnEnd.Equal(a.end) {
+		if s.warning == a.reason && s.warnEnd == momentOf(a.end) {
 			return nil
 		}
 	case s.warning == "" && !s.announcementIsStale(p, now, a.end):
@@ -59,7 +59,7 @@ func (h *Hub) tellLocked(s *liveSession, p *session.Policy, now time.Time, what 
 	if a.reason != s.warning {
 		h.note(s, "decision", a.decision())
 	}
-	s.warning, s.warnEnd = a.reason, a.end
+	s.warning, s.warnEnd = a.reason, momentOf(a.end)
 	s.announcedEnd.Store(a.end.UnixMilli())
 	h.note(s, "push", string(a.kind()))
 	start = s.broadcastLocked(h.faults.stalled(), a.onWire(p, what == tellPolicy))

@@ -59,5 +59,5 @@ func (h *Hub) note(s *liveSession, kind, what string) {
 	if len(t.entries) >= timelineKept {
 		t.entries = append(t.entries[:0], t.entries[timelineKept/2:]...)
 	}
-	t.entries = append(t.entries, Moment{now, s.names.Load().Ref, s.user, kind, what})
+	t.entries = append(t.entries, Moment{now, s.names.Load().Ref, s.record.Load().User, kind, what})
 }

@@ -13,9 +13,12 @@ import (
 
 // TellSignedIn tells of a sign-in that is stored.
 func (m *Member) TellSignedIn(r session.Record) {
-	if m == nil {
-		return
+	if m != nil { // here, so that a node that is alone does not have r copied
+		m.tellSignedIn(r)
 	}
+}
+
+func (m *Member) tellSignedIn(r session.Record) {
 	r.Values = nil
 	data, err := r.Encode()
 	if err != nil {
