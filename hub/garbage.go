@@ -1,14 +1,18 @@
 package hub
 
 import (
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"sync"
 	"time"
 )
 
-// Garbage: what handshakes leave behind. By default the collector runs when the heap has doubled:
-// after many tabs were opened at once, up to half of the memory may be garbage for minutes. So one
-// collection follows each wave of openings, and gives the memory back to the system.
+// Garbage: what handshakes leave behind, and what heartbeats and ticks do little by little. By
+// default the collector runs when the heap has doubled: up to half of the memory may be garbage for
+// minutes. So one collection follows each wave of openings, and gives the memory back to the
+// system; and what gathers slowly is collected before it is much. While much garbage is made, the
+// collector runs by itself more often than that.
 
 const (
 	// waveSize openings are a wave, beyond what waveRate a second would bring.
@@ -87,4 +91,68 @@ func (w *waves) openings() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.opened
+}
+
+const (
+	// slowShare is the part of the live heap that the garbage must come to.
+	slowShare = 16
+	// slowPause is how long the last collection is over at least, whoever began it.
+	slowPause = 15 * time.Second
+	// slowCost bounds the time that is spent: the pause is so many times as long as the last
+	// collection took.
+	slowCost = 100
+	slowLook = 5 * time.Second
+	// slowTabs is from how many open tabs on it is worth it.
+	slowTabs = 500
+)
+
+// slowGarbage notices garbage that gathers slowly. garbageLoop alone uses it.
+type slowGarbage struct {
+	tabs    func() int // counts the open tabs
+	look    func() heapState
+	collect func()
+
+	cycles uint64        // collections until the last look
+	since  instant       // when there was another one
+	took   time.Duration // by the last one that was begun here
+}
+
+// heapState is what the runtime tells of the heap.
+type heapState struct{ cycles, live, used uint64 }
+
+func (h *Hub) garbageLoop() {
+	g := newSlowGarbage(h.tabs.count)
+	for h.wait(slowLook) {
+		g.check()
+	}
+}
+
+func newSlowGarbage(tabs func() int) *slowGarbage {
+	return &slowGarbage{tabs: tabs, look: lookAtHeap, collect: runtime.GC, since: instantNow()}
+}
+
+func lookAtHeap() heapState {
+	samples := []metrics.Sample{
+		{Name: "/gc/cycles/total:gc-cycles"},
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+	}
+	metrics.Read(samples)
+	return heapState{samples[0].Value.Uint64(), samples[1].Value.Uint64(), samples[2].Value.Uint64()}
+}
+
+// check collects the garbage if there is enough of it, and none was collected of late.
+func (g *slowGarbage) check() {
+	if g.tabs() < slowTabs {
+		return
+	}
+	heap, now := g.look(), instantNow()
+	if heap.cycles != g.cycles {
+		g.cycles, g.since = heap.cycles, now
+	}
+	if time.Duration(now-g.since) < max(slowPause, slowCost*g.took) || heap.used < heap.live+heap.live/slowShare {
+		return
+	}
+	g.collect()
+	g.took = time.Duration(instantNow() - now)
 }

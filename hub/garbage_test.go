@@ -86,3 +86,47 @@ func TestTheHubCountsOpenings(t *testing.T) {
 		}
 	})
 }
+
+func TestGarbageThatGathersSlowlyIsCollected(t *testing.T) {
+	const mb = 1 << 20
+	for _, tt := range []struct {
+		name   string
+		tabs   int
+		heap   func(second int) heapState // apart from collections that are begun here
+		took   time.Duration
+		wanted int // collections in ten minutes
+	}{
+		{"a megabyte a second", 500, func(int) heapState { return heapState{0, 80 * mb, mb} }, 0, 32},
+		{"a megabyte a minute", 500, func(int) heapState { return heapState{0, 80 * mb, mb / 200} }, 0, 0},
+		{"few tabs", 499, func(int) heapState { return heapState{0, 80 * mb, mb} }, 0, 0},
+		{"collections take long", 500, func(int) heapState { return heapState{0, 80 * mb, mb} }, time.Second, 6},
+		{"the collector runs by itself", 500, func(second int) heapState {
+			return heapState{uint64(second / 15), 80 * mb, 10 * mb}
+		}, 0, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				g := newSlowGarbage(func() int { return tt.tabs })
+				began, collected, last := time.Now(), 0, time.Now()
+				g.look = func() heapState {
+					heap := tt.heap(int(time.Since(began).Seconds()))
+					heap.cycles += uint64(collected)
+					heap.used = heap.live + heap.used*uint64(time.Since(last).Seconds())
+					return heap
+				}
+				g.collect = func() {
+					collected++
+					pass(tt.took)
+					last = time.Now()
+				}
+				for time.Since(began) < 10*time.Minute {
+					pass(slowLook)
+					g.check()
+				}
+				if collected < tt.wanted-3 || collected > tt.wanted {
+					t.Errorf("%d collections, want %d", collected, tt.wanted)
+				}
+			})
+		})
+	}
+}

@@ -161,6 +161,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	h.running.Go(h.formerLoop)
 	h.running.Go(h.tickLoop)
 	h.running.Go(h.sampleLoop)
+	h.running.Go(h.garbageLoop)
 	return h, nil
 }
 
