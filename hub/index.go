@@ -198,6 +198,9 @@ func (h *Hub) settleIndex() {
 	list := x.touched.sessions
 	x.touched.sessions = nil
 	x.touched.mu.Unlock()
+	slices.SortFunc(list, func(a, b *liveSession) int { // as in the lists: neighbours are found at once
+		return cmp.Compare(a.created.Load(), b.created.Load())
+	})
 	for chunk := range slices.Chunk(list, settledAtOnce) {
 		x.mu.Lock()
 		for _, s := range chunk {
