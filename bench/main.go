@@ -43,8 +43,8 @@ var (
 		"way: the load runs on the cores of the server, and 0 makes it answer while others are being told")
 	only = flag.String("only", "",
 		"some of ratios (memory, tls, openings, heartbeats, rest, status, logout, notice), lateness, storm, "+
-			"console, sign-ins, many (many-listed, many-logout, many-ends, many-leap), front, doors, cut, transfers, "+
-			"nodes, node-costs, simulation; empty: all")
+			"console, sign-ins, many (many-listed, many-logout, many-ends, many-leap, many-reload), front, doors, "+
+			"cut, transfers, nodes, node-costs, simulation; empty: all")
 	serveAs = flag.String("serve", "",
 		"be a server: curfew, simulated, handler, lean, application, plain-proxy (used by the benchmark itself)")
 	serveRedis     = flag.String("redis", "", "with -serve curfew: the Redis that nodes share")
@@ -72,6 +72,7 @@ var parts = []part{
 	{"sign-ins", func() { measureSignIns(1); measureSignIns(64) }},
 	ofMany("many-listed", measureManyListed), ofMany("many-logout", measureManyLogout),
 	ofMany("many-ends", measureManyEnds), ofMany("many-leap", measureManyLeaps),
+	ofMany("many-reload", measureManyReload),
 	{"front", measureFront}, {"doors", measureDoors}, {"cut", measureCut}, {"transfers", measureTransfers},
 	// these call giveWay
 	ratio("logout", measureForcedLogout), ratio("notice", measureNotice), {"nodes", measureNodes},

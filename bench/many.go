@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"curfew/session"
@@ -36,7 +37,7 @@ const (
 )
 
 // manyParts are what -only many stands for.
-var manyParts = []string{"many-listed", "many-logout", "many-ends", "many-leap"}
+var manyParts = []string{"many-listed", "many-logout", "many-ends", "many-leap", "many-reload"}
 
 // ofMany is a part that measures many sessions.
 func ofMany(name string, measure func()) part {
@@ -361,6 +362,30 @@ func measureManyLeaps() {
 	limited("leap of the test clock past all ends", took, 15*time.Second)
 	limited("the sign-in page meanwhile, the slowest", slowest, 100*time.Millisecond)
 	s.checkOrder()
+	s.stop()
+}
+
+// measureManyReload gives all sessions another policy, and then resets the server. The limits are
+// our own.
+func measureManyReload() {
+	settings, err := os.CreateTemp("", "curfew-bench-*.yaml")
+	check(err)
+	defer os.Remove(settings.Name())
+	_, err = settings.WriteString("log-level: error\n")
+	check(err)
+	check(settings.Close())
+	s, _ := startMany(func(int, *session.Record) {}, "--testing", "--config", settings.Name())
+	check(os.WriteFile(settings.Name(), []byte("expire-after: 3h\n"), 0o600))
+	began := time.Now()
+	check(s.cmd.Process.Signal(syscall.SIGHUP))
+	await("the new policy", func() bool {
+		trail, err := os.ReadFile(filepath.Join(s.folder, "stderr.log"))
+		check(err)
+		return bytes.Contains(trail, []byte(`"event":"policy"`))
+	})
+	limited("another policy for all, until its audit line is written", time.Since(began), 10*time.Second)
+	_, took := s.call(http.MethodPost, "/testing/reset", "{}", "")
+	limited("reset of all by /testing/reset", took, 10*time.Second)
 	s.stop()
 }
 
