@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
@@ -10,8 +9,8 @@ import (
 
 // Garbage: what handshakes leave behind, and what heartbeats and ticks do little by little. By
 // default the collector runs when the heap has doubled: up to half of the memory may be garbage for
-// minutes. So one collection follows each wave of openings, and gives the memory back to the
-// system; and what gathers slowly is collected before it is much. While much garbage is made, the
+// minutes. So one collection follows each wave of openings, and what gathers slowly is collected
+// before it is much. Both give the memory back to the system. While much garbage is made, the
 // collector runs by itself more often than that.
 
 const (
@@ -128,7 +127,7 @@ func (h *Hub) garbageLoop() {
 }
 
 func newSlowGarbage(tabs func() int) *slowGarbage {
-	return &slowGarbage{tabs: tabs, look: lookAtHeap, collect: runtime.GC, since: instantNow()}
+	return &slowGarbage{tabs: tabs, look: lookAtHeap, collect: debug.FreeOSMemory, since: instantNow()}
 }
 
 func lookAtHeap() heapState {
