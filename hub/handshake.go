@@ -30,7 +30,7 @@ var (
 type Endpoint struct {
 	Origin  string // of the pages that belong to the endpoint, beside [Options.Origins]; may be empty
 	Peer    string // address of the peer, for the audit trail
-	Request string // ID of the request, likewise
+	Request string // ID of the request, likewise; see session.IsRequestID
 	// WithoutAdmins means that scripts of others run in pages of this endpoint: such a page has no
 	// more rights there with an administrator's session than with anybody else's.
 	WithoutAdmins bool
@@ -128,6 +128,9 @@ func (h *Hub) refuseOrigin(ctx context.Context, origin string, at Endpoint) {
 	now := h.clock.Now()
 	if !h.refusedOrigins.isNews(now) {
 		return
+	}
+	if !session.IsRequestID(at.Request) {
+		at.Request = ""
 	}
 	h.log.Warn("origin refused", "origin", origin, "address", at.Peer, "request", at.Request)
 	e := session.Event{

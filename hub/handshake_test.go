@@ -2,6 +2,7 @@ package hub
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -57,6 +58,22 @@ func TestARefusedOriginIsAnAuditLine(t *testing.T) {
 			t.Errorf("%+v, %v, want one line a second, with the origin", lines, err)
 		}
 	})
+}
+
+func TestTheLineOfARefusedOriginNamesNoRequestButByAnID(t *testing.T) {
+	for given, want := range map[string]string{"program-7": "program-7", strings.Repeat("x", 70_000): ""} {
+		bubble(t, func(t *testing.T) {
+			hub := startHub(t, standard)
+			r := httptest.NewRequest("GET", "/session/ws", nil)
+			if err := hub.Accept(httptest.NewRecorder(), r, session.ID{}, Endpoint{Request: given}); err != ErrOrigin {
+				t.Fatalf("got %v, want %v", err, ErrOrigin)
+			}
+			lines, err := hub.store.Events(t.Context(), session.EventQuery{Limit: 10, Kind: session.EventOriginRefused})
+			if err != nil || len(lines) != 1 || lines[0].Request != want {
+				t.Errorf("%.80v, %v, want one line of the request %q", lines, err, want)
+			}
+		})
+	}
 }
 
 func TestATabIsListedByThePathOfItsPage(t *testing.T) {

@@ -58,12 +58,27 @@ type Event struct {
 	Request string `json:"request_id,omitempty"`
 }
 
+// MaxRequestID is how long the ID of a request may be, in bytes.
+const MaxRequestID = 128
+
+const requestIDCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/=+"
+
+// IsRequestID reports whether a text may be the ID of a request: it is not too long, and means the
+// same in a log, in JSON, in HTML and in a header.
+func IsRequestID(id string) bool {
+	return id != "" && len(id) <= MaxRequestID && strings.Trim(id, requestIDCharacters) == ""
+}
+
 // requestKey is the key of what [WithRequest] notes.
 type requestKey struct{}
 
 // WithRequest returns the context of what an HTTP request with that ID asks for, so that the audit
-// lines of it name the request, and are found by the lines of the log and the other way round.
+// lines of it name the request, and are found by the lines of the log and the other way round. Of
+// what [IsRequestID] refuses they say nothing.
 func WithRequest(ctx context.Context, id string) context.Context {
+	if !IsRequestID(id) {
+		id = ""
+	}
 	return context.WithValue(ctx, requestKey{}, id)
 }
 

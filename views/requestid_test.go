@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -36,8 +37,8 @@ func TestOnlyATrustedProxyNamesARequest(t *testing.T) {
 		{"none", true, nil, false},
 		{"an empty one", true, []string{""}, false},
 		{"two", true, []string{named, named}, false},
-		{"as long as it may be", true, []string{strings.Repeat("a", maxRequestID)}, true},
-		{"a longer one", true, []string{strings.Repeat("a", maxRequestID+1)}, false},
+		{"as long as it may be", true, []string{strings.Repeat("a", session.MaxRequestID)}, true},
+		{"a longer one", true, []string{strings.Repeat("a", session.MaxRequestID+1)}, false},
 		{"markup", true, []string{"<script>"}, false},
 		{"a line of a log", true, []string{"a user=root"}, false},
 		{"no ASCII", true, []string{"ä"}, false},
@@ -58,6 +59,60 @@ func TestOnlyATrustedProxyNamesARequest(t *testing.T) {
 		}
 		if a.json("request_id") != id {
 			t.Errorf("%s: the error is %s, want the ID %s in it", row.why, a, id)
+		}
+	}
+}
+
+// A program that has Curfew as a library may name requests itself, before it calls the guard. No
+// client can write into the header of the answer.
+func TestAProgramAroundTheGuardNamesARequest(t *testing.T) {
+	s := startSite(t, "/.curfew")
+	var told string
+	app := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told = r.Header.Get(front.RequestID) })
+	s.SetApplication(app)
+	ada := s.signIn("ada")
+	const named = "program-7"
+	for _, row := range []struct {
+		why   string
+		names []string // what the program has put into the answer
+		sent  []string // what the client says
+		kept  bool
+	}{
+		{"a clean one", []string{named}, nil, true},
+		{"a client has one, too", []string{named}, []string{"made-up"}, true},
+		{"a client has a long one", []string{named}, []string{strings.Repeat("x", 70_000)}, true},
+		{"a client has two", []string{named}, []string{named, "made-up"}, true},
+		{"one that is no ID", []string{"a user=root"}, []string{"a user=root"}, false},
+		{"a long one", []string{strings.Repeat("x", 70_000)}, []string{strings.Repeat("x", 70_000)}, false},
+		{"two", []string{named, named}, []string{named}, false},
+	} {
+		send := func(h http.Handler, r *http.Request) string {
+			delete(r.Header, front.RequestID)
+			if row.sent != nil {
+				r.Header[front.RequestID] = slices.Clone(row.sent)
+			}
+			w := httptest.NewRecorder()
+			w.Header()[front.RequestID] = slices.Clone(row.names)
+			h.ServeHTTP(w, r)
+			list := w.Header()[front.RequestID]
+			if !isOneRequestID(list) || (list[0] == named) != row.kept || list[0] == "made-up" {
+				t.Errorf("%s: the answer has %.60q", row.why, list)
+				return ""
+			}
+			return list[0]
+		}
+		form := url.Values{"username": {"eve, " + row.why}, "password": {"x"}}
+		id := send(s, (&browser{site: s}).request("POST", "/.curfew/login", form, "Sec-Fetch-Mode", "navigate"))
+		if line := s.events(session.EventSignInFailed)[0]; line.Request != id {
+			t.Errorf("%s: the line has %.60q, want %q", row.why, line.Request, id)
+		}
+		for what, h := range map[string]http.Handler{
+			"all":     s,
+			"Require": s.Require(app),
+		} {
+			if id := send(h, ada.request("GET", "/page", nil)); told != id {
+				t.Errorf("%s: %s tells the application of %.60q, want %q", row.why, what, told, id)
+			}
 		}
 	}
 }
