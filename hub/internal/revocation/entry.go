@@ -39,7 +39,7 @@ func newEntry(added session.Revocation) *Entry {
 	target := added.Scope.Target()
 	e := &Entry{
 		Revocation: added,
-		Outcomes:   &Outcomes{logout: added.ID},
+		Outcomes:   &Outcomes{logout: added.ID, number: added.Number},
 		target:     &target,
 		fate:       &fate{},
 	}

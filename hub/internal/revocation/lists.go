@@ -6,19 +6,21 @@ import (
 )
 
 // maxTabs is how many tabs all forced logouts of a register list one by one, those of other nodes
-// too. Beyond it those of the oldest are only counted. The newest lists its own in any case.
+// too. Beyond it those of the oldest are only counted, whenever they were told or reported. The
+// newest of those that list any lists its own in any case.
 const maxTabs = 10_000
 
 // lists are the outcomes that list tabs. Its lock is among the innermost of the package. A nil
 // lists counts nothing.
 type lists struct {
 	mu       sync.Mutex
-	outcomes []*Outcomes // the one that has listed its first tab first comes first
+	outcomes []*Outcomes // by the numbers of the revocations
 	tabs     int         // in all of them
 }
 
 // set notes that o lists n tabs. It returns the oldest outcomes, for whose tabs there is no room
-// any more. The caller holds o.mu, and passes them to forget once it has given that back.
+// any more; o may be among them. The caller holds o.mu, and passes them to forget once it has given
+// that back.
 func (l *lists) set(o *Outcomes, n int) (oldest []*Outcomes) {
 	if l == nil {
 		return nil
@@ -29,15 +31,18 @@ func (l *lists) set(o *Outcomes, n int) (oldest []*Outcomes) {
 	case n == 0:
 		l.removeLocked(o)
 	case o.listed == 0:
-		l.outcomes = append(l.outcomes, o)
+		at, _ := slices.BinarySearchFunc(l.outcomes, o.number, func(other *Outcomes, number int64) int {
+			if other.number <= number {
+				return -1 // of the same number, which there are after a fail-over, o is the newer one
+			}
+			return 1
+		})
+		l.outcomes = slices.Insert(l.outcomes, at, o)
 	}
 	l.tabs += n - o.listed
 	o.listed = n
 	for l.tabs > maxTabs && len(l.outcomes) > 1 {
 		first := l.outcomes[0]
-		if first == o {
-			first = l.outcomes[1]
-		}
 		l.removeLocked(first)
 		oldest = append(oldest, first)
 	}

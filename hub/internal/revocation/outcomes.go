@@ -56,6 +56,7 @@ const (
 // only. Their methods may be called concurrently, and while holding any lock.
 type Outcomes struct {
 	logout string // ID of the revocation
+	number int64  // its number
 	news   *news  // notes that other nodes are to be told; nil: there are no other nodes
 	lists  *lists // of its register
 

@@ -133,6 +133,27 @@ func TestTabsOfTheOldestAreOnlyCountedWhereAllListTooMany(t *testing.T) {
 	}
 }
 
+func TestALateReportOfAnOldForcedLogoutTakesNoTabsFromNewerOnes(t *testing.T) {
+	r := &Register{}
+	const old, middle, newest = "1", "2", "3"
+	for number := range int64(3) {
+		r.Add(revocation(number+1, everyone, 0))
+	}
+	reports := func(id string, n int) {
+		for node := range n {
+			r.Find(id).Outcomes.SetElsewhere(fmt.Sprint(node), OutcomeReport{Tabs: make([]TabOutcome, maxReported)})
+		}
+	}
+	reports(newest, maxTabs/maxReported)
+	reports(old, 1)
+	reports(middle, 1)
+	for id, want := range map[string]int{old: 0, middle: 0, newest: maxTabs} {
+		if _, list := r.Find(id).Outcomes.Total(2 * maxTabs); len(list) != want {
+			t.Errorf("forced logout %s lists %d tabs, want %d", id, len(list), want)
+		}
+	}
+}
+
 func TestTheNewestForcedLogoutListsItsTabsHoweverMany(t *testing.T) {
 	r := &Register{}
 	r.Add(revocation(1, everyone, 0))
