@@ -55,6 +55,7 @@ func TestAPanicWithinTheOpeningOfATabLeavesNothingOfIt(t *testing.T) {
 			hub := startHubOn(t, clock)
 			ada := hub.signIn("ada")
 			ada.openTab()
+			synctest.Wait() // hello is there before Accept of that tab is done
 			clock.left.Store(look)
 			c, _, err := ada.dial()
 			synctest.Wait()
