@@ -228,6 +228,7 @@ const stepped = 100 * time.Millisecond
 
 // watchSteps returns a function for flushLoop to call from time to time. It notices when the
 // computer's clock was set, sets all timers again, and has every session looked at by the new time.
+// What was to follow a while after something is not put off by as much as the clock was set back.
 func (h *Hub) watchSteps() func() {
 	wall, began := h.clock.Now(), time.Now()
 	return func() {
@@ -240,6 +241,13 @@ func (h *Hub) watchSteps() func() {
 		h.rearmTimers()
 		for _, s := range h.allSessions() {
 			h.notAhead(s)
+			s.mu.Lock()
+			s.awayAt = min(s.awayAt, momentOf(now.Add(awayAfter)))
+			over := s.end != nil
+			s.mu.Unlock()
+			if over || s.mustReread.Load() || s.unstoredAct.Load() != 0 {
+				s.shard.wakeBy(s, now.Add(tryAgainAfter)) // the store is still to be asked
+			}
 			h.schedule(s)
 			h.stateChanged(s)
 		}

@@ -186,6 +186,64 @@ func TestClockThatIsSetBackMakesNobodyStayForLong(t *testing.T) {
 	})
 }
 
+// A restart would revive the session.
+func TestAnEndThatTabsWereToldIsStoredThoughTheClockIsSetBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b, err := bolt.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		store, clock := &refusesEnds{Store: b}, skewed(0)
+		hub := startHubWith(t, store, Options{
+			Store:    store,
+			Clock:    clock,
+			Policies: session.Policies{Global: standard},
+			Node:     "a",
+		})
+		ada := hub.signIn("ada")
+		tab := ada.openTab()
+		store.refuses.Store(true)
+		tab.Wants(wire.KindWarn, standard.WarnAfter)
+		tab.WantsEnd(session.ReasonIdle, standard.ExpireAfter)
+		clock.SetSkew(-time.Hour)
+		store.refuses.Store(false)
+		pass(2*flushAtMost + tryAgainAfter)
+		synctest.Wait()
+		if r, err := hub.store.Get(t.Context(), ada.token.ID()); err != nil || r.End == nil {
+			t.Errorf("stored end = %+v, %v, want that which the tab was told", r.End, err)
+		}
+	})
+}
+
+func TestAUserWithoutATabIsAwayThoughTheClockIsSetBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store, err := bolt.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock := skewed(0)
+		hub := startHubWith(t, store, Options{
+			Store:    store,
+			Clock:    clock,
+			Policies: session.Policies{Global: standard},
+			Node:     "a",
+		})
+		ada := hub.signIn("ada")
+		ada.openTab().Conn.CloseNow()
+		pass(awayAfter + time.Second)
+		clock.SetSkew(-time.Hour)
+		pass(2*flushAtMost + awayAfter)
+		synctest.Wait()
+		s := hub.lookup(ada.token.ID())
+		s.mu.Lock()
+		state, _ := s.stateLocked(clock.Now())
+		s.mu.Unlock()
+		if state != StateAway {
+			t.Errorf("state = %s, want %s", state, StateAway)
+		}
+	})
+}
+
 func TestALogoutThatIsBeingCalledOffMakesNobodyElseLate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHubOver(t, t.TempDir(), standard,
