@@ -18,10 +18,6 @@ import (
 	"curfew/session"
 )
 
-// ErrNotReplicated says that a change was made, but that not every replica has acknowledged it in
-// time: the change may be lost if the master is.
-var ErrNotReplicated = errors.New("not every replica has acknowledged the change")
-
 // Store is a [session.Store] and a [session.SharedStore] in Redis. [Open] makes one for each node.
 // Its methods may be called concurrently. A call takes a few seconds at most, if Redis does not
 // answer.
@@ -31,6 +27,7 @@ type Store struct {
 	masterSet string // of Sentinel
 	master    sentinelCheck
 	conns     connections
+	rounds    rounds
 	log       *slog.Logger
 	onEvent   func(session.Event) // may be nil
 	offset    atomic.Int64        // ms that a test clock is ahead of Redis's
@@ -108,6 +105,7 @@ func Open(ctx context.Context, url, prefix string, onEvent func(session.Event), 
 	if s.client, err = rueidis.NewClient(o); err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
 	}
+	s.rounds.start(s.client.Mode())
 	s.work, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.checkFormat(ctx); err != nil {
 		s.client.Close()
@@ -254,54 +252,6 @@ func (s *Store) leaveDemoted(results []rueidis.RedisResult) {
 			s.log.Warn("redis is no master any more: all connections are made anew", "error", err)
 		}
 	}
-}
-
-// waitText writes something, so that replicas can be waited for.
-const waitText = "#!lua flags=allow-oom\nredis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) return 1"
-
-// replicated returns once all replicas have what was written to a slot. It writes there once more
-// on a connection of its own, and waits for that: replicas take all writes in their order. Where
-// the slot is on its way to another server it waits until it has arrived: that server has sent its
-// replicas what came with the slot before.
-func (s *Store) replicated(ctx context.Context, slot string, replicas int64) (err error) {
-	if replicas == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	var n int64
-	untrusted := s.trusted(ctx, func() {
-		for {
-			n, err = s.wait(ctx, s.prefix+slot+":wait", replicas)
-			if !isMoving(err) || !pause(ctx, movingEvery) {
-				return
-			}
-		}
-	})
-	if err = errors.Join(untrusted, err); err != nil {
-		return err
-	}
-	if n < replicas {
-		return fmt.Errorf("%w: %d of %d", ErrNotReplicated, n, replicas)
-	}
-	return nil
-}
-
-// wait writes a key, and counts the replicas that have acknowledged that.
-func (s *Store) wait(ctx context.Context, key string, replicas int64) (n int64, err error) {
-	limit := strconv.FormatInt(waitLimit.Milliseconds(), 10)
-	err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
-		results := c.DoMulti(ctx,
-			c.B().Eval().Script(waitText).Numkeys(1).Key(key).Arg(limit).Build(),
-			c.B().Wait().Numreplicas(replicas).Timeout(waitLimit.Milliseconds()).Build())
-		s.leaveDemoted(results)
-		if err := results[0].Error(); err != nil {
-			return err
-		}
-		n, err = results[1].AsInt64()
-		return err
-	})
-	return n, err
 }
 
 // Secret implements [session.Store].

@@ -7,7 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -263,6 +265,49 @@ func TestWhatIsAcknowledgedIsOnEveryReplica(t *testing.T) {
 		if got, err := after.Get(t.Context(), id); err != nil || got.End == nil {
 			t.Errorf("after the master's death: %+v, %v, want the acknowledged end", got.End, err)
 		}
+	}
+}
+
+// Each would be a connection of its own at Redis else, which stays open.
+func TestManyWhoWaitForReplicasShareFewConnections(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	replica := redistest.Start(t, "--replicaof", strings.Replace(master.Address, ":", " ", 1))
+	inStep := func() bool {
+		answer, err := master.Command("WAIT 1 100")
+		return err == nil && strings.HasPrefix(answer, ":1")
+	}
+	within(t, 10*time.Second, "the replica is in step", inStep)
+	s := openWith(t, master.URL(), "many:")
+	list := make([]session.Record, 200)
+	for i := range list {
+		list[i] = signIn(t, s, "ada")
+	}
+	endAll := func(want error) {
+		t.Helper()
+		var calls sync.WaitGroup
+		for _, r := range list {
+			calls.Go(func() {
+				if _, err := s.End(t.Context(), r.ID, logout, time.Time{}); !errors.Is(err, want) {
+					t.Errorf("End = %v, want %v", err, want)
+				}
+			})
+		}
+		calls.Wait()
+	}
+	replica.Signal(syscall.SIGSTOP)
+	endAll(redis.ErrNotReplicated)
+	replica.Signal(syscall.SIGCONT)
+	within(t, 10*time.Second, "the replica is in step again", inStep)
+	endAll(nil) // those at the end of the queue too
+	info, err := master.Command("INFO clients")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(info, "connected_clients:")
+	text, _, _ := strings.Cut(after, "\r\n")
+	if n, err := strconv.Atoi(text); err != nil || n > 30 {
+		t.Errorf("%d connections (%v), want few", n, err)
 	}
 }
 
