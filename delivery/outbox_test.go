@@ -33,7 +33,7 @@ func TestAllArriveAlsoAfterNumbersMeanOtherLines(t *testing.T) {
 		"Redis, started anew and empty": func(t *testing.T) (*rig, func()) {
 			server := redistest.Start(t)
 			r := newRigOver(t, server)
-			return r, func() { reset(r); server.Kill(); server.Run() }
+			return r, func() { reset(r); server.Stop(); server.Run() }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -171,10 +171,7 @@ func TestAReceiverStandsWhereItStoodAfterARestartOfRedisAndItsEpochIsAnother(t *
 	if err := s.Accept(t.Context(), "webhook", before.Epoch, []uint64{before.Lines[0].Number}); err != nil {
 		t.Fatal(err)
 	}
-	if answer, err := server.Command("SHUTDOWN"); err == nil { // which flushes the disk
-		t.Fatal(answer)
-	}
-	server.Kill()
+	server.Stop()
 	server.Run()
 	// There are several connections, and each tells once that it was cut.
 	claimAgain := func() (c session.OutboxClaimed) {

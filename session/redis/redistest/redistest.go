@@ -88,6 +88,16 @@ func (s *Server) Run() {
 	}
 }
 
+// Stop ends the server once all that it has answered is on the disk. With appendfsync everysec a
+// server that is killed may lose the last two seconds of that, where the disk is busy.
+func (s *Server) Stop() {
+	s.t.Helper()
+	if answer, err := s.Command("SHUTDOWN"); err == nil {
+		s.t.Fatalf("SHUTDOWN: %s", answer)
+	}
+	<-s.gone
+}
+
 // Kill kills the server at once.
 func (s *Server) Kill() {
 	s.cmd.Process.Kill()
