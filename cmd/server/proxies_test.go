@@ -34,6 +34,7 @@ func TestPrintedConfigurations(t *testing.T) {
 				{"who is not signed in", testStrangersAreRefused},
 				{"what the application is told", testApplicationIsTold},
 				{"what clients say of addresses", testClientsOpinionOfTheAddressIsIgnored},
+				{"what clients call a request", testClientsNameNoRequest},
 				{"the application's own answers", testAnswersPassUnchanged},
 				{"many groups", testManyGroupsFit},
 				{"streams", testStreamsFlow},

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"curfew/front"
 )
 
 // Traefik and Envoy are not to be had as packages. What follows does with a door what their sources
@@ -248,7 +250,8 @@ func testChecks(t *testing.T, s *site, check checker) {
 
 func testChecksTellWhoAsks(t *testing.T, s *site, check checker) {
 	cookie, verified := s.session("ada")
-	r := asked(t, "POST", "/", "Cookie", "a=1; "+cookie, "Remote-User", "mallory", "Remote-Groups", "admins")
+	r := asked(t, "POST", "/", "Cookie", "a=1; "+cookie, "Remote-User", "mallory", "Remote-Groups", "admins",
+		front.RequestID, "made-up")
 	if response := check(t, r); response != nil {
 		t.Fatalf("it does not pass: %s", response.Status)
 	}
@@ -259,6 +262,9 @@ func testChecksTellWhoAsks(t *testing.T, s *site, check checker) {
 	}
 	if got := r.Header.Values("Cookie"); len(got) != 1 || got[0] != "a=1" {
 		t.Errorf("Cookie: %q, want a=1", got)
+	}
+	if got := r.Header.Values(front.RequestID); len(got) != 1 || got[0] == "made-up" {
+		t.Errorf("the request has the IDs %q, want the door's", got)
 	}
 	person := []string{"Cookie", cookie, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-User", "?1"}
 	for target, extends := range map[string]bool{"/api/a": false, "/page": true} {

@@ -189,35 +189,45 @@ func (s *proxySite) DoorsOnly() []string { return append(spoofing.Identity(), "C
 // Blanked are headers of clients that neither the application nor Curfew may believe, and that the
 // proxy does not set.
 func (s *proxySite) Blanked() []string {
-	return untrustedBut("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host")
+	return untrustedBut("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Request-ID")
 }
 
 // IdentityAndBlanked are all headers that nobody sets where nobody has asked who it is.
 func (s *proxySite) IdentityAndBlanked() []string { return append(s.Identity(), s.Blanked()...) }
 
+// Removed are those, and the ID of the request for a proxy that does not name requests itself: the
+// guard does then, and its door tells the proxy.
+func (s *proxySite) Removed() []string { return append(s.IdentityAndBlanked(), "X-Request-ID") }
+
 // BlankedForCheck are the headers that the door of [X-Original-URI] does not get.
 func (s *proxySite) BlankedForCheck() []string {
-	return append(s.Identity(), untrustedBut("X-Original-URI", "X-Original-Method", "X-Forwarded-For")...)
+	return append(s.Identity(),
+		untrustedBut("X-Original-URI", "X-Original-Method", "X-Forwarded-For", "X-Request-ID")...)
 }
 
 // BlankedForRefusal are the headers that the door of X-Forwarded-Uri does not get.
 func (s *proxySite) BlankedForRefusal() []string {
-	return append(s.Identity(), untrustedBut("X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-For")...)
+	return append(s.Identity(),
+		untrustedBut("X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-For", "X-Request-ID")...)
 }
 
 // IdentityAndForwarded are all headers that say who asks, and those that say from where and for
-// what and begin with neither X-Forwarded- nor X-Original-.
+// what and begin with neither X-Forwarded- nor X-Original-, but for the ID of the request.
 func (s *proxySite) IdentityAndForwarded() []string {
 	others := slices.DeleteFunc(spoofing.Untrusted(), func(name string) bool {
-		return strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Original-")
+		return strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Original-") ||
+			name == "X-Request-ID"
 	})
 	return append(s.Identity(), others...)
 }
 
 // CaddyDeleted are the headers that Caddy removes, under every name that an application may take
-// for theirs. A * stands for any end.
+// for theirs. A * stands for any end. X-Request-ID itself is set.
 func (s *proxySite) CaddyDeleted() (list []string) {
-	list = []string{"Remote*"} // the headers that say who asks, whatever stands for their hyphens
+	list = []string{
+		"Remote*", // the headers that say who asks, whatever stands for their hyphens
+		"X-Request.*", "X-Request_*", "X.Request*", "X_Request*",
+	}
 	for _, header := range s.Blanked() {
 		words := strings.SplitN(header, "-", 3)
 		if len(words) == 1 {
@@ -234,7 +244,7 @@ func (s *proxySite) CaddyDeleted() (list []string) {
 
 // EnvoyRemoved are the headers that Envoy removes. It drops names with _ by itself.
 func (s *proxySite) EnvoyRemoved() (list []string) {
-	for _, header := range s.IdentityAndBlanked() {
+	for _, header := range s.Removed() {
 		header = strings.ToLower(header)
 		list = append(list, header)
 		if dotted := strings.ReplaceAll(header, "-", "."); dotted != header {

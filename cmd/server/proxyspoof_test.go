@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"curfew/front"
 	"curfew/front/spoofing"
+	"curfew/session"
 )
 
 // victim is an application under gunicorn that tells what it takes its request's headers for. Its
@@ -99,6 +102,33 @@ func attempt(t *testing.T, at string, a spoofing.Attempt, more ...string) (e ech
 		}
 	}
 	return e, response.StatusCode
+}
+
+// testClientsNameNoRequest has a client name requests as if it were the proxy, which Curfew
+// believes.
+func testClientsNameNoRequest(t *testing.T, s *site) {
+	cookie, _ := s.session("ada")
+	const own = "made-up-by-the-client"
+	named := []string{front.RequestID, own, "Cookie", cookie}
+	ids := map[string]string{"the application": s.echo("/", nil, named...).get(front.RequestID)}
+	below := s.below(siteBase)
+	for what, ask := range map[string]struct {
+		at   *process
+		path string
+		form url.Values
+	}{
+		"a page of Curfew's": {below, "/login", nil},
+		"a sign-in":          {below, "/login", url.Values{"username": {"ada"}, "password": {"wrong"}}},
+		"a stranger":         {s.process, "/", nil},
+	} {
+		response, _ := ask.at.do(ask.path, ask.form, front.RequestID, own, "Origin", s.url)
+		ids[what] = response.Header.Get(front.RequestID)
+	}
+	for what, id := range ids {
+		if !session.IsRequestID(id) || id == own {
+			t.Errorf("%s: the request has the ID %q, want one of the proxy's or of Curfew's", what, id)
+		}
+	}
 }
 
 // testOddPathsReachNoApplication asks without a session for paths of Curfew's that an application

@@ -20,7 +20,7 @@ func Identity() []string {
 }
 
 // Untrusted are further headers that applications, and doors of guards, believe, and that no client
-// may therefore send: who asked, for what, by which way.
+// may therefore send: who asked, for what, by which way, and which request it was.
 func Untrusted() []string {
 	return []string{
 		"Forwarded", "Proxy", "X-Real-IP", "X-Rewrite-URL",
@@ -28,7 +28,7 @@ func Untrusted() []string {
 		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Uri",
 		"X-Forwarded-Method", "X-Forwarded-Prefix", "X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Ssl",
 		"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username",
-		"X-Forwarded-Access-Token", "X-Forwarded-Client-Cert",
+		"X-Forwarded-Access-Token", "X-Forwarded-Client-Cert", "X-Request-ID",
 	}
 }
 
