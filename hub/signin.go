@@ -22,7 +22,7 @@ func (h *Hub) Create(ctx context.Context, r session.Record) error {
 	displaced, err := h.store.Create(ctx, r, r.Policy.MaxSessions)
 	if err != nil {
 		if !errors.Is(err, session.ErrExists) {
-			h.EndOrphan(r.ID)
+			h.EndOrphan(ctx, r.ID)
 			h.doubtDisplaced(r)
 		}
 		return err
@@ -108,8 +108,14 @@ func (h *Hub) register(r session.Record) (s *liveSession, isNew bool) {
 // sessions.
 type orphans struct {
 	mu       sync.Mutex
-	sessions map[session.ID]time.Time // since when the store says that it has no such session; zero: it does not yet
-	working  bool                     // endOrphans runs
+	sessions map[session.ID]orphan
+	working  bool // endOrphans runs
+}
+
+// orphan is what is known of an orphan.
+type orphan struct {
+	request string    // the HTTP request of its sign-in, if that was one
+	unknown time.Time // since when the store says that it has no such session; zero: it does not yet
 }
 
 const (
@@ -122,8 +128,9 @@ const (
 )
 
 // EndOrphan schedules the end of a session whose sign-in has failed, in case the store has it. The
-// cookie store calls it when it cannot tell whether the browser got the cookie. It does not wait.
-func (h *Hub) EndOrphan(id session.ID) {
+// cookie store calls it when it cannot tell whether the browser got the cookie. It does not wait:
+// ctx, the sign-in's, only says which request that was, and may have ended.
+func (h *Hub) EndOrphan(ctx context.Context, id session.ID) {
 	o := &h.orphans
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -131,9 +138,9 @@ func (h *Hub) EndOrphan(id session.ID) {
 		return
 	}
 	if o.sessions == nil {
-		o.sessions = make(map[session.ID]time.Time)
+		o.sessions = make(map[session.ID]orphan)
 	}
-	o.sessions[id] = time.Time{}
+	o.sessions[id] = orphan{request: session.RequestOf(ctx)}
 	if !o.working {
 		o.working = h.goUnlessClosing(h.endOrphans)
 	}
@@ -150,13 +157,14 @@ func (h *Hub) endOrphans() {
 		if len(list) == 0 {
 			return
 		}
-		for id, since := range list {
+		for id, one := range list {
 			ctx, cancel := context.WithTimeout(h.ctx, orphanedFor)
 			_, err := h.endAlone(ctx, id, session.End{
-				Reason: session.ReasonLogout, // though nobody has signed out: pages that wait go on waiting
-				At:     session.Millis(h.clock.Now()),
-				Cause:  session.CauseSignInFailed,
-				Detail: "its sign-in failed",
+				Reason:  session.ReasonLogout, // though nobody has signed out: pages that wait go on waiting
+				At:      session.Millis(h.clock.Now()),
+				Cause:   session.CauseSignInFailed,
+				Detail:  "its sign-in failed",
+				Request: one.request,
 			})
 			cancel()
 			if err != nil && !isUnknown(err) {
@@ -164,9 +172,10 @@ func (h *Hub) endOrphans() {
 			}
 			o.mu.Lock()
 			switch {
-			case err != nil && since.IsZero():
-				o.sessions[id] = time.Now()
-			case err == nil, time.Since(since) > orphanedFor:
+			case err != nil && one.unknown.IsZero():
+				one.unknown = time.Now()
+				o.sessions[id] = one
+			case err == nil, time.Since(one.unknown) > orphanedFor:
 				delete(o.sessions, id)
 			}
 			o.mu.Unlock()

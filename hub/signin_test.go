@@ -43,9 +43,11 @@ func TestSignInThatWasNotAcknowledgedLeavesNoSession(t *testing.T) {
 			CreatedAt:    now,
 			LastActiveAt: now,
 		}
-		if err := hub.Create(t.Context(), r); err == nil {
+		asked, hangUp := context.WithCancel(session.WithRequest(t.Context(), "request-1"))
+		if err := hub.Create(asked, r); err == nil {
 			t.Fatal("Create = nil, want an error")
 		}
+		hangUp()
 		pass(19 * time.Second)
 		synctest.Wait()
 		if _, err := hub.Check(t.Context(), r.ID); err != nil {
@@ -54,8 +56,8 @@ func TestSignInThatWasNotAcknowledgedLeavesNoSession(t *testing.T) {
 		pass(2 * time.Second)
 		synctest.Wait()
 		if status, err := hub.Check(t.Context(), r.ID); !errors.Is(err, session.ErrEnded) ||
-			status.Record.End.Detail == "" {
-			t.Errorf("Check = %+v, %v, want ErrEnded, and why", status.Record.End, err)
+			status.Record.End.Detail == "" || status.Record.End.Request != "request-1" {
+			t.Errorf("Check = %+v, %v, want ErrEnded, why, and whose request it was", status.Record.End, err)
 		}
 		if n, _ := hub.orphans.remembered(); n != 0 {
 			t.Errorf("%d sign-ins are still remembered", n)
@@ -66,7 +68,7 @@ func TestSignInThatWasNotAcknowledgedLeavesNoSession(t *testing.T) {
 func TestSignInThatTheStoreNeverHadIsForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hub := startHub(t, standard)
-		hub.EndOrphan(session.NewToken().ID())
+		hub.EndOrphan(t.Context(), session.NewToken().ID())
 		pass(orphanedFor - time.Second)
 		synctest.Wait()
 		if n, _ := hub.orphans.remembered(); n != 1 {

@@ -60,7 +60,7 @@ func TestASignOutEndsTheWaitOfItsUsersPagesInItsBrowser(t *testing.T) {
 		first := r.signIn("ada")
 		first.ends(session.ReasonIdle)
 		failed := first.after("ada")
-		r.EndOrphan(failed.token.ID())
+		r.EndOrphan(t.Context(), failed.token.ID())
 		pass(3 * time.Second)
 		failed.wantsEnded(session.ReasonLogout)
 		first.wantsKept("after a sign-in that has failed", true)

@@ -30,8 +30,9 @@ type Sessions interface {
 	Create(ctx context.Context, r session.Record) error
 	Save(ctx context.Context, id session.ID, version int64, values []byte) error
 	End(ctx context.Context, id session.ID, end session.End) (first bool, err error)
-	// EndOrphan ends a session whose cookie nobody got, now or as soon as it can be.
-	EndOrphan(id session.ID)
+	// EndOrphan ends a session whose cookie nobody got, now or as soon as it can be. ctx is that of
+	// its sign-in.
+	EndOrphan(ctx context.Context, id session.ID)
 }
 
 // Store implements [sessions.Store].
@@ -194,7 +195,7 @@ func (s *Store) SignIn(w http.ResponseWriter, r *http.Request, record session.Re
 	sent := false
 	defer func() {
 		if !sent {
-			s.sessions.EndOrphan(t.ID())
+			s.sessions.EndOrphan(r.Context(), t.ID())
 		}
 	}()
 	if hasOld {
