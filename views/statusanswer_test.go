@@ -3,11 +3,14 @@ package views
 import (
 	"encoding/json"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"testing/quick"
+	"time"
 
 	"curfew/hub"
 	"curfew/session"
+	"curfew/session/gorilla"
 )
 
 func TestAStatusIsWrittenAsEncodingJSONDoes(t *testing.T) {
@@ -75,13 +78,47 @@ func TestMarksThatAreRememberedAreThoseOfTheSession(t *testing.T) {
 	}
 }
 
-func TestNothingThatIsRememberedLetsAnEndedSessionIn(t *testing.T) {
+// Three sessions share the place of what is remembered, two of them with their user.
+func TestNothingThatIsRememberedGoesToAnotherSessionOrLetsAnEndedOneIn(t *testing.T) {
 	s := startSite(t, "")
-	ada, grace := s.signIn("ada"), s.signIn("grace")
-	ada.get("/session/status", scripted...).wants(t, "the first time", 200, `"user":"ada"`)
-	ada.get("/session/status", scripted...).wants(t, "the second", 200, `"user":"ada"`)
-	grace.get("/session/status", scripted...).wants(t, "somebody else", 200, `"user":"grace"`)
-	ada.post("/logout", url.Values{}, scripted...)
-	ada.get("/session/status", scripted...).wants(t, "after the end", 401, `"reason":"logout"`)
-	grace.get("/session/status", scripted...).wants(t, "somebody else", 200, `"user":"grace"`)
+	var browsers [3]*browser
+	want := make(map[*browser]marks)
+	var place *atomic.Pointer[knownMark]
+	for i, user := range []string{"ada", "ada", "grace"} {
+		token := session.NewToken()
+		for place != nil && s.marks.place(token.ID()) != place {
+			token = session.NewToken()
+		}
+		place = s.marks.place(token.ID())
+		now := session.Millis(time.Now())
+		r := session.Record{
+			ID:           token.ID(),
+			User:         user,
+			Policy:       session.Profiles()[0].Policy,
+			CreatedAt:    now,
+			LastActiveAt: now,
+		}
+		if err := s.hub.Create(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		b := &browser{site: s, cookie: gorilla.CookieName + "=" + gorilla.Cookie(token).Value}
+		browsers[i] = b
+		want[b] = marks{Who: s.hub.Who(&r), Rights: s.hub.Rights(&r), Handle: s.hub.Handle(r.ID), CSRF: s.csrf(r.ID)}
+	}
+	wants := func(all ...*browser) {
+		t.Helper()
+		for _, b := range all {
+			var got marks
+			a := b.get("/session/status", scripted...)
+			if err := json.Unmarshal([]byte(a.text), &got); err != nil || a.StatusCode != 200 || got != want[b] {
+				t.Errorf("%s, want the marks %+v", a, want[b])
+			}
+		}
+	}
+	first, second, other := browsers[0], browsers[1], browsers[2]
+	wants(first, first, second, first, other, second, first)
+	first.post("/logout", url.Values{}, scripted...)
+	first.get("/session/status", scripted...).wants(t, "after the end", 401, `"reason":"logout"`)
+	wants(second, other, second)
+	first.get("/session/status", scripted...).wants(t, "after the others", 401, `"reason":"logout"`)
 }
