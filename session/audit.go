@@ -132,9 +132,10 @@ type EventQuery struct {
 	User   string
 	Actor  string
 	Kind   EventKind
-	// Session is an ID.Ref. A search for one should have a Since: else it goes through the whole
-	// trail.
+	// Session is an ID.Ref. A search for one, or for a request, should have a Since: else it goes
+	// through the whole trail.
 	Session string
+	Request string
 	Since   time.Time // this instant and later
 	Until   time.Time // before this instant
 }
@@ -143,6 +144,7 @@ type EventQuery struct {
 func (q EventQuery) Picks(e Event) bool {
 	return (q.User == "" || SameName(q.User, e.User)) && (q.Actor == "" || SameName(q.Actor, e.Actor)) &&
 		(q.Kind == "" || q.Kind == e.Kind) && (q.Session == "" || q.Session == e.Session) &&
+		(q.Request == "" || q.Request == e.Request) &&
 		!e.At.Before(q.Since) && (q.Until.IsZero() || e.At.Before(q.Until))
 }
 

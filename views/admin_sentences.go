@@ -25,11 +25,13 @@ type auditLine struct {
 	Changes  []setting  // of a reload
 	Detail   string     // in English, for who looks for a fault
 	Address  string
+	Request  string // the ID of the HTTP request that asked for it, if one did
 
 	// links; empty where there is no such page
 	Session string
 	Earlier string // the session that a sign-in goes on from
 	Logout  string
+	Asked   string // all that the request has asked for
 }
 
 // setting is a setting that a reload has changed.
@@ -108,6 +110,9 @@ func (t teller) tell(e session.Event) auditLine {
 	}
 	if e.Session != "" {
 		line.Session = t.session(e.Session)
+	}
+	if e.Request != "" {
+		line.Request, line.Asked = e.Request, t.trail("request_id", e.Request)
 	}
 	if id := e.Data[session.DataLogout]; id != "" {
 		line.Logout = t.base + "/admin/logouts/" + url.PathEscape(id)

@@ -60,6 +60,7 @@ func (q *listParams) eventQuery() session.EventQuery {
 		Actor:   q.text("actor"),
 		Kind:    kind,
 		Session: q.text("session"),
+		Request: q.text("request_id"),
 		Since:   q.instant("since"),
 		Until:   q.instant("until"),
 	}
@@ -68,7 +69,7 @@ func (q *listParams) eventQuery() session.EventQuery {
 }
 
 func (s *Server) apiAudit(r *http.Request, _ caller) (any, error) {
-	q := readListParams(r, "user", "actor", "event", "session", "since", "until")
+	q := readListParams(r, "user", "actor", "event", "session", "request_id", "since", "until")
 	query := q.eventQuery()
 	if q.err != nil {
 		return nil, q.err

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"curfew/front"
 	"curfew/front/spoofing"
 )
 
@@ -21,7 +22,8 @@ func (b *browser) openEcho() string {
 	return opened["path"].(string)
 }
 
-// echoed asks for the echo, with further lines of a header in pairs.
+// echoed asks for the echo, with further lines of a header in pairs. What it returns is without the
+// ID that the request has here.
 func (b *browser) echoed(path string, lines ...string) (a echoAnswer, status int) {
 	b.t.Helper()
 	r := b.request("GET", path, nil)
@@ -33,6 +35,12 @@ func (b *browser) echoed(path string, lines ...string) (a echoAnswer, status int
 		if err := json.Unmarshal([]byte(got.text), &a); err != nil {
 			b.t.Errorf("%s: %v", got, err)
 		}
+		id := spoofing.Field{Name: front.RequestID, Value: got.Header.Get(front.RequestID)}
+		at := slices.Index(a.Headers, id)
+		if at < 0 {
+			b.t.Fatalf("%s: want the ID of the request, %s", got, id.Value)
+		}
+		a.Headers = slices.Delete(a.Headers, at, at+1)
 	}
 	return a, got.StatusCode
 }

@@ -380,6 +380,7 @@ func exampleLines() []auditLine {
 			Address:   "::1",
 			Session:   "s",
 			Continues: "r",
+			Request:   "a/b+c",
 		}),
 		tell.tell(session.Event{At: at, Kind: session.EventPolicy, Data: map[string]string{"sessions": "3",
 			"was global warn-after": "9m0s", "now global warn-after": "8m0s",

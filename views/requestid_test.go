@@ -247,5 +247,10 @@ func TestAuditLinesNameTheRequestThatWasRefused(t *testing.T) {
 		if id := refused.Header.Get(front.RequestID); len(list) != 1 || id == "" || list[0].Request != id {
 			t.Errorf("%s: %+v, want the request of %s", kind, list, refused)
 		}
+		found := ada.get("/admin/audit?request_id=" + url.QueryEscape(list[0].Request))
+		found.wants(t, "the page of its lines", 200, ">"+list[0].Request+"</code>")
+		if n := strings.Count(found.text, `<th scope="row">`); n != 1 {
+			t.Errorf("%s: the page has %d lines of its request, want 1", kind, n)
+		}
 	}
 }

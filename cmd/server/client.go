@@ -56,7 +56,7 @@ func clientCommands() []command {
 		}, notify),
 		clientCommand(command{
 			name:    "audit",
-			args:    []string{"[--user U] [--actor A] [--event E] [--since INSTANT] [--limit N]"},
+			args:    []string{"[--user U] [--actor A] [--event E] [--request ID] [--since INSTANT] [--limit N]"},
 			meaning: "list sign-ins, ends and forced logouts",
 		}, audit),
 		{
@@ -369,20 +369,27 @@ func notify(fs *flag.FlagSet) question {
 
 func audit(fs *flag.FlagSet) question {
 	query := filters(fs, map[string]string{
-		"user":  "`U` only what concerns this user",
-		"actor": "`A` only what this user or token has done",
-		"event": "`E` only entries of this kind, as sign-in, end or logout",
-		"since": "`INSTANT` only entries since then, as 2026-01-02T15:04:05Z",
+		"user":    "`U` only what concerns this user",
+		"actor":   "`A` only what this user or token has done",
+		"event":   "`E` only entries of this kind, as sign-in, end or logout",
+		"request": "`ID` only what the HTTP request of this ID has asked for",
+		"since":   "`INSTANT` only entries since then, as 2026-01-02T15:04:05Z",
 	})
 	limit := fs.Int("limit", 100, "`N` how many at most (default 100)")
 	return func(ctx context.Context, r remote, p printer) error {
 		if *limit < 1 {
 			return errUsage{fmt.Errorf("limit %d must be 1 or more", *limit)}
 		}
-		items, err := r.list(ctx, "/audit", query(), *limit)
+		asked := query()
+		if asked.Has("request") {
+			asked.Set("request_id", asked.Get("request"))
+			asked.Del("request")
+		}
+		items, err := r.list(ctx, "/audit", asked, *limit)
 		if err != nil {
 			return err
 		}
-		return p.table(items, "at", "event", "user", "actor", "session", "address", "reason", "detail", "continues")
+		return p.table(items, "at", "event", "user", "actor", "session", "address", "reason", "detail", "request_id",
+			"continues")
 	}
 }

@@ -110,6 +110,13 @@ func TestCommandsAdministerARunningServer(t *testing.T) {
 	if strings.Count(out, "\n") != 2 || strings.Contains(out, "\x1b") || !strings.Contains(out, "Hello there") {
 		t.Errorf("audit = %q, want the header and one line", out)
 	}
+	at, _, _ := strings.Cut(out, "REQUEST ID")
+	lines := strings.Split(out, "\n")
+	id, _, _ := strings.Cut(lines[1][min(len(at), len(lines[1])):], " ")
+	if same := p.does("audit", "--request", id); id == "" || strings.Count(same, "\n") != 2 ||
+		!strings.Contains(same, "Hello there") {
+		t.Errorf("audit of the request %q = %q, want the notice alone", id, same)
+	}
 	before := p.signIn("ada")
 	p.signIn("ada", "Cookie", before)
 	out = p.does("audit", "--event", "sign-in", "--user", "ada", "--limit", "1")

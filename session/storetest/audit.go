@@ -185,6 +185,7 @@ func filteredAudit(t *testing.T, s session.Store) {
 			User:    user,
 			Actor:   "linus",
 			Session: "ref-of-" + user,
+			Request: "request-of-" + user,
 		}
 		if i == 3 {
 			e.Kind, e.Actor = session.EventPolicy, ""
@@ -207,6 +208,7 @@ func filteredAudit(t *testing.T, s session.Store) {
 		{"until an instant, which is not in it", session.EventQuery{Limit: 10, Until: start.Add(2 * time.Hour)}, 1},
 		{"of a range", session.EventQuery{Limit: 10, Since: start.Add(time.Hour), Until: start.Add(5 * time.Hour)}, 2},
 		{"of a session", session.EventQuery{Limit: 10, Session: "ref-of-ada"}, 3},
+		{"of a request", session.EventQuery{Limit: 10, Request: "request-of-grace"}, 1},
 		{"limit counts what is picked", session.EventQuery{Limit: 1, User: "grace"}, 1},
 	} {
 		if got, err := s.Events(t.Context(), tt.q); err != nil || len(got) != tt.want {
