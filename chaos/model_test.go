@@ -42,6 +42,9 @@ func judgements(now time.Time) []judgement {
 	outage := past(kind{hinders: true}, "", 4*time.Second, 2*time.Second)
 	deathOfA := past(kind{loses: true}, "a", 4*time.Second, 2*time.Second)
 	deathOfB := past(kind{loses: true}, "b", 4*time.Second, 2*time.Second)
+	cutOfA := past(kind{parts: true}, "a", 8*time.Second, time.Second)
+	cutBefore := past(kind{parts: true}, "a", 8*time.Second, calmBound)
+	cutOfB := past(kind{parts: true}, "b", 8*time.Second, time.Second)
 	step := past(kind{skews: true}, "a", 9*time.Second, 2*time.Second)
 	const minute = time.Minute
 	with := func(t *tab) *visitor { return &visitor{tabs: map[*tab]*node{t: {name: "a"}}} }
@@ -58,6 +61,12 @@ func judgements(now time.Time) []judgement {
 			idle(&visitor{acted: ago(5 * time.Second), on: "a"}), false},
 		{"ended early, and another node has died", []fault{deathOfB},
 			idle(&visitor{acted: ago(5 * time.Second), on: "a"}), true},
+		{"ended early, and the node that took the act was cut off just then", []fault{cutOfA},
+			idle(&visitor{acted: ago(8 * time.Second), on: "a"}), false},
+		{"ended early, and another node was cut off", []fault{cutOfB},
+			idle(&visitor{acted: ago(8 * time.Second), on: "a"}), true},
+		{"ended early, and the node that took the act has been back for long", []fault{cutBefore},
+			idle(&visitor{acted: ago(8 * time.Second), on: "a"}), true},
 		{"ended a second early by a clock that was stepped", []fault{step},
 			idle(&visitor{acted: ago(expireAfter - time.Second), on: "b"}), false},
 		{"ended a second early though no clock was stepped", nil,

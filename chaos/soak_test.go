@@ -92,12 +92,12 @@ func soakFaults(w *world, server *redistest.Server) map[string]func(*rand.Rand) 
 		"SIGKILL of a node": stopping(syscall.SIGKILL),
 		"a network that is cut": func(r *rand.Rand) {
 			drop := []string{"-j", "DROP"}
-			w.inject("cut network", kind{hinders: true}, a.name, func() { rule(w.t, "-A", drop...) },
+			w.inject("cut network", kind{hinders: true, parts: true}, a.name, func() { rule(w.t, "-A", drop...) },
 				func() { rule(w.t, "-D", drop...) }, 3*hold(r))
 		},
 		"connections that are reset": func(r *rand.Rand) {
 			reset := []string{"-j", "REJECT", "--reject-with", "tcp-reset"}
-			w.inject("reset connections", kind{hinders: true}, a.name, func() { rule(w.t, "-A", reset...) },
+			w.inject("reset connections", kind{hinders: true, parts: true}, a.name, func() { rule(w.t, "-A", reset...) },
 				func() { rule(w.t, "-D", reset...) }, hold(r))
 		},
 		"Redis, restarted": func(r *rand.Rand) {

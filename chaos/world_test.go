@@ -60,6 +60,7 @@ type kind struct {
 	hinders bool // nodes cannot judge or tell
 	fails   bool // calls fail now and then: what depends on them takes longer
 	loses   bool // what was written last, or was about to be, may be lost
+	parts   bool // a node is cut off from the store: what it was about to write comes once it is over
 	skews   bool // a clock is wrong
 }
 
@@ -254,15 +255,16 @@ func (w *world) sawEnd(v *visitor, reason, where string) {
 }
 
 // judgeIdle wants an idle end when the time is up. What was acknowledged counts, whatever fault has
-// come, but for those that lose what was written last: only a node that has died takes along the
-// acts of its last moments.
+// come, but for those that lose what was written last: a node that has died takes along the acts of
+// its last moments, and of a node that is cut off the others hear them once it is back.
 func (w *world) judgeIdle(v *visitor, now time.Time) {
 	wrong := clockBound
 	if w.any(v.acted, now, calmBound, func(f fault) bool { return f.skews }) {
 		wrong = skewBound
 	}
 	lost := w.any(v.acted, v.acted.Add(writeBound), 0, func(f fault) bool {
-		return f.loses && (f.on == "" || f.on == v.on)
+		late := f.parts && (f.to.IsZero() || now.Before(f.to.Add(calmBound)))
+		return (f.loses || late) && (f.on == "" || f.on == v.on)
 	})
 	if due := v.acted.Add(expireAfter - wrong); now.Before(due) && !lost {
 		w.violate("%s: ended (idle) %s early", v.user, due.Sub(now))
