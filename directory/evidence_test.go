@@ -154,7 +154,7 @@ func lonelySite(t *testing.T) (*slapd, *watched) {
 func TestWhoWasDeletedWithTheirPlaceIsSeenToBeGone(t *testing.T) {
 	t.Parallel()
 	s, w := lonelySite(t)
-	s.modify(t, s.ldap, lonelyGoes)
+	w.betweenLooks(t, func() { s.modify(t, s.ldap, lonelyGoes) })
 	w.hears(t, "unreachable: ", 5*time.Second)
 	w.hears(t, "solo denied: gone: no longer in the directory, with their place", 10*time.Second)
 	if n := len(w.Accounts()); n != 1 {

@@ -21,14 +21,22 @@ type watched struct {
 	mu       sync.Mutex
 	accounts []directory.Account
 	news     chan string
-	fails    int // how many of the next calls fail
-	looks    int // how many calls there were
-	asked    int // how often it was asked who is signed in
+	fails    int         // how many of the next calls fail
+	looks    int         // how many calls there were
+	asked    int         // how often it was asked who is signed in
+	between  chan func() // what is done before a look begins
 }
 
-func newWatched() *watched { return &watched{news: make(chan string, 100)} }
+func newWatched() *watched {
+	return &watched{news: make(chan string, 100), between: make(chan func())}
+}
 
 func (w *watched) Accounts() []directory.Account {
+	select {
+	case f := <-w.between:
+		f()
+	default:
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked++
@@ -81,6 +89,20 @@ func (w *watched) add(a directory.Account) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.accounts = append(w.accounts, a)
+}
+
+// betweenLooks does something of which no look sees a part.
+func (w *watched) betweenLooks(t *testing.T, do func()) {
+	t.Helper()
+	held, done := make(chan struct{}), make(chan struct{})
+	defer close(done)
+	select {
+	case w.between <- func() { close(held); <-done }:
+	case <-time.After(15 * time.Second):
+		t.Fatal("no look within 15 s")
+	}
+	<-held
+	do()
 }
 
 // looksAgain waits until the watcher has told of so many more accounts.
