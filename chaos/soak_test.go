@@ -86,18 +86,19 @@ func soakFaults(w *world, server *redistest.Server) map[string]func(*rand.Rand) 
 	stopping := func(signal syscall.Signal) func(*rand.Rand) {
 		return func(r *rand.Rand) { w.breakNode(restarted[r.IntN(len(restarted))], signal, r) }
 	}
+	parted := kind{hinders: true, parts: true}
 	return map[string]func(*rand.Rand){
 		"nothing":           func(*rand.Rand) {},
 		"SIGTERM of a node": stopping(syscall.SIGTERM),
 		"SIGKILL of a node": stopping(syscall.SIGKILL),
 		"a network that is cut": func(r *rand.Rand) {
 			drop := []string{"-j", "DROP"}
-			w.inject("cut network", kind{hinders: true, parts: true}, a.name, func() { rule(w.t, "-A", drop...) },
+			w.inject("cut network", parted, a.name, func() { rule(w.t, "-A", drop...) },
 				func() { rule(w.t, "-D", drop...) }, 3*hold(r))
 		},
 		"connections that are reset": func(r *rand.Rand) {
 			reset := []string{"-j", "REJECT", "--reject-with", "tcp-reset"}
-			w.inject("reset connections", kind{hinders: true, parts: true}, a.name, func() { rule(w.t, "-A", reset...) },
+			w.inject("reset connections", parted, a.name, func() { rule(w.t, "-A", reset...) },
 				func() { rule(w.t, "-D", reset...) }, hold(r))
 		},
 		"Redis, restarted": func(r *rand.Rand) {
