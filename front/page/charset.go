@@ -136,9 +136,9 @@ func encodingNamed(label string) string {
 func charsetParameter(contentType string) (label, rest string) {
 	found := false
 	var kept []string
-	for _, part := range splitParameters(contentType) {
+	for i, part := range splitParameters(contentType) {
 		name, value, _ := strings.Cut(part, "=")
-		if !strings.EqualFold(strings.TrimSpace(name), "charset") {
+		if i == 0 || !strings.EqualFold(strings.TrimSpace(name), "charset") { // the first is the type itself
 			kept = append(kept, part)
 			continue
 		}

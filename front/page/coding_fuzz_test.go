@@ -101,7 +101,7 @@ func FuzzContentType(f *testing.F) {
 	for _, s := range []string{"text/html", "text/html; charset=utf-8", `text/html;charset="utf-8"`,
 		"text/html; Charset=gbk; x=y",
 		`text/html; a="b;charset=x"; charset=y`, "text/html;charset=a;charset=b", "text/html; charset",
-		`a/b; c="\";charset=z"`, ";", ""} {
+		`a/b; c="\";charset=z"`, "charset;charset=x", ";", ""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, contentType string) {
