@@ -217,17 +217,8 @@ func TestAnEndThatTabsWereToldIsStoredThoughTheClockIsSetBack(t *testing.T) {
 
 func TestAUserWithoutATabIsAwayThoughTheClockIsSetBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		store, err := bolt.Open(t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
 		clock := skewed(0)
-		hub := startHubWith(t, store, Options{
-			Store:    store,
-			Clock:    clock,
-			Policies: session.Policies{Global: standard},
-			Node:     "a",
-		})
+		hub := startHubOn(t, clock)
 		ada := hub.signIn("ada")
 		ada.openTab().Conn.CloseNow()
 		pass(awayAfter + time.Second)
@@ -278,17 +269,8 @@ func TestALogoutThatIsBeingCalledOffMakesNobodyElseLate(t *testing.T) {
 
 func TestTheIndexFollowsAClockThatIsSetBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		store, err := bolt.Open(t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
 		clock := skewed(0)
-		hub := startHubWith(t, store, Options{
-			Store:    store,
-			Clock:    clock,
-			Policies: session.Policies{Global: standard},
-			Node:     "a",
-		})
+		hub := startHubOn(t, clock)
 		watcher := hub.signIn("ada", "admins").openTab()
 		hub.signIn("grace").openTab()
 		watcher.Send(`{"type":"watch","users":["grace"]}`)

@@ -211,16 +211,7 @@ var logout = session.End{Reason: session.ReasonLogout, At: session.Millis(time.N
 func TestWhatIsAcknowledgedIsOnEveryReplica(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
-	replica := redistest.Start(t, "--replicaof", strings.Replace(master.Address, ":", " ", 1))
-	inStep := func() bool {
-		answer, err := master.Command("WAIT 1 100")
-		return err == nil && strings.HasPrefix(answer, ":1")
-	}
-	for limit := time.Now().Add(10 * time.Second); !inStep(); {
-		if time.Now().After(limit) {
-			t.Fatal("the replica did not come")
-		}
-	}
+	replica, inStep := startReplica(t, master)
 	const prefix = "replicated:"
 	s := openWith(t, master.URL(), prefix)
 	r := signIn(t, s, "ada")
@@ -265,16 +256,23 @@ func TestWhatIsAcknowledgedIsOnEveryReplica(t *testing.T) {
 	}
 }
 
-// Each would be a connection of its own at Redis else, which stays open.
-func TestManyWhoWaitForReplicasShareFewConnections(t *testing.T) {
-	t.Parallel()
-	master := redistest.Start(t)
-	replica := redistest.Start(t, "--replicaof", strings.Replace(master.Address, ":", " ", 1))
-	inStep := func() bool {
+// startReplica starts a replica that is in step. inStep reports whether it is.
+func startReplica(t *testing.T, master *redistest.Server) (replica *redistest.Server, inStep func() bool) {
+	t.Helper()
+	replica = redistest.Start(t, "--replicaof", strings.Replace(master.Address, ":", " ", 1))
+	inStep = func() bool {
 		answer, err := master.Command("WAIT 1 100")
 		return err == nil && strings.HasPrefix(answer, ":1")
 	}
 	within(t, 10*time.Second, "the replica is in step", inStep)
+	return replica, inStep
+}
+
+// Each would be a connection of its own at Redis else, which stays open.
+func TestManyWhoWaitForReplicasShareFewConnections(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	replica, inStep := startReplica(t, master)
 	s := openWith(t, master.URL(), "many:")
 	list := make([]session.Record, 200)
 	for i := range list {
@@ -313,12 +311,7 @@ func TestManyWhoWaitForReplicasShareFewConnections(t *testing.T) {
 func TestALineThatAFailOverOfTheTrailLosesIsWrittenAgain(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
-	replica := redistest.Start(t, "--replicaof", strings.Replace(master.Address, ":", " ", 1))
-	inStep := func() bool {
-		answer, err := master.Command("WAIT 1 100")
-		return err == nil && strings.HasPrefix(answer, ":1")
-	}
-	within(t, 10*time.Second, "the replica is in step", inStep)
+	replica, _ := startReplica(t, master)
 	s := openWith(t, master.URL(), "lost:")
 	ends := func() int {
 		t.Helper()

@@ -120,11 +120,7 @@ func TestADemotedServerBehindOneNameIsLeft(t *testing.T) {
 func TestFullMemory(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	replica := redistest.Start(t, "--replicaof", strings.Replace(server.Address, ":", " ", 1))
-	within(t, 10*time.Second, "the replica is in step", func() bool {
-		answer, err := server.Command("WAIT 1 100")
-		return err == nil && strings.HasPrefix(answer, ":1")
-	})
+	replica, _ := startReplica(t, server)
 	const prefix = "full:"
 	s := openWith(t, server.URL(), prefix)
 	ctx := t.Context()
